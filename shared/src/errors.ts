@@ -1,0 +1,108 @@
+/**
+ * The closed set of errors that Roomcast shows, in Tencent Cloud's own taxonomy, with what each one means on HTTP and
+ * whether trying the same thing again can help.
+ */
+interface ErrorTraits {
+  readonly httpStatus: number;
+  readonly retryable: boolean;
+}
+
+const fixed = (httpStatus: number): ErrorTraits => ({ httpStatus, retryable: false });
+const passing = (httpStatus: number): ErrorTraits => ({ httpStatus, retryable: true });
+
+export const ERROR_CODES = {
+  InvalidParameter: fixed(400),
+  InvalidParameterValue: fixed(400),
+  MissingParameter: fixed(400),
+  UnknownParameter: fixed(400),
+  RequestSizeLimitExceeded: fixed(413),
+  UnsupportedOperation: fixed(405),
+  "AuthFailure.InvalidAuthorization": fixed(401),
+  "AuthFailure.SecretIdNotFound": fixed(401),
+  "AuthFailure.UnauthorizedOperation": fixed(403),
+  "AuthFailure.InvalidWorkerToken": fixed(401),
+  "AuthFailure.InvalidUserSig": fixed(403),
+  "AuthFailure.UserSigExpired": fixed(403),
+  "ResourceNotFound.Task": fixed(404),
+  "ResourceNotFound.Route": fixed(404),
+  "ResourceInUse.Seat": fixed(409),
+  "ResourceInUse.IdempotencyKey": fixed(409),
+  ResourceInsufficient: passing(503),
+  LimitExceeded: passing(429),
+  "FailedOperation.SourceNotFound": fixed(502),
+  "FailedOperation.SourceForbidden": fixed(502),
+  "FailedOperation.SourceUnreachable": passing(502),
+  "FailedOperation.SourceTimeout": passing(504),
+  "FailedOperation.SourceNotMedia": fixed(502),
+  "FailedOperation.SourceUnsupported": fixed(502),
+  "FailedOperation.SourceTruncated": passing(502),
+  "FailedOperation.SourceLost": passing(502),
+  "FailedOperation.RoomRefused": fixed(502),
+  "FailedOperation.RoomUnreachable": passing(502),
+  "FailedOperation.RoomLost": passing(502),
+  "FailedOperation.RoomReplaced": fixed(409),
+  "FailedOperation.RedisUnreachable": passing(502),
+  "FailedOperation.RedisRefused": fixed(502),
+  "FailedOperation.WorkerLost": passing(503),
+  "FailedOperation.ExecutionTimeout": fixed(504),
+  "FailedOperation.MediaEngine": passing(500),
+  InternalError: passing(500),
+} as const satisfies Record<string, ErrorTraits>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** One wrong field of a request: which one, and what would have been right. */
+export interface FieldProblem {
+  readonly field: string;
+  readonly problem: "missing" | "invalid" | "unknown";
+  readonly expected: string;
+}
+
+/** What goes over a wire or into storage: never a stack, never a cause. */
+export interface ErrorBody {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryable: boolean;
+}
+
+export interface RoomcastErrorOptions {
+  /** What was thrown below. For the log only; it is never sent. */
+  readonly cause?: unknown;
+  readonly fields?: readonly FieldProblem[];
+}
+
+/** The only error type that crosses a boundary. Its message is shown to users, so it must hold no secret. */
+export class RoomcastError extends Error {
+  override readonly name = "RoomcastError";
+  readonly code: ErrorCode;
+  readonly fields: readonly FieldProblem[];
+
+  constructor(code: ErrorCode, message: string, options: RoomcastErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.fields = options.fields ?? [];
+  }
+
+  get retryable(): boolean {
+    return ERROR_CODES[this.code].retryable;
+  }
+
+  get httpStatus(): number {
+    return ERROR_CODES[this.code].httpStatus;
+  }
+
+  toBody(): ErrorBody {
+    return { code: this.code, message: this.message, retryable: this.retryable };
+  }
+
+  static fromBody(body: Pick<ErrorBody, "code" | "message">): RoomcastError {
+    return new RoomcastError(body.code, body.message);
+  }
+
+  /** Any thrown value as a RoomcastError; what is not one already becomes `InternalError` with its text kept in `cause`. */
+  static from(thrown: unknown): RoomcastError {
+    return thrown instanceof RoomcastError
+      ? thrown
+      : new RoomcastError("InternalError", "Something inside Roomcast went wrong.", { cause: thrown });
+  }
+}

@@ -1,0 +1,201 @@
+import { RoomcastError } from "./errors.ts";
+
+/** What a UserSig says of itself; readable without any key. */
+export interface UserSigFields {
+  readonly userId: string;
+  readonly sdkAppId: number;
+  /** When it was made, Unix seconds. */
+  readonly issuedAtS: number;
+  /** How long it holds, seconds. */
+  readonly lifetimeS: number;
+  /** base64 of the HMAC-SHA256. */
+  readonly signature: string;
+  /** base64 of the user buffer, where it has one. */
+  readonly userBuffer?: string;
+}
+
+export interface MintUserSigOptions {
+  readonly sdkAppId: number;
+  readonly userId: string;
+  /** The TRTC application's SecretKey. */
+  readonly secretKey: string;
+  /** How long it shall hold, seconds. */
+  readonly lifetimeS: number;
+  /** Unix ms. */
+  readonly nowMs: number;
+}
+
+export interface CheckUserSigOptions {
+  readonly userSig: string;
+  readonly userId: string;
+  readonly sdkAppId: number;
+  /** Unix ms. */
+  readonly nowMs: number;
+  /** Where known, the signature is verified too. */
+  readonly secretKey?: string | undefined;
+}
+
+/** The inflated JSON of a UserSig is some 200 bytes; what inflates to more than this is no UserSig. */
+const MAX_INFLATED_BYTES = 16 * 1024;
+
+const encoder = new TextEncoder();
+
+/** Mints a UserSig with the application's SecretKey. Runs in workerd and in Node (Web Crypto, CompressionStream). */
+export async function mintUserSig(options: MintUserSigOptions): Promise<string> {
+  const unsigned = {
+    userId: options.userId,
+    sdkAppId: options.sdkAppId,
+    issuedAtS: Math.floor(options.nowMs / 1000),
+    lifetimeS: options.lifetimeS,
+  };
+  const key = await hmacKey(options.secretKey, "sign");
+  const signature = await crypto.subtle.sign("HMAC", key, signedText(unsigned));
+  const json = JSON.stringify({
+    "TLS.ver": "2.0",
+    "TLS.identifier": unsigned.userId,
+    "TLS.sdkappid": unsigned.sdkAppId,
+    "TLS.expire": unsigned.lifetimeS,
+    "TLS.time": unsigned.issuedAtS,
+    "TLS.sig": toBase64(new Uint8Array(signature)),
+  });
+  const deflated = await pump(encoder.encode(json), new CompressionStream("deflate"), Number.POSITIVE_INFINITY);
+  return toBase64(deflated).replaceAll("+", "*").replaceAll("/", "-").replaceAll("=", "_");
+}
+
+/**
+ * Reads the fields of a UserSig without judging them.
+ *
+ * @throws RoomcastError `AuthFailure.InvalidUserSig` when it cannot be read.
+ */
+export async function readUserSig(userSig: string): Promise<UserSigFields> {
+  try {
+    const deflated = fromBase64(userSig.replaceAll("*", "+").replaceAll("-", "/").replaceAll("_", "="));
+    const json: unknown = JSON.parse(
+      new TextDecoder("utf-8", { fatal: true }).decode(
+        await pump(deflated, new DecompressionStream("deflate"), MAX_INFLATED_BYTES),
+      ),
+    );
+    return fieldsOf(json);
+  } catch (cause) {
+    throw new RoomcastError(
+      "AuthFailure.InvalidUserSig",
+      "UserSig cannot be read: expected the text that TRTC's generator returns for this UserId and SdkAppId.",
+      { cause, fields: [{ field: "UserSig", problem: "invalid", expected: "a readable UserSig" }] },
+    );
+  }
+}
+
+/**
+ * Checks that a UserSig is readable, for this user and application, not expired and, where the SecretKey is known,
+ * truly signed with it.
+ *
+ * @throws RoomcastError `AuthFailure.InvalidUserSig` or `AuthFailure.UserSigExpired`.
+ */
+export async function checkUserSig(options: CheckUserSigOptions): Promise<UserSigFields> {
+  const fields = await readUserSig(options.userSig);
+  if (fields.userId !== options.userId) throw invalid("it was made for another UserId");
+  if (fields.sdkAppId !== options.sdkAppId) throw invalid("it was made for another SdkAppId");
+  if ((fields.issuedAtS + fields.lifetimeS) * 1000 <= options.nowMs) {
+    throw new RoomcastError("AuthFailure.UserSigExpired", "UserSig has expired: make a new one for this UserId.", {
+      fields: [{ field: "UserSig", problem: "invalid", expected: "a UserSig that has not expired" }],
+    });
+  }
+  if (options.secretKey !== undefined) {
+    const key = await hmacKey(options.secretKey, "verify");
+    // `verify` compares in constant time.
+    const genuine = await crypto.subtle.verify("HMAC", key, decodeSignature(fields.signature), signedText(fields));
+    if (!genuine) throw invalid("its signature does not match the application's SecretKey");
+  }
+  return fields;
+}
+
+function invalid(why: string): RoomcastError {
+  return new RoomcastError("AuthFailure.InvalidUserSig", `UserSig is not valid here: ${why}.`, {
+    fields: [{ field: "UserSig", problem: "invalid", expected: "a UserSig made for UserId and SdkAppId" }],
+  });
+}
+
+function fieldsOf(json: unknown): UserSigFields {
+  if (typeof json !== "object" || json === null) throw new Error("not an object");
+  // SAFETY: any property of an object may be read; each is checked below.
+  const record = json as Record<string, unknown>;
+  const userId = record["TLS.identifier"];
+  const signature = record["TLS.sig"];
+  const userBuffer = record["TLS.userbuf"];
+  if (typeof userId !== "string" || typeof signature !== "string") throw new Error("a field is missing");
+  return {
+    userId,
+    signature,
+    sdkAppId: wholeNumber(record["TLS.sdkappid"]),
+    issuedAtS: wholeNumber(record["TLS.time"]),
+    lifetimeS: wholeNumber(record["TLS.expire"]),
+    ...(typeof userBuffer === "string" ? { userBuffer } : {}),
+  };
+}
+
+/** Some generators write the numbers as texts. */
+function wholeNumber(value: unknown): number {
+  const number = typeof value === "string" && value !== "" ? Number(value) : value;
+  if (typeof number !== "number" || !Number.isSafeInteger(number)) throw new Error("a number is missing");
+  return number;
+}
+
+function signedText(fields: Omit<UserSigFields, "signature">): Uint8Array<ArrayBuffer> {
+  const lines = [
+    `TLS.identifier:${fields.userId}`,
+    `TLS.sdkappid:${fields.sdkAppId}`,
+    `TLS.time:${fields.issuedAtS}`,
+    `TLS.expire:${fields.lifetimeS}`,
+  ];
+  if (fields.userBuffer !== undefined) lines.push(`TLS.userbuf:${fields.userBuffer}`);
+  return encoder.encode(lines.map((line) => `${line}\n`).join(""));
+}
+
+function hmacKey(secretKey: string, usage: "sign" | "verify"): ReturnType<typeof crypto.subtle.importKey> {
+  return crypto.subtle.importKey("raw", encoder.encode(secretKey), { name: "HMAC", hash: "SHA-256" }, false, [usage]);
+}
+
+function decodeSignature(text: string): Uint8Array<ArrayBuffer> {
+  try {
+    return fromBase64(text);
+  } catch {
+    throw invalid("its signature cannot be read");
+  }
+}
+
+async function pump(
+  bytes: Uint8Array<ArrayBuffer>,
+  through: CompressionStream | DecompressionStream,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const reader = new Blob([bytes]).stream().pipeThrough(through).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.byteLength;
+    if (length > maxBytes) {
+      await reader.cancel();
+      throw new Error("too long");
+    }
+    chunks.push(value);
+  }
+  const joined = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    joined.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return joined;
+}
+
+function toBase64(bytes: Uint8Array): string {
+  let binary = "";
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary);
+}
+
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}

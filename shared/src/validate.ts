@@ -1,0 +1,56 @@
+import { z } from "zod";
+import { type FieldProblem, RoomcastError } from "./errors.ts";
+
+type Issue = z.core.$ZodIssue;
+
+function problemsOf(issue: Issue, input: unknown): FieldProblem[] {
+  const path = issue.path.join(".");
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({
+      field: path === "" ? key : `${path}.${key}`,
+      problem: "unknown",
+      expected: "no such field",
+    }));
+  }
+  const missing = valueAt(input, issue.path) === undefined;
+  return [{ field: path === "" ? "(body)" : path, problem: missing ? "missing" : "invalid", expected: issue.message }];
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const key of path) {
+    if (typeof value !== "object" || value === null) return undefined;
+    // SAFETY: any property of an object may be read; a missing one is undefined.
+    value = (value as Record<PropertyKey, unknown>)[key];
+  }
+  return value;
+}
+
+function describe(problem: FieldProblem): string {
+  if (problem.problem === "unknown") return `${problem.field} is not a known parameter`;
+  if (problem.problem === "missing") return `${problem.field} is missing: expected ${problem.expected}`;
+  return `${problem.field} is invalid: expected ${problem.expected}`;
+}
+
+/**
+ * Parses a value from outside and reports every wrong field at once. Each schema's message is a noun phrase that
+ * finishes the words "expected …"; the value itself is never repeated, because it may be a secret.
+ *
+ * @throws RoomcastError `MissingParameter`, `UnknownParameter` or `InvalidParameterValue`.
+ */
+export function validate<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const seen = new Set<string>();
+  const fields = parsed.error.issues
+    .flatMap((issue) => problemsOf(issue, input))
+    .filter((problem) => !seen.has(problem.field) && seen.add(problem.field));
+  const kinds = new Set(fields.map((field) => field.problem));
+  const code =
+    kinds.size > 1 || kinds.has("invalid")
+      ? "InvalidParameterValue"
+      : kinds.has("missing")
+        ? "MissingParameter"
+        : "UnknownParameter";
+  throw new RoomcastError(code, `${fields.map(describe).join("; ")}.`, { fields });
+}

@@ -1,0 +1,154 @@
+import { z } from "zod";
+import { ERROR_CODES, type ErrorCode, RoomcastError } from "./errors.ts";
+import { pushRequestSchema } from "./push-request.ts";
+import { regionName } from "./region.ts";
+import { ACTIVE_STATES } from "./task-state.ts";
+
+/** The language of the socket between edge and worker. Raised when a change would be misread by the other side. */
+export const PROTOCOL_VERSION = 1;
+
+/** A frame longer than this closes the socket. UTF-16 code units. */
+export const MAX_FRAME_LENGTH = 512 * 1024;
+
+const taskId = z.uuid();
+const attempt = z.int().min(1);
+const ms = z.number().min(0);
+const count = z.number().min(0);
+
+// SAFETY: the keys of a literal object are its codes.
+const errorCode = z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]);
+const errorBody = z.object({ code: errorCode, message: z.string().max(2000), retryable: z.boolean() });
+
+const taskRef = z.object({ taskId, attempt });
+export type TaskRef = z.output<typeof taskRef>;
+
+/** How a worker plays a source, and why. */
+const planSummary = z.object({
+  video: z.enum(["copy", "transcode", "generate"]),
+  audio: z.enum(["copy", "transcode", "generate"]),
+  reasons: z.array(z.string().max(300)).max(20),
+});
+export type PlanSummary = z.output<typeof planSummary>;
+
+const taskReport = z.object({
+  taskId,
+  attempt,
+  state: z.enum(ACTIVE_STATES),
+  /** Position in the source of what the room was sent last, ms. */
+  positionMs: ms,
+  /** null: live, or not known. */
+  durationMs: ms.nullable(),
+  bitRateKbps: count,
+  fps: count,
+  droppedFrames: count,
+  plan: planSummary.nullable(),
+});
+export type TaskReport = z.output<typeof taskReport>;
+
+/** What a worker carries now, in the units of its capacity. */
+const load = z.object({ units: count });
+
+const logLine = z.object({
+  atMs: ms,
+  level: z.enum(["debug", "info", "warn", "error"]),
+  message: z.string().max(2000),
+});
+export type LogLine = z.output<typeof logLine>;
+
+export const workerFrameSchema = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("hello"),
+    protocol: z.int(),
+    workerId: z.string().min(1).max(64),
+    /** A new UUID for each process, so that a restarted worker is told from one that lost its socket. */
+    instanceId: z.uuid(),
+    region: regionName,
+    version: z.string().max(64),
+    /** What it can carry: see `taskCost`. */
+    capacityUnits: count,
+    load,
+    running: z.array(taskReport),
+    /** True when it takes no new tasks. */
+    draining: z.boolean(),
+  }),
+  z.object({ type: z.literal("accepted"), taskId, attempt }),
+  z.object({ type: z.literal("refused"), taskId, attempt, error: errorBody }),
+  z.object({ type: z.literal("report"), load, tasks: z.array(taskReport) }),
+  z.object({
+    type: z.literal("ended"),
+    taskId,
+    attempt,
+    positionMs: ms,
+    outcome: z.discriminatedUnion("name", [
+      z.object({ name: z.literal("finished") }),
+      z.object({ name: z.literal("failed"), error: errorBody }),
+      z.object({ name: z.literal("aborted"), reason: z.string().max(500) }),
+      /** Given back unfinished: another worker shall go on from `positionMs`. */
+      z.object({ name: z.literal("released") }),
+    ]),
+  }),
+  z.object({ type: z.literal("logs"), taskId, attempt, lines: z.array(logLine).max(500) }),
+  z.object({ type: z.literal("draining"), reason: z.string().max(200) }),
+]);
+
+export const edgeFrameSchema = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("welcome"),
+    protocol: z.int(),
+    reportIntervalMs: z.int().min(50),
+    /** The worker dials again when the edge was silent for this long. */
+    heartbeatTimeoutMs: z.int().min(100),
+    keep: z.array(taskRef),
+    stop: z.array(taskRef),
+  }),
+  z.object({
+    type: z.literal("dispatch"),
+    taskId,
+    attempt,
+    request: pushRequestSchema,
+    /** Where an earlier attempt was, ms; null: from the start, or from what Redis says. */
+    resumeAtMs: ms.nullable(),
+  }),
+  z.object({ type: z.literal("stop"), taskId, attempt, how: z.enum(["now", "tidy"]), reason: z.string().max(500) }),
+  /** `ended` is written down; the worker may forget the task. */
+  z.object({ type: z.literal("ack"), taskId, attempt }),
+]);
+
+export type WorkerFrame = z.output<typeof workerFrameSchema>;
+export type EdgeFrame = z.output<typeof edgeFrameSchema>;
+export type WorkerFrameOf<Type extends WorkerFrame["type"]> = Extract<WorkerFrame, { type: Type }>;
+export type EdgeFrameOf<Type extends EdgeFrame["type"]> = Extract<EdgeFrame, { type: Type }>;
+export type Outcome = WorkerFrameOf<"ended">["outcome"];
+
+/** Close codes of the worker socket (RFC 6455, section 7.4.2: 4000–4999 are for private use). */
+export const CLOSE = {
+  malformedFrame: 4400,
+  unauthorized: 4401,
+  replaced: 4409,
+  protocolMismatch: 4426,
+  silent: 4408,
+} as const;
+
+/**
+ * Reads one frame.
+ *
+ * @throws RoomcastError `InvalidParameter`; its message says what is wrong and is fit for a close reason.
+ */
+export function decodeFrame<Schema extends z.ZodType>(schema: Schema, data: unknown): z.output<Schema> {
+  if (typeof data !== "string") throw new RoomcastError("InvalidParameter", "A frame must be text.");
+  if (data.length > MAX_FRAME_LENGTH) throw new RoomcastError("InvalidParameter", "The frame is too long.");
+  let json: unknown;
+  try {
+    json = JSON.parse(data);
+  } catch (cause) {
+    throw new RoomcastError("InvalidParameter", "The frame is not JSON.", { cause });
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const where = parsed.error.issues[0]?.path.join(".") ?? "";
+  throw new RoomcastError("InvalidParameter", `The frame is malformed at "${where}".`, { cause: parsed.error });
+}
+
+export function encodeFrame(frame: WorkerFrame | EdgeFrame): string {
+  return JSON.stringify(frame);
+}
