@@ -1,0 +1,35 @@
+/** A video track as it is found in a source, before anything is decided. Unknown values are null. */
+export interface VideoInfo {
+  /** ffmpeg's codec name: `h264`, `hevc`, `vp9`, … */
+  readonly codec: string;
+  readonly width: number;
+  readonly height: number;
+  readonly fps: number | null;
+  /** ffmpeg's pixel format name: `yuv420p`, `yuv420p10le`, … */
+  readonly pixelFormat: string | null;
+  readonly hasBFrames: boolean;
+  /** The longest distance between keyframes that was seen, ms. */
+  readonly gopMs: number | null;
+  /** Clockwise rotation that a player must apply: 0, 90, 180 or 270. */
+  readonly rotation: number;
+  /** False where the sample aspect ratio is other than 1:1. */
+  readonly squarePixels: boolean;
+  readonly interlaced: boolean;
+}
+
+export interface AudioInfo {
+  /** ffmpeg's codec name: `aac`, `mp3`, `opus`, … */
+  readonly codec: string;
+  readonly channels: number;
+  readonly sampleRateHz: number;
+}
+
+/** What a source holds: at most one video and one audio track, the default ones. */
+export interface MediaInfo {
+  /** ffmpeg's format name: `mov,mp4,m4a,3gp,3g2,mj2`, `flv`, `hls`, … */
+  readonly container: string;
+  /** null: live, or not known. */
+  readonly durationMs: number | null;
+  readonly video: VideoInfo | null;
+  readonly audio: AudioInfo | null;
+}
