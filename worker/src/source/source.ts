@@ -20,7 +20,8 @@ export interface SourceInfo {
 }
 
 /**
- * An opened source: a bounded queue of H.264 and AAC tags, filled from elsewhere and emptied by the timeline.
+ * An opened source: a bounded queue of H.264 and AAC tags, filled from elsewhere and emptied by the timeline. Every kind
+ * of source fills a `TagQueue` (tag-queue.ts) and delegates to it.
  *
  * Opened means: the sequence header of each track that `info.plan` names and the first video keyframe are at hand.
  * Tags come in DTS order per track, nearly so between tracks; each track's sequence header comes before its media and
@@ -37,6 +38,8 @@ export interface Source {
   readonly end: SourceEnd | undefined;
   /** Payload bytes in the queue. */
   readonly queuedBytes: number;
+  /** From the oldest to the newest tag in the queue, ms. */
+  readonly queuedMs: number;
   /** Called when a tag comes into an empty queue, and when `end` is set. One listener. */
   onReadable: (() => void) | undefined;
   /** Idempotent; resolves when everything that the source owns (processes, sockets, timers) has ended. */

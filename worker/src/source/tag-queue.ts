@@ -1,0 +1,95 @@
+import type { MediaTag } from "./media-tag.ts";
+import type { Source, SourceEnd } from "./source.ts";
+
+/** Above this many payload bytes the producer is asked to pause, below the lower one to resume: about 2 s of 2 Mbit/s. */
+const PAUSE_BYTES = 512 * 1024;
+const RESUME_BYTES = 128 * 1024;
+
+export interface TagQueueOptions {
+  /** The queue is full; stop reading. */
+  readonly onPause?: () => void;
+  /** There is room again. */
+  readonly onResume?: () => void;
+}
+
+/** The queue part of a `Source`: every kind of source fills one of these and delegates to it. */
+export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queuedBytes" | "queuedMs" | "onReadable"> {
+  onReadable: (() => void) | undefined;
+  readonly #options: TagQueueOptions;
+  /** A list with a moving head: `shift()` of a long array would move all that is behind. */
+  #tags: (MediaTag | undefined)[] = [];
+  #head = 0;
+  #queuedBytes = 0;
+  #newestDtsMs = Number.NEGATIVE_INFINITY;
+  #paused = false;
+  #end: SourceEnd | undefined;
+
+  constructor(options: TagQueueOptions = {}) {
+    this.#options = options;
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  get queuedMs(): number {
+    const oldest = this.peek();
+    return oldest === undefined ? 0 : Math.max(0, this.#newestDtsMs - oldest.dtsMs);
+  }
+
+  get end(): SourceEnd | undefined {
+    return this.#end;
+  }
+
+  /** Does nothing after `finish`. */
+  push(tag: MediaTag): void {
+    if (this.#end !== undefined) return;
+    const wasEmpty = this.#head === this.#tags.length;
+    this.#tags.push(tag);
+    this.#queuedBytes += tag.payload.length;
+    this.#newestDtsMs = Math.max(this.#newestDtsMs, tag.dtsMs);
+    if (!this.#paused && this.#queuedBytes > PAUSE_BYTES) {
+      this.#paused = true;
+      this.#options.onPause?.();
+    }
+    if (wasEmpty) this.onReadable?.();
+  }
+
+  /** The first end counts. */
+  finish(end: SourceEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.onReadable?.();
+  }
+
+  peek(): MediaTag | undefined {
+    return this.#tags[this.#head];
+  }
+
+  shift(): MediaTag | undefined {
+    const tag = this.#tags[this.#head];
+    if (tag === undefined) return undefined;
+    this.#tags[this.#head] = undefined;
+    this.#head += 1;
+    if (this.#head === this.#tags.length) {
+      this.#tags = [];
+      this.#head = 0;
+    } else if (this.#head > 1024 && this.#head * 2 > this.#tags.length) {
+      this.#tags = this.#tags.slice(this.#head);
+      this.#head = 0;
+    }
+    this.#queuedBytes -= tag.payload.length;
+    if (this.#paused && this.#queuedBytes < RESUME_BYTES) {
+      this.#paused = false;
+      this.#options.onResume?.();
+    }
+    return tag;
+  }
+
+  /** Drops what is queued; the end stays as it is. */
+  clear(): void {
+    this.#tags = [];
+    this.#head = 0;
+    this.#queuedBytes = 0;
+  }
+}
