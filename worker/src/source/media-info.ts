@@ -14,6 +14,8 @@ export interface VideoInfo {
   readonly rotation: number;
   /** False where the sample aspect ratio is other than 1:1. */
   readonly squarePixels: boolean;
+  /** Width of a pixel divided by its height; absent where it is 1 or not known. */
+  readonly pixelAspect?: number;
   readonly interlaced: boolean;
 }
 
