@@ -5,6 +5,7 @@ export * from "./region.ts";
 export * from "./seat.ts";
 export * from "./task-cost.ts";
 export * from "./task-state.ts";
+export * from "./task-view.ts";
 export * from "./user-sig.ts";
 export * from "./validate.ts";
 export * from "./wire.ts";

@@ -15,20 +15,30 @@ const attempt = z.int().min(1);
 const ms = z.number().min(0);
 const count = z.number().min(0);
 
+/**
+ * Prose for people: what is too long is shortened, not refused. An `ended` that is repeated until it is acknowledged
+ * must not close the socket again and again for the length of its message.
+ */
+function prose(maxLength: number) {
+  return z
+    .string()
+    .overwrite((text) => (text.length <= maxLength ? text : `${text.slice(0, maxLength - 1).toWellFormed()}…`));
+}
+
 // SAFETY: the keys of a literal object are its codes.
 const errorCode = z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]);
-const errorBody = z.object({ code: errorCode, message: z.string().max(2000), retryable: z.boolean() });
+const errorBody = z.object({ code: errorCode, message: prose(2000), retryable: z.boolean() });
 
 const taskRef = z.object({ taskId, attempt });
 export type TaskRef = z.output<typeof taskRef>;
 
 /** How a worker plays a source, and why. */
-const planSummary = z.object({
+export const planSummarySchema = z.object({
   video: z.enum(["copy", "transcode", "generate"]),
   audio: z.enum(["copy", "transcode", "generate"]),
-  reasons: z.array(z.string().max(300)).max(20),
+  reasons: z.array(prose(300)).max(20),
 });
-export type PlanSummary = z.output<typeof planSummary>;
+export type PlanSummary = z.output<typeof planSummarySchema>;
 
 const taskReport = z.object({
   taskId,
@@ -41,20 +51,25 @@ const taskReport = z.object({
   bitRateKbps: count,
   fps: count,
   droppedFrames: count,
-  plan: planSummary.nullable(),
+  plan: planSummarySchema.nullable(),
 });
 export type TaskReport = z.output<typeof taskReport>;
 
 /** What a worker carries now, in the units of its capacity. */
 const load = z.object({ units: count });
 
-const logLine = z.object({
+export const logLineSchema = z.object({
   atMs: ms,
   level: z.enum(["debug", "info", "warn", "error"]),
-  message: z.string().max(2000),
+  message: prose(2000),
 });
-export type LogLine = z.output<typeof logLine>;
+export type LogLine = z.output<typeof logLineSchema>;
 
+/**
+ * What a worker may say. Here and in `edgeFrameSchema`, keys that are not known are dropped, so that a newer side may
+ * add to a frame. The request in a `dispatch` is the exception: a worker that passed over a parameter would do
+ * something other than what was asked, so the edge must not send one to a worker of a protocol that lacks it.
+ */
 export const workerFrameSchema = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("hello"),
@@ -82,13 +97,13 @@ export const workerFrameSchema = z.discriminatedUnion("type", [
     outcome: z.discriminatedUnion("name", [
       z.object({ name: z.literal("finished") }),
       z.object({ name: z.literal("failed"), error: errorBody }),
-      z.object({ name: z.literal("aborted"), reason: z.string().max(500) }),
+      z.object({ name: z.literal("aborted"), reason: prose(500) }),
       /** Given back unfinished: another worker shall go on from `positionMs`. */
       z.object({ name: z.literal("released") }),
     ]),
   }),
-  z.object({ type: z.literal("logs"), taskId, attempt, lines: z.array(logLine).max(500) }),
-  z.object({ type: z.literal("draining"), reason: z.string().max(200) }),
+  z.object({ type: z.literal("logs"), taskId, attempt, lines: z.array(logLineSchema).max(500) }),
+  z.object({ type: z.literal("draining"), reason: prose(200) }),
 ]);
 
 export const edgeFrameSchema = z.discriminatedUnion("type", [
@@ -109,9 +124,11 @@ export const edgeFrameSchema = z.discriminatedUnion("type", [
     /** Where an earlier attempt was, ms; null: from the start, or from what Redis says. */
     resumeAtMs: ms.nullable(),
   }),
-  z.object({ type: z.literal("stop"), taskId, attempt, how: z.enum(["now", "tidy"]), reason: z.string().max(500) }),
+  z.object({ type: z.literal("stop"), taskId, attempt, how: z.enum(["now", "tidy"]), reason: prose(500) }),
   /** `ended` is written down; the worker may forget the task. */
   z.object({ type: z.literal("ack"), taskId, attempt }),
+  /** Answers each `report`, so that a worker can tell a living edge from a half-open socket. */
+  z.object({ type: z.literal("heartbeat") }),
 ]);
 
 export type WorkerFrame = z.output<typeof workerFrameSchema>;

@@ -1,0 +1,102 @@
+import { z } from "zod";
+import { ERROR_CODES, type ErrorCode } from "./errors.ts";
+import { pushRequestSchema } from "./push-request.ts";
+import { ACTIVE_STATES, TERMINAL_STATES } from "./task-state.ts";
+import { logLineSchema, planSummarySchema } from "./wire.ts";
+
+/** ISO 8601, UTC, milliseconds. */
+const time = z.iso.datetime();
+
+// SAFETY: the keys of a literal object are its codes.
+const errorCode = z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]);
+
+const status = z.enum(["RUNNING", "FINISHED", "FAILED", "ABORTED"]);
+
+/** What `GET /v1/tasks/:id` answers. */
+export const taskViewSchema = z.object({
+  taskId: z.uuid(),
+  status,
+  state: z.enum(["queued", ...ACTIVE_STATES, ...TERMINAL_STATES]),
+  /** Since when it is in this state. */
+  since: time,
+  /** The n-th time that the task is, or will next be, given to a worker. */
+  attempt: z.int().min(1),
+  createdAt: time,
+  /** When the room saw its first picture; null: not yet. */
+  startedAt: time.nullable(),
+  endedAt: time.nullable(),
+  region: z.string(),
+  /** The worker that holds it, or held it last; null: none did. */
+  workerId: z.string().nullable(),
+  /** The request without its secrets, as `shownRequest` gives it. */
+  request: pushRequestSchema.partial().loose(),
+  progress: z
+    .object({
+      positionMs: z.number().min(0),
+      /** null: live, or not known. */
+      durationMs: z.number().min(0).nullable(),
+      fps: z.number().min(0),
+      bitRateKbps: z.number().min(0),
+      droppedFrames: z.number().min(0),
+      updatedAt: time,
+    })
+    .nullable(),
+  /** How the source is played, and why; null: not known yet. */
+  plan: planSummarySchema.nullable(),
+  /** Of a failed task, the first cause. */
+  error: z.object({ code: errorCode, message: z.string(), retryable: z.boolean() }).nullable(),
+  /** Of an aborted task. */
+  reason: z.string().nullable(),
+});
+export type TaskView = z.output<typeof taskViewSchema>;
+
+/** What `GET /v1/tasks` answers: newest first. */
+export const taskListSchema = z.object({
+  /** How many tasks match, on all pages. */
+  total: z.int().min(0),
+  tasks: z.array(
+    z.object({
+      taskId: z.uuid(),
+      status,
+      createdAt: time,
+      endedAt: time.nullable(),
+      SdkAppId: z.int(),
+      /** An integer room as a number, a string room as a text. */
+      room: z.union([z.int(), z.string()]),
+      UserId: z.string(),
+      region: z.string(),
+    }),
+  ),
+});
+export type TaskList = z.output<typeof taskListSchema>;
+
+/** What `GET /v1/tasks/:id/logs` answers: oldest first, the newest lines of a bounded ring. */
+export const taskLogsSchema = z.object({
+  taskId: z.uuid(),
+  lines: z.array(
+    z.object({ at: time, attempt: z.int().min(1), ...logLineSchema.pick({ level: true, message: true }).shape }),
+  ),
+});
+export type TaskLogs = z.output<typeof taskLogsSchema>;
+
+/** What `GET /v1/workers` answers. */
+export const workerListSchema = z.object({
+  workers: z.array(
+    z.object({
+      workerId: z.string(),
+      instanceId: z.uuid(),
+      region: z.string(),
+      version: z.string(),
+      draining: z.boolean(),
+      /** See `taskCost`. */
+      capacityUnits: z.number(),
+      loadUnits: z.number(),
+      /** Held for tasks that the worker has not reported yet. */
+      reservedUnits: z.number(),
+      tasks: z.int(),
+      connectedAt: time,
+      lastSeenAt: time,
+    }),
+  ),
+});
+export type WorkerList = z.output<typeof workerListSchema>;
