@@ -1,0 +1,69 @@
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { afterEach, expect, test, vi } from "vitest";
+import { freePort } from "./free-port.ts";
+import { type RedisHandle, startRedis } from "./start-redis.ts";
+
+const started: RedisHandle[] = [];
+
+async function start(...args: Parameters<typeof startRedis>): Promise<RedisHandle> {
+  const redis = await startRedis(...args);
+  started.push(redis);
+  return redis;
+}
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((redis) => redis.stop()));
+});
+
+/** What Redis answers to commands (RESP inline), or the code of the error that the connection met. */
+async function ask(port: number, commands: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    socket.end(commands);
+    let answer = "";
+    for await (const chunk of socket.setEncoding("utf8")) answer += chunk;
+    return answer;
+  } catch (error) {
+    return error instanceof Error && "code" in error ? String(error.code) : String(error);
+  } finally {
+    socket.destroy();
+  }
+}
+
+test("a started Redis answers those who know its password and refuses the others", async () => {
+  const redis = await start();
+  expect(await ask(redis.port, `AUTH ${redis.password}\r\nPING\r\nQUIT\r\n`)).toContain("+PONG");
+  expect(await ask(redis.port, "PING\r\nQUIT\r\n")).toContain("NOAUTH");
+});
+
+test("after stop() nothing listens any more, and a second stop() does nothing", async () => {
+  const redis = await start();
+  await redis.stop();
+  await redis.stop();
+  expect(await ask(redis.port, "PING\r\n")).toBe("ECONNREFUSED");
+});
+
+test("a Redis that was killed can be started again where it was", async () => {
+  const port = await freePort();
+  const first = await start({ port });
+  await first.kill();
+  const second = await start({ port, password: first.password });
+  expect(await ask(second.port, `AUTH ${first.password}\r\nPING\r\nQUIT\r\n`)).toContain("+PONG");
+});
+
+test("a given port that is taken is an error that says so", async () => {
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const address = other.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  await expect(startRedis({ port })).rejects.toThrow("Address already in use");
+  other.close();
+});
+
+test("without redis-server the error names what could not be started", async () => {
+  vi.stubEnv("REDIS_SERVER_PATH", "/nowhere/redis-server");
+  await expect(startRedis()).rejects.toThrow(/redis-server cannot be started: .*ENOENT/);
+  vi.unstubAllEnvs();
+});
