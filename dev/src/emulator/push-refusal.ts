@@ -1,0 +1,17 @@
+/** Why a publish is turned away, as RTMP says it: an onStatus of level "error". */
+export interface PushRefusal {
+  readonly code: string;
+  /** What is wrong, what was expected and what to do; holds no secret. */
+  readonly description: string;
+}
+
+/** The room, the query or a value in it is wrong. */
+export const BAD_NAME = "NetStream.Publish.BadName";
+/** The UserSig does not open this seat. */
+export const DENIED = "NetStream.Publish.Denied";
+/** Another publisher took the seat. */
+export const REPLACED = "NetStream.Publish.Replaced";
+/** The room put the user out. */
+export const KICKED = "NetStream.Publish.Kicked";
+/** The application name of `connect` is none of ours. */
+export const BAD_APP = "NetConnection.Connect.Rejected";
