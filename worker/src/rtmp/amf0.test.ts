@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import { AmfEcmaArray, type AmfValue, amfEntries, decodeAmf0, encodeAmf0 } from "./amf0.ts";
+import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
+
+const GOLDEN: [string, AmfValue, string][] = [
+  ["a number", 1.5, "003ff8000000000000"],
+  ["true", true, "0101"],
+  ["false", false, "0100"],
+  ["a text", "live", "0200046c697665"],
+  ["a text beyond ASCII", "房", "020003e688bf"],
+  ["an empty text", "", "020000"],
+  ["null", null, "05"],
+  ["undefined", undefined, "06"],
+  ["an object", { app: "push", n: 1 }, "0300036170700200047075736800016e003ff0000000000000000009"],
+  ["an empty object", {}, "03000009"],
+  ["an associative array", new AmfEcmaArray({ a: true }), "08000000010001610101000009"],
+  ["a list", [1, null], "0a00000002003ff000000000000005"],
+  ["a date", new Date(1000), "0b408f4000000000000000"],
+];
+
+describe("AMF0", () => {
+  it.each(GOLDEN)("writes and reads %s", (_what, value, hex) => {
+    expect(encodeAmf0([value]).toString("hex")).toBe(hex);
+    expect(decodeAmf0(Buffer.from(hex, "hex"))).toEqual([value]);
+  });
+
+  it("writes and reads texts over 65,535 bytes as long strings", () => {
+    const text = "x".repeat(65_536);
+    const bytes = encodeAmf0([text]);
+    expect(bytes.subarray(0, 5).toString("hex")).toBe("0c00010000");
+    expect(decodeAmf0(bytes)).toEqual([text]);
+  });
+
+  it("reads several values in a row, to the last byte", () => {
+    expect(decodeAmf0(encodeAmf0(["connect", 1, { app: "push" }, null]))).toEqual([
+      "connect",
+      1,
+      { app: "push" },
+      null,
+    ]);
+  });
+
+  it("reads what it does not write: unsupported, XML and typed objects", () => {
+    expect(decodeAmf0(Buffer.from("0d", "hex"))).toEqual([undefined]);
+    expect(decodeAmf0(Buffer.from("0f000000033c612f", "hex"))).toEqual(["<a/"]);
+    expect(decodeAmf0(Buffer.from("1000015400016e05000009", "hex"))).toEqual([{ n: null }]);
+  });
+
+  it("keeps a peer's key __proto__ an ordinary key", () => {
+    const [value] = decodeAmf0(Buffer.from("0300095f5f70726f746f5f5f05000009", "hex"));
+    expect(Object.keys(amfEntries(value) ?? {})).toEqual(["__proto__"]);
+  });
+
+  it("gives the entries of objects and associative arrays only", () => {
+    expect(amfEntries({ a: 1 })).toEqual({ a: 1 });
+    expect(amfEntries(new AmfEcmaArray({ a: 1 }))).toEqual({ a: 1 });
+    for (const value of [1, "a", null, undefined, true, [1], new Date()]) expect(amfEntries(value)).toBeNull();
+  });
+
+  it.each(GOLDEN)("answers %s that is cut anywhere with the typed error only", (_what, _value, hex) => {
+    const bytes = Buffer.from(hex, "hex");
+    for (let length = 1; length < bytes.length; length += 1) {
+      expect(() => decodeAmf0(bytes.subarray(0, length))).toThrow(RtmpProtocolError);
+    }
+  });
+
+  it.each([
+    ["a list that claims 4,294,967,295 values", "0affffffff05"],
+    ["a text that claims 4 GiB", "0cffffffff61"],
+    ["a reference", "070001"],
+    ["AMF3", "1101"],
+    ["an unknown type", "7f"],
+    ["a list nested 1000 deep", "0a00000001".repeat(1000)],
+    ["an object nested 1000 deep", "03000161".repeat(1000)],
+  ])("refuses %s with the typed error", (_what, hex) => {
+    expect(() => decodeAmf0(Buffer.from(hex, "hex"))).toThrow(RtmpProtocolError);
+  });
+});

@@ -1,0 +1,208 @@
+import { MESSAGE, type RtmpMessage, readControlNumber } from "./message.ts";
+import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
+
+const DEFAULT_CHUNK_BYTES = 128;
+const EXTENDED = 0xffffff;
+/** Basic header 3, message header 11, extended timestamp 4 (Adobe RTMP 1.0, section 5.3.1). */
+const MAX_HEADER_BYTES = 18;
+/** Bytes of the message header by chunk type (section 5.3.1.2). */
+const MESSAGE_HEADER_BYTES = [11, 7, 3, 0] as const;
+/** What a message in pieces begins with; more only as its bytes really come. */
+const FIRST_ROOM_BYTES = 4096;
+
+export interface ChunkReaderLimits {
+  /** The longest message, and the most bytes of unfinished messages that are held. */
+  readonly maxMessageBytes: number;
+  readonly maxChunkStreams: number;
+}
+
+const DEFAULT_LIMITS: ChunkReaderLimits = { maxMessageBytes: 8 * 1024 * 1024, maxChunkStreams: 64 };
+
+interface IncomingStream {
+  readonly id: number;
+  timestamp: number;
+  /** What the last header said of time: a delta, or after type 0 the timestamp itself (section 5.3.1.2.4). */
+  timeField: number;
+  extended: boolean;
+  length: number;
+  typeId: number;
+  streamId: number;
+  /** Bytes of the current message that are here; null between messages. */
+  received: number | null;
+  /** Those bytes, where they did not come in one piece. */
+  room: Buffer | null;
+}
+
+/**
+ * Puts messages together from chunks (section 5.3), whatever pieces the network gives. Set Chunk Size and Abort are
+ * obeyed here, and handed on like every other message. A message that lies in one piece of input is a view of it;
+ * others are copied once. A length that a peer announces makes no room by itself.
+ */
+export class ChunkReader {
+  readonly #limits: ChunkReaderLimits;
+  readonly #onMessage: (message: RtmpMessage) => void;
+  readonly #streams = new Map<number, IncomingStream>();
+  /** A header that was cut by the end of input. */
+  readonly #cut = Buffer.alloc(MAX_HEADER_BYTES);
+  #cutBytes = 0;
+  #chunkBytes = DEFAULT_CHUNK_BYTES;
+  /** The chunk whose payload comes next, and how much of it is missing. */
+  #current: IncomingStream | null = null;
+  #missingBytes = 0;
+  #heldBytes = 0;
+
+  constructor(onMessage: (message: RtmpMessage) => void, limits: Partial<ChunkReaderLimits> = {}) {
+    this.#onMessage = onMessage;
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+  }
+
+  /**
+   * Takes the next bytes and calls back for each message that they complete.
+   *
+   * @throws RtmpProtocolError; the reader is of no use after it.
+   */
+  push(data: Buffer): void {
+    let offset = 0;
+    while (offset < data.length) {
+      offset = this.#current === null ? this.#readHeader(data, offset) : this.#readPayload(this.#current, data, offset);
+    }
+  }
+
+  #readHeader(data: Buffer, offset: number): number {
+    if (this.#cutBytes === 0) {
+      const length = this.#parseHeader(data, offset, data.length);
+      if (length > 0) return offset + length;
+    }
+    const copied = data.copy(this.#cut, this.#cutBytes, offset);
+    const length = this.#parseHeader(this.#cut, 0, this.#cutBytes + copied);
+    if (length === 0) {
+      this.#cutBytes += copied;
+      return data.length;
+    }
+    const next = offset + length - this.#cutBytes;
+    this.#cutBytes = 0;
+    return next;
+  }
+
+  /** @returns the header's length; 0 where it is not complete, and nothing has changed. */
+  #parseHeader(bytes: Buffer, start: number, end: number): number {
+    const first = bytes[start] ?? 0;
+    const type = first >> 6;
+    const low = first & 0x3f;
+    // Section 5.3.1.1: 0 and 1 announce one and two more bytes of chunk stream id.
+    const basicBytes = low > 1 ? 1 : low + 2;
+    const messageHeaderBytes = MESSAGE_HEADER_BYTES[type] ?? 0;
+    const at = start + basicBytes;
+    const afterHeader = at + messageHeaderBytes;
+    if (afterHeader > end) return 0;
+    const id = low > 1 ? low : 64 + bytes.readUInt8(start + 1) + (low === 1 ? bytes.readUInt8(start + 2) * 256 : 0);
+    const known = this.#streams.get(id);
+    const field = type === 3 ? (known?.timeField ?? 0) : bytes.readUIntBE(at, 3);
+    const extended = type === 3 ? (known?.extended ?? false) : field === EXTENDED;
+    if (extended && afterHeader + 4 > end) return 0;
+
+    const stream = known ?? this.#open(id, type);
+    if (type !== 3) {
+      if (stream.received !== null) throw new RtmpProtocolError("A message began inside another of its chunk stream.");
+      stream.extended = extended;
+      stream.timeField = extended ? bytes.readUInt32BE(afterHeader) : field;
+    }
+    if (type <= 1) {
+      const length = bytes.readUIntBE(at + 3, 3);
+      if (length > this.#limits.maxMessageBytes)
+        throw new RtmpProtocolError(`A message of ${length} bytes is too long.`);
+      stream.length = length;
+      stream.typeId = bytes.readUInt8(at + 6);
+    }
+    if (type === 0) stream.streamId = bytes.readUInt32LE(at + 7);
+    if (stream.received === null) {
+      stream.received = 0;
+      stream.timestamp = type === 0 ? stream.timeField : (stream.timestamp + stream.timeField) >>> 0;
+    }
+    this.#missingBytes = Math.min(this.#chunkBytes, stream.length - stream.received);
+    if (this.#missingBytes > 0) this.#current = stream;
+    else this.#deliver(stream, Buffer.alloc(0));
+    return afterHeader - start + (extended ? 4 : 0);
+  }
+
+  #open(id: number, type: number): IncomingStream {
+    // Type 1 is let through as a start: some senders begin their control messages with it.
+    if (type > 1) throw new RtmpProtocolError("A chunk stream began without a full header.");
+    if (this.#streams.size >= this.#limits.maxChunkStreams) throw new RtmpProtocolError("Too many chunk streams.");
+    const stream: IncomingStream = {
+      id,
+      timestamp: 0,
+      timeField: 0,
+      extended: false,
+      length: 0,
+      typeId: 0,
+      streamId: 0,
+      received: null,
+      room: null,
+    };
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  #readPayload(stream: IncomingStream, data: Buffer, offset: number): number {
+    const end = Math.min(data.length, offset + this.#missingBytes);
+    const count = end - offset;
+    this.#missingBytes -= count;
+    if (this.#missingBytes === 0) this.#current = null;
+    if (stream.received === 0 && count === stream.length) {
+      this.#deliver(stream, data.subarray(offset, end));
+    } else {
+      this.#hold(stream, data, offset, end);
+    }
+    return end;
+  }
+
+  #hold(stream: IncomingStream, data: Buffer, offset: number, end: number): void {
+    const before = stream.received ?? 0;
+    const after = before + end - offset;
+    this.#heldBytes += end - offset;
+    if (this.#heldBytes > this.#limits.maxMessageBytes) throw new RtmpProtocolError("Too many unfinished messages.");
+    let room = stream.room;
+    if (room === null || room.length < after) {
+      room = Buffer.allocUnsafe(Math.min(stream.length, Math.max(FIRST_ROOM_BYTES, after * 2)));
+      stream.room?.copy(room, 0, 0, before);
+      stream.room = room;
+    }
+    data.copy(room, before, offset, end);
+    stream.received = after;
+    if (after === stream.length) {
+      this.#heldBytes -= after;
+      this.#deliver(stream, room.subarray(0, after));
+    }
+  }
+
+  #deliver(stream: IncomingStream, payload: Buffer): void {
+    stream.received = null;
+    stream.room = null;
+    const message: RtmpMessage = {
+      chunkStreamId: stream.id,
+      typeId: stream.typeId,
+      streamId: stream.streamId,
+      timestampMs: stream.timestamp,
+      payload,
+    };
+    if (message.typeId === MESSAGE.setChunkSize) this.#setChunkSize(readControlNumber(message));
+    if (message.typeId === MESSAGE.abort) this.#abort(readControlNumber(message));
+    this.#onMessage(message);
+  }
+
+  /** Section 5.4.1: 31 bits, at least 1. */
+  #setChunkSize(sizeBytes: number): void {
+    if (sizeBytes === 0 || sizeBytes > 0x7fffffff) throw new RtmpProtocolError("A chunk size is from 1 to 2^31 - 1.");
+    this.#chunkBytes = sizeBytes;
+  }
+
+  /** Section 5.4.2: what is here of a message is dropped. */
+  #abort(chunkStreamId: number): void {
+    const stream = this.#streams.get(chunkStreamId);
+    if (stream?.received === null || stream === undefined) return;
+    this.#heldBytes -= stream.received;
+    stream.received = null;
+    stream.room = null;
+  }
+}

@@ -1,0 +1,57 @@
+import { randomFillSync } from "node:crypto";
+import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
+
+const VERSION = 3;
+/** C1, C2, S1 and S2 (Adobe RTMP 1.0, sections 5.2.3 and 5.2.4). */
+const PART_BYTES = 1536;
+/** Both sides receive a version byte and two parts. */
+const TOTAL_BYTES = 1 + 2 * PART_BYTES;
+
+/** One side of the simple handshake (section 5.2), fed with whatever pieces the network gives. */
+export class Handshake {
+  readonly #role: "client" | "server";
+  readonly #send: (bytes: Buffer) => void;
+  /** C0 and C1 of the peer, to be echoed (section 5.2.4). */
+  readonly #first = Buffer.alloc(1 + PART_BYTES);
+  #receivedBytes = 0;
+
+  /** A client's first bytes are sent from here. */
+  constructor(role: "client" | "server", send: (bytes: Buffer) => void) {
+    this.#role = role;
+    this.#send = send;
+    if (role === "client") send(firstParts());
+  }
+
+  /**
+   * @returns what came behind the handshake once it is done, maybe empty; null while it is not.
+   * @throws RtmpProtocolError when the peer does not speak RTMP.
+   */
+  push(data: Buffer): Buffer | null {
+    const before = this.#receivedBytes;
+    if (before === 0 && data.length > 0 && data[0] !== VERSION) {
+      throw new RtmpProtocolError("The peer does not speak RTMP version 3.");
+    }
+    const taken = Math.min(data.length, TOTAL_BYTES - before);
+    this.#receivedBytes = before + taken;
+    if (before < this.#first.length) {
+      data.copy(this.#first, before);
+      if (this.#receivedBytes >= this.#first.length) this.#answer();
+    }
+    // C2 and S2 are not compared with what they should echo: servers with the unpublished "complex" handshake answer
+    // otherwise, and nothing depends on it.
+    return this.#receivedBytes === TOTAL_BYTES ? data.subarray(taken) : null;
+  }
+
+  #answer(): void {
+    const echo = this.#first.subarray(1);
+    this.#send(this.#role === "client" ? echo : Buffer.concat([firstParts(), echo]));
+  }
+}
+
+/** C0 and C1, or S0 and S1: version, a time of zero, four zero bytes, random bytes (sections 5.2.2 and 5.2.3). */
+function firstParts(): Buffer {
+  const bytes = Buffer.alloc(1 + PART_BYTES);
+  bytes.writeUInt8(VERSION);
+  randomFillSync(bytes, 9);
+  return bytes;
+}

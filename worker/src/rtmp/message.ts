@@ -1,0 +1,154 @@
+import { type AmfValue, decodeAmf0, encodeAmf0 } from "./amf0.ts";
+import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
+
+/** Message type ids (Adobe RTMP 1.0, sections 5.4 and 7.1). */
+export const MESSAGE = {
+  setChunkSize: 1,
+  abort: 2,
+  acknowledgement: 3,
+  userControl: 4,
+  windowAckSize: 5,
+  setPeerBandwidth: 6,
+  audio: 8,
+  video: 9,
+  dataAmf3: 15,
+  commandAmf3: 17,
+  dataAmf0: 18,
+  commandAmf0: 20,
+  aggregate: 22,
+} as const;
+
+/** User control event types (section 7.1.7). */
+export const USER_EVENT = {
+  streamBegin: 0,
+  streamEof: 1,
+  streamDry: 2,
+  setBufferLength: 3,
+  streamIsRecorded: 4,
+  pingRequest: 6,
+  pingResponse: 7,
+} as const;
+
+/** The chunk streams that we send on. 2 is reserved for protocol control (section 5.3.1.1), the rest is custom. */
+export const CHUNK_STREAM = { control: 2, command: 3, audio: 4, data: 5, video: 6 } as const;
+
+/** One RTMP message, in or out. */
+export interface RtmpMessage {
+  readonly chunkStreamId: number;
+  readonly typeId: number;
+  /** 0 for what concerns the connection. */
+  readonly streamId: number;
+  /** ms; on the wire modulo 2^32, and so is what the reader gives. */
+  readonly timestampMs: number;
+  readonly payload: Buffer;
+}
+
+/** A command (section 7.2): its name, transaction id and values; the first value is the command object or null. */
+export interface RtmpCommand {
+  readonly name: string;
+  readonly transactionId: number;
+  readonly values: readonly AmfValue[];
+}
+
+export interface UserControlEvent {
+  readonly event: number;
+  /** The stream id, for `setBufferLength` too; of a ping its timestamp. */
+  readonly value: number;
+}
+
+/** @param sizeBytes 1 to 2^31 - 1; section 5.4.1. */
+export function setChunkSize(sizeBytes: number): RtmpMessage {
+  return control(MESSAGE.setChunkSize, uint32(sizeBytes));
+}
+
+/** Section 5.4.3; the sequence number wraps at 2^32. */
+export function acknowledgement(receivedBytes: number): RtmpMessage {
+  return control(MESSAGE.acknowledgement, uint32(receivedBytes));
+}
+
+/** Section 5.4.4. */
+export function windowAckSize(sizeBytes: number): RtmpMessage {
+  return control(MESSAGE.windowAckSize, uint32(sizeBytes));
+}
+
+/** Section 5.4.5, with the limit type "dynamic". */
+export function setPeerBandwidth(sizeBytes: number): RtmpMessage {
+  return control(MESSAGE.setPeerBandwidth, Buffer.concat([uint32(sizeBytes), Buffer.of(2)]));
+}
+
+/** Section 7.1.7. */
+export function userControl(event: number, ...values: readonly number[]): RtmpMessage {
+  const head = Buffer.alloc(2);
+  head.writeUInt16BE(event);
+  return control(MESSAGE.userControl, Buffer.concat([head, ...values.map(uint32)]));
+}
+
+/** A command in AMF0 (section 7.1.1). */
+export function commandMessage(streamId: number, command: RtmpCommand): RtmpMessage {
+  return {
+    chunkStreamId: CHUNK_STREAM.command,
+    typeId: MESSAGE.commandAmf0,
+    streamId,
+    timestampMs: 0,
+    payload: encodeAmf0([command.name, command.transactionId, ...command.values]),
+  };
+}
+
+/** A data message in AMF0 (section 7.1.2): a handler's name, then its values. */
+export function dataMessage(streamId: number, values: readonly AmfValue[]): RtmpMessage {
+  return {
+    chunkStreamId: CHUNK_STREAM.data,
+    typeId: MESSAGE.dataAmf0,
+    streamId,
+    timestampMs: 0,
+    payload: encodeAmf0(values),
+  };
+}
+
+/**
+ * Reads a command message, in AMF0 or in the AMF0 that an "AMF3" command message holds behind its first byte.
+ *
+ * @returns null for any other message.
+ * @throws RtmpProtocolError for one that cannot be read.
+ */
+export function readCommand(message: RtmpMessage): RtmpCommand | null {
+  if (message.typeId !== MESSAGE.commandAmf0 && message.typeId !== MESSAGE.commandAmf3) return null;
+  const payload = message.typeId === MESSAGE.commandAmf3 ? message.payload.subarray(1) : message.payload;
+  const [name, transactionId, ...values] = decodeAmf0(payload);
+  if (typeof name !== "string") throw new RtmpProtocolError("A command has no name.");
+  return { name, transactionId: typeof transactionId === "number" ? transactionId : 0, values };
+}
+
+/**
+ * Reads a data message: `[handler, ...values]`.
+ *
+ * @returns null for any other message.
+ * @throws RtmpProtocolError for one that cannot be read.
+ */
+export function readData(message: RtmpMessage): AmfValue[] | null {
+  if (message.typeId === MESSAGE.dataAmf0) return decodeAmf0(message.payload);
+  if (message.typeId === MESSAGE.dataAmf3) return decodeAmf0(message.payload.subarray(1));
+  return null;
+}
+
+/** @throws RtmpProtocolError for an event that is cut short. */
+export function readUserControl(message: RtmpMessage): UserControlEvent {
+  if (message.payload.length < 6) throw new RtmpProtocolError("A user control event is cut short.");
+  return { event: message.payload.readUInt16BE(0), value: message.payload.readUInt32BE(2) };
+}
+
+/** @throws RtmpProtocolError for a control message that is cut short. */
+export function readControlNumber(message: RtmpMessage): number {
+  if (message.payload.length < 4) throw new RtmpProtocolError("A control message is cut short.");
+  return message.payload.readUInt32BE(0);
+}
+
+function control(typeId: number, payload: Buffer): RtmpMessage {
+  return { chunkStreamId: CHUNK_STREAM.control, typeId, streamId: 0, timestampMs: 0, payload };
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value >>> 0);
+  return bytes;
+}

@@ -1,0 +1,209 @@
+import type { Socket } from "node:net";
+import { ChunkReader, type ChunkReaderLimits } from "./chunk-reader.ts";
+import { ChunkWriter } from "./chunk-writer.ts";
+import { Handshake } from "./handshake.ts";
+import {
+  acknowledgement,
+  commandMessage,
+  MESSAGE,
+  type RtmpCommand,
+  type RtmpMessage,
+  readControlNumber,
+  readUserControl,
+  setPeerBandwidth,
+  USER_EVENT,
+  userControl,
+  windowAckSize,
+} from "./message.ts";
+
+export interface RtmpConnectionOptions {
+  /** A connected socket (net or TLS), owned by the connection from here on. */
+  readonly socket: Socket;
+  readonly role: "client" | "server";
+  /** The handshake is done; commands may be sent. */
+  readonly onReady?: () => void;
+  /** Every message but those that the connection answers itself (acknowledgements, windows, pings, chunk sizes). */
+  readonly onMessage: (message: RtmpMessage) => void;
+  /**
+   * Once, after the socket has closed. The error is what broke it: an RtmpProtocolError, a socket error, whatever
+   * `onMessage` threw; undefined where a side simply closed.
+   */
+  readonly onClose: (error: Error | undefined) => void;
+  readonly limits?: Partial<ChunkReaderLimits>;
+}
+
+/** One side of an RTMP connection: handshake, chunks, flow control (Adobe RTMP 1.0, sections 5.2 to 5.4). */
+export class RtmpConnection {
+  readonly #options: RtmpConnectionOptions;
+  readonly #socket: Socket;
+  readonly #reader: ChunkReader;
+  readonly #writer: ChunkWriter;
+  readonly #closed = Promise.withResolvers<void>();
+  #handshake: Handshake | null;
+  #error: Error | undefined;
+  #corked = false;
+  #receivedBytes = 0;
+  #reportedBytes = 0;
+  /** After how many bytes the peer wants to hear of them (section 5.4.4). */
+  #ackWindowBytes = Number.POSITIVE_INFINITY;
+  #announcedWindowBytes = 0;
+  #acknowledgedBytes = 0;
+  #writtenBytes = 0;
+
+  constructor(options: RtmpConnectionOptions) {
+    this.#options = options;
+    this.#socket = options.socket;
+    // Nagle's algorithm with delayed acknowledgements costs some 40 ms on each round trip of commands.
+    this.#socket.setNoDelay(true);
+    this.#reader = new ChunkReader((message) => this.#receive(message), options.limits);
+    this.#writer = new ChunkWriter((slice) => this.#write(slice));
+    this.#handshake = new Handshake(options.role, (bytes) => this.#write(bytes));
+    this.#socket.on("data", (data) => this.#read(data));
+    this.#socket.on("error", (error) => {
+      this.#error ??= error;
+    });
+    // A half-open RTMP connection is of no use: the peer has said its last word.
+    this.#socket.on("end", () => this.#socket.destroy());
+    this.#socket.once("close", () => {
+      this.#closed.resolve();
+      options.onClose(this.#error);
+    });
+  }
+
+  /** Resolves when the socket has closed. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** Bytes accepted and not taken by the network yet. */
+  get writableLength(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Bytes that the network has taken. */
+  get sentBytes(): number {
+    return this.#writtenBytes - this.#socket.writableLength;
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** What the peer last said to have received, modulo 2^32 (section 5.4.3). */
+  get acknowledgedBytes(): number {
+    return this.#acknowledgedBytes;
+  }
+
+  /** Sends a message; its payload must not be changed afterwards. Messages of one turn of the event loop leave in one system call. */
+  send(message: RtmpMessage): void {
+    this.#writer.write(message);
+  }
+
+  sendCommand(streamId: number, command: RtmpCommand): void {
+    this.send(commandMessage(streamId, command));
+  }
+
+  /** The size of the chunks that we send from here on, bytes. */
+  setChunkSize(sizeBytes: number): void {
+    this.#writer.setChunkSize(sizeBytes);
+  }
+
+  /** Asks the peer to acknowledge what it receives, each time after so many bytes. */
+  setWindowAckSize(sizeBytes: number): void {
+    this.#announcedWindowBytes = sizeBytes;
+    this.send(windowAckSize(sizeBytes));
+  }
+
+  setPeerBandwidth(sizeBytes: number): void {
+    this.send(setPeerBandwidth(sizeBytes));
+  }
+
+  /** Stops reading from the socket, so that the peer is held back. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Sends what is queued, then closes; for how long that may take is up to the caller. */
+  end(): void {
+    this.#socket.end();
+  }
+
+  /** Closes at once. Idempotent. */
+  destroy(error?: Error): void {
+    this.#error ??= error;
+    this.#socket.destroy();
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#socket.destroyed || this.#socket.writableEnded) return;
+    if (!this.#corked) {
+      // Many streams share this process, and each sends several slices at a time: one writev carries them all.
+      this.#corked = true;
+      this.#socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        this.#socket.uncork();
+      });
+    }
+    this.#writtenBytes += bytes.length;
+    this.#socket.write(bytes);
+  }
+
+  #read(data: Buffer): void {
+    this.#receivedBytes += data.length;
+    try {
+      if (this.#handshake === null) {
+        this.#reader.push(data);
+      } else {
+        const rest = this.#handshake.push(data);
+        if (rest === null) return;
+        this.#handshake = null;
+        this.#options.onReady?.();
+        this.#reader.push(rest);
+      }
+      this.#acknowledge();
+    } catch (thrown) {
+      this.destroy(thrown instanceof Error ? thrown : new Error("A message could not be handled.", { cause: thrown }));
+    }
+  }
+
+  #receive(message: RtmpMessage): void {
+    if (this.#socket.destroyed) return;
+    switch (message.typeId) {
+      case MESSAGE.setChunkSize:
+      case MESSAGE.abort:
+        return;
+      case MESSAGE.acknowledgement:
+        this.#acknowledgedBytes = readControlNumber(message);
+        return;
+      case MESSAGE.windowAckSize:
+        this.#ackWindowBytes = Math.max(1, readControlNumber(message));
+        return;
+      case MESSAGE.setPeerBandwidth: {
+        // Section 5.4.5: answered with the window, where it differs from the last one told.
+        const sizeBytes = readControlNumber(message);
+        if (sizeBytes !== this.#announcedWindowBytes) this.setWindowAckSize(sizeBytes);
+        return;
+      }
+      case MESSAGE.userControl: {
+        const { event, value } = readUserControl(message);
+        if (event === USER_EVENT.pingRequest) this.send(userControl(USER_EVENT.pingResponse, value));
+        else if (event !== USER_EVENT.pingResponse) this.#options.onMessage(message);
+        return;
+      }
+      default:
+        this.#options.onMessage(message);
+    }
+  }
+
+  /** At half the window, as other clients do, so that a strict peer never waits for it. */
+  #acknowledge(): void {
+    if (this.#receivedBytes - this.#reportedBytes < this.#ackWindowBytes / 2) return;
+    this.#reportedBytes = this.#receivedBytes;
+    this.send(acknowledgement(this.#receivedBytes));
+  }
+}
