@@ -1,0 +1,142 @@
+import { regionName, UNITS_PER_CORE, validate } from "@roomcast/shared";
+import { z } from "zod";
+import { readWorkerIdentity } from "./link/worker-identity.ts";
+
+/** All of a worker's settings begin with this; anything else that does is a typing mistake and an error. */
+const PREFIX = "ROOMCAST_";
+
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+function wholeNumber(min: number, max: number, unit: string) {
+  const expected = `a whole number of ${unit} from ${min} to ${max}`;
+  return z
+    .string(expected)
+    .regex(/^\d{1,15}$/, expected)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, expected);
+}
+
+const EDGE_EXPECTED = "the edge's URL, as wss://edge.example.com (ws, wss, http or https)";
+const TOKEN_EXPECTED = "a worker token (a JWT) that the edge has minted";
+const RTMP_EXPECTED = "an rtmp:// or rtmps:// URL without a query, as rtmp://rtmp.rtc.qq.com/push";
+
+function isUrlOf(text: string, schemes: readonly string[]): boolean {
+  const url = URL.parse(text);
+  return url !== null && url.hostname !== "" && schemes.includes(url.protocol) && url.search === "" && url.hash === "";
+}
+
+const variables = z.strictObject({
+  ROOMCAST_EDGE_URL: z
+    .string(EDGE_EXPECTED)
+    .refine((text) => isUrlOf(text, ["ws:", "wss:", "http:", "https:"]), EDGE_EXPECTED)
+    .describe("Where the edge is. Required."),
+  ROOMCAST_WORKER_TOKEN: z
+    .string(TOKEN_EXPECTED)
+    .refine((text) => readWorkerIdentity(text) !== null, TOKEN_EXPECTED)
+    .describe("The worker token: names this worker and its regions. A secret. Required."),
+  ROOMCAST_REGION: regionName
+    .optional()
+    .describe("The region in which this worker stands. Default: the token's region, where it names only one."),
+  ROOMCAST_CAPACITY_UNITS: wholeNumber(1, 1_000_000, "units")
+    .optional()
+    .describe(
+      `What it may carry; a copied stream takes 4, a transcoded 720p30 one 46. Default: ${UNITS_PER_CORE} a core.`,
+    ),
+  ROOMCAST_RTMP_URL: z
+    .string(RTMP_EXPECTED)
+    .refine((text) => isUrlOf(text, ["rtmp:", "rtmps:"]), RTMP_EXPECTED)
+    .default("rtmp://rtmp.rtc.qq.com/push")
+    .describe("Where rooms are published. Default: rtmp://rtmp.rtc.qq.com/push"),
+  ROOMCAST_ALLOW_HOSTS: z
+    .string()
+    .default("")
+    .describe("Private hosts and CIDRs that sources and Redis may be on, with commas between. Default: none."),
+  ROOMCAST_LOG_LEVEL: z
+    .enum(LOG_LEVELS, `one of ${LOG_LEVELS.join(", ")}`)
+    .default("info")
+    .describe("Default: info"),
+  ROOMCAST_METRICS_PORT: wholeNumber(0, 65_535, "the port number")
+    .optional()
+    .describe("Serves /metrics (Prometheus) and /healthz; 0 takes any free port. Default: off."),
+  ROOMCAST_METRICS_HOST: z
+    .string()
+    .regex(/^[A-Za-z0-9.:_-]{1,253}$/, "the address to listen on, as 127.0.0.1 or 0.0.0.0")
+    .default("127.0.0.1")
+    .describe("The address that the metrics are served on. Default: 127.0.0.1"),
+  ROOMCAST_DRAIN_TIMEOUT_MS: wholeNumber(0, 3_600_000, "milliseconds")
+    .default(20_000)
+    .describe("How long SIGTERM may take to hand all tasks over. Default: 20000"),
+  ROOMCAST_REDIS_TIMEOUT_MS: wholeNumber(100, 60_000, "milliseconds")
+    .default(5_000)
+    .describe("How long a task's Redis may take to answer. Default: 5000"),
+});
+
+export interface WorkerConfig {
+  /** ws(s):// URL of the edge, without a path of its own. */
+  readonly edgeUrl: string;
+  readonly workerToken: string;
+  readonly workerId: string;
+  readonly region: string;
+  readonly capacityUnits: number;
+  readonly rtmpUrl: string;
+  readonly allowHosts: readonly string[];
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+  /** null: no metrics are served. */
+  readonly metrics: { readonly host: string; readonly port: number } | null;
+  readonly drainTimeoutMs: number;
+  readonly redisTimeoutMs: number;
+}
+
+export interface ReadConfigOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cores: number;
+}
+
+/**
+ * Reads the worker's settings. An empty variable counts as one that is not set.
+ *
+ * @throws RoomcastError that names every wrong variable and what was expected, and never a value.
+ */
+export function readConfig(options: ReadConfigOptions): WorkerConfig {
+  const given = Object.fromEntries(
+    Object.entries(options.env).filter(
+      ([name, value]) => name.startsWith(PREFIX) && value !== undefined && value !== "",
+    ),
+  );
+  const env = validate(regional, given);
+  const identity = readWorkerIdentity(env.ROOMCAST_WORKER_TOKEN);
+  const region = env.ROOMCAST_REGION ?? identity?.regions[0];
+  if (identity === null || region === undefined) throw new Error("the schema lets no such token through");
+  return Object.freeze({
+    edgeUrl: env.ROOMCAST_EDGE_URL.replace(/^http/, "ws"),
+    workerToken: env.ROOMCAST_WORKER_TOKEN,
+    workerId: identity.workerId,
+    region,
+    capacityUnits: env.ROOMCAST_CAPACITY_UNITS ?? options.cores * UNITS_PER_CORE,
+    rtmpUrl: env.ROOMCAST_RTMP_URL,
+    allowHosts: env.ROOMCAST_ALLOW_HOSTS.split(",").flatMap((host) => (host.trim() === "" ? [] : [host.trim()])),
+    logLevel: env.ROOMCAST_LOG_LEVEL,
+    metrics:
+      env.ROOMCAST_METRICS_PORT === undefined
+        ? null
+        : { host: env.ROOMCAST_METRICS_HOST, port: env.ROOMCAST_METRICS_PORT },
+    drainTimeoutMs: env.ROOMCAST_DRAIN_TIMEOUT_MS,
+    redisTimeoutMs: env.ROOMCAST_REDIS_TIMEOUT_MS,
+  });
+}
+
+/** The token says where its worker may stand. */
+const regional = variables.refine(
+  (env) => {
+    const regions = readWorkerIdentity(env.ROOMCAST_WORKER_TOKEN)?.regions ?? [];
+    return env.ROOMCAST_REGION === undefined ? regions.length === 1 : regions.includes(env.ROOMCAST_REGION);
+  },
+  { path: ["ROOMCAST_REGION"], message: "one of the regions that ROOMCAST_WORKER_TOKEN names" },
+);
+
+/** One line for each setting, for `--help`. */
+export function describeConfig(): string {
+  return Object.entries(variables.shape)
+    .map(([name, schema]) => `  ${name.padEnd(26)} ${schema.description ?? ""}`)
+    .join("\n");
+}

@@ -1,0 +1,313 @@
+import {
+  CLOSE,
+  decodeFrame,
+  type EdgeFrame,
+  type EdgeFrameOf,
+  edgeFrameSchema,
+  PROTOCOL_VERSION,
+  RoomcastError,
+  type TaskRef,
+  type WorkerFrameOf,
+} from "@roomcast/shared";
+import type { Logger } from "pino";
+import { WebSocket } from "ws";
+import { Backoff } from "../backoff.ts";
+import { RepeatedError } from "../repeated-error.ts";
+import { cancellableSleep } from "./cancellable-sleep.ts";
+import { EdgeSocket, type SocketEnd } from "./edge-socket.ts";
+import { fittingReports } from "./fitting-reports.ts";
+import type { Outbox } from "./outbox.ts";
+
+/** What the link asks of the process's tasks. */
+export interface LinkedTasks {
+  hello(): Pick<WorkerFrameOf<"hello">, "capacityUnits" | "load" | "running" | "draining">;
+  report(): Pick<WorkerFrameOf<"report">, "load" | "tasks">;
+  /** Rejects nothing: what cannot be done is a `refused`. */
+  dispatch(frame: EdgeFrameOf<"dispatch">): WorkerFrameOf<"accepted"> | WorkerFrameOf<"refused">;
+  stop(ref: TaskRef, how: "now" | "tidy", reason: string): void;
+}
+
+export interface LinkIdentity {
+  readonly workerId: string;
+  readonly instanceId: string;
+  readonly region: string;
+  readonly version: string;
+}
+
+export interface LinkTimings {
+  /** From dialling to `welcome`, ms. */
+  readonly welcomeTimeoutMs: number;
+  /** `ended` is said again after so long without `ack`, ms. */
+  readonly repeatEndedMs: number;
+  readonly retryInitialMs: number;
+  readonly retryMaxMs: number;
+  /** Between tries while the edge refuses the token, or another process uses it; at most this, ms. */
+  readonly refusedRetryMs: number;
+  /** A socket that held so long was a good one, ms. */
+  readonly healthyAfterMs: number;
+}
+
+export const LINK_TIMINGS: LinkTimings = {
+  welcomeTimeoutMs: 10_000,
+  repeatEndedMs: 5_000,
+  retryInitialMs: 250,
+  retryMaxMs: 10_000,
+  refusedRetryMs: 60_000,
+  healthyAfterMs: 10_000,
+};
+
+export interface EdgeLinkOptions {
+  /** ws(s):// URL of the edge, without the path of the fleet's door. */
+  readonly edgeUrl: string;
+  readonly workerToken: string;
+  readonly identity: LinkIdentity;
+  readonly tasks: LinkedTasks;
+  readonly outbox: Outbox;
+  readonly log: Logger;
+  readonly timings?: LinkTimings;
+  readonly random?: () => number;
+}
+
+/** Why a link ended for good. */
+export type LinkEnd =
+  | { readonly name: "stopped" }
+  | { readonly name: "protocolMismatch"; readonly edgeProtocol: number | null };
+
+const STOP_REASON_AT_WELCOME = "The edge has given this task to someone else, or ended it.";
+
+/** The worker's line to the edge: dials, dials again, and carries what both have to say. Tasks do not depend on it. */
+export class EdgeLink {
+  readonly #options: EdgeLinkOptions;
+  readonly #timings: LinkTimings;
+  readonly #log: Logger;
+  readonly #stopping = new AbortController();
+  readonly #failures: RepeatedError;
+  #socket: EdgeSocket | undefined;
+  #welcomed = false;
+  #running: Promise<LinkEnd> | undefined;
+  #reconnects = 0;
+
+  constructor(options: EdgeLinkOptions) {
+    this.#options = options;
+    this.#timings = options.timings ?? LINK_TIMINGS;
+    this.#log = options.log;
+    this.#failures = new RepeatedError(options.log, {
+      first: "the edge cannot be reached; tasks go on, and it is dialled again",
+      over: "the edge is reached again",
+    });
+    options.outbox.onChange = () => this.#sendEnded();
+  }
+
+  /** True between `welcome` and the end of the socket. */
+  get connected(): boolean {
+    return this.#welcomed;
+  }
+
+  /** Sockets that were lost since the start. */
+  get reconnects(): number {
+    return this.#reconnects;
+  }
+
+  /** Dials until `stop()`, or until the edge turns out to speak another protocol. Never rejects. */
+  run(): Promise<LinkEnd> {
+    this.#running ??= this.#run();
+    return this.#running;
+  }
+
+  /** Says that no new tasks are wanted. Every later hello says it too. */
+  announceDraining(reason: string): void {
+    if (this.#welcomed) this.#socket?.send({ type: "draining", reason });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<LinkEnd> {
+    const { retryInitialMs, retryMaxMs, healthyAfterMs, refusedRetryMs } = this.#timings;
+    const random = this.#options.random ?? Math.random;
+    const backoff = new Backoff(
+      { initialMs: retryInitialMs, maxMs: retryMaxMs, budgetMs: Number.POSITIVE_INFINITY, healthyAfterMs },
+      random,
+    );
+    while (!this.#stopping.signal.aborted) {
+      const startedMs = performance.now();
+      const end = await this.#runOnce();
+      if (end.name === "stopped" || end.name === "protocolMismatch") return end;
+      this.#reconnects += 1;
+      const nowMs = performance.now();
+      const waitMs = backoff.failed(nowMs, nowMs - startedMs) ?? retryMaxMs;
+      // Refused for a reason that only an operator can change: knocking often helps nobody.
+      const slow = end.name === "unauthorized" || end.name === "replaced";
+      await cancellableSleep(slow ? refusedRetryMs * (0.5 + random() / 2) : waitMs, this.#stopping.signal);
+    }
+    return { name: "stopped" };
+  }
+
+  /** One socket, from dialling to its end. */
+  async #runOnce(): Promise<SocketEnd> {
+    const { edgeUrl, workerToken, identity, tasks } = this.#options;
+    const url = new URL("/v1/fleet/connect", edgeUrl);
+    url.searchParams.set("region", identity.region);
+    const socket = new EdgeSocket({
+      dial: () =>
+        new WebSocket(url, {
+          headers: { authorization: `Bearer ${workerToken}` },
+          maxPayload: 4 * 1024 * 1024,
+          handshakeTimeout: this.#timings.welcomeTimeoutMs,
+          perMessageDeflate: false,
+        }),
+      welcomeTimeoutMs: this.#timings.welcomeTimeoutMs,
+      signal: this.#stopping.signal,
+      onOpen: () => {
+        socket.send({ type: "hello", protocol: PROTOCOL_VERSION, ...identity, ...this.#hello() });
+      },
+      onText: (text) => this.#onFrame(socket, text),
+    });
+    this.#socket = socket;
+    const repeat = setInterval(() => this.#sendEnded(), this.#timings.repeatEndedMs);
+    let report: NodeJS.Timeout | undefined;
+    socket.onWelcome = (welcome) => {
+      clearInterval(report);
+      report = setInterval(() => this.#report(socket, tasks), welcome.reportIntervalMs);
+    };
+    try {
+      const end = await socket.ended;
+      this.#logEnd(end);
+      return end;
+    } finally {
+      clearInterval(repeat);
+      clearInterval(report);
+      this.#socket = undefined;
+      this.#welcomed = false;
+    }
+  }
+
+  /**
+   * What runs, and what ended without the edge knowing yet: else it would take the latter for lost and start it again
+   * before it reads the `ended` that follows.
+   */
+  #hello(): ReturnType<LinkedTasks["hello"]> {
+    const hello = this.#options.tasks.hello();
+    const known = new Set(hello.running.map((task) => task.taskId));
+    const untold = this.#options.outbox.ended
+      .filter((ended) => !known.has(ended.taskId))
+      .map(({ taskId, attempt, positionMs }) => ({
+        taskId,
+        attempt,
+        positionMs,
+        state: "pushing" as const,
+        durationMs: null,
+        bitRateKbps: 0,
+        fps: 0,
+        droppedFrames: 0,
+        plan: null,
+      }));
+    // The plans, with their reasons, are what could make the frame too long; the next report brings them.
+    return { ...hello, running: [...hello.running.map((task) => ({ ...task, plan: null })), ...untold] };
+  }
+
+  #report(socket: EdgeSocket, tasks: LinkedTasks): void {
+    // A report that cannot leave is out of date when it could.
+    if (socket.congested) return;
+    const { load, tasks: reports } = tasks.report();
+    for (const part of fittingReports({ type: "report", load, tasks: reports })) socket.send(part);
+    for (const logs of this.#options.outbox.takeLogs()) socket.send(logs);
+  }
+
+  #sendEnded(): void {
+    if (!this.#welcomed || this.#socket === undefined) return;
+    for (const logs of this.#options.outbox.takeLogs()) this.#socket.send(logs);
+    for (const ended of this.#options.outbox.ended) this.#socket.send(ended);
+  }
+
+  #onFrame(socket: EdgeSocket, text: unknown): void {
+    let frame: EdgeFrame;
+    try {
+      frame = decodeFrame(edgeFrameSchema, text);
+    } catch (error) {
+      this.#log.error({ err: error }, "the edge sent a frame that cannot be read");
+      socket.close(CLOSE.malformedFrame, error instanceof RoomcastError ? error.message : "malformed");
+      return;
+    }
+    this.#handle(socket, frame);
+  }
+
+  #handle(socket: EdgeSocket, frame: EdgeFrame): void {
+    switch (frame.type) {
+      case "welcome":
+        if (frame.protocol !== PROTOCOL_VERSION) {
+          socket.end({ name: "protocolMismatch", edgeProtocol: frame.protocol });
+          return;
+        }
+        this.#welcome(socket, frame);
+        return;
+      case "dispatch":
+        socket.send(this.#dispatch(frame));
+        return;
+      case "stop":
+        this.#stopTask(frame, frame.how, frame.reason);
+        return;
+      case "ack":
+        this.#options.outbox.acknowledge(frame);
+        return;
+      case "heartbeat":
+        // Any frame proves that the edge lives; this one says nothing more.
+        return;
+    }
+  }
+
+  #welcome(socket: EdgeSocket, frame: EdgeFrameOf<"welcome">): void {
+    this.#failures.over();
+    this.#log.info({ keep: frame.keep.length, stop: frame.stop.length }, "connected to the edge");
+    this.#welcomed = true;
+    socket.welcomed(frame);
+    for (const ref of frame.stop) this.#stopTask(ref, "now", STOP_REASON_AT_WELCOME);
+    this.#sendEnded();
+    // The edge learns at once how the tasks are that it takes over from the hello.
+    this.#report(socket, this.#options.tasks);
+  }
+
+  #dispatch(frame: EdgeFrameOf<"dispatch">): ReturnType<LinkedTasks["dispatch"]> {
+    const { outbox, tasks } = this.#options;
+    const answer = tasks.dispatch(frame);
+    const ended = outbox.endedOf(frame);
+    // A doubled dispatch of what has ended already: accepted, and this is what came of it.
+    if (ended !== undefined) queueMicrotask(() => this.#socket?.send(ended));
+    return answer;
+  }
+
+  #stopTask(ref: TaskRef, how: "now" | "tidy", reason: string): void {
+    const { outbox, tasks } = this.#options;
+    const ended = outbox.endedOf(ref);
+    if (ended === undefined) {
+      tasks.stop(ref, how, reason);
+      return;
+    }
+    outbox.stopped(ref);
+    if (this.#welcomed) this.#socket?.send(ended);
+  }
+
+  #logEnd(end: SocketEnd): void {
+    switch (end.name) {
+      case "stopped":
+        return;
+      case "protocolMismatch":
+        this.#log.fatal(
+          { ours: PROTOCOL_VERSION, theirs: end.edgeProtocol },
+          "the edge speaks another protocol version; deploy matching versions of edge and worker",
+        );
+        return;
+      case "unauthorized":
+        this.#log.error({ err: end.error }, "the edge refuses this worker's token; mint a new one");
+        return;
+      case "replaced":
+        this.#log.error("another process has connected with this worker's token; each worker needs its own");
+        return;
+      case "lost":
+        this.#failures.happened(end.error);
+        return;
+    }
+  }
+}

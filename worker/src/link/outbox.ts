@@ -1,0 +1,113 @@
+import type { LogLine, TaskRef, WorkerFrameOf } from "@roomcast/shared";
+
+type Ended = WorkerFrameOf<"ended">;
+type Logs = WorkerFrameOf<"logs">;
+
+/** Lines kept for the edge while it is away, of all tasks; beyond that the oldest go first. */
+const MAX_LOG_LINES = 5_000;
+/** Lines in one frame: 100 of the longest stay far below the frame limit. */
+const LINES_A_FRAME = 100;
+/** An edge that answers `ended` so often by `stop`, never by `ack`, has given the task to someone else. */
+const STOPS_THAT_MEAN_FORGET = 3;
+
+interface Letter {
+  readonly frame: Ended;
+  stops: number;
+}
+
+interface TaskLogs {
+  readonly ref: TaskRef;
+  readonly lines: LogLine[];
+}
+
+function key(ref: TaskRef): string {
+  return `${ref.taskId}/${ref.attempt}`;
+}
+
+/**
+ * What the edge must still be told. `ended` stays until it is acknowledged, over any number of sockets; log lines are
+ * bounded and sent once.
+ */
+export class Outbox {
+  readonly #letters = new Map<string, Letter>();
+  readonly #logs = new Map<string, TaskLogs>();
+  #lineCount = 0;
+  #droppedLines = 0;
+  /** Called when something new came in. One listener: the link. */
+  onChange: (() => void) | undefined;
+  /** Called when nothing waits for an `ack` any more. */
+  onDelivered: (() => void) | undefined;
+
+  /** Every `ended` that was not acknowledged, oldest first. */
+  get ended(): readonly Ended[] {
+    return [...this.#letters.values()].map((letter) => letter.frame);
+  }
+
+  /** Log lines that were thrown away because the edge was away for too long. */
+  get droppedLines(): number {
+    return this.#droppedLines;
+  }
+
+  endedOf(ref: TaskRef): Ended | undefined {
+    return this.#letters.get(key(ref))?.frame;
+  }
+
+  addEnded(frame: Ended): void {
+    // A later attempt is the edge's business now: nobody waits for what an earlier one came to.
+    for (const [at, letter] of this.#letters) {
+      if (letter.frame.taskId === frame.taskId && letter.frame.attempt < frame.attempt) this.#letters.delete(at);
+    }
+    this.#letters.set(key(frame), { frame, stops: 0 });
+    this.onChange?.();
+  }
+
+  addLog(ref: TaskRef, line: LogLine): void {
+    const at = key(ref);
+    const logs = this.#logs.get(at) ?? { ref: { taskId: ref.taskId, attempt: ref.attempt }, lines: [] };
+    this.#logs.set(at, logs);
+    logs.lines.push(line);
+    this.#lineCount += 1;
+    while (this.#lineCount > MAX_LOG_LINES) this.#dropOldestLine();
+  }
+
+  /** The edge has written it down. */
+  acknowledge(ref: TaskRef): void {
+    if (this.#letters.delete(key(ref))) this.#tellIfDelivered();
+  }
+
+  /** The edge said `stop` about a task that has ended here; after a few times it is taken at its word. */
+  stopped(ref: TaskRef): void {
+    const letter = this.#letters.get(key(ref));
+    if (letter === undefined) return;
+    letter.stops += 1;
+    if (letter.stops < STOPS_THAT_MEAN_FORGET) return;
+    this.#letters.delete(key(ref));
+    this.#tellIfDelivered();
+  }
+
+  /** Takes all log lines out, as frames that fit. */
+  takeLogs(): Logs[] {
+    const frames: Logs[] = [];
+    for (const { ref, lines } of this.#logs.values()) {
+      for (let from = 0; from < lines.length; from += LINES_A_FRAME) {
+        frames.push({ type: "logs", ...ref, lines: lines.slice(from, from + LINES_A_FRAME) });
+      }
+    }
+    this.#logs.clear();
+    this.#lineCount = 0;
+    return frames;
+  }
+
+  #tellIfDelivered(): void {
+    if (this.#letters.size === 0) this.onDelivered?.();
+  }
+
+  #dropOldestLine(): void {
+    const [at, logs] = this.#logs.entries().next().value ?? [];
+    if (at === undefined || logs === undefined) return;
+    logs.lines.shift();
+    this.#lineCount -= 1;
+    this.#droppedLines += 1;
+    if (logs.lines.length === 0) this.#logs.delete(at);
+  }
+}
