@@ -1,12 +1,20 @@
 import { z } from "zod";
 import { regionName } from "./region.ts";
+import { MAX_USER_SIG_LENGTH } from "./user-sig.ts";
 
 /** URL schemes a source may have. */
 export const SOURCE_SCHEMES = ["http:", "https:", "rtmp:", "rtmps:"] as const;
 
-const SOURCE_EXPECTED = "an http(s):// or rtmp(s):// URL of at most 2048 characters";
+const SOURCE_EXPECTED = "an http(s):// or rtmp(s):// URL of at most 2048 characters, without spaces";
+
+/**
+ * The URL parser drops tabs and line ends, takes `http:host` for `http://host`, and a backslash for a slash. Others who
+ * get the same text do not, and would connect elsewhere than what was checked.
+ */
+const PLAIN_URL = /^[a-z]+:\/\/[^\s\\\p{Cc}]+$/iu;
 
 function isSourceUrl(text: string): boolean {
+  if (!PLAIN_URL.test(text)) return false;
   const url = URL.parse(text);
   return url !== null && url.hostname !== "" && SOURCE_SCHEMES.some((scheme) => scheme === url.protocol);
 }
@@ -41,7 +49,10 @@ export const pushRequestSchema = z
       StrRoomId: boundedText(64, "1 to 64 letters, digits or underscores", /^[A-Za-z0-9_]+$/).optional(),
       Mode: z.enum(["vod", "live"], '"vod" or "live"').default("vod"),
       UserId: boundedText(32, "1 to 32 letters, digits, hyphens or underscores", /^[A-Za-z0-9_-]+$/),
-      UserSig: boundedText(4096, "the UserSig of UserId, a text of 1 to 4096 characters"),
+      UserSig: boundedText(
+        MAX_USER_SIG_LENGTH,
+        `the UserSig of UserId, a text of 1 to ${MAX_USER_SIG_LENGTH} characters`,
+      ),
       Redis: z.boolean("true or false").default(false),
       RedisHost: boundedText(253, "a host name or address", /^[A-Za-z0-9_.:-]+$/).optional(),
       RedisPort: integer(1, 65_535).optional(),

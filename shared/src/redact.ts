@@ -9,52 +9,155 @@ export const REDACTED = "[redacted]";
 /** Fields of a request that are never shown. */
 export const SECRET_FIELDS = ["UserSig", "RedisPassword", "PrivateMapKey"] as const;
 
-/** A URL without its user, password, query, fragment and, for RTMP, its stream key (the last path segment). */
+const CUT = "…";
+
+/**
+ * A URL without its user, password, query and fragment and, for RTMP, without all that follows the app's name (the
+ * stream key). What cannot be read as a URL with a host is not shown at all. Idempotent.
+ */
 export function shownUrl(text: string): string {
   const url = URL.parse(text);
-  if (url === null) return REDACTED;
-  const live = url.protocol === "rtmp:" || url.protocol === "rtmps:";
-  const path = live ? url.pathname.replace(/[^/]+$/, "…") : url.pathname;
-  const query = url.search === "" ? "" : "?…";
-  return `${url.protocol}//${url.host}${path}${query}`;
+  if (url === null || (url.host === "" && url.protocol !== "file:")) return REDACTED;
+  const query = url.search === "" ? "" : `?${CUT}`;
+  return `${url.protocol}//${url.host}${shownPath(url)}${query}`;
+}
+
+function shownPath(url: URL): string {
+  // The parser escapes the mark that an earlier pass has left.
+  const path = url.pathname.replaceAll(encodeURIComponent(CUT), CUT);
+  if (isRtmp(url)) {
+    const [app = "", ...streamKey] = path.split("/").filter((segment) => segment !== "");
+    if (streamKey.length > 0) return `/${app}/${CUT}`;
+    return app === "" ? path : `/${CUT}`;
+  }
+  // A URL inside the path may bring a user and a password of its own.
+  const nested = path.indexOf("://");
+  return nested === -1 ? path : `${path.slice(0, path.lastIndexOf("/", nested - 1) + 1)}${CUT}`;
+}
+
+function isRtmp(url: URL): boolean {
+  return url.protocol === "rtmp:" || url.protocol === "rtmps:";
 }
 
 /** A request as the API and the log show it. */
 export type ShownRequest = Omit<PushRequest, (typeof SECRET_FIELDS)[number]>;
 
 export function shownRequest(request: PushRequest): ShownRequest {
-  const { UserSig: _userSig, RedisPassword: _redisPassword, ...rest } = request;
-  return { ...rest, VideoSrc: shownUrl(rest.VideoSrc) };
+  const shown = Object.entries(request).filter(([name]) => !SECRET_FIELDS.some((secret) => secret === name));
+  // SAFETY: only the fields that the type omits were left out, and VideoSrc stays a text.
+  return { ...(Object.fromEntries(shown) as ShownRequest), VideoSrc: shownUrl(request.VideoSrc) };
 }
 
-const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]*:\/\/[^\s'"<>]+/gi;
-const USERSIG_IN_TEXT =
-  /(user_?sig|password|secret(?:_?key)?|token|signature|authorization)(["']?\s*[=:]\s*["']?)[^\s&"',;]+/gi;
+const WORD_IN_TEXT = /[^\s'"<>`]+/g;
+/** The longest scheme that is looked for in prose. */
+const MAX_SCHEME_LENGTH = 32;
+
+/** The URL in a word of prose, if any: `[tcp://h:1` is `[` and a URL; `https://h/x:` is a URL and `:`. */
+function shownWord(word: string): string {
+  const colon = word.indexOf("://");
+  if (colon === -1) return word;
+  const scheme = /[a-z][a-z0-9+.-]*$/i.exec(word.slice(Math.max(0, colon - MAX_SCHEME_LENGTH), colon))?.[0] ?? "";
+  const start = colon - scheme.length;
+  const punctuation = /(?<![:.,;)}])[:.,;)}]{1,8}$/.exec(word)?.[0] ?? "";
+  const url = word.slice(start, word.length - punctuation.length);
+  return `${word.slice(0, start)}${shownUrl(url)}${punctuation}`;
+}
+
+const SECRET_NAME = String.raw`(?:user[_-]?sig|pass(?:word|wd|phrase)?|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|token|signature|private[_-]?map[_-]?key|stream[_-]?key|api[_-]?key)`;
+
+/** `Authorization: Bearer x.y`, `Cookie: a=b; c=d`: the whole rest of the header, whatever its scheme. */
+const HEADER_IN_TEXT = /((?:authorization|cookie)\\{0,4}["']?\s{0,8}[=:]\s{0,8})(?!\s|\\{0,4}["'])[^\r\n"'\\]+/gi;
+
+/** `name=value`, `name: value`, `"name":"value"` and the same inside a JSON text that is itself a JSON string. */
+const ASSIGNMENT_IN_TEXT = new RegExp(
+  String.raw`((?:${SECRET_NAME}|authorization|cookie)\\{0,4}["']?\s{0,8}[=:]\s{0,8})` +
+    String.raw`(?:(\\{1,4}["'])[^"'\\]*|(")(?:[^"\\]|\\.)*|(')(?:[^'\\]|\\.)*|[^\s&"',;}\\]+)`,
+  "gis",
+);
+
+const BEARER_IN_TEXT = /\b(bearer\s{1,8})[a-z0-9._~+/=*-]{8,}/gi;
 
 /**
  * Foreign text (ffmpeg's stderr, a server's refusal) made fit to show: URLs lose what `shownUrl` hides, assignments of
- * secrets lose their value, and every given secret is cut out wherever it stands.
+ * secrets lose their value, and every given secret of at least four characters is cut out wherever it stands, as it is
+ * or escaped. Idempotent, and linear in the text's length. Redact before you shorten: half a secret is not found.
  */
 export function shownText(text: string, secrets: readonly string[] = []): string {
-  let shown = text;
-  for (const secret of secrets) {
-    // Below four characters a "secret" would blank ordinary words.
-    if (secret.length >= 4) shown = shown.replaceAll(secret, REDACTED);
-  }
-  return shown
-    .replace(URL_IN_TEXT, (url) => shownUrl(url))
-    .replace(USERSIG_IN_TEXT, (_match, name: string, equals: string) => `${name}${equals}${REDACTED}`);
+  return cutOut(text, secrets)
+    .replace(WORD_IN_TEXT, shownWord)
+    .replace(HEADER_IN_TEXT, `$1${REDACTED}`)
+    .replace(ASSIGNMENT_IN_TEXT, (_match, name: string, escaped = "", double = "", single = "") => {
+      return `${name}${escaped}${double}${single}${REDACTED}`;
+    })
+    .replace(BEARER_IN_TEXT, `$1${REDACTED}`);
 }
+
+/** Below this length a "secret" would blank ordinary words. */
+const MIN_SECRET_LENGTH = 4;
+
+function cutOut(text: string, secrets: readonly string[]): string {
+  const forms = [...new Set(secrets.flatMap(formsOf))]
+    .filter((form) => form.length >= MIN_SECRET_LENGTH && !REDACTED.includes(form))
+    // The longest first: a secret that is a part of another must not leave the rest of it standing.
+    .sort((a, b) => b.length - a.length);
+  if (forms.length === 0) return text;
+  return text.replace(new RegExp(forms.map(escapeForRegExp).join("|"), "g"), REDACTED);
+}
+
+/** A secret as it is, and as URLs, forms and JSON write it. */
+function formsOf(secret: string): string[] {
+  const wellFormed = secret.toWellFormed();
+  const component = encodeURIComponent(wellFormed);
+  const strict = component.replace(/[!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
+  const upper = [
+    component,
+    strict,
+    component.replaceAll("%20", "+"),
+    strict.replaceAll("%20", "+"),
+    encodeURI(wellFormed),
+  ];
+  const lower = upper.map((form) => form.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase()));
+  return [secret, JSON.stringify(secret).slice(1, -1), ...upper, ...lower];
+}
+
+function escapeForRegExp(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, String.raw`\$&`);
+}
+
+/** A stream's name this short ("live", "stream") is a word that must stay readable, not a key. */
+const MIN_STREAM_KEY_LENGTH = 8;
 
 /** The texts of a request that `shownText` must cut out. */
 export function secretsOf(request: PushRequest): string[] {
-  const url = URL.parse(request.VideoSrc);
-  const candidates = [
-    request.UserSig,
-    request.RedisPassword,
-    url?.password,
-    url?.search.slice(1),
-    ...(url === null ? [] : [...url.searchParams.values()]),
+  const named = Object.entries(request).flatMap(([name, value]) =>
+    SECRET_FIELDS.some((secret) => secret === name) && typeof value === "string" ? [value] : [],
+  );
+  const written = [...named, ...secretsInUrl(request.VideoSrc)];
+  return [...new Set(written.flatMap((text) => [text, decoded(text)]))].filter((text) => text !== "");
+}
+
+function secretsInUrl(text: string): string[] {
+  const url = URL.parse(text);
+  if (url === null) return [];
+  const streamKey = isRtmp(url) ? (url.pathname.split("/").findLast((segment) => segment !== "") ?? "") : "";
+  return [
+    url.username,
+    url.password,
+    url.search.slice(1),
+    ...url.search
+      .slice(1)
+      .split("&")
+      .map((pair) => pair.slice(pair.indexOf("=") + 1)),
+    url.hash.slice(1),
+    streamKey.length >= MIN_STREAM_KEY_LENGTH ? streamKey : "",
   ];
-  return candidates.filter((value): value is string => value !== undefined && value !== "");
+}
+
+/** Percent-decoded; what is not properly encoded stays as it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -38,6 +38,18 @@ export interface CheckUserSigOptions {
 /** The inflated JSON of a UserSig is some 200 bytes; what inflates to more than this is no UserSig. */
 const MAX_INFLATED_BYTES = 16 * 1024;
 
+/** A UserSig has some 200 characters, with a user buffer some 300. */
+export const MAX_USER_SIG_LENGTH = 4096;
+
+/**
+ * How far ahead of our clock a UserSig may have been made. A generator that takes local time for UTC is off by up to
+ * 14 hours; what lies more than a day ahead was made with a wrong unit or a broken clock.
+ */
+const MAX_AHEAD_S = 86_400;
+
+/** base64 with `+`, `/` and `=` written as `*`, `-` and `_`. */
+const ALPHABET = /^[A-Za-z0-9*_-]+$/;
+
 const encoder = new TextEncoder();
 
 /** Mints a UserSig with the application's SecretKey. Runs in workerd and in Node (Web Crypto, CompressionStream). */
@@ -69,6 +81,7 @@ export async function mintUserSig(options: MintUserSigOptions): Promise<string> 
  */
 export async function readUserSig(userSig: string): Promise<UserSigFields> {
   try {
+    if (userSig.length > MAX_USER_SIG_LENGTH || !ALPHABET.test(userSig)) throw new Error("not a UserSig's text");
     const deflated = fromBase64(userSig.replaceAll("*", "+").replaceAll("-", "/").replaceAll("_", "="));
     const json: unknown = JSON.parse(
       new TextDecoder("utf-8", { fatal: true }).decode(
@@ -95,6 +108,7 @@ export async function checkUserSig(options: CheckUserSigOptions): Promise<UserSi
   const fields = await readUserSig(options.userSig);
   if (fields.userId !== options.userId) throw invalid("it was made for another UserId");
   if (fields.sdkAppId !== options.sdkAppId) throw invalid("it was made for another SdkAppId");
+  if (fields.issuedAtS - MAX_AHEAD_S > options.nowMs / 1000) throw invalid("it was made for a time still to come");
   if ((fields.issuedAtS + fields.lifetimeS) * 1000 <= options.nowMs) {
     throw new RoomcastError("AuthFailure.UserSigExpired", "UserSig has expired: make a new one for this UserId.", {
       fields: [{ field: "UserSig", problem: "invalid", expected: "a UserSig that has not expired" }],
@@ -123,19 +137,20 @@ function fieldsOf(json: unknown): UserSigFields {
   const signature = record["TLS.sig"];
   const userBuffer = record["TLS.userbuf"];
   if (typeof userId !== "string" || typeof signature !== "string") throw new Error("a field is missing");
+  if (userBuffer !== undefined && typeof userBuffer !== "string") throw new Error("the user buffer is no text");
   return {
     userId,
     signature,
     sdkAppId: wholeNumber(record["TLS.sdkappid"]),
     issuedAtS: wholeNumber(record["TLS.time"]),
     lifetimeS: wholeNumber(record["TLS.expire"]),
-    ...(typeof userBuffer === "string" ? { userBuffer } : {}),
+    ...(userBuffer === undefined ? {} : { userBuffer }),
   };
 }
 
 /** Some generators write the numbers as texts. */
 function wholeNumber(value: unknown): number {
-  const number = typeof value === "string" && value !== "" ? Number(value) : value;
+  const number = typeof value === "string" && /^[0-9]{1,15}$/.test(value) ? Number(value) : value;
   if (typeof number !== "number" || !Number.isSafeInteger(number)) throw new Error("a number is missing");
   return number;
 }

@@ -3,17 +3,26 @@ import { type FieldProblem, RoomcastError } from "./errors.ts";
 
 type Issue = z.core.$ZodIssue;
 
+const MAX_NAME_LENGTH = 32;
+/** More problems than this are counted, not listed: a request has fewer parameters. */
+const MAX_PROBLEMS = 32;
+
 function problemsOf(issue: Issue, input: unknown): FieldProblem[] {
   const path = issue.path.join(".");
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({
-      field: path === "" ? key : `${path}.${key}`,
+      field: shortened(path === "" ? key : `${path}.${key}`),
       problem: "unknown",
       expected: "no such field",
     }));
   }
   const missing = valueAt(input, issue.path) === undefined;
   return [{ field: path === "" ? "(body)" : path, problem: missing ? "missing" : "invalid", expected: issue.message }];
+}
+
+/** A name that the caller made up is repeated, so that he finds it, but never at length. */
+function shortened(name: string): string {
+  return name.length <= MAX_NAME_LENGTH ? name : `${name.slice(0, MAX_NAME_LENGTH).toWellFormed()}…`;
 }
 
 function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
@@ -52,5 +61,7 @@ export function validate<Schema extends z.ZodType>(schema: Schema, input: unknow
       : kinds.has("missing")
         ? "MissingParameter"
         : "UnknownParameter";
-  throw new RoomcastError(code, `${fields.map(describe).join("; ")}.`, { fields });
+  const listed = fields.slice(0, MAX_PROBLEMS);
+  const more = fields.length > listed.length ? `; and ${fields.length - listed.length} more` : "";
+  throw new RoomcastError(code, `${listed.map(describe).join("; ")}${more}.`, { fields: listed });
 }

@@ -1,0 +1,30 @@
+import { describe, expect, it } from "vitest";
+import { type Seat, seatKey, seatOf } from "./seat.ts";
+
+describe("seatOf", () => {
+  it("takes the integer room where both are given", () => {
+    const seat = seatOf({ SdkAppId: 1, RoomId: 42, StrRoomId: "class", UserId: "u" });
+    expect(seat).toEqual({ sdkAppId: 1, room: { kind: "number", id: 42 }, userId: "u" });
+  });
+
+  it("takes the string room where it is the only one", () => {
+    expect(seatOf({ SdkAppId: 1, StrRoomId: "class", UserId: "u" }).room).toEqual({ kind: "string", id: "class" });
+  });
+});
+
+describe("seatKey", () => {
+  const seat: Seat = { sdkAppId: 1, room: { kind: "number", id: 42 }, userId: "u" };
+
+  it("is equal for equal seats", () => {
+    expect(seatKey({ ...seat, room: { ...seat.room } })).toBe(seatKey(seat));
+  });
+
+  it.each<[string, Seat]>([
+    ["application", { ...seat, sdkAppId: 2 }],
+    ["user", { ...seat, userId: "v" }],
+    ["room", { ...seat, room: { kind: "number", id: 43 } }],
+    ["kind of room, though its id reads the same", { ...seat, room: { kind: "string", id: "42" } }],
+  ])("differs for another %s", (_what, other) => {
+    expect(seatKey(other)).not.toBe(seatKey(seat));
+  });
+});

@@ -1,0 +1,123 @@
+import { describe, expect, it } from "vitest";
+import type { ErrorBody } from "./errors.ts";
+import { RoomcastError } from "./errors.ts";
+import {
+  type ActiveStateName,
+  initialState,
+  isActive,
+  isTerminal,
+  scfStatus,
+  type TaskEvent,
+  type TaskState,
+  type TaskStateName,
+  transition,
+} from "./task-state.ts";
+
+const holder = { region: "ap-guangzhou", workerId: "worker-1" };
+const error: ErrorBody = { code: "FailedOperation.SourceLost", message: "The source is gone.", retryable: true };
+const was = { sinceMs: 1000, attempt: 3 };
+const atMs = 2000;
+const active = (name: ActiveStateName): TaskState => ({ name, ...was, holder });
+
+const STATES: Record<TaskStateName, TaskState> = {
+  queued: { name: "queued", ...was },
+  starting: active("starting"),
+  pushing: active("pushing"),
+  paused: active("paused"),
+  reconnecting: active("reconnecting"),
+  finished: { name: "finished", ...was },
+  failed: { name: "failed", ...was, error },
+  aborted: { name: "aborted", ...was, reason: "stopped" },
+};
+
+const EVENTS = {
+  placed: { type: "placed", atMs, holder },
+  refused: { type: "refused", atMs },
+  starting: { type: "reported", atMs, state: "starting" },
+  pushing: { type: "reported", atMs, state: "pushing" },
+  paused: { type: "reported", atMs, state: "paused" },
+  reconnecting: { type: "reported", atMs, state: "reconnecting" },
+  released: { type: "released", atMs },
+  finished: { type: "finished", atMs },
+  failed: { type: "failed", atMs, error },
+  aborted: { type: "aborted", atMs, reason: "stopped" },
+} as const satisfies Record<string, TaskEvent>;
+
+type EventName = keyof typeof EVENTS;
+
+/** `same`: the very same object; `never`: a typed error. */
+type Next = TaskStateName | "same" | "never";
+
+// In the order of EVENTS.
+const TABLE: Record<TaskStateName, readonly Next[]> = {
+  queued: ["starting", "never", "never", "never", "never", "never", "never", "never", "failed", "aborted"],
+  starting: ["never", "queued", "same", "pushing", "paused", "reconnecting", "queued", "finished", "failed", "aborted"],
+  pushing: ["never", "never", "never", "same", "paused", "reconnecting", "queued", "finished", "failed", "aborted"],
+  paused: ["never", "never", "never", "pushing", "same", "reconnecting", "queued", "finished", "failed", "aborted"],
+  reconnecting: ["never", "never", "never", "pushing", "paused", "same", "queued", "finished", "failed", "aborted"],
+  finished: Array.from({ length: 10 }, () => "never"),
+  failed: Array.from({ length: 10 }, () => "never"),
+  aborted: Array.from({ length: 10 }, () => "never"),
+};
+
+// SAFETY: the keys of literal objects.
+const stateNames = Object.keys(STATES) as TaskStateName[];
+// SAFETY: as above.
+const eventNames = Object.keys(EVENTS) as EventName[];
+const pairs = stateNames.flatMap((from) =>
+  eventNames.map((event, index): [TaskStateName, EventName, Next] => [from, event, TABLE[from][index] ?? "never"]),
+);
+
+describe("transition", () => {
+  it.each(pairs)("of a task that is %s, on %s: %s", (from, eventName, next) => {
+    const state = STATES[from];
+    const event = EVENTS[eventName];
+    if (next === "never") {
+      expect(() => transition(state, event)).toThrow(
+        expect.objectContaining({ constructor: RoomcastError, code: "InternalError" }),
+      );
+      return;
+    }
+    const result = transition(state, event);
+    if (next === "same") {
+      expect(result).toBe(state);
+      return;
+    }
+    expect(result).toMatchObject({ name: next, sinceMs: atMs, attempt: next === "queued" ? 4 : 3 });
+    if (isActive(result)) expect(result.holder).toEqual(holder);
+    if (result.name === "failed") expect(result.error).toEqual(error);
+    if (result.name === "aborted") expect(result.reason).toBe("stopped");
+  });
+
+  it.each(pairs)("never writes to the state it is given (%s, %s)", (from, eventName, next) => {
+    const state = Object.freeze(structuredClone(STATES[from]));
+    if (next === "never") expect(() => transition(state, EVENTS[eventName])).toThrow(RoomcastError);
+    else transition(state, EVENTS[eventName]);
+    expect(state).toEqual(STATES[from]);
+  });
+
+  it("names who holds the task no longer once it is queued again", () => {
+    expect(transition(STATES.pushing, EVENTS.released)).toEqual({ name: "queued", sinceMs: atMs, attempt: 4 });
+  });
+});
+
+describe("a task's state", () => {
+  it("begins queued, for its first attempt", () => {
+    expect(initialState(5)).toEqual({ name: "queued", sinceMs: 5, attempt: 1 });
+  });
+
+  it.each<[TaskStateName, string, boolean, boolean]>([
+    ["queued", "RUNNING", false, false],
+    ["starting", "RUNNING", true, false],
+    ["pushing", "RUNNING", true, false],
+    ["paused", "RUNNING", true, false],
+    ["reconnecting", "RUNNING", true, false],
+    ["finished", "FINISHED", false, true],
+    ["failed", "FAILED", false, true],
+    ["aborted", "ABORTED", false, true],
+  ])("%s is %s to users of the SCF API (active: %s, terminal: %s)", (name, status, heldByWorker, terminal) => {
+    expect(scfStatus(name)).toBe(status);
+    expect(isActive(STATES[name])).toBe(heldByWorker);
+    expect(isTerminal(STATES[name])).toBe(terminal);
+  });
+});
