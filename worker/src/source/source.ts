@@ -9,6 +9,8 @@ export type SourceEnd =
 /** What is known of an opened source. */
 export interface SourceInfo {
   readonly live: boolean;
+  /** A live source that comes in segments of some seconds (HLS), not as it happens. */
+  readonly segmented?: boolean;
   /** null: live, or not known. */
   readonly durationMs: number | null;
   /** What the room will see: after transcoding, where there is any. */

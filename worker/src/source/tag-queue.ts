@@ -33,8 +33,12 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
   }
 
   get queuedMs(): number {
-    const oldest = this.peek();
-    return oldest === undefined ? 0 : Math.max(0, this.#newestDtsMs - oldest.dtsMs);
+    // A sequence header's timestamp means nothing (mostly it is 0).
+    for (let at = this.#head; at < this.#tags.length; at += 1) {
+      const tag = this.#tags[at];
+      if (tag !== undefined && !tag.sequenceHeader) return Math.max(0, this.#newestDtsMs - tag.dtsMs);
+    }
+    return 0;
   }
 
   get end(): SourceEnd | undefined {
@@ -47,7 +51,7 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
     const wasEmpty = this.#head === this.#tags.length;
     this.#tags.push(tag);
     this.#queuedBytes += tag.payload.length;
-    this.#newestDtsMs = Math.max(this.#newestDtsMs, tag.dtsMs);
+    if (!tag.sequenceHeader) this.#newestDtsMs = Math.max(this.#newestDtsMs, tag.dtsMs);
     if (!this.#paused && this.#queuedBytes > PAUSE_BYTES) {
       this.#paused = true;
       this.#options.onPause?.();

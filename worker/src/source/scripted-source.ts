@@ -1,0 +1,83 @@
+import type { MediaTag } from "./media-tag.ts";
+import type { Source, SourceEnd, SourceInfo } from "./source.ts";
+import { TagQueue } from "./tag-queue.ts";
+
+const FRAME_MS = 1000 / 30;
+const AAC_FRAME_MS = 1024 / 48;
+
+/** A picture or its header: the first byte is what FLV calls frame type and codec. */
+export function videoTag(dtsMs: number, keyframe: boolean, sequenceHeader = false): MediaTag {
+  const payload = Buffer.from([keyframe ? 0x17 : 0x27, sequenceHeader ? 0 : 1, 0, 0, 0, 1, 2, 3]);
+  return { kind: "video", dtsMs, compositionMs: 0, keyframe, sequenceHeader, payload };
+}
+
+export function audioTag(dtsMs: number, sequenceHeader = false): MediaTag {
+  const payload = Buffer.from([0xaf, sequenceHeader ? 0 : 1, 1, 2]);
+  return { kind: "audio", dtsMs, compositionMs: 0, keyframe: true, sequenceHeader, payload };
+}
+
+/** `durationMs` of 30 fps video with a keyframe a second and 48 kHz AAC, in DTS order, headers first. */
+export function scriptedTags(options: { readonly fromMs: number; readonly durationMs: number }): MediaTag[] {
+  const { fromMs, durationMs } = options;
+  const media: MediaTag[] = [];
+  for (let n = 0; n * FRAME_MS < durationMs; n += 1)
+    media.push(videoTag(fromMs + Math.round(n * FRAME_MS), n % 30 === 0));
+  for (let n = 0; n * AAC_FRAME_MS < durationMs; n += 1) media.push(audioTag(fromMs + Math.round(n * AAC_FRAME_MS)));
+  media.sort((a, b) => a.dtsMs - b.dtsMs);
+  return [videoTag(0, true, true), audioTag(0, true), ...media];
+}
+
+/** A source whose tags a test pushes by hand. For tests. */
+export class ScriptedSource implements Source {
+  onReadable: (() => void) | undefined;
+  closed = false;
+  readonly info: SourceInfo;
+  readonly queue = new TagQueue();
+
+  constructor(info: Partial<SourceInfo> = {}) {
+    this.info = {
+      live: false,
+      durationMs: null,
+      width: 1280,
+      height: 720,
+      fps: 30,
+      plan: { video: "copy", audio: "copy", reasons: [] },
+      ...info,
+    };
+  }
+
+  push(...tags: MediaTag[]): this {
+    for (const tag of tags) this.queue.push(tag);
+    return this;
+  }
+
+  finish(end: SourceEnd = { name: "finished" }): this {
+    this.queue.finish(end);
+    return this;
+  }
+
+  get end(): SourceEnd | undefined {
+    return this.queue.end;
+  }
+
+  get queuedBytes(): number {
+    return this.queue.queuedBytes;
+  }
+
+  get queuedMs(): number {
+    return this.queue.queuedMs;
+  }
+
+  peek(): MediaTag | undefined {
+    return this.queue.peek();
+  }
+
+  shift(): MediaTag | undefined {
+    return this.queue.shift();
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+}
