@@ -1,0 +1,147 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { type ProcessHandle, startProcess } from "./process-handle.ts";
+import { makeTempFolder } from "./temp-folder.ts";
+
+export interface StartEdgeOptions {
+  /** What docs/operations.md calls secrets and variables of the edge: `CREDENTIALS`, `WORKER_TOKEN_KEY`, … */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Without it a free one is taken. Given, a restarted edge is found where it was. */
+  readonly port?: number;
+  /** Where the Durable Objects are kept, and stay; without it they go with the edge. */
+  readonly stateFolder?: string;
+  /** Told of every line that the edge says. */
+  readonly onLine?: (line: string) => void;
+}
+
+/** `wrangler dev` with the edge in a real workerd. */
+export interface EdgeHandle {
+  /** `http://127.0.0.1:<port>`. */
+  readonly url: string;
+  readonly port: number;
+  /** The last lines that it said. */
+  output(): string;
+  /** Idempotent. */
+  stop(): Promise<void>;
+  /** As a crash would end it. */
+  kill(): Promise<void>;
+}
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const HOST = "127.0.0.1";
+const READY_TIMEOUT_MS = 60_000;
+const POLL_MS = 50;
+
+const readyMessage = z.object({ event: z.literal("DEV_SERVER_READY"), port: z.int() });
+
+/**
+ * Starts the edge; resolves when `GET /healthz` answers.
+ *
+ * @throws Error when it does not start; its last output is in the message.
+ */
+export async function startEdge(options: StartEdgeOptions): Promise<EdgeHandle> {
+  const folder = await makeTempFolder();
+  const listening = Promise.withResolvers<number>();
+  let wrangler: ProcessHandle | undefined;
+  try {
+    const envFile = join(folder.path, "edge.env");
+    await writeFile(envFile, toEnvFile(options.settings), { mode: 0o600 });
+    wrangler = await startProcess({
+      name: "edge (wrangler dev)",
+      command: process.execPath,
+      args: [
+        join(ROOT, "node_modules/wrangler/bin/wrangler.js"),
+        "dev",
+        ...["--config", join(ROOT, "wrangler.toml")],
+        ...["--env-file", envFile],
+        ...["--ip", HOST, "--port", String(options.port ?? 0)],
+        ...["--inspector-port", "0"],
+        ...["--persist-to", options.stateFolder ?? join(folder.path, "state")],
+        "--show-interactive-dev-session=false",
+      ],
+      cwd: ROOT,
+      env: {
+        ...process.env,
+        WRANGLER_SEND_METRICS: "false",
+        WRANGLER_HIDE_BANNER: "true",
+        WRANGLER_LOG_PATH: join(folder.path, "logs"),
+        // A laptop has no Request.cf, and fetching an example of one needs the internet.
+        CLOUDFLARE_CF_FETCH_ENABLED: "false",
+        // Edges of other tests must not find each other.
+        WRANGLER_REGISTRY_PATH: join(folder.path, "registry"),
+      },
+      ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
+      onMessage: (message) => {
+        const port = readyPort(message);
+        if (port !== undefined) listening.resolve(port);
+      },
+    });
+    const port = await wrangler.untilReady(listening.promise, READY_TIMEOUT_MS);
+    const url = `http://${HOST}:${port}`;
+    await untilHealthy(wrangler, url);
+    return handleOf(wrangler, { url, port, removeFolder: folder.remove });
+  } catch (error) {
+    await wrangler?.stop();
+    await folder.remove();
+    throw error;
+  }
+}
+
+function handleOf(
+  wrangler: ProcessHandle,
+  { url, port, removeFolder }: { url: string; port: number; removeFolder: () => Promise<void> },
+): EdgeHandle {
+  return {
+    url,
+    port,
+    output: () => wrangler.output(),
+    stop: async () => {
+      await wrangler.stop();
+      await removeFolder();
+    },
+    kill: async () => {
+      await wrangler.kill();
+      await removeFolder();
+    },
+  };
+}
+
+/** wrangler tells the process that started it where it listens. */
+function readyPort(message: unknown): number | undefined {
+  if (typeof message !== "string") return undefined;
+  try {
+    return readyMessage.safeParse(JSON.parse(message)).data?.port;
+  } catch {
+    return undefined;
+  }
+}
+
+async function untilHealthy(wrangler: ProcessHandle, url: string): Promise<void> {
+  const giveUp = new AbortController();
+  try {
+    await wrangler.untilReady(askUntilHealthy(url, giveUp.signal), READY_TIMEOUT_MS);
+  } finally {
+    giveUp.abort();
+  }
+}
+
+async function askUntilHealthy(url: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const answer = await fetch(`${url}/healthz`, { signal }).catch(() => undefined);
+    await answer?.body?.cancel();
+    if (answer?.ok === true) return;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** dotenv takes what stands in single quotes as it is; wrangler then expands every `$` that has no backslash. */
+function toEnvFile(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => {
+      if (/['\r\n]/.test(value)) throw new Error(`${name} holds a quote or a line break, which an env file cannot.`);
+      return `${name}='${value.replaceAll("$", "\\$")}'\n`;
+    })
+    .join("");
+}
