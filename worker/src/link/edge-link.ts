@@ -12,8 +12,8 @@ import {
 import type { Logger } from "pino";
 import { WebSocket } from "ws";
 import { Backoff } from "../backoff.ts";
+import { cancellableSleep } from "../cancellable-sleep.ts";
 import { RepeatedError } from "../repeated-error.ts";
-import { cancellableSleep } from "./cancellable-sleep.ts";
 import { EdgeSocket, type SocketEnd } from "./edge-socket.ts";
 import { fittingReports } from "./fitting-reports.ts";
 import type { Outbox } from "./outbox.ts";

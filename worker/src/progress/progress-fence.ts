@@ -1,0 +1,47 @@
+import { PROGRESS_TTL_MS } from "./progress-record.ts";
+
+/** A record that says "active" and was not written for so long belongs to nobody any more. */
+const STALE_AFTER_MS = 30_000;
+
+/**
+ * Writes a record unless it belongs to another push.
+ *
+ * One task: a lower attempt never overwrites a higher one. Different tasks of one source: a new task (its first
+ * attempt) claims the record, from then on the older one's writes are refused; a later attempt, which may be of a task
+ * older than the owner, claims it only from an owner that has ended or gone silent.
+ *
+ * ARGV: 1 `claim` or `write`, 2 TaskId, 3 Attempt, 4 now (Unix ms), 5 stale after (ms), 6 TTL (ms), 7… fields.
+ * Answers 1: written, 0: it belongs to another.
+ */
+export const FENCED_WRITE = `
+local taskId, attempt, state, updatedAt = unpack(redis.call('HMGET', KEYS[1], 'TaskId', 'Attempt', 'State', 'UpdatedAt'))
+if taskId then
+  if taskId == ARGV[2] then
+    if (tonumber(attempt) or 0) > tonumber(ARGV[3]) then return 0 end
+  elseif ARGV[1] ~= 'claim' then
+    return 0
+  elseif tonumber(ARGV[3]) > 1 then
+    local over = state == 'finished' or state == 'failed' or state == 'aborted'
+    if not over and tonumber(ARGV[4]) - (tonumber(updatedAt) or 0) < tonumber(ARGV[5]) then return 0 end
+  end
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 7))
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+return 1
+`;
+
+export interface FencedWrite {
+  readonly key: string;
+  /** `claim`: this push has not owned the record yet. */
+  readonly mode: "claim" | "write";
+  readonly taskId: string;
+  readonly attempt: number;
+  readonly nowMs: number;
+  readonly fields: readonly string[];
+}
+
+/** The arguments of EVAL after the script. */
+export function fencedWriteArguments(write: FencedWrite): string[] {
+  const { key, mode, taskId, attempt, nowMs, fields } = write;
+  return ["1", key, mode, taskId, `${attempt}`, `${nowMs}`, `${STALE_AFTER_MS}`, `${PROGRESS_TTL_MS}`, ...fields];
+}

@@ -1,0 +1,83 @@
+import { createHash } from "node:crypto";
+import {
+  ACTIVE_STATES,
+  type PushRequest,
+  seatKey,
+  seatOf,
+  type TaskStateName,
+  TERMINAL_STATES,
+} from "@roomcast/shared";
+
+/** How far a push is, as it is recorded. */
+export interface ProgressValues {
+  readonly positionMs: number;
+  /** null: live, or not known. */
+  readonly durationMs: number | null;
+  readonly state: TaskStateName;
+}
+
+/** What is recorded of an earlier push of the same source. */
+export interface ProgressRecord extends ProgressValues {
+  readonly taskId: string;
+  readonly attempt: number;
+  readonly updatedAtMs: number;
+}
+
+/** Whether pushes of one source share a record, or each seat has its own. */
+export type ProgressScope = "source" | "room";
+
+/** A record nobody has written to for so long is forgotten. */
+export const PROGRESS_TTL_MS = 7 * 24 * 3600 * 1000;
+
+const STATES: readonly string[] = ["queued", ...ACTIVE_STATES, ...TERMINAL_STATES];
+
+/** The Redis key of a request's record. */
+export function progressKey(request: PushRequest, scope: ProgressScope = "source"): string {
+  const key = `roomcast:progress:${createHash("sha256").update(request.VideoSrc).digest("hex")}`;
+  return scope === "source" ? key : `${key}:${seatKey(seatOf(request))}`;
+}
+
+export interface RecordOwner {
+  readonly request: PushRequest;
+  readonly taskId: string;
+  readonly attempt: number;
+}
+
+/** The fields of the hash, name and value by turns. The record lies in the user's own Redis: VideoSrc is whole. */
+export function recordFields(owner: RecordOwner, values: ProgressValues, nowMs: number): string[] {
+  const { request, taskId, attempt } = owner;
+  // Played to its end, a recorded file starts anew the next time.
+  const positionMs = values.state === "finished" ? 0 : values.positionMs;
+  return Object.entries({
+    VideoSrc: request.VideoSrc,
+    SdkAppId: request.SdkAppId,
+    Room: seatOf(request).room.id,
+    UserId: request.UserId,
+    Mode: request.Mode,
+    PositionMs: Math.round(positionMs),
+    DurationMs: values.durationMs === null ? "" : Math.round(values.durationMs),
+    State: values.state,
+    TaskId: taskId,
+    Attempt: attempt,
+    UpdatedAt: nowMs,
+  }).flatMap(([name, value]) => [name, String(value)]);
+}
+
+/** Reads a hash back; null where there is none, or where someone else has written something that is no record. */
+export function readRecord(hash: Readonly<Record<string, string>>): ProgressRecord | null {
+  const positionMs = wholeNumber(hash.PositionMs);
+  const attempt = wholeNumber(hash.Attempt);
+  const updatedAtMs = wholeNumber(hash.UpdatedAt);
+  const { TaskId: taskId, State: state } = hash;
+  if (positionMs === null || attempt === null || updatedAtMs === null) return null;
+  if (taskId === undefined || state === undefined || !isState(state)) return null;
+  return { positionMs, durationMs: wholeNumber(hash.DurationMs), state, taskId, attempt, updatedAtMs };
+}
+
+function isState(text: string): text is TaskStateName {
+  return STATES.includes(text);
+}
+
+function wholeNumber(text: string | undefined): number | null {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : null;
+}

@@ -1,0 +1,178 @@
+import {
+  type EdgeFrameOf,
+  type LogLine,
+  type PushRequest,
+  RoomcastError,
+  type TaskRef,
+  type TaskReport,
+  type WorkerFrameOf,
+  taskCost,
+} from "@roomcast/shared";
+import type { Logger } from "pino";
+import type { LinkedTasks } from "../link/edge-link.ts";
+import { settledWithin } from "../settled-within.ts";
+import { type EndIntent, type TaskEnd, type TaskParts, TaskRunner } from "./task-runner.ts";
+
+type Dispatch = EdgeFrameOf<"dispatch">;
+
+/** Where the host leaves what the edge must be told. */
+export interface TaskNews {
+  addEnded(frame: WorkerFrameOf<"ended">): void;
+  addLog(ref: TaskRef, line: LogLine): void;
+}
+
+export interface CreateTaskLogOptions {
+  readonly ref: TaskRef;
+  readonly request: PushRequest;
+  readonly onLine: (line: LogLine) => void;
+}
+
+export interface TaskHostOptions {
+  readonly capacityUnits: number;
+  readonly parts: TaskParts;
+  readonly news: TaskNews;
+  readonly createTaskLog: (options: CreateTaskLogOptions) => Logger;
+}
+
+interface Held {
+  readonly ref: TaskRef;
+  readonly runner: TaskRunner;
+  /** Resolves once its end is told. */
+  readonly told: Promise<void>;
+}
+
+const COPY_UNITS = taskCost({ video: "copy" });
+/** Attempts that have ended, remembered so that a frame which comes late or twice does not start them again. */
+const MAX_REMEMBERED = 10_000;
+
+/** All tasks of this process. Each dispatch that it accepts ends in exactly one `ended`. */
+export class TaskHost implements LinkedTasks {
+  readonly #options: TaskHostOptions;
+  /** The newest attempt of each task, by task id. */
+  readonly #current = new Map<string, Held>();
+  /** All that has not ended, older attempts on their way out among them. */
+  readonly #held = new Set<Held>();
+  /** The highest attempt that has ended, by task id; oldest first. */
+  readonly #ended = new Map<string, number>();
+  #draining: string | undefined;
+
+  constructor(options: TaskHostOptions) {
+    this.#options = options;
+  }
+
+  get loadUnits(): number {
+    return [...this.#held].reduce((sum, { runner }) => sum + runner.costUnits, 0);
+  }
+
+  get capacityUnits(): number {
+    return this.#options.capacityUnits;
+  }
+
+  get draining(): boolean {
+    return this.#draining !== undefined;
+  }
+
+  /** How every task is that runs now. */
+  get reports(): TaskReport[] {
+    return [...this.#current.values()].map(({ runner }) => runner.report());
+  }
+
+  hello(): ReturnType<LinkedTasks["hello"]> {
+    const { capacityUnits } = this.#options;
+    return { capacityUnits, load: { units: this.loadUnits }, running: this.reports, draining: this.draining };
+  }
+
+  report(): ReturnType<LinkedTasks["report"]> {
+    return { load: { units: this.loadUnits }, tasks: this.reports };
+  }
+
+  dispatch(frame: Dispatch): ReturnType<LinkedTasks["dispatch"]> {
+    const { taskId, attempt } = frame;
+    const refusal = this.#refusal(frame);
+    if (refusal !== null) return { type: "refused", taskId, attempt, error: refusal.toBody() };
+    if (this.#current.get(taskId)?.ref.attempt !== attempt && this.#ended.get(taskId) !== attempt) this.#start(frame);
+    return { type: "accepted", taskId, attempt };
+  }
+
+  stop(ref: TaskRef, how: "now" | "tidy", reason: string): void {
+    const held = this.#current.get(ref.taskId);
+    if (held?.ref.attempt === ref.attempt) held.runner.end({ name: "stop", how, reason });
+  }
+
+  /**
+   * Takes nothing new and gives every task back, so that other workers go on with them. Resolves when all have left
+   * their rooms, after the limit at once.
+   */
+  async drain(reason: string, limitMs: number): Promise<void> {
+    this.#draining ??= reason;
+    await this.#endAll({ name: "release", how: "tidy" }, limitMs);
+    await this.#endAll({ name: "release", how: "now" }, Number.POSITIVE_INFINITY);
+  }
+
+  /** Gives every task back at once. Resolves when nothing of them is left. */
+  async stopNow(reason: string): Promise<void> {
+    this.#draining ??= reason;
+    await this.#endAll({ name: "release", how: "now" }, Number.POSITIVE_INFINITY);
+  }
+
+  async #endAll(intent: EndIntent, limitMs: number): Promise<void> {
+    const held = [...this.#held];
+    for (const { runner } of held) runner.end(intent);
+    const all = Promise.all(held.map(({ told }) => told));
+    if (limitMs === Number.POSITIVE_INFINITY) await all;
+    else await settledWithin(all, limitMs);
+  }
+
+  #refusal({ taskId, attempt }: Dispatch): RoomcastError | null {
+    const current = this.#current.get(taskId);
+    const newest = Math.max(current?.ref.attempt ?? 0, this.#ended.get(taskId) ?? 0);
+    if (attempt < newest) {
+      return new RoomcastError("InvalidParameterValue", `Attempt ${attempt} is over: this worker has seen ${newest}.`);
+    }
+    if (attempt === newest) return null;
+    if (this.#draining !== undefined) {
+      return new RoomcastError("ResourceInsufficient", `This worker takes no new tasks: ${this.#draining}.`);
+    }
+    const { capacityUnits } = this.#options;
+    const loadUnits = this.loadUnits - (current?.runner.costUnits ?? 0);
+    if (loadUnits + COPY_UNITS <= capacityUnits) return null;
+    return new RoomcastError(
+      "ResourceInsufficient",
+      `This worker is full: it carries ${Math.round(loadUnits)} of ${capacityUnits} units.`,
+    );
+  }
+
+  #start(frame: Dispatch): void {
+    const { parts, news, createTaskLog } = this.#options;
+    const ref = { taskId: frame.taskId, attempt: frame.attempt };
+    const earlier = this.#current.get(frame.taskId);
+    earlier?.runner.end({ name: "stop", how: "now", reason: "Replaced by a newer attempt of the same task." });
+    const log = createTaskLog({ ref, request: frame.request, onLine: (line) => news.addLog(ref, line) });
+    const runner = new TaskRunner({
+      dispatch: frame,
+      parts,
+      log,
+      ...(earlier === undefined ? {} : { after: earlier.told }),
+    });
+    const held: Held = { ref, runner, told: runner.done.then((end) => this.#tell(held, end)) };
+    this.#current.set(frame.taskId, held);
+    this.#held.add(held);
+  }
+
+  #tell(held: Held, { positionMs, outcome }: TaskEnd): void {
+    const { taskId, attempt } = held.ref;
+    this.#held.delete(held);
+    if (this.#current.get(taskId) === held) this.#current.delete(taskId);
+    this.#remember(taskId, attempt);
+    this.#options.news.addEnded({ type: "ended", taskId, attempt, positionMs, outcome });
+  }
+
+  #remember(taskId: string, attempt: number): void {
+    const highest = Math.max(attempt, this.#ended.get(taskId) ?? 0);
+    // Set anew, so that the map stays ordered by age.
+    this.#ended.delete(taskId);
+    this.#ended.set(taskId, highest);
+    const oldest = this.#ended.keys().next().value;
+    if (this.#ended.size > MAX_REMEMBERED && oldest !== undefined) this.#ended.delete(oldest);
+  }
+}
