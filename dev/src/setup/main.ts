@@ -1,0 +1,49 @@
+// Where dev/bootstrap.mjs hands over, under the Node that the packages bring: `main.ts <command> …`.
+import { ensureTools } from "./ensure-tools.ts";
+import { runChecks } from "./run-checks.ts";
+import { QUIET_TURBO, runProgram } from "./run-program.ts";
+import { runTests } from "./run-tests.ts";
+import type { Tool } from "./tool-install-plan.ts";
+
+interface Command {
+  readonly needs: readonly Tool[];
+  /** Resolves to the exit code. */
+  readonly run: (args: readonly string[]) => Promise<number>;
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  // Imported only when wanted: it brings half of the project with it.
+  demo: { needs: ["ffmpeg", "redis-server"], run: async (args) => (await import("../demo/run-demo.ts")).runDemo(args) },
+  dev: { needs: ["ffmpeg"], run: async () => (await import("../demo/run-dev.ts")).runDev() },
+  bench: {
+    needs: ["ffmpeg", "redis-server"],
+    run: (args) => runProgram({ name: "node", args: ["bench/src/main.ts", ...args] }),
+  },
+  build: {
+    needs: [],
+    run: () => runProgram({ name: "turbo", args: ["run", "build", "--output-logs=errors-only"], env: QUIET_TURBO }),
+  },
+  format: { needs: [], run: () => runProgram({ name: "biome", args: ["check", "--write", "."] }) },
+  check: { needs: [], run: () => runChecks() },
+  test: { needs: ["ffmpeg", "redis-server"], run: (args) => runTests(args) },
+};
+
+async function main([name = "", ...args]: readonly string[]): Promise<number> {
+  const command = COMMANDS[name];
+  if (command === undefined) {
+    process.stderr.write(`Unknown command "${name}": expected one of ${Object.keys(COMMANDS).join(", ")}.\n`);
+    return 2;
+  }
+  try {
+    await ensureTools({ wanted: command.needs, say: (line) => process.stderr.write(`${line}\n`) });
+    return await command.run(args);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+const exitCode = await main(process.argv.slice(2));
+// The channel to the process that started this one would keep it alive.
+if (process.connected) process.disconnect();
+process.exitCode = exitCode;
