@@ -99,7 +99,7 @@ function cutOut(text: string, secrets: readonly string[]): string {
   const forms = [...new Set(secrets.flatMap(formsOf))]
     .filter((form) => form.length >= MIN_SECRET_LENGTH && !REDACTED.includes(form))
     // The longest first: a secret that is a part of another must not leave the rest of it standing.
-    .sort((a, b) => b.length - a.length);
+    .toSorted((a, b) => b.length - a.length);
   if (forms.length === 0) return text;
   return text.replace(new RegExp(forms.map(escapeForRegExp).join("|"), "g"), REDACTED);
 }

@@ -14,8 +14,9 @@ function signed(claims: Record<string, unknown>, audience = "roomcast:fleet"): P
     .sign(new TextEncoder().encode(key));
 }
 
+const part = (value: unknown) => btoa(JSON.stringify(value)).replaceAll("=", "");
+
 function unsigned(): string {
-  const part = (value: unknown) => btoa(JSON.stringify(value)).replaceAll("=", "");
   const claims = { sub: "worker-1", regions: ["ap-guangzhou"], aud: "roomcast:fleet", exp: 4e9 };
   return `${part({ alg: "none" })}.${part(claims)}.`;
 }
@@ -49,7 +50,7 @@ describe("a worker token", () => {
     const thrown = await verifyWorkerToken(token, key).catch((error: unknown) => error);
     expect(thrown).toBeInstanceOf(RoomcastError);
     expect(thrown).toMatchObject({ code: "AuthFailure.InvalidWorkerToken" });
-    if (token !== "") expect(String(thrown)).not.toContain(token);
+    expect(String(thrown).split(" ")).not.toContain(token);
   });
 
   it("that has expired is told apart from a forged one", async () => {
