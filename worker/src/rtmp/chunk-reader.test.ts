@@ -25,6 +25,8 @@ function read(pieces: Iterable<Buffer>, limits?: Partial<ChunkReaderLimits>): Se
 /** A message of one byte on a chunk stream of its own. */
 const opening = (id: number) => Buffer.concat([Buffer.of(id), bytes("000000 000001 08 01000000 11")]);
 
+const streams = (count: number) => Array.from({ length: count }, (_, index) => opening(index + 2));
+
 /** Half of a message of 256 bytes. */
 const begun = (id: number) => Buffer.concat([Buffer.of(id), bytes("000000 000100 08 01000000"), Buffer.alloc(128)]);
 
@@ -135,7 +137,6 @@ describe("ChunkReader", () => {
   });
 
   it("refuses more chunk streams than it allows", () => {
-    const streams = (count: number) => Array.from({ length: count }, (_, index) => opening(index + 2));
     expect(read(streams(4), { maxChunkStreams: 4 })).toHaveLength(4);
     expect(() => read(streams(5), { maxChunkStreams: 4 })).toThrow(RtmpProtocolError);
   });

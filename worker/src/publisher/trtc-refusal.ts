@@ -1,0 +1,48 @@
+import type { RtmpStatus } from "../rtmp/rtmp-client.ts";
+
+/** What a room's status means for a publish. */
+export type RoomVerdict =
+  /** Publishing may begin. */
+  | "started"
+  /** Nothing that matters. */
+  | "told"
+  /** Not now and not later: asking again with the same request gives the same answer. */
+  | "refused"
+  /** Another publisher took the seat. */
+  | "replaced"
+  /** The room ended the publish for a reason that may pass. */
+  | "lost";
+
+/**
+ * The codes that are recognised. A level of `error` with any other code refuses a publish that has not begun, and
+ * loses one that has.
+ */
+const VERDICTS: Readonly<Record<string, RoomVerdict>> = {
+  "NetStream.Publish.Start": "started",
+  /** The room, the query or a value in it is wrong. */
+  "NetStream.Publish.BadName": "refused",
+  /** The UserSig does not open the seat. */
+  "NetStream.Publish.Denied": "refused",
+  "NetStream.Publish.Rejected": "refused",
+  "NetStream.Authenticate.UsherFailed": "refused",
+  "NetConnection.Connect.Rejected": "refused",
+  "NetConnection.Connect.InvalidApp": "refused",
+  /** The room put the user out. */
+  "NetStream.Publish.Kicked": "refused",
+  "NetStream.Publish.Replaced": "replaced",
+  "NetStream.Unpublish.Replaced": "replaced",
+  "NetStream.Unpublish.Success": "lost",
+  "NetConnection.Connect.Closed": "lost",
+  "NetConnection.Connect.AppShutdown": "lost",
+};
+
+/** Reads a status of the room. Pure. */
+export function judgeRoomStatus(
+  status: Pick<RtmpStatus, "level" | "code">,
+  phase: "starting" | "publishing",
+): RoomVerdict {
+  const known = VERDICTS[status.code];
+  if (known !== undefined) return known;
+  if (status.level !== "error") return "told";
+  return phase === "starting" ? "refused" : "lost";
+}

@@ -1,0 +1,133 @@
+import type { Socket } from "node:net";
+import { type AmfObject, type AmfValue, amfEntries } from "./amf0.ts";
+import { type RtmpMessage, readCommand } from "./message.ts";
+import { RtmpConnection } from "./rtmp-connection.ts";
+
+/** What a server says of a connection or a stream (Adobe RTMP 1.0, sections 7.2.1.1 and 7.2.2). */
+export interface RtmpStatus {
+  /** `status`, `warning` or `error`. */
+  readonly level: string;
+  /** Such as `NetStream.Publish.Start`. */
+  readonly code: string;
+  /** The server's own words: they may hold secrets. */
+  readonly description: string;
+}
+
+/** A server answered a command with `_error`. */
+export class RtmpCallError extends Error {
+  override readonly name = "RtmpCallError";
+  readonly status: RtmpStatus;
+
+  constructor(status: RtmpStatus) {
+    super(`The server answered ${status.code}.`);
+    this.status = status;
+  }
+}
+
+export interface RtmpClientOptions {
+  readonly socket: Socket;
+  readonly onStatus: (status: RtmpStatus) => void;
+  /** Audio, video, data and user control messages. */
+  readonly onMessage: (message: RtmpMessage) => void;
+  /** Once; calls that are not answered have been rejected before. See `RtmpConnectionOptions.onClose`. */
+  readonly onClose: (error: Error | undefined) => void;
+}
+
+interface PendingCall {
+  readonly resolve: (values: readonly AmfValue[]) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The client's side of a connection: commands and their answers. Publishers and players build on it. */
+export class RtmpClient {
+  readonly connection: RtmpConnection;
+  readonly #options: RtmpClientOptions;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #calls = new Map<number, PendingCall>();
+  #lastTransactionId = 0;
+
+  constructor(options: RtmpClientOptions) {
+    this.#options = options;
+    // Nobody may be waiting for it when the connection breaks.
+    this.#ready.promise.catch(() => undefined);
+    this.connection = new RtmpConnection({
+      socket: options.socket,
+      role: "client",
+      onReady: () => this.#ready.resolve(),
+      onMessage: (message) => this.#receive(message),
+      onClose: (error) => this.#close(error),
+    });
+  }
+
+  /** Resolves when the handshake is done; rejects when the connection ends before. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /**
+   * Sends a command (section 7.2.1) and waits for its answer.
+   *
+   * @returns the answer's values: command object, then the rest.
+   * @throws RtmpCallError for `_error`; another Error when the connection ends before.
+   */
+  call(name: string, ...values: readonly AmfValue[]): Promise<readonly AmfValue[]> {
+    const answer = Promise.withResolvers<readonly AmfValue[]>();
+    // With several calls on their way the first failure is told; the others must not count as unhandled.
+    answer.promise.catch(() => undefined);
+    this.#calls.set(this.#nextTransactionId(), answer);
+    this.connection.sendCommand(0, { name, transactionId: this.#lastTransactionId, values });
+    return answer.promise;
+  }
+
+  /** Sends a command whose answer does not matter: some servers give none. */
+  send(streamId: number, name: string, ...values: readonly AmfValue[]): void {
+    this.connection.sendCommand(streamId, { name, transactionId: this.#nextTransactionId(), values });
+  }
+
+  #nextTransactionId(): number {
+    this.#lastTransactionId += 1;
+    return this.#lastTransactionId;
+  }
+
+  #receive(message: RtmpMessage): void {
+    const command = readCommand(message);
+    if (command === null) {
+      this.#options.onMessage(message);
+      return;
+    }
+    const { name, transactionId, values } = command;
+    if (name === "onStatus") {
+      this.#options.onStatus(statusOf(values[1]));
+      return;
+    }
+    const call = this.#calls.get(transactionId);
+    if (call === undefined) return;
+    if (name === "_result") call.resolve(values);
+    else if (name === "_error") call.reject(new RtmpCallError(statusOf(values[1])));
+    else return;
+    this.#calls.delete(transactionId);
+  }
+
+  #close(error: Error | undefined): void {
+    const why = error ?? new Error("The connection was closed.");
+    this.#ready.reject(why);
+    for (const call of this.#calls.values()) call.reject(why);
+    this.#calls.clear();
+    this.#options.onClose(error);
+  }
+}
+
+/** The id that the answer to `createStream` gives (section 7.2.1.3); null where there is none. */
+export function createdStreamId(values: readonly AmfValue[]): number | null {
+  const id = values[1];
+  return typeof id === "number" && id >= 0 && id <= 0xffffffff && Number.isInteger(id) ? id : null;
+}
+
+function statusOf(value: AmfValue): RtmpStatus {
+  const info: AmfObject = amfEntries(value) ?? {};
+  return { level: textOf(info["level"]), code: textOf(info["code"]), description: textOf(info["description"]) };
+}
+
+function textOf(value: AmfValue): string {
+  return typeof value === "string" ? value : "";
+}
