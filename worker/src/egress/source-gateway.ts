@@ -1,0 +1,257 @@
+import { randomBytes } from "node:crypto";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { pipeline } from "node:stream/promises";
+import { RoomcastError } from "@roomcast/shared";
+import type { Egress, EgressResponse } from "./egress.ts";
+import { egressError } from "./egress-error.ts";
+import { M3U8_MAGIC, rewriteM3u8 } from "./m3u8-rewriter.ts";
+import { upstreamStatusError } from "./upstream-status-error.ts";
+
+/** One source that ffmpeg and ffprobe may read under a loopback URL. */
+export interface GatewaySession {
+  /** `http://127.0.0.1:PORT/<token>/0/<file name>`: fit for a command line, and of no use when the session is closed. */
+  readonly url: string;
+  /** Why the last request upstream failed; undefined where it went well, or none was made yet. */
+  readonly failure: RoomcastError | undefined;
+  /** What upstream said the source itself is, in lower case, without parameters. */
+  readonly contentType: string | undefined;
+  /** Bytes of media that were handed on. */
+  readonly receivedBytes: number;
+  /** Ends all transfers; idempotent. */
+  close(): void;
+}
+
+interface Session {
+  readonly token: string;
+  readonly controller: AbortController;
+  /** URLs behind the numbers in the path; the source itself is 0. */
+  readonly urls: Map<number, string>;
+  readonly ids: Map<string, number>;
+  nextId: number;
+  failure: RoomcastError | undefined;
+  contentType: string | undefined;
+  receivedBytes: number;
+}
+
+/** Children of a playlist that are remembered; a live playlist names new ones for ever. */
+const MAX_CHILDREN = 4096;
+const MAX_PLAYLIST_BYTES = 4 * 1024 * 1024;
+/** No `content-encoding`: what came compressed would not be seen to be a playlist here, but might be in ffmpeg. */
+const PASSED_HEADERS = ["content-type", "content-length", "content-range", "accept-ranges", "last-modified"];
+const USER_AGENT = "Roomcast/0.1";
+
+/**
+ * A reverse proxy on 127.0.0.1 through which ffmpeg and ffprobe read sources. They never learn the real URL (arguments
+ * of a process are public on its machine), and redirects and the children of HLS playlists pass the egress guard.
+ * It connects again for nobody: a transfer that breaks upstream breaks here, and ffmpeg asks for the rest.
+ */
+export class SourceGateway {
+  readonly #egress: Egress;
+  readonly #server: http.Server;
+  readonly #sessions = new Map<string, Session>();
+  #origin = "";
+
+  private constructor(egress: Egress) {
+    this.#egress = egress;
+    this.#server = http.createServer((request, response) => {
+      this.#answer(request, response).catch(() => response.destroy());
+    });
+  }
+
+  static async start(egress: Egress): Promise<SourceGateway> {
+    const gateway = new SourceGateway(egress);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    gateway.#server.once("error", reject).listen(0, "127.0.0.1", resolve);
+    await promise;
+    // SAFETY: a server that listens on TCP has an AddressInfo.
+    gateway.#origin = `http://127.0.0.1:${(gateway.#server.address() as AddressInfo).port}`;
+    return gateway;
+  }
+
+  /** @param realUrl an http(s) URL; it is not connected to before somebody reads. */
+  open(realUrl: string): GatewaySession {
+    const session: Session = {
+      token: randomBytes(18).toString("base64url"),
+      controller: new AbortController(),
+      urls: new Map([[0, realUrl]]),
+      ids: new Map([[realUrl, 0]]),
+      nextId: 1,
+      failure: undefined,
+      contentType: undefined,
+      receivedBytes: 0,
+    };
+    this.#sessions.set(session.token, session);
+    return {
+      url: this.#urlOf(session, 0, realUrl),
+      get failure() {
+        return session.failure;
+      },
+      get contentType() {
+        return session.contentType;
+      },
+      get receivedBytes() {
+        return session.receivedBytes;
+      },
+      close: () => {
+        this.#sessions.delete(session.token);
+        session.controller.abort();
+      },
+    };
+  }
+
+  /** Idempotent; resolves when no connection is left. */
+  async close(): Promise<void> {
+    for (const session of this.#sessions.values()) session.controller.abort();
+    this.#sessions.clear();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    this.#server.closeAllConnections();
+    await promise;
+  }
+
+  async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const [, token = "", id = ""] = (request.url ?? "").split("/");
+    const session = this.#sessions.get(token);
+    const realUrl = session?.urls.get(Number(id));
+    if (session === undefined || realUrl === undefined || !/^\d+$/.test(id)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const method = request.method === "HEAD" ? "HEAD" : "GET";
+    const stop = new AbortController();
+    response.once("close", () => stop.abort());
+    const signal = AbortSignal.any([session.controller.signal, stop.signal]);
+    let upstream: EgressResponse;
+    try {
+      upstream = await this.#egress.fetch(realUrl, { method, headers: requestHeaders(request), signal });
+    } catch (error) {
+      if (!signal.aborted) session.failure = RoomcastError.from(error);
+      if (signal.aborted) response.destroy();
+      else response.writeHead(502).end();
+      return;
+    }
+    await this.#forward(session, upstream, { response, id: Number(id), realUrl, signal });
+  }
+
+  async #forward(
+    session: Session,
+    upstream: EgressResponse,
+    to: { response: http.ServerResponse; id: number; realUrl: string; signal: AbortSignal },
+  ): Promise<void> {
+    const { response } = to;
+    // A range behind the end (416) is how a reader finds the end, no fault of the source.
+    const failure = upstream.status === 416 ? undefined : upstreamStatusError(upstream.status, to.realUrl);
+    if (to.id === 0 && failure === undefined) session.contentType = contentTypeOf(upstream);
+    if (failure !== undefined || upstream.status === 416) {
+      if (failure !== undefined) session.failure = failure;
+      upstream.body.once("error", () => {}).destroy();
+      response.writeHead(upstream.status >= 400 ? upstream.status : 502).end();
+      return;
+    }
+    try {
+      await pipeline(this.#body(session, upstream, response), response);
+      session.failure = undefined;
+    } catch (error) {
+      // ffmpeg going away, or a closed session, is no failure of the source.
+      if (!to.signal.aborted) session.failure = egressError(error, new URL(upstream.url).host);
+      response.destroy();
+    }
+  }
+
+  /** The body as it is, or rewritten where it begins as a playlist does. Writes the head first. */
+  async *#body(session: Session, upstream: EgressResponse, response: http.ServerResponse): AsyncGenerator<Buffer> {
+    const chunks = upstream.body[Symbol.asyncIterator]();
+    let first = Buffer.alloc(0);
+    while (first.length < M3U8_MAGIC.length) {
+      const next = await nextChunk(chunks);
+      if (next === undefined) break;
+      first = Buffer.concat([first, next]);
+    }
+    if (first.toString("latin1", 0, M3U8_MAGIC.length) === M3U8_MAGIC) {
+      const text = await wholeText(first, chunks);
+      const rewritten = Buffer.from(rewriteM3u8(text, upstream.url, (url) => this.#child(session, url)));
+      const type = "application/vnd.apple.mpegurl";
+      response.writeHead(200, { "content-type": type, "content-length": rewritten.length });
+      session.receivedBytes += rewritten.length;
+      yield rewritten;
+      return;
+    }
+    response.writeHead(upstream.status, passedHeaders(upstream));
+    for (let chunk: Buffer | undefined = first; chunk !== undefined; chunk = await nextChunk(chunks)) {
+      session.receivedBytes += chunk.length;
+      yield chunk;
+    }
+  }
+
+  #child(session: Session, url: string): string {
+    let id = session.ids.get(url);
+    if (id === undefined) {
+      id = session.nextId;
+      session.nextId += 1;
+    } else {
+      // Named again: it moves to the end of those that are forgotten.
+      session.ids.delete(url);
+      session.urls.delete(id);
+    }
+    session.ids.set(url, id);
+    session.urls.set(id, url);
+    for (const [oldUrl, oldId] of session.ids) {
+      if (session.ids.size <= MAX_CHILDREN) break;
+      if (oldId === 0) continue;
+      session.ids.delete(oldUrl);
+      session.urls.delete(oldId);
+    }
+    return this.#urlOf(session, id, url);
+  }
+
+  /** The file name stays, because ffmpeg chooses some formats by it; the directory and the query do not. */
+  #urlOf(session: Session, id: number, realUrl: string): string {
+    const name = URL.parse(realUrl)?.pathname.split("/").at(-1) ?? "";
+    const extension = /\.[A-Za-z0-9]{1,5}$/.exec(name)?.[0] ?? "";
+    return `${this.#origin}/${session.token}/${id}/media${extension}`;
+  }
+}
+
+async function nextChunk(chunks: AsyncIterator<unknown>): Promise<Buffer | undefined> {
+  const { done, value } = await chunks.next();
+  // SAFETY: the body of an undici response gives Buffers unless an encoding is set.
+  return done === true ? undefined : (value as Buffer);
+}
+
+async function wholeText(first: Buffer, chunks: AsyncIterator<unknown>): Promise<string> {
+  const parts = [first];
+  let length = first.length;
+  for (let chunk = await nextChunk(chunks); chunk !== undefined; chunk = await nextChunk(chunks)) {
+    length += chunk.length;
+    if (length > MAX_PLAYLIST_BYTES) {
+      throw new RoomcastError("FailedOperation.SourceUnsupported", "The HLS playlist is larger than 4 MiB.");
+    }
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+function requestHeaders(request: http.IncomingMessage): Record<string, string> {
+  const { range } = request.headers;
+  return {
+    accept: "*/*",
+    "accept-encoding": "identity",
+    "user-agent": USER_AGENT,
+    ...(range === undefined ? {} : { range }),
+  };
+}
+
+function passedHeaders(upstream: EgressResponse): Record<string, string> {
+  return Object.fromEntries(
+    PASSED_HEADERS.flatMap((name) => {
+      const value = upstream.headers[name];
+      return typeof value === "string" ? [[name, value]] : [];
+    }),
+  );
+}
+
+function contentTypeOf(upstream: EgressResponse): string | undefined {
+  const value = upstream.headers["content-type"];
+  return typeof value === "string" ? value.split(";")[0]?.trim().toLowerCase() : undefined;
+}

@@ -1,0 +1,103 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { FfmpegExit } from "./ffmpeg/ffmpeg-process.ts";
+import type { SourceEnd } from "./source.ts";
+
+/** What is known when an ffmpeg that read a source has ended by itself. */
+export interface EndFacts {
+  readonly exit: FfmpegExit;
+  /** Why the last request upstream failed, where one did. */
+  readonly upstreamFailure: RoomcastError | undefined;
+  readonly live: boolean;
+  /** Where the last media ends, ms on the source's clock; null: none came. */
+  readonly playedToMs: number | null;
+  /** What the container declares, ms; null: live, not declared, or only estimated. */
+  readonly declaredMs: number | null;
+}
+
+/** Tracks of one file end a little apart, and declared durations are rounded. */
+const DURATION_TOLERANCE_MS = 1000;
+
+/** Why a source gives no more media. Pure. A recorded source is `finished` only where nothing of it is missing. */
+export function classifyEnd(facts: EndFacts): SourceEnd {
+  const { exit, playedToMs, declaredMs, upstreamFailure, live } = facts;
+  if (exit.startError !== undefined) {
+    return failed("FailedOperation.MediaEngine", `ffmpeg could not be started: ${exit.startError}`);
+  }
+  if (playedToMs === null) return { name: "failed", error: upstreamFailure ?? classifyUnopened(exit) };
+  if (live) return lost(upstreamFailure, `The live source ended after ${seconds(playedToMs)}.`);
+  const complete = declaredMs !== null && playedToMs >= declaredMs - DURATION_TOLERANCE_MS;
+  if (exit.code === 0 && (complete || (declaredMs === null && upstreamFailure === undefined))) {
+    return { name: "finished" };
+  }
+  if (upstreamFailure !== undefined && !complete) {
+    return lost(upstreamFailure, `The source broke off at ${seconds(playedToMs)}.`);
+  }
+  if (exit.signal !== null) {
+    return failed("FailedOperation.MediaEngine", `ffmpeg was ended by ${exit.signal} at ${seconds(playedToMs)}.`);
+  }
+  if (declaredMs !== null && !complete) {
+    return failed(
+      "FailedOperation.SourceTruncated",
+      `The source ends at ${seconds(playedToMs)}, but says that it is ${seconds(declaredMs)} long: its file is incomplete.`,
+    );
+  }
+  return failed("FailedOperation.MediaEngine", `ffmpeg failed at ${seconds(playedToMs)}${codeAndTail(exit)}`);
+}
+
+/** What is wrong with a source that ffmpeg or ffprobe reached and could not open. Pure. */
+export function classifyUnopened(exit: Pick<FfmpegExit, "code" | "signal" | "stderrTail">): RoomcastError {
+  const said = exit.stderrTail.join("\n");
+  for (const [pattern, code, message] of UNOPENED) {
+    if (pattern.test(said)) return new RoomcastError(code, message);
+  }
+  if (exit.signal === null && exit.code === 0) {
+    return new RoomcastError("FailedOperation.SourceNotMedia", "The source holds no media from this position on.");
+  }
+  return new RoomcastError("FailedOperation.MediaEngine", `ffmpeg could not open the source${codeAndTail(exit)}`);
+}
+
+const NOT_MEDIA =
+  "The source is no video or audio file, or a damaged one: expected MP4, MOV, MKV, WebM, FLV, HLS or the like.";
+
+const UNOPENED = [
+  [
+    /Format not on whitelist|not on (?:the )?whitelist|Protocol .* not /i,
+    "FailedOperation.SourceUnsupported",
+    "The source is of a kind that is not played (a playlist other than HLS, or a device): give the media file itself.",
+  ],
+  [
+    /Decoder .* not found|Unknown decoder|no decoder|Codec .* is not supported|codec not currently supported/i,
+    "FailedOperation.SourceUnsupported",
+    "The ffmpeg of this worker cannot decode the source's codec.",
+  ],
+  [/Stream map .* matches no streams/i, "FailedOperation.SourceUnsupported", "A track that was found is gone again."],
+  [
+    /Invalid data found when processing input|moov atom not found|could not find codec parameters|EBML header parsing failed|End of file/i,
+    "FailedOperation.SourceNotMedia",
+    NOT_MEDIA,
+  ],
+  [/timed out/i, "FailedOperation.SourceTimeout", "The source did not answer in time."],
+] as const;
+
+function lost(upstreamFailure: RoomcastError | undefined, what: string): SourceEnd {
+  if (upstreamFailure === undefined) return failed("FailedOperation.SourceLost", what);
+  // A connection that broke is a lost source; anything more precise is kept.
+  const code =
+    upstreamFailure.code === "FailedOperation.SourceUnreachable" ? "FailedOperation.SourceLost" : upstreamFailure.code;
+  return failed(code, `${what} ${upstreamFailure.message}`);
+}
+
+function failed(code: RoomcastError["code"], message: string): SourceEnd {
+  return { name: "failed", error: new RoomcastError(code, message) };
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** ` (code 1): its last words.` */
+function codeAndTail(exit: Pick<FfmpegExit, "code" | "signal" | "stderrTail">): string {
+  const how = exit.signal === null ? `code ${exit.code ?? "unknown"}` : exit.signal;
+  const last = exit.stderrTail.at(-1);
+  return last === undefined ? ` (${how}).` : ` (${how}): ${last}`;
+}

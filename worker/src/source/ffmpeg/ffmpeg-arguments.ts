@@ -1,0 +1,169 @@
+import type { AudioPlan, Plan, VideoPlan, VideoTarget } from "../plan.ts";
+
+/** Where ffmpeg reads from. */
+export type FfmpegInput =
+  /** A URL of the source gateway; it holds no secret. */
+  | { readonly kind: "url"; readonly url: string }
+  /** An FLV byte stream on stdin. */
+  | { readonly kind: "flv" };
+
+export interface FfmpegArgumentsOptions {
+  readonly input: FfmpegInput;
+  readonly plan: Plan;
+  /** Position to start at, ms; ignored where `live`. */
+  readonly startAtMs: number;
+  readonly live: boolean;
+  /** Indexes of the tracks in the source; the first of their kind where undefined. */
+  readonly videoIndex?: number | undefined;
+  readonly audioIndex?: number | undefined;
+}
+
+/** One `-i`, with the options in front of it. */
+export interface FfmpegInputArguments {
+  /** `pipe:0` stands for stdin. */
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+export interface FfmpegArguments {
+  readonly inputs: readonly FfmpegInputArguments[];
+  readonly outputOptions: readonly string[];
+}
+
+/**
+ * Demuxers that a source may choose by its content. Left out on purpose is everything that opens other addresses by
+ * itself (dash, concat, sdp, rtsp, image sequences): only HLS may, because the gateway rewrites its playlists.
+ */
+export const SOURCE_FORMATS = [
+  "mov,mp4,m4a,3gp,3g2,mj2",
+  "matroska,webm",
+  "flv,live_flv",
+  "mpegts,mpeg",
+  "hls,webvtt",
+  "mp3,aac,ac3,eac3,flac,wav,w64,aiff,ogg,amr,caf",
+  "avi,asf,h264,hevc",
+].join(",");
+
+/** The gateway speaks plain HTTP; HLS with AES-128 wraps it in `crypto`. No `file`, no `https`. */
+export const GATEWAY_PROTOCOLS = "http,tcp,crypto";
+
+/** A read from the gateway that hangs this long fails. Longer than the gateway's own time-outs, which know the cause. */
+const READ_TIMEOUT_US = 30_000_000;
+/** Delays double from 0 (0, 1, 3, 7 s): ffmpeg gives up on a dropped connection after about 11 s. */
+const RECONNECT_DELAY_MAX_S = 7;
+
+const GOP_S = 2;
+
+/** Options in front of a gateway URL, for ffprobe too. */
+export function gatewayInputOptions(): string[] {
+  return [
+    ["-protocol_whitelist", GATEWAY_PROTOCOLS],
+    ["-format_whitelist", SOURCE_FORMATS],
+    ["-rw_timeout", String(READ_TIMEOUT_US)],
+    // Without these a dropped connection is an end of file, with exit code 0.
+    ["-reconnect", "1", "-reconnect_on_network_error", "1"],
+    ["-reconnect_delay_max", String(RECONNECT_DELAY_MAX_S)],
+  ].flat();
+}
+
+/** The whole command line of a push, without the program. Pure. */
+export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArguments {
+  const { plan, live } = options;
+  const startAtMs = live ? 0 : options.startAtMs;
+  const generated = generatedInput(plan, startAtMs);
+  return {
+    inputs: [sourceInput(options, startAtMs), ...(generated === undefined ? [] : [generated])],
+    outputOptions: [
+      ["-map", plan.video.action === "generate" ? "1:v:0" : `0:${options.videoIndex ?? "V:0"}`],
+      ["-map", plan.audio.action === "generate" ? "1:a:0" : `0:${options.audioIndex ?? "a:0"}`],
+      videoOptions(plan.video),
+      audioOptions(plan.audio),
+      // What is generated never ends by itself.
+      generated === undefined ? [] : ["-shortest"],
+      ["-map_metadata", "-1", "-sn", "-dn"],
+      ["-flvflags", "no_duration_filesize+no_metadata+no_sequence_end"],
+      ["-f", "flv"],
+    ].flat(),
+  };
+}
+
+function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): FfmpegInputArguments {
+  const common = ["-hide_banner", "-nostats", "-loglevel", "warning"];
+  if (options.input.kind === "flv") {
+    // The stream starts with its headers and a keyframe, so a second of it tells all.
+    const probing = ["-analyzeduration", "1000000", "-f", "flv"];
+    return { source: "pipe:0", options: [...common, "-protocol_whitelist", "pipe", ...probing] };
+  }
+  const copied = options.plan.video.action === "copy" && options.plan.audio.action === "copy";
+  return {
+    source: options.input.url,
+    options: [
+      ...common,
+      "-nostdin",
+      // A read error ends a copy with a code other than 0. Where something is decoded this would also end the push at
+      // the first damaged picture, which players skip.
+      ...(copied ? ["-xerror"] : []),
+      // Without -copyts a seek makes its keyframe time 0; -start_at_zero takes the container's own offset away.
+      ...(options.live ? [] : ["-copyts", "-start_at_zero"]),
+      ...gatewayInputOptions(),
+      ...(startAtMs > 0 ? ["-ss", seconds(startAtMs)] : []),
+    ],
+  };
+}
+
+/** At most one: a source has at least one track of its own. */
+function generatedInput(plan: Plan, startAtMs: number): FfmpegInputArguments | undefined {
+  const offset = startAtMs > 0 ? ["-itsoffset", seconds(startAtMs)] : [];
+  const { video, audio } = plan;
+  if (video.action === "generate") {
+    const size = `${video.width}x${video.height}`;
+    return { source: `color=c=black:s=${size}:r=${video.fps}`, options: [...offset, "-f", "lavfi"] };
+  }
+  if (audio.action === "generate") {
+    const layout = audio.channels === 1 ? "mono" : "stereo";
+    return { source: `anullsrc=r=${audio.sampleRateHz}:cl=${layout}`, options: [...offset, "-f", "lavfi"] };
+  }
+  return undefined;
+}
+
+function videoOptions(video: VideoPlan): string[] {
+  if (video.action === "copy") return ["-c:v", "copy"];
+  const filters =
+    video.action === "generate"
+      ? ["format=yuv420p"]
+      : [
+          ...(video.deinterlace ? ["yadif=deint=interlaced"] : []),
+          // Frames are dropped before the others are scaled.
+          `fps=${rate(video.fps)}`,
+          `scale=${video.width}:${video.height}`,
+          "setsar=1",
+          "format=yuv420p",
+        ];
+  return ["-vf", filters.join(","), ...encoderOptions(video)];
+}
+
+/** libx264 as the room needs it: nothing looks ahead, no B-frames, a keyframe every 2 s and nowhere else. */
+function encoderOptions(video: VideoTarget): string[] {
+  const gop = String(Math.max(1, Math.round(video.fps * GOP_S)));
+  return [
+    ["-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-bf", "0"],
+    ["-g", gop, "-keyint_min", gop, "-sc_threshold", "0"],
+    ["-crf", "23", "-maxrate", `${video.bitRateKbps}k`, "-bufsize", `${video.bitRateKbps * 2}k`],
+  ].flat();
+}
+
+function audioOptions(audio: AudioPlan): string[] {
+  if (audio.action === "copy") return ["-c:a", "copy"];
+  const bitRate = audio.action === "generate" ? "32k" : "128k";
+  const format = ["-c:a", "aac", "-b:a", bitRate, "-ar", String(audio.sampleRateHz), "-ac", String(audio.channels)];
+  // Gaps and overlaps in the source's audio become silence and cuts, so that it stays with the picture.
+  return audio.action === "generate" ? format : ["-af", "aresample=async=1", ...format];
+}
+
+function seconds(ms: number): string {
+  return (ms / 1000).toFixed(3);
+}
+
+function rate(fps: number): string {
+  return String(Number(fps.toFixed(3)));
+}

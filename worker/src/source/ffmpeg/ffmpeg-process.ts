@@ -1,0 +1,151 @@
+import { type Readable, Writable } from "node:stream";
+import { shownText } from "@roomcast/shared";
+import createCommand from "fluent-ffmpeg";
+import type { FfmpegArguments } from "./ffmpeg-arguments.ts";
+
+/** How an ffmpeg process ended. */
+export interface FfmpegExit {
+  /** null where a signal ended it, or it never ran. */
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** The last lines that it wrote to stderr, redacted. */
+  readonly stderrTail: readonly string[];
+  /** Why it could not be started. */
+  readonly startError?: string;
+}
+
+export interface FfmpegProcessOptions {
+  readonly args: FfmpegArguments;
+  /** Fed to stdin where an input's source is `pipe:0`. */
+  readonly stdin?: Readable;
+  /** Takes what ffmpeg writes to stdout, in order. */
+  readonly onData: (chunk: Buffer) => void;
+  /** Once, after the process has ended and its output, where it ended by itself, was handed on. */
+  readonly onExit: (exit: FfmpegExit) => void;
+  /** Texts that must not appear in the stderr tail. */
+  readonly secrets?: readonly string[];
+}
+
+const STDERR_LINES = 30;
+const STDERR_LINE_LENGTH = 400;
+
+/**
+ * One ffmpeg child that writes to a pipe, started through fluent-ffmpeg.
+ *
+ * It cannot outlive its worker: its source is the worker's own loopback gateway or stdin, its output the worker's pipe,
+ * and all three end with the worker.
+ */
+export class FfmpegProcess {
+  readonly #options: FfmpegProcessOptions;
+  readonly #command: createCommand.FfmpegCommand;
+  readonly #stderrTail: string[] = [];
+  readonly #exited = Promise.withResolvers<void>();
+  #paused = false;
+  #stopping = false;
+  /** The write that is held back while paused: the pipe fills up, then ffmpeg waits. */
+  #held: (() => void) | undefined;
+  #outcome: Omit<FfmpegExit, "stderrTail"> | undefined;
+  #outputEnded = false;
+  #settled = false;
+
+  constructor(options: FfmpegProcessOptions) {
+    this.#options = options;
+    this.#command = createCommand({ stdoutLines: STDERR_LINES });
+    for (const input of options.args.inputs) {
+      // SAFETY: a pipe:0 input comes with a stdin; fluent-ffmpeg takes a stream in place of a name.
+      this.#command.input(input.source === "pipe:0" && options.stdin !== undefined ? options.stdin : input.source);
+      this.#command.inputOptions(...input.options);
+    }
+    this.#command.outputOptions(...options.args.outputOptions);
+    this.#command.on("start", () => {
+      // `stop()` may have come while fluent-ffmpeg was still preparing, when there was no process to kill.
+      if (this.#stopping) this.#command.kill("SIGKILL");
+    });
+    this.#command.on("stderr", (line: string) => this.#keep(line));
+    this.#command.on("end", () => this.#ended({ code: 0, signal: null }));
+    this.#command.on("error", (error: Error) => this.#ended(readOutcome(error)));
+    this.#command.pipe(this.#sink(), { end: true });
+  }
+
+  /** ffmpeg soon stops when the pipe is full. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#release();
+  }
+
+  /**
+   * Kills the process; idempotent, resolves when it is gone. SIGKILL, because an ffmpeg that is blocked on its output
+   * does not see a SIGTERM.
+   */
+  async stop(): Promise<void> {
+    if (!this.#stopping) {
+      this.#stopping = true;
+      if (this.#outcome === undefined) this.#command.kill("SIGKILL");
+      this.#release();
+      this.#settle();
+    }
+    await this.#exited.promise;
+  }
+
+  /**
+   * Never emits `close`: fluent-ffmpeg takes that for a lost output, and 20 ms later reports so and sends a SIGTERM,
+   * even where ffmpeg is just ending by itself.
+   */
+  #sink(): Writable {
+    return new Writable({
+      autoDestroy: false,
+      emitClose: false,
+      write: (chunk: Buffer, _encoding, done) => {
+        if (!this.#stopping) this.#options.onData(chunk);
+        if (this.#paused && !this.#stopping) this.#held = done;
+        else done();
+      },
+      final: (done) => {
+        done();
+        this.#outputEnded = true;
+        this.#settle();
+      },
+    });
+  }
+
+  #release(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    held?.();
+  }
+
+  #keep(line: string): void {
+    if (line.trim() === "") return;
+    this.#stderrTail.push(shownText(line, this.#options.secrets).slice(0, STDERR_LINE_LENGTH));
+    if (this.#stderrTail.length > STDERR_LINES) this.#stderrTail.shift();
+  }
+
+  #ended(outcome: Omit<FfmpegExit, "stderrTail">): void {
+    this.#outcome ??= outcome;
+    this.#settle();
+  }
+
+  /** fluent-ffmpeg reports the end when the process and its stderr have ended; its last output may still be on the way. */
+  #settle(): void {
+    if (this.#outcome === undefined || this.#settled) return;
+    if (!this.#outputEnded && !this.#stopping && this.#outcome.startError === undefined) return;
+    this.#settled = true;
+    this.#exited.resolve();
+    this.#options.onExit({ ...this.#outcome, stderrTail: this.#stderrTail });
+  }
+}
+
+/** fluent-ffmpeg has the exit code and the signal in its prose only; what it adds from stderr is kept elsewhere. */
+function readOutcome(error: Error): Omit<FfmpegExit, "stderrTail"> {
+  const code = /^ffmpeg exited with code (\d+)/.exec(error.message)?.[1];
+  if (code !== undefined) return { code: Number(code), signal: null };
+  const signal = /^ffmpeg was killed with signal (\w+)/.exec(error.message)?.[1];
+  if (signal !== undefined) return { code: null, signal };
+  // The feed of stdin broke: fluent-ffmpeg kills the process then.
+  if ("inputStreamError" in error) return { code: null, signal: "SIGTERM" };
+  return { code: null, signal: null, startError: shownText(error.message) };
+}

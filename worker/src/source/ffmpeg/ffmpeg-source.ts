@@ -1,0 +1,274 @@
+import type { Readable } from "node:stream";
+import { RoomcastError } from "@roomcast/shared";
+import { classifyEnd } from "../failure.ts";
+import type { MediaInfo } from "../media-info.ts";
+import type { MediaTag } from "../media-tag.ts";
+import { type Plan, plannedPicture, toSummary } from "../plan.ts";
+import type { Source, SourceEnd, SourceInfo } from "../source.ts";
+import { TagQueue } from "../tag-queue.ts";
+import { type FfmpegInput, ffmpegArguments } from "./ffmpeg-arguments.ts";
+import { type FfmpegExit, FfmpegProcess } from "./ffmpeg-process.ts";
+import { FlvDemuxer } from "./flv-demuxer.ts";
+
+interface CommonOptions {
+  readonly media: MediaInfo;
+  readonly plan: Plan;
+  readonly live: boolean;
+  readonly signal?: AbortSignal | undefined;
+  /** Until both headers and the first keyframe are at hand. */
+  readonly readyTimeoutMs?: number | undefined;
+  /** The longest time without media while the queue has room. */
+  readonly stallTimeoutMs?: number | undefined;
+  /** Why the bytes stopped coming, where whoever brings them knows. */
+  readonly upstreamFailure?: (() => RoomcastError | undefined) | undefined;
+  /** Texts that must not appear in an error. */
+  readonly secrets?: readonly string[] | undefined;
+  /** Part of closing: releases what feeds ffmpeg. */
+  readonly onClose?: (() => void | Promise<void>) | undefined;
+}
+
+export interface FfmpegSourceOptions extends CommonOptions {
+  /** A URL of the source gateway. */
+  readonly url: string;
+  /** ms; ignored where `live`. A copied picture starts at the keyframe before it, and its `dtsMs` says so. */
+  readonly startAtMs: number;
+  readonly videoIndex?: number | undefined;
+  readonly audioIndex?: number | undefined;
+}
+
+export interface TranscodeFlvOptions extends CommonOptions {
+  /** FLV bytes from the headers and a keyframe on. Destroyed when the source closes. */
+  readonly stream: Readable;
+}
+
+const READY_TIMEOUT_MS = 20_000;
+const STALL_TIMEOUT_MS = 30_000;
+
+/**
+ * A source that ffmpeg reads from the gateway and hands over as FLV.
+ *
+ * @throws RoomcastError why it could not be opened; the signal's reason when that aborts. Nothing is left running then.
+ */
+export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<Source> {
+  const { url, startAtMs, videoIndex, audioIndex } = options;
+  return await open(options, { input: { kind: "url", url }, startAtMs, videoIndex, audioIndex });
+}
+
+/** A source that ffmpeg makes of an FLV byte stream: for live sources whose codecs the room does not take. */
+export async function transcodeFlv(options: TranscodeFlvOptions): Promise<Source> {
+  return await open(options, { input: { kind: "flv" }, startAtMs: 0, stdin: options.stream });
+}
+
+interface Feed {
+  readonly input: FfmpegInput;
+  readonly startAtMs: number;
+  readonly videoIndex?: number | undefined;
+  readonly audioIndex?: number | undefined;
+  readonly stdin?: Readable;
+}
+
+async function open(options: CommonOptions, feed: Feed): Promise<Source> {
+  const source = new FfmpegSource(options, feed);
+  try {
+    options.signal?.throwIfAborted();
+    await source.ready;
+    return source;
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+class FfmpegSource implements Source {
+  readonly info: SourceInfo;
+  /** Rejects with a RoomcastError, or the signal's reason. */
+  readonly ready: Promise<void>;
+  readonly #options: CommonOptions;
+  readonly #stdin: Readable | undefined;
+  readonly #process: FfmpegProcess;
+  readonly #demuxer: FlvDemuxer;
+  readonly #queue: TagQueue;
+  readonly #opened = Promise.withResolvers<void>();
+  readonly #awaited = new Set(["video header", "audio header", "keyframe"]);
+  readonly #stallTimeoutMs: number;
+  #stallTimer: NodeJS.Timeout | undefined;
+  #playedToMs: number | null = null;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: CommonOptions, feed: Feed) {
+    this.#options = options;
+    this.#stdin = feed.stdin;
+    this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
+    this.info = {
+      live: options.live,
+      ...(options.media.container === "hls" ? { segmented: true } : {}),
+      durationMs: options.live ? null : options.media.durationMs,
+      ...sizeOf(options.media, options.plan),
+      plan: toSummary(options.plan),
+    };
+    this.#queue = new TagQueue({ onPause: () => this.#pause(), onResume: () => this.#resume() });
+    this.#demuxer = new FlvDemuxer({ onTag: (tag) => this.#take(tag) });
+    this.ready = this.#whenReady();
+    this.#process = new FfmpegProcess({
+      args: ffmpegArguments({ plan: options.plan, live: options.live, ...feed }),
+      ...(feed.stdin === undefined ? {} : { stdin: feed.stdin }),
+      ...(options.secrets === undefined ? {} : { secrets: options.secrets }),
+      onData: (chunk) => this.#read(chunk),
+      onExit: (exit) => this.#exited(exit),
+    });
+    this.#watchForStall();
+  }
+
+  get end(): SourceEnd | undefined {
+    return this.#queue.end;
+  }
+
+  get queuedBytes(): number {
+    return this.#queue.queuedBytes;
+  }
+
+  get onReadable(): (() => void) | undefined {
+    return this.#queue.onReadable;
+  }
+
+  set onReadable(listener: (() => void) | undefined) {
+    this.#queue.onReadable = listener;
+  }
+
+  peek(): MediaTag | undefined {
+    return this.#queue.peek();
+  }
+
+  shift(): MediaTag | undefined {
+    return this.#queue.shift();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#stallTimer);
+    await this.#process.stop();
+    this.#stdin?.once("error", () => {}).destroy();
+    this.#queue.clear();
+    await this.#options.onClose?.();
+  }
+
+  async #whenReady(): Promise<void> {
+    const { signal } = this.#options;
+    const timer = setTimeout(
+      () => this.#opened.reject(this.#notReady()),
+      this.#options.readyTimeoutMs ?? READY_TIMEOUT_MS,
+    );
+    const abort = () => this.#opened.reject(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      await this.#opened.promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** ffmpeg may leave a track out without a word: what is missing is named. */
+  #notReady(): RoomcastError {
+    if (this.#playedToMs === null) {
+      const failure = this.#options.upstreamFailure?.();
+      return failure ?? new RoomcastError("FailedOperation.SourceTimeout", "The source gave no media in time.");
+    }
+    const missing = [...this.#awaited].join(" and ");
+    return new RoomcastError("FailedOperation.SourceUnsupported", `The source gives media, but no ${missing}.`);
+  }
+
+  #read(chunk: Buffer): void {
+    this.#watchForStall();
+    try {
+      this.#demuxer.push(chunk);
+    } catch (cause) {
+      this.#fail(new RoomcastError("FailedOperation.MediaEngine", "ffmpeg wrote what is no FLV stream.", { cause }));
+    }
+  }
+
+  #take(tag: MediaTag): void {
+    if (tag.sequenceHeader) {
+      this.#awaited.delete(`${tag.kind} header`);
+    } else {
+      // What comes before the first keyframe cannot be shown.
+      if (tag.kind === "video" && this.#awaited.has("keyframe") && !tag.keyframe) return;
+      if (tag.kind === "video") this.#awaited.delete("keyframe");
+      this.#playedToMs = Math.max(this.#playedToMs ?? 0, tag.dtsMs + this.#durationOf(tag));
+    }
+    this.#queue.push(tag);
+    if (this.#awaited.size === 0) this.#opened.resolve();
+  }
+
+  #durationOf(tag: MediaTag): number {
+    if (tag.kind === "video") return tag.compositionMs + 1000 / (this.info.fps ?? 25);
+    // An AAC frame is 1024 samples (ISO/IEC 14496-3, section 4.5.2.1.1).
+    return 1_024_000 / (this.#options.media.audio?.sampleRateHz ?? 48_000);
+  }
+
+  #exited(exit: FfmpegExit): void {
+    clearTimeout(this.#stallTimer);
+    if (this.#closed !== undefined) return;
+    const { media, live } = this.#options;
+    const end = classifyEnd({
+      exit,
+      live,
+      upstreamFailure: this.#options.upstreamFailure?.(),
+      playedToMs: this.#playedToMs,
+      declaredMs: live ? null : declaredDurationMs(media),
+    });
+    // Of use only where it ended too early to be opened.
+    this.#opened.reject(end.name === "failed" ? end.error : this.#notReady());
+    this.#queue.finish(end);
+  }
+
+  #fail(error: RoomcastError): void {
+    clearTimeout(this.#stallTimer);
+    this.#opened.reject(error);
+    this.#queue.finish({ name: "failed", error });
+    void this.#process.stop();
+  }
+
+  #pause(): void {
+    clearTimeout(this.#stallTimer);
+    this.#stallTimer = undefined;
+    this.#process.pause();
+  }
+
+  #resume(): void {
+    this.#process.resume();
+    this.#watchForStall();
+  }
+
+  /** A hung source makes ffmpeg wait for ever in more ways than its own time-outs know. */
+  #watchForStall(): void {
+    if (this.#stallTimer !== undefined) {
+      this.#stallTimer.refresh();
+      return;
+    }
+    if (this.#queue.end !== undefined) return;
+    this.#stallTimer = setTimeout(() => {
+      const failure = this.#options.upstreamFailure?.();
+      const text = `The source gave nothing for ${this.#stallTimeoutMs / 1000} s.`;
+      this.#fail(
+        new RoomcastError("FailedOperation.SourceTimeout", failure === undefined ? text : `${text} ${failure.message}`),
+      );
+    }, this.#stallTimeoutMs);
+  }
+}
+
+function sizeOf(media: MediaInfo, plan: Plan): Pick<SourceInfo, "width" | "height" | "fps"> {
+  const { width, height, fps } = plannedPicture(media, plan);
+  return { width, height, fps };
+}
+
+/** Raw audio streams have no index: their duration is a guess from the bit rate. */
+const GUESSED_DURATION = new Set(["mp3", "aac", "ac3", "eac3", "h264", "hevc", "amr", "mpeg"]);
+
+function declaredDurationMs(media: MediaInfo): number | null {
+  return GUESSED_DURATION.has(media.container) ? null : media.durationMs;
+}

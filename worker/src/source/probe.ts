@@ -1,0 +1,136 @@
+import { spawn } from "node:child_process";
+import { RoomcastError, shownText } from "@roomcast/shared";
+import { classifyUnopened } from "./failure.ts";
+import { gatewayInputOptions } from "./ffmpeg/ffmpeg-arguments.ts";
+import type { MediaInfo } from "./media-info.ts";
+import { type ProbedMedia, readProbe } from "./probe-report.ts";
+
+export interface ProbeOptions {
+  readonly ffprobePath: string;
+  /** A URL of the source gateway. */
+  readonly url: string;
+  readonly deadlineMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Why the last request upstream failed, where one did. */
+  readonly upstreamFailure?: (() => RoomcastError | undefined) | undefined;
+  /** What upstream said the source is, in lower case. */
+  readonly contentType?: (() => string | undefined) | undefined;
+  /** Bytes that came so far. */
+  readonly receivedBytes?: (() => number) | undefined;
+}
+
+const DEADLINE_MS = 20_000;
+const MAX_REPORT_BYTES = 1024 * 1024;
+const STDERR_CHARACTERS = 8192;
+/** How far into a recorded source the distance between keyframes is measured. */
+const GOP_WINDOW_S = 10;
+
+/**
+ * Asks ffprobe what a source holds.
+ *
+ * @throws RoomcastError `FailedOperation.SourceNotMedia`, `SourceNotFound`, `SourceForbidden`, `SourceUnreachable`,
+ *   `SourceTimeout` or `SourceUnsupported`; the signal's reason when that aborts. The process is gone then.
+ */
+export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
+  const deadline = AbortSignal.timeout(options.deadlineMs ?? DEADLINE_MS);
+  const probed = readProbe(await runFfprobe(options, deadline, ["-show_format", "-show_streams"]));
+  if (probed.media.video === null && probed.media.audio === null) {
+    throw notMedia(options, "The source holds neither video nor audio.");
+  }
+  return { ...probed, media: await withGop(options, deadline, probed) };
+}
+
+/**
+ * A stream that everything else says can be copied is asked for its keyframes; the 10 s that this reads come faster
+ * than they play, but of a live source they would not.
+ */
+async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: ProbedMedia): Promise<MediaInfo> {
+  const { media, videoIndex } = probed;
+  const { video } = media;
+  if (video === null || media.durationMs === null || media.container === "hls") return media;
+  if (video.codec !== "h264" || video.hasBFrames) return media;
+  const text = await runFfprobe(options, deadline, [
+    ...["-select_streams", String(videoIndex), "-read_intervals", `%+${GOP_WINDOW_S}`],
+    ...["-show_entries", "packet=dts_time,flags"],
+  ]);
+  return { ...media, video: { ...video, gopMs: longestGopMs(text) } };
+}
+
+async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: readonly string[]): Promise<string> {
+  options.signal?.throwIfAborted();
+  const args = ["-hide_banner", "-loglevel", "warning", ...gatewayInputOptions(), ...what, "-of", "json", options.url];
+  const child = spawn(options.ffprobePath, args, { stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
+  const kill = () => child.kill("SIGKILL");
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+    if (stdout.length > MAX_REPORT_BYTES) kill();
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr = `${stderr}${text}`.slice(-STDERR_CHARACTERS);
+  });
+  const exited = Promise.withResolvers<{ code: number | null; signal: string | null }>();
+  child.once("error", exited.reject).once("close", (code, signal) => exited.resolve({ code, signal }));
+  deadline.addEventListener("abort", kill, { once: true });
+  options.signal?.addEventListener("abort", kill, { once: true });
+  try {
+    const exit = await exited.promise;
+    options.signal?.throwIfAborted();
+    if (exit.code === 0) return stdout;
+    throw whyUnopened(options, deadline, { ...exit, stderrTail: shownText(stderr).split("\n").filter(Boolean) });
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (error instanceof RoomcastError) throw error;
+    throw new RoomcastError("FailedOperation.MediaEngine", "ffprobe could not be started.", { cause: error });
+  } finally {
+    deadline.removeEventListener("abort", kill);
+    options.signal?.removeEventListener("abort", kill);
+  }
+}
+
+function whyUnopened(
+  options: ProbeOptions,
+  deadline: AbortSignal,
+  exit: Parameters<typeof classifyUnopened>[0],
+): RoomcastError {
+  const failure = options.upstreamFailure?.();
+  if (failure !== undefined) return failure;
+  if (deadline.aborted) {
+    return new RoomcastError("FailedOperation.SourceTimeout", "The source did not show what it holds in time.");
+  }
+  const error = classifyUnopened(exit);
+  return error.code === "FailedOperation.SourceNotMedia" ? notMedia(options, error.message) : error;
+}
+
+function notMedia(options: ProbeOptions, message: string): RoomcastError {
+  const type = options.contentType?.();
+  const text =
+    options.receivedBytes?.() === 0
+      ? "The source is empty (0 bytes)."
+      : type === "text/html"
+        ? "The source is a web page (text/html), not a media file: give the address of the file itself."
+        : message;
+  return new RoomcastError("FailedOperation.SourceNotMedia", text);
+}
+
+/** The longest distance between keyframes, ms, and at least the tail behind the last; null where none was seen. */
+function longestGopMs(report: string): number | null {
+  let longestMs: number | null = null;
+  let keyframeAt: number | undefined;
+  for (const { dtsMs, keyframe } of packetsOf(report)) {
+    if (keyframeAt !== undefined) longestMs = Math.max(longestMs ?? 0, dtsMs - keyframeAt);
+    if (keyframe) keyframeAt = dtsMs;
+  }
+  return longestMs;
+}
+
+function packetsOf(report: string): { dtsMs: number; keyframe: boolean }[] {
+  const packets: unknown = Reflect.get(Object(JSON.parse(report)), "packets");
+  if (!Array.isArray(packets)) return [];
+  return packets.flatMap((packet: unknown) => {
+    const dtsMs = Number(Reflect.get(Object(packet), "dts_time")) * 1000;
+    const flags: unknown = Reflect.get(Object(packet), "flags");
+    return Number.isFinite(dtsMs) ? [{ dtsMs, keyframe: typeof flags === "string" && flags.startsWith("K") }] : [];
+  });
+}
