@@ -70,7 +70,7 @@ export async function mintUserSig(options: MintUserSigOptions): Promise<string> 
     "TLS.time": unsigned.issuedAtS,
     "TLS.sig": toBase64(new Uint8Array(signature)),
   });
-  const deflated = await pump(encoder.encode(json), new CompressionStream("deflate"), Number.POSITIVE_INFINITY);
+  const deflated = await pump(utf8(json), new CompressionStream("deflate"), Number.POSITIVE_INFINITY);
   return toBase64(deflated).replaceAll("+", "*").replaceAll("/", "-").replaceAll("=", "_");
 }
 
@@ -84,7 +84,7 @@ export async function readUserSig(userSig: string): Promise<UserSigFields> {
     if (userSig.length > MAX_USER_SIG_LENGTH || !ALPHABET.test(userSig)) throw new Error("not a UserSig's text");
     const deflated = fromBase64(userSig.replaceAll("*", "+").replaceAll("-", "/").replaceAll("_", "="));
     const json: unknown = JSON.parse(
-      new TextDecoder("utf-8", { fatal: true }).decode(
+      new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(
         await pump(deflated, new DecompressionStream("deflate"), MAX_INFLATED_BYTES),
       ),
     );
@@ -163,11 +163,16 @@ function signedText(fields: Omit<UserSigFields, "signature">): Uint8Array<ArrayB
     `TLS.expire:${fields.lifetimeS}`,
   ];
   if (fields.userBuffer !== undefined) lines.push(`TLS.userbuf:${fields.userBuffer}`);
-  return encoder.encode(lines.map((line) => `${line}\n`).join(""));
+  return utf8(lines.map((line) => `${line}\n`).join(""));
+}
+
+/** A copy whose type says, in Node and in workerd alike, that its buffer is its own. */
+function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(encoder.encode(text));
 }
 
 function hmacKey(secretKey: string, usage: "sign" | "verify"): ReturnType<typeof crypto.subtle.importKey> {
-  return crypto.subtle.importKey("raw", encoder.encode(secretKey), { name: "HMAC", hash: "SHA-256" }, false, [usage]);
+  return crypto.subtle.importKey("raw", utf8(secretKey), { name: "HMAC", hash: "SHA-256" }, false, [usage]);
 }
 
 function decodeSignature(text: string): Uint8Array<ArrayBuffer> {
