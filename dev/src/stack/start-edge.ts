@@ -48,19 +48,19 @@ export async function startEdge(options: StartEdgeOptions): Promise<EdgeHandle> 
   try {
     const envFile = join(folder.path, "edge.env");
     await writeFile(envFile, toEnvFile(options.settings), { mode: 0o600 });
+    const flags = {
+      config: join(ROOT, "wrangler.toml"),
+      "env-file": envFile,
+      ip: HOST,
+      port: options.port ?? 0,
+      "inspector-port": 0,
+      "persist-to": options.stateFolder ?? join(folder.path, "state"),
+      "show-interactive-dev-session": false,
+    };
     wrangler = await startProcess({
       name: "edge (wrangler dev)",
       command: process.execPath,
-      args: [
-        join(ROOT, "node_modules/wrangler/bin/wrangler.js"),
-        "dev",
-        ...["--config", join(ROOT, "wrangler.toml")],
-        ...["--env-file", envFile],
-        ...["--ip", HOST, "--port", String(options.port ?? 0)],
-        ...["--inspector-port", "0"],
-        ...["--persist-to", options.stateFolder ?? join(folder.path, "state")],
-        "--show-interactive-dev-session=false",
-      ],
+      args: [join(ROOT, "node_modules/wrangler/bin/wrangler.js"), "dev", ...toArguments(flags)],
       cwd: ROOT,
       env: {
         ...process.env,
@@ -81,7 +81,7 @@ export async function startEdge(options: StartEdgeOptions): Promise<EdgeHandle> 
     const port = await wrangler.untilReady(listening.promise, READY_TIMEOUT_MS);
     const url = `http://${HOST}:${port}`;
     await untilHealthy(wrangler, url);
-    return handleOf(wrangler, { url, port, removeFolder: folder.remove });
+    return handleOf(wrangler, { url, port, removeFolder: () => folder.remove() });
   } catch (error) {
     await wrangler?.stop();
     await folder.remove();
@@ -106,6 +106,10 @@ function handleOf(
       await removeFolder();
     },
   };
+}
+
+function toArguments(flags: Readonly<Record<string, string | number | boolean>>): string[] {
+  return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
 }
 
 /** wrangler tells the process that started it where it listens. */

@@ -1,0 +1,76 @@
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { access, mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+export interface SampleClipOptions {
+  readonly durationS: number;
+  /** With them a room cannot take the video as it is. Default: none. */
+  readonly bFrames?: boolean;
+  /** Default: both. */
+  readonly tracks?: "both" | "video" | "audio";
+}
+
+/** What a sample clip's video is like. */
+export const SAMPLE_VIDEO = { width: 1280, height: 720, fps: 30, bitRateKbps: 2000, gopFrames: 60 } as const;
+
+const run = promisify(execFile);
+const FOLDER = fileURLToPath(new URL("../../../.roomcast/media", import.meta.url));
+const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
+
+/**
+ * An MP4 file with a moving test picture that shows its own clock (H.264) and a beeping tone (AAC, 48 kHz stereo).
+ * Made once by ffmpeg and kept in `.roomcast/media`; the same options give the same file.
+ *
+ * @returns its path
+ */
+export async function sampleClip(options: SampleClipOptions): Promise<string> {
+  const args = sampleArguments(options);
+  const key = createHash("sha256").update(JSON.stringify(args)).digest("hex").slice(0, 12);
+  const path = join(FOLDER, `sample-${options.durationS}s-${key}.mp4`);
+  if (await exists(path)) return path;
+  await mkdir(FOLDER, { recursive: true });
+  // Written beside its place and moved there whole: others may want the same clip now, or we may be stopped.
+  const unfinished = join(FOLDER, `.${key}-${process.pid}-${Date.now()}.mp4`);
+  try {
+    await run(process.env["FFMPEG_PATH"] ?? "ffmpeg", [...args, unfinished], { maxBuffer: MAX_OUTPUT_BYTES });
+    await rename(unfinished, path);
+  } catch (cause) {
+    await rm(unfinished, { force: true });
+    throw new Error("ffmpeg could not make the sample clip.", { cause });
+  }
+  return path;
+}
+
+/** How many pictures a sample clip has. */
+export function sampleFrames({ durationS }: Pick<SampleClipOptions, "durationS">): number {
+  return durationS * SAMPLE_VIDEO.fps;
+}
+
+/** ffmpeg's arguments without the output file. Pure. */
+function sampleArguments({ durationS, bFrames = false, tracks = "both" }: SampleClipOptions): string[] {
+  const { width, height, fps, bitRateKbps, gopFrames } = SAMPLE_VIDEO;
+  const hasVideo = tracks !== "audio";
+  const hasAudio = tracks !== "video";
+  return [
+    "-hide_banner -nostdin -loglevel error -y",
+    hasVideo ? `-f lavfi -i testsrc2=size=${width}x${height}:rate=${fps}` : "",
+    hasAudio ? "-f lavfi -i sine=frequency=330:beep_factor=4:sample_rate=48000" : "",
+    hasVideo ? `-c:v libx264 -preset veryfast -profile:v main -pix_fmt yuv420p -bf ${bFrames ? 3 : 0}` : "",
+    hasVideo ? `-b:v ${bitRateKbps}k -maxrate ${bitRateKbps}k -bufsize ${bitRateKbps * 2}k` : "",
+    hasVideo ? `-g ${gopFrames} -keyint_min ${gopFrames} -sc_threshold 0` : "",
+    hasAudio ? "-c:a aac -b:a 128k -ac 2" : "",
+    `-t ${durationS} -movflags +faststart`,
+  ].flatMap((part) => (part === "" ? [] : part.split(" ")));
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
