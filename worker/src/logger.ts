@@ -37,8 +37,8 @@ export function createTaskLogger(options: TaskLoggerOptions): Logger {
   const both: DestinationStream = {
     write(line) {
       destination.write(line);
-      const shown = toLogLine(line);
-      if (shown !== null) options.onLine(shown);
+      const forTask = toLogLine(line);
+      if (forTask !== null) options.onLine(forTask);
     },
   };
   return pino(loggerOptions(options.level), redacting(both, options.secrets ?? [])).child({

@@ -95,7 +95,7 @@ export class EdgeLink {
       first: "the edge cannot be reached; tasks go on, and it is dialled again",
       over: "the edge is reached again",
     });
-    options.outbox.onChange = () => this.#sendEnded();
+    options.outbox.onEnded = (frame) => this.#sendEnded([frame]);
   }
 
   /** True between `welcome` and the end of the socket. */
@@ -166,7 +166,7 @@ export class EdgeLink {
       onText: (text) => this.#onFrame(socket, text),
     });
     this.#socket = socket;
-    const repeat = setInterval(() => this.#sendEnded(), this.#timings.repeatEndedMs);
+    const repeat = setInterval(() => this.#sendEnded(this.#options.outbox.ended), this.#timings.repeatEndedMs);
     let report: NodeJS.Timeout | undefined;
     socket.onWelcome = (welcome) => {
       clearInterval(report);
@@ -216,10 +216,10 @@ export class EdgeLink {
     for (const logs of this.#options.outbox.takeLogs()) socket.send(logs);
   }
 
-  #sendEnded(): void {
+  #sendEnded(frames: readonly WorkerFrameOf<"ended">[]): void {
     if (!this.#welcomed || this.#socket === undefined) return;
     for (const logs of this.#options.outbox.takeLogs()) this.#socket.send(logs);
-    for (const ended of this.#options.outbox.ended) this.#socket.send(ended);
+    for (const frame of frames) this.#socket.send(frame);
   }
 
   #onFrame(socket: EdgeSocket, text: unknown): void {
@@ -244,7 +244,7 @@ export class EdgeLink {
         this.#welcome(socket, frame);
         return;
       case "dispatch":
-        socket.send(this.#dispatch(frame));
+        socket.send(this.#options.tasks.dispatch(frame));
         return;
       case "stop":
         this.#stopTask(frame, frame.how, frame.reason);
@@ -264,18 +264,9 @@ export class EdgeLink {
     this.#welcomed = true;
     socket.welcomed(frame);
     for (const ref of frame.stop) this.#stopTask(ref, "now", STOP_REASON_AT_WELCOME);
-    this.#sendEnded();
+    this.#sendEnded(this.#options.outbox.ended);
     // The edge learns at once how the tasks are that it takes over from the hello.
     this.#report(socket, this.#options.tasks);
-  }
-
-  #dispatch(frame: EdgeFrameOf<"dispatch">): ReturnType<LinkedTasks["dispatch"]> {
-    const { outbox, tasks } = this.#options;
-    const answer = tasks.dispatch(frame);
-    const ended = outbox.endedOf(frame);
-    // A doubled dispatch of what has ended already: accepted, and this is what came of it.
-    if (ended !== undefined) queueMicrotask(() => this.#socket?.send(ended));
-    return answer;
   }
 
   #stopTask(ref: TaskRef, how: "now" | "tidy", reason: string): void {

@@ -33,8 +33,8 @@ export class Outbox {
   readonly #logs = new Map<string, TaskLogs>();
   #lineCount = 0;
   #droppedLines = 0;
-  /** Called when something new came in. One listener: the link. */
-  onChange: (() => void) | undefined;
+  /** Called with each `ended` that comes in. One listener: the link. */
+  onEnded: ((frame: Ended) => void) | undefined;
   /** Called when nothing waits for an `ack` any more. */
   onDelivered: (() => void) | undefined;
 
@@ -58,7 +58,7 @@ export class Outbox {
       if (letter.frame.taskId === frame.taskId && letter.frame.attempt < frame.attempt) this.#letters.delete(at);
     }
     this.#letters.set(key(frame), { frame, stops: 0 });
-    this.onChange?.();
+    this.onEnded?.(frame);
   }
 
   addLog(ref: TaskRef, line: LogLine): void {

@@ -49,7 +49,7 @@ function reason(thrown: unknown): string {
   const message = thrown instanceof Error ? thrown.message : "";
   if (code === "ECONNREFUSED") return "refuses connections";
   if (code === "ETIMEDOUT" || /timed? ?out/i.test(message)) return "does not answer";
-  if (/^LOADING/.test(message)) return "is still loading its data";
+  if (message.startsWith("LOADING")) return "is still loading its data";
   if (/Protocol error|Parser/i.test(message)) return "does not speak Redis' protocol";
   return "cannot be reached";
 }

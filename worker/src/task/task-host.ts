@@ -5,8 +5,8 @@ import {
   RoomcastError,
   type TaskRef,
   type TaskReport,
-  type WorkerFrameOf,
   taskCost,
+  type WorkerFrameOf,
 } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { LinkedTasks } from "../link/edge-link.ts";
@@ -52,8 +52,8 @@ export class TaskHost implements LinkedTasks {
   readonly #current = new Map<string, Held>();
   /** All that has not ended, older attempts on their way out among them. */
   readonly #held = new Set<Held>();
-  /** The highest attempt that has ended, by task id; oldest first. */
-  readonly #ended = new Map<string, number>();
+  /** How the highest attempt that has ended came out, by task id; oldest first. */
+  readonly #ended = new Map<string, WorkerFrameOf<"ended">>();
   #draining: string | undefined;
 
   constructor(options: TaskHostOptions) {
@@ -90,7 +90,13 @@ export class TaskHost implements LinkedTasks {
     const { taskId, attempt } = frame;
     const refusal = this.#refusal(frame);
     if (refusal !== null) return { type: "refused", taskId, attempt, error: refusal.toBody() };
-    if (this.#current.get(taskId)?.ref.attempt !== attempt && this.#ended.get(taskId) !== attempt) this.#start(frame);
+    const ended = this.#ended.get(taskId);
+    if (ended?.attempt === attempt) {
+      // Dispatched twice, and the second came late: it is told how it ended, after this answer.
+      queueMicrotask(() => this.#options.news.addEnded(ended));
+    } else if (this.#current.get(taskId)?.ref.attempt !== attempt) {
+      this.#start(frame);
+    }
     return { type: "accepted", taskId, attempt };
   }
 
@@ -125,7 +131,7 @@ export class TaskHost implements LinkedTasks {
 
   #refusal({ taskId, attempt }: Dispatch): RoomcastError | null {
     const current = this.#current.get(taskId);
-    const newest = Math.max(current?.ref.attempt ?? 0, this.#ended.get(taskId) ?? 0);
+    const newest = Math.max(current?.ref.attempt ?? 0, this.#ended.get(taskId)?.attempt ?? 0);
     if (attempt < newest) {
       return new RoomcastError("InvalidParameterValue", `Attempt ${attempt} is over: this worker has seen ${newest}.`);
     }
@@ -163,15 +169,17 @@ export class TaskHost implements LinkedTasks {
     const { taskId, attempt } = held.ref;
     this.#held.delete(held);
     if (this.#current.get(taskId) === held) this.#current.delete(taskId);
-    this.#remember(taskId, attempt);
-    this.#options.news.addEnded({ type: "ended", taskId, attempt, positionMs, outcome });
+    const ended = { type: "ended", taskId, attempt, positionMs, outcome } as const;
+    this.#remember(ended);
+    this.#options.news.addEnded(ended);
   }
 
-  #remember(taskId: string, attempt: number): void {
-    const highest = Math.max(attempt, this.#ended.get(taskId) ?? 0);
+  #remember(ended: WorkerFrameOf<"ended">): void {
+    const { taskId, attempt } = ended;
+    const earlier = this.#ended.get(taskId);
     // Set anew, so that the map stays ordered by age.
     this.#ended.delete(taskId);
-    this.#ended.set(taskId, highest);
+    this.#ended.set(taskId, earlier !== undefined && earlier.attempt > attempt ? earlier : ended);
     const oldest = this.#ended.keys().next().value;
     if (this.#ended.size > MAX_REMEMBERED && oldest !== undefined) this.#ended.delete(oldest);
   }

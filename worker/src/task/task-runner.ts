@@ -3,9 +3,9 @@ import {
   type Outcome,
   type PushRequest,
   RoomcastError,
+  shownUrl,
   type TaskReport,
   type TaskStateName,
-  shownUrl,
   taskCost,
 } from "@roomcast/shared";
 import type { Logger } from "pino";
@@ -23,12 +23,14 @@ export interface OpenTaskSourceOptions {
   readonly log: Logger;
 }
 
+type Session = Pick<RoomSession, "run" | "snapshot" | "stop">;
+
 /** The parts that a task is made of. */
 export interface TaskParts {
   readonly openProgress: (options: OpenProgressOptions) => Promise<TaskProgress>;
   readonly openSource: (options: OpenTaskSourceOptions) => Promise<Source>;
   readonly createPublisher: (request: PushRequest, log: Logger) => Publisher;
-  readonly createSession: (options: RoomSessionOptions) => Pick<RoomSession, "run" | "snapshot" | "stop">;
+  readonly createSession: (options: RoomSessionOptions) => Session;
 }
 
 export interface TaskRunnerOptions {
@@ -59,7 +61,7 @@ export class TaskRunner {
   readonly #ending = new AbortController();
   readonly #done: Promise<TaskEnd>;
   #intent: EndIntent | undefined;
-  #session: ReturnType<TaskParts["createSession"]> | undefined;
+  #session: Session | undefined;
   #startAtMs: number;
   #costUnits = COPY_UNITS;
 
@@ -116,6 +118,21 @@ export class TaskRunner {
     if (progress === "ending") return this.#endedEarly();
     this.#startAtMs = startPosition({ live, taskId, resumeAtMs, found: progress?.found ?? null });
     if (this.#startAtMs > 0) log.info({ positionMs: this.#startAtMs }, "resuming an earlier push");
+    let end: TaskEnd | undefined;
+    try {
+      const session = this.#createSession(live);
+      progress?.track(() => this.#snapshot());
+      const outcome = this.#intent === undefined ? await session.run() : ({ name: "aborted" } as const);
+      end = { positionMs: session.snapshot().positionMs, outcome: this.#outcomeOf(outcome) };
+    } finally {
+      await progress?.close(this.#lastValues(end));
+    }
+    return end;
+  }
+
+  #createSession(live: boolean): Session {
+    const { dispatch, parts, log } = this.#options;
+    const { request } = dispatch;
     const session = parts.createSession({
       openSource: async (startAtMs, signal) => {
         const source = await parts.openSource({ request, startAtMs, signal, log });
@@ -129,15 +146,7 @@ export class TaskRunner {
       onState: (state) => log.info({ state }, "state changed"),
     });
     this.#session = session;
-    progress?.track(() => this.#snapshot());
-    let end: TaskEnd | undefined;
-    try {
-      const outcome = this.#intent === undefined ? await session.run() : ({ name: "aborted" } as const);
-      end = { positionMs: session.snapshot().positionMs, outcome: this.#outcomeOf(outcome) };
-    } finally {
-      await progress?.close(this.#lastValues(end));
-    }
-    return end;
+    return session;
   }
 
   /** Redis may take its time to answer; a task that shall end does not wait for it. */
@@ -150,7 +159,11 @@ export class TaskRunner {
     try {
       const first = await Promise.race([aborted.promise, opening]);
       // What opens later has nobody to use it.
-      if (first === "ending") void opening?.then((late) => late.close(this.#lastValues(undefined)), () => {});
+      if (first === "ending")
+        void opening?.then(
+          (late) => late.close(this.#lastValues(undefined)),
+          () => {},
+        );
       return first;
     } finally {
       signal.removeEventListener("abort", onAbort);
@@ -162,16 +175,11 @@ export class TaskRunner {
   }
 
   #outcomeOf(outcome: RoomOutcome): Outcome {
-    switch (outcome.name) {
-      case "finished":
-        return { name: "finished" };
-      case "failed":
-        return { name: "failed", error: outcome.error.toBody() };
-      case "aborted":
-        return this.#intent?.name === "release"
-          ? { name: "released" }
-          : { name: "aborted", reason: this.#intent?.reason ?? "The session was stopped." };
-    }
+    if (outcome.name === "finished") return { name: "finished" };
+    if (outcome.name === "failed") return { name: "failed", error: outcome.error.toBody() };
+    return this.#intent?.name === "release"
+      ? { name: "released" }
+      : { name: "aborted", reason: this.#intent?.reason ?? "The session was stopped." };
   }
 
   #snapshot(): RoomSnapshot {

@@ -1,0 +1,30 @@
+import type { TaskStateName } from "@roomcast/shared";
+import { expect, test } from "vitest";
+import { startPosition } from "./start-position.ts";
+
+const OURS = "11111111-1111-4111-8111-111111111111";
+const OTHER = "22222222-2222-4222-8222-222222222222";
+
+function found(taskId: string, positionMs: number, state: TaskStateName = "pushing") {
+  return { taskId, positionMs, state, attempt: 1, durationMs: 30_000, updatedAtMs: 0 };
+}
+
+test.each([
+  ["a first attempt without a record starts at the beginning", null, null, 0],
+  ["a first attempt resumes the record of an earlier task", null, found(OTHER, 9_000, "aborted"), 9_000],
+  ["a first attempt resumes the record of a task that failed", null, found(OTHER, 9_000, "failed"), 9_000],
+  ["a record that was played to its end counts as none", null, found(OTHER, 9_000, "finished"), 0],
+  ["a later attempt without Redis goes on where the edge saw it", 7_000, null, 7_000],
+  ["a later attempt takes its own record where that is newer", 7_000, found(OURS, 7_600), 7_600],
+  ["a later attempt takes what the edge saw where that is newer", 8_100, found(OURS, 7_600), 8_100],
+  ["the record of another task does not move a later attempt forward", 7_000, found(OTHER, 25_000), 7_000],
+  ["nor backward", 7_000, found(OTHER, 100), 7_000],
+  ["a later attempt that never played resumes like a first one", 0, found(OTHER, 9_000), 9_000],
+  ["a task whose end got lost is not played again from the start", 29_900, found(OURS, 0, "finished"), 29_900],
+] as const)("%s", (_name, resumeAtMs, record, expected) => {
+  expect(startPosition({ live: false, taskId: OURS, resumeAtMs, found: record })).toBe(expected);
+});
+
+test("a live source starts at its newest, whatever is recorded", () => {
+  expect(startPosition({ live: true, taskId: OURS, resumeAtMs: 7_000, found: found(OURS, 9_000) })).toBe(0);
+});
