@@ -1,9 +1,7 @@
 import { checkUserSig, RoomcastError, type Seat } from "@roomcast/shared";
+import type { EmulatedApps } from "./emulated-apps.ts";
 import { BAD_NAME, DENIED, type PushRefusal } from "./push-refusal.ts";
 import { readStreamKey } from "./stream-key.ts";
-
-/** SdkAppId → SecretKey of the applications that the emulator knows. */
-export type EmulatedApps = Readonly<Record<number, string>>;
 
 export type Admission =
   | { readonly ok: true; readonly seat: Seat }

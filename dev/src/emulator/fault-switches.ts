@@ -1,5 +1,5 @@
 import { type Room, type Seat, seatKey } from "@roomcast/shared";
-import type { PushRefusal } from "./push-refusal.ts";
+import { BAD_NAME, type PushRefusal } from "./push-refusal.ts";
 
 /** Which publishes a fault is for; a part that is left out matches all. */
 export interface FaultScope {
@@ -16,13 +16,22 @@ export interface RefusalFault {
   readonly times: number;
 }
 
+export interface RefuseNextOptions {
+  /** Which publishes; default all. */
+  readonly scope?: FaultScope;
+  readonly refusal?: Partial<PushRefusal>;
+  /** How many; default 1. */
+  readonly times?: number;
+}
+
 /** Faults that wait for somebody to come. Each publish uses up the oldest one that fits. */
 export class FaultSwitches {
   #refusals: RefusalFault[] = [];
   readonly #stalled = new Set<string>();
 
-  refuseNext(fault: RefusalFault): void {
-    this.#refusals.push(fault);
+  refuseNext(options: RefuseNextOptions): void {
+    const refusal = { code: BAD_NAME, description: "Refused by a fault switch of the emulator.", ...options.refusal };
+    this.#refusals.push({ scope: options.scope ?? {}, refusal, times: options.times ?? 1 });
   }
 
   /** The refusal for this publish, if there is one. */

@@ -1,0 +1,257 @@
+import type { Socket } from "node:net";
+import type { Seat } from "@roomcast/shared";
+import { type AmfValue, amfEntries } from "@roomcast/worker/rtmp/amf0";
+import { MESSAGE, type RtmpCommand, type RtmpMessage, readCommand, readData } from "@roomcast/worker/rtmp/message";
+import { RtmpConnection } from "@roomcast/worker/rtmp/rtmp-connection";
+import { RtmpProtocolError } from "@roomcast/worker/rtmp/rtmp-protocol-error";
+import type { Admission } from "./admission.ts";
+import { BAD_APP, BAD_NAME, type PushRefusal } from "./push-refusal.ts";
+import type { SessionEndReason } from "./room-report.ts";
+import type { Publish, PublisherHandle } from "./seat-record.ts";
+
+/** What a connection needs from the rooms behind it. */
+export interface IngestRooms {
+  readonly now: () => number;
+  /** Judges a stream key; records a refusal. */
+  admit(streamKey: string): Promise<Admission>;
+  /** Gives the seat to this publisher. */
+  enter(seat: Seat, handle: PublisherHandle): Publish;
+}
+
+export interface IngestLimits {
+  /** From the TCP connection to the accepted publish, ms. */
+  readonly publishWithinMs: number;
+  /** A publisher that sends nothing for so long is put out, ms. */
+  readonly silenceMs: number;
+  /** For the last words of a refused publisher, ms. */
+  readonly farewellMs: number;
+}
+
+type IngestState =
+  | { readonly name: "connecting" }
+  | { readonly name: "connected" }
+  | { readonly name: "admitting" }
+  | { readonly name: "publishing"; readonly publish: Publish }
+  | { readonly name: "closing" };
+
+const APP = "push";
+const STREAM_ID = 1;
+const CHUNK_BYTES = 4096;
+const WINDOW_BYTES = 2_500_000;
+/** 1080p at the highest bit rates fits in it many times. */
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** One RTMP connection from outside: commands in, media handed to the room. Not more than one publish at a time. */
+export class IngestSession implements PublisherHandle {
+  readonly remoteAddress: string;
+  readonly connectedAtMs: number;
+  readonly #socket: Socket;
+  readonly #rooms: IngestRooms;
+  readonly #limits: IngestLimits;
+  readonly #connection: RtmpConnection;
+  #state: IngestState = { name: "connecting" };
+  #deadline: NodeJS.Timeout;
+
+  constructor(socket: Socket, rooms: IngestRooms, limits: IngestLimits) {
+    this.#socket = socket;
+    this.#rooms = rooms;
+    this.#limits = limits;
+    this.remoteAddress = `${socket.remoteAddress ?? "unknown"}:${socket.remotePort ?? 0}`;
+    this.connectedAtMs = rooms.now();
+    this.#connection = new RtmpConnection({
+      socket,
+      role: "server",
+      onMessage: (message) => this.#take(message),
+      onClose: (error) => {
+        clearTimeout(this.#deadline);
+        this.#leave(error instanceof RtmpProtocolError ? "malformed" : "disconnected");
+        this.#state = { name: "closing" };
+      },
+      limits: { maxMessageBytes: MAX_MESSAGE_BYTES },
+    });
+    this.#deadline = setTimeout(() => this.#connection.destroy(), limits.publishWithinMs);
+    socket.on("timeout", () => {
+      this.#leave("silent");
+      this.#connection.destroy();
+    });
+  }
+
+  dismiss(refusal: PushRefusal): void {
+    this.#sendStatus("error", refusal.code, refusal.description);
+    this.#close();
+  }
+
+  drop(): void {
+    this.#connection.destroy();
+  }
+
+  setReading(reading: boolean): void {
+    if (reading) this.#connection.resume();
+    else this.#connection.pause();
+    // What we do not read is no silence of the publisher.
+    if (this.#state.name !== "closing") this.#socket.setTimeout(reading ? this.#limits.silenceMs : 0);
+  }
+
+  #take(message: RtmpMessage): void {
+    switch (message.typeId) {
+      case MESSAGE.video:
+      case MESSAGE.audio:
+        this.#takeMedia(message);
+        return;
+      case MESSAGE.dataAmf0:
+      case MESSAGE.dataAmf3:
+        this.#takeData(message);
+        return;
+      default: {
+        const command = readCommand(message);
+        if (command !== null) this.#obey(command);
+      }
+    }
+  }
+
+  #takeMedia(message: RtmpMessage): void {
+    if (this.#state.name !== "publishing") return;
+    const { timestampMs, payload } = message;
+    this.#state.publish.take({ kind: message.typeId === MESSAGE.video ? "video" : "audio", timestampMs, payload });
+  }
+
+  #takeData(message: RtmpMessage): void {
+    if (this.#state.name !== "publishing") return;
+    const [first, ...rest] = readData(message) ?? [];
+    const [handler, metadata] = first === "@setDataFrame" ? rest : [first, rest[0]];
+    const entries = handler === "onMetaData" ? amfEntries(metadata) : null;
+    if (entries !== null) this.#state.publish.measure.observeMetadata(entries);
+  }
+
+  #obey(command: RtmpCommand): void {
+    switch (command.name) {
+      case "connect":
+        this.#connect(command);
+        return;
+      case "createStream":
+        this.#answer(command, STREAM_ID);
+        return;
+      case "releaseStream":
+      case "FCPublish":
+        this.#answer(command);
+        return;
+      case "publish":
+        this.#publish(command);
+        return;
+      case "FCUnpublish":
+      case "closeStream":
+      case "deleteStream":
+        this.#unpublish();
+        return;
+      case "play":
+        this.dismiss({
+          code: "NetStream.Play.Failed",
+          description: "This emulator does not play over RTMP: watch the room over HTTP.",
+        });
+        return;
+      default:
+    }
+  }
+
+  #connect(command: RtmpCommand): void {
+    if (this.#state.name !== "connecting") return;
+    const app = amfEntries(command.values[0])?.app;
+    if (app !== APP) {
+      this.#connection.sendCommand(0, {
+        name: "_error",
+        transactionId: command.transactionId,
+        values: [null, status("error", BAD_APP, `The application name is wrong: expected "${APP}".`)],
+      });
+      this.#close();
+      return;
+    }
+    this.#connection.setWindowAckSize(WINDOW_BYTES);
+    this.#connection.setPeerBandwidth(WINDOW_BYTES);
+    this.#connection.setChunkSize(CHUNK_BYTES);
+    this.#connection.sendCommand(0, {
+      name: "_result",
+      transactionId: command.transactionId,
+      values: [
+        { fmsVer: "FMS/3,0,1,123", capabilities: 31 },
+        {
+          ...status("status", "NetConnection.Connect.Success", "Connected to a TRTC room emulator."),
+          objectEncoding: 0,
+        },
+      ],
+    });
+    this.#state = { name: "connected" };
+  }
+
+  #publish(command: RtmpCommand): void {
+    const streamKey = command.values[1];
+    if (this.#state.name !== "connected" || typeof streamKey !== "string") {
+      const description =
+        this.#state.name === "connected"
+          ? "publish has no stream key: expected <room>?sdkappid=…&userid=…&usersig=…."
+          : "publish came out of turn: expected once, after connect.";
+      this.dismiss({ code: BAD_NAME, description });
+      return;
+    }
+    this.#state = { name: "admitting" };
+    this.#rooms.admit(streamKey).then(
+      (admission) => this.#enter(admission),
+      (thrown: unknown) => this.#connection.destroy(thrown instanceof Error ? thrown : undefined),
+    );
+  }
+
+  #enter(admission: Admission): void {
+    // The publisher may have left meanwhile.
+    if (this.#state.name !== "admitting") return;
+    if (!admission.ok) {
+      this.dismiss(admission.refusal);
+      return;
+    }
+    clearTimeout(this.#deadline);
+    this.#sendStatus("status", "NetStream.Publish.Start", "The room has let this publisher in.");
+    this.#socket.setTimeout(this.#limits.silenceMs);
+    this.#state = { name: "publishing", publish: this.#rooms.enter(admission.seat, this) };
+  }
+
+  #unpublish(): void {
+    if (this.#state.name !== "publishing" && this.#state.name !== "admitting") return;
+    this.#leave("left");
+    this.#sendStatus("status", "NetStream.Unpublish.Success", "The publisher has left the room.");
+    this.#state = { name: "connected" };
+  }
+
+  #leave(reason: SessionEndReason): void {
+    if (this.#state.name === "publishing") this.#state.publish.end(reason);
+  }
+
+  /** Lets the last words out; a peer that does not close then is cut off. */
+  #close(): void {
+    if (this.#state.name === "closing") return;
+    this.#leave("disconnected");
+    this.#state = { name: "closing" };
+    this.#connection.end();
+    // What the peer still sends is read and thrown away, else its close would never be seen.
+    this.#connection.resume();
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#connection.destroy(), this.#limits.farewellMs);
+  }
+
+  #answer(command: RtmpCommand, ...values: readonly AmfValue[]): void {
+    this.#connection.sendCommand(0, {
+      name: "_result",
+      transactionId: command.transactionId,
+      values: [null, ...values],
+    });
+  }
+
+  #sendStatus(level: "status" | "error", code: string, description: string): void {
+    this.#connection.sendCommand(STREAM_ID, {
+      name: "onStatus",
+      transactionId: 0,
+      values: [null, status(level, code, description)],
+    });
+  }
+}
+
+function status(level: "status" | "error", code: string, description: string) {
+  return { level, code, description };
+}
