@@ -21,6 +21,7 @@ export function videoInfoOf(config: AvcConfig): VideoInfo {
     gopMs: null,
     rotation: 0,
     squarePixels: parWidth === parHeight,
+    pixelAspect: parWidth / parHeight,
     interlaced: !sps.frameMbsOnly,
   };
 }

@@ -1,0 +1,54 @@
+import { Mp4Error } from "./mp4-error.ts";
+
+/** A box inside a buffer: ISO/IEC 14496-12, 4.2. Positions are in the buffer. */
+export interface Box {
+  readonly type: string;
+  /** First byte after the header. */
+  readonly start: number;
+  /** First byte after the box. */
+  readonly end: number;
+}
+
+/**
+ * The boxes that lie one after another between two positions. At least 8 bytes each, so their number is bounded.
+ *
+ * @throws Mp4Error where a box does not fit.
+ */
+export function listBoxes(buffer: Buffer, start: number, end: number): Box[] {
+  const boxes: Box[] = [];
+  let position = start;
+  // QuickTime ends some lists with four zero bytes.
+  while (end - position >= 8) {
+    const type = buffer.toString("latin1", position + 4, position + 8);
+    let size = buffer.readUInt32BE(position);
+    let header = 8;
+    if (size === 1 && end - position >= 16) {
+      size = Number(buffer.readBigUInt64BE(position + 8));
+      header = 16;
+    } else if (size === 0) {
+      size = end - position;
+    }
+    if (size < header || size > end - position) throw new Mp4Error(`The box ${shownType(type)} has a wrong size.`);
+    boxes.push({ type, start: position + header, end: position + size });
+    position += size;
+  }
+  return boxes;
+}
+
+/** The first box of a type inside another. */
+export function findBox(buffer: Buffer, parent: Box, type: string): Box | undefined {
+  return listBoxes(buffer, parent.start, parent.end).find((box) => box.type === type);
+}
+
+/** @throws Mp4Error where there is none, or where it is shorter than `minBytes`. */
+export function needBox(buffer: Buffer, parent: Box, type: string, minBytes = 0): Box {
+  const box = findBox(buffer, parent, type);
+  if (box === undefined) throw new Mp4Error(`The box ${type} is missing.`);
+  if (box.end - box.start < minBytes) throw new Mp4Error(`The box ${type} is too short.`);
+  return box;
+}
+
+/** A four-character code, what is not printable replaced. */
+export function shownType(type: string): string {
+  return type.replace(/[^\x20-\x7e]/g, "?");
+}

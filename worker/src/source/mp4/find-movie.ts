@@ -1,0 +1,111 @@
+import { RoomcastError } from "@roomcast/shared";
+import { shownType } from "./box.ts";
+import { Mp4Error } from "./mp4-error.ts";
+import type { RangeStream } from "./range-stream.ts";
+
+/** The index of a day-long file has some 50 MB; more is an attack or a mistake. */
+const MAX_MOOV_BYTES = 64 * 1024 * 1024;
+/** What is allocated before the bytes for it have come. */
+const FIRST_ALLOCATION_BYTES = 1024 * 1024;
+const MAX_TOP_LEVEL_BOXES = 256;
+
+interface TopLevelBox {
+  readonly type: string;
+  readonly bodyBytes: number;
+  /** First byte after it. */
+  readonly end: number;
+}
+
+/**
+ * Finds the body of the movie box. The stream begins at byte 0; it stays where the movie box, or the media data in
+ * front of it, was met, ready to read on. An index behind the media is fetched with a second request.
+ *
+ * @throws Mp4Error for what is no MP4 file, or none that is played here
+ * @throws RoomcastError `SourceTruncated` where the file ends before its index; or what the server says
+ */
+export async function findMovie(stream: RangeStream): Promise<Buffer> {
+  const first = await readHeader(stream);
+  if (first?.type !== "ftyp") throw new Mp4Error("It is not an MP4 file.");
+  await skipBox(stream, first);
+  for (let count = 0; count < MAX_TOP_LEVEL_BOXES; count += 1) {
+    const box = await nextBox(stream);
+    if (box.type === "moov") return await readBody(stream, box);
+    if (box.type === "mdat") return await findMovieBehind(stream, box);
+    await skipBox(stream, box);
+  }
+  throw new Mp4Error("The file has too many boxes before its index.");
+}
+
+async function findMovieBehind(head: RangeStream, mdat: TopLevelBox): Promise<Buffer> {
+  if (!head.seekable) throw new Mp4Error("The index is at the file's end, and the server cannot send parts of a file.");
+  checkInside(head, mdat);
+  const tail = head.fork(mdat.end);
+  try {
+    for (let count = 0; count < MAX_TOP_LEVEL_BOXES; count += 1) {
+      const box = await nextBox(tail);
+      if (box.type === "moov") return await readBody(tail, box);
+      await skipBox(tail, box);
+    }
+    throw new Mp4Error("The file has too many boxes before its index.");
+  } finally {
+    await tail.close();
+  }
+}
+
+async function nextBox(stream: RangeStream): Promise<TopLevelBox> {
+  const box = await readHeader(stream);
+  if (box === undefined) throw truncated("it ends before its index (the box moov)");
+  if (["moof", "styp", "sidx"].includes(box.type)) throw new Mp4Error("The file is fragmented.");
+  return box;
+}
+
+async function readHeader(stream: RangeStream): Promise<TopLevelBox | undefined> {
+  const start = stream.position;
+  const header = Buffer.allocUnsafe(8);
+  if (!(await stream.readInto(header))) return undefined;
+  const type = header.toString("latin1", 4, 8);
+  let size = header.readUInt32BE(0);
+  if (size === 1) {
+    const long = Buffer.allocUnsafe(8);
+    if (!(await stream.readInto(long))) return undefined;
+    size = Number(long.readBigUInt64BE(0));
+  } else if (size === 0) {
+    throw new Mp4Error(`The box ${shownType(type)} has no size.`);
+  }
+  const bodyBytes = start + size - stream.position;
+  if (bodyBytes < 0 || !Number.isSafeInteger(start + size)) {
+    throw new Mp4Error(`The box ${shownType(type)} has a wrong size.`);
+  }
+  return { type, bodyBytes, end: start + size };
+}
+
+async function skipBox(stream: RangeStream, box: TopLevelBox): Promise<void> {
+  checkInside(stream, box);
+  await stream.seek(box.end);
+}
+
+function checkInside({ totalBytes }: RangeStream, box: TopLevelBox): void {
+  if (totalBytes !== null && box.end > totalBytes) {
+    throw truncated(`its box ${shownType(box.type)} should end at byte ${box.end}, the file at ${totalBytes}`);
+  }
+}
+
+async function readBody(stream: RangeStream, box: TopLevelBox): Promise<Buffer> {
+  if (box.bodyBytes > MAX_MOOV_BYTES) throw new Mp4Error("The file's index is too large.");
+  checkInside(stream, box);
+  // A size that nothing backs must not cost memory: the buffer grows with what comes.
+  let body = Buffer.allocUnsafeSlow(Math.min(box.bodyBytes, FIRST_ALLOCATION_BYTES));
+  let filled = 0;
+  for (;;) {
+    if (!(await stream.readInto(body, filled))) throw truncated("it ends inside its index (the box moov)");
+    filled = body.length;
+    if (filled === box.bodyBytes) return body;
+    const larger = Buffer.allocUnsafeSlow(Math.min(box.bodyBytes, filled * 4));
+    body.copy(larger);
+    body = larger;
+  }
+}
+
+function truncated(how: string): RoomcastError {
+  return new RoomcastError("FailedOperation.SourceTruncated", `The source is cut short: ${how}. Upload it again.`);
+}

@@ -1,0 +1,215 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { MediaTag } from "../media-tag.ts";
+import type { Source, SourceEnd, SourceInfo } from "../source.ts";
+import { TagQueue } from "../tag-queue.ts";
+import type { AudioTrack, VideoTrack } from "./movie.ts";
+import type { RangeStream } from "./range-stream.ts";
+import { SampleCursor } from "./sample-cursor.ts";
+
+export interface Mp4SourceOptions {
+  readonly info: SourceInfo;
+  readonly video: VideoTrack;
+  readonly audio: AudioTrack;
+  readonly startAtMs: number;
+  /** Owned by the source from here on. */
+  readonly stream: RangeStream;
+}
+
+/** VideoTagHeader and AVCVIDEOPACKET, AudioTagHeader and AACAUDIODATA (Adobe FLV 10.1, E.4.3.1 and E.4.2.1). */
+const KEYFRAME_AVC = 0x17;
+const INTER_FRAME_AVC = 0x27;
+const AAC_44KHZ_16BIT_STEREO = 0xaf;
+const PACKET_SEQUENCE_HEADER = 0;
+const PACKET_MEDIA = 1;
+const HEADER_BYTES = { video: 5, audio: 2 } as const;
+
+/** One track on its way out: what is next in the file, and what was read but must wait for the other track. */
+class Lane {
+  readonly kind: MediaTag["kind"];
+  readonly cursor: SampleCursor;
+  readonly waiting: MediaTag[] = [];
+  readonly #timescale: number;
+  readonly #shiftMs: number;
+
+  constructor(kind: MediaTag["kind"], track: VideoTrack | AudioTrack) {
+    this.kind = kind;
+    this.cursor = new SampleCursor(track.table);
+    this.#timescale = track.timescale;
+    this.#shiftMs = track.shiftMs;
+  }
+
+  get dtsMs(): number {
+    return (this.cursor.decodeTime * 1000) / this.#timescale + this.#shiftMs;
+  }
+
+  /** Decode time of the next tag to give, read or not; Infinity: none is left. */
+  get nextDtsMs(): number {
+    const [tag] = this.waiting;
+    if (tag !== undefined) return tag.dtsMs;
+    return this.cursor.done ? Number.POSITIVE_INFINITY : this.dtsMs;
+  }
+}
+
+/** Plays an MP4 file whose tracks are sent as they are, reading it once from front to back. */
+export class Mp4Source implements Source {
+  readonly info: SourceInfo;
+  readonly #stream: RangeStream;
+  readonly #queue: TagQueue;
+  readonly #video: Lane;
+  readonly #audio: Lane;
+  readonly #pumped: Promise<void>;
+  readonly #opened = Promise.withResolvers<void>();
+  /** Resolved when there is room in the queue. */
+  #room: PromiseWithResolvers<void> | undefined;
+
+  constructor(options: Mp4SourceOptions) {
+    this.info = options.info;
+    this.#stream = options.stream;
+    this.#queue = new TagQueue({
+      onPause: () => {
+        this.#room = Promise.withResolvers();
+      },
+      onResume: () => this.#resume(),
+    });
+    this.#video = new Lane("video", options.video);
+    this.#audio = new Lane("audio", options.audio);
+    if (options.startAtMs > 0) this.#startAt(options.startAtMs, options.video);
+    this.#queue.push(headerTag("video", this.#video.dtsMs, options.video.description.record));
+    this.#queue.push(headerTag("audio", this.#audio.dtsMs, options.audio.description.record));
+    this.#pumped = this.#pump();
+  }
+
+  /** Resolves when the first keyframe is at hand; rejects with the reason why it will not be. */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
+  }
+
+  get end(): SourceEnd | undefined {
+    return this.#queue.end;
+  }
+
+  get queuedBytes(): number {
+    return this.#queue.queuedBytes;
+  }
+
+  get queuedMs(): number {
+    return this.#queue.queuedMs;
+  }
+
+  get onReadable(): (() => void) | undefined {
+    return this.#queue.onReadable;
+  }
+
+  set onReadable(listener: (() => void) | undefined) {
+    this.#queue.onReadable = listener;
+  }
+
+  peek(): MediaTag | undefined {
+    return this.#queue.peek();
+  }
+
+  shift(): MediaTag | undefined {
+    return this.#queue.shift();
+  }
+
+  async close(): Promise<void> {
+    this.#queue.onReadable = undefined;
+    this.#queue.clear();
+    await this.#stream.close();
+    this.#resume();
+    await this.#pumped;
+  }
+
+  /** To the last keyframe at or before the position, and to the audio from there on. */
+  #startAt(startAtMs: number, track: VideoTrack): void {
+    const keyframe = new Lane("video", track);
+    let index = 0;
+    for (; !keyframe.cursor.done && keyframe.dtsMs <= startAtMs; keyframe.cursor.advance()) {
+      if (keyframe.cursor.sync) index = keyframe.cursor.index;
+    }
+    while (this.#video.cursor.index < index) this.#video.cursor.advance();
+    while (!this.#audio.cursor.done && this.#audio.dtsMs < this.#video.dtsMs) this.#audio.cursor.advance();
+  }
+
+  async #pump(): Promise<void> {
+    try {
+      await this.#readAll();
+      this.#queue.finish({ name: "finished" });
+    } catch (thrown) {
+      this.#queue.finish({ name: "failed", error: RoomcastError.from(thrown) });
+    }
+    // Everything was read; where the keyframe has not come by now, the end says why.
+    if (this.#queue.end?.name === "failed") this.#opened.reject(this.#queue.end.error);
+    else this.#opened.resolve();
+    this.#opened.promise.catch(() => undefined);
+    await this.#stream.close();
+  }
+
+  async #readAll(): Promise<void> {
+    for (;;) {
+      const lane = this.#nextInFile();
+      if (lane === undefined) return;
+      // An empty sample repeats the picture; an FLV tag cannot be empty.
+      if (lane.cursor.size > 0) lane.waiting.push(await this.#read(lane));
+      lane.cursor.advance();
+      this.#give();
+      if (this.#room !== undefined) await this.#room.promise;
+    }
+  }
+
+  #nextInFile(): Lane | undefined {
+    const [video, audio] = [this.#video.cursor, this.#audio.cursor];
+    if (video.done) return audio.done ? undefined : this.#audio;
+    return audio.done || video.offset <= audio.offset ? this.#video : this.#audio;
+  }
+
+  async #read({ kind, cursor, dtsMs }: Lane): Promise<MediaTag> {
+    const headerBytes = HEADER_BYTES[kind];
+    const payload = Buffer.allocUnsafe(headerBytes + cursor.size);
+    const keyframe = kind === "audio" || cursor.sync;
+    writeHeader(payload, kind, keyframe, PACKET_MEDIA);
+    await this.#stream.seek(cursor.offset);
+    if (!(await this.#stream.readInto(payload, headerBytes))) {
+      const seconds = Math.max(0, Math.floor(dtsMs / 1000));
+      const message = `The source is cut short: its media end at ${seconds} s, before its index says. Upload it again.`;
+      throw new RoomcastError("FailedOperation.SourceTruncated", message);
+    }
+    return { kind, dtsMs, compositionMs: 0, keyframe, sequenceHeader: false, payload };
+  }
+
+  /** Passes on, in decoding order over both tracks, what was read. */
+  #give(): void {
+    for (;;) {
+      const lane = this.#video.nextDtsMs <= this.#audio.nextDtsMs ? this.#video : this.#audio;
+      const tag = lane.waiting.shift();
+      if (tag === undefined) return;
+      this.#queue.push(tag);
+      if (tag.kind === "video") this.#opened.resolve();
+    }
+  }
+
+  #resume(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+}
+
+function headerTag(kind: MediaTag["kind"], dtsMs: number, record: Buffer): MediaTag {
+  const headerBytes = HEADER_BYTES[kind];
+  const payload = Buffer.allocUnsafe(headerBytes + record.length);
+  writeHeader(payload, kind, true, PACKET_SEQUENCE_HEADER);
+  record.copy(payload, headerBytes);
+  return { kind, dtsMs, compositionMs: 0, keyframe: kind === "audio", sequenceHeader: true, payload };
+}
+
+function writeHeader(payload: Buffer, kind: MediaTag["kind"], keyframe: boolean, packetType: number): void {
+  if (kind === "audio") {
+    payload[0] = AAC_44KHZ_16BIT_STEREO;
+    payload[1] = packetType;
+    return;
+  }
+  payload[0] = keyframe ? KEYFRAME_AVC : INTER_FRAME_AVC;
+  payload[1] = packetType;
+  // Composition time: 0, because only video without B-frames is played here.
+  payload.fill(0, 2, 5);
+}

@@ -1,0 +1,77 @@
+import type { MediaInfo } from "../media-info.ts";
+import { copiesAll, type PlanOptions, plannedPicture, planPush, toSummary } from "../plan.ts";
+import type { Source } from "../source.ts";
+import { findMovie } from "./find-movie.ts";
+import { surveyLayout } from "./layout.ts";
+import { parseMovie } from "./movie.ts";
+import { Mp4Error } from "./mp4-error.ts";
+import { mediaInfoOf } from "./mp4-media-info.ts";
+import { Mp4Source } from "./mp4-source.ts";
+import { type OpenRange, RangeStream } from "./range-stream.ts";
+
+export interface OpenMp4Options {
+  readonly openRange: OpenRange;
+  /** Where to begin, ms from the beginning; the video begins with the keyframe at or before it. */
+  readonly startAtMs: number;
+  /** Gives up the opening; an opened source is ended by its `close()`. */
+  readonly signal: AbortSignal;
+  readonly plan?: PlanOptions;
+  readonly reconnectBudgetMs?: number;
+}
+
+export type OpenMp4Result =
+  | { readonly name: "opened"; readonly source: Source }
+  /** Nothing is held open any more. `media` is what a probe would say, where this was found out on the way. */
+  | { readonly name: "needs-ffmpeg"; readonly media: MediaInfo | null; readonly reason: string };
+
+/**
+ * What may have to be held back because the tracks lie far apart. Files with more are rare (made without
+ * interleaving), and for them two connections that take turns would cost what ffmpeg costs.
+ */
+const MAX_HELD_BYTES = 2 * 1024 * 1024;
+
+/**
+ * Plays a recorded MP4 file in this process, where nothing of it needs transcoding; says so where ffmpeg must do it.
+ *
+ * @throws RoomcastError where the server fails (`SourceNotFound`, `SourceForbidden`, `SourceTimeout`,
+ *   `SourceUnreachable`, `SourceLost`) or the file is cut short (`SourceTruncated`); the signal's reason when it aborts
+ */
+export async function openMp4Source(options: OpenMp4Options): Promise<OpenMp4Result> {
+  const { signal } = options;
+  signal.throwIfAborted();
+  const stream = new RangeStream(options);
+  // Closing is idempotent and what waits for the stream rejects; the rejection is answered below.
+  const abort = () => void stream.close();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    const result = await open(stream, options);
+    signal.throwIfAborted();
+    if (result.name === "needs-ffmpeg") await stream.close();
+    return result;
+  } catch (thrown) {
+    await stream.close();
+    signal.throwIfAborted();
+    if (thrown instanceof Mp4Error) return { name: "needs-ffmpeg", media: null, reason: thrown.message };
+    throw thrown;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+async function open(stream: RangeStream, options: OpenMp4Options): Promise<OpenMp4Result> {
+  const movie = parseMovie(await findMovie(stream));
+  const media = mediaInfoOf(movie);
+  const { video, audio } = movie;
+  const plan = planPush(media, options.plan);
+  if (video === null || audio === null || !copiesAll(plan)) {
+    return { name: "needs-ffmpeg", media, reason: plan.reasons.join(" ") };
+  }
+  if (surveyLayout(video, audio).heldBytes > MAX_HELD_BYTES) {
+    return { name: "needs-ffmpeg", media, reason: "Sound and picture lie too far apart in the file." };
+  }
+  const { durationMs } = media;
+  const info = { live: false, durationMs, ...plannedPicture(media, plan), plan: toSummary(plan) };
+  const source = new Mp4Source({ info, video, audio, startAtMs: options.startAtMs, stream });
+  await source.opened;
+  return { name: "opened", source };
+}
