@@ -49,10 +49,8 @@ async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: Pro
   const { video } = media;
   if (video === null || media.durationMs === null || media.container === "hls") return media;
   if (video.codec !== "h264" || video.hasBFrames) return media;
-  const text = await runFfprobe(options, deadline, [
-    ...["-select_streams", String(videoIndex), "-read_intervals", `%+${GOP_WINDOW_S}`],
-    ...["-show_entries", "packet=dts_time,flags"],
-  ]);
+  const what = ["-select_streams", String(videoIndex), "-read_intervals", `%+${GOP_WINDOW_S}`];
+  const text = await runFfprobe(options, deadline, [...what, "-show_entries", "packet=dts_time,flags"]);
   return { ...media, video: { ...video, gopMs: longestGopMs(text) } };
 }
 

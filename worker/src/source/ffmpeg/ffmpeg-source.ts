@@ -68,9 +68,13 @@ interface Feed {
 }
 
 async function open(options: CommonOptions, feed: Feed): Promise<Source> {
+  if (options.signal?.aborted === true) {
+    feed.stdin?.once("error", () => {}).destroy();
+    await options.onClose?.();
+    throw options.signal.reason;
+  }
   const source = new FfmpegSource(options, feed);
   try {
-    options.signal?.throwIfAborted();
     await source.ready;
     return source;
   } catch (error) {
@@ -125,6 +129,10 @@ class FfmpegSource implements Source {
 
   get queuedBytes(): number {
     return this.#queue.queuedBytes;
+  }
+
+  get queuedMs(): number {
+    return this.#queue.queuedMs;
   }
 
   get onReadable(): (() => void) | undefined {
