@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ERROR_CODES, type ErrorCode } from "./errors.ts";
+import type { ShownRequest } from "./redact.ts";
 import { ACTIVE_STATES, TERMINAL_STATES } from "./task-state.ts";
 import { logLineSchema, planSummarySchema } from "./wire.ts";
 
@@ -28,7 +29,7 @@ export const taskViewSchema = z.object({
   /** The worker that holds it, or held it last; null: none did. */
   workerId: z.string().nullable(),
   /** The request without its secrets, as `shownRequest` gives it. */
-  request: z.record(z.string(), z.unknown()),
+  request: z.custom<ShownRequest>((value) => typeof value === "object" && value !== null, "a request"),
   progress: z
     .object({
       positionMs: z.number().min(0),
