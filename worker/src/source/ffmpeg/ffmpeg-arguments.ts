@@ -107,6 +107,8 @@ function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): Ffmpeg
       ...(options.live ? [] : ["-copyts", "-start_at_zero"]),
       ...gatewayInputOptions(),
       ...(startAtMs > 0 ? ["-ss", seconds(startAtMs)] : []),
+      // A copied picture starts at the keyframe before the position: decoded audio must start there too.
+      ...(startAtMs > 0 && options.plan.video.action === "copy" ? ["-noaccurate_seek"] : []),
     ],
   };
 }

@@ -22,8 +22,6 @@ export interface FfmpegProcessOptions {
   readonly onData: (chunk: Buffer) => void;
   /** Once, after the process has ended and its output, where it ended by itself, was handed on. */
   readonly onExit: (exit: FfmpegExit) => void;
-  /** Texts that must not appear in the stderr tail. */
-  readonly secrets?: readonly string[];
 }
 
 const STDERR_LINES = 30;
@@ -120,7 +118,7 @@ export class FfmpegProcess {
 
   #keep(line: string): void {
     if (line.trim() === "") return;
-    this.#stderrTail.push(shownText(line, this.#options.secrets).slice(0, STDERR_LINE_LENGTH));
+    this.#stderrTail.push(shownText(line).slice(0, STDERR_LINE_LENGTH));
     if (this.#stderrTail.length > STDERR_LINES) this.#stderrTail.shift();
   }
 

@@ -21,8 +21,6 @@ interface CommonOptions {
   readonly stallTimeoutMs?: number | undefined;
   /** Why the bytes stopped coming, where whoever brings them knows. */
   readonly upstreamFailure?: (() => RoomcastError | undefined) | undefined;
-  /** Texts that must not appear in an error. */
-  readonly secrets?: readonly string[] | undefined;
   /** Part of closing: releases what feeds ffmpeg. */
   readonly onClose?: (() => void | Promise<void>) | undefined;
 }
@@ -43,6 +41,8 @@ export interface TranscodeFlvOptions extends CommonOptions {
 
 const READY_TIMEOUT_MS = 20_000;
 const STALL_TIMEOUT_MS = 30_000;
+/** What a track may lead another by without being heard: less than two AAC frames. */
+const AUDIO_LEAD_MS = 40;
 
 /**
  * A source that ffmpeg reads from the gateway and hands over as FLV.
@@ -95,6 +95,8 @@ class FfmpegSource implements Source {
   readonly #opened = Promise.withResolvers<void>();
   readonly #awaited = new Set(["video header", "audio header", "keyframe"]);
   readonly #stallTimeoutMs: number;
+  /** Copied audio starts at the keyframe before the position, encoded pictures at the position itself. */
+  readonly #audioFromMs: number;
   #stallTimer: NodeJS.Timeout | undefined;
   #playedToMs: number | null = null;
   #closed: Promise<void> | undefined;
@@ -103,6 +105,8 @@ class FfmpegSource implements Source {
     this.#options = options;
     this.#stdin = feed.stdin;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
+    const encodesVideo = options.plan.video.action !== "copy" && !options.live;
+    this.#audioFromMs = encodesVideo ? feed.startAtMs - AUDIO_LEAD_MS : Number.NEGATIVE_INFINITY;
     this.info = {
       live: options.live,
       ...(options.media.container === "hls" ? { segmented: true } : {}),
@@ -116,7 +120,6 @@ class FfmpegSource implements Source {
     this.#process = new FfmpegProcess({
       args: ffmpegArguments({ plan: options.plan, live: options.live, ...feed }),
       ...(feed.stdin === undefined ? {} : { stdin: feed.stdin }),
-      ...(options.secrets === undefined ? {} : { secrets: options.secrets }),
       onData: (chunk) => this.#read(chunk),
       onExit: (exit) => this.#exited(exit),
     });
@@ -205,6 +208,7 @@ class FfmpegSource implements Source {
     } else {
       // What comes before the first keyframe cannot be shown.
       if (tag.kind === "video" && this.#awaited.has("keyframe") && !tag.keyframe) return;
+      if (tag.kind === "audio" && tag.dtsMs < this.#audioFromMs) return;
       if (tag.kind === "video") this.#awaited.delete("keyframe");
       this.#playedToMs = Math.max(this.#playedToMs ?? 0, tag.dtsMs + this.#durationOf(tag));
     }

@@ -1,0 +1,136 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { Logger } from "pino";
+import type { Egress } from "../egress/egress.ts";
+import { type GatewaySession, SourceGateway } from "../egress/source-gateway.ts";
+import { type MediaTools, warmUp } from "../media-tools.ts";
+import { openFfmpegSource } from "./ffmpeg/ffmpeg-source.ts";
+import type { MediaInfo } from "./media-info.ts";
+import { httpRange } from "./mp4/http-range.ts";
+import { openMp4Source } from "./mp4/open-mp4-source.ts";
+import { type Plan, type PlanOptions, planPush } from "./plan.ts";
+import { probe } from "./probe.ts";
+import type { ProbedMedia } from "./probe-report.ts";
+import type { Source } from "./source.ts";
+
+export interface OpenSourceOptions {
+  /** http(s) or rtmp(s), with whatever secrets it holds. */
+  readonly url: string;
+  /** The request's Mode is `live`. */
+  readonly live: boolean;
+  /** ms from the beginning; a live source starts at its newest whatever this says. */
+  readonly startAtMs: number;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+export interface SourceFactoryOptions {
+  readonly tools: MediaTools;
+  readonly egress: Egress;
+  readonly plan?: PlanOptions;
+  readonly probeDeadlineMs?: number;
+  readonly readyTimeoutMs?: number;
+  readonly stallTimeoutMs?: number;
+}
+
+/** A start behind the end plays the end, so that the room sees a picture before the source is over. */
+const LEAST_LEFT_MS = 1000;
+
+/** Opens sources of every kind; made once, when the worker starts. */
+export class SourceFactory {
+  readonly #options: SourceFactoryOptions;
+  readonly #gateway: SourceGateway;
+
+  private constructor(options: SourceFactoryOptions, gateway: SourceGateway) {
+    this.#options = options;
+    this.#gateway = gateway;
+  }
+
+  static async start(options: SourceFactoryOptions): Promise<SourceFactory> {
+    await warmUp(options.tools);
+    return new SourceFactory(options, await SourceGateway.start(options.egress));
+  }
+
+  /** Ends what ffmpeg still reads; the sources themselves are closed by who opened them. Idempotent. */
+  async close(): Promise<void> {
+    await this.#gateway.close();
+  }
+
+  /**
+   * Opens a source: RTMP by its own client; a recorded MP4 that can be copied in this process; all else with ffmpeg.
+   *
+   * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts. Nothing is left running then.
+   */
+  async open(options: OpenSourceOptions): Promise<Source> {
+    const { signal, startAtMs, url, log } = options;
+    signal.throwIfAborted();
+    if (options.live) return await this.#openWithFfmpeg(options, null);
+    const openRange = httpRange(this.#options.egress, url);
+    const plan = this.#options.plan === undefined ? {} : { plan: this.#options.plan };
+    const opened = await openMp4Source({ openRange, startAtMs, signal, ...plan });
+    if (opened.name === "opened") return opened.source;
+    log.debug({ reason: opened.reason }, "source needs ffmpeg");
+    return await this.#openWithFfmpeg(options, opened.media);
+  }
+
+  async #openWithFfmpeg(options: OpenSourceOptions, known: MediaInfo | null): Promise<Source> {
+    const session = this.#gateway.open(options.url);
+    try {
+      const probed = known === null ? await this.#probe(session, options) : withoutIndexes(known);
+      const { media } = probed;
+      if (media.video === null && media.audio === null) {
+        throw new RoomcastError("FailedOperation.SourceNotMedia", "The source holds neither video nor audio.");
+      }
+      const live = isLive(media, options.live);
+      const { readyTimeoutMs, stallTimeoutMs } = this.#options;
+      return await openFfmpegSource({
+        ...probed,
+        url: session.url,
+        plan: withModeReason(planPush(media, this.#options.plan), live, options.live),
+        live,
+        startAtMs: withinDuration(options.startAtMs, media.durationMs),
+        signal: options.signal,
+        readyTimeoutMs,
+        stallTimeoutMs,
+        upstreamFailure: () => session.failure,
+        onClose: () => session.close(),
+      });
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+  }
+
+  async #probe(session: GatewaySession, options: OpenSourceOptions): Promise<ProbedMedia> {
+    return await probe({
+      ffprobePath: this.#options.tools.ffprobePath,
+      url: session.url,
+      deadlineMs: this.#options.probeDeadlineMs,
+      signal: options.signal,
+      upstreamFailure: () => session.failure,
+      contentType: () => session.contentType,
+      receivedBytes: () => session.receivedBytes,
+    });
+  }
+}
+
+/** The first tracks of their kind are meant. */
+function withoutIndexes(media: MediaInfo): ProbedMedia {
+  return { media, videoIndex: undefined, audioIndex: undefined };
+}
+
+/** What declares a duration is recorded. What does not is live where its playlist or the request says so. */
+function isLive(media: MediaInfo, asked: boolean): boolean {
+  return media.durationMs === null && (asked || media.container === "hls");
+}
+
+function withModeReason(plan: Plan, live: boolean, asked: boolean): Plan {
+  if (live === asked) return plan;
+  const reason = live
+    ? "Mode is vod, but the source is live: it starts at its newest."
+    : "Mode is live, but the source is recorded: it is played from its beginning to its end.";
+  return { ...plan, reasons: [...plan.reasons, reason] };
+}
+
+function withinDuration(startAtMs: number, durationMs: number | null): number {
+  return durationMs === null ? startAtMs : Math.max(0, Math.min(startAtMs, durationMs - LEAST_LEFT_MS));
+}
