@@ -1,0 +1,52 @@
+import { RoomcastError } from "@roomcast/shared";
+import { Hono } from "hono";
+import { authenticate } from "./auth/authenticate.ts";
+import { readConfig } from "./config.ts";
+import type { AppContext } from "./http/app-context.ts";
+import { errorResponse } from "./http/error-response.ts";
+import { fleetRoutes } from "./routes/fleet-routes.ts";
+import { pushRoutes } from "./routes/push-routes.ts";
+import { taskRoutes } from "./routes/task-routes.ts";
+import { workerRoutes } from "./routes/worker-routes.ts";
+
+/** The methods of each address, so that a wrong one is told from a wrong address. */
+const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
+  { path: /^\/(push)?$/, allow: "POST" },
+  { path: /^\/v1\/tasks(\/[^/]+\/logs)?$/, allow: "GET" },
+  { path: /^\/v1\/tasks\/[^/]+$/, allow: "GET, DELETE" },
+  { path: /^\/(healthz|v1\/workers|v1\/fleet\/connect)$/, allow: "GET" },
+];
+
+/** The HTTP API. Everything thrown meets `errorResponse`. */
+export const app = new Hono<AppContext>();
+
+app.onError(errorResponse);
+app.notFound((c) => {
+  const methods = METHODS.find(({ path }) => path.test(c.req.path))?.allow;
+  if (methods === undefined) {
+    return errorResponse(new RoomcastError("ResourceNotFound.Route", "There is nothing at this address."), c);
+  }
+  const message = `This address does not take ${c.req.method}: expected ${methods}.`;
+  const response = errorResponse(new RoomcastError("UnsupportedOperation", message), c);
+  response.headers.set("Allow", methods);
+  return response;
+});
+
+app.use(async (c, next) => {
+  c.set("requestId", crypto.randomUUID());
+  readConfig(c.env);
+  await next();
+  // The answer to an upgrade is the socket itself and must not be touched.
+  if (c.res.status !== 101) c.header("x-request-id", c.get("requestId"));
+});
+
+app.get("/healthz", (c) => c.json({ status: "ok" }));
+app.route("/v1/fleet", fleetRoutes);
+
+app.on(["POST"], ["/", "/push"], authenticate);
+app.use("/v1/tasks", authenticate);
+app.use("/v1/tasks/*", authenticate);
+app.use("/v1/workers", authenticate);
+app.route("/", pushRoutes);
+app.route("/v1/tasks", taskRoutes);
+app.route("/v1/workers", workerRoutes);

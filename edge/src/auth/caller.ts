@@ -1,0 +1,34 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { Credential } from "../config.ts";
+
+const RANK = { viewer: 0, operator: 1, admin: 2 } as const;
+
+export type Role = Credential["role"];
+
+/** Who makes a call, whichever way he proved it. */
+export interface Caller {
+  readonly secretId: string;
+  readonly sdkAppIds: Credential["sdkAppIds"];
+  readonly role: Role;
+}
+
+export function maySee(caller: Caller, sdkAppId: number): boolean {
+  return caller.sdkAppIds === "*" || caller.sdkAppIds.includes(sdkAppId);
+}
+
+/** @throws RoomcastError `AuthFailure.UnauthorizedOperation` */
+export function requireRole(caller: Caller, role: Role): void {
+  if (RANK[caller.role] >= RANK[role]) return;
+  throw new RoomcastError(
+    "AuthFailure.UnauthorizedOperation",
+    `This credential is a ${caller.role}'s; the call needs the role ${role}.`,
+  );
+}
+
+/** @throws RoomcastError `AuthFailure.UnauthorizedOperation` */
+export function requireApp(caller: Caller, sdkAppId: number): void {
+  if (maySee(caller, sdkAppId)) return;
+  throw new RoomcastError("AuthFailure.UnauthorizedOperation", "This credential is not for this SdkAppId.", {
+    fields: [{ field: "SdkAppId", problem: "invalid", expected: "an SdkAppId that the credential is for" }],
+  });
+}

@@ -1,0 +1,143 @@
+import { RoomcastError, regionName } from "@roomcast/shared";
+import { z } from "zod";
+import type { Env } from "./env.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** A variable that is JSON text. */
+function json<Schema extends z.ZodType>(schema: Schema) {
+  return z.preprocess(parseJson, schema);
+}
+
+/** What cannot be parsed is left to the schema to refuse. */
+function parseJson(text: unknown): unknown {
+  if (typeof text !== "string") return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function durationMs(minMs: number, defaultMs: number) {
+  return z.coerce.number().int().min(minMs).max(0x7fff_ffff).default(defaultMs);
+}
+
+const credentialSchema = z.strictObject({
+  secretId: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+  secretKey: z.string().min(8).max(256),
+  /** The applications that it may see and touch. */
+  sdkAppIds: z.union([z.literal("*"), z.array(z.int().min(1)).min(1).max(50)]),
+  role: z.enum(["viewer", "operator", "admin"]),
+});
+export type Credential = Readonly<z.output<typeof credentialSchema>>;
+
+const configSchema = z.object({
+  CREDENTIALS: json(z.array(credentialSchema).min(1)),
+  WORKER_TOKEN_KEY: z.string().min(32),
+  SEAL_KEY: z.string().min(32),
+  TRTC_APPS: json(z.record(z.string().regex(/^[0-9]{1,10}$/), z.string().min(1))).default({}),
+  DEFAULT_REGION: regionName.default("ap-guangzhou"),
+  /** How long a task may wait for a worker. */
+  QUEUE_TIMEOUT_MS: durationMs(100, 60_000),
+  /** How long after a failed try to place, unless it is woken earlier. */
+  PLACE_RETRY_MS: durationMs(50, 10_000),
+  /** How long a worker may take to accept a dispatch. */
+  ACCEPT_TIMEOUT_MS: durationMs(100, 10_000),
+  /** How long a push may last, counted from its first picture. */
+  EXECUTION_TIMEOUT_MS: durationMs(1000, 24 * HOUR_MS),
+  /** How long a worker may take to stop, at once and tidily. */
+  STOP_TIMEOUT_MS: durationMs(100, 10_000),
+  TIDY_STOP_TIMEOUT_MS: durationMs(100, 30_000),
+  /** A running task of which nothing was heard for this long asks its region whether a worker still has it. */
+  TASK_SILENCE_MS: durationMs(1000, 60_000),
+  /** How long an ended task is kept. */
+  RETENTION_MS: durationMs(1000, 72 * HOUR_MS),
+  /** How long a lost worker may take to come back with its tasks. */
+  WORKER_GRACE_MS: durationMs(0, 1000),
+  HEARTBEAT_TIMEOUT_MS: durationMs(200, 6000),
+  REPORT_INTERVAL_MS: durationMs(50, 1000),
+  /** How long a worker may take to say hello. */
+  HELLO_TIMEOUT_MS: durationMs(100, 5000),
+});
+
+/** How to set what is missing or wrong; a value is never repeated. */
+const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
+  CREDENTIALS:
+    'a secret: a JSON list such as [{"secretId":"…","secretKey":"…","sdkAppIds":"*","role":"admin"}], set with `wrangler secret put CREDENTIALS`',
+  WORKER_TOKEN_KEY: "a secret of at least 32 characters, set with `wrangler secret put WORKER_TOKEN_KEY`",
+  SEAL_KEY: "a secret of at least 32 characters, set with `wrangler secret put SEAL_KEY`",
+  TRTC_APPS: 'an optional secret: a JSON object {"<SdkAppId>":"<SecretKey>"}, set with `wrangler secret put TRTC_APPS`',
+  DEFAULT_REGION: 'a region name such as "ap-guangzhou", set under [vars] of wrangler.toml',
+};
+
+export interface Config {
+  readonly credentials: readonly Credential[];
+  readonly workerTokenKey: string;
+  readonly sealKey: string;
+  /** The SecretKey of a TRTC application, by its SdkAppId. */
+  readonly trtcApps: ReadonlyMap<number, string>;
+  readonly defaultRegion: string;
+  readonly queueTimeoutMs: number;
+  readonly placeRetryMs: number;
+  readonly acceptTimeoutMs: number;
+  readonly executionTimeoutMs: number;
+  readonly stopTimeoutMs: number;
+  readonly tidyStopTimeoutMs: number;
+  readonly taskSilenceMs: number;
+  readonly retentionMs: number;
+  readonly workerGraceMs: number;
+  readonly heartbeatTimeoutMs: number;
+  readonly reportIntervalMs: number;
+  readonly helloTimeoutMs: number;
+}
+
+const parsed = new WeakMap<object, Config>();
+
+/**
+ * The edge's configuration, parsed once for each environment object.
+ *
+ * @throws RoomcastError `InternalError` that names each variable that is missing or malformed.
+ */
+export function readConfig(env: Env): Config {
+  const known = parsed.get(env);
+  if (known !== undefined) return known;
+  const config = parseConfig(env);
+  parsed.set(env, config);
+  return config;
+}
+
+/** @throws RoomcastError `InternalError` */
+export function parseConfig(variables: object): Config {
+  const result = configSchema.safeParse(variables);
+  if (!result.success) {
+    const names = [...new Set(result.error.issues.map((issue) => String(issue.path[0])))];
+    const problems = names.map((name) => {
+      const state = name in variables ? "malformed" : "missing";
+      // SAFETY: the first element of an issue's path is a key of the schema.
+      const how = HOW[name as keyof typeof HOW] ?? "a whole number of milliseconds, set under [vars] of wrangler.toml";
+      return `${name} is ${state}: expected ${how}`;
+    });
+    throw new RoomcastError("InternalError", `The edge is not configured: ${problems.join("; ")}.`);
+  }
+  const values = result.data;
+  return Object.freeze({
+    credentials: values.CREDENTIALS,
+    workerTokenKey: values.WORKER_TOKEN_KEY,
+    sealKey: values.SEAL_KEY,
+    trtcApps: new Map(Object.entries(values.TRTC_APPS).map(([id, key]) => [Number(id), key])),
+    defaultRegion: values.DEFAULT_REGION,
+    queueTimeoutMs: values.QUEUE_TIMEOUT_MS,
+    placeRetryMs: values.PLACE_RETRY_MS,
+    acceptTimeoutMs: values.ACCEPT_TIMEOUT_MS,
+    executionTimeoutMs: values.EXECUTION_TIMEOUT_MS,
+    stopTimeoutMs: values.STOP_TIMEOUT_MS,
+    tidyStopTimeoutMs: values.TIDY_STOP_TIMEOUT_MS,
+    taskSilenceMs: values.TASK_SILENCE_MS,
+    retentionMs: values.RETENTION_MS,
+    workerGraceMs: values.WORKER_GRACE_MS,
+    heartbeatTimeoutMs: values.HEARTBEAT_TIMEOUT_MS,
+    reportIntervalMs: values.REPORT_INTERVAL_MS,
+    helloTimeoutMs: values.HELLO_TIMEOUT_MS,
+  });
+}

@@ -1,0 +1,221 @@
+import { DurableObject } from "cloudflare:workers";
+import type { Room, ScfStatus, TaskList } from "@roomcast/shared";
+import type { Env } from "../env.ts";
+import { time } from "../task/show-task.ts";
+import { CLAIM_HOLDS_MS } from "../task/task.ts";
+
+/** The directory of this name knows which applications and regions there are. */
+export const ROOT = "root";
+
+/** A claim that is older than this is checked against its task. */
+const CHECK_CLAIM_AFTER_MS = 2 * CLAIM_HOLDS_MS;
+const RETRY_MS = 5000;
+
+export interface Claim {
+  readonly taskId: string;
+  readonly sdkAppId: number;
+  readonly seatKey: string;
+  readonly room: Room;
+  readonly userId: string;
+  readonly region: string;
+  readonly idempotency: { readonly key: string; readonly fingerprint: string } | null;
+}
+
+export type ClaimAnswer =
+  /** The seat is the new task's; `replaces` held it before. */
+  | { readonly kind: "claimed"; readonly atMs: number; readonly replaces: string | null }
+  /** The same request was made before, with the same idempotency key. */
+  | { readonly kind: "repeated"; readonly taskId: string }
+  /** Another request was made with this idempotency key. */
+  | { readonly kind: "conflict" };
+
+export interface ListQuery {
+  readonly status: ScfStatus | null;
+  /** At most this many of the newest, whatever the caller skips of them. */
+  readonly limit: number;
+}
+
+type Listed = TaskList["tasks"][number];
+
+/** The index of an application's tasks, and which task holds which seat. */
+export class Directory extends DurableObject<Env> {
+  readonly #sql = this.ctx.storage.sql;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#sql.exec(`
+      CREATE TABLE IF NOT EXISTS task (
+        task_id TEXT PRIMARY KEY, sdk_app_id INTEGER NOT NULL, seat_key TEXT NOT NULL, room TEXT NOT NULL,
+        user_id TEXT NOT NULL, region TEXT NOT NULL, status TEXT NOT NULL, created_at_ms INTEGER NOT NULL,
+        ended_at_ms INTEGER, replaced TEXT, confirmed INTEGER NOT NULL DEFAULT 0);
+      CREATE INDEX IF NOT EXISTS task_by_age ON task (created_at_ms);
+      CREATE INDEX IF NOT EXISTS task_unconfirmed ON task (created_at_ms) WHERE confirmed = 0;
+      CREATE TABLE IF NOT EXISTS seat (seat_key TEXT PRIMARY KEY, task_id TEXT NOT NULL);
+      CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, task_id TEXT NOT NULL);
+      CREATE INDEX IF NOT EXISTS idempotency_by_task ON idempotency (task_id);
+      CREATE TABLE IF NOT EXISTS known (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name));
+    `);
+  }
+
+  /** Takes a seat for a new task, in one transaction. */
+  async claim(claim: Claim): Promise<ClaimAnswer> {
+    // Before the first task is written, so that no application with tasks is ever missing in the list of all.
+    if (!this.#isKnown("self", String(claim.sdkAppId))) {
+      await this.env.DIRECTORY.getByName(ROOT).know("app", String(claim.sdkAppId));
+      this.know("self", String(claim.sdkAppId));
+    }
+    const atMs = Date.now();
+    const answer = this.ctx.storage.transactionSync(() => this.#claim(claim, atMs));
+    if (answer.kind === "claimed" && (await this.ctx.storage.getAlarm()) === null) {
+      await this.ctx.storage.setAlarm(atMs + CHECK_CLAIM_AFTER_MS);
+    }
+    return answer;
+  }
+
+  #claim(claim: Claim, atMs: number): ClaimAnswer {
+    const { taskId, seatKey, idempotency } = claim;
+    if (idempotency !== null) {
+      const before = this.#sql
+        .exec<{ fingerprint: string; task_id: string }>(
+          "SELECT fingerprint, task_id FROM idempotency WHERE key = ?",
+          idempotency.key,
+        )
+        .toArray()[0];
+      if (before !== undefined) {
+        return before.fingerprint === idempotency.fingerprint
+          ? { kind: "repeated", taskId: before.task_id }
+          : { kind: "conflict" };
+      }
+      this.#sql.exec(
+        "INSERT INTO idempotency (key, fingerprint, task_id) VALUES (?, ?, ?)",
+        idempotency.key,
+        idempotency.fingerprint,
+        taskId,
+      );
+    }
+    const replaces =
+      this.#sql.exec<{ task_id: string }>("SELECT task_id FROM seat WHERE seat_key = ?", seatKey).toArray()[0]
+        ?.task_id ?? null;
+    this.#sql.exec("INSERT OR REPLACE INTO seat (seat_key, task_id) VALUES (?, ?)", seatKey, taskId);
+    this.#sql.exec(
+      `INSERT INTO task (task_id, sdk_app_id, seat_key, room, user_id, region, status, created_at_ms, replaced)
+       VALUES (?, ?, ?, ?, ?, ?, 'RUNNING', ?, ?)`,
+      taskId,
+      claim.sdkAppId,
+      seatKey,
+      JSON.stringify(claim.room.id),
+      claim.userId,
+      claim.region,
+      atMs,
+      replaces,
+    );
+    return { kind: "claimed", atMs, replaces };
+  }
+
+  /** A task has ended: its seat is free, unless a newer task has taken it. */
+  ended({ taskId, status, endedAtMs }: { taskId: string; status: ScfStatus; endedAtMs: number }): void {
+    this.#sql.exec(
+      "UPDATE task SET status = ?, ended_at_ms = ?, confirmed = 1 WHERE task_id = ?",
+      status,
+      endedAtMs,
+      taskId,
+    );
+    this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
+  }
+
+  /** Deletes everything of a task. */
+  forget(taskId: string): void {
+    this.ctx.storage.transactionSync(() => {
+      this.#sql.exec("DELETE FROM task WHERE task_id = ?", taskId);
+      this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
+      this.#sql.exec("DELETE FROM idempotency WHERE task_id = ?", taskId);
+    });
+  }
+
+  /** The newest tasks, newest first, and how many there are in all. */
+  list({ status, limit }: ListQuery): { total: number; tasks: Listed[] } {
+    const where = status === null ? "" : "WHERE status = ?";
+    const bound = status === null ? [] : [status];
+    const total = this.#sql.exec<{ n: number }>(`SELECT COUNT(*) AS n FROM task ${where}`, ...bound).one().n;
+    const rows = this.#sql
+      .exec<TaskRow>(`SELECT * FROM task ${where} ORDER BY created_at_ms DESC, task_id DESC LIMIT ?`, ...bound, limit)
+      .toArray();
+    return { total, tasks: rows.map(listed) };
+  }
+
+  know(kind: "app" | "region" | "self", name: string): void {
+    this.#sql.exec("INSERT OR IGNORE INTO known (kind, name) VALUES (?, ?)", kind, name);
+  }
+
+  /** Names of one kind that this directory has been told of. */
+  known(kind: "app" | "region"): string[] {
+    const rows = this.#sql.exec<{ name: string }>("SELECT name FROM known WHERE kind = ? ORDER BY name", kind);
+    return rows.toArray().map(({ name }) => name);
+  }
+
+  /** A crash between claim and create leaves a row without a task: it is found and taken back here. */
+  override async alarm(): Promise<void> {
+    try {
+      const olderThanMs = Date.now() - CHECK_CLAIM_AFTER_MS;
+      const claims = this.#sql
+        .exec<{ task_id: string }>("SELECT task_id FROM task WHERE confirmed = 0 AND created_at_ms <= ?", olderThanMs)
+        .toArray();
+      for (const { task_id } of claims) await this.#checkClaim(task_id);
+    } catch (thrown) {
+      console.error("claims not checked", { thrown: String(thrown) });
+      await this.ctx.storage.setAlarm(Date.now() + RETRY_MS);
+      return;
+    }
+    const oldest = this.#sql
+      .exec<{ at: number | null }>("SELECT MIN(created_at_ms) AS at FROM task WHERE confirmed = 0")
+      .one().at;
+    if (oldest !== null) await this.ctx.storage.setAlarm(oldest + CHECK_CLAIM_AFTER_MS);
+  }
+
+  async #checkClaim(taskId: string): Promise<void> {
+    if (await this.env.TASK.getByName(taskId).exists()) {
+      this.#sql.exec("UPDATE task SET confirmed = 1 WHERE task_id = ?", taskId);
+      return;
+    }
+    this.ctx.storage.transactionSync(() => {
+      // The task that held the seat before still runs: it gets its seat back.
+      this.#sql.exec(
+        `UPDATE seat SET task_id = (SELECT replaced FROM task WHERE task_id = ?1)
+         WHERE task_id = ?1 AND EXISTS (
+           SELECT 1 FROM task JOIN task AS before ON before.task_id = task.replaced
+           WHERE task.task_id = ?1 AND before.status = 'RUNNING')`,
+        taskId,
+      );
+      this.forget(taskId);
+    });
+  }
+
+  #isKnown(kind: string, name: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM known WHERE kind = ? AND name = ?", kind, name).toArray().length > 0;
+  }
+}
+
+type TaskRow = {
+  task_id: string;
+  sdk_app_id: number;
+  room: string;
+  user_id: string;
+  region: string;
+  status: ScfStatus;
+  created_at_ms: number;
+  ended_at_ms: number | null;
+};
+
+function listed(row: TaskRow): Listed {
+  return {
+    taskId: row.task_id,
+    status: row.status,
+    createdAt: time(row.created_at_ms),
+    endedAt: row.ended_at_ms === null ? null : time(row.ended_at_ms),
+    SdkAppId: row.sdk_app_id,
+    // SAFETY: written by `#claim` from a room's id.
+    room: JSON.parse(row.room) as number | string,
+    UserId: row.user_id,
+    region: row.region,
+  };
+}

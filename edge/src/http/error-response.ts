@@ -1,0 +1,24 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { Context } from "hono";
+import type { AppContext } from "./app-context.ts";
+
+/** The one place where something thrown becomes an HTTP answer. Never a stack, never a cause. */
+export function errorResponse(thrown: unknown, c: Context<AppContext>): Response {
+  const error = RoomcastError.from(thrown);
+  const requestId = c.get("requestId");
+  if (error.code === "InternalError")
+    console.error("request failed", { requestId, thrown: describe(error.cause ?? error) });
+  const body = {
+    code: error.code,
+    message: error.message,
+    requestId,
+    ...(error.fields.length > 0 ? { fields: error.fields } : {}),
+  };
+  const headers: Record<string, string> = { "x-request-id": requestId };
+  if (error.httpStatus === 401) headers["www-authenticate"] = "Bearer";
+  return Response.json({ error: body }, { status: error.httpStatus, headers });
+}
+
+function describe(thrown: unknown): string {
+  return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : typeof thrown;
+}

@@ -1,0 +1,46 @@
+import { RoomcastError } from "@roomcast/shared";
+
+/** The longest body of a request, bytes. */
+export const MAX_BODY_BYTES = 64 * 1024;
+
+/**
+ * Reads a request's body as JSON, whatever its Content-Type. The bytes are counted while they come, so that a missing
+ * or false Content-Length does not matter.
+ *
+ * @throws RoomcastError `RequestSizeLimitExceeded` or `InvalidParameter`.
+ */
+export async function readJson(request: Request): Promise<unknown> {
+  const text = await readText(request);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new RoomcastError("InvalidParameter", "The body is not JSON: expected a JSON object.", { cause });
+  }
+}
+
+async function readText(request: Request): Promise<string> {
+  if (request.body === null) return "";
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  const reader = request.body.getReader();
+  let text = "";
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.byteLength;
+    if (length > MAX_BODY_BYTES) {
+      await reader.cancel();
+      throw new RoomcastError("RequestSizeLimitExceeded", `The body is longer than ${MAX_BODY_BYTES} bytes.`);
+    }
+    text += decode(() => decoder.decode(value, { stream: true }));
+  }
+  return text + decode(() => decoder.decode());
+}
+
+function decode(step: () => string): string {
+  try {
+    return step();
+  } catch (cause) {
+    throw new RoomcastError("InvalidParameter", "The body is not JSON: it is not UTF-8 text.", { cause });
+  }
+}

@@ -1,0 +1,101 @@
+import {
+  checkUserSig,
+  type PushRequest,
+  pushRequestSchema,
+  RoomcastError,
+  regionName,
+  seatKey,
+  seatOf,
+  shownRequest,
+  validate,
+} from "@roomcast/shared";
+import { type Caller, requireApp, requireRole } from "../auth/caller.ts";
+import { readConfig } from "../config.ts";
+import type { Env } from "../env.ts";
+import { fingerprint, seal } from "../seal.ts";
+
+export interface CreatePushOptions {
+  /** The request as it came, not yet checked. */
+  readonly input: unknown;
+  readonly caller: Caller;
+  /** Of the header `Idempotency-Key`. */
+  readonly idempotencyKey: string | undefined;
+  /** Of the header `X-TC-Region`. */
+  readonly regionHeader: string | undefined;
+}
+
+/**
+ * Accepts a push: checks it, claims the seat, writes the task. The task starts by itself afterwards.
+ *
+ * @returns the task's id; of the same task when the same request comes again with the same idempotency key.
+ * @throws RoomcastError for everything that is wrong with the request.
+ */
+export async function createPush(env: Env, options: CreatePushOptions): Promise<string> {
+  const { caller, idempotencyKey } = options;
+  const config = readConfig(env);
+  requireRole(caller, "operator");
+  const request = validate(pushRequestSchema, options.input);
+  requireApp(caller, request.SdkAppId);
+  const region = request.Region ?? headerRegion(options.regionHeader) ?? config.defaultRegion;
+  const key = checkedKey(idempotencyKey);
+  await checkUserSig({
+    userSig: request.UserSig,
+    userId: request.UserId,
+    sdkAppId: request.SdkAppId,
+    nowMs: Date.now(),
+    secretKey: config.trtcApps.get(request.SdkAppId),
+  });
+  const taskId = crypto.randomUUID();
+  const seat = seatOf(request);
+  const claim = await env.DIRECTORY.getByName(String(request.SdkAppId)).claim({
+    taskId,
+    sdkAppId: request.SdkAppId,
+    seatKey: seatKey(seat),
+    room: seat.room,
+    userId: seat.userId,
+    region,
+    idempotency:
+      key === null
+        ? null
+        : { key: `${caller.secretId}/${key}`, fingerprint: await fingerprint({ ...request, region }, config.sealKey) },
+  });
+  if (claim.kind === "repeated") return claim.taskId;
+  if (claim.kind === "conflict") {
+    throw new RoomcastError(
+      "ResourceInUse.IdempotencyKey",
+      "Another request was made with this Idempotency-Key: use a new key for a new request.",
+    );
+  }
+  const { replaces, atMs } = claim;
+  const task = {
+    taskId,
+    region,
+    replaces,
+    request: shownRequest(request),
+    sealedRequest: await seal(request satisfies PushRequest, config.sealKey, taskId),
+  };
+  if (await env.TASK.getByName(taskId).create(task, atMs)) return taskId;
+  throw new RoomcastError("InternalError", "The edge was too slow to accept the push: try again.");
+}
+
+function headerRegion(header: string | undefined): string | undefined {
+  if (header === undefined || header === "") return undefined;
+  const parsed = regionName.safeParse(header);
+  if (parsed.success) return parsed.data;
+  throw new RoomcastError("InvalidParameterValue", `X-TC-Region is invalid: expected ${expected(parsed.error)}.`, {
+    fields: [{ field: "X-TC-Region", problem: "invalid", expected: expected(parsed.error) }],
+  });
+}
+
+function expected(error: { issues: readonly { message: string }[] }): string {
+  return error.issues[0]?.message ?? "a region name";
+}
+
+function checkedKey(key: string | undefined): string | null {
+  if (key === undefined) return null;
+  if (/^[\x21-\x7e]{1,128}$/.test(key)) return key;
+  const problem = "1 to 128 printable ASCII characters without spaces";
+  throw new RoomcastError("InvalidParameterValue", `Idempotency-Key is invalid: expected ${problem}.`, {
+    fields: [{ field: "Idempotency-Key", problem: "invalid", expected: problem }],
+  });
+}

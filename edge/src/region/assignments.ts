@@ -1,0 +1,130 @@
+/** That a task was given, or is about to be given, to a worker. Times are Unix ms. */
+export interface Assignment {
+  readonly taskId: string;
+  readonly attempt: number;
+  readonly workerId: string;
+  /** The worker's process. */
+  readonly instanceId: string;
+  /** Reserved until the worker's reported load includes the task. */
+  readonly units: number;
+  readonly sinceMs: number;
+  readonly dispatched: boolean;
+  /** Whether the worker has reported the task. */
+  readonly confirmed: boolean;
+  /** When the task is taken away from the worker unless it shows up with it; null: it is there. */
+  readonly releaseAtMs: number | null;
+}
+
+type Row = {
+  task_id: string;
+  attempt: number;
+  worker_id: string;
+  instance_id: string;
+  units: number;
+  since_ms: number;
+  dispatched: number;
+  confirmed: number;
+  release_at_ms: number | null;
+};
+
+/** Which task is on which worker: in SQLite, with a copy in memory. */
+export class Assignments {
+  readonly #sql: SqlStorage;
+  readonly #byTask = new Map<string, Assignment>();
+  readonly #reserved = new Map<string, number>();
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(
+      `CREATE TABLE IF NOT EXISTS assignment (
+         task_id TEXT PRIMARY KEY, attempt INTEGER NOT NULL, worker_id TEXT NOT NULL, instance_id TEXT NOT NULL,
+         units REAL NOT NULL, since_ms INTEGER NOT NULL, dispatched INTEGER NOT NULL, confirmed INTEGER NOT NULL,
+         release_at_ms INTEGER)`,
+    );
+    for (const row of sql.exec<Row>("SELECT * FROM assignment")) this.#remember(fromRow(row));
+  }
+
+  get(taskId: string): Assignment | undefined {
+    return this.#byTask.get(taskId);
+  }
+
+  /** The task's assignment if it is this attempt on this worker. */
+  match(taskId: string, attempt: number, workerId: string): Assignment | undefined {
+    const found = this.#byTask.get(taskId);
+    return found?.attempt === attempt && found.workerId === workerId ? found : undefined;
+  }
+
+  /** As they are now; they may be changed while the caller goes through them. */
+  all(): Assignment[] {
+    return [...this.#byTask.values()];
+  }
+
+  ofWorker(workerId: string): Assignment[] {
+    return this.all().filter((assignment) => assignment.workerId === workerId);
+  }
+
+  /** Units that are held on a worker beside its reported load. */
+  reservedUnits(workerId: string): number {
+    return this.#reserved.get(workerId) ?? 0;
+  }
+
+  put(assignment: Assignment): void {
+    this.#forget(assignment.taskId);
+    this.#remember(assignment);
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      assignment.taskId,
+      assignment.attempt,
+      assignment.workerId,
+      assignment.instanceId,
+      assignment.units,
+      assignment.sinceMs,
+      Number(assignment.dispatched),
+      Number(assignment.confirmed),
+      assignment.releaseAtMs,
+    );
+  }
+
+  /** Forgets the task's assignment if it is of this attempt or an older one. */
+  remove(taskId: string, attempt: number): boolean {
+    const found = this.#byTask.get(taskId);
+    if (found === undefined || found.attempt > attempt) return false;
+    this.#forget(taskId);
+    this.#sql.exec("DELETE FROM assignment WHERE task_id = ?", taskId);
+    return true;
+  }
+
+  #remember(assignment: Assignment): void {
+    this.#byTask.set(assignment.taskId, assignment);
+    this.#reserve(assignment, 1);
+  }
+
+  #forget(taskId: string): void {
+    const known = this.#byTask.get(taskId);
+    if (known === undefined) return;
+    this.#byTask.delete(taskId);
+    this.#reserve(known, -1);
+  }
+
+  #reserve({ workerId, units, confirmed }: Assignment, sign: 1 | -1): void {
+    if (confirmed) return;
+    const reserved = this.reservedUnits(workerId) + sign * units;
+    // What is left after adding and taking away fractions is dust.
+    if (reserved < 1e-6) this.#reserved.delete(workerId);
+    else this.#reserved.set(workerId, reserved);
+  }
+}
+
+function fromRow(row: Row): Assignment {
+  return {
+    taskId: row.task_id,
+    attempt: row.attempt,
+    workerId: row.worker_id,
+    instanceId: row.instance_id,
+    units: row.units,
+    sinceMs: row.since_ms,
+    dispatched: row.dispatched === 1,
+    confirmed: row.confirmed === 1,
+    releaseAtMs: row.release_at_ms,
+  };
+}

@@ -1,0 +1,39 @@
+import type { TaskReport } from "@roomcast/shared";
+import { progressOf } from "../task/decide.ts";
+import type { Progress } from "../task/task-record.ts";
+
+/** A task hears of its position about this often; of another state at once. */
+const TELL_EVERY_MS = 10_000;
+
+interface Entry {
+  readonly report: TaskReport;
+  readonly atMs: number;
+  readonly toldAtMs: number;
+}
+
+/** The newest report of each task, in memory only: the next second brings it again. */
+export class ProgressBoard {
+  readonly #entries = new Map<string, Entry>();
+
+  /** Notes a report. True: the task should be told of it. */
+  put(report: TaskReport, atMs: number): boolean {
+    const before = this.#entries.get(report.taskId);
+    const due =
+      before === undefined ||
+      before.report.attempt !== report.attempt ||
+      before.report.state !== report.state ||
+      (before.report.plan === null) !== (report.plan === null) ||
+      atMs - before.toldAtMs >= TELL_EVERY_MS;
+    this.#entries.set(report.taskId, { report, atMs, toldAtMs: due ? atMs : before.toldAtMs });
+    return due;
+  }
+
+  newest(taskId: string, attempt: number): Progress | null {
+    const entry = this.#entries.get(taskId);
+    return entry?.report.attempt === attempt ? progressOf(entry.report, entry.atMs) : null;
+  }
+
+  remove(taskId: string): void {
+    this.#entries.delete(taskId);
+  }
+}

@@ -1,0 +1,15 @@
+/** Runs jobs of one key one after another, in the order of their coming; jobs of different keys side by side. */
+export class SerialQueue {
+  readonly #tails = new Map<string, Promise<unknown>>();
+
+  run<Result>(key: string, job: () => Promise<Result>): Promise<Result> {
+    const before = this.#tails.get(key) ?? Promise.resolve();
+    const result = before.then(job, job);
+    this.#tails.set(key, result);
+    const forget = () => {
+      if (this.#tails.get(key) === result) this.#tails.delete(key);
+    };
+    result.then(forget, forget);
+    return result;
+  }
+}

@@ -1,0 +1,74 @@
+/** What is known of a worker from its hello and its reports. Times are Unix ms. */
+interface Known {
+  readonly workerId: string;
+  readonly instanceId: string;
+  readonly version: string;
+  readonly capacityUnits: number;
+  readonly loadUnits: number;
+  readonly draining: boolean;
+  readonly connectedAtMs: number;
+  readonly lastSeenMs: number;
+}
+
+/** A worker socket's state; it is the socket's attachment, so that it outlives hibernation. */
+export type SocketState =
+  /** Connected, no hello yet. */
+  | { readonly phase: "greeting"; readonly workerId: string; readonly region: string; readonly deadlineMs: number }
+  /** The tasks that it said it runs are being compared with the truth; it gets no new ones. */
+  | (Known & { readonly phase: "reconciling"; readonly deadlineMs: number })
+  | (Known & { readonly phase: "ready" })
+  /** Being closed; nothing that it still says counts. */
+  | { readonly phase: "gone"; readonly workerId: string };
+
+export type ReadySocket = SocketState & { readonly phase: "ready" };
+export type GreetedSocket = SocketState & { readonly phase: "ready" | "reconciling" };
+
+/** The region's sockets with their states. */
+export class WorkerSockets {
+  readonly #ctx: DurableObjectState;
+  readonly #states = new Map<WebSocket, SocketState>();
+
+  constructor(ctx: DurableObjectState) {
+    this.#ctx = ctx;
+    for (const socket of ctx.getWebSockets()) {
+      // SAFETY: `set` wrote the attachment.
+      const state = socket.deserializeAttachment() as SocketState | null;
+      if (state !== null) this.#states.set(socket, state);
+    }
+  }
+
+  accept(socket: WebSocket, state: SocketState): void {
+    this.#ctx.acceptWebSocket(socket);
+    this.set(socket, state);
+  }
+
+  get(socket: WebSocket): SocketState | undefined {
+    return this.#states.get(socket);
+  }
+
+  set(socket: WebSocket, state: SocketState): void {
+    this.#states.set(socket, state);
+    socket.serializeAttachment(state);
+  }
+
+  remove(socket: WebSocket): void {
+    this.#states.delete(socket);
+  }
+
+  /** As they are now; they may be changed while the caller goes through them. */
+  all(): [WebSocket, SocketState][] {
+    return [...this.#states];
+  }
+
+  ready(): ReadySocket[] {
+    return [...this.#states.values()].filter((state) => state.phase === "ready");
+  }
+
+  /** The socket on which a worker has said hello. */
+  ofWorker(workerId: string): WebSocket | undefined {
+    for (const [socket, state] of this.#states) {
+      if (state.workerId === workerId && (state.phase === "ready" || state.phase === "reconciling")) return socket;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,249 @@
+import {
+  type ErrorBody,
+  isActive,
+  isTerminal,
+  type Outcome,
+  RoomcastError,
+  type TaskEvent,
+  type TaskReport,
+  type TaskState,
+  transition,
+} from "@roomcast/shared";
+import type { Progress, StopIntention, TaskRecord } from "./task-record.ts";
+
+/** Attempts that may be lost, or refused, one after another before the task fails. */
+export const MAX_LOST_IN_A_ROW = 5;
+
+/** Doubled with each refusal in a row. */
+const REFUSED_DELAY_MS = 100;
+
+/** From whom an event comes: it counts only while this worker holds this attempt. */
+export interface AttemptRef {
+  readonly attempt: number;
+  readonly workerId: string;
+}
+
+export type WorkerEvent =
+  | { readonly type: "accepted" }
+  | { readonly type: "refused"; readonly error: ErrorBody }
+  | { readonly type: "reported"; readonly report: TaskReport }
+  | { readonly type: "ended"; readonly outcome: Outcome; readonly positionMs: number }
+  /** The worker is lost, or the dispatch never reached it. */
+  | { readonly type: "released"; readonly reason: string; readonly progress: Progress | null };
+
+export type ControlEvent =
+  | { readonly type: "placed"; readonly workerId: string }
+  | { readonly type: "noRoom"; readonly retryAtMs: number }
+  | { readonly type: "woken" }
+  | { readonly type: "stopAsked"; readonly how: StopIntention["how"]; readonly reason: string }
+  | { readonly type: "acceptTimeout" }
+  | { readonly type: "queueTimeout"; readonly workers: number; readonly waitedMs: number }
+  | { readonly type: "stopTimeout" }
+  | { readonly type: "executionTimeout"; readonly limitMs: number }
+  /** The edge itself cannot go on with it. */
+  | { readonly type: "broken"; readonly error: ErrorBody };
+
+/** What the shell has to do once the record is written. */
+export interface StopWorker {
+  readonly type: "stopWorker";
+  readonly attempt: number;
+  readonly workerId: string;
+  readonly how: StopIntention["how"];
+  readonly reason: string;
+}
+
+export type Decision =
+  | { readonly kind: "stale" }
+  | { readonly kind: "changed"; readonly record: TaskRecord; readonly effects: readonly StopWorker[] };
+
+/** Whether a worker holds the task in this attempt. */
+export function holds(state: TaskState, ref: AttemptRef): boolean {
+  return isActive(state) && state.attempt === ref.attempt && state.holder.workerId === ref.workerId;
+}
+
+/** What a worker's word changes. What carries an old attempt, or comes after the end, is stale. Pure. */
+export function decideForWorker(record: TaskRecord, ref: AttemptRef, event: WorkerEvent, atMs: number): Decision {
+  if (!holds(record.state, ref)) return { kind: "stale" };
+  const heard: TaskRecord = { ...record, heardAtMs: atMs };
+  switch (event.type) {
+    case "accepted":
+      return changed({ ...heard, accepted: true });
+    case "reported":
+      return changed(reported(heard, event.report, atMs));
+    case "refused":
+      return changed(
+        event.error.retryable
+          ? requeued(heard, { why: "refused", reason: event.error.message, atMs })
+          : failed(heard, event.error, atMs),
+      );
+    case "released":
+      return changed(
+        requeued({ ...heard, progress: event.progress ?? heard.progress }, { why: "lost", reason: event.reason, atMs }),
+      );
+    default:
+      return changed(ended(heard, event, atMs));
+  }
+}
+
+/** What a user, the region or a deadline changes. Pure. */
+export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: number): Decision {
+  const { state } = record;
+  if (isTerminal(state)) return { kind: "stale" };
+  switch (event.type) {
+    case "placed":
+      if (state.name !== "queued") return { kind: "stale" };
+      return changed({
+        ...moved(record, { type: "placed", atMs, holder: { region: record.region, workerId: event.workerId } }),
+        placeAtMs: null,
+        accepted: false,
+        heardAtMs: atMs,
+        lastWorkerId: event.workerId,
+      });
+    case "noRoom":
+      return state.name === "queued" ? changed({ ...record, placeAtMs: event.retryAtMs }) : { kind: "stale" };
+    case "woken":
+      return state.name === "queued" ? changed({ ...record, placeAtMs: atMs }) : { kind: "stale" };
+    case "stopAsked":
+      return stopAsked(record, { how: event.how, reason: event.reason, atMs });
+    case "stopTimeout":
+      return changed(aborted(record, record.stop?.reason ?? "stopped", atMs), stopHolder(record, "now"));
+    case "acceptTimeout":
+      return changed(
+        requeued(record, { why: "lost", reason: "The worker did not accept the task in time.", atMs }),
+        stopHolder(record, "now"),
+      );
+    case "queueTimeout":
+      return changed(failed(record, noWorker(record.region, event).toBody(), atMs));
+    case "broken":
+      return changed(failed(record, event.error, atMs), stopHolder(record, "now"));
+    default: {
+      const limit = `${Math.round(event.limitMs / 1000)} s`;
+      const error = new RoomcastError(
+        "FailedOperation.ExecutionTimeout",
+        `The push ran for ${limit}, the longest that this edge allows.`,
+      );
+      return changed(failed(record, error.toBody(), atMs), stopHolder(record, "tidy"));
+    }
+  }
+}
+
+function changed(record: TaskRecord, effects: readonly StopWorker[] = []): Decision {
+  return { kind: "changed", record, effects };
+}
+
+function moved(record: TaskRecord, event: TaskEvent): TaskRecord {
+  const state = transition(record.state, event);
+  if (!isTerminal(state)) return { ...record, state };
+  // The secrets have served their purpose.
+  return { ...record, state, sealedRequest: null, placeAtMs: null };
+}
+
+function failed(record: TaskRecord, error: ErrorBody, atMs: number): TaskRecord {
+  // What goes wrong while a task is being stopped is part of its being stopped.
+  if (record.stop !== null) return aborted(record, record.stop.reason, atMs);
+  return moved(record, { type: "failed", atMs, error });
+}
+
+function aborted(record: TaskRecord, reason: string, atMs: number): TaskRecord {
+  return moved(record, { type: "aborted", atMs, reason });
+}
+
+interface Requeue {
+  readonly why: "lost" | "refused" | "givenBack";
+  readonly reason: string;
+  readonly atMs: number;
+}
+
+/** Back into the queue with the next attempt, unless it was to end anyway or was lost too often. */
+function requeued(record: TaskRecord, { why, reason, atMs }: Requeue): TaskRecord {
+  if (record.stop !== null) return aborted(record, record.stop.reason, atMs);
+  const lostInARow = record.lostInARow + (why === "givenBack" ? 0 : 1);
+  if (lostInARow >= MAX_LOST_IN_A_ROW) {
+    const message = `${lostInARow} attempts in a row came to nothing. The last one: ${reason}`;
+    return failed(record, new RoomcastError("FailedOperation.WorkerLost", message).toBody(), atMs);
+  }
+  return {
+    ...moved(record, { type: "released", atMs }),
+    lostInARow,
+    accepted: false,
+    // Who refuses is short of something that comes back; who is lost is not asked again.
+    placeAtMs: why === "refused" ? atMs + REFUSED_DELAY_MS * 2 ** lostInARow : atMs,
+    // A push that ran waits anew; one that is only refused again and again does not wait for ever.
+    waitingSinceMs: record.state.name === "starting" ? record.waitingSinceMs : atMs,
+    avoidWorkerId: record.lastWorkerId,
+  };
+}
+
+function reported(record: TaskRecord, report: TaskReport, atMs: number): TaskRecord {
+  // A frame that was overtaken by a newer one may say `starting` again; the state keeps what is known.
+  const late = report.state === "starting" && record.state.name !== "starting";
+  const next = late ? record : moved(record, { type: "reported", atMs, state: report.state });
+  const pushing = next.state.name !== "starting";
+  return {
+    ...next,
+    accepted: true,
+    lostInARow: pushing ? 0 : next.lostInARow,
+    startedAtMs: next.startedAtMs ?? (pushing ? atMs : null),
+    progress: progressOf(report, atMs),
+    plan: report.plan ?? next.plan,
+  };
+}
+
+export function progressOf(report: TaskReport, atMs: number): Progress {
+  const { positionMs, durationMs, fps, bitRateKbps, droppedFrames } = report;
+  return { positionMs, durationMs, fps, bitRateKbps, droppedFrames, updatedAtMs: atMs };
+}
+
+function ended(record: TaskRecord, event: WorkerEvent & { type: "ended" }, atMs: number): TaskRecord {
+  const { outcome, positionMs } = event;
+  const at: TaskRecord = {
+    ...record,
+    progress: {
+      durationMs: null,
+      droppedFrames: 0,
+      ...record.progress,
+      positionMs,
+      fps: 0,
+      bitRateKbps: 0,
+      updatedAtMs: atMs,
+    },
+  };
+  switch (outcome.name) {
+    case "finished":
+      return moved(at, { type: "finished", atMs });
+    case "failed":
+      return failed(at, outcome.error, atMs);
+    case "aborted":
+      return aborted(at, at.stop?.reason ?? outcome.reason, atMs);
+    default:
+      return requeued(at, { why: "givenBack", reason: "The worker gave the task back.", atMs });
+  }
+}
+
+function stopAsked(record: TaskRecord, stop: StopIntention): Decision {
+  if (!isActive(record.state)) return changed(aborted(record, stop.reason, stop.atMs));
+  // Asked again, only a harder stop changes anything.
+  if (record.stop !== null && (record.stop.how === "now" || stop.how === "tidy")) return changed(record);
+  const next = { ...record, stop: record.stop === null ? stop : { ...record.stop, how: stop.how, atMs: stop.atMs } };
+  return changed(next, stopHolder(next, stop.how));
+}
+
+function stopHolder(record: TaskRecord, how: StopIntention["how"]): StopWorker[] {
+  const { state } = record;
+  if (!isActive(state)) return [];
+  const reason = record.stop?.reason ?? "the edge has taken the task back";
+  return [{ type: "stopWorker", attempt: state.attempt, workerId: state.holder.workerId, how, reason }];
+}
+
+function noWorker(region: string, { workers, waitedMs }: ControlEvent & { type: "queueTimeout" }): RoomcastError {
+  const connected =
+    workers === 0
+      ? `No worker is connected in region ${region}: start one there`
+      : `${workers === 1 ? "The one worker" : `None of the ${workers} workers`} connected in region ${region} ${
+          workers === 1 ? "has no room" : "has room"
+        }: start another one there`;
+  return new RoomcastError(
+    "ResourceInsufficient",
+    `${connected}, choose another Region, or try again later. The task waited ${Math.round(waitedMs / 1000)} s.`,
+  );
+}

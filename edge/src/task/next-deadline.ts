@@ -1,0 +1,61 @@
+import { isTerminal } from "@roomcast/shared";
+import type { Config } from "../config.ts";
+import type { TaskRecord } from "./task-record.ts";
+
+export type DeadlineKind =
+  /** Look for a worker. */
+  | "place"
+  | "queueTimeout"
+  | "acceptTimeout"
+  | "stopTimeout"
+  | "executionTimeout"
+  /** Ask the region whether the worker still has the task. */
+  | "silence"
+  /** Tell Directory and Region that the task has ended. */
+  | "settle"
+  /** Delete it. */
+  | "retention";
+
+export interface Deadline {
+  readonly kind: DeadlineKind;
+  readonly atMs: number;
+}
+
+export type DeadlinePolicy = Pick<
+  Config,
+  | "queueTimeoutMs"
+  | "acceptTimeoutMs"
+  | "executionTimeoutMs"
+  | "stopTimeoutMs"
+  | "tidyStopTimeoutMs"
+  | "taskSilenceMs"
+  | "retentionMs"
+>;
+
+/** The nearest of a task's deadlines: the Durable Object has one alarm. Pure. */
+export function nextDeadline(record: TaskRecord, policy: DeadlinePolicy): Deadline {
+  return deadlines(record, policy).reduce((nearest, deadline) => (deadline.atMs < nearest.atMs ? deadline : nearest));
+}
+
+function deadlines(record: TaskRecord, policy: DeadlinePolicy): [Deadline, ...Deadline[]] {
+  const { state, stop } = record;
+  if (isTerminal(state)) {
+    return record.settled
+      ? [{ kind: "retention", atMs: state.sinceMs + policy.retentionMs }]
+      : [{ kind: "settle", atMs: state.sinceMs }];
+  }
+  if (state.name === "queued") {
+    const timeout = { kind: "queueTimeout", atMs: record.waitingSinceMs + policy.queueTimeoutMs } as const;
+    return record.placeAtMs === null ? [timeout] : [{ kind: "place", atMs: record.placeAtMs }, timeout];
+  }
+  const active: [Deadline, ...Deadline[]] = [{ kind: "silence", atMs: record.heardAtMs + policy.taskSilenceMs }];
+  if (!record.accepted) active.push({ kind: "acceptTimeout", atMs: state.sinceMs + policy.acceptTimeoutMs });
+  if (record.startedAtMs !== null) {
+    active.push({ kind: "executionTimeout", atMs: record.startedAtMs + policy.executionTimeoutMs });
+  }
+  if (stop !== null) {
+    const patienceMs = stop.how === "now" ? policy.stopTimeoutMs : policy.tidyStopTimeoutMs;
+    active.push({ kind: "stopTimeout", atMs: stop.atMs + patienceMs });
+  }
+  return active;
+}

@@ -1,0 +1,32 @@
+import { isTerminal, scfStatus, type TaskView } from "@roomcast/shared";
+import type { TaskRecord } from "./task-record.ts";
+
+/** What the API shows of a task. Pure. */
+export function showTask(record: TaskRecord): TaskView {
+  const { state, progress } = record;
+  return {
+    taskId: record.taskId,
+    status: scfStatus(state.name),
+    state: state.name,
+    since: time(state.sinceMs),
+    attempt: state.attempt,
+    createdAt: time(record.createdAtMs),
+    startedAt: record.startedAtMs === null ? null : time(record.startedAtMs),
+    endedAt: isTerminal(state) ? time(state.sinceMs) : null,
+    region: record.region,
+    workerId: record.lastWorkerId,
+    request: record.request,
+    progress: progress === null ? null : shownProgress(progress),
+    plan: record.plan,
+    error: state.name === "failed" ? state.error : null,
+    reason: state.name === "aborted" ? state.reason : null,
+  };
+}
+
+function shownProgress({ updatedAtMs, ...numbers }: NonNullable<TaskRecord["progress"]>): TaskView["progress"] {
+  return { ...numbers, updatedAt: time(updatedAtMs) };
+}
+
+export function time(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,46 @@
+import type { LogLine } from "@roomcast/shared";
+
+/** The newest lines are kept. */
+export const MAX_LOG_LINES = 1000;
+
+export interface TaskLogLine extends LogLine {
+  readonly attempt: number;
+}
+
+/** A task's log: a bounded ring in the object's SQLite. */
+export class TaskLog {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  create(): void {
+    this.#sql.exec(
+      `CREATE TABLE IF NOT EXISTS log_line (
+         seq INTEGER PRIMARY KEY AUTOINCREMENT,
+         at_ms REAL NOT NULL, attempt INTEGER NOT NULL, level TEXT NOT NULL, message TEXT NOT NULL)`,
+    );
+  }
+
+  append(attempt: number, lines: readonly LogLine[]): void {
+    for (const { atMs, level, message } of lines) {
+      this.#sql.exec(
+        "INSERT INTO log_line (at_ms, attempt, level, message) VALUES (?, ?, ?, ?)",
+        atMs,
+        attempt,
+        level,
+        message,
+      );
+    }
+    this.#sql.exec("DELETE FROM log_line WHERE seq <= (SELECT MAX(seq) FROM log_line) - ?", MAX_LOG_LINES);
+  }
+
+  /** Oldest first. */
+  lines(): TaskLogLine[] {
+    // SAFETY: the columns are written by `append` only.
+    return this.#sql
+      .exec("SELECT at_ms AS atMs, attempt, level, message FROM log_line ORDER BY seq")
+      .toArray() as unknown as TaskLogLine[];
+  }
+}

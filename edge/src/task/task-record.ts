@@ -1,0 +1,84 @@
+import { initialState, type PlanSummary, type ShownRequest, type TaskReport, type TaskState } from "@roomcast/shared";
+
+/** What is known of a push's progress. */
+export interface Progress
+  extends Pick<TaskReport, "positionMs" | "durationMs" | "fps" | "bitRateKbps" | "droppedFrames"> {
+  /** When the worker said it, by the edge's clock, Unix ms. */
+  readonly updatedAtMs: number;
+}
+
+/** That somebody wants the task to end. */
+export interface StopIntention {
+  readonly how: "now" | "tidy";
+  readonly reason: string;
+  readonly atMs: number;
+}
+
+/** The whole truth of a task, as it is stored. Times are Unix ms. */
+export interface TaskRecord {
+  readonly schema: 1;
+  readonly taskId: string;
+  readonly region: string;
+  readonly createdAtMs: number;
+  /** When a worker first said that it pushes. */
+  readonly startedAtMs: number | null;
+  readonly request: ShownRequest;
+  /** The whole request, sealed; null once the task has ended. */
+  readonly sealedRequest: string | null;
+  readonly state: TaskState;
+  /** Since when no push has run: the queue time-out counts from here, over refusals and all. */
+  readonly waitingSinceMs: number;
+  /** When to try to place it next; null: not waiting for a place. */
+  readonly placeAtMs: number | null;
+  /** Whether the worker of this attempt has said that it takes the task. */
+  readonly accepted: boolean;
+  readonly stop: StopIntention | null;
+  /** Attempts lost one after another without a push in between. */
+  readonly lostInARow: number;
+  readonly lastWorkerId: string | null;
+  /** The worker that refused or lost the task last; another one is preferred. */
+  readonly avoidWorkerId: string | null;
+  /** The worker whose seat this task takes over, where it is known. */
+  readonly preferWorkerId: string | null;
+  /** The task that held the seat and must be stopped before this one is placed. */
+  readonly replaces: string | null;
+  readonly progress: Progress | null;
+  readonly plan: PlanSummary | null;
+  /** When the worker was last heard of this task. */
+  readonly heardAtMs: number;
+  /** Whether Directory and Region have been told that it has ended. */
+  readonly settled: boolean;
+  /** After a deadline could not be met (another object did not answer): not before. */
+  readonly retryAtMs: number;
+}
+
+export interface NewTask {
+  readonly taskId: string;
+  readonly region: string;
+  readonly request: ShownRequest;
+  readonly sealedRequest: string;
+  readonly replaces: string | null;
+}
+
+export function newRecord(task: NewTask, nowMs: number): TaskRecord {
+  return {
+    schema: 1,
+    ...task,
+    createdAtMs: nowMs,
+    startedAtMs: null,
+    state: initialState(nowMs),
+    waitingSinceMs: nowMs,
+    placeAtMs: nowMs,
+    accepted: false,
+    stop: null,
+    lostInARow: 0,
+    lastWorkerId: null,
+    avoidWorkerId: null,
+    preferWorkerId: null,
+    progress: null,
+    plan: null,
+    heardAtMs: nowMs,
+    settled: false,
+    retryAtMs: 0,
+  };
+}

@@ -1,0 +1,31 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineProject } from "vitest/config";
+
+export default defineProject({
+  plugins: [
+    cloudflareTest({
+      wrangler: { configPath: "../wrangler.toml" },
+      miniflare: {
+        bindings: {
+          CREDENTIALS: JSON.stringify([
+            { secretId: "admin", secretKey: "admin-secret-key", sdkAppIds: "*", role: "admin" },
+            {
+              secretId: "school",
+              secretKey: "school-secret-key",
+              sdkAppIds: [1400000001, 1400000002],
+              role: "operator",
+            },
+            { secretId: "rival", secretKey: "rival-secret-key", sdkAppIds: [1400000009], role: "operator" },
+            { secretId: "watcher", secretKey: "watcher-secret-key", sdkAppIds: [1400000001], role: "viewer" },
+          ]),
+          WORKER_TOKEN_KEY: "a key for worker tokens, only for tests",
+          SEAL_KEY: "a key for sealing requests, only for tests",
+          TRTC_APPS: JSON.stringify({ 1400000002: "the app's SecretKey, only for tests" }),
+          DEFAULT_REGION: "ap-default",
+          WORKER_GRACE_MS: "300",
+        },
+      },
+    }),
+  ],
+  test: { name: "edge", include: ["src/**/*.test.ts"], testTimeout: 20_000, hookTimeout: 20_000 },
+});
