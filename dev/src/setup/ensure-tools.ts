@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { findInstallMeans } from "./install-means.ts";
-import { findMissingTools } from "./missing-tools.ts";
+import { findMissingTools, type MissingTool } from "./missing-tools.ts";
 import { planToolInstall, type Tool, withUpdate } from "./tool-install-plan.ts";
 
 const run = promisify(execFile);
@@ -21,18 +21,22 @@ export interface EnsureToolsOptions {
 export async function ensureTools({ wanted, say }: EnsureToolsOptions): Promise<void> {
   const missing = await findMissingTools(wanted);
   if (missing.length === 0) return;
-  const plan = planToolInstall(missing, await findInstallMeans());
+  if (missing.some(({ named }) => named)) throw new Error(reasons(missing));
+  const tools = missing.map(({ tool }) => tool);
+  const plan = planToolInstall(tools, await findInstallMeans());
   if (plan.name === "ask") throw new Error(plan.message);
   if (plan.name === "install") {
-    say(`Missing: ${missing.join(", ")}. Installing (${packageManagerOf(plan.commands)}) …`);
+    say(`Installing ${tools.join(" and ")} (${packageManagerOf(plan.commands)}) …`);
     await install(plan.commands);
   }
-  const stillMissing = await findMissingTools(missing);
-  if (stillMissing.length > 0) {
-    const message = planToolInstall(stillMissing, { manager: "none", rights: "none", hasPackageLists: false });
-    throw new Error(`The packages are installed, and still something cannot be used. ${messageOf(message)}`);
-  }
-  say(`Installed: ${missing.join(", ")}.`);
+  const stillMissing = await findMissingTools(wanted);
+  if (stillMissing.length > 0)
+    throw new Error(`Something is missing after it was installed:\n${reasons(stillMissing)}`);
+  say(`Installed ${tools.join(" and ")}.`);
+}
+
+function reasons(missing: readonly MissingTool[]): string {
+  return missing.map(({ why }) => why).join("\n");
 }
 
 type Commands = readonly (readonly string[])[];
@@ -70,8 +74,4 @@ function isOutput(error: unknown): error is { stdout: string; stderr: string } {
 
 function packageManagerOf(commands: Commands): string {
   return commands.some((command) => command.includes("apt-get")) ? "apt-get" : "brew";
-}
-
-function messageOf(plan: ReturnType<typeof planToolInstall>): string {
-  return plan.name === "ask" ? plan.message : "";
 }

@@ -75,7 +75,7 @@ export class EdgeClient {
 
   /** `DELETE /v1/tasks/:id`: stops a push at once, or tidily. */
   async stop(taskId: string, how: "now" | "tidy" = "now"): Promise<void> {
-    await this.#json(`/v1/tasks/${taskId}${how === "tidy" ? "?GraceShutdown=true" : ""}`, { method: "DELETE" });
+    await this.#json(`/v1/tasks/${taskId}${how === "tidy" ? "?how=tidy" : ""}`, { method: "DELETE" });
   }
 
   /** A call with the credential, for what has no method of its own. */

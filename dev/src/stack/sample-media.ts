@@ -4,6 +4,7 @@ import { access, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { findMediaTools } from "@roomcast/worker/media-tools";
 
 export interface SampleClipOptions {
   readonly durationS: number;
@@ -35,7 +36,7 @@ export async function sampleClip(options: SampleClipOptions): Promise<string> {
   // Written beside its place and moved there whole: others may want the same clip now, or we may be stopped.
   const unfinished = join(FOLDER, `.${key}-${process.pid}-${Date.now()}.mp4`);
   try {
-    await run(process.env["FFMPEG_PATH"] ?? "ffmpeg", [...args, unfinished], { maxBuffer: MAX_OUTPUT_BYTES });
+    await run(await ffmpegPath(), [...args, unfinished], { maxBuffer: MAX_OUTPUT_BYTES });
     await rename(unfinished, path);
   } catch (cause) {
     await rm(unfinished, { force: true });
@@ -64,6 +65,12 @@ function sampleArguments({ durationS, bFrames = false, tracks = "both" }: Sample
     hasAudio ? "-c:a aac -b:a 128k -ac 2" : "",
     `-t ${durationS} -movflags +faststart`,
   ].flatMap((part) => (part === "" ? [] : part.split(" ")));
+}
+
+async function ffmpegPath(): Promise<string> {
+  const found = await findMediaTools();
+  if (found.name === "found") return found.tools.ffmpegPath;
+  throw new Error(found.problems.map(({ message }) => message).join("\n"));
 }
 
 async function exists(path: string): Promise<boolean> {
