@@ -34,6 +34,8 @@ export interface StartStackOptions {
 export interface AddWorkerOptions {
   /** Its id, which its token names; default `worker-<n>`. */
   readonly workerId?: string;
+  /** Where it stands; default `REGION`. */
+  readonly region?: string;
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -56,12 +58,13 @@ export class Stack {
   readonly authorization: string;
   /** The SecretKey of the TRTC application. */
   readonly trtcSecretKey: string;
+  /** Where the edge keeps its Durable Objects. */
+  readonly stateFolder: string;
   readonly workers: WorkerHandle[] = [];
   readonly #options: StartStackOptions;
   readonly #secrets: StackSecrets;
   readonly #redis: RedisHandle | undefined;
   readonly #owned: AsyncDisposableStack;
-  readonly #stateFolder: string;
   #edge: EdgeHandle;
   #workersMade = 0;
   #stopped: Promise<void> | undefined;
@@ -72,7 +75,7 @@ export class Stack {
     this.files = parts.files;
     this.#redis = parts.redis;
     this.#edge = parts.edge;
-    this.#stateFolder = parts.stateFolder;
+    this.stateFolder = parts.stateFolder;
     this.#owned = parts.owned;
     this.#options = parts.options;
     this.#secrets = parts.secrets;
@@ -116,7 +119,7 @@ export class Stack {
         ROOMCAST_EDGE_URL: this.#edge.url,
         ROOMCAST_WORKER_TOKEN: await mintWorkerToken({
           workerId,
-          regions: [REGION],
+          regions: [options.region ?? REGION],
           key: this.#secrets.workerTokenKey,
           lifetimeS: WORKER_TOKEN_LIFETIME_S,
         }),
@@ -140,7 +143,7 @@ export class Stack {
     await this.#edge.kill();
     const starting = startEdge({
       settings: edgeSettings(this.#secrets, this.#options),
-      stateFolder: this.#stateFolder,
+      stateFolder: this.stateFolder,
       port: this.#edge.port,
       ...lineListener(this.#options, "edge"),
     });
