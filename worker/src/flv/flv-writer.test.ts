@@ -11,9 +11,9 @@ describe("FLV writing", () => {
   });
 
   it.each([
-    ["audio", 1000, "af01", "080000020003e800000000" + "af01" + "0000000d"],
-    ["video", 0x01234567, "1701", "0900000223456701000000" + "1701" + "0000000d"],
-    ["data", 2 ** 32 + 1, "02", "1200000100000100000000" + "02" + "0000000c"],
+    ["audio", 1000, "af01", "080000020003e800000000af010000000d"],
+    ["video", 0x01234567, "1701", "090000022345670100000017010000000d"],
+    ["data", 2 ** 32 + 1, "02", "1200000100000100000000020000000c"],
   ] as const)("writes a tag of %s at %i ms", (kind, timestampMs, payload, hex) => {
     const slices = flvTagSlices({ kind, timestampMs, payload: Buffer.from(payload, "hex") });
     expect(Buffer.concat(slices).toString("hex")).toBe(hex);

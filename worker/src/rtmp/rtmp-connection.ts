@@ -49,6 +49,7 @@ export class RtmpConnection {
   #announcedWindowBytes = 0;
   #acknowledgedBytes = 0;
   #writtenBytes = 0;
+  #sentBytes = 0;
 
   constructor(options: RtmpConnectionOptions) {
     this.#options = options;
@@ -80,9 +81,12 @@ export class RtmpConnection {
     return this.#socket.writableLength;
   }
 
-  /** Bytes that the network has taken. */
+  /** Bytes that the network has taken; of a connection that broke, what was last asked for. */
   get sentBytes(): number {
-    return this.#writtenBytes - this.#socket.writableLength;
+    if (this.#socket.writableFinished) return this.#writtenBytes;
+    // A destroyed socket forgets what it had queued.
+    if (!this.#socket.destroyed) this.#sentBytes = this.#writtenBytes - this.#socket.writableLength;
+    return this.#sentBytes;
   }
 
   get receivedBytes(): number {
@@ -135,6 +139,7 @@ export class RtmpConnection {
   /** Closes at once. Idempotent. */
   destroy(error?: Error): void {
     this.#error ??= error;
+    this.#sentBytes = this.sentBytes;
     this.#socket.destroy();
   }
 

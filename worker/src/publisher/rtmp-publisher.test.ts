@@ -1,0 +1,290 @@
+import { readFileSync } from "node:fs";
+import net from "node:net";
+import type { RoomcastError } from "@roomcast/shared";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { parseTagBody } from "../flv/flv-tag.ts";
+import type { FlvTag } from "../flv/flv-writer.ts";
+import { PLAIN_AAC, PLAIN_H264, runFfmpeg, sampleFlv } from "../flv/sample-flv.ts";
+import { IndependentRtmpServer } from "../rtmp/independent-rtmp-server.ts";
+import { MESSAGE, readData } from "../rtmp/message.ts";
+import { admit, type Script, ScriptedRtmpServer } from "../rtmp/scripted-rtmp-server.ts";
+import { RtmpPublisher } from "./rtmp-publisher.ts";
+
+const fixture = (name: string) => readFileSync(new URL(`../rtmp/fixtures/${name}`, import.meta.url), "utf8");
+const METADATA = { width: 640, height: 360, fps: 25, audioSampleRateHz: 48_000, audioChannels: 2 };
+const SIGNATURE = "eJwtSECRETSECRET";
+
+const cleanUps: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+});
+
+function owned<Owned extends { stop(): Promise<void> }>(part: Owned): Owned {
+  cleanUps.push(() => part.stop());
+  return part;
+}
+
+async function scripted(script: Script) {
+  const server = owned(await ScriptedRtmpServer.start(script));
+  const url = `rtmp://127.0.0.1:${server.port}/push/room?sdkappid=1&userid=teacher&usersig=${SIGNATURE}`;
+  const publisher = owned(new RtmpPublisher({ url }));
+  return { server, publisher };
+}
+
+const letIn: Script = (peer, command) => {
+  admit(peer, command);
+  if (command.name === "publish") peer.status("status", "NetStream.Publish.Start");
+};
+
+interface Packet {
+  codec_type: string;
+  dts: number;
+  pts: number;
+  flags: string;
+  size: string;
+}
+
+describe("RtmpPublisher with an independent server", () => {
+  let tags: FlvTag[];
+
+  beforeAll(async () => {
+    const video = [...PLAIN_H264, "-qp", "10"];
+    tags = await sampleFlv({ seconds: 2, fps: 25, video, audio: PLAIN_AAC, size: "640x360" });
+  });
+
+  // 16,777,215 ms is where RTMP's 24-bit timestamps end.
+  it.each([0, 16_776_300, 16_777_300])(
+    "is read back frame by frame by ffprobe, beginning at %i ms",
+    async (startMs) => {
+      const server = owned(await IndependentRtmpServer.start());
+      // The server would go on with an earlier stream of the same name.
+      const path = `/live/from-${startMs}`;
+      const url = `rtmp://127.0.0.1:${server.port}${path}`;
+      const played = server.played(path);
+      const reading = runFfmpeg(["-v", "error", "-show_packets", "-show_streams", "-of", "json", url], "ffprobe");
+      await played;
+      const publisher = owned(new RtmpPublisher({ url }));
+      await publisher.start();
+      publisher.sendMetadata(METADATA);
+      const media = tags.flatMap((tag) =>
+        tag.kind === "data" ? [] : [{ kind: tag.kind, timestampMs: startMs + tag.timestampMs, payload: tag.payload }],
+      );
+      for (const item of media) publisher.send(item);
+      // The test is of no use where no message needs a second chunk.
+      expect(Math.max(...media.map((item) => item.payload.length))).toBeGreaterThan(60_000);
+      await publisher.stop();
+      expect(publisher.queuedBytes).toBe(0);
+      server.endConnections();
+
+      // SAFETY: ffprobe's JSON has this shape.
+      const seen = JSON.parse((await reading).toString()) as { packets: Packet[]; streams: { codec_name: string }[] };
+      expect(seen.streams.map((stream) => stream.codec_name).toSorted()).toEqual(["aac", "h264"]);
+      for (const kind of ["audio", "video"] as const) {
+        const sent = media.filter((item) => {
+          const tag = parseTagBody(item.kind, 0, item.payload);
+          return item.kind === kind && tag !== null && !tag.sequenceHeader;
+        });
+        const packets = seen.packets.filter((packet) => packet.codec_type === kind);
+        expect(packets.map((packet) => packet.dts)).toEqual(sent.map((item) => item.timestampMs));
+        const headerBytes = kind === "video" ? 5 : 2;
+        expect(packets.map((packet) => Number(packet.size))).toEqual(
+          sent.map((item) => item.payload.length - headerBytes),
+        );
+      }
+      expect(seen.packets.filter((packet) => packet.codec_type === "video")).toHaveLength(50);
+    },
+  );
+
+  it("publishes over rtmps to a server whose certificate it can verify", async () => {
+    const key = fixture("test-server.key.pem");
+    const server = owned(await IndependentRtmpServer.start({ tls: { key, cert: fixture("test-server.crt.pem") } }));
+    const published = server.published("/live/secure");
+    const url = `rtmps://localhost:${server.port}/live/secure`;
+    const publisher = owned(new RtmpPublisher({ url, caCertificate: fixture("test-ca.crt.pem") }));
+    await publisher.start();
+    await published;
+    publisher.sendMetadata(METADATA);
+    await vi.waitFor(() => expect(publisher.queuedBytes).toBe(0));
+    expect(publisher.sentBytes).toBeGreaterThan(3073);
+  });
+
+  it("does not publish over rtmps to a server whose certificate nobody vouches for", async () => {
+    const key = fixture("test-server.key.pem");
+    const server = owned(await IndependentRtmpServer.start({ tls: { key, cert: fixture("test-server.crt.pem") } }));
+    const publisher = owned(new RtmpPublisher({ url: `rtmps://localhost:${server.port}/live/secure` }));
+    await expect(publisher.start()).rejects.toMatchObject({
+      code: "FailedOperation.RoomUnreachable",
+      message: expect.stringContaining("UNABLE_TO_VERIFY_LEAF_SIGNATURE"),
+    });
+  });
+});
+
+describe("RtmpPublisher", () => {
+  it("asks for everything up to the stream in one go, then publishes with room and query as key", async () => {
+    const { server, publisher } = await scripted((peer, command) => {
+      // Nothing is answered before all four are here: a client that waits for an answer in between would fail.
+      if (command.name === "createStream") for (const earlier of peer.commands) admit(peer, earlier);
+      if (command.name === "publish") peer.status("status", "NetStream.Publish.Start");
+    });
+    await publisher.start();
+    const commands = server.peers[0]?.commands ?? [];
+    const names = commands.map((command) => command.name);
+    expect(names).toEqual(["connect", "releaseStream", "FCPublish", "createStream", "publish"]);
+    expect(commands[0]?.values[0]).toMatchObject({ app: "push", tcUrl: `rtmp://127.0.0.1:${server.port}/push` });
+    const key = `room?sdkappid=1&userid=teacher&usersig=${SIGNATURE}`;
+    expect(commands[4]?.values).toEqual([null, key, "live"]);
+  });
+
+  it("sends metadata, audio and video, and leaves properly", async () => {
+    const { server, publisher } = await scripted(letIn);
+    await publisher.start();
+    publisher.sendMetadata(METADATA);
+    publisher.send({ kind: "video", timestampMs: 40, payload: Buffer.from("1701", "hex") });
+    publisher.send({ kind: "audio", timestampMs: 2 ** 32 + 5, payload: Buffer.from("af01", "hex") });
+    await publisher.stop();
+    publisher.send({ kind: "audio", timestampMs: 2 ** 32 + 9, payload: Buffer.from("af01", "hex") });
+    const [peer] = server.peers;
+    const [metadata, video, audio, ...rest] = peer?.messages ?? [];
+    expect(rest).toEqual([]);
+    expect(metadata && readData(metadata)).toMatchObject([
+      "@setDataFrame",
+      "onMetaData",
+      { entries: { width: 640, height: 360, framerate: 25, audiosamplerate: 48_000, stereo: true } },
+    ]);
+    expect(video).toMatchObject({ typeId: MESSAGE.video, timestampMs: 40, streamId: 1 });
+    expect(audio).toMatchObject({ typeId: MESSAGE.audio, timestampMs: 5, streamId: 1 });
+    expect(peer?.commands.slice(-2).map((command) => command.name)).toEqual(["FCUnpublish", "deleteStream"]);
+  });
+
+  it.each([
+    ["NetStream.Publish.BadName", "FailedOperation.RoomRefused"],
+    ["NetStream.Publish.Denied", "FailedOperation.RoomRefused"],
+    ["NetStream.Publish.Whatever", "FailedOperation.RoomRefused"],
+  ])("says why a room refuses with %s, and never a secret", async (code, expected) => {
+    const { publisher } = await scripted((peer, command) => {
+      admit(peer, command);
+      const why = `no entry for ${command.values[1] as string}, see rtmp://h/push/room?usersig=${SIGNATURE} (${SIGNATURE})`;
+      if (command.name === "publish") peer.status("error", code, why);
+    });
+    const error: RoomcastError = (await publisher
+      .start()
+      .catch((thrown: unknown) => thrown as RoomcastError)) as RoomcastError;
+    expect(error.code).toBe(expected);
+    expect(error.message).toContain(`${code}: no entry for`);
+    expect(JSON.stringify([error, error.message, error.stack])).not.toContain(SIGNATURE);
+  });
+
+  it("is refused where the server rejects the connection", async () => {
+    const { publisher } = await scripted((peer, command) => {
+      const info = { level: "error", code: "NetConnection.Connect.Rejected", description: "no such app" };
+      const values = [null, info];
+      if (command.name === "connect") {
+        peer.connection.sendCommand(0, { name: "_error", transactionId: command.transactionId, values });
+      }
+    });
+    await expect(publisher.start()).rejects.toMatchObject({
+      code: "FailedOperation.RoomRefused",
+      message: "The room refused the push (NetConnection.Connect.Rejected: no such app).",
+    });
+  });
+
+  it.each([
+    ["error", "NetStream.Publish.Replaced", "FailedOperation.RoomReplaced"],
+    ["error", "NetStream.Publish.Kicked", "FailedOperation.RoomRefused"],
+    ["error", "NetStream.Something.Else", "FailedOperation.RoomLost"],
+  ])("ends with its own code when the room says %s %s", async (level, code, expected) => {
+    const { server, publisher } = await scripted(letIn);
+    const ended = new Promise<RoomcastError>((resolve) => {
+      publisher.onEnded = resolve;
+    });
+    await publisher.start();
+    server.peers[0]?.status(level, code);
+    expect(await ended).toMatchObject({ code: expected });
+  });
+
+  it("is lost when the room closes the connection", async () => {
+    const { server, publisher } = await scripted(letIn);
+    const onEnded = vi.fn<(error: RoomcastError) => void>();
+    publisher.onEnded = onEnded;
+    await publisher.start();
+    server.peers[0]?.connection.destroy();
+    await vi.waitFor(() => expect(onEnded).toHaveBeenCalledOnce());
+    expect(onEnded.mock.calls[0]?.[0]).toMatchObject({ code: "FailedOperation.RoomLost" });
+    expect(onEnded.mock.calls[0]?.[0].message).not.toContain(SIGNATURE);
+  });
+
+  it("does not report an end that was asked for", async () => {
+    const { publisher } = await scripted(letIn);
+    publisher.onEnded = vi.fn<(error: RoomcastError) => void>();
+    await publisher.start();
+    await Promise.all([publisher.stop(), publisher.stop()]);
+    expect(publisher.onEnded).not.toHaveBeenCalled();
+  });
+
+  it("is unreachable where nobody listens", async () => {
+    const server = await ScriptedRtmpServer.start(letIn);
+    await server.stop();
+    const publisher = new RtmpPublisher({ url: `rtmp://127.0.0.1:${server.port}/push/room?usersig=${SIGNATURE}` });
+    await expect(publisher.start()).rejects.toMatchObject({
+      code: "FailedOperation.RoomUnreachable",
+      message: `The room at rtmp://127.0.0.1:${server.port}/push/…?… could not be reached: ECONNREFUSED.`,
+    });
+  });
+
+  it.each([
+    ["HTTP/1.1 400 Bad Request\r\n\r\n", "it does not speak RTMP"],
+    ["", "it closed the connection"],
+  ])("is unreachable where the server answers %j", async (answer, why) => {
+    const server = net.createServer((socket) =>
+      socket
+        .on("error", () => undefined)
+        .resume()
+        .end(answer),
+    );
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    cleanUps.push(() => new Promise((resolve) => server.close(() => resolve())));
+    const { port } = server.address() as net.AddressInfo;
+    const publisher = new RtmpPublisher({ url: `rtmp://127.0.0.1:${port}/push/room` });
+    await expect(publisher.start()).rejects.toMatchObject({
+      code: "FailedOperation.RoomUnreachable",
+      message: expect.stringContaining(why),
+    });
+  });
+
+  it("gives up on a room that never lets it in", async () => {
+    const server = owned(await ScriptedRtmpServer.start(admit));
+    const publisher = new RtmpPublisher({ url: `rtmp://127.0.0.1:${server.port}/push/room`, startTimeoutMs: 50 });
+    await expect(publisher.start()).rejects.toMatchObject({
+      code: "FailedOperation.RoomUnreachable",
+      message: expect.stringContaining("did not answer within 50 ms"),
+    });
+  });
+
+  it("may be stopped while it waits to be let in", async () => {
+    const { server, publisher } = await scripted(admit);
+    const starting = publisher.start();
+    await vi.waitFor(() => expect(server.peers[0]?.commands.at(-1)?.name).toBe("publish"));
+    await Promise.all([
+      publisher.stop(),
+      expect(starting).rejects.toMatchObject({ code: "FailedOperation.RoomUnreachable" }),
+    ]);
+  });
+
+  it("leaves within its limit where the room takes nothing any more", async () => {
+    const { server, publisher: _unused } = await scripted(letIn);
+    const url = `rtmp://127.0.0.1:${server.port}/push/room`;
+    const publisher = new RtmpPublisher({ url, stopTimeoutMs: 50 });
+    await publisher.start();
+    server.peers.at(-1)?.connection.pause();
+    for (let n = 0; n < 20; n += 1) {
+      publisher.send({ kind: "video", timestampMs: n * 40, payload: Buffer.alloc(1_000_000) });
+    }
+    expect(publisher.queuedBytes).toBeGreaterThan(10_000_000);
+    await publisher.stop();
+    expect(publisher.sentBytes).toBeLessThan(20_000_000);
+  });
+
+  it("does not take an address that is none", () => {
+    expect(() => new RtmpPublisher({ url: "https://example.com/room" })).toThrow(/rtmp\(s\)/);
+  });
+});
