@@ -1,0 +1,187 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { listBoxes } from "./box.ts";
+import { longestGopMs, surveyLayout } from "./layout.ts";
+import { type Movie, parseMovie } from "./movie.ts";
+import { COPYABLE_VIDEO, ffmpeg, PICTURE, TONE } from "./mp4.test-support.ts";
+import { Mp4Error } from "./mp4-error.ts";
+import { mediaInfoOf } from "./mp4-media-info.ts";
+import { SampleCursor } from "./sample-cursor.ts";
+
+const CONTAINERS = new Set(["trak", "mdia", "minf", "stbl", "dinf", "edts"]);
+
+let folder: string;
+let moov: Buffer;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "roomcast-moov-"));
+  const path = join(folder, "clip.mp4");
+  await ffmpeg([...PICTURE, ...TONE, ...COPYABLE_VIDEO, path]);
+  const file = await readFile(path);
+  const box = listBoxes(file, 0, file.length).find(({ type }) => type === "moov");
+  moov = file.subarray(box?.start, box?.end);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Everything that is done with an index before a file is played. */
+function readFully(bytes: Buffer): Movie {
+  const movie = parseMovie(bytes);
+  mediaInfoOf(movie);
+  if (movie.video !== null && movie.audio !== null) surveyLayout(movie.video, movie.audio);
+  return movie;
+}
+
+function refusal(bytes: Buffer): unknown {
+  try {
+    readFully(bytes);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+interface Place {
+  readonly type: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** All boxes, containers before what is in them. */
+function allBoxes(bytes: Buffer, start = 0, end = bytes.length): Place[] {
+  return listBoxes(bytes, start, end).flatMap((box) =>
+    CONTAINERS.has(box.type) ? [box, ...allBoxes(bytes, box.start, box.end)] : [box],
+  );
+}
+
+/** The first box of a type in the n-th track. */
+function place(bytes: Buffer, type: string, track = 0): Place {
+  const trak = allBoxes(bytes).filter((box) => box.type === "trak")[track];
+  const box = allBoxes(bytes, trak?.start, trak?.end).find((one) => one.type === type);
+  if (box === undefined) throw new Error(`no ${type}`);
+  return box;
+}
+
+function changed(change: (bytes: Buffer) => void): Buffer {
+  const copy = Buffer.from(moov);
+  change(copy);
+  return copy;
+}
+
+describe("an index", () => {
+  test("is described as ffmpeg describes it", () => {
+    expect(mediaInfoOf(readFully(moov))).toMatchObject({
+      video: { codec: "h264", width: 320, height: 180, fps: 25, hasBFrames: false, gopMs: 1000, rotation: 0 },
+      audio: { codec: "aac", channels: 1, sampleRateHz: 48_000 },
+    });
+  });
+
+  test("gives each sample its place, decode time and keyframe flag", () => {
+    const { video } = readFully(moov);
+    if (video === null) throw new Error("no video");
+    const cursor = new SampleCursor(video.table);
+    const seen: { atMs: number; sync: boolean }[] = [];
+    for (; !cursor.done; cursor.advance()) {
+      seen.push({ atMs: (cursor.decodeTime * 1000) / video.timescale, sync: cursor.sync });
+    }
+    expect(seen).toEqual(Array.from({ length: 50 }, (_, index) => ({ atMs: index * 40, sync: index % 25 === 0 })));
+    expect(longestGopMs(video)).toBe(1000);
+  });
+});
+
+describe("a hostile index", () => {
+  test("cut anywhere is refused with the one typed error, or read where only an ornament is missing", () => {
+    for (let length = 0; length < moov.length; length += 1) {
+      const error = refusal(moov.subarray(0, length));
+      expect(error === undefined || error instanceof Mp4Error).toBe(true);
+    }
+    for (const { end } of allBoxes(moov).filter((box) => ["mvhd", "stsd", "stsz", "stco"].includes(box.type))) {
+      expect(refusal(moov.subarray(0, end - 1))).toBeInstanceOf(Mp4Error);
+    }
+  });
+
+  test.each([0, 1, 7, 9, 0x7fff_ffff, 0xffff_ffff])(
+    "whose boxes say a size of %i gives the one typed error",
+    (size) => {
+      for (const box of allBoxes(moov)) {
+        const error = refusal(changed((bytes) => bytes.writeUInt32BE(size, box.start - 8)));
+        expect(error === undefined || error instanceof Mp4Error).toBe(true);
+      }
+    },
+  );
+
+  test("with any byte inverted is read or refused with the one typed error", () => {
+    for (let at = 0; at < moov.length; at += 1) {
+      const error = refusal(changed((bytes) => bytes.writeUInt8(bytes.readUInt8(at) ^ 0xff, at)));
+      expect(error === undefined || error instanceof Mp4Error).toBe(true);
+    }
+  });
+
+  test.each(["stts", "stsc", "stco", "stss"])(
+    "whose table %s claims four thousand million entries is refused",
+    (type) => {
+      const error = refusal(changed((bytes) => bytes.writeUInt32BE(0xffff_ffff, place(bytes, type).start + 4)));
+      expect(error).toBeInstanceOf(Mp4Error);
+    },
+  );
+
+  test.each([
+    ["claims four thousand million samples", 0, 0xffff_ffff],
+    ["claims as many of one size", 1, 0xffff_ffff],
+    ["has no samples", 0, 0],
+  ])("that %s is refused", (_name, size, count) => {
+    const bytes = changed((copy) => {
+      const { start } = place(copy, "stsz");
+      copy.writeUInt32BE(size, start + 4);
+      copy.writeUInt32BE(count, start + 8);
+    });
+    expect(refusal(bytes)).toBeInstanceOf(Mp4Error);
+  });
+
+  test.each([
+    ["overlap", 1, 0],
+    ["go back", 2, 10],
+  ])("whose chunks %s is refused", (_name, entry, offset) => {
+    const bytes = changed((copy) => copy.writeUInt32BE(offset, place(copy, "stco").start + 8 + entry * 4));
+    expect(refusal(bytes)).toBeInstanceOf(Mp4Error);
+  });
+
+  test("with a picture of a gigabyte is refused", () => {
+    const bytes = changed((copy) => copy.writeUInt32BE(2 ** 30, place(copy, "stsz").end - 4));
+    expect(refusal(bytes)).toBeInstanceOf(Mp4Error);
+  });
+});
+
+/** Rewrites the video's one edit: duration, media time, rate. */
+function edited(duration: number, mediaTime: number, rate = 0x0001_0000): Buffer {
+  return changed((bytes) => {
+    const { start } = place(bytes, "elst");
+    bytes.writeUInt32BE(duration, start + 8);
+    bytes.writeInt32BE(mediaTime, start + 12);
+    bytes.writeUInt32BE(rate, start + 16);
+  });
+}
+
+describe("an edit list", () => {
+  test("that only waits shifts the track to the right", () => {
+    expect(readFully(edited(700, -1)).video?.shiftMs).toBe(700);
+  });
+
+  test("that plays from the first frame to the end changes nothing", () => {
+    expect(readFully(edited(0, 0)).video?.shiftMs).toBe(0);
+  });
+
+  test("that skips the audio's priming puts it before zero", () => {
+    expect(readFully(moov).audio?.shiftMs).toBeCloseTo(-1024 / 48, 3);
+  });
+
+  test.each([
+    ["cuts the beginning", 0, 12_800, 0x0001_0000],
+    ["cuts the end", 500, 0, 0x0001_0000],
+    ["plays at another speed", 0, 0, 0x0002_0000],
+    ["has a negative start", 0, -2, 0x0001_0000],
+  ])("that %s is left to ffmpeg", (_name, duration, mediaTime, rate) => {
+    expect(() => readFully(edited(duration, mediaTime, rate))).toThrow(Mp4Error);
+  });
+});

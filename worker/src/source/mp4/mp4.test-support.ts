@@ -1,0 +1,149 @@
+import { execFile } from "node:child_process";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { promisify } from "node:util";
+import { parseAddressPolicy } from "../../egress/address-policy.ts";
+import { Egress } from "../../egress/egress.ts";
+import { parseTagBody } from "../../flv/flv-tag.ts";
+import type { MediaTag } from "../media-tag.ts";
+import type { Source } from "../source.ts";
+import { httpRange } from "./http-range.ts";
+import { type OpenMp4Options, type OpenMp4Result, openMp4Source } from "./open-mp4-source.ts";
+
+const run = promisify(execFile);
+
+export async function ffmpeg(args: readonly string[]): Promise<Buffer> {
+  const options = { encoding: "buffer", maxBuffer: 64 * 1024 * 1024 } as const;
+  const { stdout } = await run("ffmpeg", ["-v", "error", "-y", ...args], options);
+  return stdout;
+}
+
+/** Small, fast, without B-frames, a keyframe each second. */
+export const COPYABLE_VIDEO = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 25".split(" ");
+export const PICTURE = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=2"];
+export const TONE = ["-f", "lavfi", "-i", "sine=r=48000:d=2"];
+
+/** The tags of an FLV file as ffmpeg writes it (Adobe FLV 10.1, E.3 and E.4.1), scripts left out. */
+export function tagsOfFlv(flv: Buffer): MediaTag[] {
+  const tags: MediaTag[] = [];
+  for (let at = 13; at + 11 <= flv.length; ) {
+    const type = flv.readUInt8(at);
+    const size = flv.readUIntBE(at + 1, 3);
+    const timestampMs = (flv.readUInt8(at + 7) << 24) | flv.readUIntBE(at + 4, 3);
+    const payload = flv.subarray(at + 11, at + 11 + size);
+    const tag = type === 18 ? null : parseTagBody(type === 9 ? "video" : "audio", timestampMs, payload);
+    if (tag !== null) tags.push(tag);
+    at += 11 + size + 4;
+  }
+  return tags;
+}
+
+/** Takes all tags until the source ends. */
+export async function drain(source: Source): Promise<MediaTag[]> {
+  const tags: MediaTag[] = [];
+  for (;;) {
+    const tag = source.shift();
+    if (tag !== undefined) tags.push(tag);
+    else if (source.end !== undefined) return tags;
+    else {
+      await new Promise<void>((resolve) => {
+        source.onReadable = resolve;
+      });
+    }
+  }
+}
+
+/** A file server whose answers a test may bend. */
+export class FileServer {
+  file: Buffer = Buffer.alloc(0);
+  ranges = true;
+  etag = '"1"';
+  /** Whole answers to give in place of the file: status codes, used up one by one. */
+  readonly statuses: number[] = [];
+  /** The n-th answer is cut after so many bytes of body; used up one by one. */
+  readonly cuts: number[] = [];
+  /** Start bytes of the requests so far. */
+  readonly requests: number[] = [];
+  /** Body bytes that sources have taken from their connections. */
+  bytesRead = 0;
+  readonly #server: Server;
+  readonly #egress = new Egress({ policy: parseAddressPolicy(["127.0.0.1"]), bodyTimeoutMs: 5000 });
+
+  private constructor() {
+    this.#server = createServer((request, response) => this.#answer(request, response));
+  }
+
+  static async start(): Promise<FileServer> {
+    const server = new FileServer();
+    await new Promise<void>((resolve) => server.#server.listen(0, "127.0.0.1", resolve));
+    return server;
+  }
+
+  get url(): string {
+    // SAFETY: it listens on TCP.
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/clip.mp4?key=secret`;
+  }
+
+  open(options: Partial<OpenMp4Options> = {}): Promise<OpenMp4Result> {
+    const open = httpRange(this.#egress, this.url);
+    const openRange: typeof open = async (startByte, signal) => {
+      const response = await open(startByte, signal);
+      return { ...response, body: this.#counted(response.body) };
+    };
+    return openMp4Source({ openRange, startAtMs: 0, signal: new AbortController().signal, ...options });
+  }
+
+  /** As `open`, for a file that must be played here. */
+  async openSource(options: Partial<OpenMp4Options> = {}): Promise<Source> {
+    const result = await this.open(options);
+    if (result.name !== "opened") throw new Error(`needs ffmpeg: ${result.reason}`);
+    return result.source;
+  }
+
+  openConnections(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
+    });
+  }
+
+  dropConnections(): void {
+    this.#server.closeAllConnections();
+  }
+
+  async stop(): Promise<void> {
+    await this.#egress.close();
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async *#counted(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, undefined> {
+    for await (const chunk of body) {
+      this.bytesRead += chunk.length;
+      yield chunk;
+    }
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const asked = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
+    this.requests.push(asked);
+    const status = this.statuses.shift();
+    if (status !== undefined) {
+      response.writeHead(status).end("no");
+      return;
+    }
+    const start = this.ranges ? asked : 0;
+    const total = this.file.length;
+    if (start > total) {
+      response.writeHead(416).end();
+      return;
+    }
+    response.writeHead(this.ranges ? 206 : 200, {
+      etag: this.etag,
+      "content-length": total - start,
+      ...(this.ranges ? { "content-range": `bytes ${start}-${total - 1}/${total}` } : {}),
+    });
+    const cut = this.cuts.shift();
+    if (cut === undefined) response.end(this.file.subarray(start));
+    else response.write(this.file.subarray(start, start + cut), () => response.destroy());
+  }
+}

@@ -1,0 +1,316 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import type { MediaTag } from "../media-tag.ts";
+import { COPYABLE_VIDEO, drain, FileServer, ffmpeg, PICTURE, TONE, tagsOfFlv } from "./mp4.test-support.ts";
+
+let folder: string;
+let server: FileServer;
+/** Index in front, mono. */
+let clip: Buffer;
+
+async function make(name: string, args: readonly string[]): Promise<Buffer> {
+  const path = join(folder, name);
+  await ffmpeg([...args, path]);
+  return await readFile(path);
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "roomcast-mp4-"));
+  clip = await make("clip.mp4", [...PICTURE, ...TONE, ...COPYABLE_VIDEO, ...FRONT]);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+beforeEach(async () => {
+  server = await FileServer.start();
+  server.file = clip;
+});
+afterEach(() => server.stop());
+
+/** What a tag is, without its clock's zero. */
+function outline(tags: readonly MediaTag[], zeroMs: number) {
+  return tags
+    .filter((tag) => !tag.sequenceHeader)
+    .map(({ kind, dtsMs, keyframe, payload }) => ({
+      kind,
+      // ffmpeg rounds to whole ms.
+      dtsMs: Math.round(dtsMs - zeroMs),
+      keyframe,
+      bytes: payload.toString("base64"),
+    }));
+}
+
+function expectSameTags(ours: readonly MediaTag[], theirs: readonly MediaTag[]): void {
+  for (const kind of ["video", "audio"] as const) {
+    const own = ours.filter((tag) => tag.kind === kind);
+    const reference = theirs.filter((tag) => tag.kind === kind);
+    // ffmpeg moves the clock so that the earliest tag, the audio's priming, is at zero.
+    const zeroMs = Math.min(...ours.map((tag) => tag.dtsMs));
+    const mine = outline(own, zeroMs);
+    const other = outline(reference, 0);
+    expect(mine.map((tag) => tag.bytes)).toEqual(other.map((tag) => tag.bytes));
+    expect(mine.map((tag) => tag.keyframe)).toEqual(other.map((tag) => tag.keyframe));
+    const apart = mine.map((tag, index) => Math.abs(tag.dtsMs - (other[index]?.dtsMs ?? 0)));
+    expect(Math.max(...apart)).toBeLessThanOrEqual(1);
+    expect(own[0]?.sequenceHeader).toBe(true);
+    expect(own[0]?.payload).toEqual(reference[0]?.payload);
+  }
+}
+
+const FRONT = ["-movflags", "+faststart"];
+
+describe("a file that needs no transcoding", () => {
+  test.each([
+    ["its index in front, mono", [...PICTURE, ...TONE, ...COPYABLE_VIDEO, ...FRONT]],
+    ["its index at the end, stereo", [...PICTURE, ...TONE, "-ac", "2", ...COPYABLE_VIDEO]],
+    ["sound that begins later", [...PICTURE, "-itsoffset", "0.5", ...TONE, ...COPYABLE_VIDEO, ...FRONT]],
+    ["a picture that begins later", ["-itsoffset", "0.4", ...PICTURE, ...TONE, ...COPYABLE_VIDEO, ...FRONT]],
+    ["no edit lists", [...PICTURE, ...TONE, ...COPYABLE_VIDEO, "-use_editlist", "0"]],
+    ["44.1 kHz sound shorter than the picture", [...PICTURE, ...TONE, "-ar", "44100", "-t:a", "1", ...COPYABLE_VIDEO]],
+    ["a third track", [...PICTURE, ...TONE, ...TONE, "-map", "0", "-map", "1", "-map", "2", ...COPYABLE_VIDEO]],
+  ])("gives tag by tag what ffmpeg gives: %s", async (name, args) => {
+    server.file = await make(`${name.replaceAll(/\W/g, "-")}.mp4`, args);
+    const source = await server.openSource();
+    const ours = await drain(source);
+    expect(source.end).toEqual({ name: "finished" });
+    const input = ["-i", join(folder, `${name.replaceAll(/\W/g, "-")}.mp4`)];
+    const flv = await ffmpeg([...input, "-map", "0:v:0", "-map", "0:a:0", "-c", "copy", "-f", "flv", "pipe:1"]);
+    expectSameTags(ours, tagsOfFlv(flv));
+    await source.close();
+  });
+
+  test("says what the room will see, and that nothing is encoded", async () => {
+    const source = await server.openSource();
+    expect(source.info).toEqual({
+      live: false,
+      durationMs: expect.closeTo(2000, -2),
+      width: 320,
+      height: 180,
+      fps: 25,
+      plan: { video: "copy", audio: "copy", reasons: [] },
+    });
+    await source.close();
+  });
+
+  test("has both sequence headers and the first keyframe at hand once it is open", async () => {
+    const source = await server.openSource();
+    const first = [source.shift(), source.shift(), source.shift(), source.shift()];
+    expect(first.filter((tag) => tag?.sequenceHeader).map((tag) => tag?.kind)).toEqual(["video", "audio"]);
+    expect(first.some((tag) => tag?.kind === "video" && tag.keyframe)).toBe(true);
+    await source.close();
+  });
+
+  test("comes in decoding order over both tracks", async () => {
+    const source = await server.openSource();
+    const times = (await drain(source)).filter((tag) => !tag.sequenceHeader).map((tag) => tag.dtsMs);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+    await source.close();
+  });
+
+  test("is read with one request where the index is in front, with two where it is at the end", async () => {
+    await (await server.openSource()).close();
+    expect(server.requests).toEqual([0]);
+    server.requests.length = 0;
+    server.file = await make("tail.mp4", ["-i", join(folder, "clip.mp4"), "-c", "copy"]);
+    const source = await server.openSource();
+    await drain(source);
+    expect(server.requests).toHaveLength(2);
+    await source.close();
+  });
+
+  test("opened in the middle, begins with the keyframe before, its sound not earlier, on the file's own clock", async () => {
+    const source = await server.openSource({ startAtMs: 1500 });
+    const media = (await drain(source)).filter((tag) => !tag.sequenceHeader);
+    const video = media.filter((tag) => tag.kind === "video");
+    const audio = media.filter((tag) => tag.kind === "audio");
+    expect(video[0]).toMatchObject({ dtsMs: 1000, keyframe: true });
+    expect(video).toHaveLength(25);
+    expect(audio[0]?.dtsMs).toBeGreaterThanOrEqual(1000);
+    expect(audio[0]?.dtsMs).toBeLessThan(1025);
+    await source.close();
+  });
+
+  test("is played from a server without ranges, where the index is in front", async () => {
+    server.ranges = false;
+    const source = await server.openSource();
+    expect((await drain(source)).filter((tag) => tag.kind === "video")).toHaveLength(51);
+    await source.close();
+  });
+});
+
+describe("a file that must go through ffmpeg", () => {
+  const SOUND_AND_PICTURE = [...PICTURE, ...TONE];
+  test.each([
+    ["B-frames", [...SOUND_AND_PICTURE, "-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p"], /B-frames/],
+    ["no sound", [...PICTURE, ...COPYABLE_VIDEO], /no audio/],
+    ["no picture", [...TONE, "-c:a", "aac"], /no video/],
+    ["keyframes far apart", [...SOUND_AND_PICTURE, ...COPYABLE_VIDEO, "-r", "5", "-vf", "setpts=3*PTS"], /5 s apart/],
+    // ffprobe calls this one's rotation 90, counter-clockwise.
+    ["a turned picture", ["-i", "CLIP", "-c", "copy", "-metadata:s:v", "rotate=90"], /turned by 270/],
+    ["wide pixels", [...SOUND_AND_PICTURE, "-vf", "setsar=4/3", ...COPYABLE_VIDEO], /not square/],
+    ["5.1 sound", [...SOUND_AND_PICTURE, "-ac", "6", ...COPYABLE_VIDEO], /6 channels/],
+  ])("is described completely, so that nobody probes again: %s", async (name, args, reason) => {
+    const given = args.map((arg) => (arg === "CLIP" ? join(folder, "clip.mp4") : arg));
+    server.file = await make(`${name.replaceAll(/\W/g, "-")}.mp4`, given);
+    const result = await server.open();
+    expect(result).toMatchObject({ name: "needs-ffmpeg", reason: expect.stringMatching(reason) });
+    expect(result.name === "needs-ffmpeg" && result.media).not.toBeNull();
+  });
+
+  test.each([
+    ["fragmented", [...COPYABLE_VIDEO, "-movflags", "+frag_keyframe+empty_moov"], /fragmented/],
+    ["HEVC", ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"], /avc1/],
+    ["MP3 sound", [...COPYABLE_VIDEO, "-c:a", "libmp3lame"], /not AAC/],
+  ])("is handed on with the reason: %s", async (name, args, reason) => {
+    server.file = await make(`${name.replaceAll(/\W/g, "-")}.mp4`, [...SOUND_AND_PICTURE, ...args]);
+    expect(await server.open()).toEqual({
+      name: "needs-ffmpeg",
+      media: null,
+      reason: expect.stringMatching(reason),
+    });
+  });
+
+  test("that is no MP4 at all costs one request, which is cancelled", async () => {
+    server.file = Buffer.alloc(16 * 1024 * 1024, "x");
+    expect(await server.open()).toMatchObject({ name: "needs-ffmpeg", media: null });
+    expect(server.requests).toEqual([0]);
+    await vi.waitFor(async () => expect(await server.openConnections()).toBe(0));
+  });
+
+  test("has its index at the end, on a server without ranges", async () => {
+    server.file = await make("tail.mp4", ["-i", join(folder, "clip.mp4"), "-c", "copy"]);
+    server.ranges = false;
+    expect(await server.open()).toMatchObject({ name: "needs-ffmpeg", reason: expect.stringMatching(/cannot send/) });
+  });
+});
+
+describe("a server that fails", () => {
+  test.each([
+    [404, "FailedOperation.SourceNotFound"],
+    [410, "FailedOperation.SourceNotFound"],
+    [403, "FailedOperation.SourceForbidden"],
+    [401, "FailedOperation.SourceForbidden"],
+    [503, "FailedOperation.SourceUnreachable"],
+    [504, "FailedOperation.SourceTimeout"],
+  ])("with %i fails the opening with %s and never shows the query", async (status, code) => {
+    server.statuses.push(status);
+    const error = await server.open().catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code });
+    expect(String(error)).not.toContain("secret");
+  });
+
+  test("by dropping the connection again and again loses nothing: each time it is asked for the next byte", async () => {
+    server.cuts.push(20_000, 30_000, 1, 0, 10_000);
+    const source = await server.openSource();
+    const broken = await drain(source);
+    expect(source.end).toEqual({ name: "finished" });
+    expect(server.requests).toHaveLength(6);
+    const whole = await drain(await server.openSource());
+    expect(broken).toEqual(whole);
+    await source.close();
+  });
+
+  test("by changing the file on the way ends the source with an error", async () => {
+    server.cuts.push(20_000);
+    const source = await server.openSource();
+    server.etag = '"2"';
+    await drain(source);
+    expect(source.end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
+    await source.close();
+  });
+
+  test("for good, after the connection was lost, ends the source when the budget is spent", async () => {
+    server.cuts.push(20_000);
+    const source = await server.openSource({ reconnectBudgetMs: 300 });
+    server.statuses.push(...Array.from({ length: 100 }, () => 503));
+    await drain(source);
+    expect(source.end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceUnreachable" } });
+    await source.close();
+  });
+
+  test("without ranges by dropping the connection ends the source, because it cannot go on", async () => {
+    server.ranges = false;
+    server.cuts.push(20_000);
+    const source = await server.openSource();
+    await drain(source);
+    expect(source.end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceUnreachable" } });
+    await source.close();
+  });
+});
+
+describe("a file that is cut short", () => {
+  test("plays what is there and ends with SourceTruncated, never finished", async () => {
+    server.file = clip.subarray(0, clip.length - 10_000);
+    const source = await server.openSource();
+    expect((await drain(source)).length).toBeGreaterThan(50);
+    expect(source.end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceTruncated" } });
+    await source.close();
+  });
+
+  test("before its index fails the opening with SourceTruncated", async () => {
+    const tail = await make("tail.mp4", ["-i", join(folder, "clip.mp4"), "-c", "copy"]);
+    server.file = tail.subarray(0, tail.length - 5000);
+    await expect(server.open()).rejects.toMatchObject({ code: "FailedOperation.SourceTruncated" });
+  });
+});
+
+describe("a reader that is slow", () => {
+  test("keeps queue and reading bounded, outlives the server's patience, and gets all of it in the end", async () => {
+    // More than what the sockets' own buffers hold.
+    server.file = await make("long.mp4", [
+      "-stream_loop",
+      "200",
+      "-i",
+      join(folder, "clip.mp4"),
+      "-c",
+      "copy",
+      ...FRONT,
+    ]);
+    expect(server.file.length).toBeGreaterThan(12 * 1024 * 1024);
+    const source = await server.openSource();
+    await vi.waitFor(() => expect(source.queuedBytes).toBeGreaterThan(512 * 1024));
+    const full = source.queuedBytes;
+    const read = server.bytesRead;
+    // The server gives up on a reader that does not read; the reader finds out when it reads on.
+    server.dropConnections();
+    await vi.waitFor(async () => expect(await server.openConnections()).toBe(0));
+    expect(source.queuedBytes).toBe(full);
+    expect(server.bytesRead).toBe(read);
+    expect(source.end).toBeUndefined();
+    let [frames, most] = [0, full];
+    for (;;) {
+      const tag = source.shift();
+      most = Math.max(most, source.queuedBytes);
+      if (tag?.kind === "video" && !tag.sequenceHeader) frames += 1;
+      if (tag !== undefined) continue;
+      if (source.end !== undefined) break;
+      await new Promise<void>((resolve) => {
+        source.onReadable = resolve;
+      });
+    }
+    expect(source.end).toEqual({ name: "finished" });
+    expect(frames).toBe(201 * 50);
+    // The limit, one picture over it, and the index with what came along with it.
+    expect(most).toBeLessThan(640 * 1024);
+    expect(read).toBeLessThan(2 * 1024 * 1024);
+    expect(server.requests).toHaveLength(2);
+    await source.close();
+  });
+});
+
+describe("closing", () => {
+  test("in the middle ends the connection and may be repeated", async () => {
+    const source = await server.openSource();
+    await Promise.all([source.close(), source.close()]);
+    expect(source.peek()).toBeUndefined();
+    await vi.waitFor(async () => expect(await server.openConnections()).toBe(0));
+  });
+
+  test("while it opens, by the signal, rejects with the signal's reason and leaves nothing open", async () => {
+    const controller = new AbortController();
+    const opening = server.open({ signal: controller.signal });
+    controller.abort(new Error("no longer wanted"));
+    await expect(opening).rejects.toThrow("no longer wanted");
+    await vi.waitFor(async () => expect(await server.openConnections()).toBe(0));
+  });
+});
