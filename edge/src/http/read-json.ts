@@ -10,7 +10,16 @@ export const MAX_BODY_BYTES = 64 * 1024;
  * @throws RoomcastError `RequestSizeLimitExceeded` or `InvalidParameter`.
  */
 export async function readJson(request: Request): Promise<unknown> {
+  return parse(await readText(request));
+}
+
+/** As `readJson`; an empty body is an empty object. A proxy in front of us may turn "no body" into an empty one. */
+export async function readOptionalJson(request: Request): Promise<unknown> {
   const text = await readText(request);
+  return text === "" ? {} : parse(text);
+}
+
+function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { maySee, requireApp, requireRole } from "../auth/caller.ts";
 import { ROOT } from "../directory/directory.ts";
 import type { AppContext } from "../http/app-context.ts";
-import { readJson } from "../http/read-json.ts";
+import { readOptionalJson } from "../http/read-json.ts";
 
 const HOW_EXPECTED = '"now" or "tidy"';
 const stopSchema = z.strictObject({ how: z.enum(["now", "tidy"], HOW_EXPECTED).default("now") }, "a JSON object");
@@ -74,8 +74,7 @@ function notFound(): never {
 /** `how` stands in the query or in a JSON body. */
 async function stopInput(c: Context<AppContext>): Promise<unknown> {
   const query = c.req.query();
-  if (Object.keys(query).length > 0 || c.req.raw.body === null) return query;
-  return readJson(c.req.raw);
+  return Object.keys(query).length > 0 ? query : readOptionalJson(c.req.raw);
 }
 
 async function appsOf(c: Context<AppContext>): Promise<readonly (number | string)[]> {
