@@ -25,9 +25,9 @@ test.each<{ why: string; task: Parameters<typeof progressLine>[0]; line: string 
     line: "reconnecting    3.0 s  30.0 fps  2071 kbit/s",
   },
   {
-    why: "a position past the end does not break the bar",
-    task: { state: "finished", progress: { ...progress, positionMs: 12_100 }, plan: null },
-    line: "finished       12.1 s /  12.0 s [########################]  30.0 fps  2071 kbit/s",
+    why: "a task that has ended shows no rates, and a position past the end does not break the bar",
+    task: { state: "finished", progress: { ...progress, positionMs: 12_100 }, plan },
+    line: "finished       12.1 s /  12.0 s [########################]  video copy, audio transcode",
   },
 ])("$why", ({ task, line }) => {
   expect(progressLine(task)).toBe(line);

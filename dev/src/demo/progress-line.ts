@@ -1,4 +1,4 @@
-import type { TaskView } from "@roomcast/shared";
+import { type TaskView, TERMINAL_STATES } from "@roomcast/shared";
 
 const BAR_WIDTH = 24;
 
@@ -12,8 +12,10 @@ export function progressLine(task: Pick<TaskView, "state" | "progress" | "plan">
     durationMs === null
       ? seconds(positionMs)
       : `${seconds(positionMs)} / ${seconds(durationMs)} ${bar(positionMs / durationMs)}`;
-  const rates = `${fps.toFixed(1)} fps  ${Math.round(bitRateKbps)} kbit/s`;
-  return [name, position, rates, plan === null ? "" : `video ${plan.video}, audio ${plan.audio}`].join("  ").trimEnd();
+  const ended = TERMINAL_STATES.some((terminal) => terminal === state);
+  const rates = ended ? "" : `${fps.toFixed(1)} fps  ${Math.round(bitRateKbps)} kbit/s`;
+  const how = plan === null ? "" : `video ${plan.video}, audio ${plan.audio}`;
+  return [name, position, rates, how].filter((part) => part !== "").join("  ");
 }
 
 function seconds(ms: number): string {

@@ -1,0 +1,65 @@
+import { parseArgs } from "node:util";
+import { sampleClip } from "../stack/sample-media.ts";
+import { type Stack, startStack } from "../stack/stack.ts";
+import { CLIP, Demo, type DemoStep } from "./demo.ts";
+import { keepDemoOpen } from "./keep-demo-open.ts";
+import { onInterrupt } from "./on-interrupt.ts";
+import { Terminal } from "./terminal.ts";
+
+const HELP = `Pushes a sample video into a TRTC room, on this machine, with all parts real but the room:
+the edge in workerd, a media worker, ffmpeg, Redis, and an emulator of TRTC's rooms that measures what arrives.
+
+  npm run demo [-- --keep]
+
+  --keep  leaves everything running afterwards, with a room to watch in the browser, until Ctrl-C
+  --help  shows this
+
+The exit code is 0 only when the room received the whole video.
+`;
+
+/** @returns the exit code */
+export async function runDemo(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { keep: { type: "boolean", default: false }, help: { type: "boolean", short: "h", default: false } },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const terminal = new Terminal(process.stdout);
+  let stack: Stack | undefined;
+  const interrupted = onInterrupt(async () => {
+    terminal.say("Stopping …");
+    await stack?.stop();
+  });
+  try {
+    terminal.say("Starting Redis, a room emulator, the edge (wrangler dev) and a media worker …");
+    const [started, clipPath] = await Promise.all([
+      startStack().then((whole) => (stack = whole)),
+      sampleClip({ durationS: CLIP.durationS }),
+    ]);
+    const demo = new Demo({ stack: started, terminal, clipPath });
+    const verdict = await play(demo, terminal);
+    if (values.keep) await keepDemoOpen({ stack: started, terminal, clipPath });
+    return verdict;
+  } catch (error) {
+    // An interrupt takes the parts away under our feet; what fails then is no news.
+    if (!interrupted.begun) terminal.say(`The demo failed: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  } finally {
+    await stack?.stop();
+    interrupted.forget();
+  }
+}
+
+async function play(demo: Demo, terminal: Terminal): Promise<number> {
+  const steps: DemoStep[] = [await demo.pushOnce(), await demo.stopAndResume()];
+  terminal.say();
+  for (const { what, problems } of steps) {
+    terminal.say(problems.length === 0 ? `✔ ${what}` : `✘ ${what}: ${problems.join("; ")}`);
+  }
+  const ok = steps.every(({ problems }) => problems.length === 0);
+  terminal.say(ok ? "The room received everything." : "The room did not receive what it should have.");
+  return ok ? 0 : 1;
+}

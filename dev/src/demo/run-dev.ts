@@ -1,0 +1,4 @@
+/** placeholder */
+export function runDev(): Promise<number> {
+  return Promise.resolve(1);
+}
