@@ -1,5 +1,6 @@
 import { regionName, UNITS_PER_CORE, validate } from "@roomcast/shared";
 import { z } from "zod";
+import { parseAddressPolicy } from "./egress/address-policy.ts";
 import { readWorkerIdentity } from "./link/worker-identity.ts";
 
 /** All of a worker's settings begin with this; anything else that does is a typing mistake and an error. */
@@ -19,6 +20,21 @@ function wholeNumber(min: number, max: number, unit: string) {
 const EDGE_EXPECTED = "the edge's URL, as wss://edge.example.com (ws, wss, http or https)";
 const TOKEN_EXPECTED = "a worker token (a JWT) that the edge has minted";
 const RTMP_EXPECTED = "an rtmp:// or rtmps:// URL without a query, as rtmp://rtmp.rtc.qq.com/push";
+
+const ALLOW_EXPECTED = "host names, addresses and CIDRs with commas between, as 10.0.0.0/8,redis.internal";
+
+function listOf(text: string): string[] {
+  return text.split(",").flatMap((entry) => (entry.trim() === "" ? [] : [entry.trim()]));
+}
+
+function isAllowList(entries: readonly string[]): boolean {
+  try {
+    parseAddressPolicy(entries);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function isUrlOf(text: string, schemes: readonly string[]): boolean {
   const url = URL.parse(text);
@@ -48,7 +64,8 @@ const variables = z.strictObject({
     .default("rtmp://rtmp.rtc.qq.com/push")
     .describe("Where rooms are published. Default: rtmp://rtmp.rtc.qq.com/push"),
   ROOMCAST_ALLOW_HOSTS: z
-    .string()
+    .string(ALLOW_EXPECTED)
+    .refine((text) => isAllowList(listOf(text)), ALLOW_EXPECTED)
     .default("")
     .describe("Private hosts and CIDRs that sources and Redis may be on, with commas between. Default: none."),
   ROOMCAST_LOG_LEVEL: z
@@ -114,7 +131,7 @@ export function readConfig(options: ReadConfigOptions): WorkerConfig {
     region,
     capacityUnits: env.ROOMCAST_CAPACITY_UNITS ?? options.cores * UNITS_PER_CORE,
     rtmpUrl: env.ROOMCAST_RTMP_URL,
-    allowHosts: env.ROOMCAST_ALLOW_HOSTS.split(",").flatMap((host) => (host.trim() === "" ? [] : [host.trim()])),
+    allowHosts: listOf(env.ROOMCAST_ALLOW_HOSTS),
     logLevel: env.ROOMCAST_LOG_LEVEL,
     metrics:
       env.ROOMCAST_METRICS_PORT === undefined
@@ -128,8 +145,12 @@ export function readConfig(options: ReadConfigOptions): WorkerConfig {
 /** The token says where its worker may stand. */
 const regional = variables.refine(
   (env) => {
-    const regions = readWorkerIdentity(env.ROOMCAST_WORKER_TOKEN)?.regions ?? [];
-    return env.ROOMCAST_REGION === undefined ? regions.length === 1 : regions.includes(env.ROOMCAST_REGION);
+    const identity = readWorkerIdentity(env.ROOMCAST_WORKER_TOKEN);
+    // A token that cannot be read is wrong by itself.
+    if (identity === null) return true;
+    return env.ROOMCAST_REGION === undefined
+      ? identity.regions.length === 1
+      : identity.regions.includes(env.ROOMCAST_REGION);
   },
   { path: ["ROOMCAST_REGION"], message: "one of the regions that ROOMCAST_WORKER_TOKEN names" },
 );

@@ -5,8 +5,8 @@ type Logs = WorkerFrameOf<"logs">;
 
 /** Lines kept for the edge while it is away, of all tasks; beyond that the oldest go first. */
 const MAX_LOG_LINES = 5_000;
-/** Lines in one frame: 100 of the longest stay far below the frame limit. */
-const LINES_A_FRAME = 100;
+/** Lines in one frame: even 40 of the longest, each character escaped, stay below the frame limit. */
+const LINES_A_FRAME = 40;
 /** An edge that answers `ended` so often by `stop`, never by `ack`, has given the task to someone else. */
 const STOPS_THAT_MEAN_FORGET = 3;
 
@@ -33,10 +33,9 @@ export class Outbox {
   readonly #logs = new Map<string, TaskLogs>();
   #lineCount = 0;
   #droppedLines = 0;
+  #delivered: PromiseWithResolvers<void> | undefined;
   /** Called with each `ended` that comes in. One listener: the link. */
   onEnded: ((frame: Ended) => void) | undefined;
-  /** Called when nothing waits for an `ack` any more. */
-  onDelivered: (() => void) | undefined;
 
   /** Every `ended` that was not acknowledged, oldest first. */
   get ended(): readonly Ended[] {
@@ -46,6 +45,13 @@ export class Outbox {
   /** Log lines that were thrown away because the edge was away for too long. */
   get droppedLines(): number {
     return this.#droppedLines;
+  }
+
+  /** Resolves when every `ended` is acknowledged. */
+  async delivered(): Promise<void> {
+    if (this.#letters.size === 0) return;
+    this.#delivered ??= Promise.withResolvers<void>();
+    await this.#delivered.promise;
   }
 
   endedOf(ref: TaskRef): Ended | undefined {
@@ -99,7 +105,9 @@ export class Outbox {
   }
 
   #tellIfDelivered(): void {
-    if (this.#letters.size === 0) this.onDelivered?.();
+    if (this.#letters.size > 0) return;
+    this.#delivered?.resolve();
+    this.#delivered = undefined;
   }
 
   #dropOldestLine(): void {

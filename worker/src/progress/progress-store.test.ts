@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Server } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type PushRequest, pushRequestSchema, RoomcastError, validate } from "@roomcast/shared";
 import { Redis } from "ioredis";
 import { pino } from "pino";
