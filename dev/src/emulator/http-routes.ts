@@ -169,7 +169,8 @@ async function sendFile(call: Call, name: string): Promise<void> {
     .writeHead(200, {
       "content-type": file.type,
       "cache-control": "no-cache",
-      "content-security-policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'",
+      "content-security-policy":
+        "default-src 'self'; img-src 'self' data:; media-src 'self' blob:; object-src 'none'; base-uri 'none'",
       "x-content-type-options": "nosniff",
     })
     .end(file.bytes);

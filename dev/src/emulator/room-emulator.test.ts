@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { promisify } from "node:util";
 import { mintUserSig, type Seat } from "@roomcast/shared";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { RoomEmulator } from "./room-emulator.ts";
 import type { RoomReport, UserReport } from "./room-report.ts";
 import { RtmpTestClient } from "./rtmp-test-client.ts";
@@ -113,6 +114,18 @@ describe("a push with ffmpeg", () => {
     expect(session?.stream.audio?.tags).toBeGreaterThanOrEqual(188);
     expect(session?.stream.audio?.tags).toBeLessThanOrEqual(190);
     expect(session?.stream.largestAvSkewMs).toBeLessThan(200);
+  });
+
+  it("may come over TLS", async () => {
+    const fixtures = new URL("../../../worker/src/rtmp/fixtures/", import.meta.url);
+    const fixture = (name: string) => readFile(new URL(name, fixtures));
+    const secure = await RoomEmulator.start({
+      apps: { [SDK_APP_ID]: SECRET_KEY },
+      rtmps: { key: await fixture("test-server.key.pem"), cert: await fixture("test-server.crt.pem") },
+    });
+    onTestFinished(() => secure.stop());
+    await ffmpeg(...CLIP, "-t", "1", ...ENCODE, "-f", "flv", `${secure.rtmpsUrl}/${await streamKey()}`);
+    expect(secure.rooms()).toMatchObject([{ users: [{ sessions: [{ stream: { video: { tags: 25 } } }] }] }]);
   });
 
   it("shows its B-frames", async () => {

@@ -108,7 +108,10 @@ export interface VideoReport extends TrackReport {
   readonly fps: number | null;
   readonly keyframes: number;
   readonly firstKeyframeAtMs: number | null;
-  /** Frames with a composition time other than 0: a stream without B-frames has none. */
+  /**
+   * Frames with a composition time other than 0. Where there are B-frames, nearly all frames have one, because the
+   * others are shown later than they are decoded; without B-frames none has.
+   */
   readonly bFrames: number;
   /** The longest run from one keyframe to the next, ms of timestamps and in frames; null before the second keyframe. */
   readonly longestGopMs: number | null;

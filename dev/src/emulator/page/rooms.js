@@ -20,7 +20,7 @@ function roomRow(room) {
     element("td", room.kind === "number" ? "integer" : "string"),
     element("td", String(room.sdkAppId)),
     element("td", online.length === 0 ? element("span", "nobody", "quiet") : online.join(", ")),
-    element("td", gone.join(", "), "quiet"),
+    element("td", gone.length === 0 ? "–" : gone.join(", "), "quiet"),
   );
   return row;
 }
@@ -47,7 +47,7 @@ function show(report) {
   const newest = report.refusals.slice(-10).toReversed();
   const rows = newest.map((refusal) =>
     element("tr", [
-      element("td", new Date(refusal.atMs).toLocaleTimeString(), "quiet"),
+      element("td", new Date(refusal.atMs).toLocaleTimeString(), "quiet time"),
       element("td", refusal.code),
       element("td", refusal.description),
     ]),

@@ -32,10 +32,6 @@ class UserCard {
 
   constructor(userId) {
     this.userId = userId;
-    Object.assign(this.#video, { muted: true, autoplay: true, playsInline: true, controls: true });
-    this.#video.addEventListener("playing", () => {
-      this.#cover.hidden = true;
-    });
     this.root.append(
       element("div", [element("h2", userId), this.#pill], "title"),
       element("div", [this.#video, this.#cover], "screen"),
@@ -67,6 +63,7 @@ class UserCard {
   #open(session, room) {
     this.#session = session.number;
     this.#pollsToRetry = RETRY_POLLS;
+    this.#renewVideo();
     this.#coverWith(session.stream.video === null ? "Sound only." : "Waiting for the picture…");
     const query = new URLSearchParams({ sdkappid: room.sdkAppId, kind: room.kind });
     this.#player = mpegts.createPlayer(
@@ -85,6 +82,17 @@ class UserCard {
     this.#player.load();
     // Refused where the browser wants a click first; the controls are there.
     this.#player.play()?.catch(() => {});
+  }
+
+  /** Chromium's sound-only playback stalls on an element that has played another stream before. */
+  #renewVideo() {
+    const video = document.createElement("video");
+    Object.assign(video, { muted: true, autoplay: true, playsInline: true, controls: true });
+    video.addEventListener("playing", () => {
+      this.#cover.hidden = true;
+    });
+    this.#video.replaceWith(video);
+    this.#video = video;
   }
 
   #fail(text) {
@@ -124,7 +132,9 @@ function factsOf(user, session) {
     );
     add(
       "B-frames",
-      video.bFrames === 0 ? "none" : `${count(video.bFrames)} (TRTC does not carry them)`,
+      video.bFrames === 0
+        ? "none"
+        : `yes: ${count(video.bFrames)} frames with a composition time; TRTC does not carry them`,
       video.bFrames > 0,
     );
     add("Largest gap", `${ms(video.largestGapMs)} in time stamps`, video.largestGapMs > GOOD_GAP_MS);
@@ -137,7 +147,8 @@ function factsOf(user, session) {
     const format = audio.sampleRateHz === null ? "" : `, ${audio.sampleRateHz / 1000} kHz, ${audio.channels} ch`;
     add("Sound", `${audio.codec}${format}`, audio.codec !== "aac");
   }
-  add("Sound − picture", `${ms(session.stream.avSkewMs)} now, at most ${ms(session.stream.largestAvSkewMs)}`);
+  const { avSkewMs, largestAvSkewMs } = session.stream;
+  if (avSkewMs !== null) add("Sound − picture", `${ms(avSkewMs)} now, at most ${ms(largestAvSkewMs)} apart`);
   add(
     "Bit rate",
     `${count(session.stream.bitRateKbps)} kbit/s now, ${count(session.stream.averageBitRateKbps)} on average`,
