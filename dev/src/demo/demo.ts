@@ -4,7 +4,8 @@ import { progressKey, readRecord } from "@roomcast/worker/progress/progress-reco
 import { Redis } from "ioredis";
 import type { SessionReport } from "../emulator/room-report.ts";
 import { SAMPLE_VIDEO, sampleFrames } from "../stack/sample-media.ts";
-import { SDK_APP_ID, type Stack } from "../stack/stack.ts";
+import type { Stack } from "../stack/stack.ts";
+import { SDK_APP_ID } from "../stack/stack-secrets.ts";
 import { progressLine } from "./progress-line.ts";
 import { shownCurl } from "./shown-curl.ts";
 import type { Terminal } from "./terminal.ts";

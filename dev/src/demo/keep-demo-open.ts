@@ -1,16 +1,12 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { reaper } from "../stack/reaper.ts";
-import { SDK_APP_ID, type Stack } from "../stack/stack.ts";
+import { SDK_APP_ID } from "../stack/stack-secrets.ts";
 import { type DemoOptions, watchUrl } from "./demo.ts";
 import { shownCurl } from "./shown-curl.ts";
+import { writeVariables } from "./write-variables.ts";
 
 const ROOM = 1001;
 const USER_ID = "teacher";
 const POLL_MS = 1000;
-const FOLDER = fileURLToPath(new URL("../../../.roomcast", import.meta.url));
 
 /** Keeps a room playing, and says how to try more. Ends only with the process. */
 export async function keepDemoOpen({ stack, terminal, clipPath }: DemoOptions): Promise<never> {
@@ -21,7 +17,11 @@ export async function keepDemoOpen({ stack, terminal, clipPath }: DemoOptions): 
     UserId: USER_ID,
     UserSig: await stack.userSig(USER_ID),
   };
-  const variables = await writeVariables(stack, request.UserSig);
+  const variables = await writeVariables("demo.env", {
+    ...stack.credentialVariables(),
+    USER_SIG: request.UserSig,
+    REDIS_PASSWORD: stack.redis.password,
+  });
   terminal.say(`
 Everything keeps running until Ctrl-C; room ${ROOM} plays the clip again and again.
 
@@ -43,21 +43,4 @@ curl -X DELETE -H "Authorization: Bearer $SECRET_ID.$SECRET_KEY" ${stack.edge.ur
     while ((await stack.client.task(taskId)).status === "RUNNING") await delay(POLL_MS);
     await delay(POLL_MS);
   }
-}
-
-/** A file for the shell that only this user may read; it goes with the process. */
-async function writeVariables(stack: Stack, userSig: string): Promise<string> {
-  const path = join(FOLDER, "demo.env");
-  const [secretId = "", secretKey = ""] = stack.authorization.replace("Bearer ", "").split(".");
-  await mkdir(FOLDER, { recursive: true });
-  await rm(path, { force: true });
-  const lines = [
-    `SECRET_ID=${secretId}`,
-    `SECRET_KEY=${secretKey}`,
-    `USER_SIG='${userSig}'`,
-    `REDIS_PASSWORD=${stack.redis.password}`,
-  ];
-  await writeFile(path, `${lines.join("\n")}\n`, { mode: 0o600 });
-  reaper().addFolder(path);
-  return path;
 }

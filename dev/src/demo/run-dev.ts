@@ -1,4 +1,86 @@
-/** placeholder */
-export function runDev(): Promise<number> {
-  return Promise.resolve(1);
+import { freePortLike } from "../stack/free-port.ts";
+import {
+  credentialVariables,
+  edgeSettings,
+  newStackSecrets,
+  SDK_APP_ID,
+  stackUserSig,
+  stackWorkerToken,
+} from "../stack/stack-secrets.ts";
+import { startEdge } from "../stack/start-edge.ts";
+import { startEmulator } from "../stack/start-emulator.ts";
+import { startRedis } from "../stack/start-redis.ts";
+import { startWorker } from "../stack/start-worker.ts";
+import { onInterrupt } from "./on-interrupt.ts";
+import { writeVariables } from "./write-variables.ts";
+
+const PORTS = { edge: 8787, rtmp: 1935, emulator: 8090, redis: 6379 } as const;
+/** Node starts the program again when one of its files has changed. */
+const RELOAD = ["--watch", "--watch-preserve-output"];
+const USER_ID = "developer";
+
+/**
+ * `npm run dev`: edge, worker, room emulator and Redis, each on its usual port where that is free. Edge, worker and
+ * emulator start again when their code changes. Runs until it is interrupted.
+ */
+export async function runDev(): Promise<number> {
+  const owned = new AsyncDisposableStack();
+  onInterrupt(() => owned.disposeAsync());
+  const secrets = newStackSecrets();
+  try {
+    // Fixed for as long as we run: who is started again must be found where he was.
+    const [edgePort, rtmpPort, httpPort, redisPort] = await Promise.all(Object.values(PORTS).map(freePortLike));
+    const redis = await startRedis(redisPort === undefined ? {} : { port: redisPort });
+    owned.defer(() => redis.stop());
+    const emulator = await startEmulator({
+      apps: { [SDK_APP_ID]: secrets.trtcSecretKey },
+      nodeOptions: RELOAD,
+      onLine: prefixed("emulator"),
+      ...(rtmpPort === undefined ? {} : { rtmpPort }),
+      ...(httpPort === undefined ? {} : { httpPort }),
+    });
+    owned.defer(() => emulator.stop());
+    const edge = await startEdge({
+      settings: edgeSettings(secrets),
+      onLine: prefixed("edge"),
+      ...(edgePort === undefined ? {} : { port: edgePort }),
+    });
+    owned.defer(() => edge.stop());
+    const worker = await startWorker({
+      settings: {
+        ROOMCAST_EDGE_URL: edge.url,
+        ROOMCAST_WORKER_TOKEN: await stackWorkerToken(secrets, "worker-dev"),
+        ROOMCAST_RTMP_URL: emulator.rtmpUrl,
+        ROOMCAST_ALLOW_HOSTS: "127.0.0.1",
+        ROOMCAST_DRAIN_TIMEOUT_MS: "1000",
+      },
+      nodeOptions: RELOAD,
+      onLine: prefixed("worker"),
+    });
+    owned.defer(() => worker.stop());
+    const variables = await writeVariables("dev.env", {
+      ...credentialVariables(secrets),
+      USER_ID,
+      USER_SIG: await stackUserSig(secrets, USER_ID),
+      REDIS_PASSWORD: redis.password,
+      EDGE: edge.url,
+    });
+    process.stdout.write(`
+edge      ${edge.url}
+emulator  ${emulator.httpUrl}/  (push to ${emulator.rtmpUrl}, SdkAppId ${SDK_APP_ID})
+redis     ${redis.host}:${redis.port}
+secrets   . ${variables}  (SECRET_ID, SECRET_KEY, USER_ID, USER_SIG, REDIS_PASSWORD, EDGE)
+
+`);
+    // It is over when somebody interrupts it; the worker restarts for as long as it is watched.
+    await worker.exited;
+    return 1;
+  } finally {
+    await owned.disposeAsync();
+  }
+}
+
+function prefixed(part: string): (line: string) => void {
+  const prefix = `${part.padEnd(8)} | `;
+  return (line) => process.stdout.write(`${prefix}${line}\n`);
 }

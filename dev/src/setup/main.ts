@@ -14,7 +14,7 @@ interface Command {
 const COMMANDS: Readonly<Record<string, Command>> = {
   // Imported only when wanted: it brings half of the project with it.
   demo: { needs: ["ffmpeg", "redis-server"], run: async (args) => (await import("../demo/run-demo.ts")).runDemo(args) },
-  dev: { needs: ["ffmpeg"], run: async () => (await import("../demo/run-dev.ts")).runDev() },
+  dev: { needs: ["ffmpeg", "redis-server"], run: async () => (await import("../demo/run-dev.ts")).runDev() },
   bench: {
     needs: ["ffmpeg", "redis-server"],
     run: (args) => runProgram({ name: "node", args: ["bench/src/main.ts", ...args] }),

@@ -2,8 +2,17 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 
 /** A port of the loopback interface that was free a moment ago. Who can, listens on port 0 instead. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
+export function freePort(): Promise<number> {
+  return portOf(0);
+}
+
+/** The wished port where it is free, else another one. */
+export function freePortLike(wished: number): Promise<number> {
+  return portOf(wished).catch(() => portOf(0));
+}
+
+async function portOf(wished: number): Promise<number> {
+  const server = createServer().listen(wished, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
   server.close();

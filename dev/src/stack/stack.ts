@@ -1,20 +1,24 @@
-import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { mintUserSig, mintWorkerToken } from "@roomcast/shared";
 import { RoomEmulator } from "../emulator/room-emulator.ts";
 import { EdgeClient } from "./edge-client.ts";
+import {
+  authorizationOf,
+  credentialVariables,
+  edgeSettings,
+  newStackSecrets,
+  SDK_APP_ID,
+  type StackSecrets,
+  stackUserSig,
+  stackWorkerToken,
+} from "./stack-secrets.ts";
 import { type EdgeHandle, startEdge } from "./start-edge.ts";
 import { type FileServerHandle, startFileServer } from "./start-file-server.ts";
 import { type RedisHandle, startRedis } from "./start-redis.ts";
 import { startWorker, type WorkerHandle } from "./start-worker.ts";
 import { makeTempFolder } from "./temp-folder.ts";
 
-/** The TRTC application that the emulator knows. */
-export const SDK_APP_ID = 1400000001;
-export const REGION = "ap-guangzhou";
+export { REGION, SDK_APP_ID } from "./stack-secrets.ts";
 
-const USER_SIG_LIFETIME_S = 24 * 3600;
-const WORKER_TOKEN_LIFETIME_S = 7 * 24 * 3600;
 const CONNECT_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
 
@@ -37,15 +41,6 @@ export interface AddWorkerOptions {
   /** Where it stands; default `REGION`. */
   readonly region?: string;
   readonly settings?: Readonly<Record<string, string>>;
-}
-
-/** Secrets that hold a stack together, new ones for each. */
-interface StackSecrets {
-  readonly trtcSecretKey: string;
-  readonly secretId: string;
-  readonly secretKey: string;
-  readonly workerTokenKey: string;
-  readonly sealKey: string;
 }
 
 /** Everything that a push needs, on this machine: room emulator, edge, media workers, Redis, a server of clips. */
@@ -80,7 +75,7 @@ export class Stack {
     this.#options = parts.options;
     this.#secrets = parts.secrets;
     this.trtcSecretKey = parts.secrets.trtcSecretKey;
-    this.authorization = `Bearer ${parts.secrets.secretId}.${parts.secrets.secretKey}`;
+    this.authorization = authorizationOf(parts.secrets);
     this.client = new EdgeClient({ url: parts.edge.url, authorization: this.authorization });
   }
 
@@ -94,14 +89,13 @@ export class Stack {
   }
 
   /** A UserSig of the application for a user, signed with its SecretKey. */
-  userSig(userId: string, lifetimeS = USER_SIG_LIFETIME_S): Promise<string> {
-    return mintUserSig({
-      sdkAppId: SDK_APP_ID,
-      userId,
-      secretKey: this.trtcSecretKey,
-      lifetimeS,
-      nowMs: Date.now(),
-    });
+  userSig(userId: string, lifetimeS?: number): Promise<string> {
+    return stackUserSig(this.#secrets, userId, lifetimeS);
+  }
+
+  /** The credential as the shell variables `SECRET_ID` and `SECRET_KEY`. */
+  credentialVariables(): Record<string, string> {
+    return credentialVariables(this.#secrets);
   }
 
   /** The four parameters of a push request that record its progress in this stack's Redis. */
@@ -117,12 +111,7 @@ export class Stack {
     const starting = startWorker({
       settings: {
         ROOMCAST_EDGE_URL: this.#edge.url,
-        ROOMCAST_WORKER_TOKEN: await mintWorkerToken({
-          workerId,
-          regions: [options.region ?? REGION],
-          key: this.#secrets.workerTokenKey,
-          lifetimeS: WORKER_TOKEN_LIFETIME_S,
-        }),
+        ROOMCAST_WORKER_TOKEN: await stackWorkerToken(this.#secrets, workerId),
         ROOMCAST_RTMP_URL: this.emulator.rtmpUrl,
         ROOMCAST_ALLOW_HOSTS: "127.0.0.1",
         // At the end of a test or a demo there is nobody to hand tasks over to.
@@ -142,7 +131,7 @@ export class Stack {
   async restartEdge(): Promise<void> {
     await this.#edge.kill();
     const starting = startEdge({
-      settings: edgeSettings(this.#secrets, this.#options),
+      settings: { ...edgeSettings(this.#secrets), ...this.#options.edgeSettings },
       stateFolder: this.stateFolder,
       port: this.#edge.port,
       ...lineListener(this.#options, "edge"),
@@ -186,7 +175,7 @@ interface StackParts {
  */
 export async function startStack(options: StartStackOptions = {}): Promise<Stack> {
   const owned = new AsyncDisposableStack();
-  const secrets = newSecrets();
+  const secrets = newStackSecrets();
   try {
     const state = await makeTempFolder();
     owned.defer(() => state.remove());
@@ -197,7 +186,7 @@ export async function startStack(options: StartStackOptions = {}): Promise<Stack
       own(
         owned,
         startEdge({
-          settings: edgeSettings(secrets, options),
+          settings: { ...edgeSettings(secrets), ...options.edgeSettings },
           stateFolder: state.path,
           ...lineListener(options, "edge"),
         }),
@@ -233,32 +222,6 @@ async function addWorkers(stack: Stack, count: number): Promise<void> {
   const starting = Array.from({ length: count }, () => stack.addWorker());
   await Promise.allSettled(starting);
   await Promise.all(starting);
-}
-
-function randomText(): string {
-  return randomBytes(32).toString("hex");
-}
-
-function newSecrets(): StackSecrets {
-  return {
-    trtcSecretKey: randomText(),
-    secretId: `AKID${randomBytes(8).toString("hex")}`,
-    secretKey: randomText(),
-    workerTokenKey: randomText(),
-    sealKey: randomText(),
-  };
-}
-
-function edgeSettings(secrets: StackSecrets, options: StartStackOptions): Record<string, string> {
-  const { secretId, secretKey, trtcSecretKey } = secrets;
-  return {
-    CREDENTIALS: JSON.stringify([{ secretId, secretKey, sdkAppIds: "*", role: "admin" }]),
-    WORKER_TOKEN_KEY: secrets.workerTokenKey,
-    SEAL_KEY: secrets.sealKey,
-    TRTC_APPS: JSON.stringify({ [SDK_APP_ID]: trtcSecretKey }),
-    DEFAULT_REGION: REGION,
-    ...options.edgeSettings,
-  };
 }
 
 function lineListener(options: StartStackOptions, part: string): { onLine?: (line: string) => void } {
