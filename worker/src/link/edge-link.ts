@@ -184,28 +184,11 @@ export class EdgeLink {
     }
   }
 
-  /**
-   * What runs, and what ended without the edge knowing yet: else it would take the latter for lost and start it again
-   * before it reads the `ended` that follows.
-   */
+  /** What runs. What has ended without the edge knowing follows by its `ended`, and the edge waits for that. */
   #hello(): ReturnType<LinkedTasks["hello"]> {
     const hello = this.#options.tasks.hello();
-    const known = new Set(hello.running.map((task) => task.taskId));
-    const untold = this.#options.outbox.ended
-      .filter((ended) => !known.has(ended.taskId))
-      .map(({ taskId, attempt, positionMs }) => ({
-        taskId,
-        attempt,
-        positionMs,
-        state: "pushing" as const,
-        durationMs: null,
-        bitRateKbps: 0,
-        fps: 0,
-        droppedFrames: 0,
-        plan: null,
-      }));
     // The plans, with their reasons, are what could make the frame too long; the next report brings them.
-    return { ...hello, running: [...hello.running.map((task) => ({ ...task, plan: null })), ...untold] };
+    return { ...hello, running: hello.running.map((task) => ({ ...task, plan: null })) };
   }
 
   #report(socket: EdgeSocket, tasks: LinkedTasks): void {
@@ -272,12 +255,9 @@ export class EdgeLink {
   #stopTask(ref: TaskRef, how: "now" | "tidy", reason: string): void {
     const { outbox, tasks } = this.#options;
     const ended = outbox.endedOf(ref);
-    if (ended === undefined) {
-      tasks.stop(ref, how, reason);
-      return;
-    }
-    outbox.stopped(ref);
-    if (this.#welcomed) this.#socket?.send(ended);
+    if (ended === undefined) tasks.stop(ref, how, reason);
+    // The two have crossed.
+    else this.#sendEnded([ended]);
   }
 
   #logEnd(end: SocketEnd): void {

@@ -24,16 +24,6 @@ test("a later attempt's `ended` takes the place of an earlier one's", () => {
   expect(outbox.ended).toEqual([ended(2)]);
 });
 
-test("an edge that answers it by `stop` again and again has given the task away: it is forgotten", () => {
-  const outbox = new Outbox();
-  outbox.addEnded(ended());
-  outbox.stopped(ended());
-  outbox.stopped(ended());
-  expect(outbox.ended).toHaveLength(1);
-  outbox.stopped(ended());
-  expect(outbox.ended).toHaveLength(0);
-});
-
 test("delivered means that nothing waits for an `ack`", async () => {
   const outbox = new Outbox();
   await outbox.delivered();

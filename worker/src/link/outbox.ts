@@ -7,13 +7,6 @@ type Logs = WorkerFrameOf<"logs">;
 const MAX_LOG_LINES = 5_000;
 /** Lines in one frame: even 40 of the longest, each character escaped, stay below the frame limit. */
 const LINES_A_FRAME = 40;
-/** An edge that answers `ended` so often by `stop`, never by `ack`, has given the task to someone else. */
-const STOPS_THAT_MEAN_FORGET = 3;
-
-interface Letter {
-  readonly frame: Ended;
-  stops: number;
-}
 
 interface TaskLogs {
   readonly ref: TaskRef;
@@ -29,7 +22,7 @@ function key(ref: TaskRef): string {
  * bounded and sent once.
  */
 export class Outbox {
-  readonly #letters = new Map<string, Letter>();
+  readonly #ended = new Map<string, Ended>();
   readonly #logs = new Map<string, TaskLogs>();
   #lineCount = 0;
   #droppedLines = 0;
@@ -39,7 +32,7 @@ export class Outbox {
 
   /** Every `ended` that was not acknowledged, oldest first. */
   get ended(): readonly Ended[] {
-    return [...this.#letters.values()].map((letter) => letter.frame);
+    return [...this.#ended.values()];
   }
 
   /** Log lines that were thrown away because the edge was away for too long. */
@@ -49,21 +42,21 @@ export class Outbox {
 
   /** Resolves when every `ended` is acknowledged. */
   async delivered(): Promise<void> {
-    if (this.#letters.size === 0) return;
+    if (this.#ended.size === 0) return;
     this.#delivered ??= Promise.withResolvers<void>();
     await this.#delivered.promise;
   }
 
   endedOf(ref: TaskRef): Ended | undefined {
-    return this.#letters.get(key(ref))?.frame;
+    return this.#ended.get(key(ref));
   }
 
   addEnded(frame: Ended): void {
     // A later attempt is the edge's business now: nobody waits for what an earlier one came to.
-    for (const [at, letter] of this.#letters) {
-      if (letter.frame.taskId === frame.taskId && letter.frame.attempt < frame.attempt) this.#letters.delete(at);
+    for (const [at, earlier] of this.#ended) {
+      if (earlier.taskId === frame.taskId && earlier.attempt < frame.attempt) this.#ended.delete(at);
     }
-    this.#letters.set(key(frame), { frame, stops: 0 });
+    this.#ended.set(key(frame), frame);
     this.onEnded?.(frame);
   }
 
@@ -78,17 +71,10 @@ export class Outbox {
 
   /** The edge has written it down. */
   acknowledge(ref: TaskRef): void {
-    if (this.#letters.delete(key(ref))) this.#tellIfDelivered();
-  }
-
-  /** The edge said `stop` about a task that has ended here; after a few times it is taken at its word. */
-  stopped(ref: TaskRef): void {
-    const letter = this.#letters.get(key(ref));
-    if (letter === undefined) return;
-    letter.stops += 1;
-    if (letter.stops < STOPS_THAT_MEAN_FORGET) return;
-    this.#letters.delete(key(ref));
-    this.#tellIfDelivered();
+    this.#ended.delete(key(ref));
+    if (this.#ended.size > 0) return;
+    this.#delivered?.resolve();
+    this.#delivered = undefined;
   }
 
   /** Takes all log lines out, as frames that fit. */
@@ -102,12 +88,6 @@ export class Outbox {
     this.#logs.clear();
     this.#lineCount = 0;
     return frames;
-  }
-
-  #tellIfDelivered(): void {
-    if (this.#letters.size > 0) return;
-    this.#delivered?.resolve();
-    this.#delivered = undefined;
   }
 
   #dropOldestLine(): void {

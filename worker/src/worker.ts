@@ -1,0 +1,102 @@
+import { randomUUID } from "node:crypto";
+import { seatOf, secretsOf } from "@roomcast/shared";
+import type { Logger } from "pino";
+import type { WorkerConfig } from "./config.ts";
+import { parseAddressPolicy } from "./egress/address-policy.ts";
+import { Egress } from "./egress/egress.ts";
+import { EdgeLink, type LinkEnd } from "./link/edge-link.ts";
+import { Outbox } from "./link/outbox.ts";
+import { createTaskLogger } from "./logger.ts";
+import type { MediaTools } from "./media-tools.ts";
+import { type MetricsServer, startMetricsServer } from "./metrics.ts";
+import { ProgressStore } from "./progress/progress-store.ts";
+import { RtmpPublisher } from "./publisher/rtmp-publisher.ts";
+import { trtcPushUrl } from "./publisher/trtc-push-address.ts";
+import { RoomSession } from "./room/room-session.ts";
+import { settledWithin } from "./settled-within.ts";
+import { SourceFactory } from "./source/open-source.ts";
+import { MeteredPublisher } from "./task/metered-publisher.ts";
+import { TaskHost } from "./task/task-host.ts";
+
+/** How long a worker that leaves waits for the edge to write down how its tasks ended. */
+const LAST_WORDS_MS = 3_000;
+
+export interface StartWorkerOptions {
+  readonly config: WorkerConfig;
+  readonly tools: MediaTools;
+  readonly version: string;
+  readonly log: Logger;
+}
+
+/** A worker at work: its tasks, its link to the edge, and what both stand on. */
+export interface Worker {
+  /** Resolves when the link has ended for good: by `leave` or because the edge speaks another protocol. */
+  readonly linkEnded: Promise<LinkEnd>;
+  /** Hands all tasks over within the limit, then ends. */
+  leave(reason: string, limitMs: number): Promise<void>;
+  /** Ends at once; also while it leaves. Idempotent; resolves when nothing is left. */
+  stop(reason: string): Promise<void>;
+}
+
+/** Puts a worker together and starts it. */
+export async function startWorker(options: StartWorkerOptions): Promise<Worker> {
+  const { config, tools, version, log } = options;
+  const egress = new Egress({ policy: parseAddressPolicy(config.allowHosts) });
+  const sources = await SourceFactory.start({ egress, tools });
+  const progress = new ProgressStore({
+    resolve: (hostname) => egress.resolve(hostname),
+    timeoutMs: config.redisTimeoutMs,
+  });
+  const outbox = new Outbox();
+  const media = { videoMessages: 0, audioMessages: 0, payloadBytes: 0 };
+  const tasks = new TaskHost({
+    capacityUnits: config.capacityUnits,
+    news: outbox,
+    createTaskLog: ({ ref, request, onLine }) =>
+      createTaskLogger({ level: config.logLevel, ...ref, secrets: secretsOf(request), onLine }),
+    parts: {
+      openProgress: (task) => progress.open(task),
+      openSource: ({ request, startAtMs, signal, log: taskLog }) =>
+        sources.open({ url: request.VideoSrc, live: request.Mode === "live", startAtMs, signal, log: taskLog }),
+      createPublisher: (request) => {
+        const url = trtcPushUrl({ base: config.rtmpUrl, seat: seatOf(request), userSig: request.UserSig });
+        return new MeteredPublisher(new RtmpPublisher({ url }), media);
+      },
+      createSession: (session) => new RoomSession(session),
+    },
+  });
+  const link = new EdgeLink({
+    edgeUrl: config.edgeUrl,
+    workerToken: config.workerToken,
+    identity: { workerId: config.workerId, instanceId: randomUUID(), region: config.region, version },
+    tasks,
+    outbox,
+    log,
+  });
+  let metrics: MetricsServer | undefined;
+  if (config.metrics !== null) {
+    metrics = await startMetricsServer({ ...config.metrics, measured: { tasks, link, media, outbox, progress } });
+    log.info({ host: config.metrics.host, port: metrics.port }, "metrics are served");
+  }
+  const linkEnded = link.run();
+
+  const close = async (): Promise<void> => {
+    await link.stop();
+    await Promise.all([progress.stop(), metrics?.stop(), sources.close()]);
+    await egress.close();
+  };
+  let closing: Promise<void> | undefined;
+  return {
+    linkEnded,
+    async leave(reason, limitMs) {
+      link.announceDraining(reason);
+      await tasks.drain(reason, limitMs);
+      await settledWithin(outbox.delivered(), Math.min(limitMs, LAST_WORDS_MS));
+      await (closing ??= close());
+    },
+    async stop(reason) {
+      await tasks.stopNow(reason);
+      await (closing ??= close());
+    },
+  };
+}
