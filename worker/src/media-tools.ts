@@ -51,7 +51,7 @@ const run = promisify(execFile);
 
 /**
  * Finds ffmpeg and ffprobe, each at least 5.1: in `FFMPEG_PATH` and `FFPROBE_PATH` (a path that is given and does not
- * work is not passed over), then in the optional npm packages, then on `PATH`. Never throws.
+ * work is not passed over), then in the optional npm packages and on `PATH`. Never throws.
  */
 export async function findMediaTools(options: FindMediaToolsOptions = {}): Promise<MediaToolsResult> {
   const [ffmpeg, ffprobe] = await Promise.all([find("ffmpeg", options), find("ffprobe", options)]);
@@ -123,11 +123,11 @@ function candidatesFor(tool: MediaTool, options: FindMediaToolsOptions): Candida
   const given = (options.env ?? process.env)[variable];
   // Whoever names a program wants that one: another one in its place would hide the mistake.
   if (given !== undefined && given !== "") return [{ from: `${variable} (${given})`, command: given }];
-  const packaged = (options.packagedPath ?? installedPath)(tool);
-  return [
-    ...(packaged === undefined ? [] : [{ from: `the npm package ${PACKAGE[tool]}`, command: packaged }]),
-    { from: `${tool} on PATH`, command: tool },
-  ];
+  const path = (options.packagedPath ?? installedPath)(tool);
+  const packaged = path === undefined ? [] : [{ from: `the npm package ${PACKAGE[tool]}`, command: path }];
+  const onPath = { from: `${tool} on PATH`, command: tool };
+  // The packaged ffprobe (a static build of 2023) crashes on every HLS source, so it comes last.
+  return tool === "ffprobe" ? [onPath, ...packaged] : [...packaged, onPath];
 }
 
 /** ffmpeg-static exports the path, the ffprobe package an object that holds it and throws where it has no program. */
