@@ -22,10 +22,11 @@ export interface Claim {
 }
 
 export type ClaimAnswer =
-  /** The seat is the new task's; `replaces` held it before. */
-  | { readonly kind: "claimed"; readonly atMs: number; readonly replaces: string | null }
-  /** The same request was made before, with the same idempotency key. */
-  | { readonly kind: "repeated"; readonly taskId: string }
+  /**
+   * The seat is the task's; `replaces` held it before. The task is an earlier one where the same request was made
+   * before with the same idempotency key.
+   */
+  | { readonly kind: "claimed"; readonly taskId: string; readonly atMs: number; readonly replaces: string | null }
   /** Another request was made with this idempotency key. */
   | { readonly kind: "conflict" };
 
@@ -82,9 +83,7 @@ export class Directory extends DurableObject<Env> {
         )
         .toArray()[0];
       if (before !== undefined) {
-        return before.fingerprint === idempotency.fingerprint
-          ? { kind: "repeated", taskId: before.task_id }
-          : { kind: "conflict" };
+        return before.fingerprint === idempotency.fingerprint ? this.#claimed(before.task_id) : { kind: "conflict" };
       }
       this.#sql.exec(
         "INSERT INTO idempotency (key, fingerprint, task_id) VALUES (?, ?, ?)",
@@ -109,7 +108,17 @@ export class Directory extends DurableObject<Env> {
       atMs,
       replaces,
     );
-    return { kind: "claimed", atMs, replaces };
+    return { kind: "claimed", taskId, atMs, replaces };
+  }
+
+  #claimed(taskId: string): ClaimAnswer {
+    const { atMs, replaces } = this.#sql
+      .exec<{ atMs: number; replaces: string | null }>(
+        "SELECT created_at_ms AS atMs, replaced AS replaces FROM task WHERE task_id = ?",
+        taskId,
+      )
+      .one();
+    return { kind: "claimed", taskId, atMs, replaces };
   }
 
   /** A task has ended: its seat is free, unless a newer task has taken it. */

@@ -45,10 +45,9 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
     nowMs: Date.now(),
     secretKey: config.trtcApps.get(request.SdkAppId),
   });
-  const taskId = crypto.randomUUID();
   const seat = seatOf(request);
   const claim = await env.DIRECTORY.getByName(String(request.SdkAppId)).claim({
-    taskId,
+    taskId: crypto.randomUUID(),
     sdkAppId: request.SdkAppId,
     seatKey: seatKey(seat),
     room: seat.room,
@@ -59,14 +58,13 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
         ? null
         : { key: `${caller.secretId}/${key}`, fingerprint: await fingerprint({ ...request, region }, config.sealKey) },
   });
-  if (claim.kind === "repeated") return claim.taskId;
   if (claim.kind === "conflict") {
     throw new RoomcastError(
       "ResourceInUse.IdempotencyKey",
       "Another request was made with this Idempotency-Key: use a new key for a new request.",
     );
   }
-  const { replaces, atMs } = claim;
+  const { taskId, replaces, atMs } = claim;
   const task = {
     taskId,
     region,
@@ -74,6 +72,7 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
     request: shownRequest(request),
     sealedRequest: await seal(request satisfies PushRequest, config.sealKey, taskId),
   };
+  // A repeated request creates its task again, which changes nothing unless the first one was cut off before this.
   if (await env.TASK.getByName(taskId).create(task, atMs)) return taskId;
   throw new RoomcastError("InternalError", "The edge was too slow to accept the push: try again.");
 }

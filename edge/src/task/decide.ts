@@ -4,6 +4,7 @@ import {
   isTerminal,
   type Outcome,
   RoomcastError,
+  shownText,
   type TaskEvent,
   type TaskReport,
   type TaskState,
@@ -37,7 +38,7 @@ export type ControlEvent =
   | { readonly type: "woken" }
   | { readonly type: "stopAsked"; readonly how: StopIntention["how"]; readonly reason: string }
   | { readonly type: "acceptTimeout" }
-  | { readonly type: "queueTimeout"; readonly workers: number; readonly waitedMs: number }
+  | { readonly type: "queueTimeout"; readonly workers: number | null; readonly waitedMs: number }
   | { readonly type: "stopTimeout" }
   | { readonly type: "executionTimeout"; readonly limitMs: number }
   /** The edge itself cannot go on with it. */
@@ -141,11 +142,11 @@ function moved(record: TaskRecord, event: TaskEvent): TaskRecord {
 function failed(record: TaskRecord, error: ErrorBody, atMs: number): TaskRecord {
   // What goes wrong while a task is being stopped is part of its being stopped.
   if (record.stop !== null) return aborted(record, record.stop.reason, atMs);
-  return moved(record, { type: "failed", atMs, error });
+  return moved(record, { type: "failed", atMs, error: { ...error, message: shownText(error.message) } });
 }
 
 function aborted(record: TaskRecord, reason: string, atMs: number): TaskRecord {
-  return moved(record, { type: "aborted", atMs, reason });
+  return moved(record, { type: "aborted", atMs, reason: shownText(reason) });
 }
 
 interface Requeue {
@@ -236,14 +237,11 @@ function stopHolder(record: TaskRecord, how: StopIntention["how"]): StopWorker[]
 }
 
 function noWorker(region: string, { workers, waitedMs }: ControlEvent & { type: "queueTimeout" }): RoomcastError {
-  const connected =
+  const waited = `The task waited ${Math.round(waitedMs / 1000)} s.`;
+  const remedy = "choose another Region, or try again later";
+  const message =
     workers === 0
-      ? `No worker is connected in region ${region}: start one there`
-      : `${workers === 1 ? "The one worker" : `None of the ${workers} workers`} connected in region ${region} ${
-          workers === 1 ? "has no room" : "has room"
-        }: start another one there`;
-  return new RoomcastError(
-    "ResourceInsufficient",
-    `${connected}, choose another Region, or try again later. The task waited ${Math.round(waitedMs / 1000)} s.`,
-  );
+      ? `No worker is connected in region ${region}: start one there, ${remedy}. ${waited}`
+      : `No room in region ${region}, where ${workers ?? "an unknown number of"} workers are connected: start another one there, ${remedy}. ${waited}`;
+  return new RoomcastError("ResourceInsufficient", message);
 }

@@ -7,6 +7,7 @@ import {
   pushRequestSchema,
   RoomcastError,
   scfStatus,
+  shownText,
   type TaskLogs,
   type TaskView,
 } from "@roomcast/shared";
@@ -110,7 +111,11 @@ export class Task extends DurableObject<Env> {
   /** Adds lines to the log; lines of an attempt that was taken back belong to the task's story too. */
   appendLogs(ref: AttemptRef, lines: readonly LogLine[]): void {
     if (this.#record === undefined || ref.attempt > this.#record.state.attempt) return;
-    this.#log.append(ref.attempt, lines);
+    this.#log.append(
+      ref.attempt,
+      // The worker has cut the request's secrets out; what looks like one is cut out here once more.
+      lines.map((line) => ({ ...line, message: shownText(line.message) })),
+    );
   }
 
   /** Whether this worker holds this attempt. */
@@ -128,7 +133,7 @@ export class Task extends DurableObject<Env> {
     } catch (thrown) {
       // The runtime gives up an alarm that throws again and again; a task may not be given up.
       this.#failed("deadline not met", thrown);
-      if (this.#record !== undefined) await this.#put({ ...this.#record, retryAtMs: Date.now() + RETRY_MS });
+      await this.#putOff(Date.now() + RETRY_MS);
     }
     await this.#schedule();
   }
@@ -140,8 +145,10 @@ export class Task extends DurableObject<Env> {
         return this.#place(record);
       case "queueTimeout": {
         const waitedMs = Date.now() - record.waitingSinceMs;
-        const workers = await this.#region(record).workerCount();
-        return this.#control({ type: "queueTimeout", workers, waitedMs });
+        const workers = await this.#region(record)
+          .workerCount()
+          .catch((thrown: unknown) => this.#failed("workers not counted", thrown));
+        return this.#control({ type: "queueTimeout", workers: workers ?? null, waitedMs });
       }
       case "acceptTimeout":
       case "stopTimeout":
@@ -232,6 +239,14 @@ export class Task extends DurableObject<Env> {
     await this.#directory(record).ended({ taskId, status: scfStatus(state.name), endedAtMs: state.sinceMs });
     await this.#region(record).forget(taskId, state.attempt);
     await this.#put({ ...(this.#record ?? record), settled: true, retryAtMs: 0 });
+  }
+
+  /** Another object did not answer: what was due is due again later, and must not stand before the other deadlines. */
+  async #putOff(retryAtMs: number): Promise<void> {
+    const record = this.#record;
+    if (record === undefined) return;
+    const placeAtMs = record.placeAtMs === null ? null : Math.max(record.placeAtMs, retryAtMs);
+    await this.#put({ ...record, placeAtMs, retryAtMs });
   }
 
   async #control(event: ControlEvent): Promise<void> {

@@ -1,5 +1,5 @@
 import { exports } from "cloudflare:workers";
-import { mintUserSig, type PushRequest, type TaskView } from "@roomcast/shared";
+import { mintUserSig, type TaskView } from "@roomcast/shared";
 import { vi } from "vitest";
 
 /** As bound by vitest.config.ts. */
