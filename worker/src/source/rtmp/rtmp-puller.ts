@@ -1,0 +1,261 @@
+import { RoomcastError, shownText, shownUrl } from "@roomcast/shared";
+import type { FlvTag } from "../../flv/flv-writer.ts";
+import { splitAggregate } from "../../rtmp/aggregate.ts";
+import { amfEntries } from "../../rtmp/amf0.ts";
+import type { Dial } from "../../rtmp/dial-rtmp.ts";
+import { MESSAGE, type RtmpMessage, readData, readUserControl, USER_EVENT, userControl } from "../../rtmp/message.ts";
+import { parseRtmpUrl, type RtmpAddress } from "../../rtmp/rtmp-address.ts";
+import { createdStreamId, RtmpCallError, RtmpClient, type RtmpStatus } from "../../rtmp/rtmp-client.ts";
+import { TimestampUnwrapper } from "../../rtmp/timestamp-unwrapper.ts";
+import type { SourceEnd } from "../source.ts";
+import { judgePullStatus, type PullVerdict } from "./pull-status.ts";
+
+const DEFAULT_START_TIMEOUT_MS = 10_000;
+const DEFAULT_SILENCE_TIMEOUT_MS = 10_000;
+/** How much the server may send ahead, ms. */
+const BUFFER_MS = 1000;
+const WINDOW_BYTES = 2_500_000;
+
+export interface RtmpPullerOptions {
+  /** `rtmp(s)://host[:port]/app/stream?query`; it stays inside this process. */
+  readonly url: string;
+  /** Makes the connection; on a user's behalf through the egress guard. */
+  readonly connect: Dial;
+  /** Media as it comes, of whatever codec; timestamps do not wrap. */
+  readonly onTag: (tag: FlvTag) => void;
+  /** Once, if the stream ends after `start` without `stop()`. */
+  readonly onEnd: (end: SourceEnd) => void;
+  /** From the first packet to the permission to play. */
+  readonly startTimeoutMs?: number;
+  /** A server keeps the connection open when a publisher leaves: so long without media is an end. */
+  readonly silenceTimeoutMs?: number;
+}
+
+type State = "idle" | "starting" | "playing" | "ended";
+
+/** Plays one RTMP stream (Adobe RTMP 1.0, section 7.2.2.1). One use. */
+export class RtmpPuller {
+  readonly #options: RtmpPullerOptions;
+  readonly #address: RtmpAddress;
+  readonly #abort = new AbortController();
+  readonly #started = Promise.withResolvers<void>();
+  readonly #clock = new TimestampUnwrapper();
+  #state: State = "idle";
+  #client: RtmpClient | undefined;
+  #starting: Promise<void> | undefined;
+  #end: SourceEnd | undefined;
+  #silence: NodeJS.Timeout | undefined;
+  #paused = false;
+
+  /** @throws RoomcastError `InvalidParameterValue` for a URL that is no RTMP address. */
+  constructor(options: RtmpPullerOptions) {
+    const address = parseRtmpUrl(options.url);
+    if (address === null) {
+      throw new RoomcastError("InvalidParameterValue", "VideoSrc is no rtmp(s)://host/app/stream URL.");
+    }
+    this.#options = options;
+    this.#address = address;
+    this.#started.promise.catch(() => undefined);
+  }
+
+  /**
+   * Connects and is allowed to play. All or nothing.
+   *
+   * @throws RoomcastError `FailedOperation.Source…`: NotFound, Forbidden, Unreachable, Timeout or Lost.
+   */
+  start(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  /** Stops reading; the server is held back, and the silence does not count. */
+  pause(): void {
+    this.#paused = true;
+    clearTimeout(this.#silence);
+    this.#client?.connection.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#client?.connection.resume();
+    if (this.#state === "playing") this.#watchSilence();
+  }
+
+  /** Idempotent; resolves when the socket has closed. */
+  async stop(): Promise<void> {
+    this.#state = "ended";
+    clearTimeout(this.#silence);
+    this.#abort.abort(new RoomcastError("FailedOperation.SourceLost", "The source was closed before it had begun."));
+    await this.#starting?.catch(() => undefined);
+    this.#client?.connection.destroy();
+    await this.#client?.connection.closed;
+  }
+
+  async #start(): Promise<void> {
+    const { signal } = this.#abort;
+    const timeoutMs = this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS;
+    const late = new RoomcastError(
+      "FailedOperation.SourceTimeout",
+      `${this.#shown} did not begin to play within ${timeoutMs} ms.`,
+    );
+    const timer = setTimeout(() => this.#abort.abort(late), timeoutMs);
+    try {
+      signal.throwIfAborted();
+      this.#state = "starting";
+      await this.#negotiate(signal);
+      signal.throwIfAborted();
+      // It may have ended in the same breath in which it began.
+      if (this.#end !== undefined) throw endError(this.#end) ?? this.#failed("lost", "the stream is over").error;
+      this.#state = "playing";
+      this.#watchSilence();
+    } catch (thrown) {
+      this.#state = "ended";
+      this.#client?.connection.destroy();
+      await this.#client?.connection.closed;
+      throw this.#startError(thrown);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #negotiate(signal: AbortSignal): Promise<void> {
+    const { host, port, tls, app, tcUrl, streamKey } = this.#address;
+    const socket = await this.#options.connect({ host, port, tls, signal });
+    const client = new RtmpClient({
+      socket,
+      onStatus: (status) => this.#judge(status),
+      onMessage: (message) => this.#receive(message),
+      onClose: (error) => this.#closed(error),
+    });
+    this.#client = client;
+    const abort = () => client.connection.destroy();
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      await client.ready;
+      // Not pipelined as a publisher's commands are: sources are servers of all kinds.
+      const player = { app, tcUrl, fpad: false, capabilities: 15, audioCodecs: 4071, videoCodecs: 252 };
+      await client.call("connect", { ...player, flashVer: "LNX 9,0,124,2", videoFunction: 1 });
+      client.connection.setWindowAckSize(WINDOW_BYTES);
+      const streamId = createdStreamId(await client.call("createStream", null));
+      if (streamId === null) throw new Error("no stream was given");
+      client.send(streamId, "play", null, streamKey);
+      client.connection.send(userControl(USER_EVENT.setBufferLength, streamId, BUFFER_MS));
+      await this.#started.promise;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  #receive(message: RtmpMessage): void {
+    if (message.typeId === MESSAGE.userControl) {
+      if (readUserControl(message).event === USER_EVENT.streamEof)
+        this.#finish(this.#failed("lost", "the stream ended"));
+      return;
+    }
+    for (const part of splitAggregate(message)) this.#receivePart(part);
+  }
+
+  #receivePart(message: RtmpMessage): void {
+    if (this.#state === "ended") return;
+    if (message.typeId === MESSAGE.audio || message.typeId === MESSAGE.video) {
+      // Some servers send media without a word before it.
+      this.#started.resolve();
+      if (!this.#paused) this.#silence?.refresh();
+      this.#options.onTag({
+        kind: message.typeId === MESSAGE.audio ? "audio" : "video",
+        timestampMs: this.#clock.unwrap(message.timestampMs),
+        payload: message.payload,
+      });
+      return;
+    }
+    const data = readData(message);
+    if (data === null) return;
+    if (data[0] === "onPlayStatus") {
+      const code = amfEntries(data[1])?.["code"];
+      if (typeof code === "string") this.#judge({ level: "status", code, description: "" });
+      return;
+    }
+    if (data[0] === "onMetaData") {
+      this.#options.onTag({ kind: "data", timestampMs: 0, payload: message.payload });
+    }
+  }
+
+  #judge(status: RtmpStatus): void {
+    const verdict = judgePullStatus(status);
+    if (verdict === "told") return;
+    if (verdict === "started") this.#started.resolve();
+    else if (verdict === "finished") this.#finish({ name: "finished" });
+    else this.#finish(this.#failed(verdict, this.#said(status)));
+  }
+
+  /** The first end counts. */
+  #finish(end: SourceEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    clearTimeout(this.#silence);
+    this.#started.reject(endError(end) ?? this.#failed("lost", "the stream is over").error);
+    this.#client?.connection.destroy();
+    if (this.#state !== "playing") return;
+    this.#state = "ended";
+    this.#options.onEnd(end);
+  }
+
+  #closed(cause: Error | undefined): void {
+    this.#finish(this.#failed("lost", "the connection was closed", cause));
+  }
+
+  #watchSilence(): void {
+    clearTimeout(this.#silence);
+    if (this.#paused) return;
+    const timeoutMs = this.#options.silenceTimeoutMs ?? DEFAULT_SILENCE_TIMEOUT_MS;
+    this.#silence = setTimeout(() => {
+      this.#finish(this.#failed("lost", `nothing has come for ${timeoutMs} ms`));
+    }, timeoutMs);
+  }
+
+  #startError(thrown: unknown): RoomcastError {
+    const reason: unknown = this.#abort.signal.reason;
+    if (reason instanceof RoomcastError) return reason;
+    if (thrown instanceof RoomcastError) return thrown;
+    const told = this.#end === undefined ? undefined : endError(this.#end);
+    if (told !== undefined && told.code !== "FailedOperation.SourceLost") return told;
+    if (thrown instanceof RtmpCallError) {
+      const verdict = judgePullStatus(thrown.status);
+      return this.#failed(verdict === "notFound" ? "notFound" : "refused", this.#said(thrown.status)).error;
+    }
+    return new RoomcastError("FailedOperation.SourceUnreachable", `${this.#shown} could not be reached by RTMP.`, {
+      cause: thrown,
+    });
+  }
+
+  #failed(
+    verdict: Exclude<PullVerdict, "started" | "told" | "finished">,
+    why: string,
+    cause?: unknown,
+  ): Extract<SourceEnd, { name: "failed" }> {
+    const [code, what] = VERDICT_ERRORS[verdict];
+    return { name: "failed", error: new RoomcastError(code, `${this.#shown} ${what}: ${why}.`, { cause }) };
+  }
+
+  #said(status: RtmpStatus): string {
+    const words = [status.code, status.description].filter((part) => part !== "").join(": ");
+    const values = URL.parse(this.#options.url)?.searchParams.values() ?? [];
+    return shownText(words, [this.#address.streamKey, ...values]).slice(0, 500);
+  }
+
+  get #shown(): string {
+    return shownUrl(this.#options.url);
+  }
+}
+
+const VERDICT_ERRORS = {
+  notFound: ["FailedOperation.SourceNotFound", "has no such stream"],
+  refused: ["FailedOperation.SourceForbidden", "refuses to play"],
+  lost: ["FailedOperation.SourceLost", "was lost"],
+} as const;
+
+function endError(end: SourceEnd): RoomcastError | undefined {
+  return end.name === "failed" ? end.error : undefined;
+}
