@@ -192,16 +192,20 @@ export class IngestSession implements PublisherHandle {
       this.dismiss({ code: BAD_NAME, description });
       return;
     }
-    this.#state = { name: "admitting" };
-    this.#rooms.admit(streamKey).then(
-      (admission) => this.#enter(admission),
-      (thrown: unknown) => this.#connection.destroy(thrown instanceof Error ? thrown : undefined),
+    const admitting: IngestState = { name: "admitting" };
+    this.#state = admitting;
+    this.#await(admitting, this.#rooms.admit(streamKey)).catch((thrown: unknown) =>
+      this.#connection.destroy(thrown instanceof Error ? thrown : undefined),
     );
   }
 
+  async #await(admitting: IngestState, admission: Promise<Admission>): Promise<void> {
+    const decided = await admission;
+    // The publisher may have left meanwhile, and even asked again.
+    if (this.#state === admitting) this.#enter(decided);
+  }
+
   #enter(admission: Admission): void {
-    // The publisher may have left meanwhile.
-    if (this.#state.name !== "admitting") return;
     if (!admission.ok) {
       this.dismiss(admission.refusal);
       return;

@@ -46,6 +46,11 @@ async function streamKey(room = "class_1", extra = "", userId = "teacher"): Prom
   return `${room}?sdkappid=${SDK_APP_ID}&userid=${userId}&usersig=${await mint({ userId })}${extra}`;
 }
 
+/** Waits for a condition; on a busy machine that may take longer than the second that is waited by default. */
+function eventually(assertion: () => void): Promise<void> {
+  return vi.waitFor(assertion, { timeout: 15_000 });
+}
+
 async function publisher(key: string, app?: string): Promise<RtmpTestClient> {
   const client = await RtmpTestClient.connect(emulator.rtmpUrl);
   clients.push(client);
@@ -55,8 +60,17 @@ async function publisher(key: string, app?: string): Promise<RtmpTestClient> {
 
 async function entered(key: string): Promise<RtmpTestClient> {
   const client = await publisher(key);
-  await vi.waitFor(() => expect(client.statuses).toMatchObject([{ code: "NetStream.Publish.Start" }]));
+  await eventually(() => expect(client.statuses).toMatchObject([{ code: "NetStream.Publish.Start" }]));
   return client;
+}
+
+/** A connection to an emulator with limits of its own. */
+async function impatient(limits: { silenceMs?: number; publishWithinMs?: number }) {
+  const started = await RoomEmulator.start({ apps: { [SDK_APP_ID]: SECRET_KEY }, limits });
+  onTestFinished(() => started.stop());
+  const client = await RtmpTestClient.connect(started.rtmpUrl);
+  clients.push(client);
+  return { rooms: () => started.rooms(), client };
 }
 
 async function get(path: string): Promise<{ status: number; body: unknown }> {
@@ -82,7 +96,7 @@ function onlyUser(): UserReport {
 describe("a push with ffmpeg", () => {
   it("is measured as what it is", async () => {
     await ffmpeg(...CLIP, "-t", "4", ...ENCODE, "-bf", "0", "-f", "flv", `${emulator.rtmpUrl}/${await streamKey()}`);
-    await vi.waitFor(() => expect(onlyUser().online).toBe(false));
+    await eventually(() => expect(onlyUser().online).toBe(false));
     expect(await get("/rooms/class_1")).toMatchObject({
       status: 200,
       body: { sdkAppId: SDK_APP_ID, kind: "string", id: "class_1", users: [{ userId: "teacher", publishes: 1 }] },
@@ -130,7 +144,7 @@ describe("a push with ffmpeg", () => {
 
   it("shows its B-frames", async () => {
     await ffmpeg(...CLIP, "-t", "4", ...ENCODE, "-bf", "2", "-f", "flv", `${emulator.rtmpUrl}/${await streamKey()}`);
-    await vi.waitFor(() => expect(onlyUser().online).toBe(false));
+    await eventually(() => expect(onlyUser().online).toBe(false));
     expect(onlyUser().sessions[0]?.stream.video?.bFrames).toBeGreaterThan(50);
   });
 
@@ -141,7 +155,7 @@ describe("a push with ffmpeg", () => {
       () => false,
       () => true,
     );
-    await vi.waitFor(() => expect(onlyUser().sessions[0]?.stream.video?.tags).toBeGreaterThan(10), { timeout: 10_000 });
+    await eventually(() => expect(onlyUser().sessions[0]?.stream.video?.tags).toBeGreaterThan(10));
     const flv = `${emulator.httpUrl}/rooms/class_1/teacher.flv`;
     const other = await fetch(flv);
     const probe = ["-v", "error", "-of", "json", "-read_intervals", "%+#20", "-show_streams", "-show_packets", flv];
@@ -263,9 +277,11 @@ describe("a seat", () => {
   it("is free again once its publisher has left, and may be left and taken on one connection", async () => {
     const client = await entered(await streamKey());
     client.command("deleteStream");
-    await vi.waitFor(() => expect(onlyUser().sessions).toMatchObject([{ endReason: "left" }]));
-    await entered(await streamKey());
-    expect(onlyUser()).toMatchObject({ publishes: 2, replacements: 0 });
+    await eventually(() => expect(onlyUser().sessions).toMatchObject([{ endReason: "left" }]));
+    client.publish(await streamKey());
+    await eventually(() => expect(onlyUser()).toMatchObject({ online: true, publishes: 2, replacements: 0 }));
+    client.sendPicture();
+    await eventually(() => expect(onlyUser().sessions[1]?.stream.video?.tags).toBe(1));
   });
 
   it("is taken from a user who is kicked", async () => {
@@ -275,6 +291,21 @@ describe("a seat", () => {
     expect(client.statuses.at(-1)).toMatchObject({ level: "error", code: "NetStream.Publish.Kicked" });
     expect(onlyUser()).toMatchObject({ online: false, sessions: [{ endReason: "kicked" }] });
     expect((await kickTeacher()).status).toBe(404);
+  });
+});
+
+describe("a connection that says nothing", () => {
+  it("is closed when it does not publish in time", async () => {
+    const { client } = await impatient({ publishWithinMs: 20 });
+    await client.closed;
+    expect(client.heard).toEqual([]);
+  });
+
+  it("is put out of the room when it sends nothing for too long", async () => {
+    const { client, rooms } = await impatient({ silenceMs: 20 });
+    client.publish(await streamKey());
+    await client.closed;
+    expect(rooms()).toMatchObject([{ users: [{ online: false, sessions: [{ endReason: "silent" }] }] }]);
   });
 });
 
@@ -302,12 +333,12 @@ describe("a fault switch", () => {
     const client = await entered(await streamKey());
     expect(await fault({ kind: "stall", seat: SEAT })).toBe(200);
     // More than the socket buffers of both sides take.
-    for (let i = 0; i < 40; i++) client.sendPicture(1_000_000);
-    await vi.waitFor(() => expect(client.stuckBytes).toBeGreaterThan(0));
-    expect(onlyUser().sessions[0]?.stream.video?.tags ?? 0).toBeLessThan(40);
+    for (let i = 0; i < 20; i++) client.sendPicture(1_000_000);
+    await eventually(() => expect(client.stuckBytes).toBeGreaterThan(0));
+    expect(onlyUser().sessions[0]?.stream.video?.tags ?? 0).toBeLessThan(20);
     const cleared = await fetch(`${emulator.httpUrl}/faults`, { method: "DELETE" });
     expect(cleared.status).toBe(204);
-    await vi.waitFor(() => expect(onlyUser().sessions[0]?.stream.video?.tags).toBe(40));
+    await eventually(() => expect(onlyUser().sessions[0]?.stream.video?.tags).toBe(20));
   });
 
   it("says what is wrong with a request", async () => {

@@ -38,6 +38,7 @@ export class RtmpTestClient {
       transactionId: 1,
       values: [{ app, tcUrl: "rtmp://test/push" }],
     });
+    this.#connection.setChunkSize(60_000);
     this.#connection.sendCommand(0, { name: "createStream", transactionId: 2, values: [null] });
     this.#connection.sendCommand(1, { name: "publish", transactionId: 3, values: [null, streamKey, "live"] });
   }

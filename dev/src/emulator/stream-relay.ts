@@ -3,6 +3,7 @@ import type { ArrivedTag, TagRole } from "./stream-measure.ts";
 
 /** A group of pictures longer than this is not kept; viewers then begin at the next keyframe. */
 const MAX_GROUP_BYTES = 8 * 1024 * 1024;
+const MAX_GROUP_TAGS = 5000;
 
 /** Passes one publisher's stream on to those who watch, and keeps the newest group of pictures for who comes next. */
 export class StreamRelay {
@@ -53,6 +54,6 @@ export class StreamRelay {
     }
     this.#group.push(tag);
     this.#groupBytes += tag.payload.length;
-    if (this.#groupBytes > MAX_GROUP_BYTES) this.#group = [];
+    if (this.#groupBytes > MAX_GROUP_BYTES || this.#group.length > MAX_GROUP_TAGS) this.#group = [];
   }
 }
