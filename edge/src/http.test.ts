@@ -1,4 +1,5 @@
 import { createExecutionContext, env } from "cloudflare:test";
+import type { TaskList } from "@roomcast/shared";
 import { expect, test } from "vitest";
 import { app } from "./app.ts";
 import {
@@ -13,6 +14,7 @@ import {
   SCHOOL,
   start,
   userSig,
+  view,
   WATCHER,
 } from "./testing/fixtures.ts";
 
@@ -219,11 +221,11 @@ test("an idempotency key makes a repeated request the same task, and another req
   expect(await start(body, { headers: key, as: ADMIN })).not.toBe(first);
 });
 
+async function regionOf(body: Record<string, unknown>, headers: Record<string, string> = {}): Promise<string> {
+  return (await view(await start(body, { headers }))).region;
+}
+
 test("the region comes from the request, else from the header, else from the configuration", async () => {
-  const regionOf = async (body: Record<string, unknown>, headers: Record<string, string> = {}) => {
-    const response = await call(`/v1/tasks/${await start(body, { headers })}`);
-    return (await response.json<{ region: string }>()).region;
-  };
   const header = { "X-TC-Region": "ap-header" };
   expect(await regionOf(await pushBody({ Region: "ap-field" }), header)).toBe("ap-field");
   expect(await regionOf(await pushBody(), header)).toBe("ap-header");
@@ -232,22 +234,22 @@ test("the region comes from the request, else from the header, else from the con
   expect(await errorOf(wrong)).toMatchObject({ code: "InvalidParameterValue", fields: [{ field: "X-TC-Region" }] });
 });
 
+async function list(query: string): Promise<TaskList> {
+  return (await call(`/v1/tasks${query}`, { as: RIVAL })).json();
+}
+
 test("tasks are listed newest first, by page, status and application", async () => {
-  const app_ = 1_400_000_009;
-  const UserSig = await userSig({ sdkAppId: app_ });
+  const rivalApp = 1_400_000_009;
+  const UserSig = await userSig({ sdkAppId: rivalApp });
   const ids: string[] = [];
-  for (let n = 0; n < 3; n += 1) ids.push(await start(await pushBody({ SdkAppId: app_, UserSig }), { as: RIVAL }));
-  const list = async (query: string) => {
-    const response = await call(`/v1/tasks${query}`, { as: RIVAL });
-    return response.json<{ total: number; tasks: { taskId: string; status: string; SdkAppId: number }[] }>();
-  };
+  for (let n = 0; n < 3; n += 1) ids.push(await start(await pushBody({ SdkAppId: rivalApp, UserSig }), { as: RIVAL }));
   const all = await list("");
   expect(all.total).toBe(3);
   expect(all.tasks.map(({ taskId }) => taskId).toSorted()).toEqual(ids.toSorted());
   const pages = [...(await list("?limit=2")).tasks, ...(await list("?limit=2&offset=2")).tasks];
   expect(pages).toEqual(all.tasks);
   expect((await list("?status=FINISHED")).total).toBe(0);
-  expect((await list(`?status=RUNNING&SdkAppId=${app_}`)).total).toBe(3);
+  expect((await list(`?status=RUNNING&SdkAppId=${rivalApp}`)).total).toBe(3);
   expect(await errorOf(await call(`/v1/tasks?SdkAppId=${APP}`, { as: RIVAL }))).toMatchObject({ status: 403 });
   const everything = await (await call("/v1/tasks?limit=100", { as: ADMIN })).json<{ tasks: { taskId: string }[] }>();
   expect(everything.tasks.map(({ taskId }) => taskId)).toEqual(expect.arrayContaining(ids));
@@ -256,7 +258,7 @@ test("tasks are listed newest first, by page, status and application", async () 
 test("an edge that is not configured says which variable is missing, and never its value", async () => {
   const { SEAL_KEY: _gone, ...rest } = env as unknown as Record<string, unknown>;
   const broken = { ...rest, WORKER_TOKEN_KEY: "too-short-secret" };
-  const response = await app.fetch(new Request("http://edge/healthz"), broken as never, createExecutionContext());
+  const response = await app.fetch(new Request("http://edge/healthz"), broken, createExecutionContext());
   const { status, code, message } = await errorOf(response);
   expect({ status, code }).toEqual({ status: 500, code: "InternalError" });
   expect(message).toContain("SEAL_KEY is missing");

@@ -1,23 +1,360 @@
-import { expect, test } from "vitest";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { CLOSE } from "@roomcast/shared";
+import { afterEach, expect, test, vi } from "vitest";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
-import { fresh, pushBody, reaches, start, view } from "./testing/fixtures.ts";
+import { call, fresh, pushBody, reaches, start, view } from "./testing/fixtures.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function place() {
+  return { workerId: fresh("w"), region: fresh("ap") };
+}
+
+/** A push that runs on a worker. */
+async function running(at = place(), rest: Record<string, unknown> = {}) {
+  const worker = await FakeWorker.connect(at);
+  const body = await pushBody({ Region: at.region, ...rest });
+  const taskId = await start(body);
+  const dispatch = await worker.next("dispatch", (frame) => frame.taskId === taskId);
+  worker.send({ type: "accepted", taskId, attempt: 1 });
+  worker.report([reportOf(dispatch, { positionMs: 5000 })]);
+  await reaches(taskId, "pushing");
+  return { at, worker, body, taskId, dispatch };
+}
+
+/** Lets an object believe that this much time has passed, and runs its alarm. */
+async function later(stub: DurableObjectStub, passedMs: number): Promise<void> {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + passedMs });
+  await runDurableObjectAlarm(stub);
+}
+
+function stop(taskId: string, how = "now"): Promise<Response> {
+  return call(`/v1/tasks/${taskId}?how=${how}`, { method: "DELETE" });
+}
 
 test("a push is placed on a connected worker, reported, and ends finished", async () => {
-  const region = fresh("ap");
-  const worker = await FakeWorker.connect({ workerId: fresh("w"), region });
-  const body = await pushBody({ Region: region });
-  const taskId = await start(body);
-
-  const dispatch = await worker.next("dispatch");
+  const { at, worker, body, taskId, dispatch } = await running();
   expect(dispatch).toMatchObject({ taskId, attempt: 1, resumeAtMs: null, request: body });
-  worker.send({ type: "accepted", taskId, attempt: 1 });
-  worker.report([reportOf(dispatch, { positionMs: 1234 })]);
-  const pushing = await reaches(taskId, "pushing");
-  expect(pushing).toMatchObject({ status: "RUNNING", attempt: 1, region, plan: { video: "copy" } });
+  expect(await view(taskId)).toMatchObject({ status: "RUNNING", ...at, plan: { video: "copy" }, attempt: 1 });
+
+  // The newest position is shown though the task itself is told of it only now and then.
+  worker.report([reportOf(dispatch, { positionMs: 6000 })]);
+  await vi.waitFor(async () => expect((await view(taskId)).progress?.positionMs).toBe(6000));
 
   worker.ended(dispatch, { name: "finished" });
   await worker.next("ack");
   const finished = await view(taskId);
   expect(finished).toMatchObject({ status: "FINISHED", state: "finished", error: null, reason: null });
   expect(finished.progress?.positionMs).toBe(30_000);
+  expect(finished.endedAt).not.toBeNull();
 });
+
+test("a failed push keeps the first cause", async () => {
+  const { worker, taskId, dispatch } = await running();
+  const error = {
+    code: "FailedOperation.SourceTruncated",
+    message: "The source ended early.",
+    retryable: true,
+  } as const;
+  worker.ended(dispatch, { name: "failed", error });
+  await worker.next("ack");
+  worker.ended(dispatch, { name: "finished" });
+  expect(await reaches(taskId, "failed")).toMatchObject({ status: "FAILED", error });
+});
+
+test.each(["now", "tidy"] as const)(
+  "a push that is stopped %s ends aborted, and stopping again changes nothing",
+  async (how) => {
+    const { worker, taskId, dispatch } = await running();
+    expect((await stop(taskId, how)).status).toBe(200);
+    expect(await worker.next("stop")).toMatchObject({ taskId, attempt: 1, how });
+    worker.ended(dispatch, { name: "aborted", reason: "stopped" }, 7000);
+    const aborted = await reaches(taskId, "aborted");
+    expect(aborted).toMatchObject({ status: "ABORTED", reason: "stopped by the user", progress: { positionMs: 7000 } });
+    const again = await stop(taskId);
+    expect(again.status).toBe(200);
+    expect(await again.json()).toEqual(aborted);
+  },
+);
+
+test("a push that waits is stopped at once", async () => {
+  const taskId = await start(await pushBody({ Region: fresh("ap") }));
+  const response = await call(`/v1/tasks/${taskId}`, { method: "DELETE", body: { how: "tidy" } });
+  expect(await response.json()).toMatchObject({ state: "aborted", reason: "stopped by the user", workerId: null });
+});
+
+test("a worker that does not stop in time loses the task, which ends aborted", async () => {
+  const { worker, taskId, dispatch } = await running();
+  await stop(taskId);
+  await worker.next("stop");
+  await later(env.TASK.getByName(taskId), 10_001);
+  expect(await reaches(taskId, "aborted")).toMatchObject({ reason: "stopped by the user" });
+  const stops = () => worker.frames.filter(({ type }) => type === "stop").length;
+  await vi.waitFor(() => expect(stops()).toBe(2));
+  // It is told with every report, until it has understood.
+  await vi.waitFor(() => {
+    worker.report([reportOf(dispatch)]);
+    expect(stops()).toBeGreaterThan(2);
+  });
+});
+
+test("a task that finds no worker waits, and gets the first one that comes", async () => {
+  const at = place();
+  const taskId = await start(await pushBody({ Region: at.region }));
+  await vi.waitFor(() =>
+    runInDurableObject(env.REGION.getByName(at.region), (_region, { storage }) => {
+      expect(storage.sql.exec("SELECT * FROM waiting").toArray()).toHaveLength(1);
+    }),
+  );
+  await evictDurableObject(env.REGION.getByName(at.region));
+  const worker = await FakeWorker.connect(at);
+  expect(await worker.next("dispatch")).toMatchObject({ taskId, attempt: 1 });
+});
+
+test("a task that finds no worker in time fails and says what to do", async () => {
+  const region = fresh("ap");
+  const taskId = await start(await pushBody({ Region: region }));
+  await vi.waitFor(() =>
+    runInDurableObject(env.REGION.getByName(region), (_region, { storage }) => {
+      expect(storage.sql.exec("SELECT * FROM waiting").toArray()).toHaveLength(1);
+    }),
+  );
+  await later(env.TASK.getByName(taskId), 60_001);
+  const failed = await reaches(taskId, "failed");
+  expect(failed.error).toMatchObject({ code: "ResourceInsufficient", retryable: true });
+  expect(failed.error?.message).toMatch(new RegExp(`No worker is connected in region ${region}: start one there`));
+  await vi.waitFor(() =>
+    runInDurableObject(env.REGION.getByName(region), (_region, { storage }) => {
+      expect(storage.sql.exec("SELECT * FROM waiting").toArray()).toHaveLength(0);
+    }),
+  );
+});
+
+test("a worker that is lost gives its task to another one, which goes on from the last position", async () => {
+  const { at, worker, taskId } = await running();
+  const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  worker.close();
+  const again = await other.next("dispatch");
+  expect(again).toMatchObject({ taskId, attempt: 2, resumeAtMs: 5000 });
+  other.report([reportOf(again)]);
+  expect(await reaches(taskId, "pushing")).toMatchObject({ attempt: 2 });
+});
+
+test("a worker that comes back within its grace keeps its task", async () => {
+  const { at, worker, taskId, dispatch } = await running();
+  worker.close();
+  const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
+  expect(await back.next("welcome")).toMatchObject({ keep: [{ taskId, attempt: 1 }] });
+  await evictDurableObject(env.REGION.getByName(at.region));
+  back.ended(dispatch, { name: "finished" });
+  await back.next("ack");
+  expect(await view(taskId)).toMatchObject({ state: "finished", attempt: 1 });
+});
+
+test("a worker that was restarted without its task gets it anew at once", async () => {
+  const { at, worker, taskId } = await running();
+  worker.close();
+  const back = await FakeWorker.connect(at);
+  expect(await back.next("dispatch")).toMatchObject({ taskId, attempt: 2, resumeAtMs: 5000 });
+});
+
+test("an end that happened while the worker was away counts, and the task is not played again", async () => {
+  const { at, worker, taskId, dispatch } = await running();
+  worker.close();
+  const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId });
+  back.ended(dispatch, { name: "finished" });
+  await back.next("ack");
+  expect(await view(taskId)).toMatchObject({ state: "finished", attempt: 1 });
+});
+
+test("a worker that falls silent is closed, and its task is given to another one", async () => {
+  const { at, worker, taskId } = await running();
+  const region = env.REGION.getByName(at.region);
+  await later(region, 6001);
+  expect(await worker.end()).toMatchObject({ code: CLOSE.silent });
+  const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  await later(region, 301);
+  await runDurableObjectAlarm(env.TASK.getByName(taskId));
+  expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 2 });
+});
+
+test("a worker that is leaving hands its task over without grace", async () => {
+  const { at, worker, taskId, dispatch } = await running();
+  const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  worker.send({ type: "draining", reason: "SIGTERM" });
+  worker.ended(dispatch, { name: "released" }, 8000);
+  expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 2, resumeAtMs: 8000 });
+  await worker.next("ack");
+});
+
+test("an old attempt is stopped and changes nothing", async () => {
+  const { at, worker, taskId, dispatch } = await running();
+  worker.close();
+  const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  const again = await other.next("dispatch");
+  other.report([reportOf(again, { positionMs: 9000 })]);
+  await reaches(taskId, "pushing");
+
+  const thawed = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
+  expect(await thawed.next("welcome")).toMatchObject({ keep: [], stop: [{ taskId, attempt: 1 }] });
+  thawed.report([reportOf(dispatch, { positionMs: 1 })]);
+  await thawed.next("stop", (frame) => frame.attempt === 1);
+  const error = { code: "FailedOperation.RoomLost", message: "lost", retryable: true } as const;
+  thawed.ended(dispatch, { name: "failed", error });
+  await thawed.next("ack");
+  expect(await view(taskId)).toMatchObject({ state: "pushing", attempt: 2, progress: { positionMs: 9000 } });
+});
+
+test("a task that a worker refuses for now goes to another one; refused for good it fails", async () => {
+  const at = place();
+  const first = await FakeWorker.connect(at);
+  const taskId = await start(await pushBody({ Region: at.region }));
+  await first.next("dispatch");
+  const second = await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  const busy = { code: "ResourceInsufficient", message: "No room.", retryable: true } as const;
+  first.send({ type: "refused", taskId, attempt: 1, error: busy });
+  expect(await second.next("dispatch")).toMatchObject({ taskId, attempt: 2 });
+  const never = { code: "FailedOperation.SourceUnsupported", message: "Not here.", retryable: false } as const;
+  second.send({ type: "refused", taskId, attempt: 2, error: never });
+  expect(await reaches(taskId, "failed")).toMatchObject({ attempt: 2, error: never });
+});
+
+test("a dispatch that nobody accepts is given to another worker", async () => {
+  const at = place();
+  const deaf = await FakeWorker.connect(at);
+  const taskId = await start(await pushBody({ Region: at.region }));
+  await deaf.next("dispatch");
+  const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  await later(env.TASK.getByName(taskId), 10_001);
+  expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 2 });
+  expect(await deaf.next("stop")).toMatchObject({ taskId, attempt: 1 });
+});
+
+test("a push that runs longer than allowed fails and is stopped", async () => {
+  const { worker, taskId } = await running();
+  await later(env.TASK.getByName(taskId), 24 * 3_600_000 + 1);
+  const failed = await reaches(taskId, "failed");
+  expect(failed.error).toMatchObject({ code: "FailedOperation.ExecutionTimeout", retryable: false });
+  expect(await worker.next("stop")).toMatchObject({ taskId, how: "tidy" });
+});
+
+test("a new push for a seat takes it over: the old task is aborted, the new one goes to the same worker", async () => {
+  const { at, worker, body, taskId } = await running();
+  await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  const next = await start({ ...body, VideoSrc: "https://media.example/next.mp4" });
+  expect(await worker.next("stop")).toMatchObject({ taskId, how: "now", reason: `replaced by ${next}` });
+  expect(await worker.next("dispatch", (frame) => frame.taskId === next)).toMatchObject({ attempt: 1 });
+  const error = { code: "FailedOperation.RoomReplaced", message: "Another publisher came.", retryable: false } as const;
+  worker.ended({ taskId, attempt: 1 }, { name: "failed", error });
+  expect(await reaches(taskId, "aborted")).toMatchObject({ reason: `replaced by ${next}`, error: null });
+});
+
+test("log lines of a push can be read, without what looks like a secret", async () => {
+  const { worker, taskId } = await running();
+  const message = "opening https://media.example/a.mp4?token=very-secret-token";
+  worker.send({ type: "logs", taskId, attempt: 1, lines: [{ atMs: Date.now(), level: "info", message }] });
+  await vi.waitFor(async () => {
+    const { lines } = await (await call(`/v1/tasks/${taskId}/logs`)).json<{ lines: { message: string }[] }>();
+    expect(lines.map((line) => line.message)).toEqual(["opening https://media.example/a.mp4?…"]);
+  });
+});
+
+test("an ended task is kept 72 hours and then deleted everywhere", async () => {
+  const { worker, body, taskId, dispatch } = await running();
+  worker.ended(dispatch, { name: "finished" });
+  await worker.next("ack");
+  const task = env.TASK.getByName(taskId);
+  await vi.waitFor(async () => expect(await listedStatus(taskId)).toBe("FINISHED"));
+  await later(task, 71 * 3_600_000);
+  expect(await view(taskId)).toMatchObject({ state: "finished" });
+  await later(task, 2 * 3_600_000);
+  expect((await call(`/v1/tasks/${taskId}`)).status).toBe(404);
+  expect(await listedStatus(taskId)).toBeUndefined();
+  await runInDurableObject(task, async (_task, { storage }) => {
+    expect([...(await storage.list()).keys()]).toEqual([]);
+    expect(storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'log_line'").toArray()).toEqual([]);
+    expect(await storage.getAlarm()).toBeNull();
+  });
+  await runInDurableObject(env.DIRECTORY.getByName(String(body["SdkAppId"])), (_directory, { storage }) => {
+    expect(dump(storage)).not.toContain(taskId);
+  });
+});
+
+test("no secret of a request stands in storage in clear, or in any answer", async () => {
+  const secrets = ["redis-pass-word", "url-token-value", "url-user-pass"];
+  const rest = {
+    VideoSrc: "https://viewer:url-user-pass@media.example/a.mp4?token=url-token-value",
+    Redis: true,
+    RedisHost: "redis.internal",
+    RedisPort: 6379,
+    RedisPassword: "redis-pass-word",
+  };
+  const { at, worker, body, taskId, dispatch } = await running(place(), rest);
+  expect(dispatch.request).toMatchObject(rest);
+  const found = async () => {
+    const texts = [
+      await (await call(`/v1/tasks/${taskId}`)).text(),
+      await (await call("/v1/tasks?limit=100")).text(),
+      await (await call("/v1/workers")).text(),
+      await (await call(`/v1/tasks/${taskId}/logs`)).text(),
+    ];
+    for (const stub of [
+      env.TASK.getByName(taskId),
+      env.REGION.getByName(at.region),
+      env.DIRECTORY.getByName(String(body["SdkAppId"])),
+    ]) {
+      texts.push(
+        await runInDurableObject(stub as DurableObjectStub, async (_object, { storage }) =>
+          JSON.stringify([[...(await storage.list())], dump(storage)]),
+        ),
+      );
+    }
+    return texts;
+  };
+  const clear = (await found()).join("\n");
+  expect(clear).toContain("sealedRequest");
+  for (const secret of [...secrets, String(body["UserSig"])]) expect(clear).not.toContain(secret);
+  worker.ended(dispatch, { name: "finished" });
+  await worker.next("ack");
+  expect((await found()).join("\n")).toContain('"sealedRequest":null');
+});
+
+test("a claim without a task is found and taken back, and its seat returns to the task that runs", async () => {
+  const { body, taskId } = await running();
+  const directory = env.DIRECTORY.getByName(String(body["SdkAppId"]));
+  const room = { kind: "string", id: String(body["StrRoomId"]) } as const;
+  const orphan = crypto.randomUUID();
+  const seatKey = `${String(body["SdkAppId"])}/string/${room.id}/teacher`;
+  const claim = {
+    taskId: orphan,
+    sdkAppId: Number(body["SdkAppId"]),
+    seatKey,
+    room,
+    userId: "teacher",
+    region: "ap-x",
+  };
+  const idempotency = { key: fresh("key"), fingerprint: "f" };
+  expect(await directory.claim({ ...claim, idempotency })).toMatchObject({ kind: "claimed", replaces: taskId });
+  await later(directory, 31_000);
+  await runInDurableObject(directory, (_directory, { storage }) => {
+    expect(dump(storage)).not.toContain(orphan);
+    expect(storage.sql.exec("SELECT task_id FROM seat WHERE seat_key = ?", seatKey).toArray()).toEqual([
+      { task_id: taskId },
+    ]);
+  });
+});
+
+async function listedStatus(taskId: string): Promise<string | undefined> {
+  const { tasks } = await (await call("/v1/tasks?limit=100")).json<{ tasks: { taskId: string; status: string }[] }>();
+  return tasks.find((task) => task.taskId === taskId)?.status;
+}
+
+/** Every row of every table, as text. */
+function dump({ sql }: DurableObjectStorage): string {
+  const tables = sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'").toArray();
+  const own = tables.filter(({ name }) => !name.startsWith("_cf_") && !name.startsWith("sqlite_"));
+  return JSON.stringify(own.map(({ name }) => sql.exec(`SELECT * FROM "${name}"`).toArray()));
+}

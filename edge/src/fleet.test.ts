@@ -1,0 +1,204 @@
+import { evictDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { CLOSE, mintWorkerToken } from "@roomcast/shared";
+import { expect, test } from "vitest";
+import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
+import { call, fresh, pushBody, reaches, start, WORKER_TOKEN_KEY } from "./testing/fixtures.ts";
+
+function place() {
+  return { workerId: fresh("w"), region: fresh("ap") };
+}
+
+test.each([
+  ["is missing", null, "ap-one", "AuthFailure.InvalidWorkerToken"],
+  ["is garbage", "x.y.z", "ap-one", "AuthFailure.InvalidWorkerToken"],
+  ["is signed with another key", "other-key", "ap-one", "AuthFailure.InvalidWorkerToken"],
+  ["has expired", "expired", "ap-one", "AuthFailure.InvalidWorkerToken"],
+  ["is for another region", "good", "ap-two", "AuthFailure.InvalidWorkerToken"],
+])("a worker whose token %s is not let in", async (_what, kind, region, code) => {
+  const mint = (key: string, lifetimeS: number) =>
+    mintWorkerToken({ workerId: "w", regions: ["ap-one"], key, lifetimeS });
+  const tokens: Record<string, Promise<string>> = {
+    "other-key": mint("another key of thirty-two characters or more", 60),
+    expired: mint(WORKER_TOKEN_KEY, -60),
+    good: mint(WORKER_TOKEN_KEY, 60),
+  };
+  const token = kind === null ? null : ((await tokens[kind]) ?? kind);
+  const response = await call(`/v1/fleet/connect?region=${region}`, {
+    as: token,
+    headers: { Upgrade: "websocket" },
+  });
+  expect(response.status).toBe(401);
+  expect(await response.json()).toMatchObject({ error: { code } });
+});
+
+test("the fleet's address is for WebSockets only", async () => {
+  const token = await mintWorkerToken({ workerId: "w", regions: ["ap-one"], key: WORKER_TOKEN_KEY, lifetimeS: 60 });
+  expect((await call("/v1/fleet/connect?region=ap-one", { as: token })).status).toBe(405);
+  expect((await call("/v1/fleet/connect", { as: token })).status).toBe(400);
+});
+
+test("a worker is welcomed with its intervals and then shown", async () => {
+  const at = place();
+  const worker = await FakeWorker.connect(at);
+  expect(await worker.next("welcome")).toEqual({
+    type: "welcome",
+    protocol: 1,
+    reportIntervalMs: 1000,
+    heartbeatTimeoutMs: 6000,
+    keep: [],
+    stop: [],
+  });
+  const response = await call(`/v1/workers?Region=${at.region}`);
+  expect(await response.json()).toMatchObject({
+    workers: [{ ...at, capacityUnits: 200, loadUnits: 0, reservedUnits: 0, tasks: 0, draining: false }],
+  });
+  const all = await (await call("/v1/workers")).json<{ workers: { workerId: string }[] }>();
+  expect(all.workers.map(({ workerId }) => workerId)).toContain(at.workerId);
+});
+
+const hello = (rest: object) =>
+  JSON.stringify({
+    type: "hello",
+    protocol: 1,
+    workerId: "w-hostile",
+    instanceId: crypto.randomUUID(),
+    region: "ap-hostile",
+    version: "1",
+    capacityUnits: 1,
+    load: { units: 0 },
+    running: [],
+    draining: false,
+    ...rest,
+  });
+
+test.each<[string, string | ArrayBuffer, number, RegExp]>([
+  ["no JSON", "{", CLOSE.malformedFrame, /not JSON/],
+  ["binary", new ArrayBuffer(8), CLOSE.malformedFrame, /must be text/],
+  ["too long", `"${"x".repeat(600_000)}"`, CLOSE.malformedFrame, /too long/],
+  ["of no type that there is", '{"type":"shutdown"}', CLOSE.malformedFrame, /malformed/],
+  ["a report before the hello", '{"type":"report","load":{"units":0},"tasks":[]}', CLOSE.malformedFrame, /hello/],
+  ["a hello without a field", hello({ instanceId: undefined }), CLOSE.malformedFrame, /instanceId/],
+  ["a hello with a negative load", hello({ load: { units: -1 } }), CLOSE.malformedFrame, /load/],
+  ["a hello of another protocol", '{"type":"hello","protocol":99,"novelty":{}}', CLOSE.protocolMismatch, /protocol 1/],
+  ["a hello in another's name", hello({ workerId: "w-other" }), CLOSE.unauthorized, /another worker/],
+  ["a hello for another region", hello({ region: "ap-other" }), CLOSE.malformedFrame, /another region/],
+])("a first frame that is %s closes the socket with a reason", async (_what, frame, code, reason) => {
+  const worker = await FakeWorker.dial({ workerId: "w-hostile", region: "ap-hostile" });
+  worker.sendRaw(frame);
+  const end = await worker.end();
+  expect(end.code).toBe(code);
+  expect(end.reason).toMatch(reason);
+});
+
+test("a malformed frame later on closes the socket too, and a second hello is one", async () => {
+  const at = place();
+  const worker = await FakeWorker.connect(at);
+  worker.hello(at);
+  expect(await worker.end()).toMatchObject({ code: CLOSE.malformedFrame });
+});
+
+test("a worker that connects again takes the place of its old socket and keeps its task", async () => {
+  const at = place();
+  const first = await FakeWorker.connect(at);
+  const taskId = await start(await pushBody({ Region: at.region }));
+  const dispatch = await first.next("dispatch");
+  first.report([reportOf(dispatch)]);
+  await reaches(taskId, "pushing");
+
+  const second = await FakeWorker.connect({ ...at, instanceId: first.instanceId, running: [reportOf(dispatch)] });
+  expect(await first.end()).toMatchObject({ code: CLOSE.replaced });
+  expect(await second.next("welcome")).toMatchObject({ keep: [{ taskId, attempt: 1 }], stop: [] });
+  second.ended(dispatch, { name: "finished" });
+  await second.next("ack");
+  expect(await reaches(taskId, "finished")).toMatchObject({ attempt: 1 });
+});
+
+test("reports are answered, so that a worker knows a living edge", async () => {
+  const worker = await FakeWorker.connect(place());
+  worker.report([]);
+  await worker.next("heartbeat");
+});
+
+test("a task that nobody knows is stopped, and its end is acknowledged", async () => {
+  const worker = await FakeWorker.connect(place());
+  const ghost = { taskId: crypto.randomUUID(), attempt: 1 };
+  worker.report([reportOf(ghost)]);
+  expect(await worker.next("stop")).toMatchObject({ ...ghost, how: "now" });
+  worker.ended(ghost, { name: "aborted", reason: "stopped" });
+  expect(await worker.next("ack")).toMatchObject(ghost);
+});
+
+test("a hello with tasks that are not this worker's gets them stopped", async () => {
+  const ghost = { taskId: crypto.randomUUID(), attempt: 3 };
+  const worker = await FakeWorker.connect({ ...place(), running: [reportOf(ghost)] });
+  expect(await worker.next("welcome")).toMatchObject({ keep: [], stop: [ghost] });
+});
+
+test("a worker that is leaving gets no new task", async () => {
+  const region = fresh("ap");
+  const leaving = await FakeWorker.connect({ workerId: fresh("w"), region });
+  leaving.send({ type: "draining", reason: "SIGTERM" });
+  leaving.report([]);
+  await leaving.next("heartbeat");
+  const taskId = await start(await pushBody({ Region: region }));
+  const staying = await FakeWorker.connect({ workerId: fresh("w"), region });
+  expect(await staying.next("dispatch")).toMatchObject({ taskId });
+  expect(leaving.frames.some(({ type }) => type === "dispatch")).toBe(false);
+});
+
+test("room is reserved for what has been dispatched but not reported yet", async () => {
+  const region = fresh("ap");
+  // Room for two tasks whose cost is not known yet.
+  const worker = await FakeWorker.connect({ workerId: fresh("w"), region, capacityUnits: 25 });
+  const ids = await Promise.all([1, 2, 3].map(async () => start(await pushBody({ Region: region }))));
+  await worker.next("dispatch", ({ taskId }) => taskId !== undefined);
+  const { workers } = await (await call(`/v1/workers?Region=${region}`)).json<{
+    workers: { reservedUnits: number }[];
+  }>();
+  expect(workers[0]?.reservedUnits).toBeLessThanOrEqual(20);
+
+  // Once both turn out to be cheap there is room for the third.
+  const dispatched = () => worker.frames.filter((frame) => frame.type === "dispatch");
+  await worker.next("dispatch", () => dispatched().length === 2);
+  worker.report(
+    dispatched().map((frame) => reportOf(frame)),
+    30,
+  );
+  await worker.next("heartbeat");
+  worker.report(
+    dispatched().map((frame) => reportOf(frame)),
+    8,
+  );
+  await worker.next("dispatch", () => dispatched().length === 3);
+  expect(
+    dispatched()
+      .map(({ taskId }) => taskId)
+      .toSorted(),
+  ).toEqual(ids.toSorted());
+});
+
+test("the region forgets nothing when it hibernates: sockets, hello, reservations and load", async () => {
+  const at = place();
+  const region = env.REGION.getByName(at.region);
+  const worker = await FakeWorker.dial(at);
+  await evictDurableObject(region);
+  worker.hello(at);
+  await worker.next("welcome");
+  await evictDurableObject(region);
+  const taskId = await start(await pushBody({ Region: at.region }));
+  const dispatch = await worker.next("dispatch");
+  await evictDurableObject(region);
+  await evictDurableObject(env.TASK.getByName(taskId));
+  worker.send({ type: "accepted", taskId, attempt: 1 });
+  worker.report([reportOf(dispatch)], 17);
+  await reaches(taskId, "pushing");
+  await evictDurableObject(region);
+  await evictDurableObject(env.TASK.getByName(taskId));
+  const response = await call(`/v1/workers?Region=${at.region}`);
+  expect(await response.json()).toMatchObject({ workers: [{ ...at, loadUnits: 17, reservedUnits: 0, tasks: 1 }] });
+  await evictDurableObject(region);
+  worker.ended(dispatch, { name: "finished" });
+  await worker.next("ack");
+  expect(await reaches(taskId, "finished")).toMatchObject({ attempt: 1, progress: { positionMs: 30_000 } });
+});
