@@ -18,12 +18,21 @@ export function parseAddressPolicy(allow: readonly string[]): AddressPolicy {
   const hosts = new Set<string>();
   for (const entry of allow) {
     const text = entry.trim().toLowerCase();
-    if (ipaddr.isValidCIDR(text)) cidrs.push(ipaddr.parseCIDR(text));
-    else if (ipaddr.isValid(text)) cidrs.push(ipaddr.parseCIDR(`${text}/${ipaddr.IPv6.isValid(text) ? 128 : 32}`));
+    if (isRange(text)) cidrs.push(ipaddr.parseCIDR(text));
+    else if (isAddress(text)) cidrs.push(ipaddr.parseCIDR(`${text}/${ipaddr.IPv6.isValid(text) ? 128 : 32}`));
     else if (/^[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?$/.test(text) && !/^[0-9.]+$/.test(text)) hosts.add(text);
     else throw new RangeError(`"${entry}" is neither a CIDR range, an address nor a host name.`);
   }
   return { cidrs, hosts };
+}
+
+/** The four-part forms only: `10.0.0` and `0x7f.1` are an address to some and a mistake to most. */
+function isAddress(text: string): boolean {
+  return ipaddr.IPv6.isValid(text) || ipaddr.IPv4.isValidFourPartDecimal(text);
+}
+
+function isRange(text: string): boolean {
+  return ipaddr.IPv6.isValidCIDR(text) || ipaddr.IPv4.isValidCIDRFourPartDecimal(text);
 }
 
 export type AddressVerdict =
@@ -92,14 +101,14 @@ function isListed(policy: AddressPolicy, address: ipaddr.IPv4 | ipaddr.IPv6): bo
  * @param hostname the host name that led to it, in lower case.
  */
 export function judgeAddress(policy: AddressPolicy, address: string, hostname?: string): AddressVerdict {
-  if (!ipaddr.isValid(address)) return refused("not an IP address");
+  if (!isAddress(address)) return refused("not an IP address");
   const parsed = ipaddr.parse(address);
   const inner = parsed instanceof ipaddr.IPv6 ? innerIpv4(parsed) : undefined;
   const judged = inner ?? parsed;
   if (METADATA_ADDRESSES.has(judged.toNormalizedString())) return refused("a cloud's metadata service");
   if (hostname !== undefined && policy.hosts.has(hostname)) return ALLOWED;
   if (isListed(policy, judged) || isListed(policy, parsed)) return ALLOWED;
+  if (parsed instanceof ipaddr.IPv6 && parsed.match(LOCAL_NAT64)) return refused("reserved");
   const range = judged.range();
-  if (judged instanceof ipaddr.IPv6 && judged.match(LOCAL_NAT64)) return refused("reserved");
   return range === "unicast" ? ALLOWED : refused(RANGE_WORDS[range] ?? "reserved");
 }

@@ -1,0 +1,87 @@
+import { RoomcastError } from "@roomcast/shared";
+import { describe, expect, it } from "vitest";
+import { classifyEnd, classifyUnopened, type EndFacts } from "./failure.ts";
+import type { FfmpegExit } from "./ffmpeg/ffmpeg-process.ts";
+
+const EXIT: FfmpegExit = { code: 0, signal: null, stderrTail: [] };
+const DROPPED = new RoomcastError("FailedOperation.SourceUnreachable", "cdn.example closed the connection.");
+const GONE = new RoomcastError("FailedOperation.SourceNotFound", "It does not exist (HTTP 404).");
+const PLAYED: EndFacts = {
+  exit: EXIT,
+  upstreamFailure: undefined,
+  live: false,
+  playedToMs: 10_000,
+  declaredMs: 10_000,
+};
+
+describe("a source is finished", () => {
+  it.each<[string, Partial<EndFacts>]>([
+    ["where it played to what it declares", {}],
+    ["where its tracks end a little before", { playedToMs: 9100 }],
+    ["where it declares nothing and nothing failed", { declaredMs: null }],
+    ["whatever failed upstream, once all of it is here", { upstreamFailure: DROPPED }],
+  ])("%s", (_name, facts) => {
+    expect(classifyEnd({ ...PLAYED, ...facts })).toEqual({ name: "finished" });
+  });
+});
+
+describe("a source is failed", () => {
+  it.each<[string, Partial<EndFacts>, string, string]>([
+    [
+      "exit code 0, but not all of it came",
+      { playedToMs: 5000 },
+      "SourceTruncated",
+      "ends at 5.0 s, but says that it is 10.0 s",
+    ],
+    ["a read error, not all came", { playedToMs: 5000, exit: { ...EXIT, code: 1 } }, "SourceTruncated", "incomplete"],
+    [
+      "the connection broke",
+      { playedToMs: 5000, upstreamFailure: DROPPED },
+      "SourceLost",
+      "broke off at 5.0 s. cdn.example closed",
+    ],
+    ["it broke, and nothing is declared", { declaredMs: null, upstreamFailure: DROPPED }, "SourceLost", "closed"],
+    ["the file went away", { playedToMs: 5000, upstreamFailure: GONE }, "SourceNotFound", "HTTP 404"],
+    ["it never began", { playedToMs: null, upstreamFailure: GONE }, "SourceNotFound", "HTTP 404"],
+    ["nothing came out of it", { playedToMs: null }, "SourceNotMedia", "no media"],
+    ["a live source ended", { live: true, declaredMs: null }, "SourceLost", "live source ended after 10.0 s"],
+    ["a live source broke", { live: true, declaredMs: null, upstreamFailure: DROPPED }, "SourceLost", "closed"],
+    [
+      "ffmpeg was killed",
+      { playedToMs: 5000, exit: { ...EXIT, code: null, signal: "SIGKILL" } },
+      "MediaEngine",
+      "SIGKILL",
+    ],
+    [
+      "ffmpeg failed at the end",
+      { exit: { code: 1, signal: null, stderrTail: ["a", "last words"] } },
+      "MediaEngine",
+      "(code 1): last words",
+    ],
+    [
+      "there is no ffmpeg",
+      { playedToMs: null, exit: { ...EXIT, code: null, startError: "ENOENT" } },
+      "MediaEngine",
+      "could not be started: ENOENT",
+    ],
+  ])("%s", (_name, facts, code, text) => {
+    expect(classifyEnd({ ...PLAYED, ...facts })).toMatchObject({
+      name: "failed",
+      error: { code: `FailedOperation.${code}`, message: expect.stringContaining(text) },
+    });
+  });
+});
+
+describe("what ffmpeg says of a source that it cannot open", () => {
+  it.each([
+    ["http://127.0.0.1:1/t/0/media: Invalid data found when processing input", "SourceNotMedia"],
+    ["[mov,mp4 @ 0x1] moov atom not found", "SourceNotMedia"],
+    ["[x] Format not on whitelist 'mov,mp4'", "SourceUnsupported"],
+    ["[hls @ 0x1] Protocol 'file' not on whitelist 'http,tcp,crypto'!", "SourceUnsupported"],
+    ["Decoder (codec av1) not found for input stream #0:0", "SourceUnsupported"],
+    ["tcp://127.0.0.1:1: Connection timed out", "SourceTimeout"],
+    ["something else", "MediaEngine"],
+  ])("%s: %s", (line, code) => {
+    expect(classifyUnopened({ code: 1, signal: null, stderrTail: [line] }).code).toBe(`FailedOperation.${code}`);
+  });
+});

@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import type { Plan } from "../plan.ts";
+import { type FfmpegArgumentsOptions, ffmpegArguments } from "./ffmpeg-arguments.ts";
+
+const COPY: Plan = { video: { action: "copy" }, audio: { action: "copy" }, reasons: [] };
+const TARGET = { width: 1280, height: 720, fps: 25, bitRateKbps: 2000 } as const;
+const ENCODE: Plan = {
+  video: { action: "transcode", deinterlace: true, ...TARGET },
+  audio: { action: "transcode", sampleRateHz: 48_000, channels: 2 },
+  reasons: [],
+};
+
+function build(options: Partial<FfmpegArgumentsOptions> = {}) {
+  const input = { kind: "url", url: "http://127.0.0.1:1/t/0/media.mp4" } as const;
+  const { inputs, outputOptions } = ffmpegArguments({ input, plan: COPY, startAtMs: 0, live: false, ...options });
+  return {
+    inputs,
+    input: inputs[0]?.options.join(" ") ?? "",
+    second: inputs[1] === undefined ? undefined : `${inputs[1].options.join(" ")} -i ${inputs[1].source}`,
+    output: outputOptions.join(" "),
+  };
+}
+
+describe("ffmpeg's arguments", () => {
+  it("read the gateway with nothing but HTTP, and connect again after a drop", () => {
+    const { inputs, input } = build();
+    expect(inputs.map(({ source }) => source)).toEqual(["http://127.0.0.1:1/t/0/media.mp4"]);
+    expect(input).toContain("-protocol_whitelist http,tcp,crypto ");
+    expect(input).toContain("-reconnect 1 -reconnect_on_network_error 1 -reconnect_delay_max 7");
+    expect(input).toContain("-rw_timeout 30000000");
+    expect(input).toContain("-nostdin");
+  });
+
+  it.each(["concat", "dash", "sdp", "rtsp", "image2", "lavfi"])("let no source choose the demuxer %s", (name) => {
+    const formats = build().inputs[0]?.options.at((build().inputs[0]?.options.indexOf("-format_whitelist") ?? 0) + 1);
+    expect(formats?.split(",")).toContain("hls");
+    expect(formats?.split(",")).not.toContain(name);
+  });
+
+  it("write FLV without metadata of a file and without an end of sequence", () => {
+    const { output } = build();
+    expect(output).toMatch(/-flvflags no_duration_filesize\+no_metadata\+no_sequence_end -f flv$/);
+  });
+
+  it.each<[string, Partial<FfmpegArgumentsOptions>]>([
+    ["a copy", {}],
+    ["an encode", { plan: ENCODE }],
+    ["a live source", { live: true }],
+    ["a stream on stdin", { input: { kind: "flv" }, live: true }],
+  ])("of %s never pace, never flush packets one by one", (_name, options) => {
+    const { input, output } = build(options);
+    expect(`${input} ${output}`).not.toMatch(/-re\b(?!c)|-readrate|-flush_packets|nobuffer/);
+  });
+
+  it.each<[string, Partial<FfmpegArgumentsOptions>, RegExp, RegExp]>([
+    ["from the start", {}, /-copyts -start_at_zero/, /-ss/],
+    ["in the middle", { startAtMs: 2500 }, /-copyts -start_at_zero .*-ss 2\.500 -noaccurate_seek$/, /x{9}/],
+    ["in the middle, encoded", { startAtMs: 2500, plan: ENCODE }, /-ss 2\.500$/, /noaccurate/],
+    ["live, whatever the position", { startAtMs: 2500, live: true }, /rw_timeout/, /-ss|-copyts/],
+  ])("%s", (_name, options, has, hasNot) => {
+    expect(build(options).input).toMatch(has);
+    expect(build(options).input).not.toMatch(hasNot);
+  });
+
+  it("end a copy at the first read error, but no encode at a damaged picture", () => {
+    expect(build().input).toContain("-xerror");
+    expect(build({ plan: ENCODE }).input).not.toContain("-xerror");
+  });
+
+  it("take the tracks that were probed, else the first that are no cover picture", () => {
+    expect(build().output).toMatch(/^-map 0:V:0 -map 0:a:0 /);
+    expect(build({ videoIndex: 3, audioIndex: 1 }).output).toMatch(/^-map 0:3 -map 0:1 /);
+  });
+
+  it("encode as rooms need it: no B-frames, a keyframe every 2 s", () => {
+    const { output } = build({ plan: ENCODE });
+    expect(output).toContain("-vf yadif=deint=interlaced,fps=25,scale=1280:720,setsar=1,format=yuv420p");
+    expect(output).toContain(
+      "-c:v libx264 -preset veryfast -tune zerolatency -bf 0 -g 50 -keyint_min 50 -sc_threshold 0",
+    );
+    expect(output).toContain("-maxrate 2000k -bufsize 4000k");
+    expect(output).toContain("-af aresample=async=1 -c:a aac -b:a 128k -ar 48000 -ac 2");
+  });
+
+  it("copy what needs no encoding", () => {
+    expect(build({ plan: { ...ENCODE, audio: COPY.audio } }).output).toContain("-c:a copy");
+    expect(build({ plan: { ...ENCODE, video: COPY.video } }).output).toContain("-c:v copy");
+  });
+
+  it("make silence from the position on, as long as the picture lasts", () => {
+    const audio = { action: "generate", sampleRateHz: 48_000, channels: 2 } as const;
+    const { second, output } = build({ plan: { ...COPY, audio }, startAtMs: 1000 });
+    expect(second).toBe("-itsoffset 1.000 -f lavfi -i anullsrc=r=48000:cl=stereo");
+    expect(output).toMatch(/^-map 0:V:0 -map 1:a:0 -c:v copy .*-shortest/);
+  });
+
+  it("make a picture as long as the sound lasts", () => {
+    const { second, output } = build({ plan: { ...COPY, video: { action: "generate", ...TARGET } } });
+    expect(second).toBe("-f lavfi -i color=c=black:s=1280x720:r=25");
+    expect(output).toMatch(/^-map 1:v:0 -map 0:a:0 -vf format=yuv420p .*-c:a copy -shortest/);
+  });
+
+  it("read FLV from stdin and open nothing else", () => {
+    const { inputs, input } = build({ input: { kind: "flv" }, live: true });
+    expect(inputs[0]?.source).toBe("pipe:0");
+    expect(input).toContain("-protocol_whitelist pipe ");
+    expect(input).not.toMatch(/reconnect|nostdin/);
+  });
+});

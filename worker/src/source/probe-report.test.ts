@@ -1,0 +1,105 @@
+import { describe, expect, it } from "vitest";
+import { readProbe } from "./probe-report.ts";
+
+const VIDEO = {
+  index: 0,
+  codec_type: "video",
+  codec_name: "h264",
+  width: 1280,
+  height: 720,
+  pix_fmt: "yuv420p",
+  has_b_frames: 0,
+  avg_frame_rate: "30000/1001",
+  r_frame_rate: "30000/1001",
+  sample_aspect_ratio: "1:1",
+  field_order: "progressive",
+  duration: "9.9",
+};
+const AUDIO = { index: 1, codec_type: "audio", codec_name: "aac", channels: 2, sample_rate: "48000", duration: "10.1" };
+
+function read(streams: readonly object[], duration?: string) {
+  return readProbe(JSON.stringify({ streams, format: { format_name: "mov,mp4", duration } }));
+}
+
+function video(more: object) {
+  return read([{ ...VIDEO, ...more }]).media.video;
+}
+
+describe("what ffprobe reports", () => {
+  it("becomes the media's description", () => {
+    expect(read([VIDEO, AUDIO], "12")).toEqual({
+      media: {
+        container: "mov,mp4",
+        durationMs: 10_100,
+        video: {
+          codec: "h264",
+          width: 1280,
+          height: 720,
+          fps: 30_000 / 1001,
+          pixelFormat: "yuv420p",
+          hasBFrames: false,
+          gopMs: null,
+          rotation: 0,
+          squarePixels: true,
+          interlaced: false,
+        },
+        audio: { codec: "aac", channels: 2, sampleRateHz: 48_000 },
+      },
+      videoIndex: 0,
+      audioIndex: 1,
+    });
+  });
+
+  it.each([
+    ["12.5", 12_500],
+    [undefined, null],
+    ["N/A", null],
+    ["0.000000", null],
+  ])("with the container's duration %s where no track has one: %s ms", (duration, expected) => {
+    expect(read([{ ...AUDIO, duration: undefined }], duration).media.durationMs).toBe(expected);
+  });
+
+  it.each([
+    [-90, 90],
+    [90, 270],
+    [180, 180],
+    [-180, 180],
+    [0, 0],
+  ])("turned by %i counterclockwise is turned by %i clockwise", (rotation, expected) => {
+    expect(video({ side_data_list: [{}, { rotation }] })?.rotation).toBe(expected);
+  });
+
+  it.each([
+    ["16:11", false, 16 / 11],
+    ["1:1", true, undefined],
+    ["0:1", true, undefined],
+    ["N/A", true, undefined],
+  ])("with the sample aspect ratio %s", (sample_aspect_ratio, squarePixels, pixelAspect) => {
+    const info = video({ sample_aspect_ratio });
+    expect(info?.squarePixels).toBe(squarePixels);
+    expect(info?.pixelAspect).toBe(pixelAspect);
+  });
+
+  it("says B-frames, interlacing and an unknown frame rate", () => {
+    expect(video({ has_b_frames: 2, field_order: "tt" })).toMatchObject({ hasBFrames: true, interlaced: true });
+    expect(video({ avg_frame_rate: "0/0", r_frame_rate: "25/1" })?.fps).toBe(25);
+    expect(video({ avg_frame_rate: "0/0", r_frame_rate: "0/0" })?.fps).toBeNull();
+  });
+
+  it("takes a cover picture for no video", () => {
+    const cover = { ...VIDEO, index: 0, disposition: { attached_pic: 1, default: 1 } };
+    expect(read([cover, AUDIO])).toMatchObject({ media: { video: null }, videoIndex: undefined, audioIndex: 1 });
+  });
+
+  it("takes the default of several tracks, else the largest picture and the first sound", () => {
+    const small = { ...VIDEO, index: 2, width: 320, height: 180 };
+    const late = { ...AUDIO, index: 3 };
+    expect(read([small, VIDEO, AUDIO, late])).toMatchObject({ videoIndex: 0, audioIndex: 1 });
+    const marked = [{ ...small, disposition: { default: 1 } }, VIDEO, AUDIO, { ...late, disposition: { default: 1 } }];
+    expect(read(marked)).toMatchObject({ videoIndex: 2, audioIndex: 3 });
+  });
+
+  it.each(["", "{", "{}", '{"streams":[{}]}', "null"])("%j is a typed error", (text) => {
+    expect(() => readProbe(text)).toThrow("ffprobe answered in an unknown way");
+  });
+});
