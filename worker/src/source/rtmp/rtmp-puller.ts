@@ -27,7 +27,10 @@ export interface RtmpPullerOptions {
   readonly onEnd: (end: SourceEnd) => void;
   /** From the first packet to the permission to play. */
   readonly startTimeoutMs?: number;
-  /** A server keeps the connection open when a publisher leaves: so long without media is an end. */
+  /**
+   * A server keeps the connection open when a publisher leaves: so long without media is an end. Counted from the first
+   * media on; for how long to wait for that is up to the caller.
+   */
   readonly silenceTimeoutMs?: number;
 }
 
@@ -79,7 +82,7 @@ export class RtmpPuller {
     if (!this.#paused) return;
     this.#paused = false;
     this.#client?.connection.resume();
-    if (this.#state === "playing") this.#watchSilence();
+    if (this.#state === "playing" && this.#silence !== undefined) this.#watchSilence();
   }
 
   /** Idempotent; resolves when the socket has closed. */
@@ -108,7 +111,6 @@ export class RtmpPuller {
       // It may have ended in the same breath in which it began.
       if (this.#end !== undefined) throw endError(this.#end) ?? this.#failed("lost", "the stream is over").error;
       this.#state = "playing";
-      this.#watchSilence();
     } catch (thrown) {
       this.#state = "ended";
       this.#client?.connection.destroy();
@@ -162,7 +164,8 @@ export class RtmpPuller {
     if (message.typeId === MESSAGE.audio || message.typeId === MESSAGE.video) {
       // Some servers send media without a word before it.
       this.#started.resolve();
-      if (!this.#paused) this.#silence?.refresh();
+      if (this.#silence === undefined) this.#watchSilence();
+      else if (!this.#paused) this.#silence.refresh();
       this.#options.onTag({
         kind: message.typeId === MESSAGE.audio ? "audio" : "video",
         timestampMs: this.#clock.unwrap(message.timestampMs),
