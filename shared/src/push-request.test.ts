@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { RoomcastError } from "./errors.ts";
-import { pushRequestSchema } from "./push-request.ts";
+import { pushRequestSchema, taskUpdateSchema } from "./push-request.ts";
 import { seatOf } from "./seat.ts";
 import { validate } from "./validate.ts";
 
@@ -117,7 +117,8 @@ describe("a push request", () => {
         "concat:http://h/a|http://h/b",
         `https://h/${"x".repeat(2039)}`,
         42,
-        ["https://h/v.mp4"],
+        [],
+        Array.from({ length: 101 }, () => "https://h/v.mp4"),
       ],
     ],
     ["SdkAppId", [0, -1, 1.5, 4_294_967_296, "1400000001", true]],
@@ -131,6 +132,16 @@ describe("a push request", () => {
     ["RedisPort", [0, 65_536, 1.5, "6379"]],
     ["RedisPassword", ["x".repeat(513), 7]],
     ["Region", ["", "guangzhou", "AP-GUANGZHOU", 7]],
+    ["SeekSecond", [-1, 1.5, "10"]],
+    ["RepeatNum", [0, -2, 1001, 1.5]],
+    ["MaxDuration", [0, 10_081]],
+    ["Volume", [-1, 201, "100"]],
+    ["Tempo", [0, 0.6, 2.5, "1"]],
+    ["IdleTimeout", [-1, 601]],
+    ["PrivateMapKey", ["", 7]],
+    ["Preload", ["https://h/v.mp4", Array.from({ length: 5 }, () => "https://h/v.mp4")]],
+    ["StartAt", ["now", "2026-12-31", "2026-12-31T20:15:00", 1_798_000_000]],
+    ["OnConflict", ["", "fight"]],
   ])("refuses a wrong %s, alone and by its name", (name, values) => {
     for (const value of [...values, null]) {
       const error = failure({ ...REQUIRED, [name]: value });
@@ -170,5 +181,65 @@ describe("a push request", () => {
 
   it.each([null, [], "text", 7])("cannot be %j", (body) => {
     expect(failure(body).message).toBe("(body) is invalid: expected a JSON object.");
+  });
+});
+
+describe("parameters of the stream itself", () => {
+  it("are taken as TRTC's StartStreamIngest names them, with nothing filled in", () => {
+    const given = {
+      VideoSrc: ["https://h/a.mp4", "https://h/b.mp4"],
+      SeekSecond: 10,
+      RepeatNum: -1,
+      MaxDuration: 60,
+      Volume: 200,
+      Tempo: 1.25,
+      IdleTimeout: 0,
+      VideoEncodeParams: { Width: 1280, Height: 720, Fps: 25, BitRate: 1500, Gop: 2 },
+      AudioEncodeParams: { SampleRate: 44_100, Channel: 1, BitRate: 64, Volume: 300 },
+      PrivateMapKey: "key",
+      Preload: ["https://h/c.mp4"],
+      StartAt: "2026-12-31T20:15:00+08:00",
+      OnConflict: "reject",
+    };
+    expect(validate(pushRequestSchema, { ...REQUIRED, ...given })).toMatchObject(given);
+    expect(Object.keys(validate(pushRequestSchema, REQUIRED)).toSorted()).toEqual(
+      [...Object.keys(REQUIRED), "Mode", "Redis"].toSorted(),
+    );
+  });
+
+  it("name the field inside an object or a list that is wrong", () => {
+    const error = failure({
+      ...REQUIRED,
+      VideoEncodeParams: { Width: 1921, Height: 0, Fps: 61, BitRate: 0, Gop: 3, Codec: "h265" },
+      AudioEncodeParams: { SampleRate: 22_050, Channel: 6, BitRate: 7, Volume: 301 },
+      VideoSrc: ["https://h/a.mp4", "ftp://h/b.mp4"],
+    });
+    expect(error.fields.map(({ field, problem }) => `${field} ${problem}`).toSorted()).toEqual(
+      [
+        "AudioEncodeParams.BitRate invalid",
+        "AudioEncodeParams.Channel invalid",
+        "AudioEncodeParams.SampleRate invalid",
+        "AudioEncodeParams.Volume invalid",
+        "VideoEncodeParams.BitRate invalid",
+        "VideoEncodeParams.Codec unknown",
+        "VideoEncodeParams.Fps invalid",
+        "VideoEncodeParams.Gop invalid",
+        "VideoEncodeParams.Height invalid",
+        "VideoEncodeParams.Width invalid",
+        "VideoSrc.1 invalid",
+      ].toSorted(),
+    );
+  });
+});
+
+describe("a change of a running push", () => {
+  it("changes at least one thing, each within the bounds of a request", () => {
+    expect(validate(taskUpdateSchema, { SeekSecond: 1.5, IsPause: false })).toEqual({
+      SeekSecond: 1.5,
+      IsPause: false,
+    });
+    expect(() => validate(taskUpdateSchema, {})).toThrow("at least one of VideoSrc");
+    expect(() => validate(taskUpdateSchema, { Volume: 201 })).toThrow("Volume");
+    expect(() => validate(taskUpdateSchema, { UserId: "other" })).toThrow("UserId is not a known parameter");
   });
 });

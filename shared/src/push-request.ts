@@ -29,6 +29,53 @@ function integer(min: number, max: number) {
   return z.int(expected).min(min, expected).max(max, expected);
 }
 
+const sourceUrl = z.string(SOURCE_EXPECTED).max(2048, SOURCE_EXPECTED).refine(isSourceUrl, SOURCE_EXPECTED);
+
+const MAX_PLAYLIST = 100;
+const PLAYLIST_EXPECTED = `${SOURCE_EXPECTED}, or a list of 1 to ${MAX_PLAYLIST} of them`;
+
+/** One source, or several that are played one after another. */
+const videoSrc = z.union(
+  [sourceUrl, z.array(sourceUrl).min(1, PLAYLIST_EXPECTED).max(MAX_PLAYLIST, PLAYLIST_EXPECTED)],
+  PLAYLIST_EXPECTED,
+);
+
+const TEMPOS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2] as const;
+const tempo = z.literal(TEMPOS, `one of ${TEMPOS.join(", ")}`);
+
+/** Loudness in percent: 100 leaves it as it is. */
+const volume = integer(0, 200);
+
+const MAX_SEEK_S = 7 * 24 * 3600;
+
+const MAX_PRELOADED = 4;
+const PRELOAD_EXPECTED = `a list of at most ${MAX_PRELOADED} sources, each ${SOURCE_EXPECTED}`;
+const preload = z.array(sourceUrl, PRELOAD_EXPECTED).max(MAX_PRELOADED, PRELOAD_EXPECTED);
+
+const START_AT_EXPECTED = 'a time with its offset such as "2026-12-31T20:15:00+08:00"';
+
+/** What the room shall see; what is not given follows the source. Kbit/s, seconds, pixels. */
+const videoEncodeParams = z.strictObject(
+  {
+    Width: integer(2, 1920).optional(),
+    Height: integer(2, 1080).optional(),
+    Fps: integer(1, 60).optional(),
+    BitRate: integer(1, 10_000).optional(),
+    Gop: integer(1, 2).optional(),
+  },
+  "an object with any of Width, Height, Fps, BitRate, Gop",
+);
+
+const audioEncodeParams = z.strictObject(
+  {
+    SampleRate: z.literal([48_000, 44_100], "48000 or 44100").optional(),
+    Channel: integer(1, 2).optional(),
+    BitRate: integer(8, 500).optional(),
+    Volume: integer(0, 300).optional(),
+  },
+  "an object with any of SampleRate, Channel, BitRate, Volume",
+);
+
 /** Cross-field rules run whatever else is wrong, so that all problems of a request come at once. */
 const always = ({ value }: { value: unknown }) => typeof value === "object" && value !== null && !Array.isArray(value);
 
@@ -37,13 +84,15 @@ function isGiven(value: unknown): boolean {
 }
 
 /**
- * The request that starts a push: the cloud-function template's parameters, by their names and types, plus `Region`.
- * Where both rooms are given, RoomId is used.
+ * The request that starts a push: the cloud-function template's parameters by their names and types, those of TRTC's
+ * StartStreamIngest that make sense here, and a few of our own. Where both rooms are given, RoomId is used. What was
+ * added after the first version is optional and has no default here, so that requests which are stored or on the wire
+ * stay as their senders wrote them.
  */
 export const pushRequestSchema = z
   .strictObject(
     {
-      VideoSrc: z.string(SOURCE_EXPECTED).max(2048, SOURCE_EXPECTED).refine(isSourceUrl, SOURCE_EXPECTED),
+      VideoSrc: videoSrc,
       SdkAppId: integer(1, 4_294_967_295),
       RoomId: integer(1, 4_294_967_294).optional(),
       StrRoomId: boundedText(64, "1 to 64 letters, digits or underscores", /^[A-Za-z0-9_]+$/).optional(),
@@ -61,6 +110,27 @@ export const pushRequestSchema = z
         .max(512, "a text of at most 512 characters")
         .optional(),
       Region: regionName.optional(),
+      /** Where the first source begins, seconds. */
+      SeekSecond: integer(0, MAX_SEEK_S).optional(),
+      /** How often all is played: -1 for ever. */
+      RepeatNum: integer(-1, 1000)
+        .refine((times) => times !== 0, "an integer from 1 to 1000, or -1 for ever")
+        .optional(),
+      /** The task ends after so many minutes. */
+      MaxDuration: integer(1, 10_080).optional(),
+      Volume: volume.optional(),
+      Tempo: tempo.optional(),
+      /** How long a live source, or a room, may be away before the task ends, seconds. */
+      IdleTimeout: integer(0, 600).optional(),
+      VideoEncodeParams: videoEncodeParams.optional(),
+      AudioEncodeParams: audioEncodeParams.optional(),
+      PrivateMapKey: boundedText(1024, "a text of 1 to 1024 characters").optional(),
+      /** Likely next sources, kept ready for a switch. */
+      Preload: preload.optional(),
+      /** The first picture is shown then, not before. */
+      StartAt: z.iso.datetime({ offset: true, error: START_AT_EXPECTED }).optional(),
+      /** What happens when another task holds the seat. */
+      OnConflict: z.enum(["replace", "reject"], '"replace" or "reject"').optional(),
     },
     "a JSON object",
   )
@@ -87,3 +157,32 @@ export const pushRequestSchema = z
 
 /** A checked request, its defaults filled in. */
 export type PushRequest = z.output<typeof pushRequestSchema>;
+
+/** What is played, in order; at least one. */
+export function sourcesOf(request: Pick<PushRequest, "VideoSrc">): readonly string[] {
+  return typeof request.VideoSrc === "string" ? [request.VideoSrc] : request.VideoSrc;
+}
+
+/** A change of a push while it runs: `PATCH /v1/tasks/:id`. */
+export const taskUpdateSchema = z
+  .strictObject(
+    {
+      /** Another source, from its beginning or from SeekSecond; in the same room, without a gap. */
+      VideoSrc: sourceUrl.optional(),
+      SeekSecond: z
+        .number(`a number from 0 to ${MAX_SEEK_S}`)
+        .min(0, `a number from 0 to ${MAX_SEEK_S}`)
+        .max(MAX_SEEK_S, `a number from 0 to ${MAX_SEEK_S}`)
+        .optional(),
+      IsPause: z.boolean("true or false").optional(),
+      Volume: volume.optional(),
+      Tempo: tempo.optional(),
+      Preload: preload.optional(),
+    },
+    "a JSON object",
+  )
+  .refine((update) => Object.keys(update).length > 0, {
+    path: [],
+    message: "at least one of VideoSrc, SeekSecond, IsPause, Volume, Tempo, Preload",
+  });
+export type TaskUpdate = z.output<typeof taskUpdateSchema>;

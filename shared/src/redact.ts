@@ -44,8 +44,13 @@ export type ShownRequest = Omit<PushRequest, (typeof SECRET_FIELDS)[number]>;
 
 export function shownRequest(request: PushRequest): ShownRequest {
   const shown = Object.entries(request).filter(([name]) => !SECRET_FIELDS.some((secret) => secret === name));
-  // SAFETY: only the fields that the type omits were left out, and VideoSrc stays a text.
-  return { ...(Object.fromEntries(shown) as ShownRequest), VideoSrc: shownUrl(request.VideoSrc) };
+  const { VideoSrc, Preload } = request;
+  return {
+    // SAFETY: only the fields that the type omits were left out; those with URLs keep their shape below.
+    ...(Object.fromEntries(shown) as ShownRequest),
+    VideoSrc: typeof VideoSrc === "string" ? shownUrl(VideoSrc) : VideoSrc.map(shownUrl),
+    ...(Preload === undefined ? {} : { Preload: Preload.map(shownUrl) }),
+  };
 }
 
 const WORD_IN_TEXT = /[^\s'"<>`]+/g;
@@ -127,12 +132,13 @@ function escapeForRegExp(text: string): string {
 /** A stream's name this short ("live", "stream") is a word that must stay readable, not a key. */
 const MIN_STREAM_KEY_LENGTH = 8;
 
-/** The texts of a request that `shownText` must cut out. */
-export function secretsOf(request: PushRequest): string[] {
+/** The texts of a request, or of a change of one, that `shownText` must cut out. */
+export function secretsOf(request: Partial<PushRequest>): string[] {
   const named = Object.entries(request).flatMap(([name, value]) =>
     SECRET_FIELDS.some((secret) => secret === name) && typeof value === "string" ? [value] : [],
   );
-  const written = [...named, ...secretsInUrl(request.VideoSrc)];
+  const urls = [request.VideoSrc ?? [], request.Preload ?? []].flat();
+  const written = [...named, ...urls.flatMap(secretsInUrl)];
   return [...new Set(written.flatMap((text) => [text, decoded(text)]))].filter((text) => text !== "");
 }
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { ERROR_CODES, type ErrorCode, RoomcastError } from "./errors.ts";
-import { pushRequestSchema } from "./push-request.ts";
+import { pushRequestSchema, taskUpdateSchema } from "./push-request.ts";
 import { regionName } from "./region.ts";
 import { ACTIVE_STATES } from "./task-state.ts";
 
@@ -14,6 +14,8 @@ const taskId = z.uuid();
 const attempt = z.int().min(1);
 const ms = z.number().min(0);
 const count = z.number().min(0);
+/** Which source of the playlist, from 0; not said: the first. */
+const itemIndex = z.int().min(0).optional();
 
 /**
  * Prose for people: what is too long is shortened, not refused. An `ended` that is repeated until it is acknowledged
@@ -44,7 +46,8 @@ const taskReport = z.object({
   taskId,
   attempt,
   state: z.enum(ACTIVE_STATES),
-  /** Position in the source of what the room was sent last, ms. */
+  item: itemIndex,
+  /** Position in that source of what the room was sent last, ms. */
   positionMs: ms,
   /** null: live, or not known. */
   durationMs: ms.nullable(),
@@ -93,6 +96,7 @@ export const workerFrameSchema = z.discriminatedUnion("type", [
     type: z.literal("ended"),
     taskId,
     attempt,
+    item: itemIndex,
     positionMs: ms,
     outcome: z.discriminatedUnion("name", [
       z.object({ name: z.literal("finished") }),
@@ -104,6 +108,8 @@ export const workerFrameSchema = z.discriminatedUnion("type", [
   }),
   z.object({ type: z.literal("logs"), taskId, attempt, lines: z.array(logLineSchema).max(500) }),
   z.object({ type: z.literal("draining"), reason: prose(200) }),
+  /** Answers an `update`: done, or why not; then all is as it was. */
+  z.object({ type: z.literal("updated"), taskId, attempt, updateId: z.uuid(), error: errorBody.nullable() }),
 ]);
 
 export const edgeFrameSchema = z.discriminatedUnion("type", [
@@ -123,8 +129,12 @@ export const edgeFrameSchema = z.discriminatedUnion("type", [
     request: pushRequestSchema,
     /** Where an earlier attempt was, ms; null: from the start, or from what Redis says. */
     resumeAtMs: ms.nullable(),
+    resumeItem: itemIndex,
+    /** The earlier attempt stood still; so shall this one. */
+    paused: z.boolean().optional(),
   }),
   z.object({ type: z.literal("stop"), taskId, attempt, how: z.enum(["now", "tidy"]), reason: prose(500) }),
+  z.object({ type: z.literal("update"), taskId, attempt, updateId: z.uuid(), change: taskUpdateSchema }),
   /** `ended` is written down; the worker may forget the task. */
   z.object({ type: z.literal("ack"), taskId, attempt }),
   /** Answers each `report`, so that a worker can tell a living edge from a half-open socket. */

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { seatOf, secretsOf } from "@roomcast/shared";
+import { seatOf, secretsOf, sourcesOf } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { WorkerConfig } from "./config.ts";
 import { parseAddressPolicy } from "./egress/address-policy.ts";
@@ -57,7 +57,13 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
     parts: {
       openProgress: (task) => progress.open(task),
       openSource: ({ request, startAtMs, signal, log: taskLog }) =>
-        sources.open({ url: request.VideoSrc, live: request.Mode === "live", startAtMs, signal, log: taskLog }),
+        sources.open({
+          url: sourcesOf(request)[0] ?? "",
+          live: request.Mode === "live",
+          startAtMs,
+          signal,
+          log: taskLog,
+        }),
       createPublisher: (request) => {
         const url = trtcPushUrl({ base: config.rtmpUrl, seat: seatOf(request), userSig: request.UserSig });
         return new MeteredPublisher(new RtmpPublisher({ url }), media);

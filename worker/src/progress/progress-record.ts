@@ -31,9 +31,14 @@ export const PROGRESS_TTL_MS = 7 * 24 * 3600 * 1000;
 
 const STATES: readonly string[] = ["queued", ...ACTIVE_STATES, ...TERMINAL_STATES];
 
+/** One source as it is; a playlist as JSON, so that another order is another record. */
+function sourceText({ VideoSrc }: Pick<PushRequest, "VideoSrc">): string {
+  return typeof VideoSrc === "string" ? VideoSrc : JSON.stringify(VideoSrc);
+}
+
 /** The Redis key of a request's record. */
 export function progressKey(request: PushRequest, scope: ProgressScope = "source"): string {
-  const key = `roomcast:progress:${createHash("sha256").update(request.VideoSrc).digest("hex")}`;
+  const key = `roomcast:progress:${createHash("sha256").update(sourceText(request)).digest("hex")}`;
   return scope === "source" ? key : `${key}:${seatKey(seatOf(request))}`;
 }
 
@@ -49,7 +54,7 @@ export function recordFields(owner: RecordOwner, values: ProgressValues, nowMs: 
   // Played to its end, a recorded file starts anew the next time.
   const positionMs = values.state === "finished" ? 0 : values.positionMs;
   return Object.entries({
-    VideoSrc: request.VideoSrc,
+    VideoSrc: sourceText(request),
     SdkAppId: request.SdkAppId,
     Room: seatOf(request).room.id,
     UserId: request.UserId,

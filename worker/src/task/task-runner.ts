@@ -4,6 +4,7 @@ import {
   type PushRequest,
   RoomcastError,
   shownUrl,
+  sourcesOf,
   type TaskReport,
   type TaskStateName,
   taskCost,
@@ -84,7 +85,7 @@ export class TaskRunner {
 
   report(): TaskReport {
     const { taskId, attempt } = this.#options.dispatch;
-    return { taskId, attempt, ...this.#snapshot() };
+    return { taskId, attempt, item: 0, ...this.#snapshot() };
   }
 
   /** Ends it early. The first reason counts; a later call may still hurry a tidy end. */
@@ -112,7 +113,7 @@ export class TaskRunner {
     const { dispatch, parts, log } = this.#options;
     const { taskId, attempt, request, resumeAtMs } = dispatch;
     const live = request.Mode === "live";
-    log.info({ source: shownUrl(request.VideoSrc), mode: request.Mode, redis: request.Redis }, "task starts");
+    log.info({ source: sourcesOf(request).map(shownUrl), mode: request.Mode, redis: request.Redis }, "task starts");
     const opening = request.Redis ? parts.openProgress({ taskId, attempt, request, log }) : null;
     const progress = await this.#unlessEnding(opening);
     if (progress === "ending") return this.#endedEarly();
