@@ -3,13 +3,14 @@ import type { Logger } from "pino";
 import type { Egress } from "../egress/egress.ts";
 import { type GatewaySession, SourceGateway } from "../egress/source-gateway.ts";
 import { type MediaTools, warmUp } from "../media-tools.ts";
-import { openFfmpegSource } from "./ffmpeg/ffmpeg-source.ts";
+import { openFfmpegSource, transcodeFlv } from "./ffmpeg/ffmpeg-source.ts";
 import type { MediaInfo } from "./media-info.ts";
 import { httpRange } from "./mp4/http-range.ts";
 import { openMp4Source } from "./mp4/open-mp4-source.ts";
 import { type Plan, type PlanOptions, planPush } from "./plan.ts";
 import { probe } from "./probe.ts";
 import type { ProbedMedia } from "./probe-report.ts";
+import { openRtmpSource } from "./rtmp/rtmp-source.ts";
 import type { Source } from "./source.ts";
 
 export interface OpenSourceOptions {
@@ -63,6 +64,7 @@ export class SourceFactory {
   async open(options: OpenSourceOptions): Promise<Source> {
     const { signal, startAtMs, url, log } = options;
     signal.throwIfAborted();
+    if (/^rtmps?:/i.test(url)) return await this.#openRtmp(options);
     if (options.live) return await this.#openWithFfmpeg(options, null);
     const openRange = httpRange(this.#options.egress, url);
     const plan = this.#options.plan === undefined ? {} : { plan: this.#options.plan };
@@ -70,6 +72,19 @@ export class SourceFactory {
     if (opened.name === "opened") return opened.source;
     log.debug({ reason: opened.reason }, "source needs ffmpeg");
     return await this.#openWithFfmpeg(options, opened.media);
+  }
+
+  async #openRtmp({ url, live, signal }: OpenSourceOptions): Promise<Source> {
+    const { egress, plan, readyTimeoutMs } = this.#options;
+    return await openRtmpSource({
+      url,
+      live,
+      signal,
+      connect: (target) => egress.connect(target),
+      transcodeFlv,
+      ...(plan?.canvas === undefined ? {} : { canvas: plan.canvas }),
+      ...(readyTimeoutMs === undefined ? {} : { readyTimeoutMs }),
+    });
   }
 
   async #openWithFfmpeg(options: OpenSourceOptions, known: MediaInfo | null): Promise<Source> {

@@ -61,7 +61,11 @@ export class FfmpegProcess {
     });
     this.#command.on("stderr", (line: string) => this.#keep(line));
     this.#command.on("end", () => this.#ended({ code: 0, signal: null }));
-    this.#command.on("error", (error: Error) => this.#ended(readOutcome(error)));
+    this.#command.on("error", (error: Error) => {
+      // A feed that broke: fluent-ffmpeg sends a SIGTERM, which a process that is blocked on its output does not see.
+      if ("inputStreamError" in error) this.#command.kill("SIGKILL");
+      this.#ended(readOutcome(error));
+    });
     this.#command.pipe(this.#sink(), { end: true });
   }
 
@@ -143,7 +147,6 @@ function readOutcome(error: Error): Omit<FfmpegExit, "stderrTail"> {
   if (code !== undefined) return { code: Number(code), signal: null };
   const signal = /^ffmpeg was killed with signal (\w+)/.exec(error.message)?.[1];
   if (signal !== undefined) return { code: null, signal };
-  // The feed of stdin broke: fluent-ffmpeg kills the process then.
-  if ("inputStreamError" in error) return { code: null, signal: "SIGTERM" };
+  if ("inputStreamError" in error) return { code: null, signal: "SIGKILL" };
   return { code: null, signal: null, startError: shownText(error.message) };
 }

@@ -109,7 +109,7 @@ class FfmpegSource implements Source {
     this.#audioFromMs = encodesVideo ? feed.startAtMs - AUDIO_LEAD_MS : Number.NEGATIVE_INFINITY;
     this.info = {
       live: options.live,
-      ...(options.media.container === "hls" ? { segmented: true } : {}),
+      ...(options.live && options.media.container === "hls" ? { segmented: true } : {}),
       durationMs: options.live ? null : options.media.durationMs,
       ...sizeOf(options.media, options.plan),
       plan: toSummary(options.plan),
