@@ -49,7 +49,7 @@ export async function runDev(): Promise<number> {
     const worker = await startWorker({
       settings: {
         ROOMCAST_EDGE_URL: edge.url,
-        ROOMCAST_WORKER_TOKEN: await stackWorkerToken(secrets, "worker-dev"),
+        ROOMCAST_WORKER_TOKEN: await stackWorkerToken(secrets, { workerId: "worker-dev" }),
         ROOMCAST_RTMP_URL: emulator.rtmpUrl,
         ROOMCAST_ALLOW_HOSTS: "127.0.0.1",
         ROOMCAST_DRAIN_TIMEOUT_MS: "1000",

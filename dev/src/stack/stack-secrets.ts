@@ -63,8 +63,11 @@ export function stackUserSig(
 }
 
 /** The token with which a worker of this id may dial the edge. */
-export function stackWorkerToken({ workerTokenKey }: StackSecrets, workerId: string): Promise<string> {
-  return mintWorkerToken({ workerId, regions: [REGION], key: workerTokenKey, lifetimeS: WORKER_TOKEN_LIFETIME_S });
+export function stackWorkerToken(
+  { workerTokenKey }: StackSecrets,
+  { workerId, region = REGION }: { readonly workerId: string; readonly region?: string | undefined },
+): Promise<string> {
+  return mintWorkerToken({ workerId, regions: [region], key: workerTokenKey, lifetimeS: WORKER_TOKEN_LIFETIME_S });
 }
 
 function randomText(): string {

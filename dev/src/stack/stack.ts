@@ -111,7 +111,7 @@ export class Stack {
     const starting = startWorker({
       settings: {
         ROOMCAST_EDGE_URL: this.#edge.url,
-        ROOMCAST_WORKER_TOKEN: await stackWorkerToken(this.#secrets, workerId),
+        ROOMCAST_WORKER_TOKEN: await stackWorkerToken(this.#secrets, { workerId, region: options.region }),
         ROOMCAST_RTMP_URL: this.emulator.rtmpUrl,
         ROOMCAST_ALLOW_HOSTS: "127.0.0.1",
         // At the end of a test or a demo there is nobody to hand tasks over to.
