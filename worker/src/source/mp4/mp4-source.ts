@@ -3,6 +3,8 @@ import type { MediaTag } from "../media-tag.ts";
 import type { Source, SourceEnd, SourceInfo } from "../source.ts";
 import { TagQueue } from "../tag-queue.ts";
 import type { AudioTrack, VideoTrack } from "./movie.ts";
+import { Mp4Error } from "./mp4-error.ts";
+import { PayloadPool } from "./payload-pool.ts";
 import type { RangeStream } from "./range-stream.ts";
 import { SampleCursor } from "./sample-cursor.ts";
 
@@ -55,10 +57,12 @@ export class Mp4Source implements Source {
   readonly info: SourceInfo;
   readonly #stream: RangeStream;
   readonly #queue: TagQueue;
+  readonly #pool = new PayloadPool();
   readonly #video: Lane;
   readonly #audio: Lane;
   readonly #pumped: Promise<void>;
   readonly #opened = Promise.withResolvers<void>();
+  #pictureGiven = false;
   /** Resolved when there is room in the queue. */
   #room: PromiseWithResolvers<void> | undefined;
 
@@ -79,7 +83,7 @@ export class Mp4Source implements Source {
     this.#pumped = this.#pump();
   }
 
-  /** Resolves when the first keyframe is at hand; rejects with the reason why it will not be. */
+  /** Resolves when the first keyframe is at hand; rejects with a RoomcastError, or an `Mp4Error` for ffmpeg to try. */
   get opened(): Promise<void> {
     return this.#opened.promise;
   }
@@ -135,12 +139,12 @@ export class Mp4Source implements Source {
     try {
       await this.#readAll();
       this.#queue.finish({ name: "finished" });
+      this.#opened.resolve();
     } catch (thrown) {
       this.#queue.finish({ name: "failed", error: RoomcastError.from(thrown) });
+      this.#opened.reject(thrown);
     }
-    // Everything was read; where the keyframe has not come by now, the end says why.
-    if (this.#queue.end?.name === "failed") this.#opened.reject(this.#queue.end.error);
-    else this.#opened.resolve();
+    // Who opens it awaits this; after that the end says it.
     this.#opened.promise.catch(() => undefined);
     await this.#stream.close();
   }
@@ -153,7 +157,9 @@ export class Mp4Source implements Source {
       if (lane.cursor.size > 0) lane.waiting.push(await this.#read(lane));
       lane.cursor.advance();
       this.#give();
-      if (this.#room !== undefined) await this.#room.promise;
+      if (this.#room === undefined) continue;
+      if (!this.#pictureGiven) throw new Mp4Error("The picture begins long after the sound.");
+      await this.#room.promise;
     }
   }
 
@@ -165,7 +171,7 @@ export class Mp4Source implements Source {
 
   async #read({ kind, cursor, dtsMs }: Lane): Promise<MediaTag> {
     const headerBytes = HEADER_BYTES[kind];
-    const payload = Buffer.allocUnsafe(headerBytes + cursor.size);
+    const payload = this.#pool.allocate(headerBytes + cursor.size);
     const keyframe = kind === "audio" || cursor.sync;
     writeHeader(payload, kind, keyframe, PACKET_MEDIA);
     await this.#stream.seek(cursor.offset);
@@ -184,7 +190,9 @@ export class Mp4Source implements Source {
       const tag = lane.waiting.shift();
       if (tag === undefined) return;
       this.#queue.push(tag);
-      if (tag.kind === "video") this.#opened.resolve();
+      if (tag.kind === "audio" || this.#pictureGiven) continue;
+      this.#pictureGiven = true;
+      this.#opened.resolve();
     }
   }
 

@@ -58,13 +58,15 @@ function expectSameTags(ours: readonly MediaTag[], theirs: readonly MediaTag[]):
 }
 
 const FRONT = ["-movflags", "+faststart"];
+/** Without it ffmpeg repeats the first picture until its time has come. */
+const UNFILLED = ["-fps_mode", "passthrough", ...FRONT];
 
 describe("a file that needs no transcoding", () => {
   test.each([
     ["its index in front, mono", [...PICTURE, ...TONE, ...COPYABLE_VIDEO, ...FRONT]],
     ["its index at the end, stereo", [...PICTURE, ...TONE, "-ac", "2", ...COPYABLE_VIDEO]],
     ["sound that begins later", [...PICTURE, "-itsoffset", "0.5", ...TONE, ...COPYABLE_VIDEO, ...FRONT]],
-    ["a picture that begins later", ["-itsoffset", "0.4", ...PICTURE, ...TONE, ...COPYABLE_VIDEO, ...FRONT]],
+    ["a picture that begins later", ["-itsoffset", "0.4", ...PICTURE, ...TONE, ...COPYABLE_VIDEO, ...UNFILLED]],
     ["no edit lists", [...PICTURE, ...TONE, ...COPYABLE_VIDEO, "-use_editlist", "0"]],
     ["44.1 kHz sound shorter than the picture", [...PICTURE, ...TONE, "-ar", "44100", "-t:a", "1", ...COPYABLE_VIDEO]],
     ["a third track", [...PICTURE, ...TONE, ...TONE, "-map", "0", "-map", "1", "-map", "2", ...COPYABLE_VIDEO]],
@@ -168,6 +170,21 @@ describe("a file that must go through ffmpeg", () => {
       media: null,
       reason: expect.stringMatching(reason),
     });
+  });
+
+  test("whose picture begins long after the sound is handed on, not waited for", async () => {
+    const noise = ["-f", "lavfi", "-i", "anoisesrc=d=30:r=48000"];
+    server.file = await make("late.mp4", [
+      "-itsoffset",
+      "40",
+      ...PICTURE,
+      ...noise,
+      ...COPYABLE_VIDEO,
+      "-b:a",
+      "256k",
+      ...UNFILLED,
+    ]);
+    expect(await server.open()).toMatchObject({ name: "needs-ffmpeg", reason: expect.stringMatching(/long after/) });
   });
 
   test("that is no MP4 at all costs one request, which is cancelled", async () => {
