@@ -30,5 +30,3 @@ export const faultRequestSchema = z.discriminatedUnion(
   ],
   'a JSON object whose kind is "refuse", "stall", "unstall" or "drop"',
 );
-
-export type FaultRequest = z.output<typeof faultRequestSchema>;

@@ -7,6 +7,8 @@ interface PageFile {
   readonly bytes: Buffer;
 }
 
+const require = createRequire(import.meta.url);
+
 const HTML = "text/html; charset=utf-8";
 const SCRIPT = "text/javascript; charset=utf-8";
 
@@ -14,12 +16,13 @@ const own = (name: string): URL => new URL(`./page/${name}`, import.meta.url);
 
 /** The only files that are served; mpegts.js comes from its package, so that the page works offline. */
 const FILES: Readonly<Record<string, { readonly type: string; readonly url: () => URL }>> = {
+  "element.js": { type: SCRIPT, url: () => own("element.js") },
   "rooms.html": { type: HTML, url: () => own("rooms.html") },
   "rooms.js": { type: SCRIPT, url: () => own("rooms.js") },
   "watch.html": { type: HTML, url: () => own("watch.html") },
   "watch.js": { type: SCRIPT, url: () => own("watch.js") },
   "emulator.css": { type: "text/css; charset=utf-8", url: () => own("emulator.css") },
-  "mpegts.js": { type: SCRIPT, url: () => pathToFileURL(createRequire(import.meta.url).resolve("mpegts.js")) },
+  "mpegts.js": { type: SCRIPT, url: () => pathToFileURL(require.resolve("mpegts.js")) },
 };
 
 /** One file of the emulator's pages; undefined: there is none by that name. */

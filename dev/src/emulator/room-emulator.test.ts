@@ -355,6 +355,7 @@ describe("the HTTP side", () => {
     for (const [path, type] of [
       ["/", "text/html"],
       ["/rooms/class_1/watch", "text/html"],
+      ["/page/element.js", "text/javascript"],
       ["/page/rooms.js", "text/javascript"],
       ["/page/watch.js", "text/javascript"],
       ["/page/emulator.css", "text/css"],

@@ -65,7 +65,8 @@ export class RtmpTestClient {
   get statuses(): AmfObject[] {
     return this.heard
       .filter((command) => command.name === "onStatus" || command.name === "_error")
-      .flatMap((command) => amfEntries(command.values[1]) ?? []);
+      .map((command) => amfEntries(command.values[1]))
+      .filter((status) => status !== null);
   }
 
   /** Bytes that the emulator does not take. */

@@ -1,16 +1,12 @@
-/** The list of rooms, read anew each second. Everything foreign goes in as text, never as HTML. */
+import { byId, element } from "./element.js";
+
+/** The list of rooms, read anew each second. */
 const POLL_MS = 1000;
 
-function element(tag, content, className = "") {
-  const made = document.createElement(tag);
-  if (className !== "") made.className = className;
-  made.append(...[content].flat());
-  return made;
-}
-
+/** @param {import("../room-report.ts").RoomReport} room */
 function roomRow(room) {
   const link = element("a", room.id);
-  const query = new URLSearchParams({ sdkappid: room.sdkAppId, kind: room.kind });
+  const query = new URLSearchParams({ sdkappid: String(room.sdkAppId), kind: room.kind });
   link.href = `/rooms/${encodeURIComponent(room.id)}/watch?${query.toString()}`;
   const online = room.users.filter((user) => user.online).map((user) => user.userId);
   const gone = room.users.filter((user) => !user.online).map((user) => user.userId);
@@ -25,6 +21,10 @@ function roomRow(room) {
   return row;
 }
 
+/**
+ * @param {readonly string[]} headings
+ * @param {readonly Node[]} rows
+ */
 function table(headings, rows) {
   const head = element(
     "thead",
@@ -36,14 +36,13 @@ function table(headings, rows) {
   return element("table", [head, element("tbody", rows)]);
 }
 
+/** @param {import("../room-report.ts").RoomListReport} report */
 function show(report) {
-  document
-    .querySelector("#rooms")
-    .replaceChildren(
-      report.rooms.length === 0
-        ? element("p", "No room yet. One appears when somebody publishes.", "empty")
-        : table(["Room", "Kind", "SdkAppId", "Publishing", "Left"], report.rooms.map(roomRow)),
-    );
+  byId("rooms").replaceChildren(
+    report.rooms.length === 0
+      ? element("p", "No room yet. One appears when somebody publishes.", "empty")
+      : table(["Room", "Kind", "SdkAppId", "Publishing", "Left"], report.rooms.map(roomRow)),
+  );
   const newest = report.refusals.slice(-10).toReversed();
   const rows = newest.map((refusal) =>
     element("tr", [
@@ -53,19 +52,15 @@ function show(report) {
     ]),
   );
   const heading = element("h2", "Turned away");
-  document
-    .querySelector("#refusals")
-    .replaceChildren(...(rows.length === 0 ? [] : [heading, table(["Time", "Status", "Why"], rows)]));
+  byId("refusals").replaceChildren(...(rows.length === 0 ? [] : [heading, table(["Time", "Status", "Why"], rows)]));
 }
 
 async function poll() {
   try {
     const response = await fetch("/rooms");
-    show(await response.json());
+    show(/** @type {import("../room-report.ts").RoomListReport} */ (await response.json()));
   } catch {
-    document
-      .querySelector("#rooms")
-      .replaceChildren(element("p", "The emulator does not answer. Is it still running?", "empty"));
+    byId("rooms").replaceChildren(element("p", "The emulator does not answer. Is it still running?", "empty"));
   }
   setTimeout(() => void poll(), POLL_MS);
 }

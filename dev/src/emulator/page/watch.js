@@ -1,3 +1,5 @@
+import { byId, element } from "./element.js";
+
 /** One room: a player and the measurements of each user, read anew each second. */
 const POLL_MS = 1000;
 /** A player that failed while its user still publishes is started again after so many polls. */
@@ -5,19 +7,14 @@ const RETRY_POLLS = 3;
 /** Largest step between pictures that goes unmarked, ms. */
 const GOOD_GAP_MS = 100;
 
-const mpegts = globalThis.mpegts;
+/** Set by the script that the page loads first. */
+const mpegts = /** @type {typeof import("mpegts.js").default} */ (Reflect.get(globalThis, "mpegts"));
 mpegts.LoggingControl.enableAll = false;
 
 const roomId = decodeURIComponent(location.pathname.split("/")[2] ?? "");
 const roomPath = `/rooms/${encodeURIComponent(roomId)}`;
+/** @type {Map<string, UserCard>} */
 const cards = new Map();
-
-function element(tag, content = [], className = "") {
-  const made = document.createElement(tag);
-  if (className !== "") made.className = className;
-  made.append(...[content].flat());
-  return made;
-}
 
 /** A user's card: what is shown, and the player while there is one. */
 class UserCard {
@@ -26,10 +23,12 @@ class UserCard {
   #video = document.createElement("video");
   #cover = element("div", "", "cover");
   #facts = document.createElement("dl");
+  /** @type {ReturnType<typeof mpegts.createPlayer> | undefined} */
   #player;
   #session = 0;
   #pollsToRetry = 0;
 
+  /** @param {string} userId */
   constructor(userId) {
     this.userId = userId;
     this.root.append(
@@ -39,9 +38,14 @@ class UserCard {
     );
   }
 
+  /**
+   * @param {import("../room-report.ts").UserReport} user
+   * @param {import("../room-report.ts").RoomReport} room
+   */
   show(user, room) {
     const session = user.sessions.at(-1);
-    const flowing = user.online && (session.stream.video ?? session.stream.audio) !== null;
+    const live = user.online ? session : undefined;
+    const flowing = live !== undefined && (live.stream.video ?? live.stream.audio) !== null;
     const [text, className] = !user.online
       ? [session === undefined ? "never here" : `ended: ${session.endReason}`, "pill"]
       : flowing
@@ -49,9 +53,9 @@ class UserCard {
         : ["no media yet", "pill bad"];
     this.#pill.textContent = text;
     this.#pill.className = className;
-    if (this.#player !== undefined && (!flowing || session.number !== this.#session)) this.#close();
+    if (this.#player !== undefined && (!flowing || live.number !== this.#session)) this.#close();
     if (!flowing) this.#coverWith(user.online ? "Connected, but nothing has come yet." : "Has left the room.");
-    else if (this.#player === undefined && --this.#pollsToRetry < 0) this.#open(session, room);
+    else if (this.#player === undefined && --this.#pollsToRetry < 0) this.#open(live, room);
     if (session !== undefined) this.#facts.replaceChildren(...factsOf(user, session));
   }
 
@@ -60,12 +64,16 @@ class UserCard {
     this.root.remove();
   }
 
+  /**
+   * @param {import("../room-report.ts").SessionReport} session
+   * @param {import("../room-report.ts").RoomReport} room
+   */
   #open(session, room) {
     this.#session = session.number;
     this.#pollsToRetry = RETRY_POLLS;
     this.#renewVideo();
     this.#coverWith(session.stream.video === null ? "Sound only." : "Waiting for the picture…");
-    const query = new URLSearchParams({ sdkappid: room.sdkAppId, kind: room.kind });
+    const query = new URLSearchParams({ sdkappid: String(room.sdkAppId), kind: room.kind });
     this.#player = mpegts.createPlayer(
       {
         type: "flv",
@@ -95,6 +103,7 @@ class UserCard {
     this.#video = video;
   }
 
+  /** @param {string} text */
   #fail(text) {
     this.#close();
     this.#coverWith(text);
@@ -107,18 +116,30 @@ class UserCard {
     if (player !== undefined) queueMicrotask(() => player.destroy());
   }
 
+  /** @param {string} text */
   #coverWith(text) {
     this.#cover.textContent = text;
     this.#cover.hidden = false;
   }
 }
 
+/** @param {number} number */
 const count = (number) => number.toLocaleString("en");
 
+/**
+ * @param {import("../room-report.ts").UserReport} user
+ * @param {import("../room-report.ts").SessionReport} session
+ */
 function factsOf(user, session) {
   const { video, audio } = session.stream;
+  /** @type {HTMLElement[]} */
   const facts = [];
+  /**
+   * @param {string} name
+   * @param {string} value
+   */
   const add = (name, value, bad = false) => facts.push(element("dt", name), element("dd", value, bad ? "bad" : ""));
+  /** @param {number | null} number */
   const ms = (number) => (number === null ? "–" : `${count(Math.round(number))} ms`);
   if (video === null) add("Picture", "none");
   else {
@@ -160,32 +181,34 @@ function factsOf(user, session) {
   return facts;
 }
 
+/** @param {import("../room-report.ts").RoomReport} room */
 function show(room) {
   document.title = `${room.id} · TRTC room emulator`;
-  document.querySelector("#room").textContent = `Room ${room.id}`;
-  document.querySelector("#kind").textContent =
-    `${room.kind === "number" ? "integer" : "string"} room of SdkAppId ${room.sdkAppId}`;
+  byId("room").textContent = `Room ${room.id}`;
+  byId("kind").textContent = `${room.kind === "number" ? "integer" : "string"} room of SdkAppId ${room.sdkAppId}`;
   say("");
   for (const user of room.users) {
     const card = cards.get(user.userId) ?? new UserCard(user.userId);
     if (!cards.has(user.userId)) {
       cards.set(user.userId, card);
-      document.querySelector("#users").append(card.root);
+      byId("users").append(card.root);
     }
     card.show(user, room);
   }
 }
 
+/** @param {string} text */
 function say(text) {
-  const message = document.querySelector("#message");
+  const message = byId("message");
   message.textContent = text;
   message.hidden = text === "";
 }
 
+/** @param {string} text */
 function clear(text) {
   for (const card of cards.values()) card.close();
   cards.clear();
-  document.querySelector("#room").textContent = `Room ${roomId}`;
+  byId("room").textContent = `Room ${roomId}`;
   say(text);
 }
 
@@ -193,8 +216,8 @@ async function poll() {
   try {
     const response = await fetch(`${roomPath}${location.search}`);
     const body = await response.json();
-    if (response.ok) show(body);
-    else clear(body.error.message);
+    if (response.ok) show(/** @type {import("../room-report.ts").RoomReport} */ (body));
+    else clear(/** @type {{ error: { message: string } }} */ (body).error.message);
   } catch {
     clear("The emulator does not answer. Is it still running?");
   }
