@@ -14,6 +14,8 @@ export interface StartWorkerOptions {
 export interface WorkerHandle {
   readonly pid: number;
   readonly exited: Promise<ProcessExit>;
+  /** undefined while it runs. */
+  readonly exit: ProcessExit | undefined;
   /** The last lines of its log. */
   output(): string;
   signal(signal: NodeJS.Signals): void;
