@@ -31,11 +31,13 @@ const WELCOME: EdgeFrameOf<"welcome"> = {
   keep: [],
   stop: [],
 };
-const ENDED = { type: "ended", ...REF, positionMs: 5, outcome: { name: "finished" } } as const;
+const ENDED = { type: "ended", ...REF, item: 0, positionMs: 5, outcome: { name: "finished" } } as const;
 const DISPATCH = {
   type: "dispatch",
   ...REF,
   resumeAtMs: null,
+  resumeItem: 0,
+  paused: false,
   request: {
     VideoSrc: "https://media.example.com/a.mp4",
     SdkAppId: 1400000001,
@@ -123,6 +125,7 @@ function fakeTasks() {
       calls.push(["dispatch", frame.taskId, frame.attempt]);
       return { type: "accepted", taskId: frame.taskId, attempt: frame.attempt };
     },
+    update: async ({ taskId, attempt, updateId }) => ({ type: "updated", taskId, attempt, updateId, error: null }),
     stop: (ref, how) => void calls.push(["stop", ref.taskId, ref.attempt, how]),
   };
   return { tasks, calls, running };
@@ -131,6 +134,7 @@ function fakeTasks() {
 function runningTask(changes: Partial<TaskReport> = {}): TaskReport {
   return {
     ...REF,
+    item: 0,
     state: "pushing",
     positionMs: 1500,
     durationMs: 30_000,
@@ -254,6 +258,16 @@ describe("after welcome", () => {
     await eventually(() => expect(edge.of("ended").length).toBeGreaterThan(0));
     const types = edge.frames.map(({ type }) => type).filter((type) => type === "logs" || type === "ended");
     expect(types.slice(0, 2)).toEqual(["logs", "ended"]);
+  });
+
+  test("a change of a push is answered under its own id", async () => {
+    newLink();
+    const edge = await edgeEnd();
+    edge.send(WELCOME);
+    edge.send({ type: "update", ...REF, updateId: OTHER, change: { IsPause: true } });
+    await eventually(() =>
+      expect(edge.of("updated")).toEqual([{ type: "updated", ...REF, updateId: OTHER, error: null }]),
+    );
   });
 
   test("a drain is announced", async () => {

@@ -25,6 +25,8 @@ export interface LinkedTasks {
   /** Rejects nothing: what cannot be done is a `refused`. */
   dispatch(frame: EdgeFrameOf<"dispatch">): WorkerFrameOf<"accepted"> | WorkerFrameOf<"refused">;
   stop(ref: TaskRef, how: "now" | "tidy", reason: string): void;
+  /** Never rejects: what cannot be done is said in the answer. */
+  update(frame: EdgeFrameOf<"update">): Promise<WorkerFrameOf<"updated">>;
 }
 
 export interface LinkIdentity {
@@ -51,7 +53,7 @@ export const LINK_TIMINGS: LinkTimings = {
   welcomeTimeoutMs: 10_000,
   repeatEndedMs: 5_000,
   retryInitialMs: 250,
-  retryMaxMs: 10_000,
+  retryMaxMs: 2_000,
   refusedRetryMs: 60_000,
   healthyAfterMs: 10_000,
 };
@@ -231,6 +233,9 @@ export class EdgeLink {
         return;
       case "stop":
         this.#stopTask(frame, frame.how, frame.reason);
+        return;
+      case "update":
+        void this.#options.tasks.update(frame).then((answer) => socket.send(answer));
         return;
       case "ack":
         this.#options.outbox.acknowledge(frame);

@@ -22,7 +22,7 @@ export interface EdgeSocketOptions {
 /** Bytes that wait in a socket which the network does not empty. */
 const CONGESTED_BYTES = 1024 * 1024;
 /** How long the edge may take to answer a close. */
-const CLOSE_TIMEOUT_MS = 1_000;
+const CLOSE_TIMEOUT_MS = 250;
 
 /** One WebSocket to the edge, and the watch over its silence. */
 export class EdgeSocket {

@@ -5,7 +5,7 @@ import { Outbox } from "./outbox.ts";
 const TASK = "11111111-1111-4111-8111-111111111111";
 
 function ended(attempt = 1, taskId = TASK) {
-  return { type: "ended", taskId, attempt, positionMs: 5, outcome: { name: "finished" } } as const;
+  return { type: "ended", taskId, attempt, item: 0, positionMs: 5, outcome: { name: "finished" } } as const;
 }
 
 test("an `ended` stays until exactly it is acknowledged", () => {

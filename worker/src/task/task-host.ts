@@ -105,6 +105,12 @@ export class TaskHost implements LinkedTasks {
     if (held?.ref.attempt === ref.attempt) held.runner.end({ name: "stop", how, reason });
   }
 
+  /** Changes of a push that runs come with the media engine's transport controls; until then each is refused. */
+  async update({ taskId, attempt, updateId }: EdgeFrameOf<"update">): Promise<WorkerFrameOf<"updated">> {
+    const error = new RoomcastError("UnsupportedOperation", "This worker cannot change a push while it runs.");
+    return { type: "updated", taskId, attempt, updateId, error: error.toBody() };
+  }
+
   /**
    * Takes nothing new and gives every task back, so that other workers go on with them. Resolves when all have left
    * their rooms, after the limit at once.
@@ -169,7 +175,7 @@ export class TaskHost implements LinkedTasks {
     const { taskId, attempt } = held.ref;
     this.#held.delete(held);
     if (this.#current.get(taskId) === held) this.#current.delete(taskId);
-    const ended = { type: "ended", taskId, attempt, positionMs, outcome } as const;
+    const ended = { type: "ended", taskId, attempt, item: 0, positionMs, outcome } as const;
     this.#remember(ended);
     this.#options.news.addEnded(ended);
   }

@@ -113,7 +113,10 @@ export class TaskRunner {
     const { dispatch, parts, log } = this.#options;
     const { taskId, attempt, request, resumeAtMs } = dispatch;
     const live = request.Mode === "live";
-    log.info({ source: sourcesOf(request).map(shownUrl), mode: request.Mode, redis: request.Redis }, "task starts");
+    log.info(
+      { source: sourcesOf(request).map(shownUrl).join(", "), mode: request.Mode, redis: request.Redis },
+      "task starts",
+    );
     const opening = request.Redis ? parts.openProgress({ taskId, attempt, request, log }) : null;
     const progress = await this.#unlessEnding(opening);
     if (progress === "ending") return this.#endedEarly();

@@ -1,0 +1,429 @@
+import {
+  type EdgeFrameOf,
+  type LogLine,
+  pushRequestSchema,
+  RoomcastError,
+  type TaskRef,
+  taskCost,
+  validate,
+  type WorkerFrameOf,
+} from "@roomcast/shared";
+import { pino } from "pino";
+import { describe, expect, test, vi } from "vitest";
+import type { ProgressRecord, ProgressValues } from "../progress/progress-record.ts";
+import type { RoomOutcome, RoomSessionOptions, RoomSnapshot } from "../room/room-session.ts";
+import type { Source } from "../source/source.ts";
+import { TaskHost } from "./task-host.ts";
+
+const TASK = "11111111-1111-4111-8111-111111111111";
+const OTHER = "22222222-2222-4222-8222-222222222222";
+
+const request = validate(pushRequestSchema, {
+  VideoSrc: "https://media.example.com/a.mp4",
+  SdkAppId: 1400000001,
+  RoomId: 42,
+  UserId: "teacher",
+  UserSig: "sig",
+});
+const withRedis = { ...request, Redis: true, RedisHost: "redis", RedisPort: 6379, RedisPassword: "" };
+
+function dispatch(changes: Partial<EdgeFrameOf<"dispatch">> = {}): EdgeFrameOf<"dispatch"> {
+  return {
+    type: "dispatch",
+    taskId: TASK,
+    attempt: 1,
+    request,
+    resumeAtMs: null,
+    resumeItem: 0,
+    paused: false,
+    ...changes,
+  };
+}
+
+/** A room session in memory: it plays until the test says how it ends. */
+class MemorySession {
+  readonly options: RoomSessionOptions;
+  readonly stops: ("now" | "tidy")[] = [];
+  readonly #ended = Promise.withResolvers<RoomOutcome>();
+  ran = false;
+  /** Whether it ends when it is told to. */
+  obedient: boolean;
+  snapshotNow: RoomSnapshot;
+
+  constructor(options: RoomSessionOptions, obedient: boolean) {
+    this.options = options;
+    this.obedient = obedient;
+    this.snapshotNow = {
+      state: "pushing",
+      positionMs: options.startAtMs,
+      durationMs: 30_000,
+      bitRateKbps: 2000,
+      fps: 30,
+      droppedFrames: 0,
+      plan: null,
+    };
+  }
+
+  run(): Promise<RoomOutcome> {
+    this.ran = true;
+    return this.#ended.promise;
+  }
+
+  snapshot(): RoomSnapshot {
+    return this.snapshotNow;
+  }
+
+  stop(how: "now" | "tidy"): void {
+    this.stops.push(how);
+    if (this.obedient || how === "now") this.end({ name: "aborted" });
+  }
+
+  at(positionMs: number): void {
+    this.snapshotNow = { ...this.snapshotNow, positionMs };
+  }
+
+  end(outcome: RoomOutcome): void {
+    this.#ended.resolve(outcome);
+  }
+}
+
+interface Progress {
+  found: ProgressRecord | null;
+  /** What was written last, and whether nothing more comes. */
+  closedWith: ProgressValues[];
+  read: (() => ProgressValues) | undefined;
+}
+
+function newHost(options: { capacityUnits?: number; obedient?: boolean; redis?: Promise<unknown> } = {}) {
+  const sessions: MemorySession[] = [];
+  const ended: WorkerFrameOf<"ended">[] = [];
+  const lines: { ref: TaskRef; line: LogLine }[] = [];
+  const progress: Progress = { found: null, closedWith: [], read: undefined };
+  const host = new TaskHost({
+    capacityUnits: options.capacityUnits ?? 200,
+    news: {
+      addEnded: (frame) => void ended.push(frame),
+      addLog: (ref, line) => void lines.push({ ref, line }),
+    },
+    createTaskLog: ({ onLine }) =>
+      pino(
+        { level: "info" },
+        { write: (text) => onLine({ atMs: 0, level: "info", message: String(JSON.parse(text).msg) }) },
+      ),
+    parts: {
+      openProgress: async () => {
+        await options.redis;
+        return {
+          found: progress.found,
+          track: (read) => {
+            progress.read = read;
+          },
+          close: async (last) => void progress.closedWith.push(last),
+        };
+      },
+      openSource: async () => source,
+      createPublisher: () => {
+        throw new Error("no session here asks for one");
+      },
+      createSession: (session) => {
+        const made = new MemorySession(session, options.obedient ?? true);
+        sessions.push(made);
+        return made;
+      },
+    },
+  });
+  return { host, sessions, ended, lines, progress };
+}
+
+// SAFETY: nothing but `info` is looked at.
+const source = {
+  info: {
+    live: false,
+    durationMs: 30_000,
+    width: 1280,
+    height: 720,
+    fps: 30,
+    plan: { video: "transcode", audio: "copy", reasons: ["B-frames"] },
+  },
+} as unknown as Source;
+
+async function started(sessions: MemorySession[], index = 0): Promise<MemorySession> {
+  return await vi.waitFor(() => {
+    const session = sessions[index];
+    if (session?.ran !== true) throw new Error(`session ${index} does not run`);
+    return session;
+  });
+}
+
+function outcomesOf(ended: WorkerFrameOf<"ended">[]) {
+  return ended.map(({ taskId, attempt, outcome }) => [taskId, attempt, outcome.name]);
+}
+
+describe("a dispatch", () => {
+  test("is accepted, runs, is reported, and ends in one `ended` with its last position", async () => {
+    const { host, sessions, ended } = newHost();
+    expect(host.dispatch(dispatch())).toEqual({ type: "accepted", taskId: TASK, attempt: 1 });
+    expect(host.reports).toMatchObject([{ taskId: TASK, attempt: 1, state: "starting", positionMs: 0 }]);
+    const session = await started(sessions);
+    session.at(30_000);
+    expect(host.report().tasks).toMatchObject([{ state: "pushing", positionMs: 30_000, fps: 30 }]);
+    session.end({ name: "finished" });
+    await vi.waitFor(() => expect(ended).toHaveLength(1));
+    expect(ended[0]).toEqual({
+      type: "ended",
+      taskId: TASK,
+      attempt: 1,
+      item: 0,
+      positionMs: 30_000,
+      outcome: { name: "finished" },
+    });
+    expect(host.reports).toEqual([]);
+    expect(host.loadUnits).toBe(0);
+  });
+
+  test("that fails ends with the first cause, its code and message", async () => {
+    const { host, sessions, ended } = newHost();
+    host.dispatch(dispatch());
+    const error = new RoomcastError("FailedOperation.SourceNotFound", "The source answered 404.");
+    (await started(sessions)).end({ name: "failed", error });
+    await vi.waitFor(() => expect(ended[0]?.outcome).toEqual({ name: "failed", error: error.toBody() }));
+  });
+
+  test("whose session cannot even be made ends as failed, without what was thrown", async () => {
+    const { ended } = newHost();
+    const host = new TaskHost({
+      capacityUnits: 100,
+      news: { addEnded: (frame) => void ended.push(frame), addLog: () => {} },
+      createTaskLog: () => pino({ level: "silent" }),
+      parts: {
+        openProgress: () => Promise.reject(new Error("not asked for")),
+        openSource: async () => source,
+        createPublisher: () => expect.fail("not asked for"),
+        createSession: () => {
+          throw new TypeError("secret internals");
+        },
+      },
+    });
+    host.dispatch(dispatch());
+    await vi.waitFor(() => expect(ended[0]?.outcome).toMatchObject({ name: "failed" }));
+    expect(JSON.stringify(ended)).not.toContain("secret internals");
+  });
+
+  test("that comes twice runs once and is accepted twice", async () => {
+    const { host, sessions } = newHost();
+    expect([host.dispatch(dispatch()).type, host.dispatch(dispatch()).type]).toEqual(["accepted", "accepted"]);
+    await started(sessions);
+    expect(sessions).toHaveLength(1);
+  });
+
+  test("that comes again after its end does not run again; it is told again how it ended", async () => {
+    const { host, sessions, ended } = newHost();
+    host.dispatch(dispatch());
+    (await started(sessions)).end({ name: "finished" });
+    await vi.waitFor(() => expect(ended).toHaveLength(1));
+    expect(host.dispatch(dispatch()).type).toBe("accepted");
+    await vi.waitFor(() => expect(ended).toHaveLength(2));
+    expect(ended[1]).toEqual(ended[0]);
+    expect(sessions).toHaveLength(1);
+  });
+
+  test("of an older attempt is refused, running or ended", async () => {
+    const { host, sessions, ended } = newHost();
+    host.dispatch(dispatch({ attempt: 3 }));
+    const session = await started(sessions);
+    expect(host.dispatch(dispatch({ attempt: 2 })).type).toBe("refused");
+    session.end({ name: "finished" });
+    await vi.waitFor(() => expect(ended).toHaveLength(1));
+    expect(host.dispatch(dispatch({ attempt: 2 })).type).toBe("refused");
+    expect(sessions).toHaveLength(1);
+  });
+
+  test("of a newer attempt replaces the older one, and enters the room only after that has left", async () => {
+    const { host, sessions, ended } = newHost({ obedient: false });
+    host.dispatch(dispatch({ attempt: 1 }));
+    const first = await started(sessions);
+    host.dispatch(dispatch({ attempt: 2, resumeAtMs: 9_000 }));
+    expect(host.reports).toMatchObject([{ taskId: TASK, attempt: 2, state: "starting", positionMs: 9_000 }]);
+    const second = await started(sessions, 1);
+    expect(first.stops).toEqual(["now"]);
+    expect(outcomesOf(ended)).toEqual([[TASK, 1, "aborted"]]);
+    second.end({ name: "finished" });
+    await vi.waitFor(() =>
+      expect(outcomesOf(ended)).toEqual([
+        [TASK, 1, "aborted"],
+        [TASK, 2, "finished"],
+      ]),
+    );
+  });
+});
+
+describe("capacity", () => {
+  test("a task counts as copied until its source is open, then as what it is", async () => {
+    const { host, sessions } = newHost();
+    host.dispatch(dispatch());
+    expect(host.loadUnits).toBe(taskCost({ video: "copy" }));
+    const session = await started(sessions);
+    await session.options.openSource(0, new AbortController().signal);
+    expect(host.loadUnits).toBeCloseTo(taskCost({ video: "transcode", pixelsPerSecond: 1280 * 720 * 30 }));
+  });
+
+  test("a worker that is full refuses, and says so in a way that lets the task go elsewhere", () => {
+    const { host } = newHost({ capacityUnits: 7 });
+    host.dispatch(dispatch());
+    expect(host.dispatch(dispatch({ taskId: OTHER }))).toMatchObject({
+      type: "refused",
+      taskId: OTHER,
+      attempt: 1,
+      error: { code: "ResourceInsufficient", retryable: true },
+    });
+  });
+
+  test("twenty copied streams fit on one core", () => {
+    const { host } = newHost({ capacityUnits: 100 });
+    const answers = Array.from({ length: 20 }, (_, n) =>
+      host.dispatch(dispatch({ taskId: TASK.slice(0, -2) + String(n + 10) })),
+    );
+    expect(answers.every(({ type }) => type === "accepted")).toBe(true);
+  });
+});
+
+describe("stop", () => {
+  test.each(["now", "tidy"] as const)("%s ends the task as aborted, with the reason", async (how) => {
+    const { host, sessions, ended } = newHost();
+    host.dispatch(dispatch());
+    const session = await started(sessions);
+    host.stop({ taskId: TASK, attempt: 1 }, how, "The user asked.");
+    await vi.waitFor(() => expect(ended[0]?.outcome).toEqual({ name: "aborted", reason: "The user asked." }));
+    expect(session.stops).toEqual([how]);
+  });
+
+  test("of another attempt, or of what does not run here, changes nothing", async () => {
+    const { host, sessions } = newHost();
+    host.dispatch(dispatch({ attempt: 2 }));
+    const session = await started(sessions);
+    host.stop({ taskId: TASK, attempt: 1 }, "now", "old");
+    host.stop({ taskId: OTHER, attempt: 1 }, "now", "unknown");
+    expect(session.stops).toEqual([]);
+  });
+
+  test("ends a task at once that still waits for its Redis", async () => {
+    const { host, sessions, ended, progress } = newHost({ redis: new Promise(() => {}) });
+    host.dispatch(dispatch({ request: withRedis }));
+    host.stop({ taskId: TASK, attempt: 1 }, "now", "The user asked.");
+    await vi.waitFor(() => expect(outcomesOf(ended)).toEqual([[TASK, 1, "aborted"]]));
+    expect(sessions).toEqual([]);
+    expect(progress.read).toBeUndefined();
+  });
+});
+
+describe("progress", () => {
+  const found: ProgressRecord = {
+    taskId: OTHER,
+    attempt: 1,
+    positionMs: 12_000,
+    durationMs: 30_000,
+    state: "aborted",
+    updatedAtMs: 0,
+  };
+
+  test("of an earlier push of the source is where the session starts", async () => {
+    const { host, sessions, progress } = newHost();
+    progress.found = found;
+    host.dispatch(dispatch({ request: withRedis }));
+    expect((await started(sessions)).options.startAtMs).toBe(12_000);
+  });
+
+  test("is read from the session while it runs, and closed with how it ended", async () => {
+    const { host, sessions, ended, progress } = newHost();
+    host.dispatch(dispatch({ request: withRedis }));
+    const session = await started(sessions);
+    session.at(7_000);
+    expect(progress.read?.()).toMatchObject({ positionMs: 7_000, state: "pushing" });
+    session.end({ name: "finished" });
+    await vi.waitFor(() => expect(ended).toHaveLength(1));
+    expect(progress.closedWith).toEqual([{ positionMs: 7_000, durationMs: 30_000, state: "finished" }]);
+  });
+
+  test("whose Redis cannot be used fails the task with Redis' code before a source or a room is touched", async () => {
+    const error = new RoomcastError("FailedOperation.RedisUnreachable", "Redis at redis:6379 does not answer.");
+    const refused = Promise.reject(error);
+    refused.catch(() => {});
+    const { host, sessions, ended } = newHost({ redis: refused });
+    host.dispatch(dispatch({ request: withRedis }));
+    await vi.waitFor(() => expect(ended[0]?.outcome).toEqual({ name: "failed", error: error.toBody() }));
+    expect(sessions).toEqual([]);
+  });
+});
+
+describe("drain", () => {
+  test("refuses what is new and gives every task back with its position", async () => {
+    const { host, sessions, ended } = newHost();
+    host.dispatch(dispatch());
+    host.dispatch(dispatch({ taskId: OTHER }));
+    (await started(sessions, 0)).at(5_000);
+    (await started(sessions, 1)).at(6_000);
+    await host.drain("SIGTERM", 10_000);
+    expect(ended.map(({ positionMs, outcome }) => [positionMs, outcome.name])).toEqual([
+      [5_000, "released"],
+      [6_000, "released"],
+    ]);
+    expect(host.hello()).toMatchObject({ draining: true, running: [], load: { units: 0 } });
+    expect(host.dispatch(dispatch({ taskId: TASK, attempt: 2 }))).toMatchObject({
+      type: "refused",
+      error: { code: "ResourceInsufficient" },
+    });
+  });
+
+  test("stops at its limit what does not leave in time, and gives it back all the same", async () => {
+    const { host, sessions, ended } = newHost({ obedient: false });
+    host.dispatch(dispatch());
+    const session = await started(sessions);
+    await host.drain("SIGTERM", 20);
+    expect(session.stops).toEqual(["tidy", "now"]);
+    expect(outcomesOf(ended)).toEqual([[TASK, 1, "released"]]);
+  });
+
+  test("is hurried by a second signal", async () => {
+    const { host, sessions, ended } = newHost({ obedient: false });
+    host.dispatch(dispatch());
+    await started(sessions);
+    const draining = host.drain("SIGTERM", 600_000);
+    await host.stopNow("SIGTERM");
+    await draining;
+    expect(outcomesOf(ended)).toEqual([[TASK, 1, "released"]]);
+  });
+});
+
+test("every accepted dispatch ends in exactly one `ended`, however stops, doubles and attempts are mixed", async () => {
+  const { host, sessions, ended } = newHost();
+  const accepted = new Set<string>();
+  // A small linear congruential generator: the same mixture each time.
+  let seed = 42;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((seed / 2_147_483_648) * below);
+  };
+  for (let step = 0; step < 400; step += 1) {
+    const taskId = TASK.slice(0, -1) + String(random(5));
+    const ref = { taskId, attempt: 1 + random(6) };
+    if (random(3) === 0) host.stop(ref, random(2) === 0 ? "now" : "tidy", "asked for");
+    else if (host.dispatch(dispatch(ref)).type === "accepted") accepted.add(`${ref.taskId}/${ref.attempt}`);
+    if (random(4) === 0) sessions.at(-1 - random(3))?.end({ name: "finished" });
+    if (random(5) === 0) await Promise.resolve();
+  }
+  await host.drain("over", 60_000);
+  const told = ended.map(({ taskId, attempt }) => `${taskId}/${attempt}`);
+  expect(new Set(told)).toEqual(accepted);
+  expect(host.loadUnits).toBe(0);
+  expect(sessions.filter((session) => session.ran).length).toBeLessThanOrEqual(accepted.size);
+});
+
+test("a task's log lines go out under its attempt", async () => {
+  const { host, sessions, lines } = newHost();
+  host.dispatch(dispatch({ attempt: 4 }));
+  await started(sessions);
+  expect(lines[0]).toEqual({
+    ref: { taskId: TASK, attempt: 4 },
+    line: { atMs: 0, level: "info", message: "task starts" },
+  });
+});
