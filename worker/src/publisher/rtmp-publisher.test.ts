@@ -14,6 +14,9 @@ const fixture = (name: string) => readFileSync(new URL(`../rtmp/fixtures/${name}
 const METADATA = { width: 640, height: 360, fps: 25, audioSampleRateHz: 48_000, audioChannels: 2 };
 const SIGNATURE = "eJwtSECRETSECRET";
 
+/** A busy machine may take longer than the second that `waitFor` gives by itself. */
+const eventually = (check: () => void) => vi.waitFor(check, { timeout: 15_000 });
+
 const cleanUps: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
@@ -104,7 +107,7 @@ describe("RtmpPublisher with an independent server", () => {
     await publisher.start();
     await published;
     publisher.sendMetadata(METADATA);
-    await vi.waitFor(() => expect(publisher.queuedBytes).toBe(0));
+    await eventually(() => expect(publisher.queuedBytes).toBe(0));
     expect(publisher.sentBytes).toBeGreaterThan(3073);
   });
 
@@ -208,7 +211,7 @@ describe("RtmpPublisher", () => {
     publisher.onEnded = onEnded;
     await publisher.start();
     server.peers[0]?.connection.destroy();
-    await vi.waitFor(() => expect(onEnded).toHaveBeenCalledOnce());
+    await eventually(() => expect(onEnded).toHaveBeenCalledOnce());
     expect(onEnded.mock.calls[0]?.[0]).toMatchObject({ code: "FailedOperation.RoomLost" });
     expect(onEnded.mock.calls[0]?.[0].message).not.toContain(SIGNATURE);
   });
@@ -263,7 +266,7 @@ describe("RtmpPublisher", () => {
   it("may be stopped while it waits to be let in", async () => {
     const { server, publisher } = await scripted(admit);
     const starting = publisher.start();
-    await vi.waitFor(() => expect(server.peers[0]?.commands.at(-1)?.name).toBe("publish"));
+    await eventually(() => expect(server.peers[0]?.commands.at(-1)?.name).toBe("publish"));
     await Promise.all([
       publisher.stop(),
       expect(starting).rejects.toMatchObject({ code: "FailedOperation.RoomUnreachable" }),
