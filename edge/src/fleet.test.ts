@@ -5,6 +5,10 @@ import { expect, test } from "vitest";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, start, WORKER_TOKEN_KEY } from "./testing/fixtures.ts";
 
+function mint(key: string, lifetimeS: number): Promise<string> {
+  return mintWorkerToken({ workerId: "w", regions: ["ap-one"], key, lifetimeS });
+}
+
 function place() {
   return { workerId: fresh("w"), region: fresh("ap") };
 }
@@ -16,8 +20,6 @@ test.each([
   ["has expired", "expired", "ap-one", "AuthFailure.InvalidWorkerToken"],
   ["is for another region", "good", "ap-two", "AuthFailure.InvalidWorkerToken"],
 ])("a worker whose token %s is not let in", async (_what, kind, region, code) => {
-  const mint = (key: string, lifetimeS: number) =>
-    mintWorkerToken({ workerId: "w", regions: ["ap-one"], key, lifetimeS });
   const tokens: Record<string, Promise<string>> = {
     "other-key": mint("another key of thirty-two characters or more", 60),
     expired: mint(WORKER_TOKEN_KEY, -60),
@@ -117,7 +119,7 @@ test("a worker that connects again takes the place of its old socket and keeps i
 test("reports are answered, so that a worker knows a living edge", async () => {
   const worker = await FakeWorker.connect(place());
   worker.report([]);
-  await worker.next("heartbeat");
+  await expect(worker.next("heartbeat")).resolves.toEqual({ type: "heartbeat" });
 });
 
 test("a task that nobody knows is stopped, and its end is acknowledged", async () => {

@@ -72,7 +72,7 @@ test("all wrong fields of a request are named at once, with what was expected, a
 
 test.each([
   ["a missing field", { UserId: undefined }, "MissingParameter", 400],
-  ["an unknown field", { Volume: 100 }, "UnknownParameter", 400],
+  ["an unknown field", { Loudness: 100 }, "UnknownParameter", 400],
   ["no room at all", { StrRoomId: undefined }, "MissingParameter", 400],
   ["a mistyped field", { RoomId: "42" }, "InvalidParameterValue", 400],
   ["a mode that there is not", { Mode: "loop" }, "InvalidParameterValue", 400],
@@ -205,8 +205,8 @@ test("a wrong way to stop or to list is named", async () => {
   const taskId = await start(await pushBody());
   const stop = await errorOf(await call(`/v1/tasks/${taskId}?how=gently`, { method: "DELETE" }));
   expect(stop).toMatchObject({ status: 400, fields: [{ field: "how", expected: '"now" or "tidy"' }] });
-  const list = await errorOf(await call("/v1/tasks?limit=0&offset=x&Status=RUNNING"));
-  expect(list.fields?.map(({ field }) => field).toSorted()).toEqual(["Status", "limit", "offset"]);
+  const listing = await errorOf(await call("/v1/tasks?limit=0&offset=x&Status=RUNNING"));
+  expect(listing.fields?.map(({ field }) => field).toSorted()).toEqual(["Status", "limit", "offset"]);
 });
 
 test("an idempotency key makes a repeated request the same task, and another request a conflict", async () => {

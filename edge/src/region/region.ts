@@ -105,6 +105,9 @@ export class Region extends DurableObject<Env> {
       case "draining":
         this.#sockets.set(socket, { ...greeted, draining: true });
         return;
+      default:
+        // A word that this edge does not ask for.
+        return;
     }
   }
 
@@ -218,9 +221,10 @@ export class Region extends DurableObject<Env> {
       if (deadlineMs > nowMs) later(deadlineMs);
       else await this.#drop(socket, CLOSE.silent, "Nothing was heard of the worker for too long.");
     }
-    for (const assignment of this.#assignments.all()) {
+    const checks = this.#assignments.all().map(async (assignment) => {
       later(await this.#checkAssignment(assignment, nowMs).catch((thrown: unknown) => this.#later(thrown)));
-    }
+    });
+    await Promise.all(checks);
     if (nextMs < Number.POSITIVE_INFINITY) await this.#wakeAt(nextMs);
   }
 

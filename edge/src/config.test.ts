@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import { parseConfig } from "./config.ts";
+
+const GOOD = {
+  CREDENTIALS: JSON.stringify([{ secretId: "a", secretKey: "secret-key", sdkAppIds: "*", role: "admin" }]),
+  WORKER_TOKEN_KEY: "x".repeat(32),
+  SEAL_KEY: "y".repeat(32),
+};
+
+test("what is not set has its default", () => {
+  expect(parseConfig(GOOD)).toMatchObject({
+    defaultRegion: "ap-guangzhou",
+    queueTimeoutMs: 60_000,
+    workerGraceMs: 1000,
+    heartbeatTimeoutMs: 6000,
+    reportIntervalMs: 1000,
+    retentionMs: 72 * 3_600_000,
+    trtcApps: new Map(),
+  });
+});
+
+test("texts are read as what they mean", () => {
+  const config = parseConfig({ ...GOOD, QUEUE_TIMEOUT_MS: "1500", TRTC_APPS: '{"1400000001":"k"}' });
+  expect(config.queueTimeoutMs).toBe(1500);
+  expect(config.trtcApps.get(1_400_000_001)).toBe("k");
+});
+
+test.each<[string, Record<string, unknown>, RegExp]>([
+  ["no credentials", { CREDENTIALS: undefined }, /CREDENTIALS is malformed|CREDENTIALS is missing/],
+  [
+    "credentials that are no JSON",
+    { CREDENTIALS: "[{secret" },
+    /CREDENTIALS is malformed.*wrangler secret put CREDENTIALS/,
+  ],
+  [
+    "a credential with an unknown key",
+    { CREDENTIALS: '[{"secretId":"a","secretKey":"secret-key","sdkAppIds":"*","role":"admin","x":1}]' },
+    /CREDENTIALS is malformed/,
+  ],
+  ["a short key", { SEAL_KEY: "too-short" }, /SEAL_KEY is malformed.*32 characters/],
+  ["an application that is no number", { TRTC_APPS: '{"app":"k"}' }, /TRTC_APPS is malformed/],
+  ["a time that is no number", { QUEUE_TIMEOUT_MS: "soon" }, /QUEUE_TIMEOUT_MS is malformed.*milliseconds/],
+  ["a region that is no name", { DEFAULT_REGION: "?" }, /DEFAULT_REGION is malformed/],
+])("%s: the variable is named, its value is not", (_what, wrong, message) => {
+  expect(() => parseConfig({ ...GOOD, ...wrong })).toThrow(message);
+  expect(() => parseConfig({ ...GOOD, ...wrong })).not.toThrow(/secret-key|too-short|soon/);
+});

@@ -1,0 +1,49 @@
+import { expect, test } from "vitest";
+import { type Candidate, place } from "./place.ts";
+
+const worker = (workerId: string, usedUnits: number, rest: Partial<Candidate> = {}): Candidate => ({
+  workerId,
+  usedUnits,
+  capacityUnits: 100,
+  draining: false,
+  ...rest,
+});
+
+const WANTED = { units: 10, preferWorkerId: null, avoidWorkerId: null };
+
+/** Gives these numbers one after another. */
+function numbers(...values: number[]): () => number {
+  return () => values.shift() ?? 0;
+}
+
+test.each<
+  [
+    string,
+    readonly Candidate[],
+    Partial<typeof WANTED> | { preferWorkerId: string } | { avoidWorkerId: string },
+    string | null,
+  ]
+>([
+  ["nobody is there", [], {}, null],
+  ["the only one is full", [worker("a", 91)], {}, null],
+  ["the only one has just room", [worker("a", 90)], {}, "a"],
+  ["the only one is leaving", [worker("a", 0, { draining: true })], {}, null],
+  ["one of two is full", [worker("a", 95), worker("b", 50)], {}, "b"],
+  ["both have room", [worker("a", 60), worker("b", 50)], {}, "b"],
+  ["load is a share, not a number", [worker("a", 60, { capacityUnits: 1000 }), worker("b", 50)], {}, "a"],
+  ["one is preferred, though more loaded", [worker("a", 60), worker("b", 50)], { preferWorkerId: "a" }, "a"],
+  ["the preferred one is full", [worker("a", 95), worker("b", 50)], { preferWorkerId: "a" }, "b"],
+  ["one is to be avoided", [worker("a", 60), worker("b", 50)], { avoidWorkerId: "b" }, "a"],
+  ["the one to be avoided is the only one", [worker("b", 50)], { avoidWorkerId: "b" }, "b"],
+])("when %s", (_what, workers, wanted, chosen) => {
+  expect(place(workers, { ...WANTED, ...wanted }, numbers(0, 0))).toBe(chosen);
+});
+
+test("only two random ones are compared, and they are never the same", () => {
+  const workers = [worker("a", 30), worker("b", 20), worker("c", 0)];
+  expect(place(workers, WANTED, numbers(0, 0))).toBe("b");
+  expect(place(workers, WANTED, numbers(0, 0.99))).toBe("c");
+  expect(place(workers, WANTED, numbers(0.99, 0))).toBe("c");
+  expect(place(workers, WANTED, numbers(0.99, 0.99))).toBe("c");
+  expect(place(workers, WANTED, numbers(0.5, 0.99))).toBe("b");
+});

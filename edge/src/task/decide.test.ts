@@ -1,0 +1,184 @@
+import { type ActiveState, isTerminal, type TaskReport, type TaskState } from "@roomcast/shared";
+import { expect, test } from "vitest";
+import {
+  type ControlEvent,
+  type Decision,
+  decideForControl,
+  decideForWorker,
+  MAX_LOST_IN_A_ROW,
+  type WorkerEvent,
+} from "./decide.ts";
+import { newRecord, type TaskRecord } from "./task-record.ts";
+
+const NOW = 1_000_000;
+const REF = { attempt: 1, workerId: "w" };
+const HOLDER = { region: "ap-x", workerId: "w" };
+
+function record(rest: Partial<TaskRecord> = {}): TaskRecord {
+  const request = {
+    VideoSrc: "https://a.example/x",
+    SdkAppId: 1,
+    RoomId: 1,
+    UserId: "u",
+    Mode: "vod",
+    Redis: false,
+  } as const;
+  const task = { taskId: crypto.randomUUID(), region: "ap-x", request, sealedRequest: "sealed", replaces: null };
+  return { ...newRecord(task, NOW - 10_000), ...rest };
+}
+
+function active(name: ActiveState["name"], rest: Partial<TaskRecord> = {}): TaskRecord {
+  const state: TaskState = { name, sinceMs: NOW - 5000, attempt: 1, holder: HOLDER };
+  return record({ state, accepted: true, placeAtMs: null, lastWorkerId: "w", ...rest });
+}
+
+function report({ taskId }: TaskRecord, rest: Partial<TaskReport>): TaskReport {
+  const numbers = { positionMs: 5, durationMs: null, bitRateKbps: 0, fps: 0, droppedFrames: 0 };
+  return { taskId, attempt: 1, state: "pushing", plan: null, ...numbers, ...rest };
+}
+
+function next(decision: Decision): TaskRecord {
+  if (decision.kind === "stale") throw new Error("stale");
+  return decision.record;
+}
+
+const STOP = { how: "now", reason: "enough", atMs: NOW - 1 } as const;
+const ERROR = { code: "FailedOperation.RoomLost", message: "lost", retryable: true } as const;
+const FOR_GOOD = { ...ERROR, code: "FailedOperation.RoomRefused", retryable: false } as const;
+
+const ended = (outcome: (WorkerEvent & { type: "ended" })["outcome"]): WorkerEvent => ({
+  type: "ended",
+  outcome,
+  positionMs: 77,
+});
+const RELEASED: WorkerEvent = { type: "released", reason: "gone", progress: null };
+
+test.each<[string, TaskRecord, WorkerEvent, string, number]>([
+  ["a lost task waits again", active("pushing"), RELEASED, "queued", 2],
+  ["a lost task that was to stop is aborted", active("pushing", { stop: STOP }), RELEASED, "aborted", 1],
+  ["a task given back waits again", active("pushing"), ended({ name: "released" }), "queued", 2],
+  [
+    "a task given back that was to stop is aborted",
+    active("pushing", { stop: STOP }),
+    ended({ name: "released" }),
+    "aborted",
+    1,
+  ],
+  ["a refusal for now queues it", active("starting"), { type: "refused", error: ERROR }, "queued", 2],
+  ["a refusal for good fails it", active("starting"), { type: "refused", error: FOR_GOOD }, "failed", 1],
+  ["a failure fails it", active("pushing"), ended({ name: "failed", error: ERROR }), "failed", 1],
+  [
+    "a failure while it is being stopped aborts it",
+    active("pushing", { stop: STOP }),
+    ended({ name: "failed", error: ERROR }),
+    "aborted",
+    1,
+  ],
+  [
+    "an end while it is being stopped is still an end",
+    active("pushing", { stop: STOP }),
+    ended({ name: "finished" }),
+    "finished",
+    1,
+  ],
+  [
+    "a very short source may end before it was seen pushing",
+    active("starting"),
+    ended({ name: "finished" }),
+    "finished",
+    1,
+  ],
+])("%s", (_what, before, event, state, attempt) => {
+  const after = next(decideForWorker(before, REF, event, NOW));
+  expect(after.state).toMatchObject({ name: state, attempt, sinceMs: NOW });
+  expect(after.sealedRequest).toBe(isTerminal(after.state) ? null : "sealed");
+});
+
+test.each<[string, TaskRecord, { attempt: number; workerId: string }]>([
+  [
+    "of an older attempt",
+    active("pushing", { state: { name: "pushing", sinceMs: 0, attempt: 2, holder: HOLDER } }),
+    REF,
+  ],
+  ["of an attempt to come", active("pushing"), { attempt: 2, workerId: "w" }],
+  ["of another worker", active("pushing"), { attempt: 1, workerId: "other" }],
+  ["about a task that waits", record(), REF],
+  ["about a task that has ended", record({ state: { name: "finished", sinceMs: 0, attempt: 1 } }), REF],
+])("a word %s is stale, whatever it says", (_what, before, ref) => {
+  for (const event of [{ type: "accepted" }, RELEASED, ended({ name: "finished" })] as const) {
+    expect(decideForWorker(before, ref, event, NOW)).toEqual({ kind: "stale" });
+  }
+});
+
+test.each<ControlEvent>([
+  { type: "placed", workerId: "w" },
+  { type: "noRoom", retryAtMs: 1 },
+  { type: "woken" },
+  { type: "stopAsked", how: "now", reason: "x" },
+  { type: "acceptTimeout" },
+  { type: "queueTimeout", workers: 0, waitedMs: 1 },
+  { type: "stopTimeout" },
+  { type: "executionTimeout", limitMs: 1 },
+  { type: "broken", error: ERROR },
+])("an ended task is not changed by $type", (event) => {
+  const before = record({ state: { name: "failed", sinceMs: 0, attempt: 1, error: ERROR } });
+  expect(decideForControl(before, event, NOW)).toEqual({ kind: "stale" });
+});
+
+test("attempts that are lost one after another end the task, with the last cause", () => {
+  let task = record();
+  for (let attempt = 1; attempt <= MAX_LOST_IN_A_ROW; attempt += 1) {
+    task = next(decideForControl(task, { type: "placed", workerId: "w" }, NOW));
+    task = next(decideForWorker(task, { attempt, workerId: "w" }, RELEASED, NOW));
+  }
+  expect(task.state).toMatchObject({ name: "failed", error: { code: "FailedOperation.WorkerLost" } });
+  expect(task.state.name === "failed" && task.state.error.message).toContain("gone");
+});
+
+test("a push in between starts the count of lost attempts anew", () => {
+  let task = record();
+  for (let attempt = 1; attempt <= 3 * MAX_LOST_IN_A_ROW; attempt += 1) {
+    const ref = { attempt, workerId: "w" };
+    task = next(decideForControl(task, { type: "placed", workerId: "w" }, NOW));
+    task = next(decideForWorker(task, ref, { type: "reported", report: report(task, { attempt }) }, NOW));
+    task = next(decideForWorker(task, ref, RELEASED, NOW));
+  }
+  expect(task).toMatchObject({ state: { name: "queued", attempt: 3 * MAX_LOST_IN_A_ROW + 1 }, lostInARow: 1 });
+});
+
+test("the time in the queue counts over refusals, and anew after a push", () => {
+  const refused = next(decideForWorker(active("starting"), REF, { type: "refused", error: ERROR }, NOW));
+  expect(refused.waitingSinceMs).toBe(NOW - 10_000);
+  expect(refused.placeAtMs).toBeGreaterThan(NOW);
+  const lost = next(decideForWorker(active("pushing"), REF, RELEASED, NOW));
+  expect(lost).toMatchObject({ waitingSinceMs: NOW, placeAtMs: NOW, avoidWorkerId: "w" });
+});
+
+test("a report that was overtaken does not take a push back to its start", () => {
+  const before = active("pushing");
+  const late: WorkerEvent = { type: "reported", report: report(before, { state: "starting" }) };
+  const after = next(decideForWorker(before, REF, late, NOW));
+  expect(after.state.name).toBe("pushing");
+});
+
+function ask(task: TaskRecord, how: "now" | "tidy"): Decision {
+  return decideForControl(task, { type: "stopAsked", how, reason: "r" }, NOW);
+}
+
+test("asked to stop again, only a harder stop reaches the worker", () => {
+  const tidy = ask(active("pushing"), "tidy");
+  expect(tidy).toMatchObject({ effects: [{ how: "tidy", workerId: "w", attempt: 1 }] });
+  expect(ask(next(tidy), "tidy")).toMatchObject({ effects: [] });
+  const now = ask(next(tidy), "now");
+  expect(now).toMatchObject({ effects: [{ how: "now" }], record: { stop: { how: "now" } } });
+  expect(ask(next(now), "tidy")).toMatchObject({ effects: [], record: { stop: { how: "now" } } });
+});
+
+test.each([
+  [0, "No worker is connected in region ap-x: start one there"],
+  [3, "No room in region ap-x, where 3 workers are connected"],
+])("a queue time-out with %i workers says so", (workers, text) => {
+  const after = next(decideForControl(record(), { type: "queueTimeout", workers, waitedMs: 60_000 }, NOW));
+  expect(after.state).toMatchObject({ name: "failed", error: { code: "ResourceInsufficient", retryable: true } });
+  expect(after.state.name === "failed" && after.state.error.message).toContain(text);
+});
