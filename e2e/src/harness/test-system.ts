@@ -1,0 +1,177 @@
+import type { RoomReport, SessionReport, UserReport } from "@roomcast/dev/emulator/room-report";
+import { SDK_APP_ID, type Stack, type StartStackOptions, startStack } from "@roomcast/dev/stack/stack";
+import { type ErrorCode, type Seat, seatOf, type TaskLogs, type TaskStateName, type TaskView } from "@roomcast/shared";
+import { expect, vi } from "vitest";
+import { processesBelow } from "./process-tree.ts";
+
+/** What a test changes of a push request; `VideoSrc` it must say. Without a room and a user it gets new ones. */
+export interface PushOverrides {
+  readonly VideoSrc: string;
+  readonly Mode?: "vod" | "live";
+  readonly RoomId?: number;
+  readonly StrRoomId?: string;
+  readonly UserId?: string;
+  readonly UserSig?: string;
+  readonly Redis?: boolean;
+  readonly RedisHost?: string;
+  readonly RedisPort?: number;
+  readonly RedisPassword?: string;
+  readonly Region?: string;
+}
+
+export type PushBody = PushOverrides & { readonly SdkAppId: number; readonly UserId: string; readonly UserSig: string };
+
+/** A push that the edge has accepted. */
+export interface Pushed {
+  readonly taskId: string;
+  readonly request: PushBody;
+  readonly seat: Seat;
+}
+
+/** How often a condition is looked at. */
+const POLL = { interval: 100 } as const;
+const DEFAULT_PATIENCE_MS = 40_000;
+
+/** A whole Roomcast, and what tests ask of it. Rooms and users are new for each push, so tests can share one system. */
+export class TestSystem {
+  readonly stack: Stack;
+  /** All that its parts have said, the oldest first. */
+  readonly lines: string[];
+  #seats = 0;
+
+  private constructor(stack: Stack, lines: string[]) {
+    this.stack = stack;
+    this.lines = lines;
+  }
+
+  static async start(options: StartStackOptions = {}): Promise<TestSystem> {
+    const lines: string[] = [];
+    const stack = await startStack({ ...options, onLine: (part, line) => lines.push(`${part}: ${line}`) });
+    return new TestSystem(stack, lines);
+  }
+
+  stop(): Promise<void> {
+    return this.stack.stop();
+  }
+
+  /** The body of a push request, in a string room of its own unless it says another. */
+  async pushBody(overrides: PushOverrides): Promise<PushBody> {
+    this.#seats += 1;
+    const UserId = overrides.UserId ?? `teacher-${this.#seats}`;
+    const hasRoom = overrides.RoomId !== undefined || overrides.StrRoomId !== undefined;
+    return {
+      SdkAppId: SDK_APP_ID,
+      ...(hasRoom ? {} : { StrRoomId: `room_${this.#seats}` }),
+      ...overrides,
+      UserId,
+      UserSig: overrides.UserSig ?? (await this.stack.userSig(UserId)),
+    };
+  }
+
+  /** Starts a push that must be accepted. */
+  async push(overrides: PushOverrides): Promise<Pushed> {
+    const request = await this.pushBody(overrides);
+    return { taskId: await this.stack.client.push(request), request, seat: seatOf(request) };
+  }
+
+  /** Resolves with the task once `holds` is true of it; its last view is in the error when that never comes. */
+  async until(
+    { taskId }: Pick<Pushed, "taskId">,
+    holds: (task: TaskView) => boolean,
+    patienceMs = DEFAULT_PATIENCE_MS,
+  ): Promise<TaskView> {
+    return vi.waitFor(
+      async () => {
+        const task = await this.stack.client.task(taskId);
+        if (!holds(task)) throw new Error(`It is not so yet: ${JSON.stringify(task)}`);
+        return task;
+      },
+      { ...POLL, timeout: patienceMs },
+    );
+  }
+
+  untilState(pushed: Pick<Pushed, "taskId">, state: TaskStateName, patienceMs?: number): Promise<TaskView> {
+    return this.until(pushed, (task) => task.state === state, patienceMs);
+  }
+
+  /** Resolves once the room has been sent the source up to here. */
+  untilPosition(pushed: Pick<Pushed, "taskId">, positionMs: number): Promise<TaskView> {
+    return this.until(pushed, ({ progress }) => progress !== null && progress.positionMs >= positionMs);
+  }
+
+  /** Resolves when the task has ended, however it did. */
+  untilEnded(pushed: Pick<Pushed, "taskId">, patienceMs?: number): Promise<TaskView> {
+    return this.until(pushed, ({ endedAt }) => endedAt !== null, patienceMs);
+  }
+
+  /** Waits for the end, which must be a failure with this code and a message like this, and leave nothing behind. */
+  async expectFailed(
+    pushed: Pushed,
+    expected: { readonly code: ErrorCode; readonly message: RegExp; readonly patienceMs?: number },
+  ): Promise<TaskView> {
+    const task = await this.untilEnded(pushed, expected.patienceMs);
+    expect({ state: task.state, code: task.error?.code, message: task.error?.message }).toEqual({
+      state: "failed",
+      code: expected.code,
+      message: expect.stringMatching(expected.message),
+    });
+    await this.expectNothingLeft(pushed);
+    return task;
+  }
+
+  /** Waits for the end, which must be that the source was played out, and leave nothing behind. */
+  async expectFinished(pushed: Pushed, patienceMs?: number): Promise<TaskView> {
+    const task = await this.untilEnded(pushed, patienceMs);
+    expect(task).toMatchObject({ state: "finished", status: "FINISHED", error: null, reason: null });
+    await this.expectNothingLeft(pushed);
+    return task;
+  }
+
+  /** The ended task has left its room, the listing counts it as ended, and its region spends nothing on anybody. */
+  async expectNothingLeft(pushed: Pushed): Promise<void> {
+    await vi.waitFor(
+      async () => {
+        expect(this.user(pushed)?.online ?? false, "the room is left").toBe(false);
+        const { tasks } = await this.stack.client.tasks("?limit=100");
+        const listed = tasks.find(({ taskId }) => taskId === pushed.taskId);
+        expect(listed?.status, "the listing says that it ended").toMatch(/FINISHED|FAILED|ABORTED/);
+        const { region } = await this.stack.client.task(pushed.taskId);
+        const workers = await this.stack.client.workers();
+        for (const worker of workers.filter((each) => each.region === region)) {
+          expect(worker, "the worker is idle").toMatchObject({ tasks: 0, loadUnits: 0, reservedUnits: 0 });
+        }
+        for (const { pid } of this.stack.workers) expect(await processesBelow(pid)).toEqual([]);
+      },
+      { ...POLL, timeout: DEFAULT_PATIENCE_MS },
+    );
+  }
+
+  /** What the room saw of the push's user; undefined: nobody ever came. */
+  user({ seat }: Pick<Pushed, "seat">): UserReport | undefined {
+    return this.#room(seat)?.users.find(({ userId }) => userId === seat.userId);
+  }
+
+  /** The one time that the push's user was in the room. */
+  session(pushed: Pick<Pushed, "seat">): SessionReport {
+    const sessions = this.user(pushed)?.sessions ?? [];
+    const [only] = sessions;
+    if (only === undefined || sessions.length > 1)
+      throw new Error(`There were ${sessions.length} sessions, expected 1.`);
+    return only;
+  }
+
+  /** The task's log, one text. */
+  async log({ taskId }: Pick<Pushed, "taskId">): Promise<string> {
+    const { lines }: TaskLogs = await this.stack.client.logs(taskId);
+    return lines.map(({ message }) => message).join("\n");
+  }
+
+  #room(seat: Seat): RoomReport | undefined {
+    return this.stack.emulator
+      .rooms()
+      .find(
+        ({ sdkAppId, kind, id }) =>
+          sdkAppId === seat.sdkAppId && kind === seat.room.kind && id === String(seat.room.id),
+      );
+  }
+}
