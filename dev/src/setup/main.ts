@@ -1,5 +1,6 @@
 // Where dev/bootstrap.mjs hands over, under the Node that the packages bring: `main.ts <command> …`.
 import { ensureTools } from "./ensure-tools.ts";
+import { printWorkerToken } from "./print-worker-token.ts";
 import { runChecks } from "./run-checks.ts";
 import { QUIET_TURBO, runProgram } from "./run-program.ts";
 import { runTests } from "./run-tests.ts";
@@ -19,6 +20,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     needs: ["ffmpeg", "redis-server"],
     run: (args) => runProgram({ name: "node", args: ["bench/src/main.ts", ...args] }),
   },
+  "worker-token": { needs: [], run: (args) => printWorkerToken(args) },
   build: {
     needs: [],
     run: () => runProgram({ name: "turbo", args: ["run", "build", "--output-logs=errors-only"], env: QUIET_TURBO }),
