@@ -2,8 +2,10 @@ import { randomBytes } from "node:crypto";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "@roomcast/shared";
-import type { Egress, EgressResponse } from "./egress.ts";
+import { Backoff } from "../backoff.ts";
+import type { Egress, EgressResponse, FetchOptions } from "./egress.ts";
 import { egressError } from "./egress-error.ts";
 import { M3U8_MAGIC, rewriteM3u8 } from "./m3u8-rewriter.ts";
 import { upstreamStatusError } from "./upstream-status-error.ts";
@@ -39,12 +41,15 @@ const MAX_CHILDREN = 4096;
 const MAX_PLAYLIST_BYTES = 4 * 1024 * 1024;
 /** No `content-encoding`: what came compressed would not be seen to be a playlist here, but might be in ffmpeg. */
 const PASSED_HEADERS = ["content-type", "content-length", "content-range", "accept-ranges", "last-modified"];
+/** How a source that was lost is asked for again. Shorter than ffmpeg's own time-out for a read. */
+const RECONNECT = { initialMs: 250, maxMs: 3000, budgetMs: 10_000, healthyAfterMs: Number.POSITIVE_INFINITY };
 const USER_AGENT = "Roomcast/0.1";
 
 /**
  * A reverse proxy on 127.0.0.1 through which ffmpeg and ffprobe read sources. They never learn the real URL (arguments
  * of a process are public on its machine), and redirects and the children of HLS playlists pass the egress guard.
- * It connects again for nobody: a transfer that breaks upstream breaks here, and ffmpeg asks for the rest.
+ * A transfer that breaks upstream breaks here, and ffmpeg asks for the rest; where upstream cannot be reached then, the
+ * gateway tries for a while before it says so.
  */
 export class SourceGateway {
   readonly #egress: Egress;
@@ -124,7 +129,7 @@ export class SourceGateway {
     const signal = AbortSignal.any([session.controller.signal, stop.signal]);
     let upstream: EgressResponse;
     try {
-      upstream = await this.#egress.fetch(realUrl, { method, headers: requestHeaders(request), signal });
+      upstream = await this.#fetch(session, realUrl, { method, headers: requestHeaders(request), signal });
     } catch (error) {
       if (!signal.aborted) session.failure = RoomcastError.from(error);
       if (signal.aborted) response.destroy();
@@ -132,6 +137,26 @@ export class SourceGateway {
       return;
     }
     await this.#forward(session, upstream, { response, id: Number(id), realUrl, signal });
+  }
+
+  /** A source that gave something before is worth waiting for; one that never did fails at once. */
+  async #fetch(
+    session: Session,
+    url: string,
+    request: FetchOptions & { signal: AbortSignal },
+  ): Promise<EgressResponse> {
+    const backoff = new Backoff(RECONNECT);
+    for (;;) {
+      try {
+        return await this.#egress.fetch(url, request);
+      } catch (error) {
+        const known = session.receivedBytes > 0 && error instanceof RoomcastError;
+        const passing = known && error.code === "FailedOperation.SourceUnreachable" && !request.signal.aborted;
+        const delayMs = passing ? backoff.failed(performance.now(), 0) : undefined;
+        if (delayMs === undefined) throw error;
+        await delay(delayMs, undefined, { signal: request.signal });
+      }
+    }
   }
 
   async #forward(

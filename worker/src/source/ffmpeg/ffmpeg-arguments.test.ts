@@ -26,7 +26,7 @@ describe("ffmpeg's arguments", () => {
     const { inputs, input } = build();
     expect(inputs.map(({ source }) => source)).toEqual(["http://127.0.0.1:1/t/0/media.mp4"]);
     expect(input).toContain("-protocol_whitelist http,tcp,crypto ");
-    expect(input).toContain("-reconnect 1 -reconnect_on_network_error 1 -reconnect_delay_max 7");
+    expect(input).toContain("-reconnect 1 -reconnect_delay_max 1");
     expect(input).toContain("-rw_timeout 30000000");
     expect(input).toContain("-nostdin");
   });

@@ -49,8 +49,11 @@ export const GATEWAY_PROTOCOLS = "http,tcp,crypto";
 
 /** A read from the gateway that hangs this long fails. Longer than the gateway's own time-outs, which know the cause. */
 const READ_TIMEOUT_US = 30_000_000;
-/** Delays double from 0 (0, 1, 3, 7 s): ffmpeg gives up on a dropped connection after about 11 s. */
-const RECONNECT_DELAY_MAX_S = 7;
+/**
+ * ffmpeg asks again at once, then after 1 s, and its demuxers may do so several times over. The patience is the
+ * gateway's: with longer delays here an ffmpeg that waits for a source would outlive a worker that died by minutes.
+ */
+const RECONNECT_DELAY_MAX_S = 1;
 
 const GOP_S = 2;
 
@@ -60,8 +63,9 @@ export function gatewayInputOptions(): string[] {
     ["-protocol_whitelist", GATEWAY_PROTOCOLS],
     ["-format_whitelist", SOURCE_FORMATS],
     ["-rw_timeout", String(READ_TIMEOUT_US)],
-    // Without these a dropped connection is an end of file, with exit code 0.
-    ["-reconnect", "1", "-reconnect_on_network_error", "1"],
+    // Without it a dropped connection is an end of file, with exit code 0. Not -reconnect_on_network_error: the gateway
+    // takes every connection for as long as the worker lives.
+    ["-reconnect", "1"],
     ["-reconnect_delay_max", String(RECONNECT_DELAY_MAX_S)],
   ].flat();
 }
