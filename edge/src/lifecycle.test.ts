@@ -262,6 +262,35 @@ test("log lines of a push can be read, without what looks like a secret", async 
   });
 });
 
+test("a log keeps its newest thousand lines, oldest first", async () => {
+  const { worker, taskId } = await running();
+  for (const from of [0, 500, 1000]) {
+    const lines = Array.from(
+      { length: 500 },
+      (_, n) => ({ atMs: n, level: "debug", message: `line ${from + n}` }) as const,
+    );
+    worker.send({ type: "logs", taskId, attempt: 1, lines });
+  }
+  await vi.waitFor(async () => {
+    const { lines } = await (await call(`/v1/tasks/${taskId}/logs`)).json<{ lines: { message: string }[] }>();
+    expect(lines).toHaveLength(1000);
+    expect([lines.at(0)?.message, lines.at(-1)?.message]).toEqual(["line 500", "line 1499"]);
+  });
+});
+
+test("a task of which nothing is heard asks its region, and goes on elsewhere only if nobody has it", async () => {
+  const { at, taskId } = await running();
+  const [task, region] = [env.TASK.getByName(taskId), env.REGION.getByName(at.region)];
+  await later(task, 60_001);
+  expect(await view(taskId)).toMatchObject({ state: "pushing", attempt: 1 });
+  await runInDurableObject(region, (_region, { storage }) => {
+    storage.sql.exec("DELETE FROM assignment");
+  });
+  await evictDurableObject(region);
+  await later(task, 60_001);
+  expect(await view(taskId)).toMatchObject({ attempt: 2 });
+});
+
 test("an ended task is kept 72 hours and then deleted everywhere", async () => {
   const { worker, body, taskId, dispatch } = await running();
   worker.ended(dispatch, { name: "finished" });

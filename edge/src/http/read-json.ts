@@ -1,7 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 
 /** The longest body of a request, bytes. */
-export const MAX_BODY_BYTES = 64 * 1024;
+const MAX_BODY_BYTES = 64 * 1024;
 
 /**
  * Reads a request's body as JSON, whatever its Content-Type. The bytes are counted while they come, so that a missing

@@ -173,8 +173,7 @@ export class Region extends DurableObject<Env> {
   /** The task needs nothing of this region any more in this attempt. */
   forget(taskId: string, attempt: number): void {
     this.#waiting.remove(taskId);
-    if (this.#assignments.remove(taskId, attempt)) this.#progress.remove(taskId);
-    this.#wakeWaiting();
+    this.#unassign(taskId, attempt);
   }
 
   /** Whether a worker has the task, or is expected back with it. */
@@ -256,7 +255,7 @@ export class Region extends DurableObject<Env> {
     const progress = this.#progress.newest(taskId, attempt);
     const reason = `Worker ${workerId} was lost.`;
     await this.#tell(taskId, { attempt, workerId }, { type: "released", reason, progress });
-    this.forget(taskId, attempt);
+    this.#unassign(taskId, attempt);
   }
 
   async #hello(socket: WebSocket, greeting: Greeting, hello: WorkerFrameOf<"hello">): Promise<void> {
@@ -363,7 +362,8 @@ export class Region extends DurableObject<Env> {
   }
 
   async #report(socket: WebSocket, state: GreetedSocket, frame: WorkerFrameOf<"report">): Promise<void> {
-    const { workerId, instanceId, loadUnits } = state;
+    const { workerId, instanceId } = state;
+    const usedUnits = state.loadUnits + this.#assignments.reservedUnits(workerId);
     this.#sockets.set(socket, { ...state, loadUnits: frame.load.units });
     this.#send(socket, { type: "heartbeat" });
     const nowMs = Date.now();
@@ -380,7 +380,7 @@ export class Region extends DurableObject<Env> {
         ),
       );
     }
-    if (frame.load.units < loadUnits) this.#wakeWaiting();
+    if (frame.load.units + this.#assignments.reservedUnits(workerId) < usedUnits) this.#wakeWaiting();
     await Promise.all(telling);
   }
 
@@ -401,7 +401,7 @@ export class Region extends DurableObject<Env> {
       return;
     }
     this.#send(socket, { type: "ack", taskId, attempt });
-    this.forget(taskId, attempt);
+    this.#unassign(taskId, attempt);
   }
 
   /** Passes a worker's word on to the task; a stale attempt is answered with `stop`. */
@@ -467,6 +467,12 @@ export class Region extends DurableObject<Env> {
     } catch {
       // It is closed, and its close event follows; what was said is said again after the next hello.
     }
+  }
+
+  /** The attempt is over. That the task may wait for a place for its next one already is not touched. */
+  #unassign(taskId: string, attempt: number): void {
+    if (this.#assignments.remove(taskId, attempt)) this.#progress.remove(taskId);
+    this.#wakeWaiting();
   }
 
   /** Wakes as many waiting tasks as may find room now. */

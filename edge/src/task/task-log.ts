@@ -1,7 +1,7 @@
 import type { LogLine } from "@roomcast/shared";
 
 /** The newest lines are kept. */
-export const MAX_LOG_LINES = 1000;
+const MAX_LOG_LINES = 1000;
 
 export interface TaskLogLine extends LogLine {
   readonly attempt: number;

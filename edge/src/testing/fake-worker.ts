@@ -25,7 +25,7 @@ interface FakeWorkerOptions {
   readonly protocol?: number;
 }
 
-export const COPY_PLAN: PlanSummary = { video: "copy", audio: "copy", reasons: ["the source fits"] };
+const COPY_PLAN: PlanSummary = { video: "copy", audio: "copy", reasons: ["the source fits"] };
 
 /** A report of a push that runs well. */
 export function reportOf(
