@@ -17,7 +17,7 @@ import { type RedisHandle, startRedis } from "./start-redis.ts";
 import { startWorker, type WorkerHandle } from "./start-worker.ts";
 import { makeTempFolder } from "./temp-folder.ts";
 
-export { REGION, SDK_APP_ID } from "./stack-secrets.ts";
+export { SDK_APP_ID } from "./stack-secrets.ts";
 
 const CONNECT_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
