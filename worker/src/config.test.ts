@@ -38,6 +38,7 @@ test("the edge's address and a token are enough: the rest follows", () => {
     metrics: null,
     drainTimeoutMs: 20_000,
     redisTimeoutMs: 5_000,
+    reconnectBudgetMs: 60_000,
   });
 });
 
@@ -54,6 +55,7 @@ test("every setting can be given", () => {
       ROOMCAST_METRICS_HOST: "0.0.0.0",
       ROOMCAST_DRAIN_TIMEOUT_MS: "0",
       ROOMCAST_REDIS_TIMEOUT_MS: "2500",
+      ROOMCAST_RECONNECT_BUDGET_MS: "0",
     }),
   ).toMatchObject({
     edgeUrl: "ws://127.0.0.1:8787",
@@ -64,6 +66,7 @@ test("every setting can be given", () => {
     metrics: { host: "0.0.0.0", port: 9464 },
     drainTimeoutMs: 0,
     redisTimeoutMs: 2500,
+    reconnectBudgetMs: 0,
   });
 });
 

@@ -86,6 +86,9 @@ const variables = z.strictObject({
   ROOMCAST_REDIS_TIMEOUT_MS: wholeNumber(100, 60_000, "milliseconds")
     .default(5_000)
     .describe("How long a task's Redis may take to answer. Default: 5000"),
+  ROOMCAST_RECONNECT_BUDGET_MS: wholeNumber(0, 86_400_000, "milliseconds")
+    .default(60_000)
+    .describe("How long a push waits for a room or a live source that it has lost. Default: 60000"),
 });
 
 export interface WorkerConfig {
@@ -102,6 +105,7 @@ export interface WorkerConfig {
   readonly metrics: { readonly host: string; readonly port: number } | null;
   readonly drainTimeoutMs: number;
   readonly redisTimeoutMs: number;
+  readonly reconnectBudgetMs: number;
 }
 
 export interface ReadConfigOptions {
@@ -139,6 +143,7 @@ export function readConfig(options: ReadConfigOptions): WorkerConfig {
         : { host: env.ROOMCAST_METRICS_HOST, port: env.ROOMCAST_METRICS_PORT },
     drainTimeoutMs: env.ROOMCAST_DRAIN_TIMEOUT_MS,
     redisTimeoutMs: env.ROOMCAST_REDIS_TIMEOUT_MS,
+    reconnectBudgetMs: env.ROOMCAST_RECONNECT_BUDGET_MS,
   });
 }
 

@@ -68,7 +68,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
         const url = trtcPushUrl({ base: config.rtmpUrl, seat: seatOf(request), userSig: request.UserSig });
         return new MeteredPublisher(new RtmpPublisher({ url }), media);
       },
-      createSession: (session) => new RoomSession(session),
+      createSession: (session) =>
+        new RoomSession({ ...session, limits: { reconnectBudgetMs: config.reconnectBudgetMs } }),
     },
   });
   const link = new EdgeLink({
