@@ -123,6 +123,21 @@ describe("what is read through the gateway", () => {
     session.close();
   });
 
+  it("is asked for again where it gave something before and cannot be reached for a moment", async () => {
+    answer = (_request, response) => response.end("some");
+    const session = gateway.open(`${origin}/a`);
+    expect(await (await fetch(session.url)).text()).toBe("some");
+    let refusals = 0;
+    answer = (request, response) => {
+      if (refusals === 2) return response.end("the rest");
+      refusals += 1;
+      return request.socket.destroy();
+    };
+    expect(await (await fetch(session.url)).text()).toBe("the rest");
+    expect(refusals).toBe(2);
+    session.close();
+  });
+
   it("times out where upstream falls silent", async () => {
     answer = (_request, response) => {
       response.writeHead(200, { "content-length": 100 });

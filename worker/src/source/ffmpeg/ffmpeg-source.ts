@@ -3,7 +3,7 @@ import { RoomcastError } from "@roomcast/shared";
 import { classifyEnd } from "../failure.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { MediaTag } from "../media-tag.ts";
-import { type Plan, plannedPicture, toSummary } from "../plan.ts";
+import { type Plan, plannedAudio, plannedPicture, toSummary } from "../plan.ts";
 import type { Source, SourceEnd, SourceInfo } from "../source.ts";
 import { TagQueue } from "../tag-queue.ts";
 import { type FfmpegInput, ffmpegArguments } from "./ffmpeg-arguments.ts";
@@ -112,6 +112,7 @@ class FfmpegSource implements Source {
       ...(options.live && options.media.container === "hls" ? { segmented: true } : {}),
       durationMs: options.live ? null : options.media.durationMs,
       ...sizeOf(options.media, options.plan),
+      audioFormat: plannedAudio(options.media, options.plan),
       plan: toSummary(options.plan),
     };
     this.#queue = new TagQueue({ onPause: () => this.#pause(), onResume: () => this.#resume() });
@@ -124,6 +125,8 @@ class FfmpegSource implements Source {
       onExit: (exit) => this.#exited(exit),
     });
     this.#watchForStall();
+    // It may break before fluent-ffmpeg, which is still preparing, listens to it.
+    feed.stdin?.on("error", (cause) => this.#fail(this.#brokenFeed(cause)));
   }
 
   get end(): SourceEnd | undefined {
@@ -162,7 +165,7 @@ class FfmpegSource implements Source {
   async #close(): Promise<void> {
     clearTimeout(this.#stallTimer);
     await this.#process.stop();
-    this.#stdin?.once("error", () => {}).destroy();
+    this.#stdin?.destroy();
     this.#queue.clear();
     await this.#options.onClose?.();
   }
@@ -240,9 +243,15 @@ class FfmpegSource implements Source {
 
   #fail(error: RoomcastError): void {
     clearTimeout(this.#stallTimer);
+    if (this.#closed !== undefined) return;
     this.#opened.reject(error);
     this.#queue.finish({ name: "failed", error });
     void this.#process.stop();
+  }
+
+  #brokenFeed(cause: unknown): RoomcastError {
+    const failure = this.#options.upstreamFailure?.();
+    return failure ?? new RoomcastError("FailedOperation.SourceLost", "The source's stream broke off.", { cause });
   }
 
   #pause(): void {
