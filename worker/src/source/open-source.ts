@@ -7,13 +7,14 @@ import { openFfmpegSource, transcodeFlv } from "./ffmpeg/ffmpeg-source.ts";
 import type { MediaInfo } from "./media-info.ts";
 import { httpRange } from "./mp4/http-range.ts";
 import { openMp4Source } from "./mp4/open-mp4-source.ts";
+import type { OutputWishes } from "./output-wishes.ts";
 import { type Plan, type PlanOptions, planPush } from "./plan.ts";
 import { probe } from "./probe.ts";
 import type { ProbedMedia } from "./probe-report.ts";
 import { openRtmpSource } from "./rtmp/rtmp-source.ts";
 import type { Source } from "./source.ts";
 
-export interface OpenSourceOptions {
+export interface OpenSourceOptions extends OutputWishes {
   /** http(s) or rtmp(s), with whatever secrets it holds. */
   readonly url: string;
   /** The request's Mode is `live`. */

@@ -1,12 +1,8 @@
 import type { PlanSummary } from "@roomcast/shared";
 import type { AudioInfo, MediaInfo, VideoInfo } from "./media-info.ts";
+import type { AudioFormat, Canvas } from "./output-wishes.ts";
 
-/** The largest picture and frame rate that the room session carries. */
-export interface Canvas {
-  readonly width: number;
-  readonly height: number;
-  readonly fps: number;
-}
+export type { Canvas } from "./output-wishes.ts";
 
 /** What TRTC allows an input stream (1080p, 30 frames a second). */
 export const LARGEST_CANVAS: Canvas = { width: 1920, height: 1080, fps: 30 };
@@ -88,6 +84,12 @@ export function plannedPicture(media: MediaInfo, plan: Plan): { width: number; h
   return video === null
     ? { width: 0, height: 0, fps: null }
     : { width: video.width, height: video.height, fps: video.fps };
+}
+
+/** The audio that the room hears. Pure. */
+export function plannedAudio(media: MediaInfo, plan: Plan): AudioFormat {
+  const { sampleRateHz, channels } = plan.audio.action === "copy" ? (media.audio ?? ENCODED_AUDIO) : plan.audio;
+  return { sampleRateHz, channels };
 }
 
 function planVideo(video: VideoInfo | null, problems: readonly string[], canvas: Canvas): VideoPlan {

@@ -41,6 +41,7 @@ export class ScriptedSource implements Source {
       width: 1280,
       height: 720,
       fps: 30,
+      audioFormat: { sampleRateHz: 48_000, channels: 2 },
       plan: { video: "copy", audio: "copy", reasons: [] },
       ...info,
     };

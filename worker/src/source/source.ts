@@ -1,5 +1,6 @@
 import type { PlanSummary, RoomcastError } from "@roomcast/shared";
 import type { MediaTag } from "./media-tag.ts";
+import type { AudioFormat } from "./output-wishes.ts";
 
 /** Why a source gives no more tags. */
 export type SourceEnd =
@@ -18,7 +19,14 @@ export interface SourceInfo {
   readonly height: number;
   /** Frames per second; null where the source does not say. */
   readonly fps: number | null;
+  /** What the room will hear. */
+  readonly audioFormat: AudioFormat;
   readonly plan: PlanSummary;
+  /**
+   * Played faster (over 1) or slower. The tags' `dtsMs` then count playing time, which equals the position at `fromMs`;
+   * from there on the position is `fromMs + (dtsMs - fromMs) * factor`.
+   */
+  readonly tempo?: { readonly factor: number; readonly fromMs: number };
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { MediaInfo } from "../media-info.ts";
-import { copiesAll, type PlanOptions, plannedPicture, planPush, toSummary } from "../plan.ts";
+import { copiesAll, type PlanOptions, plannedAudio, plannedPicture, planPush, toSummary } from "../plan.ts";
 import type { Source } from "../source.ts";
 import { findMovie } from "./find-movie.ts";
 import { surveyLayout } from "./layout.ts";
@@ -70,7 +70,8 @@ async function open(stream: RangeStream, options: OpenMp4Options): Promise<OpenM
     return { name: "needs-ffmpeg", media, reason: "Sound and picture lie too far apart in the file." };
   }
   const { durationMs } = media;
-  const info = { live: false, durationMs, ...plannedPicture(media, plan), plan: toSummary(plan) };
+  const sent = { ...plannedPicture(media, plan), audioFormat: plannedAudio(media, plan), plan: toSummary(plan) };
+  const info = { live: false, durationMs, ...sent };
   const source = new Mp4Source({ info, video, audio, startAtMs: options.startAtMs, stream });
   await source.opened;
   return { name: "opened", source };

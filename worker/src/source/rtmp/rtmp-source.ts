@@ -6,7 +6,7 @@ import type { Dial } from "../../rtmp/dial-rtmp.ts";
 import type { TranscodeFlvOptions } from "../ffmpeg/ffmpeg-source.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { MediaTag } from "../media-tag.ts";
-import { type Canvas, copiesAll, type Plan, plannedPicture, planPush, toSummary } from "../plan.ts";
+import { type Canvas, copiesAll, type Plan, plannedAudio, plannedPicture, planPush, toSummary } from "../plan.ts";
 import type { Source, SourceEnd, SourceInfo } from "../source.ts";
 import { TagQueue } from "../tag-queue.ts";
 import { LiveProbe } from "./live-probe.ts";
@@ -221,7 +221,13 @@ class CopiedSource implements Source {
 
   constructor(pull: PulledStream, options: RtmpSourceOptions, media: MediaInfo, plan: Plan) {
     this.#pull = pull;
-    this.info = { live: options.live, durationMs: null, ...plannedPicture(media, plan), plan: toSummary(plan) };
+    this.info = {
+      live: options.live,
+      durationMs: null,
+      ...plannedPicture(media, plan),
+      audioFormat: plannedAudio(media, plan),
+      plan: toSummary(plan),
+    };
     this.#queue = new TagQueue({ onPause: () => pull.pause(), onResume: () => pull.resume() });
     this.#queue.onReadable = () => this.onReadable?.();
     pull.pipe({
