@@ -1,9 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import {
   CLOSE,
-  type EdgeFrame,
   type EdgeFrameOf,
-  encodeFrame,
   PROTOCOL_VERSION,
   type TaskReport,
   type WorkerFrameOf,
@@ -13,7 +11,6 @@ import { type Config, readConfig } from "../config.ts";
 import { ROOT } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
 import type { AttemptRef, WorkerEvent } from "../task/decide.ts";
-import { time } from "../task/show-task.ts";
 import type { WorkerAnswer } from "../task/task.ts";
 import type { Progress } from "../task/task-record.ts";
 import { type Assignment, Assignments } from "./assignments.ts";
@@ -21,6 +18,7 @@ import { place, type Wanted } from "./place.ts";
 import { ProgressBoard } from "./progress-board.ts";
 import { readFrame } from "./read-frame.ts";
 import { SerialQueue } from "./serial-queue.ts";
+import { showWorkers } from "./show-workers.ts";
 import { WaitingTasks } from "./waiting-tasks.ts";
 import { type GreetedSocket, type SocketState, WorkerSockets } from "./worker-sockets.ts";
 
@@ -31,8 +29,6 @@ export const REGION_HEADER = "x-roomcast-region";
 /** A reservation that no report has confirmed for this long is checked against its task. */
 const CHECK_RESERVATION_AFTER_MS = 30_000;
 const RETRY_MS = 1000;
-/** RFC 6455, section 5.5: a close reason has at most 123 bytes. */
-const MAX_REASON_LENGTH = 120;
 
 type Greeting = SocketState & { readonly phase: "greeting" };
 
@@ -160,14 +156,14 @@ export class Region extends DurableObject<Env> {
       return false;
     }
     this.#assignments.put({ ...assignment, dispatched: true });
-    this.#send(socket, { type: "dispatch", ...dispatch });
+    this.#sockets.send(socket, { type: "dispatch", ...dispatch });
     return true;
   }
 
   /** Tells a worker to end a task. A worker that is away is told when it is back. */
   stopTask({ workerId, ...stop }: Omit<EdgeFrameOf<"stop">, "type"> & AttemptRef): void {
     const socket = this.#sockets.ofWorker(workerId);
-    if (socket !== undefined) this.#send(socket, { type: "stop", ...stop });
+    if (socket !== undefined) this.#sockets.send(socket, { type: "stop", ...stop });
   }
 
   /** The task needs nothing of this region any more in this attempt. */
@@ -191,21 +187,7 @@ export class Region extends DurableObject<Env> {
   }
 
   workers(region: string): WorkerList["workers"] {
-    const counts = new Map<string, number>();
-    for (const { workerId } of this.#assignments.all()) counts.set(workerId, (counts.get(workerId) ?? 0) + 1);
-    return this.#sockets.ready().map((worker) => ({
-      workerId: worker.workerId,
-      instanceId: worker.instanceId,
-      region,
-      version: worker.version,
-      draining: worker.draining,
-      capacityUnits: worker.capacityUnits,
-      loadUnits: worker.loadUnits,
-      reservedUnits: this.#assignments.reservedUnits(worker.workerId),
-      tasks: counts.get(worker.workerId) ?? 0,
-      connectedAt: time(worker.connectedAtMs),
-      lastSeenAt: time(worker.lastSeenMs),
-    }));
+    return showWorkers(this.#sockets.ready(), this.#assignments, region);
   }
 
   override async alarm(): Promise<void> {
@@ -268,8 +250,8 @@ export class Region extends DurableObject<Env> {
     }
     const nowMs = Date.now();
     for (const [other, state] of this.#sockets.all()) {
-      if (other !== socket && state.workerId === workerId && state.phase !== "gone") {
-        this.#close(other, CLOSE.replaced, "The worker has connected again.");
+      if (other !== socket && state.phase !== "gone" && state.workerId === workerId) {
+        this.#sockets.close(other, CLOSE.replaced, "The worker has connected again.");
       }
     }
     const { instanceId, version, capacityUnits, draining } = hello;
@@ -305,7 +287,7 @@ export class Region extends DurableObject<Env> {
     const { deadlineMs: _deadlineMs, ...rest } = state;
     this.#sockets.set(socket, { ...rest, phase: "ready" });
     const refs = checked.map(({ taskId, attempt, answer }) => ({ taskId, attempt, held: answer.kind === "holds" }));
-    this.#send(socket, {
+    this.#sockets.send(socket, {
       type: "welcome",
       protocol: PROTOCOL_VERSION,
       reportIntervalMs: config.reportIntervalMs,
@@ -315,7 +297,7 @@ export class Region extends DurableObject<Env> {
     });
     for (const { taskId, attempt, answer } of checked) {
       if (answer.kind === "holds" && answer.stop !== null) {
-        this.#send(socket, { type: "stop", taskId, attempt, how: answer.stop.how, reason: answer.stop.reason });
+        this.#sockets.send(socket, { type: "stop", taskId, attempt, how: answer.stop.how, reason: answer.stop.reason });
       }
     }
     await this.#wakeAt(Date.now() + config.heartbeatTimeoutMs);
@@ -365,7 +347,7 @@ export class Region extends DurableObject<Env> {
     const { workerId, instanceId } = state;
     const usedUnits = state.loadUnits + this.#assignments.reservedUnits(workerId);
     this.#sockets.set(socket, { ...state, loadUnits: frame.load.units });
-    this.#send(socket, { type: "heartbeat" });
+    this.#sockets.send(socket, { type: "heartbeat" });
     const nowMs = Date.now();
     const telling: Promise<void>[] = [];
     for (const report of frame.tasks) {
@@ -400,7 +382,7 @@ export class Region extends DurableObject<Env> {
       warn("end not written", thrown);
       return;
     }
-    this.#send(socket, { type: "ack", taskId, attempt });
+    this.#sockets.send(socket, { type: "ack", taskId, attempt });
     this.#unassign(taskId, attempt);
   }
 
@@ -421,7 +403,7 @@ export class Region extends DurableObject<Env> {
       this.#assignments.remove(taskId, ref.attempt);
       this.#progress.remove(taskId);
       const reason = "This attempt does not hold the task any more.";
-      this.#send(socket, { type: "stop", taskId, attempt: ref.attempt, how: "now", reason });
+      this.#sockets.send(socket, { type: "stop", taskId, attempt: ref.attempt, how: "now", reason });
     } catch (thrown) {
       // The next report says it again.
       this.#progress.remove(taskId);
@@ -448,25 +430,7 @@ export class Region extends DurableObject<Env> {
   async #drop(socket: WebSocket, code: number, reason: string): Promise<void> {
     const state = this.#sockets.get(socket);
     await this.#lost(socket);
-    if (state !== undefined) this.#close(socket, code, reason, state.workerId);
-  }
-
-  #close(socket: WebSocket, code: number, reason: string, workerId = this.#sockets.get(socket)?.workerId ?? ""): void {
-    // Its close event may come much later, or in another life of this object.
-    this.#sockets.set(socket, { phase: "gone", workerId });
-    try {
-      socket.close(code, reason.slice(0, MAX_REASON_LENGTH));
-    } catch {
-      // It is closed already.
-    }
-  }
-
-  #send(socket: WebSocket, frame: EdgeFrame): void {
-    try {
-      socket.send(encodeFrame(frame));
-    } catch {
-      // It is closed, and its close event follows; what was said is said again after the next hello.
-    }
+    if (state !== undefined) this.#sockets.close(socket, code, reason);
   }
 
   /** The attempt is over. That the task may wait for a place for its next one already is not touched. */

@@ -1,3 +1,8 @@
+import { type EdgeFrame, encodeFrame } from "@roomcast/shared";
+
+/** RFC 6455, section 5.5: a close reason has at most 123 bytes. */
+const MAX_REASON_LENGTH = 120;
+
 /** What is known of a worker from its hello and its reports. Times are Unix ms. */
 interface Known {
   readonly workerId: string;
@@ -18,7 +23,7 @@ export type SocketState =
   | (Known & { readonly phase: "reconciling"; readonly deadlineMs: number })
   | (Known & { readonly phase: "ready" })
   /** Being closed; nothing that it still says counts. */
-  | { readonly phase: "gone"; readonly workerId: string };
+  | { readonly phase: "gone" };
 
 export type ReadySocket = SocketState & { readonly phase: "ready" };
 export type GreetedSocket = SocketState & { readonly phase: "ready" | "reconciling" };
@@ -51,6 +56,25 @@ export class WorkerSockets {
     socket.serializeAttachment(state);
   }
 
+  send(socket: WebSocket, frame: EdgeFrame): void {
+    try {
+      socket.send(encodeFrame(frame));
+    } catch {
+      // It is closed, and its close event follows; what was said is said again after the next hello.
+    }
+  }
+
+  /** Closes a socket; nothing that it still says counts. */
+  close(socket: WebSocket, code: number, reason: string): void {
+    // Its close event may come much later, or in another life of this object.
+    this.set(socket, { phase: "gone" });
+    try {
+      socket.close(code, reason.slice(0, MAX_REASON_LENGTH));
+    } catch {
+      // It is closed already.
+    }
+  }
+
   remove(socket: WebSocket): void {
     this.#states.delete(socket);
   }
@@ -67,7 +91,7 @@ export class WorkerSockets {
   /** The socket on which a worker has said hello. */
   ofWorker(workerId: string): WebSocket | undefined {
     for (const [socket, state] of this.#states) {
-      if (state.workerId === workerId && (state.phase === "ready" || state.phase === "reconciling")) return socket;
+      if ((state.phase === "ready" || state.phase === "reconciling") && state.workerId === workerId) return socket;
     }
     return undefined;
   }
