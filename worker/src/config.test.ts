@@ -133,5 +133,5 @@ describe("wrong settings", () => {
 });
 
 test("the help names every setting", () => {
-  expect(describeConfig().match(/^ {2}ROOMCAST_\w+/gm)).toHaveLength(11);
+  expect(describeConfig().match(/^ {2}ROOMCAST_\w+/gm)).toHaveLength(12);
 });
