@@ -6,7 +6,7 @@ import { sampleClip, sampleFrames } from "@roomcast/dev/stack/sample-media";
 import { SDK_APP_ID } from "@roomcast/dev/stack/stack";
 import { makeTempFolder } from "@roomcast/dev/stack/temp-folder";
 import { type ErrorCode, mintUserSig } from "@roomcast/shared";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
 import { startRedirectingServer } from "./harness/loopback-servers.ts";
 import { TestSystem } from "./harness/test-system.ts";
@@ -40,6 +40,8 @@ async function servedText(name: string, text: string): Promise<string> {
 }
 
 describe.concurrent("a source that cannot be played ends the task with the cause, and nothing is left of it:", () => {
+  afterAll(() => system.expectIdle());
+
   interface BadSource {
     readonly name: string;
     readonly url: () => string | Promise<string>;
@@ -155,6 +157,8 @@ describe.concurrent("a source that cannot be played ends the task with the cause
 });
 
 describe("a source that lacks a track is played all the same:", () => {
+  afterEach(() => system.expectIdle());
+
   test("one without video gets a picture", async () => {
     const audio = await sampleClip({ durationS: CLIP_S, tracks: "audio" });
     const pushed = await system.push({ VideoSrc: system.stack.files.serve(audio) });
@@ -178,6 +182,8 @@ describe("a source that lacks a track is played all the same:", () => {
 });
 
 describe("a source that breaks off and comes back", () => {
+  afterEach(() => system.expectIdle());
+
   test("is played to its end, with all of its frames", async () => {
     const VideoSrc = system.stack.files.serve(clip, { name: "drop", afterBytes: 300_000, times: 1 });
     const pushed = await system.push({ VideoSrc });
@@ -189,6 +195,8 @@ describe("a source that breaks off and comes back", () => {
 });
 
 describe("a room", () => {
+  afterEach(() => system.expectIdle());
+
   test("that refuses the UserSig fails the task with the room's words", async () => {
     const UserSig = await mintUserSig({
       sdkAppId: SDK_APP_ID,

@@ -4,7 +4,7 @@ import { freePort } from "@roomcast/dev/stack/free-port";
 import { SAMPLE_VIDEO, sampleClip, sampleFrames } from "@roomcast/dev/stack/sample-media";
 import { startRedis } from "@roomcast/dev/stack/start-redis";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { startSilentServer } from "./harness/loopback-servers.ts";
 import { TestSystem } from "./harness/test-system.ts";
 
@@ -20,6 +20,7 @@ beforeAll(async () => {
   system = await TestSystem.start({ workerSettings: { ROOMCAST_REDIS_TIMEOUT_MS: String(REDIS_TIMEOUT_MS) } });
 });
 
+afterEach(() => system.expectIdle());
 afterAll(() => system?.stop());
 
 interface RedisAddress {

@@ -1,7 +1,7 @@
 import { aboutFrames, problemsOf } from "@roomcast/dev/demo/verdict";
 import { sampleClip, sampleFrames } from "@roomcast/dev/stack/sample-media";
 import { seatOf } from "@roomcast/shared";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { processesBelow } from "./harness/process-tree.ts";
 import { type Pushed, TestSystem } from "./harness/test-system.ts";
 
@@ -25,6 +25,7 @@ beforeAll(async () => {
   system = await TestSystem.start();
 });
 
+afterEach(() => system.expectIdle());
 afterAll(() => system?.stop());
 
 const served = (path: string): string => system.stack.files.serve(path);

@@ -127,7 +127,7 @@ export class TestSystem {
     return task;
   }
 
-  /** The ended task has left its room, the listing counts it as ended, and its region spends nothing on anybody. */
+  /** The ended task has left its room, and the listing counts it as ended: its seat is free. */
   async expectNothingLeft(pushed: Pushed): Promise<void> {
     await vi.waitFor(
       async () => {
@@ -135,10 +135,17 @@ export class TestSystem {
         const { tasks } = await this.stack.client.tasks("?limit=100");
         const listed = tasks.find(({ taskId }) => taskId === pushed.taskId);
         expect(listed?.status, "the listing says that it ended").toMatch(/FINISHED|FAILED|ABORTED/);
-        const { region } = await this.stack.client.task(pushed.taskId);
-        const workers = await this.stack.client.workers();
-        for (const worker of workers.filter((each) => each.region === region)) {
-          expect(worker, "the worker is idle").toMatchObject({ tasks: 0, loadUnits: 0, reservedUnits: 0 });
+      },
+      { ...POLL, timeout: DEFAULT_PATIENCE_MS },
+    );
+  }
+
+  /** When all tasks have ended, workers hold nothing for them and run no other process. */
+  async expectIdle(): Promise<void> {
+    await vi.waitFor(
+      async () => {
+        for (const worker of await this.stack.client.workers()) {
+          expect(worker).toMatchObject({ tasks: 0, loadUnits: 0, reservedUnits: 0 });
         }
         for (const { pid } of this.stack.workers) expect(await processesBelow(pid)).toEqual([]);
       },

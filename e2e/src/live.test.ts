@@ -1,0 +1,147 @@
+import { SAMPLE_VIDEO, sampleClip } from "@roomcast/dev/stack/sample-media";
+import { SDK_APP_ID } from "@roomcast/dev/stack/stack";
+import { IndependentRtmpServer } from "@roomcast/worker/rtmp/independent-rtmp-server";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
+import { type Pushed, TestSystem } from "./harness/test-system.ts";
+
+/** How long a push waits for a live source that was lost. */
+const RECONNECT_BUDGET_MS = 6000;
+
+const owned = new AsyncDisposableStack();
+let system: TestSystem;
+/** Not ours: npm node-media-server. */
+let server: IndependentRtmpServer;
+let clip: string;
+let bFramesClip: string;
+
+beforeAll(async () => {
+  [clip, bFramesClip] = await Promise.all([sampleClip({ durationS: 6 }), sampleClip({ durationS: 6, bFrames: true })]);
+  server = await IndependentRtmpServer.start();
+  owned.defer(() => server.stop());
+  system = await TestSystem.start({
+    redis: false,
+    workerSettings: { ROOMCAST_RECONNECT_BUDGET_MS: String(RECONNECT_BUDGET_MS) },
+  });
+  owned.defer(() => system.stop());
+});
+
+afterAll(() => owned.disposeAsync());
+
+/** Publishes a clip without end to the server; resolves when the server has it. */
+async function onAir(name: string, filePath = clip) {
+  const published = server.published(`/live/${name}`);
+  const url = `rtmp://127.0.0.1:${server.port}/live/${name}`;
+  const publisher = await publishByFfmpeg({ filePath, url, forEver: true });
+  owned.defer(() => publisher.stop());
+  await published;
+  return { url, publisher };
+}
+
+/** Resolves when the room has been sent so many more pictures. */
+async function untilMorePictures(pushed: Pushed, pictures: number): Promise<void> {
+  const before = picturesOf(pushed);
+  await system.until(pushed, () => picturesOf(pushed) >= before + pictures);
+}
+
+function picturesOf(pushed: Pushed): number {
+  const sessions = system.user(pushed)?.sessions ?? [];
+  return sessions.reduce((sum, { stream }) => sum + (stream.video?.tags ?? 0), 0);
+}
+
+/** A user stops the push, and nothing of it is left. */
+async function stop(pushed: Pushed): Promise<void> {
+  await system.stack.client.stop(pushed.taskId);
+  expect(await system.untilEnded(pushed)).toMatchObject({ status: "ABORTED", error: null });
+  await system.expectNothingLeft(pushed);
+}
+
+/** What people in the room saw was one stream without holes. */
+function expectUnbroken(pushed: Pushed): void {
+  const { video, audio } = system.session(pushed).stream;
+  expect(video).toMatchObject({ codec: "h264", bFrames: 0, timestampsBack: 0, resolutionChanges: 0 });
+  expect(video?.largestGapMs).toBeLessThanOrEqual(100);
+  expect(audio).toMatchObject({ codec: "aac", timestampsBack: 0 });
+  expect(audio?.largestGapMs).toBeLessThanOrEqual(100);
+}
+
+describe.concurrent("a live source", () => {
+  afterAll(() => system.expectIdle());
+
+  test("from an RTMP server goes into the room as it is, until it is stopped", async () => {
+    const { url } = await onAir("plain");
+    const pushed = await system.push({ VideoSrc: url, Mode: "live" });
+    const task = await system.untilState(pushed, "pushing");
+    expect(task.plan).toMatchObject({ video: "copy", audio: "copy" });
+    await untilMorePictures(pushed, 3 * SAMPLE_VIDEO.fps);
+    expect((await system.stack.client.task(pushed.taskId)).progress).toMatchObject({ durationMs: null });
+    await stop(pushed);
+    expectUnbroken(pushed);
+  });
+
+  test("with B-frames is transcoded into a stream without", async () => {
+    const { url } = await onAir("b-frames", bFramesClip);
+    const pushed = await system.push({ VideoSrc: url, Mode: "live" });
+    const task = await system.untilState(pushed, "pushing");
+    expect(task.plan).toMatchObject({ video: "transcode", audio: "copy" });
+    await untilMorePictures(pushed, 2 * SAMPLE_VIDEO.fps);
+    await stop(pushed);
+    expectUnbroken(pushed);
+  });
+
+  test("over HTTP-FLV goes into the room as well", async () => {
+    const { rtmpUrl, httpUrl } = system.stack.emulator;
+    const key = `stage?sdkappid=${SDK_APP_ID}&userid=singer&usersig=${await system.stack.userSig("singer")}`;
+    const singer = await publishByFfmpeg({ filePath: clip, url: `${rtmpUrl}/${key}`, forEver: true });
+    owned.defer(() => singer.stop());
+    const stage = { sdkAppId: SDK_APP_ID, room: { kind: "string", id: "stage" }, userId: "singer" } as const;
+    await expect.poll(() => system.user({ seat: stage })?.online, { timeout: 20_000 }).toBe(true);
+    const pushed = await system.push({ VideoSrc: `${httpUrl}/rooms/stage/singer.flv`, Mode: "live" });
+    await system.untilState(pushed, "pushing");
+    await untilMorePictures(pushed, 2 * SAMPLE_VIDEO.fps);
+    await stop(pushed);
+    expectUnbroken(pushed);
+  });
+
+  test("that breaks off and comes back is waited for inside the same room session", async () => {
+    const { url, publisher } = await onAir("returning");
+    const pushed = await system.push({ VideoSrc: url, Mode: "live" });
+    await untilMorePictures(pushed, SAMPLE_VIDEO.fps);
+    await publisher.stop();
+    await system.untilState(pushed, "reconnecting");
+    expect(system.user(pushed)).toMatchObject({ online: true, publishes: 1 });
+    await onAir("returning");
+    await system.untilState(pushed, "pushing");
+    await untilMorePictures(pushed, SAMPLE_VIDEO.fps);
+    expect(system.user(pushed)).toMatchObject({ online: true, publishes: 1 });
+    await stop(pushed);
+    expect(system.session(pushed).stream.video).toMatchObject({ timestampsBack: 0, bFrames: 0 });
+  });
+
+  test("that breaks off for good ends the task with the cause", async () => {
+    const { url, publisher } = await onAir("leaving");
+    const pushed = await system.push({ VideoSrc: url, Mode: "live" });
+    await untilMorePictures(pushed, SAMPLE_VIDEO.fps);
+    await publisher.stop();
+    await system.untilState(pushed, "reconnecting");
+    const task = await system.untilEnded(pushed);
+    expect(task).toMatchObject({ state: "failed", attempt: 1, error: { code: expect.stringMatching(/Source/) } });
+    await system.expectNothingLeft(pushed);
+    expect(system.session(pushed)).toMatchObject({ endReason: "left" });
+  });
+
+  test("that nobody publishes fails the task", async () => {
+    const pushed = await system.push({ VideoSrc: `rtmp://127.0.0.1:${server.port}/live/nobody`, Mode: "live" });
+    const task = await system.untilEnded(pushed);
+    expect(task).toMatchObject({
+      state: "failed",
+      error: { code: expect.stringMatching(/SourceNotFound|SourceTimeout/) },
+    });
+    await system.expectNothingLeft(pushed);
+  });
+
+  test("whose server nobody reaches fails the task", async () => {
+    const pushed = await system.push({ VideoSrc: "rtmp://127.0.0.1:1/live/stream", Mode: "live" });
+    await system.expectFailed(pushed, { code: "FailedOperation.SourceUnreachable", message: /refused the connection/ });
+  });
+});
