@@ -61,6 +61,7 @@ export class Stack {
   readonly #redis: RedisHandle | undefined;
   readonly #owned: AsyncDisposableStack;
   #edge: EdgeHandle;
+  readonly #workerTokens: string[] = [];
   #workersMade = 0;
   #stopped: Promise<void> | undefined;
 
@@ -98,6 +99,12 @@ export class Stack {
     return credentialVariables(this.#secrets);
   }
 
+  /** Every secret that holds this stack together, for those who look whether one leaks. */
+  secretTexts(): string[] {
+    const { secretId: _public, ...secrets } = this.#secrets;
+    return [...Object.values(secrets), ...this.#workerTokens];
+  }
+
   /** The four parameters of a push request that record its progress in this stack's Redis. */
   redisParameters(): { Redis: true; RedisHost: string; RedisPort: number; RedisPassword: string } {
     const { host, port, password } = this.redis;
@@ -108,10 +115,12 @@ export class Stack {
   async addWorker(options: AddWorkerOptions = {}): Promise<WorkerHandle> {
     this.#workersMade += 1;
     const workerId = options.workerId ?? `worker-${this.#workersMade}`;
+    const token = await stackWorkerToken(this.#secrets, { workerId, region: options.region });
+    this.#workerTokens.push(token);
     const starting = startWorker({
       settings: {
         ROOMCAST_EDGE_URL: this.#edge.url,
-        ROOMCAST_WORKER_TOKEN: await stackWorkerToken(this.#secrets, { workerId, region: options.region }),
+        ROOMCAST_WORKER_TOKEN: token,
         ROOMCAST_RTMP_URL: this.emulator.rtmpUrl,
         ROOMCAST_ALLOW_HOSTS: "127.0.0.1",
         // At the end of a test or a demo there is nobody to hand tasks over to.

@@ -1,0 +1,168 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { freePort } from "@roomcast/dev/stack/free-port";
+import { sampleClip } from "@roomcast/dev/stack/sample-media";
+import { IndependentRtmpServer } from "@roomcast/worker/rtmp/independent-rtmp-server";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
+import { processesBelow } from "./harness/process-tree.ts";
+import { type PushBody, type Pushed, TestSystem } from "./harness/test-system.ts";
+
+/** What callers put into requests and nobody else may read. */
+const SECRETS = {
+  urlUser: "u5er-0f-the-source",
+  urlPassword: "pa55-0f-the-source",
+  urlQuery: "s1gned-query-0f-the-source",
+  streamKey: "k3y-0f-the-live-stream",
+  wrongRedisPassword: "wr0ng pa55 0f redis",
+} as const;
+
+const owned = new AsyncDisposableStack();
+let system: TestSystem;
+/** A clip that has to be transcoded, so that ffmpeg runs for it. */
+let clip: string;
+let redisParameters: ReturnType<TestSystem["stack"]["redisParameters"]>;
+const userSigs: string[] = [];
+/** Arguments of all processes that were seen below this one. */
+const commandLines = new Set<string>();
+/** Every text that the API answered with. */
+const answers: string[] = [];
+
+beforeAll(async () => {
+  clip = await sampleClip({ durationS: 2, bFrames: true });
+  system = await TestSystem.start();
+  owned.defer(() => system.stop());
+  redisParameters = system.stack.redisParameters();
+});
+
+afterAll(() => owned.disposeAsync());
+
+/** A source's URL with a user, a password and a signed query. */
+function signed(url: string): string {
+  const withSecrets = new URL(url);
+  withSecrets.username = SECRETS.urlUser;
+  withSecrets.password = SECRETS.urlPassword;
+  withSecrets.search = `?sign=${SECRETS.urlQuery}`;
+  return withSecrets.href;
+}
+
+async function push(overrides: Parameters<TestSystem["push"]>[0]): Promise<Pushed> {
+  const pushed = await system.push(overrides);
+  userSigs.push(pushed.request.UserSig);
+  return pushed;
+}
+
+/** Looks at all processes and all answers of the API until the task has ended. */
+async function watchToItsEnd(pushed: Pushed): Promise<string | undefined> {
+  const task = await system.until(pushed, ({ endedAt }) => {
+    void collectCommandLines();
+    return endedAt !== null;
+  });
+  for (const path of ["/v1/tasks", `/v1/tasks/${pushed.taskId}`, `/v1/tasks/${pushed.taskId}/logs`, "/v1/workers"]) {
+    answers.push(await (await system.stack.client.fetch(path)).text());
+  }
+  return task.error?.code ?? task.state;
+}
+
+async function collectCommandLines(): Promise<void> {
+  for (const { commandLine } of await processesBelow(process.pid)) commandLines.add(commandLine);
+}
+
+/** Sends what the edge must refuse, and keeps its words. */
+async function refusedWith(request: unknown, headers?: Record<string, string>): Promise<number> {
+  const { status, body } = await system.stack.client.submit(request, headers);
+  answers.push(body);
+  return status;
+}
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** A secret as it is and as URLs write it. */
+function formsOf(secret: string): string[] {
+  return [...new Set([secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])];
+}
+
+/** The secrets that stand in a text, by what they are the secret of. */
+function leaksIn(text: string): string[] {
+  const secrets: [string, string][] = [
+    ...Object.entries(SECRETS),
+    ["redisPassword", redisParameters.RedisPassword],
+    ...userSigs.map((userSig): [string, string] => ["UserSig", userSig]),
+    ...system.stack.secretTexts().map((secret, index): [string, string] => [`stack ${index}`, secret]),
+  ];
+  return secrets.flatMap(([name, secret]) => (formsOf(secret).some((form) => text.includes(form)) ? [name] : []));
+}
+
+test("no secret of a request, a worker or the edge shows anywhere, whatever becomes of a push", async () => {
+  const files = system.stack.files;
+
+  const played = await push({ VideoSrc: signed(files.serve(clip)), ...redisParameters });
+  expect(await watchToItsEnd(played)).toBe("finished");
+
+  const missing = await push({ VideoSrc: signed(files.serve(clip, { name: "status", status: 404 })) });
+  expect(await watchToItsEnd(missing)).toBe("FailedOperation.SourceNotFound");
+
+  const broken = await push({ VideoSrc: signed(files.serve(clip, { name: "truncate", afterBytes: 200_000 })) });
+  expect(await watchToItsEnd(broken)).toMatch(/Source/);
+
+  const unreachable = await push({ VideoSrc: signed(`http://127.0.0.1:${await freePort()}/clip.mp4`) });
+  expect(await watchToItsEnd(unreachable)).toBe("FailedOperation.SourceUnreachable");
+
+  // A room that says back what it was told.
+  const UserSig = await system.stack.userSig("echoed");
+  system.stack.emulator.refuseNext({
+    scope: { userId: "echoed" },
+    refusal: { description: `No entry: rtmp://room/push/r?userid=echoed&usersig=${UserSig} (${UserSig})` },
+  });
+  const refused = await push({ VideoSrc: signed(files.serve(clip)), UserId: "echoed", UserSig });
+  expect(await watchToItsEnd(refused)).toBe("FailedOperation.RoomRefused");
+
+  const locked = await push({
+    VideoSrc: signed(files.serve(clip)),
+    ...redisParameters,
+    RedisPassword: SECRETS.wrongRedisPassword,
+  });
+  expect(await watchToItsEnd(locked)).toBe("FailedOperation.RedisRefused");
+
+  const server = await IndependentRtmpServer.start();
+  owned.defer(() => server.stop());
+  const streamUrl = `rtmp://127.0.0.1:${server.port}/live/${SECRETS.streamKey}`;
+  const live = await push({ VideoSrc: `${streamUrl}?sign=${SECRETS.urlQuery}`, Mode: "live" });
+  // Its publisher is ours and shows the key in its arguments: it must not run while those are looked at.
+  expect(await watchToItsEnd(live)).toMatch(/Source/);
+
+  const publisher = await publishByFfmpeg({ filePath: clip, url: streamUrl, forEver: true });
+  owned.defer(() => publisher.stop());
+  const watched = await push({ VideoSrc: streamUrl, Mode: "live" });
+  await system.untilState(watched, "pushing");
+  await system.stack.client.stop(watched.taskId);
+  await system.untilEnded(watched);
+  await publisher.stop();
+  expect(await watchToItsEnd(watched)).toBe("aborted");
+
+  const request: PushBody = await system.pushBody({ VideoSrc: signed(files.serve(clip)), ...redisParameters });
+  userSigs.push(request.UserSig);
+  expect(await refusedWith({ ...request, UserSig: [request.UserSig], RedisPassword: 7 })).toBe(400);
+  expect(await refusedWith({ ...request, [SECRETS.urlQuery]: SECRETS.urlPassword, VideoSrc: 7 })).toBe(400);
+  expect(await refusedWith({ ...request, UserId: "somebody-else" })).toBe(403);
+  expect(await refusedWith(JSON.stringify(request).slice(0, -1))).toBe(400);
+  const [secretKey = ""] = system.stack.secretTexts();
+  expect(await refusedWith(request, { Authorization: `Bearer nobody.${secretKey}` })).toBe(401);
+
+  expect(leaksIn(answers.join("\n")), "answers of the API").toEqual([]);
+  expect(leaksIn(system.lines.join("\n")), "output of the edge and the worker").toEqual([]);
+  expect(leaksIn([...commandLines].join("\n")), "arguments of processes").toEqual([]);
+  const stored = await Promise.all(
+    (await filesBelow(system.stack.stateFolder)).map((path) => readFile(path, "latin1")),
+  );
+  expect(leaksIn(stored.join("\n")), "files of the edge").toEqual([]);
+
+  // Had they looked in the wrong place, they would have found nothing there either.
+  expect(answers.join("\n")).toContain(played.taskId);
+  expect(system.lines.join("\n")).toContain(played.taskId);
+  expect([...commandLines].join("\n")).toMatch(/ffmpeg.* http:\/\/127\.0\.0\.1/);
+  expect(stored.join("\n")).toContain(played.taskId);
+});
