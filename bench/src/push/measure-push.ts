@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Stack } from "@roomcast/dev/stack/stack";
-import { cpuSecondsOf, pssBytesOf } from "./process-usage.ts";
+import { median } from "../median.ts";
+import { cpuSecondsOf, pssBytesOf } from "../process-usage.ts";
+import type { Cost, CostRow, FirstVideo } from "./push-report.ts";
 import type { Pusher } from "./pusher.ts";
 import { untilVideo, videoOf } from "./receiver.ts";
-import { type Cost, type CostRow, type FirstVideo, median } from "./report.ts";
 
-export interface PushSuiteOptions {
+export interface MeasurePushOptions {
   readonly stack: Stack;
   readonly clipPath: string;
   readonly ours: Pusher;
@@ -26,7 +27,7 @@ function newRooms(count: number): string[] {
 }
 
 /** Cost of N streams at once, ours and bare in turn, for each N. */
-export async function measureCosts(options: PushSuiteOptions): Promise<CostRow[]> {
+export async function measureCosts(options: MeasurePushOptions): Promise<CostRow[]> {
   const rows: CostRow[] = [];
   for (const streams of options.streams) {
     const ours = await measureCost(options, options.ours, streams);
@@ -46,7 +47,7 @@ export async function measureCosts(options: PushSuiteOptions): Promise<CostRow[]
  * From before the first start to the end of the window: what it costs to start is part of the cost. The worker's memory
  * counts whole, also what it holds without any stream.
  */
-async function measureCost(options: PushSuiteOptions, pusher: Pusher, streams: number): Promise<Cost> {
+async function measureCost(options: MeasurePushOptions, pusher: Pusher, streams: number): Promise<Cost> {
   const { stack, windowSeconds } = options;
   options.onProgress(`${pusher.name}: ${streams} streams for ${windowSeconds} s`);
   const rooms = newRooms(streams);
@@ -76,7 +77,7 @@ function mediaMsOf(stack: Stack, room: string): number {
 }
 
 /** Time to the first picture at the receiver, ours and bare in turn. */
-export async function measureFirstVideo(options: PushSuiteOptions): Promise<FirstVideo> {
+export async function measureFirstVideo(options: MeasurePushOptions): Promise<FirstVideo> {
   const times = { ours: [] as number[], bare: [] as number[] };
   options.onProgress(`first picture, ${options.firstVideoRuns} runs each`);
   for (let run = 0; run < options.firstVideoRuns; run += 1) {
@@ -88,7 +89,7 @@ export async function measureFirstVideo(options: PushSuiteOptions): Promise<Firs
   return { runs: options.firstVideoRuns, oursMs, bareMs, ratio: oursMs / bareMs };
 }
 
-async function timeToFirstVideo({ stack, clipPath }: PushSuiteOptions, pusher: Pusher): Promise<number> {
+async function timeToFirstVideo({ stack, clipPath }: MeasurePushOptions, pusher: Pusher): Promise<number> {
   const rooms = newRooms(1);
   const clipUrl = stack.files.serve(clipPath);
   const startedAtMs = Date.now();

@@ -33,13 +33,6 @@ export interface PushReport {
   readonly environment: { readonly cpus: number; readonly node: string; readonly ffmpeg: string };
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
-}
-
 /** The report as a person reads it. */
 export function formatPushReport(report: PushReport): string {
   const { costs, firstVideo, environment } = report;

@@ -1,0 +1,33 @@
+/** What a suite may use of the process that runs it. */
+export interface SuiteContext {
+  /** The command line after the suite's name. */
+  readonly args: readonly string[];
+  /** Says what is being done, on standard error. */
+  readonly onProgress: (what: string) => void;
+  /** Aborted when the run is to end early: everything that was started must then be stopped. */
+  readonly signal: AbortSignal;
+}
+
+/** The finished run of a suite. */
+export interface SuiteReport {
+  /** The numbers, as they are printed with `--json`. */
+  readonly json: object;
+  /** The same for people. */
+  readonly text: string;
+}
+
+/** One kind of measurement: `npm run bench -- <name>`. */
+export interface Suite {
+  /** What it measures, in a line. */
+  readonly summary: string;
+  /** Its options, in lines as `--help` shows them. */
+  readonly options: string;
+  run(context: SuiteContext): Promise<SuiteReport>;
+}
+
+/** @throws Error that names the option. */
+export function positiveInteger(option: string, text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new Error(`--${option}: expected positive whole numbers, got "${text}".`);
+}
