@@ -100,7 +100,8 @@ export function transition(state: TaskState, event: TaskEvent): TaskState {
 }
 
 /** What users of the SCF asynchronous-event API see. */
-export type ScfStatus = "RUNNING" | "FINISHED" | "FAILED" | "ABORTED";
+export const SCF_STATUSES = ["RUNNING", "FINISHED", "FAILED", "ABORTED"] as const;
+export type ScfStatus = (typeof SCF_STATUSES)[number];
 
 export function scfStatus(name: TaskStateName): ScfStatus {
   switch (name) {

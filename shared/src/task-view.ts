@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ERROR_CODES, type ErrorCode } from "./errors.ts";
 import type { ShownRequest } from "./redact.ts";
-import { ACTIVE_STATES, TERMINAL_STATES } from "./task-state.ts";
+import { ACTIVE_STATES, SCF_STATUSES, TERMINAL_STATES } from "./task-state.ts";
 import { logLineSchema, planSummarySchema } from "./wire.ts";
 
 /** ISO 8601, UTC, milliseconds. */
@@ -10,7 +10,9 @@ const time = z.iso.datetime();
 // SAFETY: the keys of a literal object are its codes.
 const errorCode = z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]);
 
-const status = z.enum(["RUNNING", "FINISHED", "FAILED", "ABORTED"]);
+const status = z.enum(SCF_STATUSES);
+
+const count = z.int().min(0);
 
 /** What `GET /v1/tasks/:id` answers. */
 export const taskViewSchema = z.object({
@@ -50,10 +52,12 @@ export const taskViewSchema = z.object({
 });
 export type TaskView = z.output<typeof taskViewSchema>;
 
-/** What `GET /v1/tasks` answers: newest first. */
+/** What `GET /v1/tasks` answers: one page. */
 export const taskListSchema = z.object({
   /** How many tasks match, on all pages. */
-  total: z.int().min(0),
+  total: count,
+  /** How many tasks of each status match all that was asked but for the status. */
+  counts: z.object({ RUNNING: count, FINISHED: count, FAILED: count, ABORTED: count }),
   tasks: z.array(
     z.object({
       taskId: z.uuid(),

@@ -1,8 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Room, ScfStatus, TaskList } from "@roomcast/shared";
+import { type Room, SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
 import type { Env } from "../env.ts";
 import { time } from "../task/show-task.ts";
 import { CLAIM_HOLDS_MS } from "../task/task.ts";
+import { conditionOf, type ListedTask, type ListQuery, orderSql, statusCondition } from "./task-filter.ts";
 
 /** The directory of this name knows which applications and regions there are. */
 export const ROOT = "root";
@@ -30,14 +31,6 @@ export type ClaimAnswer =
   /** Another request was made with this idempotency key. */
   | { readonly kind: "conflict" };
 
-export interface ListQuery {
-  readonly status: ScfStatus | null;
-  /** At most this many of the newest, whatever the caller skips of them. */
-  readonly limit: number;
-}
-
-type Listed = TaskList["tasks"][number];
-
 /** The index of an application's tasks, and which task holds which seat. */
 export class Directory extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql;
@@ -50,6 +43,8 @@ export class Directory extends DurableObject<Env> {
         user_id TEXT NOT NULL, region TEXT NOT NULL, status TEXT NOT NULL, created_at_ms INTEGER NOT NULL,
         ended_at_ms INTEGER, replaced TEXT, confirmed INTEGER NOT NULL DEFAULT 0);
       CREATE INDEX IF NOT EXISTS task_by_age ON task (created_at_ms);
+      CREATE INDEX IF NOT EXISTS task_by_end ON task (ended_at_ms);
+      CREATE INDEX IF NOT EXISTS task_by_status ON task (status, created_at_ms);
       CREATE INDEX IF NOT EXISTS task_unconfirmed ON task (created_at_ms) WHERE confirmed = 0;
       CREATE TABLE IF NOT EXISTS seat (seat_key TEXT PRIMARY KEY, task_id TEXT NOT NULL);
       CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, task_id TEXT NOT NULL);
@@ -141,15 +136,23 @@ export class Directory extends DurableObject<Env> {
     });
   }
 
-  /** The newest tasks, newest first, and how many there are in all. */
-  list({ status, limit }: ListQuery): { total: number; tasks: Listed[] } {
-    const where = status === null ? "" : "WHERE status = ?";
-    const bound = status === null ? [] : [status];
-    const total = this.#sql.exec<{ n: number }>(`SELECT COUNT(*) AS n FROM task ${where}`, ...bound).one().n;
+  /** The first tasks of a query; how many match it on all pages; and by status, how many match it but for the status. */
+  list(query: ListQuery): { total: number; counts: TaskList["counts"]; tasks: ListedTask[] } {
+    const anyStatus = conditionOf(query);
+    const counts = { RUNNING: 0, FINISHED: 0, FAILED: 0, ABORTED: 0 };
+    for (const { status, n } of this.#sql.exec<{ status: ScfStatus; n: number }>(
+      `SELECT status, COUNT(*) AS n FROM task WHERE ${anyStatus.where} GROUP BY status`,
+      ...anyStatus.bindings,
+    )) {
+      counts[status] = n;
+    }
+    const wanted = SCF_STATUSES.filter((status) => query.statuses === null || query.statuses.includes(status));
+    const total = wanted.reduce((sum, status) => sum + counts[status], 0);
+    const { where, bindings } = statusCondition(anyStatus, query.statuses);
     const rows = this.#sql
-      .exec<TaskRow>(`SELECT * FROM task ${where} ORDER BY created_at_ms DESC, task_id DESC LIMIT ?`, ...bound, limit)
+      .exec<TaskRow>(`SELECT * FROM task WHERE ${where} ORDER BY ${orderSql(query)} LIMIT ?`, ...bindings, query.limit)
       .toArray();
-    return { total, tasks: rows.map(listed) };
+    return { total, counts, tasks: rows.map(listed) };
   }
 
   know(kind: "app" | "region" | "self", name: string): void {
@@ -215,7 +218,7 @@ type TaskRow = {
   ended_at_ms: number | null;
 };
 
-function listed(row: TaskRow): Listed {
+function listed(row: TaskRow): ListedTask {
   return {
     taskId: row.task_id,
     status: row.status,

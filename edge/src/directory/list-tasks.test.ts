@@ -1,0 +1,128 @@
+import { env } from "cloudflare:workers";
+import type { TaskList } from "@roomcast/shared";
+import { afterEach, expect, test, vi } from "vitest";
+import type { Caller } from "../auth/caller.ts";
+import { ADMIN, call } from "../testing/fixtures.ts";
+import { type ListTasksOptions, listTasks } from "./list-tasks.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** 10:00, so far ahead that no directory looks for the tasks of its claims meanwhile. */
+const T0 = Date.parse("2096-11-20T10:00:00Z");
+const MINUTE = 60_000;
+
+let apps = 1_500_000_000;
+
+/** Tasks of an application of their own: created so many minutes after T0 and ended so many, with a status. */
+async function tasks(rows: readonly (readonly [createdMin: number, endedMin: number | null, status: string])[]) {
+  apps += 1;
+  const sdkAppId = apps;
+  const directory = env.DIRECTORY.getByName(String(sdkAppId));
+  const ids: string[] = [];
+  for (const [createdMin, endedMin, status] of rows) {
+    vi.useFakeTimers({ toFake: ["Date"], now: T0 + createdMin * MINUTE });
+    const taskId = crypto.randomUUID();
+    ids.push(taskId);
+    await directory.claim({
+      taskId,
+      sdkAppId,
+      seatKey: taskId,
+      room: { kind: "string", id: "room" },
+      userId: "teacher",
+      region: "ap-test",
+      idempotency: null,
+    });
+    if (endedMin !== null) {
+      const end = { taskId, status: status as "FINISHED", endedAtMs: T0 + endedMin * MINUTE };
+      await directory.ended(end);
+    }
+  }
+  vi.useRealTimers();
+  return { sdkAppId, ids };
+}
+
+const ALL: Omit<ListTasksOptions, "sdkAppId"> = {
+  taskId: null,
+  statuses: null,
+  created: null,
+  ended: null,
+  orderBy: "created",
+  order: "desc",
+  offset: 0,
+  limit: 20,
+};
+
+function callerOf(...sdkAppIds: number[]): Caller {
+  return { secretId: "test", sdkAppIds, role: "viewer" };
+}
+
+function minutes(fromMin: number, beforeMin: number) {
+  return { fromMs: T0 + fromMin * MINUTE, beforeMs: T0 + beforeMin * MINUTE };
+}
+
+/** Created at 0, 10, 20, 30; the third still runs. */
+const FOUR = [
+  [0, 60, "FINISHED"],
+  [10, 11, "FAILED"],
+  [20, null, "RUNNING"],
+  [30, 35, "ABORTED"],
+] as const;
+
+test.each([
+  ["all, newest first", {}, [3, 2, 1, 0]],
+  ["oldest first", { order: "asc" }, [0, 1, 2, 3]],
+  ["by their end, what runs being last to end", { orderBy: "ended", order: "asc" }, [1, 3, 0, 2]],
+  ["by their end, latest first", { orderBy: "ended" }, [2, 0, 3, 1]],
+  ["by how long they took", { orderBy: "duration", order: "asc" }, [1, 3, 0, 2]],
+  ["of some statuses", { statuses: ["FINISHED", "RUNNING"] }, [2, 0]],
+  ["of no status at all", { statuses: [] }, []],
+  ["created in an interval, its start included, its end not", { created: minutes(10, 30) }, [2, 1]],
+  ["ended in an interval, its start included, its end not", { ended: minutes(11, 60) }, [3, 1]],
+  ["one page", { offset: 1, limit: 2 }, [2, 1]],
+  ["a page past the end", { offset: 4 }, []],
+] as const)("lists tasks %s", async (_what, query, expected) => {
+  const { sdkAppId, ids } = await tasks(FOUR);
+  const list = await listTasks(env, callerOf(sdkAppId), { ...ALL, ...query, sdkAppId });
+  expect(list.tasks.map(({ taskId }) => ids.indexOf(taskId))).toEqual(expected);
+});
+
+test("the total counts what matches on all pages; counts are by status, whatever status is asked for", async () => {
+  const { sdkAppId, ids } = await tasks(FOUR);
+  const page = { ...ALL, sdkAppId, statuses: ["FAILED", "RUNNING"], limit: 1 } as const;
+  const counts = { RUNNING: 1, FINISHED: 1, FAILED: 1, ABORTED: 1 };
+  expect(await listTasks(env, callerOf(sdkAppId), page)).toMatchObject({ total: 2, counts });
+  const early = await listTasks(env, callerOf(sdkAppId), { ...page, created: minutes(0, 20) });
+  expect(early).toMatchObject({ total: 1, counts: { RUNNING: 0, FINISHED: 1, FAILED: 1, ABORTED: 0 } });
+  const one = await listTasks(env, callerOf(sdkAppId), { ...ALL, sdkAppId, taskId: ids[3] ?? null });
+  expect(one).toMatchObject({ total: 1, tasks: [{ taskId: ids[3] }] });
+});
+
+test("tasks of several applications come in one order", async () => {
+  const [one, other] = [await tasks(FOUR), await tasks([[15, 16, "FINISHED"]])];
+  const caller = callerOf(one.sdkAppId, other.sdkAppId);
+  const list = await listTasks(env, caller, { ...ALL, sdkAppId: null, limit: 4 });
+  const ids = [...one.ids, ...other.ids];
+  expect(list.tasks.map(({ taskId }) => ids.indexOf(taskId))).toEqual([3, 2, 4, 1]);
+  expect(list).toMatchObject({ total: 5, counts: { RUNNING: 1, FINISHED: 2, FAILED: 1, ABORTED: 1 } });
+});
+
+test("GET /v1/tasks takes every filter", async () => {
+  const { sdkAppId, ids } = await tasks(FOUR);
+  const list = async (query: string) => {
+    const response = await call(`/v1/tasks?SdkAppId=${sdkAppId}&${query}`, { as: ADMIN });
+    return response.json<TaskList>();
+  };
+  const found = async (query: string) => (await list(query)).tasks.map(({ taskId }) => ids.indexOf(taskId));
+  expect(await found("status=FINISHED,FAILED")).toEqual([1, 0]);
+  expect(await found("createdFrom=2096-11-20T18:10:00%2B08:00&createdBefore=2096-11-20T10:30:00Z")).toEqual([2, 1]);
+  expect(await found("endedBefore=2096-11-20T11:00:00Z")).toEqual([3, 1]);
+  expect(await found("orderBy=ended&order=asc")).toEqual([1, 3, 0, 2]);
+  expect(await found(`taskId=${ids[2]?.toUpperCase()}`)).toEqual([2]);
+  expect((await list("")).counts).toEqual({ RUNNING: 1, FINISHED: 1, FAILED: 1, ABORTED: 1 });
+  const wrong = await call("/v1/tasks?status=DONE&createdFrom=yesterday&order=up", { as: ADMIN });
+  expect(await wrong.json()).toMatchObject({
+    error: { fields: [{ field: "status" }, { field: "createdFrom" }, { field: "order" }] },
+  });
+});

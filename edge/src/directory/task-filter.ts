@@ -1,0 +1,90 @@
+import type { ScfStatus, TaskList } from "@roomcast/shared";
+
+/** Unix ms: closed at the start, open at the end. */
+export interface Interval {
+  readonly fromMs: number;
+  readonly beforeMs: number;
+}
+
+/** Which tasks are meant; null: whichever. */
+export interface TaskFilter {
+  readonly taskId: string | null;
+  readonly statuses: readonly ScfStatus[] | null;
+  readonly created: Interval | null;
+  /** A task that has not ended is in no such interval. */
+  readonly ended: Interval | null;
+}
+
+export interface ListQuery extends TaskFilter {
+  readonly orderBy: "created" | "ended" | "duration";
+  readonly order: "asc" | "desc";
+  /** At most this many of the first, whatever the caller skips of them. */
+  readonly limit: number;
+}
+
+export type ListedTask = TaskList["tasks"][number];
+
+interface Condition {
+  readonly where: string;
+  readonly bindings: readonly (string | number)[];
+}
+
+/** What all tasks of a filter have in common, but for the status: they are counted by it. */
+export function conditionOf({ taskId, created, ended }: Omit<TaskFilter, "statuses">): Condition {
+  const parts: Condition[] = [];
+  if (taskId !== null) parts.push({ where: "task_id = ?", bindings: [taskId] });
+  if (created !== null) parts.push(within("created_at_ms", created));
+  if (ended !== null) parts.push(within("ended_at_ms", ended));
+  return allOf(parts);
+}
+
+export function statusCondition(condition: Condition, statuses: readonly ScfStatus[] | null): Condition {
+  if (statuses === null) return condition;
+  const where = statuses.length === 0 ? "0" : `status IN (${statuses.map(() => "?").join(", ")})`;
+  return allOf([condition, { where, bindings: statuses }]);
+}
+
+function within(column: "created_at_ms" | "ended_at_ms", { fromMs, beforeMs }: Interval): Condition {
+  return { where: `${column} >= ? AND ${column} < ?`, bindings: [fromMs, beforeMs] };
+}
+
+function allOf(parts: readonly Condition[]): Condition {
+  return {
+    where: parts.length === 0 ? "1" : parts.map(({ where }) => where).join(" AND "),
+    bindings: parts.flatMap(({ bindings }) => bindings),
+  };
+}
+
+/** A task that runs ends after all that have ended, and has run longest. */
+const NOT_ENDED_MS = Number.MAX_SAFE_INTEGER;
+
+const KEYS: Record<ListQuery["orderBy"], { readonly sql: string; readonly of: (task: ListedTask) => number }> = {
+  created: { sql: "created_at_ms", of: createdMs },
+  ended: { sql: `COALESCE(ended_at_ms, ${NOT_ENDED_MS})`, of: endedMs },
+  duration: {
+    sql: `COALESCE(ended_at_ms, ${NOT_ENDED_MS}) - created_at_ms`,
+    of: (task) => endedMs(task) - createdMs(task),
+  },
+};
+
+function createdMs({ createdAt }: ListedTask): number {
+  return Date.parse(createdAt);
+}
+
+function endedMs({ endedAt }: ListedTask): number {
+  return endedAt === null ? NOT_ENDED_MS : Date.parse(endedAt);
+}
+
+/** The order as SQL; `inOrder` is the same order. */
+export function orderSql({ orderBy, order }: Pick<ListQuery, "orderBy" | "order">): string {
+  const direction = order === "asc" ? "ASC" : "DESC";
+  return [KEYS[orderBy].sql, "created_at_ms", "task_id"].map((key) => `${key} ${direction}`).join(", ");
+}
+
+/** Compares two listed tasks of any directories. */
+export function inOrder({ orderBy, order }: Pick<ListQuery, "orderBy" | "order">) {
+  const sign = order === "asc" ? 1 : -1;
+  const key = KEYS[orderBy].of;
+  return (a: ListedTask, b: ListedTask): number =>
+    sign * (key(a) - key(b) || createdMs(a) - createdMs(b) || (a.taskId < b.taskId ? -1 : Number(a.taskId > b.taskId)));
+}

@@ -1,0 +1,28 @@
+import { RoomcastError, type TaskView } from "@roomcast/shared";
+import { z } from "zod";
+import { type Caller, maySee } from "../auth/caller.ts";
+import type { Env } from "../env.ts";
+
+const uuid = z.uuid();
+
+/**
+ * A task that the caller may see. Another application's task answers as one that is not there.
+ *
+ * @throws RoomcastError `ResourceNotFound.Task`
+ */
+export async function visibleTask(env: Env, caller: Caller, id: string): Promise<TaskView> {
+  return (await findVisibleTask(env, caller, id)) ?? taskNotFound();
+}
+
+/** As `visibleTask`; null: there is none. */
+export async function findVisibleTask(env: Env, caller: Caller, id: string): Promise<TaskView | null> {
+  const taskId = id.toLowerCase();
+  const view = uuid.safeParse(taskId).success ? await env.TASK.getByName(taskId).view() : null;
+  const sdkAppId = view?.request.SdkAppId;
+  return sdkAppId !== undefined && maySee(caller, sdkAppId) ? view : null;
+}
+
+/** @throws RoomcastError `ResourceNotFound.Task` */
+export function taskNotFound(): never {
+  throw new RoomcastError("ResourceNotFound.Task", "There is no such task: it never was, or it ended over 72 h ago.");
+}
