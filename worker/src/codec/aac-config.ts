@@ -11,6 +11,8 @@ export interface AacConfig {
   readonly sampleRateHz: number;
   /** What is heard, where parametric stereo is signalled explicitly. */
   readonly channels: number;
+  /** channelConfiguration (table 1.19): 1 and 2 are one mono and one stereo element; 0: a program config says it. */
+  readonly channelConfiguration: number;
   /** Spectral band replication (HE-AAC) is signalled. */
   readonly sbr: boolean;
   /** Parametric stereo (HE-AAC v2) is signalled. */
@@ -42,7 +44,7 @@ export function parseAacConfig(bytes: Uint8Array): AacConfig {
   const reader = new BitReader(bytes);
   let objectType = readObjectType(reader);
   const coreSampleRateHz = readSampleRate(reader);
-  const channelConfig = reader.bits(4);
+  const channelConfiguration = reader.bits(4);
   let sampleRateHz = coreSampleRateHz;
   let sbr = objectType === OBJECT_SBR || objectType === OBJECT_PS;
   let ps = objectType === OBJECT_PS;
@@ -53,7 +55,7 @@ export function parseAacConfig(bytes: Uint8Array): AacConfig {
     if (objectType === OBJECT_BSAC_EXTENSION) reader.skip(4);
   }
   if (!GENERAL_AUDIO.has(objectType)) throw new CodecError("The audio is of an unknown AAC object type.");
-  const general = parseGeneralAudio(reader, objectType, channelConfig);
+  const general = parseGeneralAudio(reader, objectType, channelConfiguration);
   // Backward compatible signalling: a sync word after the core's config (1.6.5.3).
   if (!hierarchical && reader.bitsLeft >= 16 && reader.bits(11) === 0x2b7) {
     const extension = readObjectType(reader);
@@ -67,7 +69,7 @@ export function parseAacConfig(bytes: Uint8Array): AacConfig {
   const channels = ps && general.channels === 1 ? 2 : general.channels;
   if (channels === 0) throw new CodecError("The AAC config says no channels.");
   const { samplesPerFrame } = general;
-  return { objectType, coreSampleRateHz, sampleRateHz, channels, sbr, ps, samplesPerFrame };
+  return { objectType, coreSampleRateHz, sampleRateHz, channels, channelConfiguration, sbr, ps, samplesPerFrame };
 }
 
 function readObjectType(reader: BitReader): number {

@@ -1,8 +1,10 @@
 import { BitReader } from "./bit-reader.ts";
 import { CodecError } from "./codec-error.ts";
+import { withoutEmulationPrevention } from "./emulation-prevention.ts";
 
 /** What an H.264 sequence parameter set says (ITU-T H.264, 7.3.2.1.1 and annex E). */
 export interface Sps {
+  readonly id: number;
   readonly profileIdc: number;
   /** The byte of constraint_set flags. */
   readonly constraintFlags: number;
@@ -11,7 +13,16 @@ export interface Sps {
   readonly chromaFormatIdc: number;
   readonly bitDepthLuma: number;
   readonly bitDepthChroma: number;
+  /** The three colour planes are coded as three pictures. */
+  readonly separatePlanes: boolean;
+  /** Bits of `frame_num`. */
+  readonly log2MaxFrameNum: number;
+  readonly picOrderCnt: PicOrderCnt;
   readonly picOrderCntType: number;
+  readonly maxNumRefFrames: number;
+  /** In macroblocks, before cropping; a field's height where fields may occur. */
+  readonly widthInMbs: number;
+  readonly heightInMapUnits: number;
   /** Size in pixels after cropping. */
   readonly width: number;
   readonly height: number;
@@ -19,6 +30,12 @@ export interface Sps {
   readonly frameMbsOnly: boolean;
   readonly vui: Vui;
 }
+
+/** How the order of showing is told (8.2.1). */
+export type PicOrderCnt =
+  | { readonly type: 0; readonly log2MaxLsb: number }
+  | { readonly type: 1; readonly deltaAlwaysZero: boolean; readonly offsetForNonRefPic: number }
+  | { readonly type: 2 };
 
 export interface Vui {
   /** Width to height of one pixel; null: not said. */
@@ -80,13 +97,13 @@ export function parseSps(nal: Uint8Array): Sps {
   const profileIdc = reader.bits(8);
   const constraintFlags = reader.bits(8);
   const levelIdc = reader.bits(8);
-  reader.unsignedExpGolomb(); // seq_parameter_set_id
+  const id = reader.unsignedExpGolomb();
   const format = HIGH_PROFILES.has(profileIdc)
     ? parseFormat(reader)
     : { chromaFormatIdc: 1, bitDepthLuma: 8, bitDepthChroma: 8, separatePlanes: false };
-  reader.unsignedExpGolomb(); // log2_max_frame_num_minus4
-  const picOrderCntType = parsePicOrderCnt(reader);
-  reader.unsignedExpGolomb(); // max_num_ref_frames
+  const log2MaxFrameNum = parseCounterBits(reader);
+  const picOrderCnt = parsePicOrderCnt(reader);
+  const maxNumRefFrames = reader.unsignedExpGolomb();
   reader.flag(); // gaps_in_frame_num_value_allowed_flag
   const widthInMbs = reader.unsignedExpGolomb() + 1;
   const heightInMapUnits = reader.unsignedExpGolomb() + 1;
@@ -99,15 +116,18 @@ export function parseSps(nal: Uint8Array): Sps {
   const height = heightInMapUnits * 16 * fields - crop.y;
   if (!isSide(width) || !isSide(height)) throw new CodecError("The SPS says an impossible picture size.");
   const vui = reader.flag() ? parseVui(reader) : NO_VUI;
-  const { chromaFormatIdc, bitDepthLuma, bitDepthChroma } = format;
   return {
+    id,
     profileIdc,
     constraintFlags,
     levelIdc,
-    chromaFormatIdc,
-    bitDepthLuma,
-    bitDepthChroma,
-    picOrderCntType,
+    ...format,
+    log2MaxFrameNum,
+    picOrderCnt,
+    picOrderCntType: picOrderCnt.type,
+    maxNumRefFrames,
+    widthInMbs,
+    heightInMapUnits,
     width,
     height,
     frameMbsOnly,
@@ -137,23 +157,6 @@ export function pixelFormatOf(sps: Sps): string | null {
 
 function isSide(pixels: number): boolean {
   return pixels > 0 && pixels <= MAX_SIDE_PIXELS;
-}
-
-/** 7.3.1: 00 00 03 stands for 00 00. */
-function withoutEmulationPrevention(bytes: Uint8Array): Uint8Array {
-  const plain = new Uint8Array(bytes.length);
-  let length = 0;
-  let zeros = 0;
-  for (const byte of bytes) {
-    if (zeros >= 2 && byte === 3) {
-      zeros = 0;
-      continue;
-    }
-    zeros = byte === 0 ? zeros + 1 : 0;
-    plain[length] = byte;
-    length += 1;
-  }
-  return plain.subarray(0, length);
 }
 
 interface Format {
@@ -189,19 +192,25 @@ function skipScalingMatrix(reader: BitReader, lists: number): void {
   }
 }
 
-function parsePicOrderCnt(reader: BitReader): number {
+/** log2_max_frame_num_minus4 or log2_max_pic_order_cnt_lsb_minus4: at most 12. */
+function parseCounterBits(reader: BitReader): number {
+  const bits = reader.unsignedExpGolomb() + 4;
+  if (bits > 16) throw new CodecError("The SPS says an impossible counter length.");
+  return bits;
+}
+
+function parsePicOrderCnt(reader: BitReader): PicOrderCnt {
   const type = reader.unsignedExpGolomb();
-  if (type > 2) throw new CodecError("The SPS says an unknown picture order.");
-  if (type === 0) reader.unsignedExpGolomb(); // log2_max_pic_order_cnt_lsb_minus4
-  if (type === 1) {
-    reader.flag(); // delta_pic_order_always_zero_flag
-    reader.signedExpGolomb(); // offset_for_non_ref_pic
-    reader.signedExpGolomb(); // offset_for_top_to_bottom_field
-    const cycle = reader.unsignedExpGolomb();
-    if (cycle > 255) throw new CodecError("The SPS says an impossible picture order cycle.");
-    for (let index = 0; index < cycle; index += 1) reader.signedExpGolomb();
-  }
-  return type;
+  if (type === 0) return { type, log2MaxLsb: parseCounterBits(reader) };
+  if (type === 2) return { type };
+  if (type !== 1) throw new CodecError("The SPS says an unknown picture order.");
+  const deltaAlwaysZero = reader.flag();
+  const offsetForNonRefPic = reader.signedExpGolomb();
+  reader.signedExpGolomb(); // offset_for_top_to_bottom_field
+  const cycle = reader.unsignedExpGolomb();
+  if (cycle > 255) throw new CodecError("The SPS says an impossible picture order cycle.");
+  for (let index = 0; index < cycle; index += 1) reader.signedExpGolomb();
+  return { type, deltaAlwaysZero, offsetForNonRefPic };
 }
 
 /** Pixels to cut from the width and the height (7.4.2.1.1, equations 7-19 to 7-22). */

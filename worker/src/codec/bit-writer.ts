@@ -1,0 +1,46 @@
+/** Writes bits, most significant first. */
+export class BitWriter {
+  readonly #bytes: number[] = [];
+  #bitsInLast = 8;
+
+  bit(value: number): void {
+    if (this.#bitsInLast === 8) {
+      this.#bytes.push(0);
+      this.#bitsInLast = 0;
+    }
+    this.#bitsInLast += 1;
+    const last = this.#bytes.length - 1;
+    this.#bytes[last] = (this.#bytes[last] ?? 0) | ((value & 1) << (8 - this.#bitsInLast));
+  }
+
+  flag(value: boolean): void {
+    this.bit(value ? 1 : 0);
+  }
+
+  /** The low `count` bits (0 to 32) of an unsigned number. */
+  bits(value: number, count: number): void {
+    for (let at = count - 1; at >= 0; at -= 1) this.bit((value >>> at) & 1);
+  }
+
+  /** ue(v): ITU-T H.264, 9.1; below 2^31. */
+  unsignedExpGolomb(value: number): void {
+    const code = value + 1;
+    const length = 32 - Math.clz32(code);
+    this.bits(0, length - 1);
+    this.bits(code, length);
+  }
+
+  /** se(v): 9.1.1; between -2^30 and 2^30. */
+  signedExpGolomb(value: number): void {
+    this.unsignedExpGolomb(value > 0 ? 2 * value - 1 : -2 * value);
+  }
+
+  /** Fills the last byte with `value`. */
+  alignToByte(value: 0 | 1): void {
+    while (this.#bitsInLast !== 8) this.bit(value);
+  }
+
+  toBytes(): Uint8Array {
+    return Uint8Array.from(this.#bytes);
+  }
+}

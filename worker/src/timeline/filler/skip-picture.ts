@@ -1,0 +1,125 @@
+import { BitWriter } from "../../codec/bit-writer.ts";
+import { withEmulationPrevention } from "../../codec/emulation-prevention.ts";
+import type { SliceHeader } from "../../codec/slice-header.ts";
+import { SKIP_SLICE_QP, writeCabacSkips, writeCavlcSkips } from "./skip-slice-data.ts";
+
+/** Baseline, main and high: what rooms take and what is tested. */
+const PROFILES = new Set([66, 77, 100]);
+/** Constrained to intra pictures (ITU-T H.264, A.2.8 to A.2.11). */
+const INTRA_ONLY = 0x10;
+/** MaxFS of level 6.2 (table A-1): the largest picture there is. */
+const MAX_MACROBLOCKS = 139_264;
+const SLICE_TYPE_ALL_P = 5;
+/** nal_ref_idc 0, nal_unit_type 1: a slice of a picture that nothing is predicted from. */
+const NON_REFERENCE_SLICE = 0x01;
+/** Access unit delimiter: I and P slices follow. */
+const DELIMITER = Buffer.from([0x09, 0x30]);
+/** FrameType 2 (inter), CodecID 7 (AVC); AVCPacketType 1 (Adobe FLV 10.1, E.4.3.1). */
+const INTER_PICTURE_HEADER = [0x27, 1, 0, 0, 0] as const;
+
+export interface SkipPictureOptions {
+  /** Of the last picture that was sent. */
+  readonly last: SliceHeader;
+  /** Bytes of the length that stands before each NAL unit. */
+  readonly nalLengthSize: 1 | 2 | 4;
+  /** Presentation minus decode time of the last picture, ms. */
+  readonly compositionMs: number;
+}
+
+/**
+ * A P picture in which every macroblock is skipped: the decoder repeats the last reference picture, sample by sample
+ * (P_Skip next to skipped neighbours has no motion, ITU-T H.264, 8.4.1.1; where nothing is coded, nothing is deblocked).
+ *
+ * Nothing may be predicted from it (nal_ref_idc 0), so that it takes no place among the references, and what the source
+ * sends next is decoded as if it had not been there. It may be sent any number of times in a row, always the same bytes:
+ * the frame number is the one that follows the last reference's, which the source's next picture will have as well
+ * (7.4.3), and the picture order stands between the two. The delimiter in front of it tells equal pictures apart, which
+ * their slice headers do not (7.4.1.2.4). Picture order type 2 forbids two such pictures in a row (8.2.1.3), because
+ * their order would be the same; decoders show them in decoding order, which is what is wanted.
+ *
+ * @returns the FLV tag body; undefined where the stream does not allow it.
+ */
+export function makeSkipPicture(options: SkipPictureOptions): Buffer | undefined {
+  const { last, nalLengthSize } = options;
+  if (!isPossible(last)) return undefined;
+  const writer = new BitWriter();
+  writeSliceHeader(writer, last);
+  const macroblocks = last.sps.widthInMbs * last.sps.heightInMapUnits;
+  if (last.pps.entropyCodingMode) writeCabacSkips(writer, macroblocks);
+  else writeCavlcSkips(writer, macroblocks);
+  const slice = Buffer.concat([Buffer.from([NON_REFERENCE_SLICE]), withEmulationPrevention(writer.toBytes())]);
+  if (nalLengthSize === 1 && slice.length > 0xff) return undefined;
+  const header = Buffer.from(INTER_PICTURE_HEADER);
+  header.writeIntBE(options.compositionMs, 2, 3);
+  return Buffer.concat([
+    header,
+    nalLength(DELIMITER, nalLengthSize),
+    DELIMITER,
+    nalLength(slice, nalLengthSize),
+    slice,
+  ]);
+}
+
+function isPossible({ sps, type, adaptiveMarking, reference }: SliceHeader): boolean {
+  if (!PROFILES.has(sps.profileIdc) || sps.maxNumRefFrames === 0) return false;
+  if (sps.profileIdc === 100 && (sps.constraintFlags & INTRA_ONLY) !== 0) return false;
+  if (!sps.frameMbsOnly || sps.widthInMbs * sps.heightInMapUnits > MAX_MACROBLOCKS) return false;
+  // Behind a B picture the order of showing is not the order of sending.
+  if (type === "B") return false;
+  // All counters begin anew behind command 5; behind command 6 the picture is not the first reference any more.
+  if (adaptiveMarking.includes(5) || adaptiveMarking.includes(6)) return false;
+  const order = sps.picOrderCnt;
+  if (order.type !== 1 || !order.deltaAlwaysZero) return true;
+  // The order cannot be chosen; a picture that is no reference may be counted as shown before the last one.
+  return !reference || order.offsetForNonRefPic >= 0;
+}
+
+/** 7.3.3 */
+function writeSliceHeader(writer: BitWriter, last: SliceHeader): void {
+  const { sps, pps } = last;
+  writer.unsignedExpGolomb(0); // first_mb_in_slice
+  writer.unsignedExpGolomb(SLICE_TYPE_ALL_P);
+  writer.unsignedExpGolomb(pps.id);
+  // A picture that is no reference has the next frame number already.
+  const frameNum = last.reference ? (last.frameNum + 1) % 2 ** sps.log2MaxFrameNum : last.frameNum;
+  writer.bits(frameNum, sps.log2MaxFrameNum);
+  writePicOrder(writer, last);
+  if (pps.redundantPicCntPresent) writer.unsignedExpGolomb(0);
+  writer.flag(pps.defaultRefIdxL0Active !== 1); // num_ref_idx_active_override_flag
+  if (pps.defaultRefIdxL0Active !== 1) writer.unsignedExpGolomb(0); // one reference: the newest
+  writer.flag(false); // ref_pic_list_modification_flag_l0
+  if (pps.weightedPred) writeNoWeights(writer, sps.chromaFormatIdc !== 0);
+  if (pps.entropyCodingMode) writer.unsignedExpGolomb(0); // cabac_init_idc
+  writer.signedExpGolomb(SKIP_SLICE_QP - pps.picInitQp); // slice_qp_delta
+  if (pps.deblockingFilterControlPresent) writer.unsignedExpGolomb(1); // disable_deblocking_filter_idc
+}
+
+/** One step behind the last picture; where the source steps by one, level with its next picture (8.2.1). */
+function writePicOrder(writer: BitWriter, last: SliceHeader): void {
+  const order = last.sps.picOrderCnt;
+  const both = last.pps.bottomFieldPicOrderInFramePresent;
+  if (order.type === 0) {
+    writer.bits((last.picOrderCntLsb + 1) % 2 ** order.log2MaxLsb, order.log2MaxLsb);
+    if (both) writer.signedExpGolomb(last.deltaPicOrderCntBottom);
+  }
+  if (order.type === 1 && !order.deltaAlwaysZero) {
+    // What is expected of it is what was expected of the last reference plus the offset (equation 8-10).
+    const shift = last.reference ? order.offsetForNonRefPic : 0;
+    writer.signedExpGolomb(last.deltaPicOrderCnt[0] + 1 - shift);
+    if (both) writer.signedExpGolomb(last.deltaPicOrderCnt[1]);
+  }
+}
+
+/** pred_weight_table (7.3.3.2) that leaves everything as it is. */
+function writeNoWeights(writer: BitWriter, coloured: boolean): void {
+  writer.unsignedExpGolomb(0); // luma_log2_weight_denom
+  if (coloured) writer.unsignedExpGolomb(0); // chroma_log2_weight_denom
+  writer.flag(false); // luma_weight_l0_flag
+  if (coloured) writer.flag(false); // chroma_weight_l0_flag
+}
+
+function nalLength(unit: Uint8Array, size: 1 | 2 | 4): Buffer {
+  const length = Buffer.alloc(size);
+  length.writeUIntBE(unit.length, 0, size);
+  return length;
+}

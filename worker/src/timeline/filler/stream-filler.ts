@@ -1,0 +1,178 @@
+import { parseAacConfig } from "../../codec/aac-config.ts";
+import { parseAvcConfig } from "../../codec/avc-config.ts";
+import { CodecError } from "../../codec/codec-error.ts";
+import { type Pps, parsePps } from "../../codec/pps.ts";
+import { type ParameterSets, parseSliceHeader } from "../../codec/slice-header.ts";
+import { parseSps, type Sps } from "../../codec/sps.ts";
+import { tagDataOffset } from "../../flv/flv-tag.ts";
+import type { MediaTag } from "../../source/media-tag.ts";
+import type { FillFrame, GapFiller } from "../gap-filler.ts";
+import { lengthPrefixedUnits } from "./length-prefixed-units.ts";
+import { Silence } from "./silence.ts";
+import { makeSkipPicture } from "./skip-picture.ts";
+
+/**
+ * How long a repeated picture stands, ms. Fifteen a second keep each gap well under the 100 ms at which a player or a
+ * watchdog begins to wait, and cost about 1 KB a second; the source's own rate would cost twice that for the same still.
+ */
+const PICTURE_MS = 66;
+const NAL_TYPE_SPS = 7;
+const NAL_TYPE_PPS = 8;
+
+/** What has been made of the last picture; `null`: it cannot be. */
+type Made<T> = { readonly made: T | null } | undefined;
+
+/**
+ * Fills gaps with the last picture, repeated by a picture of skipped macroblocks, and with silent AAC frames. Nothing is
+ * decoded or encoded: a picture is some 30 bytes that are made once a gap, out of the last picture's slice header.
+ */
+export class StreamFiller implements GapFiller {
+  #videoHeader: Buffer | undefined;
+  #audioHeader: Buffer | undefined;
+  /** Parameter sets that came with a keyframe; they stand beside those of the header. */
+  #inBand: readonly Uint8Array[] = [];
+  #sets: Made<KnownSets>;
+  #last: MediaTag | undefined;
+  #picture: Made<FillFrame>;
+  #silence: Made<Silence>;
+
+  /** Runs for every tag of every stream: it only remembers. */
+  observe(tag: MediaTag): void {
+    if (tag.kind === "audio") {
+      if (tag.sequenceHeader) this.#observeAudioHeader(tag.payload);
+    } else if (tag.sequenceHeader) {
+      this.#observeVideoHeader(tag.payload);
+    } else {
+      this.#last = tag;
+      this.#picture = undefined;
+      if (tag.keyframe) this.#observeInBandSets(tag.payload);
+    }
+  }
+
+  /** A picture equal to the last reference picture; undefined: there is none, or the stream does not allow it. */
+  picture(): FillFrame | undefined {
+    if (this.#picture === undefined) {
+      this.#picture = { made: orNull(() => this.#makePicture()) };
+      // Frees the payload, and the slab it may lie in.
+      this.#last = undefined;
+    }
+    return this.#picture.made ?? undefined;
+  }
+
+  silence(): FillFrame | undefined {
+    const header = this.#audioHeader;
+    if (header === undefined) return undefined;
+    this.#silence ??= {
+      made: orNull(() => Silence.of(parseAacConfig(header.subarray(tagDataOffset("audio"))), header[0] ?? 0)),
+    };
+    return this.#silence.made?.next();
+  }
+
+  #observeAudioHeader(payload: Buffer): void {
+    if (this.#audioHeader?.equals(payload) === true) return;
+    this.#audioHeader = Buffer.from(payload);
+    this.#silence = undefined;
+  }
+
+  /** The same header again changes nothing; behind another one there is nothing to repeat before its first picture. */
+  #observeVideoHeader(payload: Buffer): void {
+    if (this.#videoHeader?.equals(payload) === true) return;
+    this.#videoHeader = Buffer.from(payload);
+    this.#inBand = [];
+    this.#sets = undefined;
+    this.#last = undefined;
+    this.#picture = undefined;
+  }
+
+  /** Some encoders change their parameter sets inside the stream. The sets stand before the first slice. */
+  #observeInBandSets(payload: Buffer): void {
+    const size = nalLengthSizeOf(this.#videoHeader);
+    if (size === undefined) return;
+    const found: Uint8Array[] = [];
+    for (const unit of lengthPrefixedUnits(payload.subarray(tagDataOffset("video")), size)) {
+      const type = (unit[0] ?? 0) & 0x1f;
+      if (type >= 1 && type <= 5) break;
+      if (type === NAL_TYPE_SPS || type === NAL_TYPE_PPS) found.push(unit);
+    }
+    if (found.length === 0 || sameUnits(found, this.#inBand)) return;
+    this.#inBand = found.map((unit) => Uint8Array.from(unit));
+    this.#sets = undefined;
+  }
+
+  #makePicture(): FillFrame | undefined {
+    const last = this.#last;
+    const header = this.#videoHeader;
+    if (last === undefined || header === undefined) return undefined;
+    this.#sets ??= { made: orNull(() => new KnownSets(header.subarray(tagDataOffset("video")), this.#inBand)) };
+    const sets = this.#sets.made;
+    if (sets === null) return undefined;
+    const slice = firstSlice(last.payload.subarray(tagDataOffset("video")), sets.nalLengthSize);
+    if (slice === undefined) return undefined;
+    const payload = makeSkipPicture({
+      last: parseSliceHeader(slice, (ppsId) => sets.find(ppsId)),
+      nalLengthSize: sets.nalLengthSize,
+      compositionMs: last.compositionMs,
+    });
+    return payload === undefined ? undefined : { payload, durationMs: PICTURE_MS };
+  }
+}
+
+/** The parameter sets of a stream by id; a later one takes an earlier one's place. */
+class KnownSets {
+  readonly nalLengthSize: 1 | 2 | 4;
+  readonly #sps = new Map<number, Sps>();
+  readonly #pps = new Map<number, Pps>();
+
+  /** @throws CodecError */
+  constructor(record: Uint8Array, inBand: readonly Uint8Array[]) {
+    const config = parseAvcConfig(record);
+    this.nalLengthSize = config.nalLengthSize;
+    for (const unit of [...config.spsUnits, ...config.ppsUnits, ...inBand]) {
+      if (((unit[0] ?? 0) & 0x1f) === NAL_TYPE_SPS) {
+        const sps = parseSps(unit);
+        this.#sps.set(sps.id, sps);
+      } else {
+        const pps = parsePps(unit);
+        this.#pps.set(pps.id, pps);
+      }
+    }
+  }
+
+  find(ppsId: number): ParameterSets | undefined {
+    const pps = this.#pps.get(ppsId);
+    const sps = pps === undefined ? undefined : this.#sps.get(pps.spsId);
+    return pps === undefined || sps === undefined ? undefined : { sps, pps };
+  }
+}
+
+/** What cannot be read cannot be filled: the gap stays. */
+function orNull<T>(make: () => T | undefined): T | null {
+  try {
+    return make() ?? null;
+  } catch (error) {
+    if (error instanceof CodecError) return null;
+    throw error;
+  }
+}
+
+/** lengthSizeMinusOne of the AVC configuration behind the tag's header; 3 bytes are forbidden. */
+function nalLengthSizeOf(header: Buffer | undefined): 1 | 2 | 4 | undefined {
+  const size = ((header?.[tagDataOffset("video") + 4] ?? 2) & 3) + 1;
+  return size === 1 || size === 2 || size === 4 ? size : undefined;
+}
+
+/** Slices have the NAL unit types 1 to 5; those of partitioned data (2 to 4) are refused by who parses them. */
+function firstSlice(data: Buffer, nalLengthSize: 1 | 2 | 4): Uint8Array | undefined {
+  for (const unit of lengthPrefixedUnits(data, nalLengthSize)) {
+    const type = (unit[0] ?? 0) & 0x1f;
+    if (type >= 1 && type <= 5) return unit;
+  }
+  return undefined;
+}
+
+function sameUnits(left: readonly Uint8Array[], right: readonly Uint8Array[]): boolean {
+  return (
+    left.length === right.length &&
+    left.every((unit, index) => Buffer.compare(unit, right[index] ?? new Uint8Array()) === 0)
+  );
+}
