@@ -25,6 +25,12 @@ test("texts are read as what they mean", () => {
   expect(config.trtcApps.get(1_400_000_001)).toBe("k");
 });
 
+test("SEAL_KEY is one text, or a JSON list with the newest first", () => {
+  const [newest, older] = ["n".repeat(32), "o".repeat(40)];
+  expect(parseConfig({ ...GOOD, SEAL_KEY: newest }).sealKeys).toEqual([newest]);
+  expect(parseConfig({ ...GOOD, SEAL_KEY: JSON.stringify([newest, older]) }).sealKeys).toEqual([newest, older]);
+});
+
 test.each<[string, Record<string, unknown>, RegExp]>([
   ["no credentials", { CREDENTIALS: undefined }, /CREDENTIALS is malformed|CREDENTIALS is missing/],
   [
@@ -38,6 +44,8 @@ test.each<[string, Record<string, unknown>, RegExp]>([
     /CREDENTIALS is malformed/,
   ],
   ["a short key", { SEAL_KEY: "too-short" }, /SEAL_KEY is malformed.*32 characters/],
+  ["a short key in a list", { SEAL_KEY: JSON.stringify(["x".repeat(32), "too-short"]) }, /SEAL_KEY is malformed/],
+  ["an empty list of keys", { SEAL_KEY: "[]" }, /SEAL_KEY is malformed/],
   ["an application that is no number", { TRTC_APPS: '{"app":"k"}' }, /TRTC_APPS is malformed/],
   ["a time that is no number", { QUEUE_TIMEOUT_MS: "soon" }, /QUEUE_TIMEOUT_MS is malformed.*milliseconds/],
   ["a region that is no name", { DEFAULT_REGION: "?" }, /DEFAULT_REGION is malformed/],

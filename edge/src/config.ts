@@ -1,6 +1,7 @@
 import { RoomcastError, regionName } from "@roomcast/shared";
 import { z } from "zod";
 import type { Env } from "./env.ts";
+import type { SealKeys } from "./seal.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -19,6 +20,12 @@ function parseJson(text: unknown): unknown {
   }
 }
 
+/** One text, or a JSON list of texts. */
+function oneOrList(text: unknown): unknown {
+  if (typeof text !== "string") return text;
+  return text.trimStart().startsWith("[") ? parseJson(text) : [text];
+}
+
 function durationMs(minMs: number, defaultMs: number) {
   return z.coerce.number().int().min(minMs).max(0x7fff_ffff).default(defaultMs);
 }
@@ -35,7 +42,7 @@ export type Credential = Readonly<z.output<typeof credentialSchema>>;
 const configSchema = z.object({
   CREDENTIALS: json(z.array(credentialSchema).min(1)),
   WORKER_TOKEN_KEY: z.string().min(32),
-  SEAL_KEY: z.string().min(32),
+  SEAL_KEY: z.preprocess(oneOrList, z.tuple([z.string().min(32)], z.string().min(32))),
   TRTC_APPS: json(z.record(z.string().regex(/^[0-9]{1,10}$/), z.string().min(1))).default({}),
   DEFAULT_REGION: regionName.default("ap-guangzhou"),
   /** How long a task may wait for a worker. */
@@ -66,7 +73,8 @@ const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
   CREDENTIALS:
     'a secret: a JSON list such as [{"secretId":"…","secretKey":"…","sdkAppIds":"*","role":"admin"}], set with `wrangler secret put CREDENTIALS`',
   WORKER_TOKEN_KEY: "a secret of at least 32 characters, set with `wrangler secret put WORKER_TOKEN_KEY`",
-  SEAL_KEY: "a secret of at least 32 characters, set with `wrangler secret put SEAL_KEY`",
+  SEAL_KEY:
+    "a secret of at least 32 characters, or a JSON list of them with the newest first, set with `wrangler secret put SEAL_KEY`",
   TRTC_APPS: 'an optional secret: a JSON object {"<SdkAppId>":"<SecretKey>"}, set with `wrangler secret put TRTC_APPS`',
   DEFAULT_REGION: 'a region name such as "ap-guangzhou", set under [vars] of wrangler.toml',
 };
@@ -74,7 +82,8 @@ const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
 export interface Config {
   readonly credentials: readonly Credential[];
   readonly workerTokenKey: string;
-  readonly sealKey: string;
+  /** The newest seals; all open. */
+  readonly sealKeys: SealKeys;
   /** The SecretKey of a TRTC application, by its SdkAppId. */
   readonly trtcApps: ReadonlyMap<number, string>;
   readonly defaultRegion: string;
@@ -124,7 +133,7 @@ export function parseConfig(variables: object): Config {
   return Object.freeze({
     credentials: values.CREDENTIALS,
     workerTokenKey: values.WORKER_TOKEN_KEY,
-    sealKey: values.SEAL_KEY,
+    sealKeys: values.SEAL_KEY,
     trtcApps: new Map(Object.entries(values.TRTC_APPS).map(([id, key]) => [Number(id), key])),
     defaultRegion: values.DEFAULT_REGION,
     queueTimeoutMs: values.QUEUE_TIMEOUT_MS,

@@ -365,7 +365,7 @@ test("a claim without a task is found and taken back, and its seat returns to th
     userId: "teacher",
     region: "ap-x",
   };
-  const idempotency = { key: fresh("key"), fingerprint: "f" };
+  const idempotency = { key: fresh("key"), fingerprints: ["f"] as const };
   expect(await directory.claim({ ...claim, idempotency })).toMatchObject({ kind: "claimed", replaces: taskId });
   await later(directory, 31_000);
   await runInDurableObject(directory, (_directory, { storage }) => {

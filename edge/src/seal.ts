@@ -3,14 +3,23 @@ import { RoomcastError } from "@roomcast/shared";
 const encoder = new TextEncoder();
 const VERSION = "v1";
 
-/** One AES-256-GCM key for each task, so that a sealed text cannot be moved to another one (RFC 5869, NIST SP 800-38D). */
-async function taskKey(sealKey: string, taskId: string): Promise<CryptoKey> {
+/** The texts of `SEAL_KEY`, the newest first: it seals, all of them open. */
+export type SealKeys = readonly [string, ...string[]];
+
+export interface Opened {
+  readonly value: unknown;
+  /** It was sealed with an older key: whoever holds it should seal it anew. */
+  readonly stale: boolean;
+}
+
+/** One AES-256-GCM key for each subject, so that a sealed text cannot be moved to another (RFC 5869, NIST SP 800-38D). */
+async function subjectKey(sealKey: string, subject: string): Promise<CryptoKey> {
   const master = await crypto.subtle.importKey("raw", encoder.encode(sealKey), "HKDF", false, ["deriveKey"]);
   return crypto.subtle.deriveKey(
     {
       name: "HKDF",
       hash: "SHA-256",
-      salt: encoder.encode(taskId),
+      salt: encoder.encode(subject),
       info: encoder.encode(`roomcast request ${VERSION}`),
     },
     master,
@@ -20,37 +29,74 @@ async function taskKey(sealKey: string, taskId: string): Promise<CryptoKey> {
   );
 }
 
-/** A value as JSON, sealed for one task: `v1.<nonce>.<ciphertext>`, both base64. */
-export async function seal(value: unknown, sealKey: string, taskId: string): Promise<string> {
+/**
+ * A value as JSON, sealed for one subject: `v1.<nonce>.<ciphertext>`, both base64.
+ *
+ * @param subject what it belongs to: a task's id, `credential/<SecretId>`, …; it opens for this subject only.
+ */
+export async function seal(value: unknown, keys: SealKeys, subject: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(12));
   const sealed = await crypto.subtle.encrypt(
     { name: "AES-GCM", iv },
-    await taskKey(sealKey, taskId),
+    await subjectKey(keys[0], subject),
     encoder.encode(JSON.stringify(value)),
   );
   return [VERSION, toBase64(iv), toBase64(new Uint8Array(sealed))].join(".");
 }
 
-/** @throws RoomcastError `InternalError` when it was sealed with another key, for another task, or was changed. */
-export async function unseal(text: string, sealKey: string, taskId: string): Promise<unknown> {
-  const [version, iv, sealed] = text.split(".");
-  try {
-    if (version !== VERSION || iv === undefined || sealed === undefined) throw new Error("not a sealed text");
-    const opened = await crypto.subtle.decrypt(
-      { name: "AES-GCM", iv: fromBase64(iv) },
-      await taskKey(sealKey, taskId),
-      fromBase64(sealed),
-    );
-    return JSON.parse(new TextDecoder().decode(opened));
-  } catch (cause) {
-    throw new RoomcastError("InternalError", "The request of this task cannot be opened: SEAL_KEY has changed.", {
-      cause,
-    });
-  }
+/** As `openSealed`, for who does not keep the sealed text. */
+export async function unseal(text: string, keys: SealKeys, subject: string): Promise<unknown> {
+  return (await openSealed(text, keys, subject)).value;
 }
 
-/** A keyed digest of a value, so that equal requests are known without keeping them. Hex. */
-export async function fingerprint(value: unknown, sealKey: string): Promise<string> {
+/**
+ * Opens a sealed text with whichever key sealed it.
+ *
+ * @throws RoomcastError `InternalError` when it was sealed with a key that is not there, for another subject, or was
+ * changed.
+ */
+export async function openSealed(text: string, keys: SealKeys, subject: string): Promise<Opened> {
+  let cause: unknown = new Error("not a sealed text");
+  const [version, iv, sealed] = text.split(".");
+  if (version === VERSION && iv !== undefined && sealed !== undefined) {
+    for (const [at, key] of keys.entries()) {
+      try {
+        return { value: await openWith(key, { iv, sealed, subject }), stale: at > 0 };
+      } catch (thrown) {
+        cause = thrown;
+      }
+    }
+  }
+  throw new RoomcastError(
+    "InternalError",
+    "What the edge has sealed cannot be opened: SEAL_KEY no longer lists the key that it was sealed with.",
+    { cause },
+  );
+}
+
+async function openWith(
+  key: string,
+  { iv, sealed, subject }: { iv: string; sealed: string; subject: string },
+): Promise<unknown> {
+  const opened = await crypto.subtle.decrypt(
+    { name: "AES-GCM", iv: fromBase64(iv) },
+    await subjectKey(key, subject),
+    fromBase64(sealed),
+  );
+  return JSON.parse(new TextDecoder().decode(opened));
+}
+
+/**
+ * Keyed digests of a value, one for each key, so that equal requests are known without keeping them, also after a new
+ * key was put first. Hex.
+ */
+export async function fingerprints(value: unknown, keys: SealKeys): Promise<[string, ...string[]]> {
+  const text = canonical(value);
+  const [newest, ...older] = keys;
+  return [await fingerprint(text, newest), ...(await Promise.all(older.map((key) => fingerprint(text, key))))];
+}
+
+async function fingerprint(text: string, sealKey: string): Promise<string> {
   const key = await crypto.subtle.importKey(
     "raw",
     encoder.encode(`roomcast fingerprint ${sealKey}`),
@@ -58,7 +104,7 @@ export async function fingerprint(value: unknown, sealKey: string): Promise<stri
     false,
     ["sign"],
   );
-  const digest = await crypto.subtle.sign("HMAC", key, encoder.encode(canonical(value)));
+  const digest = await crypto.subtle.sign("HMAC", key, encoder.encode(text));
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 

@@ -19,7 +19,11 @@ export interface Claim {
   readonly room: Room;
   readonly userId: string;
   readonly region: string;
-  readonly idempotency: { readonly key: string; readonly fingerprint: string } | null;
+  readonly idempotency: {
+    readonly key: string;
+    /** Of the request, by each seal key, the newest first. */
+    readonly fingerprints: readonly [string, ...string[]];
+  } | null;
 }
 
 export type ClaimAnswer =
@@ -78,12 +82,14 @@ export class Directory extends DurableObject<Env> {
         )
         .toArray()[0];
       if (before !== undefined) {
-        return before.fingerprint === idempotency.fingerprint ? this.#claimed(before.task_id) : { kind: "conflict" };
+        return idempotency.fingerprints.includes(before.fingerprint)
+          ? this.#claimed(before.task_id)
+          : { kind: "conflict" };
       }
       this.#sql.exec(
         "INSERT INTO idempotency (key, fingerprint, task_id) VALUES (?, ?, ?)",
         idempotency.key,
-        idempotency.fingerprint,
+        idempotency.fingerprints[0],
         taskId,
       );
     }

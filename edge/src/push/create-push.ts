@@ -12,7 +12,7 @@ import {
 import { type Caller, requireApp, requireRole } from "../auth/caller.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
-import { fingerprint, seal } from "../seal.ts";
+import { fingerprints, seal } from "../seal.ts";
 
 export interface CreatePushOptions {
   /** The request as it came, not yet checked. */
@@ -56,7 +56,10 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
     idempotency:
       key === null
         ? null
-        : { key: `${caller.secretId}/${key}`, fingerprint: await fingerprint({ ...request, region }, config.sealKey) },
+        : {
+            key: `${caller.secretId}/${key}`,
+            fingerprints: await fingerprints({ ...request, region }, config.sealKeys),
+          },
   });
   if (claim.kind === "conflict") {
     throw new RoomcastError(
@@ -70,7 +73,7 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
     region,
     replaces,
     request: shownRequest(request),
-    sealedRequest: await seal(request satisfies PushRequest, config.sealKey, taskId),
+    sealedRequest: await seal(request satisfies PushRequest, config.sealKeys, taskId),
   };
   // A repeated request creates its task again, which changes nothing unless the first one was cut off before this.
   if (await env.TASK.getByName(taskId).create(task, atMs)) return taskId;

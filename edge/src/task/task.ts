@@ -15,7 +15,7 @@ import { type Config, readConfig } from "../config.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
 import type { Region } from "../region/region.ts";
-import { unseal } from "../seal.ts";
+import { openSealed, seal } from "../seal.ts";
 import {
   type AttemptRef,
   type ControlEvent,
@@ -218,11 +218,21 @@ export class Task extends DurableObject<Env> {
   /** Null: it cannot be opened, and the task has failed. */
   async #openRequest(sealed: string, taskId: string): Promise<PushRequest | null> {
     try {
-      return pushRequestSchema.parse(await unseal(sealed, this.#config().sealKey, taskId));
+      const { value, stale } = await openSealed(sealed, this.#config().sealKeys, taskId);
+      if (stale) await this.#sealAnew(value, sealed);
+      return pushRequestSchema.parse(value);
     } catch (thrown) {
       await this.#control({ type: "broken", error: RoomcastError.from(thrown).toBody() });
       return null;
     }
+  }
+
+  /** So that a key which was replaced can be dropped some day. */
+  async #sealAnew(value: unknown, sealed: string): Promise<void> {
+    const record = this.#record;
+    if (record === undefined) return;
+    const sealedRequest = await seal(value, this.#config().sealKeys, record.taskId);
+    if (this.#record?.sealedRequest === sealed) await this.#put({ ...this.#record, sealedRequest });
   }
 
   async #askRegion(record: TaskRecord): Promise<void> {
