@@ -20,6 +20,10 @@ export interface GatewaySession {
   readonly contentType: string | undefined;
   /** Bytes of media that were handed on. */
   readonly receivedBytes: number;
+  /** Upstream named no length of the source itself: a stream without end, or one that is made as it is sent. */
+  readonly unbounded: boolean;
+  /** The last HLS playlist said that it is complete (EXT-X-ENDLIST, RFC 8216, section 4.3.3.4). */
+  readonly playlistEnded: boolean;
   /** Ends all transfers; idempotent. */
   close(): void;
 }
@@ -34,6 +38,8 @@ interface Session {
   failure: RoomcastError | undefined;
   contentType: string | undefined;
   receivedBytes: number;
+  unbounded: boolean;
+  playlistEnded: boolean;
 }
 
 /** Children of a playlist that are remembered; a live playlist names new ones for ever. */
@@ -85,6 +91,8 @@ export class SourceGateway {
       failure: undefined,
       contentType: undefined,
       receivedBytes: 0,
+      unbounded: false,
+      playlistEnded: false,
     };
     this.#sessions.set(session.token, session);
     return {
@@ -97,6 +105,12 @@ export class SourceGateway {
       },
       get receivedBytes() {
         return session.receivedBytes;
+      },
+      get unbounded() {
+        return session.unbounded;
+      },
+      get playlistEnded() {
+        return session.playlistEnded;
       },
       close: () => {
         this.#sessions.delete(session.token);
@@ -167,7 +181,10 @@ export class SourceGateway {
     const { response } = to;
     // A range behind the end (416) is how a reader finds the end, no fault of the source.
     const failure = upstream.status === 416 ? undefined : upstreamStatusError(upstream.status, to.realUrl);
-    if (to.id === 0 && failure === undefined) session.contentType = contentTypeOf(upstream);
+    if (to.id === 0 && failure === undefined) {
+      session.contentType = contentTypeOf(upstream);
+      session.unbounded = upstream.headers["content-length"] === undefined;
+    }
     if (failure !== undefined || upstream.status === 416) {
       if (failure !== undefined) session.failure = failure;
       upstream.body.once("error", () => {}).destroy();
@@ -195,6 +212,7 @@ export class SourceGateway {
     }
     if (first.toString("latin1", 0, M3U8_MAGIC.length) === M3U8_MAGIC) {
       const text = await wholeText(first, chunks);
+      session.playlistEnded = /^#EXT-X-ENDLIST\s*$/m.test(text);
       const rewritten = Buffer.from(rewriteM3u8(text, upstream.url, (url) => this.#child(session, url)));
       const type = "application/vnd.apple.mpegurl";
       response.writeHead(200, { "content-type": type, "content-length": rewritten.length });

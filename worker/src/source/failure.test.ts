@@ -9,7 +9,7 @@ const GONE = new RoomcastError("FailedOperation.SourceNotFound", "It does not ex
 const PLAYED: EndFacts = {
   exit: EXIT,
   upstreamFailure: undefined,
-  live: false,
+  endIsLoss: false,
   playedToMs: 10_000,
   declaredMs: 10_000,
 };
@@ -44,8 +44,8 @@ describe("a source is failed", () => {
     ["the file went away", { playedToMs: 5000, upstreamFailure: GONE }, "SourceNotFound", "HTTP 404"],
     ["it never began", { playedToMs: null, upstreamFailure: GONE }, "SourceNotFound", "HTTP 404"],
     ["nothing came out of it", { playedToMs: null }, "SourceNotMedia", "no media"],
-    ["a live source ended", { live: true, declaredMs: null }, "SourceLost", "live source ended after 10.0 s"],
-    ["a live source broke", { live: true, declaredMs: null, upstreamFailure: DROPPED }, "SourceLost", "closed"],
+    ["a live source ended", { endIsLoss: true, declaredMs: null }, "SourceLost", "live source ended after 10.0 s"],
+    ["a live source broke", { endIsLoss: true, declaredMs: null, upstreamFailure: DROPPED }, "SourceLost", "closed"],
     [
       "ffmpeg was killed",
       { playedToMs: 5000, exit: { ...EXIT, code: null, signal: "SIGKILL" } },

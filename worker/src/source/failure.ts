@@ -7,7 +7,8 @@ export interface EndFacts {
   readonly exit: FfmpegExit;
   /** Why the last request upstream failed, where one did. */
   readonly upstreamFailure: RoomcastError | undefined;
-  readonly live: boolean;
+  /** No end is a proper one: the source is live. */
+  readonly endIsLoss: boolean;
   /** Where the last media ends, ms on the source's clock; null: none came. */
   readonly playedToMs: number | null;
   /** What the container declares, ms; null: live, not declared, or only estimated. */
@@ -19,12 +20,12 @@ const DURATION_TOLERANCE_MS = 1000;
 
 /** Why a source gives no more media. Pure. A recorded source is `finished` only where nothing of it is missing. */
 export function classifyEnd(facts: EndFacts): SourceEnd {
-  const { exit, playedToMs, declaredMs, upstreamFailure, live } = facts;
+  const { exit, playedToMs, declaredMs, upstreamFailure, endIsLoss } = facts;
   if (exit.startError !== undefined) {
     return failed("FailedOperation.MediaEngine", `ffmpeg could not be started: ${exit.startError}`);
   }
   if (playedToMs === null) return { name: "failed", error: upstreamFailure ?? classifyUnopened(exit) };
-  if (live) return lost(upstreamFailure, `The live source ended after ${seconds(playedToMs)}.`);
+  if (endIsLoss) return lost(upstreamFailure, `The live source ended after ${seconds(playedToMs)}.`);
   const complete = declaredMs !== null && playedToMs >= declaredMs - DURATION_TOLERANCE_MS;
   if (exit.code === 0 && (complete || (declaredMs === null && upstreamFailure === undefined))) {
     return { name: "finished" };

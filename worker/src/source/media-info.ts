@@ -17,6 +17,10 @@ export interface VideoInfo {
   /** Width of a pixel divided by its height; absent where it is 1 or not known. */
   readonly pixelAspect?: number;
   readonly interlaced: boolean;
+  /** HDR (PQ or HLG), or the primaries of BT.2020; absent: it is not, or nobody says. */
+  readonly wideColours?: boolean;
+  /** On average; absent: not known. */
+  readonly bitRateKbps?: number;
 }
 
 export interface AudioInfo {
@@ -24,6 +28,8 @@ export interface AudioInfo {
   readonly codec: string;
   readonly channels: number;
   readonly sampleRateHz: number;
+  /** On average; absent: not known. */
+  readonly bitRateKbps?: number;
 }
 
 /** What a source holds: at most one video and one audio track, the default ones. */

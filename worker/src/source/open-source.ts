@@ -8,7 +8,7 @@ import type { MediaInfo } from "./media-info.ts";
 import { httpRange } from "./mp4/http-range.ts";
 import { openMp4Source } from "./mp4/open-mp4-source.ts";
 import type { OutputWishes } from "./output-wishes.ts";
-import { type Plan, type PlanOptions, planPush } from "./plan.ts";
+import { planPush } from "./plan.ts";
 import { probe } from "./probe.ts";
 import type { ProbedMedia } from "./probe-report.ts";
 import { openRtmpSource } from "./rtmp/rtmp-source.ts";
@@ -19,7 +19,10 @@ export interface OpenSourceOptions extends OutputWishes {
   readonly url: string;
   /** The request's Mode is `live`. */
   readonly live: boolean;
-  /** ms from the beginning; a live source starts at its newest whatever this says. */
+  /**
+   * ms from the beginning; a live source starts at its newest whatever this says. What is encoded begins there, to the
+   * frame; what is copied at the nearest keyframe, as its `dtsMs` says.
+   */
   readonly startAtMs: number;
   readonly signal: AbortSignal;
   readonly log: Logger;
@@ -28,7 +31,6 @@ export interface OpenSourceOptions extends OutputWishes {
 export interface SourceFactoryOptions {
   readonly tools: MediaTools;
   readonly egress: Egress;
-  readonly plan?: PlanOptions;
   readonly probeDeadlineMs?: number;
   readonly readyTimeoutMs?: number;
   readonly stallTimeoutMs?: number;
@@ -68,22 +70,21 @@ export class SourceFactory {
     if (/^rtmps?:/i.test(url)) return await this.#openRtmp(options);
     if (options.live) return await this.#openWithFfmpeg(options, null);
     const openRange = httpRange(this.#options.egress, url);
-    const plan = this.#options.plan === undefined ? {} : { plan: this.#options.plan };
-    const opened = await openMp4Source({ openRange, startAtMs, signal, ...plan });
+    const opened = await openMp4Source({ openRange, startAtMs, signal, plan: wishesIn(options) });
     if (opened.name === "opened") return opened.source;
     log.debug({ reason: opened.reason }, "source needs ffmpeg");
     return await this.#openWithFfmpeg(options, opened.media);
   }
 
-  async #openRtmp({ url, live, signal }: OpenSourceOptions): Promise<Source> {
-    const { egress, plan, readyTimeoutMs } = this.#options;
+  async #openRtmp(options: OpenSourceOptions): Promise<Source> {
+    const { egress, readyTimeoutMs } = this.#options;
     return await openRtmpSource({
-      url,
-      live,
-      signal,
+      url: options.url,
+      askedLive: options.live,
+      signal: options.signal,
       connect: (target) => egress.connect(target),
       transcodeFlv,
-      ...(plan?.canvas === undefined ? {} : { canvas: plan.canvas }),
+      wishes: wishesIn(options),
       ...(readyTimeoutMs === undefined ? {} : { readyTimeoutMs }),
     });
   }
@@ -96,13 +97,16 @@ export class SourceFactory {
       if (media.video === null && media.audio === null) {
         throw new RoomcastError("FailedOperation.SourceNotMedia", "The source holds neither video nor audio.");
       }
-      const live = isLive(media, options.live);
+      const { live: askedLive } = options;
+      const live = isLive(media, askedLive || session.unbounded);
       const { readyTimeoutMs, stallTimeoutMs } = this.#options;
       return await openFfmpegSource({
         ...probed,
         url: session.url,
-        plan: withModeReason(planPush(media, this.#options.plan), live, options.live),
+        plan: planPush(media, { ...wishesIn(options), live, askedLive }),
         live,
+        // Whoever asked for a recording gets its end; a live playlist may say that it is complete.
+        endsProperly: () => !live || !askedLive || session.playlistEnded,
         startAtMs: withinDuration(options.startAtMs, media.durationMs),
         signal: options.signal,
         readyTimeoutMs,
@@ -134,17 +138,14 @@ function withoutIndexes(media: MediaInfo): ProbedMedia {
   return { media, videoIndex: undefined, audioIndex: undefined };
 }
 
-/** What declares a duration is recorded. What does not is live where its playlist or the request says so. */
-function isLive(media: MediaInfo, asked: boolean): boolean {
-  return media.durationMs === null && (asked || media.container === "hls");
+/** What declares a duration is recorded. What does not is live where its playlist, its length or the request says so. */
+function isLive(media: MediaInfo, said: boolean): boolean {
+  return media.durationMs === null && (said || media.container === "hls");
 }
 
-function withModeReason(plan: Plan, live: boolean, asked: boolean): Plan {
-  if (live === asked) return plan;
-  const reason = live
-    ? "Mode is vod, but the source is live: it starts at its newest."
-    : "Mode is live, but the source is recorded: it is played from its beginning to its end.";
-  return { ...plan, reasons: [...plan.reasons, reason] };
+function wishesIn(options: OpenSourceOptions): OutputWishes {
+  const { canvas, audioFormat, volume, tempo, videoEncode, audioEncode } = options;
+  return { canvas, audioFormat, volume, tempo, videoEncode, audioEncode };
 }
 
 function withinDuration(startAtMs: number, durationMs: number | null): number {

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { AudioInfo, MediaInfo, VideoInfo } from "./media-info.ts";
-import { copiesAll, plannedPicture, planPush, toSummary } from "./plan.ts";
+import {
+  copiesAll,
+  type PlanOptions,
+  plannedAudio,
+  plannedPicture,
+  plannedTempo,
+  planPush,
+  toSummary,
+} from "./plan.ts";
 
 const VIDEO: VideoInfo = {
   codec: "h264",
@@ -34,6 +42,8 @@ describe("what is copied", () => {
     ["a rate a little over 30", media({ fps: 30.01 })],
     ["keyframes 4 s apart", media({ gopMs: 4000 })],
     ["what is not known", media({ gopMs: null, fps: null, pixelFormat: null })],
+    ["a variable frame rate, because every picture carries its own time", media({ fps: 17.32 })],
+    ["any size that is not too large, odd ones too", media({ width: 853, height: 479 })],
   ])("%s", (_name, source) => {
     const plan = planPush(source);
     expect(plan).toEqual({ video: { action: "copy" }, audio: { action: "copy" }, reasons: [] });
@@ -46,6 +56,7 @@ describe("what is encoded anew, and why", () => {
     ["another codec", media({ codec: "hevc" }), "The video is hevc; rooms take H.264."],
     ["10 bit", media({ pixelFormat: "yuv420p10le" }), "The pixel format is yuv420p10le; rooms take yuv420p."],
     ["4:4:4", media({ pixelFormat: "yuv444p" }), "The pixel format is yuv444p; rooms take yuv420p."],
+    ["HDR in 8 bit", media({ wideColours: true }), "The colours are HDR or BT.2020; rooms take BT.709."],
     ["B-frames", media({ hasBFrames: true }), "The video has B-frames, which rooms do not carry."],
     ["too large", media({ width: 3840, height: 2160 }), "The picture is 3840x2160, larger than 1920x1080."],
     ["upright 1080p", media({ width: 1080, height: 1920 }), "The picture is 1080x1920, larger than 1920x1080."],
@@ -67,7 +78,7 @@ describe("what is encoded anew, and why", () => {
     ["22050 Hz", media({}, { sampleRateHz: 22_050 }), "The audio is sampled at 22050 Hz, neither 44100 nor 48000."],
   ])("the audio: %s", (_name, source, reason) => {
     const plan = planPush(source);
-    expect(plan.audio).toEqual({ action: "transcode", sampleRateHz: 48_000, channels: 2 });
+    expect(plan.audio).toMatchObject({ action: "transcode", sampleRateHz: 48_000, channels: 2 });
     expect(toSummary(plan)).toEqual({ video: "copy", audio: "transcode", reasons: [reason] });
   });
 
@@ -86,7 +97,7 @@ describe("what is made because it is missing", () => {
 
   it("silence for a picture alone", () => {
     const plan = planPush(media({}, null));
-    expect(plan.audio).toEqual({ action: "generate", sampleRateHz: 48_000, channels: 2 });
+    expect(plan.audio).toMatchObject({ action: "generate", sampleRateHz: 48_000, channels: 2 });
     expect(plan.reasons).toEqual(["There is no audio: silence is made."]);
   });
 });
@@ -121,10 +132,199 @@ describe("the picture that the room sees", () => {
     const source = media({ width: 640, height: 360, fps: 24 });
     expect(plannedPicture(source, planPush(source))).toEqual({ width: 640, height: 360, fps: 24 });
   });
+});
 
-  it("fits a smaller canvas where the room session has one", () => {
-    const source = media();
-    const plan = planPush(source, { canvas: { width: 640, height: 640, fps: 15 } });
-    expect(plannedPicture(source, plan)).toMatchObject({ width: 640, height: 360, fps: 15 });
+const STEREO = { sampleRateHz: 48_000, channels: 2 };
+const CANVAS = { width: 1280, height: 720, fps: 30 };
+
+describe("a source that is what the session or the request wishes is copied", () => {
+  it.each<[string, PlanOptions, MediaInfo]>([
+    ["the session's size and sound", { canvas: CANVAS, audioFormat: STEREO }, media()],
+    ["a lower frame rate than the session's", { canvas: CANVAS }, media({ fps: 24 })],
+    ["a higher frame rate than the session's first source had", { canvas: { ...CANVAS, fps: 15 } }, media()],
+    ["volume and tempo as they are", { volume: 100, tempo: 1 }, media()],
+    ["the size that is asked for", { videoEncode: { width: 1280, height: 720 } }, media()],
+    ["the width that is asked for", { videoEncode: { width: 1280 } }, media()],
+    ["the frame rate that is asked for", { videoEncode: { fps: 30 } }, media({ fps: 30_000 / 1001 })],
+    ["a lower bit rate than asked for", { videoEncode: { bitRateKbps: 2000 } }, media({ bitRateKbps: 1500 })],
+    ["a little more than asked for", { videoEncode: { bitRateKbps: 2000 } }, media({ bitRateKbps: 2150 })],
+    ["keyframes as near as asked for", { videoEncode: { gopS: 2 } }, media({ gopMs: 2080 })],
+    ["the sound that is asked for", { audioEncode: { sampleRateHz: 48_000, channels: 2 } }, media()],
+    ["a low audio bit rate", { audioEncode: { bitRateKbps: 128 } }, media({}, { bitRateKbps: 96 })],
+    ["the session's format before the request's", { audioFormat: STEREO, audioEncode: { channels: 1 } }, media()],
+  ])("%s", (_name, options, source) => {
+    expect(planPush(source, options)).toMatchObject({ reasons: [] });
+  });
+});
+
+describe("a source that is not what the session or the request wishes is encoded, and why", () => {
+  it.each<[string, PlanOptions, MediaInfo, string]>([
+    [
+      "another size than the session's",
+      { canvas: CANVAS },
+      media({ width: 640, height: 360 }),
+      "The picture is 640x360; the session's is 1280x720.",
+    ],
+    [
+      "another size than asked for",
+      { videoEncode: { width: 640 } },
+      media(),
+      "The picture is 1280x720; 640x360 is asked for.",
+    ],
+    ["another rate", { videoEncode: { fps: 15 } }, media(), "The video has 30 frames a second; 15 are asked for."],
+    [
+      "an unknown rate",
+      { videoEncode: { fps: 15 } },
+      media({ fps: null }),
+      "The video has an unknown number of frames a second; 15 are asked for.",
+    ],
+    [
+      "too many bits",
+      { videoEncode: { bitRateKbps: 800 } },
+      media({ bitRateKbps: 1500.4 }),
+      "The video has 1500 kbit/s; 800 are asked for.",
+    ],
+    [
+      "who knows how many bits",
+      { videoEncode: { bitRateKbps: 800 } },
+      media(),
+      "The video has an unknown number of kbit/s; 800 are asked for.",
+    ],
+    [
+      "keyframes too far apart",
+      { videoEncode: { gopS: 1 } },
+      media(),
+      "Keyframes are up to 2 s apart; 1 s are asked for.",
+    ],
+    [
+      "keyframes who knows where",
+      { videoEncode: { gopS: 1 } },
+      media({ gopMs: null }),
+      "Keyframes are at an unknown distance; 1 s are asked for.",
+    ],
+  ])("the video: %s", (_name, options, source, reason) => {
+    expect(toSummary(planPush(source, options))).toEqual({ video: "transcode", audio: "copy", reasons: [reason] });
+  });
+
+  it.each<[string, PlanOptions, MediaInfo, string]>([
+    [
+      "another format than the session's",
+      { audioFormat: STEREO },
+      media({}, { channels: 1, sampleRateHz: 44_100 }),
+      "The audio is mono at 44100 Hz; stereo at 48000 Hz is the session's.",
+    ],
+    [
+      "another format than asked for",
+      { audioEncode: { channels: 1 } },
+      media(),
+      "The audio is stereo at 48000 Hz; mono at 48000 Hz is asked for.",
+    ],
+    [
+      "too many bits",
+      { audioEncode: { bitRateKbps: 64 } },
+      media({}, { bitRateKbps: 192 }),
+      "The audio has 192 kbit/s; 64 are asked for.",
+    ],
+    ["louder", { volume: 150 }, media(), "The volume is 150 %."],
+    ["silenced", { volume: 0 }, media(), "The volume is 0 %."],
+  ])("the audio: %s", (_name, options, source, reason) => {
+    expect(toSummary(planPush(source, options))).toEqual({ video: "copy", audio: "transcode", reasons: [reason] });
+  });
+
+  it("both, where it is played faster", () => {
+    const plan = planPush(media(), { tempo: 1.5 });
+    expect(toSummary(plan)).toEqual({
+      video: "transcode",
+      audio: "transcode",
+      reasons: ["The video is played at 1.5 times its speed.", "The audio is played at 1.5 times its speed."],
+    });
+    expect(plannedTempo(plan)).toBe(1.5);
+  });
+});
+
+describe("what is made or encoded is what the session is", () => {
+  it.each<[string, Partial<VideoInfo>, PlanOptions, object]>([
+    [
+      "upright in a wide session",
+      { width: 720, height: 1280 },
+      { canvas: CANVAS },
+      { picture: { width: 406, height: 720 } },
+    ],
+    [
+      "4:3 in a wide session",
+      { width: 640, height: 480 },
+      { canvas: CANVAS },
+      { picture: { width: 960, height: 720 } },
+    ],
+    ["small, made larger", { width: 320, height: 180 }, { canvas: CANVAS }, { picture: { width: 1280, height: 720 } }],
+    ["an odd session is made even", {}, { canvas: { width: 853, height: 479, fps: 30 } }, { width: 854, height: 480 }],
+    ["no session over 1080p", {}, { canvas: { width: 3840, height: 2160, fps: 60 } }, { width: 1920, height: 1080 }],
+    ["no more frames than the session", { codec: "vp9" }, { canvas: { ...CANVAS, fps: 15 } }, { fps: 15 }],
+    [
+      "a side that is not asked for follows the shape",
+      {},
+      { videoEncode: { height: 360 } },
+      { width: 640, height: 360 },
+    ],
+    ["60 frames asked for are 30", { fps: 25 }, { videoEncode: { fps: 60 } }, { fps: 30 }],
+    ["twice the speed, no more than 30 frames", {}, { tempo: 2 }, { fps: 30, tempo: 2 }],
+    ["half the speed, half the frames", {}, { tempo: 0.5 }, { fps: 15 }],
+    [
+      "a bit rate that is asked for is held",
+      {},
+      { videoEncode: { bitRateKbps: 500 } },
+      { bitRateKbps: 500, holdBitRate: true },
+    ],
+    ["else it is a ceiling", { codec: "vp9" }, {}, { bitRateKbps: 2627, holdBitRate: false, gopS: 2 }],
+    ["keyframes as asked for", {}, { videoEncode: { gopS: 1 } }, { gopS: 1 }],
+  ])("%s", (_name, video, options, expected) => {
+    expect(planPush(media(video), options).video).toMatchObject({ action: "transcode", ...expected });
+  });
+
+  it("a made picture has the session's size, made silence its format", () => {
+    const mono = { sampleRateHz: 44_100, channels: 1 };
+    expect(planPush(media(null), { canvas: CANVAS }).video).toMatchObject({
+      action: "generate",
+      width: 1280,
+      height: 720,
+    });
+    expect(planPush(media({}, null), { audioFormat: mono }).audio).toMatchObject({ action: "generate", ...mono });
+  });
+
+  it("encoded sound has the session's format, else the one that is asked for, else stereo at 48000 Hz", () => {
+    const mp3 = media({}, { codec: "mp3", channels: 1 });
+    const mono = { sampleRateHz: 44_100, channels: 1 };
+    expect(plannedAudio(mp3, planPush(mp3, { audioFormat: mono, audioEncode: { channels: 2 } }))).toEqual(mono);
+    expect(plannedAudio(mp3, planPush(mp3, { audioEncode: { channels: 1 } }))).toEqual({ ...STEREO, channels: 1 });
+    expect(plannedAudio(mp3, planPush(mp3))).toEqual(STEREO);
+  });
+});
+
+describe("what is not as it was asked for is said", () => {
+  it.each<[string, PlanOptions, string[]]>([
+    ["recorded as asked", { live: false, askedLive: false }, []],
+    ["live as asked", { live: true, askedLive: true }, []],
+    [
+      "live, Mode vod",
+      { live: true, askedLive: false },
+      ["Mode is vod, but the source is live: it starts at its newest."],
+    ],
+    [
+      "recorded, Mode live",
+      { live: false, askedLive: true },
+      ["Mode is live, but the source is recorded: it is played from its beginning to its end."],
+    ],
+    [
+      "a live source faster",
+      { live: true, tempo: 2 },
+      ["A live source cannot be played faster or slower: Tempo is not applied."],
+    ],
+  ])("%s; all of it is copied", (_name, options, reasons) => {
+    expect(planPush(media(), options)).toEqual({ video: { action: "copy" }, audio: { action: "copy" }, reasons });
+  });
+
+  it("more frames than rooms take", () => {
+    const { reasons } = planPush(media(), { videoEncode: { fps: 60 } });
+    expect(reasons).toEqual(["Fps 60 is more than rooms take: it is 30 at most."]);
   });
 });

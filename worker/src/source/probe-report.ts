@@ -24,6 +24,9 @@ const streamSchema = z.object({
   r_frame_rate: z.string().optional(),
   sample_aspect_ratio: z.string().optional(),
   field_order: z.string().optional(),
+  color_transfer: z.string().optional(),
+  color_primaries: z.string().optional(),
+  bit_rate: z.string().optional(),
   channels: z.number().optional(),
   sample_rate: z.string().optional(),
   duration: z.string().optional(),
@@ -103,6 +106,8 @@ function videoInfo(stream: Stream): VideoInfo {
     squarePixels: square,
     ...(square ? {} : { pixelAspect: aspect }),
     interlaced: ["tt", "bb", "tb", "bt"].includes(stream.field_order ?? ""),
+    ...(hasWideColours(stream) ? { wideColours: true } : {}),
+    ...bitRateOf(stream),
   };
 }
 
@@ -111,7 +116,18 @@ function audioInfo(stream: Stream): AudioInfo {
     codec: stream.codec_name ?? "unknown",
     channels: stream.channels ?? 0,
     sampleRateHz: Number(stream.sample_rate),
+    ...bitRateOf(stream),
   };
+}
+
+/** PQ (SMPTE ST 2084), HLG (ARIB STD-B67), or the primaries of BT.2020. */
+function hasWideColours(stream: Stream): boolean {
+  return ["smpte2084", "arib-std-b67"].includes(stream.color_transfer ?? "") || stream.color_primaries === "bt2020";
+}
+
+function bitRateOf(stream: Stream): { bitRateKbps?: number } {
+  const bitsPerSecond = Number(stream.bit_rate);
+  return bitsPerSecond > 0 ? { bitRateKbps: bitsPerSecond / 1000 } : {};
 }
 
 /** ffprobe says by how much the display matrix turns the picture counterclockwise, from -180 to 180. */

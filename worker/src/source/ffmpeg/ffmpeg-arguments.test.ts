@@ -3,12 +3,14 @@ import type { Plan } from "../plan.ts";
 import { type FfmpegArgumentsOptions, ffmpegArguments } from "./ffmpeg-arguments.ts";
 
 const COPY: Plan = { video: { action: "copy" }, audio: { action: "copy" }, reasons: [] };
-const TARGET = { width: 1280, height: 720, fps: 25, bitRateKbps: 2000 } as const;
-const ENCODE: Plan = {
-  video: { action: "transcode", deinterlace: true, ...TARGET },
-  audio: { action: "transcode", sampleRateHz: 48_000, channels: 2 },
+const PICTURE = { width: 1280, height: 720 } as const;
+const TARGET = { ...PICTURE, fps: 25, bitRateKbps: 2000, holdBitRate: false, gopS: 2 } as const;
+const SOUND = { sampleRateHz: 48_000, channels: 2, bitRateKbps: 128 } as const;
+const ENCODE = {
+  video: { action: "transcode", deinterlace: true, toBt709: false, picture: PICTURE, tempo: 1, ...TARGET },
+  audio: { action: "transcode", volume: 100, tempo: 1, ...SOUND },
   reasons: [],
-};
+} as const satisfies Plan;
 
 function build(options: Partial<FfmpegArgumentsOptions> = {}) {
   const input = { kind: "url", url: "http://127.0.0.1:1/t/0/media.mp4" } as const;
@@ -82,13 +84,44 @@ describe("ffmpeg's arguments", () => {
     expect(output).toContain("-af aresample=async=1 -c:a aac -b:a 128k -ar 48000 -ac 2");
   });
 
+  it("put a picture of another shape in the middle of the session's, black around it", () => {
+    const picture = { width: 960, height: 720 };
+    const { output } = build({ plan: { ...ENCODE, video: { ...ENCODE.video, picture } } });
+    expect(output).toContain("scale=960:720,pad=1280:720:(ow-iw)/2:(oh-ih)/2:color=black,setsar=1");
+  });
+
+  it("make wide colours those of BT.709, and say so in the stream", () => {
+    const { output } = build({ plan: { ...ENCODE, video: { ...ENCODE.video, toBt709: true } } });
+    expect(output).toContain("scale=1280:720:in_color_matrix=bt2020:out_color_matrix=bt709");
+    expect(output).toContain("-colorspace bt709 -color_primaries bt709 -color_trc bt709");
+  });
+
+  it("hold a bit rate and a distance of keyframes that were asked for", () => {
+    const video = { ...ENCODE.video, bitRateKbps: 700, holdBitRate: true, gopS: 1 };
+    const { output } = build({ plan: { ...ENCODE, video } });
+    expect(output).toContain("-g 25 -keyint_min 25 -sc_threshold 0 -b:v 700k -maxrate 700k -bufsize 1400k");
+  });
+
+  it("play faster from the position on, picture and sound from the same one", () => {
+    const video = { ...ENCODE.video, tempo: 1.5 };
+    const audio = { ...ENCODE.audio, tempo: 1.5 };
+    const { output } = build({ plan: { ...ENCODE, video, audio }, startAtMs: 2500 });
+    expect(output).toContain("setpts=(PTS-2.500/TB)/1.5+2.500/TB,fps=25");
+    expect(output).toContain("-af aresample=async=1:out_sample_rate=48000:first_pts=120000,atempo=1.5 -c:a aac");
+  });
+
+  it("play louder or softer", () => {
+    const { output } = build({ plan: { ...ENCODE, audio: { ...ENCODE.audio, volume: 50 } } });
+    expect(output).toContain("-af aresample=async=1,volume=0.5 -c:a aac");
+  });
+
   it("copy what needs no encoding", () => {
     expect(build({ plan: { ...ENCODE, audio: COPY.audio } }).output).toContain("-c:a copy");
     expect(build({ plan: { ...ENCODE, video: COPY.video } }).output).toContain("-c:v copy");
   });
 
   it("make silence from the position on, as long as the picture lasts", () => {
-    const audio = { action: "generate", sampleRateHz: 48_000, channels: 2 } as const;
+    const audio = { action: "generate", ...SOUND } as const;
     const { second, output } = build({ plan: { ...COPY, audio }, startAtMs: 1000 });
     expect(second).toBe("-itsoffset 1.000 -f lavfi -i anullsrc=r=48000:cl=stereo");
     expect(output).toMatch(/^-map 0:V:0 -map 1:a:0 -c:v copy .*-shortest/);

@@ -1,4 +1,6 @@
-import type { AudioPlan, Plan, VideoPlan, VideoTarget } from "../plan.ts";
+import type { AudioPlan } from "../audio-plan.ts";
+import type { Plan } from "../plan.ts";
+import type { VideoPlan, VideoTarget } from "../video-plan.ts";
 
 /** Where ffmpeg reads from. */
 export type FfmpegInput =
@@ -55,8 +57,6 @@ const READ_TIMEOUT_US = 30_000_000;
  */
 const RECONNECT_DELAY_MAX_S = 1;
 
-const GOP_S = 2;
-
 /** Options in front of a gateway URL, for ffprobe too. */
 export function gatewayInputOptions(): string[] {
   return [
@@ -80,8 +80,8 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
     outputOptions: [
       ["-map", plan.video.action === "generate" ? "1:v:0" : `0:${options.videoIndex ?? "V:0"}`],
       ["-map", plan.audio.action === "generate" ? "1:a:0" : `0:${options.audioIndex ?? "a:0"}`],
-      videoOptions(plan.video),
-      audioOptions(plan.audio),
+      videoOptions(plan.video, startAtMs),
+      audioOptions(plan.audio, startAtMs),
       // What is generated never ends by itself.
       generated === undefined ? [] : ["-shortest"],
       ["-map_metadata", "-1", "-sn", "-dn"],
@@ -132,38 +132,62 @@ function generatedInput(plan: Plan, startAtMs: number): FfmpegInputArguments | u
   return undefined;
 }
 
-function videoOptions(video: VideoPlan): string[] {
+function videoOptions(video: VideoPlan, startAtMs: number): string[] {
   if (video.action === "copy") return ["-c:v", "copy"];
-  const filters =
-    video.action === "generate"
-      ? ["format=yuv420p"]
-      : [
-          ...(video.deinterlace ? ["yadif=deint=interlaced"] : []),
-          // Frames are dropped before the others are scaled.
-          `fps=${rate(video.fps)}`,
-          `scale=${video.width}:${video.height}`,
-          "setsar=1",
-          "format=yuv420p",
-        ];
-  return ["-vf", filters.join(","), ...encoderOptions(video)];
+  const filters = video.action === "generate" ? ["format=yuv420p"] : pictureFilters(video, startAtMs);
+  const tags = video.action === "transcode" && video.toBt709 ? BT709_TAGS : [];
+  return ["-vf", filters.join(","), ...encoderOptions(video), ...tags];
 }
 
-/** libx264 as the room needs it: nothing looks ahead, no B-frames, a keyframe every 2 s and nowhere else. */
+/** What the picture is told to be, or players go on by what the source said. */
+const BT709_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"];
+
+/** Frames are dropped before the others are scaled. */
+function pictureFilters(video: Extract<VideoPlan, { action: "transcode" }>, startAtMs: number): string[] {
+  const { width, height, picture, tempo } = video;
+  const start = `${seconds(startAtMs)}/TB`;
+  const padded = picture.width !== width || picture.height !== height;
+  return [
+    ...(video.deinterlace ? ["yadif=deint=interlaced"] : []),
+    // Playing time and position are the same where it starts.
+    ...(tempo === 1 ? [] : [`setpts=(PTS-${start})/${tempo}+${start}`]),
+    `fps=${rate(video.fps)}`,
+    `scale=${picture.width}:${picture.height}${video.toBt709 ? ":in_color_matrix=bt2020:out_color_matrix=bt709" : ""}`,
+    ...(padded ? [`pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2:color=black`] : []),
+    "setsar=1",
+    "format=yuv420p",
+  ];
+}
+
+/** libx264 as the room needs it: nothing looks ahead, no B-frames, keyframes at one distance and nowhere else. */
 function encoderOptions(video: VideoTarget): string[] {
-  const gop = String(Math.max(1, Math.round(video.fps * GOP_S)));
+  const gop = String(Math.max(1, Math.round(video.fps * video.gopS)));
+  const { bitRateKbps } = video;
   return [
     ["-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-bf", "0"],
     ["-g", gop, "-keyint_min", gop, "-sc_threshold", "0"],
-    ["-crf", "23", "-maxrate", `${video.bitRateKbps}k`, "-bufsize", `${video.bitRateKbps * 2}k`],
+    video.holdBitRate ? ["-b:v", `${bitRateKbps}k`] : ["-crf", "23"],
+    ["-maxrate", `${bitRateKbps}k`, "-bufsize", `${bitRateKbps * 2}k`],
   ].flat();
 }
 
-function audioOptions(audio: AudioPlan): string[] {
+function audioOptions(audio: AudioPlan, startAtMs: number): string[] {
   if (audio.action === "copy") return ["-c:a", "copy"];
-  const bitRate = audio.action === "generate" ? "32k" : "128k";
-  const format = ["-c:a", "aac", "-b:a", bitRate, "-ar", String(audio.sampleRateHz), "-ac", String(audio.channels)];
+  const { bitRateKbps, sampleRateHz, channels } = audio;
+  const format = ["-c:a", "aac", "-b:a", `${bitRateKbps}k`, "-ar", String(sampleRateHz), "-ac", String(channels)];
+  return audio.action === "generate" ? format : ["-af", soundFilters(audio, startAtMs).join(","), ...format];
+}
+
+function soundFilters(audio: Extract<AudioPlan, { action: "transcode" }>, startAtMs: number): string[] {
+  const { sampleRateHz, volume, tempo } = audio;
   // Gaps and overlaps in the source's audio become silence and cuts, so that it stays with the picture.
-  return audio.action === "generate" ? format : ["-af", "aresample=async=1", ...format];
+  const resample = "aresample=async=1";
+  // atempo counts from its first sample: that must be the one at the position where picture and sound are in step.
+  const fromStart = `${resample}:out_sample_rate=${sampleRateHz}:first_pts=${Math.round((startAtMs * sampleRateHz) / 1000)}`;
+  return [
+    ...(tempo === 1 ? [resample] : [fromStart, `atempo=${tempo}`]),
+    ...(volume === 100 ? [] : [`volume=${volume / 100}`]),
+  ];
 }
 
 function seconds(ms: number): string {

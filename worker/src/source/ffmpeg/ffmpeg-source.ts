@@ -3,7 +3,8 @@ import { RoomcastError } from "@roomcast/shared";
 import { classifyEnd } from "../failure.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { MediaTag } from "../media-tag.ts";
-import { type Plan, plannedAudio, plannedPicture, toSummary } from "../plan.ts";
+import { NearestStart } from "../nearest-start.ts";
+import { type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
 import type { Source, SourceEnd, SourceInfo } from "../source.ts";
 import { TagQueue } from "../tag-queue.ts";
 import { type FfmpegInput, ffmpegArguments } from "./ffmpeg-arguments.ts";
@@ -14,6 +15,8 @@ interface CommonOptions {
   readonly media: MediaInfo;
   readonly plan: Plan;
   readonly live: boolean;
+  /** Whether an end is a proper one, asked when it has come; a live source's is not unless given. */
+  readonly endsProperly?: (() => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Until both headers and the first keyframe are at hand. */
   readonly readyTimeoutMs?: number | undefined;
@@ -28,7 +31,7 @@ interface CommonOptions {
 export interface FfmpegSourceOptions extends CommonOptions {
   /** A URL of the source gateway. */
   readonly url: string;
-  /** ms; ignored where `live`. A copied picture starts at the keyframe before it, and its `dtsMs` says so. */
+  /** ms; ignored where `live`. Encoded, it starts there; copied, at the nearest keyframe, and its `dtsMs` says so. */
   readonly startAtMs: number;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
@@ -95,6 +98,7 @@ class FfmpegSource implements Source {
   readonly #opened = Promise.withResolvers<void>();
   readonly #awaited = new Set(["video header", "audio header", "keyframe"]);
   readonly #stallTimeoutMs: number;
+  readonly #start: NearestStart | undefined;
   /** Copied audio starts at the keyframe before the position, encoded pictures at the position itself. */
   readonly #audioFromMs: number;
   #stallTimer: NodeJS.Timeout | undefined;
@@ -106,14 +110,18 @@ class FfmpegSource implements Source {
     this.#stdin = feed.stdin;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
     const encodesVideo = options.plan.video.action !== "copy" && !options.live;
+    const seeks = feed.startAtMs > 0 && !options.live;
+    this.#start = seeks && options.plan.video.action === "copy" ? new NearestStart(feed.startAtMs) : undefined;
     this.#audioFromMs = encodesVideo ? feed.startAtMs - AUDIO_LEAD_MS : Number.NEGATIVE_INFINITY;
+    const tempo = plannedTempo(options.plan);
     this.info = {
       live: options.live,
       ...(options.live && options.media.container === "hls" ? { segmented: true } : {}),
       durationMs: options.live ? null : options.media.durationMs,
-      ...sizeOf(options.media, options.plan),
+      ...plannedPicture(options.media, options.plan),
       audioFormat: plannedAudio(options.media, options.plan),
       plan: toSummary(options.plan),
+      ...(tempo === 1 ? {} : { tempo: { factor: tempo, fromMs: feed.startAtMs } }),
     };
     this.#queue = new TagQueue({ onPause: () => this.#pause(), onResume: () => this.#resume() });
     this.#demuxer = new FlvDemuxer({ onTag: (tag) => this.#take(tag) });
@@ -206,6 +214,11 @@ class FfmpegSource implements Source {
   }
 
   #take(tag: MediaTag): void {
+    if (this.#start === undefined) this.#give(tag);
+    else for (const given of this.#start.take(tag)) this.#give(given);
+  }
+
+  #give(tag: MediaTag): void {
     if (tag.sequenceHeader) {
       this.#awaited.delete(`${tag.kind} header`);
     } else {
@@ -228,12 +241,13 @@ class FfmpegSource implements Source {
   #exited(exit: FfmpegExit): void {
     clearTimeout(this.#stallTimer);
     if (this.#closed !== undefined) return;
-    const { media, live } = this.#options;
+    for (const tag of this.#start?.release() ?? []) this.#give(tag);
+    const { media, live, endsProperly } = this.#options;
     const end = classifyEnd({
       exit,
-      live,
+      endIsLoss: endsProperly === undefined ? live : !endsProperly(),
       upstreamFailure: this.#options.upstreamFailure?.(),
-      playedToMs: this.#playedToMs,
+      playedToMs: this.#playedToMs === null ? null : positionOf(this.#playedToMs, this.info),
       declaredMs: live ? null : declaredDurationMs(media),
     });
     // Of use only where it ended too early to be opened.
@@ -282,9 +296,9 @@ class FfmpegSource implements Source {
   }
 }
 
-function sizeOf(media: MediaInfo, plan: Plan): Pick<SourceInfo, "width" | "height" | "fps"> {
-  const { width, height, fps } = plannedPicture(media, plan);
-  return { width, height, fps };
+/** Playing time as a position in the source. */
+function positionOf(dtsMs: number, { tempo }: SourceInfo): number {
+  return tempo === undefined ? dtsMs : tempo.fromMs + (dtsMs - tempo.fromMs) * tempo.factor;
 }
 
 /** Raw audio streams have no index: their duration is a guess from the bit rate. */

@@ -12,7 +12,7 @@ export function httpRange(egress: Pick<Egress, "fetch">, url: string): OpenRange
     });
     // The body may fail while nobody reads it; who reads it then is told.
     response.body.on("error", () => {});
-    const problem = refusalOf(response.status, url);
+    const problem = refusalOf(response.status, { url, startByte });
     if (problem !== undefined) {
       response.body.destroy();
       throw problem;
@@ -21,7 +21,10 @@ export function httpRange(egress: Pick<Egress, "fetch">, url: string): OpenRange
   };
 }
 
-function refusalOf(status: number, url: string): RoomcastError | undefined {
+function refusalOf(
+  status: number,
+  { url, startByte }: { readonly url: string; readonly startByte: number },
+): RoomcastError | undefined {
   const answered = `${shownUrl(url)} answered with HTTP status ${status}`;
   if (status === 200 || status === 206) return undefined;
   if (status === 404 || status === 410) {
@@ -30,6 +33,10 @@ function refusalOf(status: number, url: string): RoomcastError | undefined {
   if (status === 401 || status === 403 || status === 451) {
     const message = `${answered}: access is refused. Check that VideoSrc is public, or its signature still valid.`;
     return new RoomcastError("FailedOperation.SourceForbidden", message);
+  }
+  // A range from the first byte on fits every file that has one (RFC 9110, section 15.5.17).
+  if (status === 416 && startByte === 0) {
+    return new RoomcastError("FailedOperation.SourceNotMedia", "The source is empty (0 bytes).");
   }
   if (status === 416) {
     return new RoomcastError("FailedOperation.SourceTruncated", `${answered}: the file is shorter than it should be.`);

@@ -124,12 +124,17 @@ export class Mp4Source implements Source {
     await this.#pumped;
   }
 
-  /** To the last keyframe at or before the position, and to the audio from there on. */
+  /** To the keyframe nearest to the position, and to the audio from there on. */
   #startAt(startAtMs: number, track: VideoTrack): void {
     const keyframe = new Lane("video", track);
     let index = 0;
-    for (; !keyframe.cursor.done && keyframe.dtsMs <= startAtMs; keyframe.cursor.advance()) {
-      if (keyframe.cursor.sync) index = keyframe.cursor.index;
+    let distanceMs = Number.POSITIVE_INFINITY;
+    for (; !keyframe.cursor.done; keyframe.cursor.advance()) {
+      if (!keyframe.cursor.sync) continue;
+      const fartherMs = Math.abs(keyframe.dtsMs - startAtMs);
+      if (fartherMs >= distanceMs) break;
+      distanceMs = fartherMs;
+      index = keyframe.cursor.index;
     }
     while (this.#video.cursor.index < index) this.#video.cursor.advance();
     while (!this.#audio.cursor.done && this.#audio.dtsMs < this.#video.dtsMs) this.#audio.cursor.advance();

@@ -85,6 +85,7 @@ describe("a file that needs no transcoding", () => {
     const source = await server.openSource();
     expect(source.info).toEqual({
       live: false,
+      audioFormat: { sampleRateHz: 48_000, channels: 1 },
       durationMs: expect.closeTo(2000, -2),
       width: 320,
       height: 180,

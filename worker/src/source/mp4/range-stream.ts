@@ -38,7 +38,8 @@ interface Connection {
 
 /** Reading on over so many bytes is cheaper than a new request. */
 const READ_OVER_BYTES = 256 * 1024;
-const RECONNECT_BUDGET_MS = 20_000;
+/** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
+const RECONNECT_BUDGET_MS = 10_000;
 const NO_BYTES = Buffer.alloc(0);
 
 /**
@@ -131,8 +132,9 @@ export class RangeStream {
         await this.#disconnect();
         this.#closing.signal.throwIfAborted();
         const error = lossOf(thrown);
-        const waitMs = this.#mayRetry(error) ? this.#backoff.failed(performance.now(), 0) : undefined;
-        if (waitMs === undefined) throw error;
+        if (!this.#mayRetry(error)) throw error;
+        const waitMs = this.#backoff.failed(performance.now(), 0);
+        if (waitMs === undefined) throw brokenOff(error);
         await delay(waitMs, undefined, { signal: this.#closing.signal });
       }
     }
@@ -195,6 +197,10 @@ export class RangeStream {
 }
 
 async function* nothing(): AsyncGenerator<Buffer, undefined> {}
+
+function brokenOff(error: RoomcastError): RoomcastError {
+  return new RoomcastError("FailedOperation.SourceLost", `The source broke off: ${error.message}`, { cause: error });
+}
 
 function lossOf(thrown: unknown): RoomcastError {
   if (thrown instanceof RoomcastError) return thrown;

@@ -32,7 +32,7 @@ function ffmpegPublishes(url: string): void {
 }
 
 async function open(url: string, options: Partial<RtmpSourceOptions> = {}): Promise<Source> {
-  const source = await openRtmpSource({ url, live: true, connect: directDial(), transcodeFlv, ...options });
+  const source = await openRtmpSource({ url, askedLive: true, connect: directDial(), transcodeFlv, ...options });
   cleanUps.push(() => source.close());
   return source;
 }
@@ -166,12 +166,12 @@ describe("openRtmpSource", () => {
   });
 
   it("takes a recorded stream's end for its end only where the task is not live", async () => {
-    for (const [live, end] of [
+    for (const [askedLive, end] of [
       [false, { name: "finished" }],
       [true, { name: "failed", error: { code: "FailedOperation.SourceLost" } }],
     ] as const) {
       const { url, server } = await playing(plain);
-      const source = await open(url, { live });
+      const source = await open(url, { askedLive });
       server.peers[0]?.status("status", "NetStream.Play.Stop");
       await eventually(() => {
         // A full queue holds the server back; what it says comes behind what it sent.

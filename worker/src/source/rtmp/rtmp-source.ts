@@ -6,7 +6,8 @@ import type { Dial } from "../../rtmp/dial-rtmp.ts";
 import type { TranscodeFlvOptions } from "../ffmpeg/ffmpeg-source.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { MediaTag } from "../media-tag.ts";
-import { type Canvas, copiesAll, type Plan, plannedAudio, plannedPicture, planPush, toSummary } from "../plan.ts";
+import type { OutputWishes } from "../output-wishes.ts";
+import { copiesAll, type Plan, plannedAudio, plannedPicture, planPush, toSummary } from "../plan.ts";
 import type { Source, SourceEnd, SourceInfo } from "../source.ts";
 import { TagQueue } from "../tag-queue.ts";
 import { LiveProbe } from "./live-probe.ts";
@@ -22,12 +23,12 @@ export interface RtmpSourceOptions {
   /** `rtmp(s)://host[:port]/app/stream?query`; it stays inside this process. */
   readonly url: string;
   /** True: an end is a loss. False: a server's word that a recorded stream was played is a proper end. */
-  readonly live: boolean;
+  readonly askedLive: boolean;
   /** Makes the connection; on a user's behalf through the egress guard. */
   readonly connect: Dial;
   /** Makes a source of an FLV stream that must not go into the room as it is. */
   readonly transcodeFlv: (options: TranscodeFlvOptions) => Promise<Source>;
-  readonly canvas?: Canvas;
+  readonly wishes?: OutputWishes;
   readonly signal?: AbortSignal;
   /** Until tracks and first keyframe are at hand. */
   readonly readyTimeoutMs?: number;
@@ -45,12 +46,13 @@ export async function openRtmpSource(options: RtmpSourceOptions): Promise<Source
   const pull = new PulledStream(options);
   try {
     const media = await pull.probe();
-    const plan = planPush(media, options.canvas === undefined ? {} : { canvas: options.canvas });
-    if (copiesAll(plan)) return new CopiedSource(pull, options, media, plan);
+    const plan = planPush(media, { ...options.wishes, live: true, askedLive: options.askedLive });
+    if (copiesAll(plan)) return new CopiedSource(pull, media, plan);
     return await options.transcodeFlv({
       media,
       plan,
-      live: options.live,
+      live: true,
+      endsProperly: () => !options.askedLive,
       signal: options.signal,
       stream: new FlvFeed(pull, media),
       upstreamFailure: () => pull.failure,
@@ -189,7 +191,7 @@ class PulledStream {
 
   #finish(end: SourceEnd): void {
     this.#end =
-      end.name === "finished" && this.#options.live
+      end.name === "finished" && this.#options.askedLive
         ? {
             name: "failed",
             error: new RoomcastError("FailedOperation.SourceLost", `${this.#shown} was lost: the stream ended.`),
@@ -219,10 +221,10 @@ class CopiedSource implements Source {
   readonly #pull: PulledStream;
   readonly #queue: TagQueue;
 
-  constructor(pull: PulledStream, options: RtmpSourceOptions, media: MediaInfo, plan: Plan) {
+  constructor(pull: PulledStream, media: MediaInfo, plan: Plan) {
     this.#pull = pull;
     this.info = {
-      live: options.live,
+      live: true,
       durationMs: null,
       ...plannedPicture(media, plan),
       audioFormat: plannedAudio(media, plan),
