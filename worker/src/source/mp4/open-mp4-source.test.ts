@@ -217,6 +217,12 @@ describe("a server that fails", () => {
     expect(String(error)).not.toContain("secret");
   });
 
+  test("with 416 from the first byte on holds an empty file", async () => {
+    server.statuses.push(416);
+    const error = await server.open().catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "FailedOperation.SourceNotMedia", message: "The source is empty (0 bytes)." });
+  });
+
   test("by dropping the connection again and again loses nothing: each time it is asked for the next byte", async () => {
     server.cuts.push(20_000, 30_000, 1, 0, 10_000);
     const source = await server.openSource();
@@ -251,7 +257,7 @@ describe("a server that fails", () => {
     server.cuts.push(20_000);
     const source = await server.openSource();
     await drain(source);
-    expect(source.end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceUnreachable" } });
+    expect(source.end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
     await source.close();
   });
 });

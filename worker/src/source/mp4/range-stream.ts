@@ -132,9 +132,8 @@ export class RangeStream {
         await this.#disconnect();
         this.#closing.signal.throwIfAborted();
         const error = lossOf(thrown);
-        if (!this.#mayRetry(error)) throw error;
-        const waitMs = this.#backoff.failed(performance.now(), 0);
-        if (waitMs === undefined) throw brokenOff(error);
+        const waitMs = this.#mayRetry(error) ? this.#backoff.failed(performance.now(), 0) : undefined;
+        if (waitMs === undefined) throw this.#file === undefined ? error : brokenOff(error);
         await delay(waitMs, undefined, { signal: this.#closing.signal });
       }
     }
@@ -198,7 +197,9 @@ export class RangeStream {
 
 async function* nothing(): AsyncGenerator<Buffer, undefined> {}
 
+/** What had been reached is lost, not unreachable; anything more precise is kept. */
 function brokenOff(error: RoomcastError): RoomcastError {
+  if (error.code !== "FailedOperation.SourceUnreachable") return error;
   return new RoomcastError("FailedOperation.SourceLost", `The source broke off: ${error.message}`, { cause: error });
 }
 
