@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { freePort } from "@roomcast/dev/stack/free-port";
 import { sampleClip } from "@roomcast/dev/stack/sample-media";
 import { IndependentRtmpServer } from "@roomcast/worker/rtmp/independent-rtmp-server";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
 import { processesBelow } from "./harness/process-tree.ts";
 import { type PushBody, type Pushed, TestSystem } from "./harness/test-system.ts";
@@ -54,10 +54,15 @@ async function push(overrides: Parameters<TestSystem["push"]>[0]): Promise<Pushe
 
 /** Looks at all processes and all answers of the API until the task has ended. */
 async function watchToItsEnd(pushed: Pushed): Promise<string | undefined> {
-  const task = await system.until(pushed, ({ endedAt }) => {
-    void collectCommandLines();
-    return endedAt !== null;
-  });
+  const task = await vi.waitFor(
+    async () => {
+      await collectCommandLines();
+      const now = await system.stack.client.task(pushed.taskId);
+      expect(now.endedAt).not.toBeNull();
+      return now;
+    },
+    { timeout: 40_000, interval: 50 },
+  );
   for (const path of ["/v1/tasks", `/v1/tasks/${pushed.taskId}`, `/v1/tasks/${pushed.taskId}/logs`, "/v1/workers"]) {
     answers.push(await (await system.stack.client.fetch(path)).text());
   }
@@ -127,26 +132,31 @@ test("no secret of a request, a worker or the edge shows anywhere, whatever beco
   });
   expect(await watchToItsEnd(locked)).toBe("FailedOperation.RedisRefused");
 
+  const nowhere = await push({
+    VideoSrc: `rtmp://127.0.0.1:${await freePort()}/live/${SECRETS.streamKey}?sign=${SECRETS.urlQuery}`,
+    Mode: "live",
+  });
+  expect(await watchToItsEnd(nowhere)).toBe("FailedOperation.SourceUnreachable");
+
   const server = await IndependentRtmpServer.start();
   owned.defer(() => server.stop());
   const streamUrl = `rtmp://127.0.0.1:${server.port}/live/${SECRETS.streamKey}`;
-  const live = await push({ VideoSrc: `${streamUrl}?sign=${SECRETS.urlQuery}`, Mode: "live" });
-  // Its publisher is ours and shows the key in its arguments: it must not run while those are looked at.
-  expect(await watchToItsEnd(live)).toMatch(/Source/);
-
+  const published = server.published(`/live/${SECRETS.streamKey}`);
   const publisher = await publishByFfmpeg({ filePath: clip, url: streamUrl, forEver: true });
   owned.defer(() => publisher.stop());
+  await published;
   const watched = await push({ VideoSrc: streamUrl, Mode: "live" });
   await system.untilState(watched, "pushing");
   await system.stack.client.stop(watched.taskId);
   await system.untilEnded(watched);
+  // It is ours and shows the key in its arguments: it must not run while those are looked at.
   await publisher.stop();
   expect(await watchToItsEnd(watched)).toBe("aborted");
 
   const request: PushBody = await system.pushBody({ VideoSrc: signed(files.serve(clip)), ...redisParameters });
   userSigs.push(request.UserSig);
   expect(await refusedWith({ ...request, UserSig: [request.UserSig], RedisPassword: 7 })).toBe(400);
-  expect(await refusedWith({ ...request, [SECRETS.urlQuery]: SECRETS.urlPassword, VideoSrc: 7 })).toBe(400);
+  expect(await refusedWith({ ...request, Password: SECRETS.urlPassword, VideoSrc: [request.VideoSrc] })).toBe(400);
   expect(await refusedWith({ ...request, UserId: "somebody-else" })).toBe(403);
   expect(await refusedWith(JSON.stringify(request).slice(0, -1))).toBe(400);
   const [secretKey = ""] = system.stack.secretTexts();
