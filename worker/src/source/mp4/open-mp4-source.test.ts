@@ -248,7 +248,7 @@ describe("a server that fails", () => {
     const source = await server.openSource({ reconnectBudgetMs: 300 });
     server.statuses.push(...Array.from({ length: 100 }, () => 503));
     await drain(source);
-    expect(source.end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceUnreachable" } });
+    expect(source.end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
     await source.close();
   });
 
