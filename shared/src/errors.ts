@@ -25,6 +25,8 @@ export const ERROR_CODES = {
   "AuthFailure.UserSigExpired": fixed(403),
   "ResourceNotFound.Task": fixed(404),
   "ResourceNotFound.Route": fixed(404),
+  "ResourceNotFound.Credential": fixed(404),
+  "ResourceNotFound.Callback": fixed(404),
   "ResourceInUse.Seat": fixed(409),
   "ResourceInUse.IdempotencyKey": fixed(409),
   ResourceInsufficient: passing(503),

@@ -5,11 +5,15 @@ import { regionName } from "./region.ts";
 
 const AUDIENCE = "roomcast:fleet";
 
-const workerIdSchema = z
+export const workerIdSchema = z
   .string()
   .regex(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 letters, digits, dots, hyphens or underscores");
 
-const claimsSchema = z.object({ sub: workerIdSchema, regions: z.array(regionName).min(1) });
+const claimsSchema = z.object({
+  sub: workerIdSchema,
+  regions: z.array(regionName).min(1),
+  jti: z.string().max(64).optional(),
+});
 
 /** What a worker token allows: one worker id, in these regions, until it expires. */
 export interface WorkerIdentity {
@@ -17,16 +21,24 @@ export interface WorkerIdentity {
   readonly regions: readonly string[];
 }
 
+export interface VerifiedWorkerToken extends WorkerIdentity {
+  /** The token's own id (RFC 7519, section 4.1.7); null: it has none. */
+  readonly tokenId: string | null;
+}
+
 export interface MintWorkerTokenOptions extends WorkerIdentity {
   /** The signing key, at least 32 characters. */
   readonly key: string;
   /** How long it holds, seconds. */
   readonly lifetimeS: number;
+  /** The token's own id, by which it can be told from other tokens of the same worker. */
+  readonly tokenId?: string;
 }
 
 /** Mints the JWT (HS256) with which a worker dials the edge. */
 export function mintWorkerToken(options: MintWorkerTokenOptions): Promise<string> {
-  return new SignJWT({ regions: [...options.regions] })
+  const { tokenId } = options;
+  return new SignJWT({ regions: [...options.regions], ...(tokenId === undefined ? {} : { jti: tokenId }) })
     .setProtectedHeader({ alg: "HS256" })
     .setSubject(options.workerId)
     .setAudience(AUDIENCE)
@@ -40,7 +52,7 @@ export function mintWorkerToken(options: MintWorkerTokenOptions): Promise<string
  *
  * @throws RoomcastError `AuthFailure.InvalidWorkerToken`.
  */
-export async function verifyWorkerToken(token: string, key: string): Promise<WorkerIdentity> {
+export async function verifyWorkerToken(token: string, key: string): Promise<VerifiedWorkerToken> {
   try {
     const { payload } = await jwtVerify(token, new TextEncoder().encode(key), {
       algorithms: ["HS256"],
@@ -48,7 +60,7 @@ export async function verifyWorkerToken(token: string, key: string): Promise<Wor
       requiredClaims: ["exp", "sub"],
     });
     const claims = claimsSchema.parse(payload);
-    return { workerId: claims.sub, regions: claims.regions };
+    return { workerId: claims.sub, regions: claims.regions, tokenId: claims.jti ?? null };
   } catch (cause) {
     const why = cause instanceof errors.JWTExpired ? "it has expired" : "it is not one that this edge has signed";
     throw new RoomcastError("AuthFailure.InvalidWorkerToken", `The worker token is not valid: ${why}.`, { cause });
