@@ -267,8 +267,8 @@ function httpUrl(text: string, base?: URL): URL {
     throw new RoomcastError(
       "FailedOperation.SourceForbidden",
       base === undefined
-        ? "Only http:// and https:// addresses can be fetched."
-        : `${shownUrl(base.href)} redirects to something that is no http:// or https:// address.`,
+        ? "Only http and https addresses can be fetched."
+        : `${shownUrl(base.href)} redirects to something that is no http or https address.`,
     );
   }
   return url;

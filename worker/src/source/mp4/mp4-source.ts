@@ -63,6 +63,8 @@ export class Mp4Source implements Source {
   readonly #pumped: Promise<void>;
   readonly #opened = Promise.withResolvers<void>();
   #pictureGiven = false;
+  /** Up to here the media were read. */
+  #readToMs = 0;
   /** Resolved when there is room in the queue. */
   #room: PromiseWithResolvers<void> | undefined;
 
@@ -181,10 +183,11 @@ export class Mp4Source implements Source {
     writeHeader(payload, kind, keyframe, PACKET_MEDIA);
     await this.#stream.seek(cursor.offset);
     if (!(await this.#stream.readInto(payload, headerBytes))) {
-      const seconds = Math.max(0, Math.floor(dtsMs / 1000));
-      const message = `The source is cut short: its media end at ${seconds} s, before its index says. Upload it again.`;
+      const [playsTo, says] = [this.#readToMs, this.info.durationMs ?? 0].map((ms) => (ms / 1000).toFixed(1));
+      const message = `The source is cut short: its media end at ${playsTo} s, its index says ${says} s. Upload it again.`;
       throw new RoomcastError("FailedOperation.SourceTruncated", message);
     }
+    this.#readToMs = Math.max(this.#readToMs, dtsMs);
     return { kind, dtsMs, compositionMs: 0, keyframe, sequenceHeader: false, payload };
   }
 

@@ -54,7 +54,10 @@ export class RtmpPuller {
   constructor(options: RtmpPullerOptions) {
     const address = parseRtmpUrl(options.url);
     if (address === null) {
-      throw new RoomcastError("InvalidParameterValue", "VideoSrc is no rtmp(s)://host/app/stream URL.");
+      throw new RoomcastError(
+        "InvalidParameterValue",
+        "VideoSrc is no RTMP address: expected rtmp or rtmps, a host, an app and a stream.",
+      );
     }
     this.#options = options;
     this.#address = address;
