@@ -23,6 +23,7 @@ export default defineProject({
           TRTC_APPS: JSON.stringify({ 1400000002: "the app's SecretKey, only for tests" }),
           DEFAULT_REGION: "ap-default",
           WORKER_GRACE_MS: "300",
+          UPDATE_TIMEOUT_MS: "2000",
         },
       },
     }),

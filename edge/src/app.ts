@@ -13,7 +13,7 @@ import { workerRoutes } from "./routes/worker-routes.ts";
 const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
   { path: /^\/(push)?$/, allow: "POST" },
   { path: /^\/v1\/tasks(\/[^/]+\/logs)?$/, allow: "GET" },
-  { path: /^\/v1\/tasks\/[^/]+$/, allow: "GET, DELETE" },
+  { path: /^\/v1\/tasks\/[^/]+$/, allow: "GET, PATCH, DELETE" },
   { path: /^\/(healthz|v1\/workers|v1\/fleet\/connect)$/, allow: "GET" },
 ];
 

@@ -56,6 +56,8 @@ const configSchema = z.object({
   /** How long a worker may take to stop, at once and tidily. */
   STOP_TIMEOUT_MS: durationMs(100, 10_000),
   TIDY_STOP_TIMEOUT_MS: durationMs(100, 30_000),
+  /** How long a worker may take to change a running push. */
+  UPDATE_TIMEOUT_MS: durationMs(100, 20_000),
   /** A running task of which nothing was heard for this long asks its region whether a worker still has it. */
   TASK_SILENCE_MS: durationMs(1000, 60_000),
   /** How long an ended task is kept. */
@@ -66,6 +68,10 @@ const configSchema = z.object({
   REPORT_INTERVAL_MS: durationMs(50, 1000),
   /** How long a worker may take to say hello. */
   HELLO_TIMEOUT_MS: durationMs(100, 5000),
+  /** How often a credential may make each call; 0: as often as it likes. */
+  RATE_LIMIT_PER_SECOND: z.coerce.number().int().min(0).max(1_000_000).default(20),
+  /** The zone of the times in SCF's actions, which name none. China's, as Tencent's. */
+  SCF_UTC_OFFSET_MINUTES: z.coerce.number().int().min(-840).max(840).default(480),
 });
 
 /** How to set what is missing or wrong; a value is never repeated. */
@@ -76,6 +82,8 @@ const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
   SEAL_KEY:
     "a secret of at least 32 characters, or a JSON list of them with the newest first, set with `wrangler secret put SEAL_KEY`",
   TRTC_APPS: 'an optional secret: a JSON object {"<SdkAppId>":"<SecretKey>"}, set with `wrangler secret put TRTC_APPS`',
+  RATE_LIMIT_PER_SECOND: "a whole number from 0 to 1000000, set under [vars] of wrangler.toml",
+  SCF_UTC_OFFSET_MINUTES: "a whole number of minutes from -840 to 840, set under [vars] of wrangler.toml",
   DEFAULT_REGION: 'a region name such as "ap-guangzhou", set under [vars] of wrangler.toml',
 };
 
@@ -93,12 +101,15 @@ export interface Config {
   readonly executionTimeoutMs: number;
   readonly stopTimeoutMs: number;
   readonly tidyStopTimeoutMs: number;
+  readonly updateTimeoutMs: number;
   readonly taskSilenceMs: number;
   readonly retentionMs: number;
   readonly workerGraceMs: number;
   readonly heartbeatTimeoutMs: number;
   readonly reportIntervalMs: number;
   readonly helloTimeoutMs: number;
+  readonly rateLimitPerSecond: number;
+  readonly scfUtcOffsetMinutes: number;
 }
 
 const parsed = new WeakMap<object, Config>();
@@ -142,11 +153,14 @@ export function parseConfig(variables: object): Config {
     executionTimeoutMs: values.EXECUTION_TIMEOUT_MS,
     stopTimeoutMs: values.STOP_TIMEOUT_MS,
     tidyStopTimeoutMs: values.TIDY_STOP_TIMEOUT_MS,
+    updateTimeoutMs: values.UPDATE_TIMEOUT_MS,
     taskSilenceMs: values.TASK_SILENCE_MS,
     retentionMs: values.RETENTION_MS,
     workerGraceMs: values.WORKER_GRACE_MS,
     heartbeatTimeoutMs: values.HEARTBEAT_TIMEOUT_MS,
     reportIntervalMs: values.REPORT_INTERVAL_MS,
     helloTimeoutMs: values.HELLO_TIMEOUT_MS,
+    rateLimitPerSecond: values.RATE_LIMIT_PER_SECOND,
+    scfUtcOffsetMinutes: values.SCF_UTC_OFFSET_MINUTES,
   });
 }

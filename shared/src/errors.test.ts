@@ -18,7 +18,7 @@ describe("RoomcastError", () => {
 
   it("never blames the caller for what trying again can mend, except for asking too often", () => {
     const blamed = codes.filter((code) => ERROR_CODES[code].retryable && ERROR_CODES[code].httpStatus < 500);
-    expect(blamed).toEqual(["LimitExceeded"]);
+    expect(blamed).toEqual(["RequestLimitExceeded", "LimitExceeded"]);
   });
 
   it("sends neither its stack nor its cause nor its fields", () => {

@@ -34,6 +34,8 @@ export const taskViewSchema = z.object({
   request: z.custom<ShownRequest>((value) => typeof value === "object" && value !== null, "a request"),
   progress: z
     .object({
+      /** Which source of the playlist, from 0. */
+      item: z.int().min(0),
       positionMs: z.number().min(0),
       /** null: live, or not known. */
       durationMs: z.number().min(0).nullable(),

@@ -98,6 +98,8 @@ export class Region extends DurableObject<Env> {
             .appendLogs({ attempt: frame.attempt, workerId }, frame.lines)
             .catch((thrown: unknown) => warn("log lines lost", thrown));
         });
+      case "updated":
+        return this.#updated(frame, workerId);
       case "draining":
         this.#sockets.set(socket, { ...greeted, draining: true });
         return;
@@ -164,6 +166,14 @@ export class Region extends DurableObject<Env> {
   stopTask({ workerId, ...stop }: Omit<EdgeFrameOf<"stop">, "type"> & AttemptRef): void {
     const socket = this.#sockets.ofWorker(workerId);
     if (socket !== undefined) this.#sockets.send(socket, { type: "stop", ...stop });
+  }
+
+  /** Asks a worker to change a push. False: it is not there now. */
+  updateTask({ workerId, ...update }: Omit<EdgeFrameOf<"update">, "type"> & AttemptRef): boolean {
+    const socket = this.#sockets.ofWorker(workerId);
+    if (socket === undefined) return false;
+    this.#sockets.send(socket, { type: "update", ...update });
+    return true;
   }
 
   /** The task needs nothing of this region any more in this attempt. */
@@ -373,10 +383,10 @@ export class Region extends DurableObject<Env> {
   }
 
   async #ended(socket: WebSocket, frame: WorkerFrameOf<"ended">, workerId: string): Promise<void> {
-    const { taskId, attempt, outcome, positionMs } = frame;
+    const { taskId, attempt, outcome, item, positionMs } = frame;
     try {
       // An unknown or stale task is acknowledged too, or the worker would repeat it for ever.
-      await this.#tell(taskId, { attempt, workerId }, { type: "ended", outcome, positionMs });
+      await this.#tell(taskId, { attempt, workerId }, { type: "ended", outcome, item, positionMs });
     } catch (thrown) {
       // Not acknowledged: the worker says it again.
       warn("end not written", thrown);
@@ -384,6 +394,14 @@ export class Region extends DurableObject<Env> {
     }
     this.#sockets.send(socket, { type: "ack", taskId, attempt });
     this.#unassign(taskId, attempt);
+  }
+
+  async #updated({ taskId, attempt, updateId, error }: WorkerFrameOf<"updated">, workerId: string): Promise<void> {
+    // A position that was reported before a change may be one of another source.
+    if (error === null) this.#progress.remove(taskId);
+    await this.#toTasks
+      .run(taskId, async () => await this.env.TASK.getByName(taskId).updated({ attempt, workerId }, updateId, error))
+      .catch((thrown: unknown) => warn("a change was not written", thrown));
   }
 
   /** Passes a worker's word on to the task; a stale attempt is answered with `stop`. */

@@ -1,11 +1,11 @@
-import { SCF_STATUSES, type ScfStatus, validate } from "@roomcast/shared";
+import { RoomcastError, SCF_STATUSES, type ScfStatus, taskUpdateSchema, validate } from "@roomcast/shared";
 import { type Context, Hono } from "hono";
 import { z } from "zod";
 import { requireRole } from "../auth/caller.ts";
 import { listTasks } from "../directory/list-tasks.ts";
 import type { Interval } from "../directory/task-filter.ts";
 import type { AppContext } from "../http/app-context.ts";
-import { readOptionalJson } from "../http/read-json.ts";
+import { readJson, readOptionalJson } from "../http/read-json.ts";
 import { taskNotFound, visibleTask } from "../task/visible-task.ts";
 
 const HOW_EXPECTED = '"now" or "tidy"';
@@ -64,6 +64,14 @@ export const taskRoutes = new Hono<AppContext>()
   .get("/:id/logs", async (c) => {
     const { taskId } = await visibleTask(c.env, c.get("caller"), c.req.param("id"));
     return c.json((await c.env.TASK.getByName(taskId).logs()) ?? taskNotFound());
+  })
+  .patch("/:id", async (c) => {
+    requireRole(c.get("caller"), "operator");
+    const change = validate(taskUpdateSchema, await readJson(c.req.raw));
+    const { taskId } = await visibleTask(c.env, c.get("caller"), c.req.param("id"));
+    const answer = (await c.env.TASK.getByName(taskId).update(change)) ?? taskNotFound();
+    if (answer.kind === "refused") throw RoomcastError.fromBody(answer.error);
+    return c.json(answer.task);
   })
   .delete("/:id", async (c) => {
     requireRole(c.get("caller"), "operator");

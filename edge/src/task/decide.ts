@@ -28,7 +28,12 @@ export type WorkerEvent =
   | { readonly type: "accepted" }
   | { readonly type: "refused"; readonly error: ErrorBody }
   | { readonly type: "reported"; readonly report: TaskReport }
-  | { readonly type: "ended"; readonly outcome: Outcome; readonly positionMs: number }
+  | {
+      readonly type: "ended";
+      readonly outcome: Outcome;
+      readonly item?: number | undefined;
+      readonly positionMs: number;
+    }
   /** The worker is lost, or the dispatch never reached it. */
   | { readonly type: "released"; readonly reason: string; readonly progress: Progress | null };
 
@@ -191,18 +196,19 @@ function reported(record: TaskRecord, report: TaskReport, atMs: number): TaskRec
 }
 
 export function progressOf(report: TaskReport, atMs: number): Progress {
-  const { positionMs, durationMs, fps, bitRateKbps, droppedFrames } = report;
-  return { positionMs, durationMs, fps, bitRateKbps, droppedFrames, updatedAtMs: atMs };
+  const { item = 0, positionMs, durationMs, fps, bitRateKbps, droppedFrames } = report;
+  return { item, positionMs, durationMs, fps, bitRateKbps, droppedFrames, updatedAtMs: atMs };
 }
 
 function ended(record: TaskRecord, event: WorkerEvent & { type: "ended" }, atMs: number): TaskRecord {
-  const { outcome, positionMs } = event;
+  const { outcome, item = record.progress?.item ?? 0, positionMs } = event;
   const at: TaskRecord = {
     ...record,
     progress: {
       durationMs: null,
       droppedFrames: 0,
       ...record.progress,
+      item,
       positionMs,
       fps: 0,
       bitRateKbps: 0,

@@ -3,6 +3,8 @@ import { initialState, type PlanSummary, type ShownRequest, type TaskReport, typ
 /** What is known of a push's progress. */
 export interface Progress
   extends Pick<TaskReport, "positionMs" | "durationMs" | "fps" | "bitRateKbps" | "droppedFrames"> {
+  /** Which source of the playlist, from 0. */
+  readonly item: number;
   /** When the worker said it, by the edge's clock, Unix ms. */
   readonly updatedAtMs: number;
 }
@@ -14,9 +16,12 @@ export interface StopIntention {
   readonly atMs: number;
 }
 
+/** The version of `TaskRecord`. What is stored in an older one is brought up by `upgradeRecord`. */
+export const RECORD_SCHEMA = 2;
+
 /** The whole truth of a task, as it is stored. Times are Unix ms. */
 export interface TaskRecord {
-  readonly schema: 1;
+  readonly schema: typeof RECORD_SCHEMA;
   readonly taskId: string;
   readonly region: string;
   readonly createdAtMs: number;
@@ -43,6 +48,8 @@ export interface TaskRecord {
   /** The task that held the seat and must be stopped before this one is placed. */
   readonly replaces: string | null;
   readonly progress: Progress | null;
+  /** It shall stand still, whoever plays it. */
+  readonly paused: boolean;
   readonly plan: PlanSummary | null;
   /** When the worker was last heard of this task. */
   readonly heardAtMs: number;
@@ -62,7 +69,7 @@ export interface NewTask {
 
 export function newRecord(task: NewTask, nowMs: number): TaskRecord {
   return {
-    schema: 1,
+    schema: RECORD_SCHEMA,
     ...task,
     createdAtMs: nowMs,
     startedAtMs: null,
@@ -76,6 +83,7 @@ export function newRecord(task: NewTask, nowMs: number): TaskRecord {
     avoidWorkerId: null,
     preferWorkerId: null,
     progress: null,
+    paused: false,
     plan: null,
     heardAtMs: nowMs,
     settled: false,

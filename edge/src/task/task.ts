@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import {
+  type ErrorBody,
   isActive,
   isTerminal,
   type LogLine,
@@ -7,15 +8,20 @@ import {
   pushRequestSchema,
   RoomcastError,
   scfStatus,
+  shownRequest,
   shownText,
   type TaskLogs,
+  type TaskUpdate,
   type TaskView,
+  taskUpdateSchema,
 } from "@roomcast/shared";
 import { type Config, readConfig } from "../config.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
 import type { Region } from "../region/region.ts";
+import { SerialQueue } from "../region/serial-queue.ts";
 import { openSealed, seal } from "../seal.ts";
+import { applyUpdate } from "./apply-update.ts";
 import {
   type AttemptRef,
   type ControlEvent,
@@ -28,9 +34,12 @@ import {
 } from "./decide.ts";
 import { expectedUnits } from "./expected-units.ts";
 import { type DeadlineKind, nextDeadline } from "./next-deadline.ts";
+import { PendingUpdates } from "./pending-updates.ts";
 import { showTask, time } from "./show-task.ts";
 import { TaskLog } from "./task-log.ts";
 import { type NewTask, newRecord, type StopIntention, type TaskRecord } from "./task-record.ts";
+import { ATTEMPT_OVER, MAX_PENDING_UPDATES, refusalOfUpdate, UPDATE_LATE, WORKER_AWAY } from "./update-refusal.ts";
+import { upgradeRecord } from "./upgrade-record.ts";
 
 /** A claim of a seat that is older than this was given up by the directory, or soon will be. */
 export const CLAIM_HOLDS_MS = 15_000;
@@ -44,10 +53,19 @@ export type WorkerAnswer =
   | { readonly kind: "stale" }
   | { readonly kind: "holds"; readonly stop: Pick<StopIntention, "how" | "reason"> | null };
 
+/** What became of a change that was asked for. */
+export type UpdateAnswer =
+  | { readonly kind: "changed"; readonly task: TaskView }
+  /** All is as it was, and why. */
+  | { readonly kind: "refused"; readonly error: ErrorBody };
+
 /** One task: the only owner of its truth. What is decided stands in decide.ts and next-deadline.ts. */
 export class Task extends DurableObject<Env> {
   readonly #log = new TaskLog(this.ctx.storage.sql);
-  #record: TaskRecord | undefined = this.ctx.storage.kv.get<TaskRecord>("task");
+  readonly #updates = new PendingUpdates(this.ctx.storage.kv);
+  /** Whatever reads the request and sends or writes it afterwards does so one after another. */
+  readonly #turns = new SerialQueue();
+  #record: TaskRecord | undefined = this.#stored();
   /** Counts the wake-ups, so that one which comes while the task looks for a place is not missed. */
   #wakes = 0;
 
@@ -91,6 +109,29 @@ export class Task extends DurableObject<Env> {
     if (this.#record === undefined) return null;
     await this.#control({ type: "stopAsked", how, reason });
     return showTask(this.#record);
+  }
+
+  /**
+   * Changes a push while it runs, or before; resolves when the room sees the change. The caller has checked it by
+   * `taskUpdateSchema`. Null: there is no such task.
+   */
+  async update(change: TaskUpdate): Promise<UpdateAnswer | null> {
+    if (this.#record === undefined) return null;
+    const asked = await this.#turns.run("request", () => this.#askForUpdate(change));
+    const error = await asked.answer;
+    if (error !== null) return { kind: "refused", error };
+    const task = await this.view();
+    return task === null ? null : { kind: "changed", task };
+  }
+
+  /** A worker's answer to a change. What the change made of the push is written down when this returns. */
+  updated(ref: AttemptRef, updateId: string, error: ErrorBody | null): Promise<void> {
+    return this.#turns.run("request", async () => {
+      const pending = this.#updates.get(updateId);
+      if (pending === undefined || pending.attempt !== ref.attempt || !this.holds(ref)) return;
+      if (error === null) await this.#change(await this.#opened(pending.sealedChange));
+      this.#updates.settle(updateId, error === null ? null : { ...error, message: shownText(error.message) });
+    });
   }
 
   /** There may be room now. */
@@ -142,7 +183,7 @@ export class Task extends DurableObject<Env> {
     const config = this.#config();
     switch (kind) {
       case "place":
-        return this.#place(record);
+        return this.#turns.run("request", () => this.#place());
       case "queueTimeout": {
         const waitedMs = Date.now() - record.waitingSinceMs;
         const workers = await this.#region(record)
@@ -168,7 +209,9 @@ export class Task extends DurableObject<Env> {
   }
 
   /** Finds a worker, writes down who it is, and only then hands it the task. */
-  async #place(record: TaskRecord): Promise<void> {
+  async #place(): Promise<void> {
+    const record = this.#record;
+    if (record?.state.name !== "queued") return;
     const { taskId } = record;
     if (record.replaces !== null) {
       const old = this.env.TASK.getByName(record.replaces);
@@ -206,12 +249,70 @@ export class Task extends DurableObject<Env> {
     if (record === undefined || record.sealedRequest === null || !holds(record.state, ref)) return false;
     const request = await this.#openRequest(record.sealedRequest, record.taskId);
     if (request === null) return true;
-    const resumes = ref.attempt > 1 && request.Mode === "vod";
+    const { progress, paused } = record;
+    const resumes = progress !== null && request.Mode === "vod";
     return this.#region(record).dispatch({
       ...ref,
       taskId: record.taskId,
       request,
-      resumeAtMs: resumes ? (record.progress?.positionMs ?? null) : null,
+      resumeAtMs: resumes ? progress.positionMs : null,
+      ...(resumes ? { resumeItem: progress.item } : {}),
+      ...(paused ? { paused } : {}),
+    });
+  }
+
+  /** Asks the worker; a push that no worker has is changed at once. `answer` resolves with what went wrong, or null. */
+  async #askForUpdate(change: TaskUpdate): Promise<{ readonly answer: ErrorBody | null | Promise<ErrorBody | null> }> {
+    const record = this.#record;
+    if (record === undefined) return { answer: null };
+    const refusal = refusalOfUpdate(record);
+    if (refusal !== null) return { answer: refusal };
+    if (!isActive(record.state)) {
+      await this.#change(change);
+      return { answer: this.#record === undefined ? null : refusalOfUpdate(this.#record) };
+    }
+    if (this.#updates.size >= MAX_PENDING_UPDATES.count) return { answer: MAX_PENDING_UPDATES.error };
+    const { sealKeys, updateTimeoutMs } = this.#config();
+    const { taskId, state } = record;
+    const ref = { attempt: state.attempt, workerId: state.holder.workerId };
+    const sealedChange = await seal(change, sealKeys, taskId);
+    if (!this.holds(ref)) return { answer: ATTEMPT_OVER };
+    const updateId = crypto.randomUUID();
+    const answer = this.#updates.add(
+      updateId,
+      { attempt: ref.attempt, sealedChange },
+      { ms: updateTimeoutMs, late: UPDATE_LATE },
+    );
+    const sent = await this.#region(record)
+      .updateTask({ taskId, ...ref, updateId, change })
+      .catch((thrown: unknown) => this.#failed("change not passed on", thrown));
+    if (sent !== true) this.#updates.settle(updateId, WORKER_AWAY);
+    return { answer };
+  }
+
+  async #opened(sealedChange: string): Promise<TaskUpdate> {
+    const { value } = await openSealed(sealedChange, this.#config().sealKeys, this.#record?.taskId ?? "");
+    return taskUpdateSchema.parse(value);
+  }
+
+  /** Writes a change that holds into the request, so that another attempt goes on with it. */
+  async #change(change: TaskUpdate): Promise<void> {
+    const before = this.#record;
+    if (before === undefined || before.sealedRequest === null) return;
+    const request = await this.#openRequest(before.sealedRequest, before.taskId);
+    if (request === null) return;
+    const { progress, paused } = this.#record ?? before;
+    const after = applyUpdate({ request, progress, paused }, change, Date.now());
+    const sealedRequest = await seal(after.request, this.#config().sealKeys, before.taskId);
+    const now = this.#record;
+    // It may have ended meanwhile: then its secrets stay dropped.
+    if (now === undefined || now.sealedRequest === null) return;
+    await this.#put({
+      ...now,
+      request: shownRequest(after.request),
+      sealedRequest,
+      progress: after.progress === progress ? now.progress : after.progress,
+      paused: after.paused,
     });
   }
 
@@ -285,8 +386,17 @@ export class Task extends DurableObject<Env> {
 
   // The output gate holds back every answer and message until this is on disk.
   async #put(record: TaskRecord): Promise<void> {
+    const before = this.#record;
     this.#record = record;
+    if (before !== undefined && isActive(before.state) && !holdsAsBefore(before, record)) {
+      this.#updates.settleAll(refusalOfUpdate(record) ?? ATTEMPT_OVER);
+    }
     this.ctx.storage.kv.put("task", record);
+  }
+
+  #stored(): TaskRecord | undefined {
+    const stored = this.ctx.storage.kv.get<Parameters<typeof upgradeRecord>[0]>("task");
+    return stored === undefined ? undefined : upgradeRecord(stored);
   }
 
   async #schedule(): Promise<void> {
@@ -310,4 +420,9 @@ export class Task extends DurableObject<Env> {
   #failed(message: string, thrown: unknown): undefined {
     console.error(message, { taskId: this.#record?.taskId, thrown: String(thrown) });
   }
+}
+
+/** Whether the attempt that ran still runs. */
+function holdsAsBefore(before: TaskRecord, now: TaskRecord): boolean {
+  return isActive(now.state) && now.state.attempt === before.state.attempt;
 }

@@ -116,11 +116,17 @@ export class FakeWorker {
   }
 
   ended(
-    ref: { taskId: string; attempt: number },
+    ref: { taskId: string; attempt: number; item?: number },
     outcome: WorkerFrameOf<"ended">["outcome"],
     positionMs = 30_000,
   ): void {
-    this.send({ type: "ended", taskId: ref.taskId, attempt: ref.attempt, positionMs, outcome });
+    const { taskId, attempt, item = 0 } = ref;
+    this.send({ type: "ended", taskId, attempt, item, positionMs, outcome });
+  }
+
+  /** Answers a change: done, or why not. */
+  updated({ taskId, attempt, updateId }: EdgeFrameOf<"update">, error: WorkerFrameOf<"updated">["error"] = null): void {
+    this.send({ type: "updated", taskId, attempt, updateId, error });
   }
 
   /** The first frame of a type that fits, now or later. */

@@ -1,0 +1,38 @@
+import type { PushRequest, TaskUpdate } from "@roomcast/shared";
+import type { Progress } from "./task-record.ts";
+
+/** What a push plays, and where it is: what another attempt needs to go on with it. */
+export interface Playing {
+  readonly request: PushRequest;
+  readonly progress: Progress | null;
+  readonly paused: boolean;
+}
+
+/** Where a source stands of which nothing has been seen yet. */
+const UNSEEN = { durationMs: null, fps: 0, bitRateKbps: 0, droppedFrames: 0 } as const;
+
+/**
+ * A push after a change that holds. Pure. Another source takes the place of the whole playlist and begins at its
+ * start or at SeekSecond; a position, once set, is kept as progress, because the request's SeekSecond is only for the
+ * beginning of a push.
+ */
+export function applyUpdate(before: Playing, change: TaskUpdate, atMs: number): Playing {
+  const { VideoSrc, SeekSecond, IsPause, ...settings } = change;
+  const moved = VideoSrc !== undefined || SeekSecond !== undefined;
+  const { SeekSecond: _first, ...rest } = before.request;
+  const request: PushRequest = {
+    ...(moved ? rest : before.request),
+    ...settings,
+    ...(VideoSrc === undefined ? {} : { VideoSrc }),
+  };
+  return {
+    request,
+    paused: IsPause ?? before.paused,
+    progress: moved ? placed(before, change, atMs) : before.progress,
+  };
+}
+
+function placed({ progress }: Playing, { VideoSrc, SeekSecond = 0 }: TaskUpdate, atMs: number): Progress {
+  const sameSource = VideoSrc === undefined ? progress : null;
+  return { ...UNSEEN, item: 0, ...sameSource, positionMs: Math.round(SeekSecond * 1000), updatedAtMs: atMs };
+}

@@ -1,0 +1,61 @@
+import type { ErrorBody } from "@roomcast/shared";
+
+/** A change that a worker has been asked for. */
+export interface PendingUpdate {
+  readonly attempt: number;
+  /** The change, sealed: it may hold URLs with secrets. */
+  readonly sealedChange: string;
+}
+
+const PREFIX = "update:";
+
+/**
+ * Changes that a worker has not answered yet. They are stored, so that an answer that comes late, or in another life of
+ * the object, is still written into the task; who waits for the answer is known in memory only.
+ */
+export class PendingUpdates {
+  readonly #kv: SyncKvStorage;
+  readonly #callers = new Map<string, (error: ErrorBody | null) => void>();
+
+  constructor(kv: SyncKvStorage) {
+    this.#kv = kv;
+  }
+
+  get size(): number {
+    return [...this.#kv.list({ prefix: PREFIX })].length;
+  }
+
+  /** Notes a change; resolves with the worker's error, with null when it is done, or with `late` after the time-out. */
+  add(updateId: string, pending: PendingUpdate, timeout: { readonly ms: number; readonly late: ErrorBody }) {
+    this.#kv.put(PREFIX + updateId, pending);
+    const { promise, resolve } = Promise.withResolvers<ErrorBody | null>();
+    const timer = setTimeout(() => this.#answer(updateId, timeout.late), timeout.ms);
+    this.#callers.set(updateId, (error) => {
+      clearTimeout(timer);
+      resolve(error);
+    });
+    return promise;
+  }
+
+  get(updateId: string): PendingUpdate | undefined {
+    return this.#kv.get<PendingUpdate>(PREFIX + updateId);
+  }
+
+  /** The change is answered, and what it changes is written. */
+  settle(updateId: string, error: ErrorBody | null): void {
+    this.#kv.delete(PREFIX + updateId);
+    this.#answer(updateId, error);
+  }
+
+  /** The attempt that was asked is over: nobody will answer. */
+  settleAll(error: ErrorBody): void {
+    // Listed before any is deleted.
+    const updateIds = Array.from(this.#kv.list({ prefix: PREFIX }), ([key]) => key.slice(PREFIX.length));
+    for (const updateId of updateIds) this.settle(updateId, error);
+  }
+
+  #answer(updateId: string, error: ErrorBody | null): void {
+    this.#callers.get(updateId)?.(error);
+    this.#callers.delete(updateId);
+  }
+}

@@ -1,0 +1,37 @@
+import { type ErrorBody, isTerminal, RoomcastError, scfStatus } from "@roomcast/shared";
+import type { TaskRecord } from "./task-record.ts";
+
+/** The worker of the attempt that was asked is lost, or has given the task back. */
+export const ATTEMPT_OVER = new RoomcastError(
+  "FailedOperation.WorkerLost",
+  "The worker was lost before it answered: the push goes on elsewhere as it was. Try again.",
+).toBody();
+
+export const WORKER_AWAY = new RoomcastError(
+  "FailedOperation.WorkerLost",
+  "The worker that has this push is not connected now. Try again.",
+).toBody();
+
+export const UPDATE_LATE = new RoomcastError(
+  "FailedOperation.UpdateTimeout",
+  "The worker has not answered in time: the change may still come to hold. Look at the task, or try again.",
+).toBody();
+
+/** More changes than this at once are refused. */
+export const MAX_PENDING_UPDATES = {
+  count: 16,
+  error: new RoomcastError(
+    "LimitExceeded",
+    "Too many changes of this push are under way: wait until some are answered.",
+  ).toBody(),
+} as const;
+
+/** Why a task cannot be changed now; null: it can. Pure. */
+export function refusalOfUpdate({ state, stop }: TaskRecord): ErrorBody | null {
+  if (isTerminal(state)) {
+    const message = `The task has ended (${scfStatus(state.name)}): only a push that runs or waits can be changed.`;
+    return new RoomcastError("ResourceUnavailable.TaskEnded", message).toBody();
+  }
+  if (stop === null) return null;
+  return new RoomcastError("ResourceUnavailable.TaskEnded", "The task is being stopped.").toBody();
+}

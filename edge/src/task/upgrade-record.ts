@@ -1,0 +1,23 @@
+import { RECORD_SCHEMA, type TaskRecord } from "./task-record.ts";
+
+type StoredRecord = Readonly<Record<string, unknown>> & { readonly schema: number };
+
+/** Each leads from one version of the record to the next: the first from 1 to 2. */
+const STEPS: readonly ((record: StoredRecord) => StoredRecord)[] = [
+  /** 2: playlists and pauses that outlive a worker. */
+  ({ progress, ...record }) => ({
+    ...record,
+    schema: 2,
+    paused: false,
+    // SAFETY: version 1 stored an object or null.
+    progress: progress === null ? null : { item: 0, ...(progress as object) },
+  }),
+];
+
+/** A task's record as this version of the code knows it, from whatever an older one has stored. Pure. */
+export function upgradeRecord(stored: StoredRecord): TaskRecord {
+  const record = STEPS.slice(stored.schema - 1).reduce((before, step) => step(before), stored);
+  if (record.schema !== RECORD_SCHEMA) throw new Error(`A task's record of version ${stored.schema} is not known.`);
+  // SAFETY: what the steps lead to is a record of this version.
+  return record as unknown as TaskRecord;
+}
