@@ -1,8 +1,12 @@
+import { controlBench } from "./control/control-bench.ts";
 import { pushBench } from "./push/push-bench.ts";
 import type { Suite } from "./suite.ts";
 
 /** By the name with which `npm run bench -- <name>` calls them. */
-const SUITES: ReadonlyMap<string, Suite> = new Map([["push", pushBench]]);
+const SUITES: ReadonlyMap<string, Suite> = new Map([
+  ["push", pushBench],
+  ["control", controlBench],
+]);
 const DEFAULT_SUITE = "push";
 
 const HELP = `Measures Roomcast beside its peers, in one run on this machine (Linux).

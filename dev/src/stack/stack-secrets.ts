@@ -4,7 +4,7 @@ import { mintUserSig, mintWorkerToken } from "@roomcast/shared";
 /** The TRTC application that the emulator knows. */
 export const SDK_APP_ID = 1400000001;
 /** Where the workers of a stack stand. */
-const REGION = "ap-guangzhou";
+export const REGION = "ap-guangzhou";
 
 const USER_SIG_LIFETIME_S = 24 * 3600;
 const WORKER_TOKEN_LIFETIME_S = 7 * 24 * 3600;

@@ -10,8 +10,8 @@ export interface TempFolder {
 }
 
 /** A folder that only this user may read and that goes with this process at the latest. */
-export async function makeTempFolder(): Promise<TempFolder> {
-  const path = await mkdtemp(join(tmpdir(), "roomcast-"));
+export async function makeTempFolder(parent: string = tmpdir()): Promise<TempFolder> {
+  const path = await mkdtemp(join(parent, "roomcast-"));
   reaper().addFolder(path);
   return {
     path,

@@ -1,0 +1,98 @@
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
+import { positiveInteger, type Suite, type SuiteContext, type SuiteReport } from "../suite.ts";
+import { type ControlReport, formatControlReport } from "./control-report.ts";
+import { startEdgeWorkerd } from "./edge-workerd.ts";
+import { type MeasureCreatesOptions, measureCreates } from "./measure-creates.ts";
+import { measureDispatch } from "./measure-dispatch.ts";
+import { measureFailover } from "./measure-failover.ts";
+import { type MeasureFleetOptions, measureFleet } from "./measure-fleet.ts";
+import { pushRequests } from "./push-requests.ts";
+
+export const controlBench: Suite = {
+  summary: "the edge alone: creates, dispatch, a simulated fleet, and how soon a killed worker is replaced",
+  options: `  --only LIST       some of dispatch,fleet,creates,failover; default all
+  --workers N       how many workers the simulated fleet has, default 500
+  --tasks LIST      how many tasks run at each measurement, rising, default 2500,5000,10000
+  --seconds N       how long each measurement of the fleet lasts, default 20
+  --quick           small numbers, to see that all works`,
+  run: runControlBench,
+};
+
+const PARTS = ["dispatch", "fleet", "creates", "failover"] as const;
+type Part = (typeof PARTS)[number];
+
+interface Sizes {
+  readonly dispatchRuns: number;
+  readonly fleet: Pick<MeasureFleetOptions, "workers" | "levels" | "seconds" | "settleMs">;
+  readonly creates: Pick<MeasureCreatesOptions, "connections" | "seconds" | "rounds">;
+  readonly failoverRuns: number;
+}
+
+const FULL = { dispatchRuns: 300, creates: { connections: 32, seconds: 5, rounds: 3 }, failoverRuns: 10 };
+const QUICK: Sizes = {
+  dispatchRuns: 20,
+  fleet: { workers: 10, levels: [50, 100], seconds: 3, settleMs: 1000 },
+  creates: { connections: 8, seconds: 1, rounds: 1 },
+  failoverRuns: 1,
+};
+
+async function runControlBench({ args, onProgress, signal }: SuiteContext): Promise<SuiteReport> {
+  const { sizes, wants } = readArguments(args);
+  const edge = await startEdgeWorkerd();
+  signal.addEventListener("abort", () => void edge.stop());
+  try {
+    const requests = await pushRequests(edge);
+    onProgress(`${sizes.dispatchRuns} dispatches`);
+    const dispatch = wants("dispatch") ? await measureDispatch(edge, requests, sizes.dispatchRuns) : null;
+    const fleet = wants("fleet") ? await measureFleet({ ...sizes.fleet, edge, requests, onProgress }) : null;
+    onProgress("creates and hellos in turn");
+    // The last one in this workerd: it leaves tasks behind that wait for a worker.
+    const creates = wants("creates") ? await measureCreates({ ...sizes.creates, edge, requests }) : null;
+    await edge.stop();
+    const failover = wants("failover") ? await measureFailover({ runs: sizes.failoverRuns, onProgress, signal }) : null;
+    const report: ControlReport = {
+      suite: "control",
+      dispatch,
+      fleet,
+      creates,
+      failover,
+      environment: {
+        cpus: cpus().length,
+        cpuModel: cpus()[0]?.model ?? "unknown",
+        node: process.version,
+        workerd: edge.version,
+        state: edge.stateParent,
+      },
+    };
+    return { json: report, text: formatControlReport(report) };
+  } finally {
+    await edge.stop();
+  }
+}
+
+function readArguments(args: readonly string[]): { sizes: Sizes; wants: (part: Part) => boolean } {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { type: "string", default: PARTS.join(",") },
+      workers: { type: "string", default: "500" },
+      tasks: { type: "string", default: "2500,5000,10000" },
+      seconds: { type: "string", default: "20" },
+      quick: { type: "boolean", default: false },
+    },
+  });
+  const wanted = values.only.split(",");
+  const unknown = wanted.find((name) => !PARTS.some((part) => part === name));
+  if (unknown !== undefined) throw new Error(`--only: expected some of ${PARTS.join(",")}, got "${unknown}".`);
+  const wants = (part: Part) => wanted.includes(part);
+  if (values.quick) return { sizes: QUICK, wants };
+  const levels = values.tasks.split(",").map((text) => positiveInteger("tasks", text));
+  const fleet = {
+    workers: positiveInteger("workers", values.workers),
+    levels: levels.toSorted((a, b) => a - b),
+    seconds: positiveInteger("seconds", values.seconds),
+    settleMs: 25_000,
+  };
+  return { sizes: { ...FULL, fleet }, wants };
+}

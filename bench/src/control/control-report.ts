@@ -1,0 +1,145 @@
+/** One side under load. */
+export interface LoadReport {
+  readonly perSecond: number;
+  /** CPU time of workerd for each answer, what follows the answer included. */
+  readonly cpuMicrosecondsEach: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+export interface CreatesReport {
+  readonly connections: number;
+  /** Of each round on each side; the numbers are those of the round in the middle. */
+  readonly seconds: number;
+  readonly rounds: number;
+  /** A bare Hono `GET /hello` in the same workerd. */
+  readonly hello: LoadReport;
+  /** `POST /`, accepted. */
+  readonly create: LoadReport;
+  /** Creates per second / hellos per second. */
+  readonly ratio: number;
+  /** CPU of a hello / CPU of a create. */
+  readonly cpuRatio: number;
+}
+
+export interface DispatchReport {
+  readonly runs: number;
+  /** From the HTTP call to its answer. */
+  readonly answerP50Ms: number;
+  readonly answerP99Ms: number;
+  /** From the HTTP call to the worker's having the task. */
+  readonly dispatchP50Ms: number;
+  readonly dispatchP99Ms: number;
+}
+
+/** What the edge's process used while so many tasks ran. */
+export interface FleetLevel {
+  readonly tasks: number;
+  /** CPU-seconds per second. */
+  readonly edgeCores: number;
+  readonly fleetCores: number;
+  /** Proportional set size, MB (10^6 bytes). */
+  readonly edgePssMb: number;
+  readonly reportsPerSecond: number;
+  /** From a worker's report to the edge's answer: how far the edge is behind. */
+  readonly reportAnswerP50Ms: number;
+  readonly reportAnswerP99Ms: number;
+}
+
+export interface FleetRow extends FleetLevel {
+  /** Beyond what the connected workers cost without tasks. */
+  readonly edgeCoresPer1000Tasks: number;
+  readonly pssKbPerTask: number;
+}
+
+export interface FleetReport {
+  readonly workers: number;
+  /** All workers connected, no tasks. */
+  readonly idle: FleetLevel;
+  readonly levels: readonly FleetRow[];
+}
+
+export interface FailoverReport {
+  readonly runs: number;
+  /** From `kill -9` to the first picture of the next session in the room. */
+  readonly medianMs: number;
+  readonly worstMs: number;
+  readonly timesMs: readonly number[];
+}
+
+export interface ControlReport {
+  readonly suite: "control";
+  /** null: left out by `--only`. */
+  readonly dispatch: DispatchReport | null;
+  readonly fleet: FleetReport | null;
+  readonly creates: CreatesReport | null;
+  readonly failover: FailoverReport | null;
+  readonly environment: {
+    readonly cpus: number;
+    readonly cpuModel: string;
+    readonly node: string;
+    readonly workerd: string;
+    /** Where the objects' databases were. */
+    readonly state: string;
+  };
+}
+
+/** The report as a person reads it. */
+export function formatControlReport({ dispatch, fleet, creates, failover, environment }: ControlReport): string {
+  const { workerd, cpus, cpuModel, state } = environment;
+  return [
+    `The edge in one workerd ${workerd} (${cpus} CPUs, ${cpuModel}; databases in ${state})`,
+    ...(creates === null ? [] : formatCreates(creates)),
+    ...(dispatch === null ? [] : formatDispatch(dispatch)),
+    ...(fleet === null ? [] : formatFleet(fleet)),
+    ...(failover === null ? [] : formatFailover(failover)),
+  ].join("\n");
+}
+
+function formatCreates({ hello, create, connections, seconds, rounds, ratio, cpuRatio }: CreatesReport): string[] {
+  const load = (name: string, { perSecond, cpuMicrosecondsEach, p50Ms, p99Ms }: LoadReport) =>
+    `  ${name}  ${perSecond.toFixed(0)}/s, ${cpuMicrosecondsEach.toFixed(0)} µs CPU each, p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)}`;
+  return [
+    "",
+    `Creates against a bare Hono GET /hello, ${connections} connections, ${seconds} s, the middle one of ${rounds}:`,
+    load("hello ", hello),
+    load("create", create),
+    `  ratio ${ratio.toFixed(3)} by rate, ${cpuRatio.toFixed(3)} by CPU`,
+  ];
+}
+
+function formatDispatch({ runs, dispatchP50Ms, dispatchP99Ms, answerP50Ms, answerP99Ms }: DispatchReport): string[] {
+  return [
+    "",
+    `HTTP call to the worker's having the dispatch, ${runs} runs: p50 ${ms(dispatchP50Ms)}, p99 ${ms(dispatchP99Ms)}`,
+    `  (to the answer: p50 ${ms(answerP50Ms)}, p99 ${ms(answerP99Ms)})`,
+  ];
+}
+
+function formatFleet({ workers, idle, levels }: FleetReport): string[] {
+  const columns = ["tasks", "cores", "per 1000 tasks", "PSS", "per task", "reports/s", "answered p50", "p99"];
+  const rows = [idle, ...levels].map((row) => [
+    String(row.tasks),
+    row.edgeCores.toFixed(3),
+    "edgeCoresPer1000Tasks" in row ? row.edgeCoresPer1000Tasks.toFixed(3) : "",
+    `${row.edgePssMb.toFixed(0)} MB`,
+    "pssKbPerTask" in row ? `${row.pssKbPerTask.toFixed(1)} kB` : "",
+    String(row.reportsPerSecond),
+    ms(row.reportAnswerP50Ms),
+    ms(row.reportAnswerP99Ms),
+  ]);
+  const widths = columns.map((column, n) => Math.max(column.length, ...rows.map((row) => row[n]?.length ?? 0)));
+  const line = (cells: readonly string[]) => `  ${cells.map((cell, n) => cell.padStart(widths[n] ?? 0)).join("  ")}`;
+  return ["", `${workers} workers that report each second:`, line(columns), ...rows.map(line)];
+}
+
+function formatFailover({ runs, medianMs, worstMs }: FailoverReport): string[] {
+  return [
+    "",
+    `kill -9 of a worker to new video in the room, ${runs} runs: median ${ms(medianMs)}, worst ${ms(worstMs)}`,
+  ];
+}
+
+function ms(value: number): string {
+  return `${value.toFixed(value < 100 ? 1 : 0)} ms`;
+}

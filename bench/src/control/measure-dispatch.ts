@@ -1,0 +1,51 @@
+import { REGION, stackWorkerToken } from "@roomcast/dev/stack/stack-secrets";
+import { percentile } from "../median.ts";
+import type { DispatchReport } from "./control-report.ts";
+import type { EdgeWorkerd } from "./edge-workerd.ts";
+import type { PushRequests } from "./push-requests.ts";
+import { ScriptedWorker } from "./scripted-worker.ts";
+
+const WORKER_ID = "bench-dispatch";
+const CAPACITY_UNITS = 100;
+
+/** From the HTTP call to the worker's having the task, one push at a time. */
+export async function measureDispatch(
+  edge: EdgeWorkerd,
+  requests: PushRequests,
+  runs: number,
+): Promise<DispatchReport> {
+  let onDispatch: (taskId: string, atMs: number, attempt: number) => void = () => {};
+  const worker = await ScriptedWorker.connect({
+    edgeUrl: `ws://127.0.0.1:${edge.edgePort}`,
+    workerId: WORKER_ID,
+    region: REGION,
+    token: await stackWorkerToken(edge.secrets, { workerId: WORKER_ID }),
+    capacityUnits: CAPACITY_UNITS,
+    onDispatch: ({ taskId, attempt }) => onDispatch(taskId, performance.now(), attempt),
+  });
+  const dispatchedMs: number[] = [];
+  const answeredMs: number[] = [];
+  try {
+    for (let run = 0; run < runs; run += 1) {
+      const dispatched = new Promise<{ taskId: string; attempt: number; atMs: number }>((resolve) => {
+        onDispatch = (taskId, atMs, attempt) => resolve({ taskId, atMs, attempt });
+      });
+      const calledAtMs = performance.now();
+      const taskId = await edge.client.push(requests.next());
+      answeredMs.push(performance.now() - calledAtMs);
+      const order = await dispatched;
+      if (order.taskId !== taskId) throw new Error("Another task was dispatched than the one that was created.");
+      dispatchedMs.push(order.atMs - calledAtMs);
+      await worker.finish(order);
+    }
+  } finally {
+    await worker.close();
+  }
+  return {
+    runs,
+    answerP50Ms: percentile(answeredMs, 0.5),
+    answerP99Ms: percentile(answeredMs, 0.99),
+    dispatchP50Ms: percentile(dispatchedMs, 0.5),
+    dispatchP99Ms: percentile(dispatchedMs, 0.99),
+  };
+}
