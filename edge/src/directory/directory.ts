@@ -1,8 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Room, SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
 import type { Env } from "../env.ts";
+import { migrate } from "../storage/migrate.ts";
 import { time } from "../task/show-task.ts";
 import { CLAIM_HOLDS_MS } from "../task/task.ts";
+import { DIRECTORY_TABLES } from "./directory-tables.ts";
 import { conditionOf, type ListedTask, type ListQuery, orderSql, statusCondition } from "./task-filter.ts";
 
 /** The directory of this name knows which applications and regions there are. */
@@ -41,20 +43,7 @@ export class Directory extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#sql.exec(`
-      CREATE TABLE IF NOT EXISTS task (
-        task_id TEXT PRIMARY KEY, sdk_app_id INTEGER NOT NULL, seat_key TEXT NOT NULL, room TEXT NOT NULL,
-        user_id TEXT NOT NULL, region TEXT NOT NULL, status TEXT NOT NULL, created_at_ms INTEGER NOT NULL,
-        ended_at_ms INTEGER, replaced TEXT, confirmed INTEGER NOT NULL DEFAULT 0);
-      CREATE INDEX IF NOT EXISTS task_by_age ON task (created_at_ms);
-      CREATE INDEX IF NOT EXISTS task_by_end ON task (ended_at_ms);
-      CREATE INDEX IF NOT EXISTS task_by_status ON task (status, created_at_ms);
-      CREATE INDEX IF NOT EXISTS task_unconfirmed ON task (created_at_ms) WHERE confirmed = 0;
-      CREATE TABLE IF NOT EXISTS seat (seat_key TEXT PRIMARY KEY, task_id TEXT NOT NULL);
-      CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, task_id TEXT NOT NULL);
-      CREATE INDEX IF NOT EXISTS idempotency_by_task ON idempotency (task_id);
-      CREATE TABLE IF NOT EXISTS known (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name));
-    `);
+    migrate(ctx.storage, DIRECTORY_TABLES);
   }
 
   /** Takes a seat for a new task, in one transaction. */
@@ -139,6 +128,7 @@ export class Directory extends DurableObject<Env> {
       this.#sql.exec("DELETE FROM task WHERE task_id = ?", taskId);
       this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
       this.#sql.exec("DELETE FROM idempotency WHERE task_id = ?", taskId);
+      this.#sql.exec("UPDATE task SET replaced = NULL WHERE replaced = ?", taskId);
     });
   }
 

@@ -1,0 +1,28 @@
+import type { Migrations } from "../storage/migrate.ts";
+
+/** What a Directory stores. Times are Unix ms. */
+export const DIRECTORY_TABLES: Migrations = {
+  name: "directory",
+  steps: [
+    (sql) =>
+      sql.exec(`
+        CREATE TABLE IF NOT EXISTS task (
+          task_id TEXT PRIMARY KEY, sdk_app_id INTEGER NOT NULL, seat_key TEXT NOT NULL, room TEXT NOT NULL,
+          user_id TEXT NOT NULL, region TEXT NOT NULL, status TEXT NOT NULL, created_at_ms INTEGER NOT NULL,
+          ended_at_ms INTEGER, replaced TEXT, confirmed INTEGER NOT NULL DEFAULT 0);
+        CREATE INDEX IF NOT EXISTS task_by_age ON task (created_at_ms);
+        CREATE INDEX IF NOT EXISTS task_unconfirmed ON task (created_at_ms) WHERE confirmed = 0;
+        CREATE TABLE IF NOT EXISTS seat (seat_key TEXT PRIMARY KEY, task_id TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, task_id TEXT NOT NULL);
+        CREATE INDEX IF NOT EXISTS idempotency_by_task ON idempotency (task_id);
+        CREATE TABLE IF NOT EXISTS known (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name));
+      `),
+    /** 2: listing by status and by end; nothing of a deleted task is left in its successor's row. */
+    (sql) =>
+      sql.exec(`
+        CREATE INDEX IF NOT EXISTS task_by_end ON task (ended_at_ms);
+        CREATE INDEX IF NOT EXISTS task_by_status ON task (status, created_at_ms);
+        CREATE INDEX IF NOT EXISTS task_by_replaced ON task (replaced) WHERE replaced IS NOT NULL;
+      `),
+  ],
+};
