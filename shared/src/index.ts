@@ -1,3 +1,5 @@
+export * from "./address-policy.ts";
+export * from "./admin-view.ts";
 export * from "./errors.ts";
 export * from "./push-request.ts";
 export * from "./redact.ts";

@@ -30,7 +30,9 @@ async function flipped(): Promise<string> {
 describe("a worker token", () => {
   it("says which worker it is and in which regions it may stand", async () => {
     const token = await mintWorkerToken({ ...identity, key, lifetimeS: 60 });
-    await expect(verifyWorkerToken(token, key)).resolves.toEqual(identity);
+    await expect(verifyWorkerToken(token, key)).resolves.toEqual({ ...identity, tokenId: null });
+    const named = await mintWorkerToken({ ...identity, key, lifetimeS: 60, tokenId: "token-1" });
+    await expect(verifyWorkerToken(named, key)).resolves.toEqual({ ...identity, tokenId: "token-1" });
   });
 
   it.each<[string, () => Promise<string>]>([
