@@ -1,5 +1,9 @@
 import { RoomcastError } from "@roomcast/shared";
 import { Hono } from "hono";
+import { adminOnly } from "./admin/admin-only.ts";
+import { auditRoutes } from "./admin/audit-routes.ts";
+import { credentialRoutes } from "./admin/credential-routes.ts";
+import { workerTokenRoutes } from "./admin/worker-token-routes.ts";
 import { authenticate } from "./auth/authenticate.ts";
 import { readConfig } from "./config.ts";
 import type { AppContext } from "./http/app-context.ts";
@@ -14,6 +18,10 @@ const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
   { path: /^\/(push)?$/, allow: "POST" },
   { path: /^\/v1\/tasks(\/[^/]+\/logs)?$/, allow: "GET" },
   { path: /^\/v1\/tasks\/[^/]+$/, allow: "GET, PATCH, DELETE" },
+  { path: /^\/v1\/(credentials|worker-tokens)$/, allow: "GET, POST" },
+  { path: /^\/v1\/credentials\/[^/]+\/rotate$/, allow: "POST" },
+  { path: /^\/v1\/(credentials|worker-tokens)\/[^/]+$/, allow: "DELETE" },
+  { path: /^\/v1\/audit$/, allow: "GET" },
   { path: /^\/(healthz|v1\/workers|v1\/fleet\/connect)$/, allow: "GET" },
 ];
 
@@ -50,3 +58,8 @@ app.use("/v1/workers", authenticate);
 app.route("/", pushRoutes);
 app.route("/v1/tasks", taskRoutes);
 app.route("/v1/workers", workerRoutes);
+
+for (const path of ["/v1/credentials/*", "/v1/worker-tokens/*", "/v1/audit"]) app.use(path, authenticate, adminOnly);
+app.route("/v1/credentials", credentialRoutes);
+app.route("/v1/worker-tokens", workerTokenRoutes);
+app.route("/v1/audit", auditRoutes);

@@ -1,3 +1,4 @@
+import type { Keyring } from "./admin/keyring.ts";
 import type { Directory } from "./directory/directory.ts";
 import type { Region } from "./region/region.ts";
 import type { Task } from "./task/task.ts";
@@ -7,4 +8,5 @@ export interface Env {
   readonly TASK: DurableObjectNamespace<Task>;
   readonly REGION: DurableObjectNamespace<Region>;
   readonly DIRECTORY: DurableObjectNamespace<Directory>;
+  readonly KEYRING: DurableObjectNamespace<Keyring>;
 }

@@ -1,12 +1,11 @@
 import { RoomcastError } from "@roomcast/shared";
 import { createMiddleware } from "hono/factory";
-import { readConfig } from "../config.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { bearerCaller } from "./bearer.ts";
+import { findCredential } from "./find-credential.ts";
 
 /** Finds out who calls. Each scheme of the Authorization header is one way in. */
 export const authenticate = createMiddleware<AppContext>(async (c, next) => {
-  const { credentials } = readConfig(c.env);
   const [scheme, rest] = splitOnce(c.req.header("Authorization")?.trim() ?? "", " ");
   if (scheme.toLowerCase() !== "bearer") {
     throw new RoomcastError(
@@ -14,7 +13,7 @@ export const authenticate = createMiddleware<AppContext>(async (c, next) => {
       "The Authorization header is missing or of an unknown scheme: expected `Bearer <SecretId>.<SecretKey>`.",
     );
   }
-  c.set("caller", await bearerCaller(rest.trim(), credentials));
+  c.set("caller", await bearerCaller(rest.trim(), (secretId) => findCredential(c.env, secretId)));
   await next();
 });
 

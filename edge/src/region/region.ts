@@ -192,6 +192,13 @@ export class Region extends DurableObject<Env> {
     return this.#progress.newest(taskId, attempt);
   }
 
+  /** Ends a worker's connections, because its token holds no more. Its tasks go the way of a lost worker's. */
+  async disconnect(workerId: string, reason: string): Promise<void> {
+    for (const [socket, state] of this.#sockets.all()) {
+      if (state.phase !== "gone" && state.workerId === workerId) await this.#drop(socket, CLOSE.unauthorized, reason);
+    }
+  }
+
   workerCount(): number {
     return this.#sockets.ready().length;
   }

@@ -1,6 +1,7 @@
 import { RoomcastError, regionName, validate, verifyWorkerToken } from "@roomcast/shared";
 import { Hono } from "hono";
 import { z } from "zod";
+import { KEYRING } from "../admin/keyring.ts";
 import { readConfig } from "../config.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { REGION_HEADER, WORKER_ID_HEADER } from "../region/region.ts";
@@ -17,6 +18,8 @@ export const fleetRoutes = new Hono<AppContext>().get("/connect", async (c) => {
     );
   }
   const identity = await verifyWorkerToken(token, readConfig(c.env).workerTokenKey);
+  const keyring = c.env.KEYRING.getByName(KEYRING);
+  if (!(await keyring.admitsWorker(identity.workerId, identity.tokenId))) throw revoked();
   const { region } = validate(querySchema, c.req.query());
   if (!identity.regions.includes(region)) {
     throw new RoomcastError("AuthFailure.InvalidWorkerToken", `The worker token is not for region ${region}.`);
@@ -27,5 +30,17 @@ export const fleetRoutes = new Hono<AppContext>().get("/connect", async (c) => {
   const request = new Request(c.req.raw, {
     headers: { Upgrade: "websocket", [WORKER_ID_HEADER]: identity.workerId, [REGION_HEADER]: region },
   });
-  return c.env.REGION.getByName(region).fetch(request);
+  const regionObject = c.env.REGION.getByName(region);
+  const response = await regionObject.fetch(request);
+  // Whoever revokes the token after this finds the socket; if it happened before, the socket must go again.
+  if (await keyring.admitsWorker(identity.workerId, identity.tokenId)) return response;
+  await regionObject.disconnect(identity.workerId, REVOKED);
+  throw revoked();
 });
+
+const REVOKED = "The worker token was revoked.";
+
+function revoked(): RoomcastError {
+  const remedy = "mint a new one with POST /v1/worker-tokens";
+  return new RoomcastError("AuthFailure.InvalidWorkerToken", `${REVOKED} To let the worker in again, ${remedy}.`);
+}
