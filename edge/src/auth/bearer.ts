@@ -1,30 +1,46 @@
 import { RoomcastError } from "@roomcast/shared";
-import type { Credential } from "../config.ts";
 import type { Caller } from "./caller.ts";
+import type { KnownCredential } from "./find-credential.ts";
 
 const encoder = new TextEncoder();
 
+/** A SecretId and a SecretKey are never longer than this together. */
+const MAX_PAIR_LENGTH = 64 + 1 + 256;
+/** What a key is compared with where the SecretId is not known. */
+const NO_KEY = "a key that nobody has";
+
 /**
- * `Authorization: Bearer <SecretId>.<SecretKey>`.
+ * `Authorization: Bearer <SecretId>.<SecretKey>`. A SecretId that does not exist and a wrong SecretKey are answered
+ * alike, after the same work: who guesses learns nothing of either.
  *
- * @throws RoomcastError `AuthFailure.SecretIdNotFound` or `AuthFailure.InvalidAuthorization`.
+ * @throws RoomcastError `AuthFailure.InvalidAuthorization`.
  */
-export async function bearerCaller(pair: string, credentials: readonly Credential[]): Promise<Caller> {
+export async function bearerCaller(
+  pair: string,
+  find: (secretId: string) => Promise<KnownCredential | undefined>,
+): Promise<Caller> {
   const dot = pair.indexOf(".");
-  if (dot < 1) {
+  if (dot < 1 || pair.length > MAX_PAIR_LENGTH) {
     throw new RoomcastError(
       "AuthFailure.InvalidAuthorization",
       "The Authorization header is malformed: expected `Bearer <SecretId>.<SecretKey>`.",
     );
   }
-  const credential = credentials.find(({ secretId }) => secretId === pair.slice(0, dot));
-  if (credential === undefined) {
-    throw new RoomcastError("AuthFailure.SecretIdNotFound", "There is no credential with this SecretId.");
+  const credential = await find(pair.slice(0, dot));
+  const matches = await isOneOf(pair.slice(dot + 1), credential?.secretKeys ?? [NO_KEY]);
+  if (credential === undefined || !matches) {
+    throw new RoomcastError(
+      "AuthFailure.InvalidAuthorization",
+      "There is no credential with this SecretId and SecretKey.",
+    );
   }
-  if (!(await sameSecret(pair.slice(dot + 1), credential.secretKey))) {
-    throw new RoomcastError("AuthFailure.InvalidAuthorization", "The SecretKey does not belong to this SecretId.");
-  }
-  return { secretId: credential.secretId, sdkAppIds: credential.sdkAppIds, role: credential.role };
+  return credential.caller;
+}
+
+/** Compares with all of them, however the first ones came out. */
+async function isOneOf(given: string, keys: readonly string[]): Promise<boolean> {
+  const same = await Promise.all(keys.map((key) => sameSecret(given, key)));
+  return same.includes(true);
 }
 
 /** Digests have one length, so the time that comparing takes says nothing of either secret. */

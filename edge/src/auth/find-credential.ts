@@ -1,0 +1,51 @@
+import { credentialSubject, type StoredCredential } from "../admin/credential-store.ts";
+import { readConfig } from "../config.ts";
+import type { Env } from "../env.ts";
+import { unseal } from "../seal.ts";
+import type { Caller } from "./caller.ts";
+import { currentKeyring } from "./keyring-cache.ts";
+
+/** A credential with the SecretKeys that hold now: more than one for a while after it was rotated. */
+export interface KnownCredential {
+  readonly caller: Caller;
+  readonly secretKeys: readonly [string, ...string[]];
+}
+
+/** Opened keys by their sealed text; dropped with the credential, whose object is new after each change. */
+const opened = new WeakMap<StoredCredential, ReadonlyMap<string, string>>();
+
+/**
+ * The credential of a SecretId: of the secret CREDENTIALS, or of the keyring as it was at most 5 s ago.
+ * undefined: there is none.
+ */
+export async function findCredential(env: Env, secretId: string): Promise<KnownCredential | undefined> {
+  const fixed = readConfig(env).credentials.find((credential) => credential.secretId === secretId);
+  if (fixed !== undefined) {
+    const { sdkAppIds, role } = fixed;
+    return { caller: { secretId, sdkAppIds, role }, secretKeys: [fixed.secretKey] };
+  }
+  const { credentials } = await currentKeyring(env);
+  const credential = credentials.find((stored) => stored.secretId === secretId);
+  if (credential === undefined) return undefined;
+  const keys = await openedKeys(env, credential);
+  const nowMs = Date.now();
+  const [newest, ...earlier] = credential.keys
+    .filter(({ untilMs }) => untilMs === null || untilMs > nowMs)
+    .flatMap(({ sealed }) => keys.get(sealed) ?? []);
+  if (newest === undefined) return undefined;
+  const { sdkAppIds, role } = credential;
+  return { caller: { secretId, sdkAppIds, role }, secretKeys: [newest, ...earlier] };
+}
+
+async function openedKeys(env: Env, credential: StoredCredential): Promise<ReadonlyMap<string, string>> {
+  const known = opened.get(credential);
+  if (known !== undefined) return known;
+  const { sealKeys } = readConfig(env);
+  const subject = credentialSubject(credential.secretId);
+  const entries = await Promise.all(
+    credential.keys.map(async ({ sealed }) => [sealed, String(await unseal(sealed, sealKeys, subject))] as const),
+  );
+  const keys = new Map(entries);
+  opened.set(credential, keys);
+  return keys;
+}
