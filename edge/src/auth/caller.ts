@@ -1,5 +1,6 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Credential } from "../config.ts";
+import type { AppScope } from "./app-scope.ts";
 
 const RANK = { viewer: 0, operator: 1, admin: 2 } as const;
 
@@ -8,7 +9,7 @@ export type Role = Credential["role"];
 /** Who makes a call, whichever way he proved it. */
 export interface Caller {
   readonly secretId: string;
-  readonly sdkAppIds: Credential["sdkAppIds"];
+  readonly sdkAppIds: AppScope;
   readonly role: Role;
 }
 
