@@ -1,38 +1,69 @@
 import { spawn } from "node:child_process";
+import { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { parseTagBody } from "../../flv/flv-tag.ts";
 import { type FlvTag, flvHeader, flvTagSlices } from "../../flv/flv-writer.ts";
 import type { MediaTag } from "../../source/media-tag.ts";
 
-/** What ffmpeg says of an FLV stream. For tests. */
-export interface Verdict {
-  /** Each shown picture or sound frame: when, and the MD5 of its samples. */
-  readonly frames: readonly { readonly timestampMs: number; readonly md5: string }[];
-  /** Errors and warnings; empty: none. */
-  readonly complaints: string;
+/** A picture that is shown or a frame of sound that is heard: when, and the MD5 of its samples. For tests. */
+export interface ShownFrame {
+  readonly timestampMs: number;
+  readonly md5: string;
 }
 
-/** Decodes one track, strictly, and shows what comes out. For tests. */
-export async function judge(tags: readonly FlvTag[], track: "video" | "audio"): Promise<Verdict> {
-  const select = track === "video" ? ["-an", "-fps_mode", "passthrough"] : ["-vn"];
-  const strict = ["-v", "warning", "-nostdin", "-threads", "1", "-xerror", "-err_detect", "explode"];
-  const args = [...strict, "-f", "flv", "-i", "pipe:0", ...select, "-f", "framemd5", "pipe:1"];
-  const child = spawn(process.env["FFMPEG_PATH"] ?? "ffmpeg", args, { stdio: ["pipe", "pipe", "pipe"] });
-  // A decoder that gives up closes its input; its complaint and its exit code say so.
-  child.stdin.on("error", () => {});
-  child.stdin.end(flvFile(tags));
+const PIPES = ["pipe", "pipe", "pipe", "pipe", "pipe"] as const;
+
+/**
+ * Decodes one track of two streams, strictly, and shows what comes out. One process, because starting ffmpeg takes longer
+ * than decoding some pictures. For tests.
+ */
+export async function judge(
+  track: "video" | "audio",
+  streams: readonly [readonly FlvTag[], readonly FlvTag[]],
+): Promise<{ readonly first: readonly ShownFrame[]; readonly second: readonly ShownFrame[]; complaints: string }> {
+  const args = ["-v", "warning", "-nostdin", "-xerror", ...inputArgs(3), ...inputArgs(4)];
+  for (const [index, pipe] of [5, 6].entries()) {
+    args.push("-map", `${index}:${track[0]}`, "-fps_mode", "passthrough", "-f", "framemd5", `pipe:${pipe}`);
+  }
+  const child = spawn(process.env["FFMPEG_PATH"] ?? "ffmpeg", args, { stdio: ["ignore", "ignore", ...PIPES] });
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", resolve);
   });
-  const [report, complaints, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  const tick = Number(/^#tb 0: 1\/(\d+)$/m.exec(report)?.[1] ?? 1000);
+  const pipe = (index: number) => socketOf(child.stdio, index);
+  for (const [index, tags] of streams.entries()) {
+    // A decoder that gives up closes its input; its complaint and its exit code say so.
+    pipe(3 + index).on("error", () => {});
+    pipe(3 + index).end(flvFile(tags));
+  }
+  const texts = Promise.all([text(pipe(5)), text(pipe(6)), text(pipe(2))]);
+  const [[first, second, complaints], code] = await Promise.all([texts, ended]);
+  return {
+    first: shownFrames(first),
+    second: shownFrames(second),
+    complaints: code === 0 ? complaints : `${complaints} (exit code ${code})`,
+  };
+}
+
+function inputArgs(pipe: number): string[] {
+  // All packets fit into the queue; a full one makes ffmpeg warn.
+  return ["-thread_queue_size", "1024", "-threads", "1", "-err_detect", "explode", "-f", "flv", "-i", `pipe:${pipe}`];
+}
+
+/** Pipes beyond the three standard ones read and write. */
+function socketOf(stdio: readonly unknown[], index: number): Duplex {
+  const socket = stdio[index];
+  if (!(socket instanceof Duplex)) throw new Error(`ffmpeg was started without pipe ${index}.`);
+  return socket;
+}
+
+function shownFrames(report: string): ShownFrame[] {
+  const tickMs = 1000 / Number(/^#tb 0: 1\/(\d+)$/m.exec(report)?.[1] ?? 1000);
   const rows = report.split("\n").filter((line) => /^\d/.test(line));
-  const frames = rows.map((row) => {
+  return rows.map((row) => {
     const columns = row.split(",").map((column) => column.trim());
-    return { timestampMs: (Number(columns[2]) * 1000) / tick, md5: columns[5] ?? "" };
+    return { timestampMs: Number(columns[2]) * tickMs, md5: columns[5] ?? "" };
   });
-  return { frames, complaints: code === 0 ? complaints : `${complaints}\nexit code ${code}` };
 }
 
 /** The tags that carry H.264 or AAC, as a source gives them. For tests. */

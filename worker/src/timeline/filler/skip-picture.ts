@@ -14,16 +14,16 @@ const SLICE_TYPE_ALL_P = 5;
 const NON_REFERENCE_SLICE = 0x01;
 /** Access unit delimiter: I and P slices follow. */
 const DELIMITER = Buffer.from([0x09, 0x30]);
-/** FrameType 2 (inter), CodecID 7 (AVC); AVCPacketType 1 (Adobe FLV 10.1, E.4.3.1). */
-const INTER_PICTURE_HEADER = [0x27, 1, 0, 0, 0] as const;
+/** FrameType 2 (inter), CodecID 7 (AVC); AVCPacketType 1; the CompositionTime follows (Adobe FLV 10.1, E.4.3.1). */
+const INTER_PICTURE_HEADER = Buffer.from([0x27, 1]);
 
 export interface SkipPictureOptions {
   /** Of the last picture that was sent. */
   readonly last: SliceHeader;
   /** Bytes of the length that stands before each NAL unit. */
   readonly nalLengthSize: 1 | 2 | 4;
-  /** Presentation minus decode time of the last picture, ms. */
-  readonly compositionMs: number;
+  /** The FLV tag body of that picture: whatever is shown some time after it is decoded goes on so. */
+  readonly lastTagBody: Buffer;
 }
 
 /**
@@ -49,15 +49,9 @@ export function makeSkipPicture(options: SkipPictureOptions): Buffer | undefined
   else writeCavlcSkips(writer, macroblocks);
   const slice = Buffer.concat([Buffer.from([NON_REFERENCE_SLICE]), withEmulationPrevention(writer.toBytes())]);
   if (nalLengthSize === 1 && slice.length > 0xff) return undefined;
-  const header = Buffer.from(INTER_PICTURE_HEADER);
-  header.writeIntBE(options.compositionMs, 2, 3);
-  return Buffer.concat([
-    header,
-    nalLength(DELIMITER, nalLengthSize),
-    DELIMITER,
-    nalLength(slice, nalLengthSize),
-    slice,
-  ]);
+  const compositionTime = options.lastTagBody.subarray(2, 5);
+  const units = [DELIMITER, slice].flatMap((unit) => [nalLength(unit, nalLengthSize), unit]);
+  return Buffer.concat([INTER_PICTURE_HEADER, compositionTime, ...units]);
 }
 
 function isPossible({ sps, type, adaptiveMarking, reference }: SliceHeader): boolean {

@@ -8,7 +8,7 @@ import { tagDataOffset } from "../../flv/flv-tag.ts";
 import type { MediaTag } from "../../source/media-tag.ts";
 import type { FillFrame, GapFiller } from "../gap-filler.ts";
 import { lengthPrefixedUnits } from "./length-prefixed-units.ts";
-import { Silence } from "./silence.ts";
+import { silentFrame } from "./silence.ts";
 import { makeSkipPicture } from "./skip-picture.ts";
 
 /**
@@ -34,7 +34,7 @@ export class StreamFiller implements GapFiller {
   #sets: Made<KnownSets>;
   #last: MediaTag | undefined;
   #picture: Made<FillFrame>;
-  #silence: Made<Silence>;
+  #silence: Made<FillFrame>;
 
   /** Runs for every tag of every stream: it only remembers. */
   observe(tag: MediaTag): void {
@@ -63,9 +63,9 @@ export class StreamFiller implements GapFiller {
     const header = this.#audioHeader;
     if (header === undefined) return undefined;
     this.#silence ??= {
-      made: orNull(() => Silence.of(parseAacConfig(header.subarray(tagDataOffset("audio"))), header[0] ?? 0)),
+      made: orNull(() => silentFrame(parseAacConfig(header.subarray(tagDataOffset("audio"))), header[0] ?? 0)),
     };
-    return this.#silence.made?.next();
+    return this.#silence.made ?? undefined;
   }
 
   #observeAudioHeader(payload: Buffer): void {
@@ -111,7 +111,7 @@ export class StreamFiller implements GapFiller {
     const payload = makeSkipPicture({
       last: parseSliceHeader(slice, (ppsId) => sets.find(ppsId)),
       nalLengthSize: sets.nalLengthSize,
-      compositionMs: last.compositionMs,
+      lastTagBody: last.payload,
     });
     return payload === undefined ? undefined : { payload, durationMs: PICTURE_MS };
   }

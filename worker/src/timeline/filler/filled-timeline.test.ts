@@ -1,0 +1,100 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import type { FlvTag } from "../../flv/flv-writer.ts";
+import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
+import type { OutgoingMedia } from "../../publisher/publisher.ts";
+import type { MediaTag } from "../../source/media-tag.ts";
+import { ScriptedSource } from "../../source/scripted-source.ts";
+import { Timeline } from "../timeline.ts";
+import { judge, mediaTags } from "./filler.test-support.ts";
+import { StreamFiller } from "./stream-filler.ts";
+
+const TICK_MS = 20;
+const START_MS = 50_000;
+
+interface Sent extends FlvTag {
+  /** It came from the source. */
+  readonly real: boolean;
+}
+
+/** A timeline that is played tick by tick, and what it sent. */
+class Playing {
+  readonly sent: Sent[] = [];
+  readonly timeline = new Timeline(new StreamFiller());
+  nowMs = START_MS;
+
+  send(media: OutgoingMedia, tag: MediaTag | undefined): void {
+    this.sent.push({ ...media, real: tag !== undefined });
+  }
+
+  play(durationMs: number): void {
+    for (const endMs = this.nowMs + durationMs; this.nowMs < endMs; this.nowMs += TICK_MS) {
+      this.timeline.advance(this.nowMs, this);
+    }
+  }
+
+  track(kind: "video" | "audio"): Sent[] {
+    // The second byte of a header's body is 0.
+    return this.sent.filter((tag) => tag.kind === kind && tag.payload[1] !== 0);
+  }
+}
+
+function largestStepMs(tags: readonly Sent[]): number {
+  return Math.max(...tags.slice(1).map((tag, index) => tag.timestampMs - (tags[index]?.timestampMs ?? 0)));
+}
+
+describe("a timeline that is paused for two seconds and whose source then stays away for one and a half", () => {
+  let clip: readonly FlvTag[];
+  const playing = new Playing();
+
+  beforeAll(async () => {
+    clip = await sampleFlv({ seconds: 3, fps: 25, video: PLAIN_H264, audio: PLAIN_AAC, size: "96x64" });
+    const tags = mediaTags(clip);
+    const source = new ScriptedSource().push(...tags.filter((tag) => tag.sequenceHeader || tag.dtsMs < 1800));
+    playing.timeline.cutTo(source, { nowMs: playing.nowMs }, playing);
+    playing.play(900);
+    playing.timeline.pause();
+    playing.play(2000);
+    playing.timeline.resume();
+    playing.play(900 + 1500);
+    source.push(...tags.filter((tag) => !tag.sequenceHeader && tag.dtsMs >= 1800)).finish();
+    playing.play(1400);
+  });
+
+  test("has no gap over 100 ms between pictures or sounds, and its timestamps never fall", () => {
+    for (const kind of ["video", "audio"] as const) {
+      const times = playing.track(kind).map((tag) => tag.timestampMs);
+      expect(largestStepMs(playing.track(kind))).toBeLessThanOrEqual(100);
+      expect(times).toEqual(times.toSorted((a, b) => a - b));
+      expect(times.at(-1)).toBeGreaterThan(6300);
+    }
+  });
+
+  test("shows in the gaps what it showed before them, and afterwards what the source sends, unchanged", async () => {
+    const streams = [only("video", clip), only("video", playing.sent)] as const;
+    const { first: undisturbed, second: pictures, complaints } = await judge("video", streams);
+    expect(complaints).toBe("");
+    const sent = playing.track("video");
+    expect(pictures).toHaveLength(sent.length);
+    let real = 0;
+    for (const [index, { md5 }] of pictures.entries()) {
+      if (sent[index]?.real === true) real += 1;
+      expect(md5).toBe(undisturbed[real - 1]?.md5);
+    }
+    expect(real).toBe(undisturbed.length);
+    expect(sent.length - real).toBeGreaterThan(45);
+  });
+
+  test("is heard without a break: as much sound as time, and ffmpeg has no complaint", async () => {
+    const sounds = playing.track("audio");
+    const heardMs = sounds.length * (1024 / 48);
+    const lastMs = sounds.at(-1)?.timestampMs ?? 0;
+    expect(Math.abs(heardMs - (lastMs - (sounds[0]?.timestampMs ?? 0)))).toBeLessThan(120);
+    const { second, complaints } = await judge("audio", [only("audio", clip), only("audio", playing.sent)]);
+    expect(complaints).toBe("");
+    expect(second.length).toBe(sounds.length);
+  });
+});
+
+function only(kind: "audio" | "video", tags: readonly FlvTag[]): FlvTag[] {
+  return tags.filter((tag) => tag.kind === kind);
+}
