@@ -71,7 +71,7 @@ export class AuditLog {
     for (const row of rows) {
       if (lines.length === limit) break;
       // SAFETY: written by `append` only.
-      const sdkAppIds = JSON.parse(row.sdk_app_ids) as AppScope;
+      const sdkAppIds = JSON.parse(row.sdk_app_ids) as AuditLine["sdkAppIds"];
       if (!covers(reader.sdkAppIds, sdkAppIds)) continue;
       const { seq, by, action, subject, detail } = row;
       lines.push({ seq, at: time(row.at_ms), by, action, subject, sdkAppIds, detail });

@@ -19,7 +19,7 @@ export interface StoredCredential {
   readonly createdAtMs: number;
   readonly createdBy: string;
   /** The newest first. */
-  readonly keys: readonly [SealedKey, ...SealedKey[]];
+  readonly keys: readonly SealedKey[];
 }
 
 /** What a SecretKey is sealed for. */

@@ -239,10 +239,9 @@ export class Keyring extends DurableObject<Env> {
     const { kv } = this.ctx.storage;
     if (kv.get<string>("sealedWith") === mark) return;
     for (const credential of this.#credentials.all()) {
-      const [newest, ...earlier] = credential.keys;
       const subject = credentialSubject(credential.secretId);
       const anew = async (key: SealedKey) => ({ ...key, sealed: await sealedAnew(key.sealed, keys, subject) });
-      this.#credentials.put({ ...credential, keys: [await anew(newest), ...(await Promise.all(earlier.map(anew)))] });
+      this.#credentials.put({ ...credential, keys: await Promise.all(credential.keys.map(anew)) });
     }
     for (const callback of this.#callbacks.all()) {
       const sealed = await sealedAnew(callback.sealed, keys, callbackSubject(callback.sdkAppId));

@@ -1,7 +1,5 @@
-import type { Credential } from "../config.ts";
-
 /** The applications that somebody may see and touch; `"*"`: all. */
-export type AppScope = Credential["sdkAppIds"];
+export type AppScope = "*" | readonly number[];
 
 /** Whether all that `inner` reaches is within `outer`. Pure. */
 export function covers(outer: AppScope, inner: AppScope): boolean {

@@ -8,7 +8,7 @@ import { currentKeyring } from "./keyring-cache.ts";
 /** A credential with the SecretKeys that hold now: more than one for a while after it was rotated. */
 export interface KnownCredential {
   readonly caller: Caller;
-  readonly secretKeys: readonly [string, ...string[]];
+  readonly secretKeys: readonly string[];
 }
 
 /** Opened keys by their sealed text; dropped with the credential, whose object is new after each change. */
@@ -29,12 +29,12 @@ export async function findCredential(env: Env, secretId: string): Promise<KnownC
   if (credential === undefined) return undefined;
   const keys = await openedKeys(env, credential);
   const nowMs = Date.now();
-  const [newest, ...earlier] = credential.keys
+  const secretKeys = credential.keys
     .filter(({ untilMs }) => untilMs === null || untilMs > nowMs)
     .flatMap(({ sealed }) => keys.get(sealed) ?? []);
-  if (newest === undefined) return undefined;
+  if (secretKeys.length === 0) return undefined;
   const { sdkAppIds, role } = credential;
-  return { caller: { secretId, sdkAppIds, role }, secretKeys: [newest, ...earlier] };
+  return { caller: { secretId, sdkAppIds, role }, secretKeys };
 }
 
 async function openedKeys(env: Env, credential: StoredCredential): Promise<ReadonlyMap<string, string>> {
