@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { seatOf, secretsOf, sourcesOf } from "@roomcast/shared";
+import { seatOf, secretsOf } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { WorkerConfig } from "./config.ts";
 import { parseAddressPolicy } from "./egress/address-policy.ts";
@@ -12,12 +12,15 @@ import { type MetricsServer, startMetricsServer } from "./metrics.ts";
 import { ProgressStore } from "./progress/progress-store.ts";
 import { RtmpPublisher } from "./publisher/rtmp-publisher.ts";
 import { trtcPushUrl } from "./publisher/trtc-push-address.ts";
-import { RoomSession } from "./room/room-session.ts";
+import { RoomRegistry } from "./room/room-registry.ts";
 import { settledWithin } from "./settled-within.ts";
 import { SourceFactory } from "./source/open-source.ts";
+import { wishesOf } from "./source/output-wishes.ts";
 import { MeteredPublisher } from "./task/metered-publisher.ts";
 import { TaskHost } from "./task/task-host.ts";
 
+/** A source that gives nothing for this long is lost, ms: longer than sources take to find out for themselves. */
+const SOURCE_SILENCE_MS = 15_000;
 /** How long a worker that leaves waits for the edge to write down how its tasks ended. */
 const LAST_WORDS_MS = 3_000;
 
@@ -48,6 +51,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
     timeoutMs: config.redisTimeoutMs,
   });
   const outbox = new Outbox();
+  const rooms = new RoomRegistry();
   const media = { videoMessages: 0, audioMessages: 0, payloadBytes: 0 };
   const tasks = new TaskHost({
     capacityUnits: config.capacityUnits,
@@ -56,20 +60,25 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
       createTaskLogger({ level: config.logLevel, ...ref, secrets: secretsOf(request), onLine }),
     parts: {
       openProgress: (task) => progress.open(task),
-      openSource: ({ request, startAtMs, signal, log: taskLog }) =>
-        sources.open({
-          url: sourcesOf(request)[0] ?? "",
+      openSource: ({ request, source, signal, log: taskLog }) => {
+        const { volume, tempo } = source;
+        return sources.open({
+          url: source.url,
           live: request.Mode === "live",
-          startAtMs,
+          startAtMs: source.startAtMs,
           signal,
           log: taskLog,
-        }),
+          ...wishesOf({ ...request, Volume: volume, Tempo: tempo }),
+          ...source.format,
+        });
+      },
       createPublisher: (request) => {
         const url = trtcPushUrl({ base: config.rtmpUrl, seat: seatOf(request), userSig: request.UserSig });
         return new MeteredPublisher(new RtmpPublisher({ url }), media);
       },
-      createSession: (session) =>
-        new RoomSession({ ...session, limits: { reconnectBudgetMs: config.reconnectBudgetMs } }),
+      enterRoom: (seat, stay) => rooms.enter(seat, stay),
+      untilMayEnterAgain: () => Promise.resolve(),
+      defaults: { reconnectBudgetMs: config.reconnectBudgetMs, sourceSilenceMs: SOURCE_SILENCE_MS },
     },
   });
   const link = new EdgeLink({

@@ -22,6 +22,7 @@ test("in the scope of a room, each seat has its own", () => {
 });
 
 const whole = {
+  Item: "2",
   PositionMs: "1500",
   DurationMs: "30000",
   State: "aborted",
@@ -32,6 +33,7 @@ const whole = {
 
 test("a whole record is read as it was written", () => {
   expect(readRecord(whole)).toEqual({
+    item: 2,
     positionMs: 1500,
     durationMs: 30000,
     state: "aborted",

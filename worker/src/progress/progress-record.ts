@@ -10,6 +10,8 @@ import {
 
 /** How far a push is, as it is recorded. */
 export interface ProgressValues {
+  /** Which source of a playlist, from 0. */
+  readonly item: number;
   readonly positionMs: number;
   /** null: live, or not known. */
   readonly durationMs: number | null;
@@ -59,6 +61,7 @@ export function recordFields(owner: RecordOwner, values: ProgressValues, nowMs: 
     Room: seatOf(request).room.id,
     UserId: request.UserId,
     Mode: request.Mode,
+    Item: values.state === "finished" ? 0 : values.item,
     PositionMs: Math.round(positionMs),
     DurationMs: values.durationMs === null ? "" : Math.round(values.durationMs),
     State: values.state,
@@ -76,7 +79,15 @@ export function readRecord(hash: Readonly<Record<string, string>>): ProgressReco
   const { TaskId: taskId, State: state } = hash;
   if (positionMs === null || attempt === null || updatedAtMs === null) return null;
   if (taskId === undefined || state === undefined || !isState(state)) return null;
-  return { positionMs, durationMs: wholeNumber(hash.DurationMs), state, taskId, attempt, updatedAtMs };
+  return {
+    item: wholeNumber(hash.Item) ?? 0,
+    positionMs,
+    durationMs: wholeNumber(hash.DurationMs),
+    state,
+    taskId,
+    attempt,
+    updatedAtMs,
+  };
 }
 
 function isState(text: string): text is TaskStateName {

@@ -74,7 +74,7 @@ async function inspector(): Promise<Redis> {
 }
 
 function values(positionMs: number, changes: Partial<ProgressValues> = {}): ProgressValues {
-  return { positionMs, durationMs: 30_000, state: "pushing", ...changes };
+  return { item: 0, positionMs, durationMs: 30_000, state: "pushing", ...changes };
 }
 
 /** A store, one task in it, and its position. */
@@ -133,6 +133,7 @@ describe("the record", () => {
       Room: "class_1",
       UserId: "teacher",
       Mode: "vod",
+      Item: "0",
       PositionMs: "5678",
       DurationMs: "30000",
       State: "pushing",

@@ -13,8 +13,6 @@ export interface StreamMetadata {
   readonly width: number;
   readonly height: number;
   readonly fps: number | null;
-  readonly audioSampleRateHz: number | null;
-  readonly audioChannels: number | null;
 }
 
 /** Puts media into a room: one seat, one connection. */

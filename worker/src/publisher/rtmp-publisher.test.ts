@@ -11,7 +11,7 @@ import { admit, type Script, ScriptedRtmpServer } from "../rtmp/scripted-rtmp-se
 import { RtmpPublisher } from "./rtmp-publisher.ts";
 
 const fixture = (name: string) => readFileSync(new URL(`../rtmp/fixtures/${name}`, import.meta.url), "utf8");
-const METADATA = { width: 640, height: 360, fps: 25, audioSampleRateHz: 48_000, audioChannels: 2 };
+const METADATA = { width: 640, height: 360, fps: 25 };
 const SIGNATURE = "eJwtSECRETSECRET";
 
 /** A busy machine may take longer than the second that `waitFor` gives by itself. */

@@ -114,10 +114,6 @@ export class RtmpPublisher implements Publisher {
       encoder: "Roomcast",
     };
     if (metadata.fps !== null) entries["framerate"] = metadata.fps;
-    if (metadata.audioSampleRateHz !== null) {
-      Object.assign(entries, { audiocodecid: 10, audiosamplerate: metadata.audioSampleRateHz, audiosamplesize: 16 });
-    }
-    if (metadata.audioChannels !== null) entries["stereo"] = metadata.audioChannels === 2;
     const values = ["@setDataFrame", "onMetaData", new AmfEcmaArray(entries)];
     state.client.connection.send(dataMessage(state.streamId, values));
   }

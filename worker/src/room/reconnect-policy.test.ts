@@ -1,24 +1,19 @@
 import { type ErrorCode, RoomcastError } from "@roomcast/shared";
 import { expect, it } from "vitest";
-import { mayReconnect } from "./reconnect-policy.ts";
+import { mayEnterAgain, mayReturn } from "./reconnect-policy.ts";
 
-const VOD = { live: false, wasOnAir: true };
-const LIVE = { live: true, wasOnAir: true };
-
-it.each<[ErrorCode, typeof VOD, boolean]>([
-  ["FailedOperation.RoomLost", VOD, true],
-  ["FailedOperation.RoomLost", LIVE, true],
-  ["FailedOperation.RoomLost", { live: false, wasOnAir: false }, false],
-  ["FailedOperation.RoomUnreachable", VOD, true],
-  ["FailedOperation.RoomRefused", LIVE, false],
-  ["FailedOperation.RoomReplaced", LIVE, false],
-  ["FailedOperation.SourceLost", LIVE, true],
-  ["FailedOperation.SourceLost", VOD, false],
-  ["FailedOperation.SourceLost", { live: true, wasOnAir: false }, false],
-  ["FailedOperation.SourceNotFound", LIVE, true],
-  ["FailedOperation.SourceForbidden", LIVE, false],
-  ["FailedOperation.SourceTruncated", VOD, false],
-  ["InternalError", LIVE, false],
-])("%s with %o is waited for: %s", (code, session, expected) => {
-  expect(mayReconnect(new RoomcastError(code, "gone"), session)).toBe(expected);
+it.each<[ErrorCode, { readonly room: boolean; readonly liveSource: boolean }]>([
+  ["FailedOperation.RoomLost", { room: true, liveSource: false }],
+  ["FailedOperation.RoomUnreachable", { room: true, liveSource: false }],
+  ["FailedOperation.RoomRefused", { room: false, liveSource: false }],
+  ["FailedOperation.RoomReplaced", { room: false, liveSource: false }],
+  ["FailedOperation.SourceLost", { room: false, liveSource: true }],
+  ["FailedOperation.SourceNotFound", { room: false, liveSource: true }],
+  ["FailedOperation.SourceTimeout", { room: false, liveSource: true }],
+  ["FailedOperation.SourceForbidden", { room: false, liveSource: false }],
+  ["FailedOperation.SourceNotMedia", { room: false, liveSource: false }],
+  ["InternalError", { room: false, liveSource: false }],
+])("%s is waited for: %o", (code, expected) => {
+  const error = new RoomcastError(code, "gone");
+  expect({ room: mayEnterAgain(error), liveSource: mayReturn(error) }).toEqual(expected);
 });

@@ -14,14 +14,12 @@ const LIVE_SOURCE_MAY_RETURN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "FailedOperation.SourceTruncated",
 ]);
 
-/**
- * Whether a session that has been on the air waits for what it lost. A session that never was on the air does not: its
- * caller is waiting for an answer. Pure.
- */
-export function mayReconnect(
-  error: RoomcastError,
-  session: { readonly live: boolean; readonly wasOnAir: boolean },
-): boolean {
-  if (!session.wasOnAir) return false;
-  return ROOM_MAY_RETURN.has(error.code) || (session.live && LIVE_SOURCE_MAY_RETURN.has(error.code));
+/** Whether a room that was entered before is entered again. Refused or replaced, a session does not fight. Pure. */
+export function mayEnterAgain(error: RoomcastError): boolean {
+  return ROOM_MAY_RETURN.has(error.code);
+}
+
+/** Whether a live source that was on the air is waited for. Pure. */
+export function mayReturn(error: RoomcastError): boolean {
+  return LIVE_SOURCE_MAY_RETURN.has(error.code);
 }

@@ -57,7 +57,10 @@ export interface OutputWishes {
  * while it runs; `AudioEncodeParams.Volume` corrects recordings that are too quiet or too loud. Pure.
  */
 export function wishesOf(
-  request: Pick<PushRequest, "Volume" | "Tempo" | "VideoEncodeParams" | "AudioEncodeParams">,
+  request: Pick<PushRequest, "VideoEncodeParams" | "AudioEncodeParams"> & {
+    readonly Volume?: number | undefined;
+    readonly Tempo?: number | undefined;
+  },
 ): Omit<OutputWishes, "canvas" | "audioFormat"> {
   const { Volume = 100, Tempo = 1, VideoEncodeParams: video, AudioEncodeParams: audio } = request;
   return {

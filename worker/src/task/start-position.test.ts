@@ -6,7 +6,7 @@ const OURS = "11111111-1111-4111-8111-111111111111";
 const OTHER = "22222222-2222-4222-8222-222222222222";
 
 function found(taskId: string, positionMs: number, state: TaskStateName = "pushing") {
-  return { taskId, positionMs, state, attempt: 1, durationMs: 30_000, updatedAtMs: 0 };
+  return { taskId, item: 0, positionMs, state, attempt: 1, durationMs: 30_000, updatedAtMs: 0 };
 }
 
 test.each([
@@ -22,9 +22,33 @@ test.each([
   ["a later attempt that never played resumes like a first one", 0, found(OTHER, 9_000), 9_000],
   ["a task whose end got lost is not played again from the start", 29_900, found(OURS, 0, "finished"), 29_900],
 ] as const)("%s", (_name, resumeAtMs, record, expected) => {
-  expect(startPosition({ live: false, taskId: OURS, resumeAtMs, found: record })).toBe(expected);
+  const resumeAt = resumeAtMs === null ? null : { item: 0, positionMs: resumeAtMs };
+  const start = startPosition({ live: false, taskId: OURS, resumeAt, found: record, seekMs: 0 });
+  expect(start).toEqual({ item: 0, positionMs: expected });
 });
 
 test("a live source starts at its newest, whatever is recorded", () => {
-  expect(startPosition({ live: true, taskId: OURS, resumeAtMs: 7_000, found: found(OURS, 9_000) })).toBe(0);
+  const resumeAt = { item: 1, positionMs: 7_000 };
+  expect(startPosition({ live: true, taskId: OURS, resumeAt, found: found(OURS, 9_000), seekMs: 500 })).toEqual({
+    item: 0,
+    positionMs: 0,
+  });
+});
+
+test("a first attempt begins where the request asks, unless there is a record to resume", () => {
+  const first = { live: false, taskId: OURS, resumeAt: null, seekMs: 4_000 };
+  expect(startPosition({ ...first, found: null })).toEqual({ item: 0, positionMs: 4_000 });
+  expect(startPosition({ ...first, found: found(OTHER, 9_000) })).toEqual({ item: 0, positionMs: 9_000 });
+});
+
+test("of a playlist the further source is the newer one, whatever the positions in them", () => {
+  const record = { ...found(OURS, 200), item: 2 };
+  const start = startPosition({
+    live: false,
+    taskId: OURS,
+    resumeAt: { item: 1, positionMs: 9_000 },
+    found: record,
+    seekMs: 0,
+  });
+  expect(start).toEqual({ item: 2, positionMs: 200 });
 });

@@ -4,6 +4,7 @@ import {
   pushRequestSchema,
   RoomcastError,
   type TaskRef,
+  type TaskUpdate,
   taskCost,
   validate,
   type WorkerFrameOf,
@@ -11,7 +12,7 @@ import {
 import { pino } from "pino";
 import { describe, expect, test, vi } from "vitest";
 import type { ProgressRecord, ProgressValues } from "../progress/progress-record.ts";
-import type { RoomOutcome, RoomSessionOptions, RoomSnapshot } from "../room/room-session.ts";
+import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-session.ts";
 import type { Source } from "../source/source.ts";
 import { TaskHost } from "./task-host.ts";
 
@@ -40,22 +41,32 @@ function dispatch(changes: Partial<EdgeFrameOf<"dispatch">> = {}): EdgeFrameOf<"
   };
 }
 
-/** A room session in memory: it plays until the test says how it ends. */
-class MemorySession {
-  readonly options: RoomSessionOptions;
+const DEFAULTS = { reconnectBudgetMs: 60_000, sourceSilenceMs: 15_000 };
+const SOURCE_REQUEST = {
+  url: "https://media.example.com/a.mp4",
+  startAtMs: 0,
+  volume: 100,
+  tempo: 1,
+  format: undefined,
+};
+
+/** A stay in a room in memory: it plays until the test says how it ends. */
+class MemoryStay implements RoomStay {
+  readonly options: StayOptions;
   readonly stops: ("now" | "tidy")[] = [];
+  readonly changes: TaskUpdate[] = [];
   readonly #ended = Promise.withResolvers<RoomOutcome>();
-  ran = false;
+  readonly done = this.#ended.promise;
   /** Whether it ends when it is told to. */
   obedient: boolean;
   snapshotNow: RoomSnapshot;
 
-  constructor(options: RoomSessionOptions, obedient: boolean) {
+  constructor(options: StayOptions, obedient: boolean) {
     this.options = options;
     this.obedient = obedient;
     this.snapshotNow = {
+      ...options.startAt,
       state: "pushing",
-      positionMs: options.startAtMs,
       durationMs: 30_000,
       bitRateKbps: 2000,
       fps: 30,
@@ -64,18 +75,20 @@ class MemorySession {
     };
   }
 
-  run(): Promise<RoomOutcome> {
-    this.ran = true;
-    return this.#ended.promise;
-  }
-
   snapshot(): RoomSnapshot {
     return this.snapshotNow;
   }
 
   stop(how: "now" | "tidy"): void {
     this.stops.push(how);
-    if (this.obedient || how === "now") this.end({ name: "aborted" });
+    if (this.obedient || how === "now") this.end({ name: "aborted", reason: "" });
+  }
+
+  change(update: TaskUpdate): Promise<void> {
+    this.changes.push(update);
+    return update.VideoSrc === "https://media.example.com/bad.mp4"
+      ? Promise.reject(new RoomcastError("FailedOperation.SourceNotFound", "There is no such file."))
+      : Promise.resolve();
   }
 
   at(positionMs: number): void {
@@ -91,14 +104,16 @@ interface Progress {
   found: ProgressRecord | null;
   /** What was written last, and whether nothing more comes. */
   closedWith: ProgressValues[];
+  /** The sources whose record was opened. */
+  opened: string[];
   read: (() => ProgressValues) | undefined;
 }
 
 function newHost(options: { capacityUnits?: number; obedient?: boolean; redis?: Promise<unknown> } = {}) {
-  const sessions: MemorySession[] = [];
+  const sessions: MemoryStay[] = [];
   const ended: WorkerFrameOf<"ended">[] = [];
   const lines: { ref: TaskRef; line: LogLine }[] = [];
-  const progress: Progress = { found: null, closedWith: [], read: undefined };
+  const progress: Progress = { found: null, closedWith: [], opened: [], read: undefined };
   const host = new TaskHost({
     capacityUnits: options.capacityUnits ?? 200,
     news: {
@@ -111,7 +126,8 @@ function newHost(options: { capacityUnits?: number; obedient?: boolean; redis?: 
         { write: (text) => onLine({ atMs: 0, level: "info", message: String(JSON.parse(text).msg) }) },
       ),
     parts: {
-      openProgress: async () => {
+      openProgress: async ({ request: opened }) => {
+        progress.opened.push(String(opened.VideoSrc));
         await options.redis;
         return {
           found: progress.found,
@@ -125,11 +141,13 @@ function newHost(options: { capacityUnits?: number; obedient?: boolean; redis?: 
       createPublisher: () => {
         throw new Error("no session here asks for one");
       },
-      createSession: (session) => {
-        const made = new MemorySession(session, options.obedient ?? true);
+      enterRoom: (_seat, stay) => {
+        const made = new MemoryStay(stay, options.obedient ?? true);
         sessions.push(made);
         return made;
       },
+      untilMayEnterAgain: () => Promise.resolve(),
+      defaults: DEFAULTS,
     },
   });
   return { host, sessions, ended, lines, progress };
@@ -147,10 +165,10 @@ const source = {
   },
 } as unknown as Source;
 
-async function started(sessions: MemorySession[], index = 0): Promise<MemorySession> {
+async function started(sessions: MemoryStay[], index = 0): Promise<MemoryStay> {
   return await vi.waitFor(() => {
     const session = sessions[index];
-    if (session?.ran !== true) throw new Error(`session ${index} does not run`);
+    if (session === undefined) throw new Error(`session ${index} does not run`);
     return session;
   });
 }
@@ -199,9 +217,11 @@ describe("a dispatch", () => {
         openProgress: () => Promise.reject(new Error("not asked for")),
         openSource: async () => source,
         createPublisher: () => expect.fail("not asked for"),
-        createSession: () => {
+        enterRoom: () => {
           throw new TypeError("secret internals");
         },
+        untilMayEnterAgain: () => Promise.resolve(),
+        defaults: DEFAULTS,
       },
     });
     host.dispatch(dispatch());
@@ -263,7 +283,7 @@ describe("capacity", () => {
     host.dispatch(dispatch());
     expect(host.loadUnits).toBe(taskCost({ video: "copy" }));
     const session = await started(sessions);
-    await session.options.openSource(0, new AbortController().signal);
+    await session.options.open(SOURCE_REQUEST, new AbortController().signal);
     expect(host.loadUnits).toBeCloseTo(taskCost({ video: "transcode", pixelsPerSecond: 1280 * 720 * 30 }));
   });
 
@@ -316,10 +336,59 @@ describe("stop", () => {
   });
 });
 
+describe("an update", () => {
+  const update = (change: TaskUpdate, ref: Partial<TaskRef> = {}) =>
+    ({ type: "update", taskId: TASK, attempt: 1, updateId: OTHER, change, ...ref }) as const;
+
+  test("is passed to the push and answered when the room sees it", async () => {
+    const { host, sessions } = newHost();
+    host.dispatch(dispatch());
+    const stay = await started(sessions);
+    const answer = await host.update(update({ SeekSecond: 3 }));
+    expect(answer).toEqual({ type: "updated", taskId: TASK, attempt: 1, updateId: OTHER, error: null });
+    expect(stay.changes).toEqual([{ SeekSecond: 3 }]);
+  });
+
+  test("that cannot be made is answered with why", async () => {
+    const { host, sessions } = newHost();
+    host.dispatch(dispatch());
+    await started(sessions);
+    const answer = await host.update(update({ VideoSrc: "https://media.example.com/bad.mp4" }));
+    expect(answer.error?.code).toBe("FailedOperation.SourceNotFound");
+  });
+
+  test("for another attempt is answered as not found", async () => {
+    const { host, sessions } = newHost();
+    host.dispatch(dispatch());
+    await started(sessions);
+    const answer = await host.update(update({ IsPause: true }, { attempt: 2 }));
+    expect(answer.error?.code).toBe("ResourceNotFound.Task");
+  });
+
+  test("to another source closes the record of the old one and opens that of the new one", async () => {
+    const { host, sessions, progress } = newHost();
+    host.dispatch(dispatch({ request: withRedis }));
+    (await started(sessions)).at(4_000);
+    await host.update(update({ VideoSrc: "https://media.example.com/b.mp4" }));
+    expect(progress.opened).toEqual(["https://media.example.com/a.mp4", "https://media.example.com/b.mp4"]);
+    expect(progress.closedWith).toMatchObject([{ positionMs: 4_000, state: "aborted" }]);
+  });
+});
+
+describe("a task that another takes over", () => {
+  test("ends as aborted, naming the other", async () => {
+    const { host, sessions, ended } = newHost();
+    host.dispatch(dispatch());
+    (await started(sessions)).end({ name: "replaced", byTaskId: OTHER });
+    await vi.waitFor(() => expect(ended[0]?.outcome).toEqual({ name: "aborted", reason: `replaced by ${OTHER}` }));
+  });
+});
+
 describe("progress", () => {
   const found: ProgressRecord = {
     taskId: OTHER,
     attempt: 1,
+    item: 0,
     positionMs: 12_000,
     durationMs: 30_000,
     state: "aborted",
@@ -330,7 +399,7 @@ describe("progress", () => {
     const { host, sessions, progress } = newHost();
     progress.found = found;
     host.dispatch(dispatch({ request: withRedis }));
-    expect((await started(sessions)).options.startAtMs).toBe(12_000);
+    expect((await started(sessions)).options.startAt).toEqual({ item: 0, positionMs: 12_000 });
   });
 
   test("is read from the session while it runs, and closed with how it ended", async () => {
@@ -341,7 +410,7 @@ describe("progress", () => {
     expect(progress.read?.()).toMatchObject({ positionMs: 7_000, state: "pushing" });
     session.end({ name: "finished" });
     await vi.waitFor(() => expect(ended).toHaveLength(1));
-    expect(progress.closedWith).toEqual([{ positionMs: 7_000, durationMs: 30_000, state: "finished" }]);
+    expect(progress.closedWith).toEqual([{ item: 0, positionMs: 7_000, durationMs: 30_000, state: "finished" }]);
   });
 
   test("whose Redis cannot be used fails the task with Redis' code before a source or a room is touched", async () => {
@@ -415,7 +484,7 @@ test("every accepted dispatch ends in exactly one `ended`, however stops, double
   const told = ended.map(({ taskId, attempt }) => `${taskId}/${attempt}`);
   expect(new Set(told)).toEqual(accepted);
   expect(host.loadUnits).toBe(0);
-  expect(sessions.filter((session) => session.ran).length).toBeLessThanOrEqual(accepted.size);
+  expect(sessions.length).toBeLessThanOrEqual(accepted.size);
 });
 
 test("a task's log lines go out under its attempt", async () => {

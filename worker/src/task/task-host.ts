@@ -105,10 +105,19 @@ export class TaskHost implements LinkedTasks {
     if (held?.ref.attempt === ref.attempt) held.runner.end({ name: "stop", how, reason });
   }
 
-  /** Changes of a push that runs come with the media engine's transport controls; until then each is refused. */
-  async update({ taskId, attempt, updateId }: EdgeFrameOf<"update">): Promise<WorkerFrameOf<"updated">> {
-    const error = new RoomcastError("UnsupportedOperation", "This worker cannot change a push while it runs.");
-    return { type: "updated", taskId, attempt, updateId, error: error.toBody() };
+  async update({ taskId, attempt, updateId, change }: EdgeFrameOf<"update">): Promise<WorkerFrameOf<"updated">> {
+    const answer = { type: "updated", taskId, attempt, updateId } as const;
+    const held = this.#current.get(taskId);
+    if (held?.ref.attempt !== attempt) {
+      const error = new RoomcastError("ResourceNotFound.Task", "This worker does not run that attempt of the task.");
+      return { ...answer, error: error.toBody() };
+    }
+    try {
+      await held.runner.change(change);
+      return { ...answer, error: null };
+    } catch (thrown) {
+      return { ...answer, error: RoomcastError.from(thrown).toBody() };
+    }
   }
 
   /**
@@ -171,11 +180,11 @@ export class TaskHost implements LinkedTasks {
     this.#held.add(held);
   }
 
-  #tell(held: Held, { positionMs, outcome }: TaskEnd): void {
+  #tell(held: Held, { item, positionMs, outcome }: TaskEnd): void {
     const { taskId, attempt } = held.ref;
     this.#held.delete(held);
     if (this.#current.get(taskId) === held) this.#current.delete(taskId);
-    const ended = { type: "ended", taskId, attempt, item: 0, positionMs, outcome } as const;
+    const ended = { type: "ended", taskId, attempt, item, positionMs, outcome } as const;
     this.#remember(ended);
     this.#options.news.addEnded(ended);
   }

@@ -3,39 +3,50 @@ import {
   type Outcome,
   type PushRequest,
   RoomcastError,
+  type Seat,
+  seatOf,
   shownUrl,
   sourcesOf,
+  type TaskRef,
   type TaskReport,
   type TaskStateName,
+  type TaskUpdate,
   taskCost,
 } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { ProgressValues } from "../progress/progress-record.ts";
 import type { OpenProgressOptions, TaskProgress } from "../progress/progress-store.ts";
 import type { Publisher } from "../publisher/publisher.ts";
-import type { RoomOutcome, RoomSession, RoomSessionOptions, RoomSnapshot } from "../room/room-session.ts";
+import type { SourceRequest } from "../room/prepared-source.ts";
+import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-session.ts";
 import type { Source, SourceInfo } from "../source/source.ts";
-import { startPosition } from "./start-position.ts";
+import { type StartPosition, startPosition } from "./start-position.ts";
+import { type StayDefaults, stayOptions } from "./stay-options.ts";
 
 export interface OpenTaskSourceOptions {
   readonly request: PushRequest;
-  readonly startAtMs: number;
+  /** Which of its sources, and how. */
+  readonly source: SourceRequest;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
-
-type Session = Pick<RoomSession, "run" | "snapshot" | "stop">;
 
 /** The parts that a task is made of. */
 export interface TaskParts {
   readonly openProgress: (options: OpenProgressOptions) => Promise<TaskProgress>;
   readonly openSource: (options: OpenTaskSourceOptions) => Promise<Source>;
   readonly createPublisher: (request: PushRequest, log: Logger) => Publisher;
-  readonly createSession: (options: RoomSessionOptions) => Session;
+  readonly enterRoom: (seat: Seat, options: StayOptions) => RoomStay;
+  /** Resolves when the edge has confirmed that this attempt may enter its room again. */
+  readonly untilMayEnterAgain: (ref: TaskRef, signal: AbortSignal) => Promise<void>;
+  readonly defaults: StayDefaults;
 }
 
 export interface TaskRunnerOptions {
-  readonly dispatch: Pick<EdgeFrameOf<"dispatch">, "taskId" | "attempt" | "request" | "resumeAtMs">;
+  readonly dispatch: Pick<
+    EdgeFrameOf<"dispatch">,
+    "taskId" | "attempt" | "request" | "resumeAtMs" | "resumeItem" | "paused"
+  >;
   readonly parts: TaskParts;
   readonly log: Logger;
   /** Begins only after this: an earlier attempt of the same task that is still leaving the room. */
@@ -48,8 +59,7 @@ export type EndIntent =
   /** Given back, so that another worker goes on. */
   | { readonly name: "release"; readonly how: "now" | "tidy" };
 
-export interface TaskEnd {
-  readonly positionMs: number;
+export interface TaskEnd extends StartPosition {
   readonly outcome: Outcome;
 }
 
@@ -62,14 +72,15 @@ export class TaskRunner {
   readonly #ending = new AbortController();
   readonly #done: Promise<TaskEnd>;
   #intent: EndIntent | undefined;
-  #session: Session | undefined;
-  #startAtMs: number;
+  #stay: RoomStay | undefined;
+  #progress: TaskProgress | undefined;
+  #startAt: StartPosition;
   #costUnits = COPY_UNITS;
 
   /** Starts at once. */
   constructor(options: TaskRunnerOptions) {
     this.#options = options;
-    this.#startAtMs = options.dispatch.resumeAtMs ?? 0;
+    this.#startAt = resumedAt(options.dispatch) ?? { item: 0, positionMs: 0 };
     this.#done = this.#run();
   }
 
@@ -85,14 +96,28 @@ export class TaskRunner {
 
   report(): TaskReport {
     const { taskId, attempt } = this.#options.dispatch;
-    return { taskId, attempt, item: 0, ...this.#snapshot() };
+    return { taskId, attempt, ...this.#snapshot() };
   }
 
   /** Ends it early. The first reason counts; a later call may still hurry a tidy end. */
   end(intent: EndIntent): void {
     this.#intent ??= intent;
     this.#ending.abort();
-    this.#session?.stop(intent.how);
+    this.#stay?.stop(intent.how);
+  }
+
+  /**
+   * Changes what is played; resolves when the room sees it.
+   *
+   * @throws RoomcastError; then all is as it was.
+   */
+  async change(update: TaskUpdate): Promise<void> {
+    if (this.#stay === undefined) {
+      throw new RoomcastError("ResourceInsufficient", "The push is about to start: make the change in a moment.");
+    }
+    const before = this.#values("aborted");
+    await this.#stay.change(update);
+    if (update.VideoSrc !== undefined && this.#progress !== undefined) await this.#follow(update.VideoSrc, before);
   }
 
   async #run(): Promise<TaskEnd> {
@@ -105,52 +130,82 @@ export class TaskRunner {
     } catch (thrown) {
       const error = RoomcastError.from(thrown);
       log.error({ err: error }, "task failed");
-      return { positionMs: this.#snapshot().positionMs, outcome: { name: "failed", error: error.toBody() } };
+      return { ...this.#place(), outcome: { name: "failed", error: error.toBody() } };
     }
   }
 
   async #play(): Promise<TaskEnd> {
-    const { dispatch, parts, log } = this.#options;
-    const { taskId, attempt, request, resumeAtMs } = dispatch;
-    const live = request.Mode === "live";
+    const { dispatch, log } = this.#options;
+    const { taskId, attempt, request } = dispatch;
     log.info(
       { source: sourcesOf(request).map(shownUrl).join(", "), mode: request.Mode, redis: request.Redis },
       "task starts",
     );
-    const opening = request.Redis ? parts.openProgress({ taskId, attempt, request, log }) : null;
+    const opening = request.Redis ? this.#openProgress(request) : null;
     const progress = await this.#unlessEnding(opening);
     if (progress === "ending") return this.#endedEarly();
-    this.#startAtMs = startPosition({ live, taskId, resumeAtMs, found: progress?.found ?? null });
-    if (this.#startAtMs > 0) log.info({ positionMs: this.#startAtMs }, "resuming an earlier push");
+    this.#startAt = startPosition({
+      live: request.Mode === "live",
+      taskId,
+      resumeAt: resumedAt(dispatch),
+      found: progress?.found ?? null,
+      seekMs: (request.SeekSecond ?? 0) * 1000,
+    });
+    if (this.#startAt.item > 0 || this.#startAt.positionMs > 0)
+      log.info({ ...this.#startAt }, "starting at a position");
     let end: TaskEnd | undefined;
     try {
-      const session = this.#createSession(live);
-      progress?.track(() => this.#snapshot());
-      const outcome = this.#intent === undefined ? await session.run() : ({ name: "aborted" } as const);
-      end = { positionMs: session.snapshot().positionMs, outcome: this.#outcomeOf(outcome) };
+      this.#progress = progress ?? undefined;
+      progress?.track(() => this.#values());
+      const outcome: RoomOutcome =
+        this.#intent === undefined ? await this.#enterRoom({ taskId, attempt }).done : { name: "aborted", reason: "" };
+      end = { ...this.#place(), outcome: this.#outcomeOf(outcome) };
     } finally {
-      await progress?.close(this.#lastValues(end));
+      await this.#progress?.close(this.#values(end === undefined ? "failed" : lastState(end)));
     }
     return end;
   }
 
-  #createSession(live: boolean): Session {
+  #enterRoom(ref: TaskRef): RoomStay {
     const { dispatch, parts, log } = this.#options;
     const { request } = dispatch;
-    const session = parts.createSession({
-      openSource: async (startAtMs, signal) => {
-        const source = await parts.openSource({ request, startAtMs, signal, log });
-        this.#costUnits = costOf(source.info);
-        return source;
+    const clock = { unixMs: Date.now(), playerMs: performance.now() };
+    this.#stay = parts.enterRoom(seatOf(request), {
+      ...stayOptions(request, parts.defaults, clock),
+      taskId: ref.taskId,
+      open: async (source, signal) => {
+        const opened = await parts.openSource({ request, source, signal, log });
+        this.#costUnits = costOf(opened.info);
+        return opened;
       },
       createPublisher: () => parts.createPublisher(request, log),
-      startAtMs: this.#startAtMs,
-      live,
+      untilMayEnterAgain: (signal) => parts.untilMayEnterAgain(ref, signal),
+      startAt: this.#startAt,
+      paused: dispatch.paused ?? false,
       log,
       onState: (state) => log.info({ state }, "state changed"),
     });
-    this.#session = session;
-    return session;
+    return this.#stay;
+  }
+
+  /** Each source has its own record: the old one is closed where it stood, the new one is written from now on. */
+  async #follow(videoSrc: string, before: ProgressValues): Promise<void> {
+    const { dispatch, log } = this.#options;
+    const old = this.#progress;
+    try {
+      this.#progress = await this.#openProgress({ ...dispatch.request, VideoSrc: videoSrc });
+      this.#progress.track(() => this.#values());
+    } catch (thrown) {
+      // Once a push runs, Redis may be away: what is played does not depend on it.
+      this.#progress = undefined;
+      log.warn({ err: thrown }, "the progress of the new source is not recorded");
+    }
+    await old?.close(before);
+  }
+
+  #openProgress(request: PushRequest): Promise<TaskProgress> {
+    const { dispatch, parts, log } = this.#options;
+    return parts.openProgress({ taskId: dispatch.taskId, attempt: dispatch.attempt, request, log });
   }
 
   /** Redis may take its time to answer; a task that shall end does not wait for it. */
@@ -165,7 +220,7 @@ export class TaskRunner {
       // What opens later has nobody to use it.
       if (first === "ending")
         void opening?.then(
-          (late) => late.close(this.#lastValues(undefined)),
+          (late) => late.close(this.#values("failed")),
           () => {},
         );
       return first;
@@ -175,22 +230,27 @@ export class TaskRunner {
   }
 
   #endedEarly(): TaskEnd {
-    return { positionMs: this.#startAtMs, outcome: this.#outcomeOf({ name: "aborted" }) };
+    return { ...this.#startAt, outcome: this.#outcomeOf({ name: "aborted", reason: "" }) };
   }
 
   #outcomeOf(outcome: RoomOutcome): Outcome {
     if (outcome.name === "finished") return { name: "finished" };
     if (outcome.name === "failed") return { name: "failed", error: outcome.error.toBody() };
-    return this.#intent?.name === "release"
-      ? { name: "released" }
-      : { name: "aborted", reason: this.#intent?.reason ?? "The session was stopped." };
+    if (outcome.name === "replaced") return { name: "aborted", reason: `replaced by ${outcome.byTaskId}` };
+    if (this.#intent?.name === "release") return { name: "released" };
+    return { name: "aborted", reason: this.#intent?.reason ?? outcome.reason };
+  }
+
+  #place(): StartPosition {
+    const { item, positionMs } = this.#snapshot();
+    return { item, positionMs };
   }
 
   #snapshot(): RoomSnapshot {
     return (
-      this.#session?.snapshot() ?? {
+      this.#stay?.snapshot() ?? {
+        ...this.#startAt,
         state: "starting",
-        positionMs: this.#startAtMs,
         durationMs: null,
         bitRateKbps: 0,
         fps: 0,
@@ -200,15 +260,19 @@ export class TaskRunner {
     );
   }
 
-  #lastValues(end: TaskEnd | undefined): ProgressValues {
-    const { positionMs, durationMs } = this.#snapshot();
-    return { positionMs, durationMs, state: lastState(end) };
+  /** @param last how it ended, where it did */
+  #values(last?: TaskStateName): ProgressValues {
+    const { item, positionMs, durationMs, state } = this.#snapshot();
+    return { item, positionMs, durationMs, state: last ?? state };
   }
 }
 
-function lastState(end: TaskEnd | undefined): TaskStateName {
-  if (end === undefined) return "failed";
-  return end.outcome.name === "released" ? "queued" : end.outcome.name;
+function lastState({ outcome }: TaskEnd): TaskStateName {
+  return outcome.name === "released" ? "queued" : outcome.name;
+}
+
+function resumedAt({ resumeAtMs, resumeItem }: TaskRunnerOptions["dispatch"]): StartPosition | null {
+  return resumeAtMs === null ? null : { item: resumeItem ?? 0, positionMs: resumeAtMs };
 }
 
 function costOf(info: SourceInfo): number {

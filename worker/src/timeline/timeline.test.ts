@@ -2,25 +2,28 @@ import { describe, expect, it } from "vitest";
 import type { OutgoingMedia } from "../publisher/publisher.ts";
 import type { MediaTag } from "../source/media-tag.ts";
 import { audioTag, ScriptedSource, scriptedTags, videoTag } from "../source/scripted-source.ts";
+import type { FillFrame, GapFiller } from "./gap-filler.ts";
 import { Timeline } from "./timeline.ts";
 
 class Recorder {
-  readonly sent: { readonly media: OutgoingMedia; readonly tag: MediaTag }[] = [];
+  readonly sent: { readonly media: OutgoingMedia; readonly tag: MediaTag | undefined }[] = [];
 
-  send(media: OutgoingMedia, tag: MediaTag): void {
+  send(media: OutgoingMedia, tag: MediaTag | undefined): void {
     this.sent.push({ media, tag });
   }
 
   pictures(): number[] {
-    return this.sent
-      .filter(({ tag }) => tag.kind === "video" && !tag.sequenceHeader)
-      .map((each) => each.media.timestampMs);
+    return this.#timestamps("video");
   }
 
   sounds(): number[] {
+    return this.#timestamps("audio");
+  }
+
+  #timestamps(kind: MediaTag["kind"]): number[] {
     return this.sent
-      .filter(({ tag }) => tag.kind === "audio" && !tag.sequenceHeader)
-      .map((each) => each.media.timestampMs);
+      .filter(({ media, tag }) => media.kind === kind && tag?.sequenceHeader !== true)
+      .map(({ media }) => media.timestampMs);
   }
 }
 
@@ -36,7 +39,11 @@ describe("pacing", () => {
   it("sends each tag when its time has come and none before", () => {
     const timeline = new Timeline();
     const recorder = new Recorder();
-    timeline.cutTo(new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 2_000 })), 5_000, recorder);
+    timeline.cutTo(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 2_000 })),
+      { nowMs: 5_000 },
+      recorder,
+    );
     timeline.advance(5_000, recorder);
     expect(recorder.pictures()).toEqual([0]);
     run(timeline, recorder, 5_000, 6_000);
@@ -47,10 +54,14 @@ describe("pacing", () => {
   it("sends the sequence headers before the first picture, at its timestamp", () => {
     const timeline = new Timeline();
     const recorder = new Recorder();
-    timeline.cutTo(new ScriptedSource().push(...scriptedTags({ fromMs: 90_000, durationMs: 100 })), 0, recorder);
+    timeline.cutTo(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 90_000, durationMs: 100 })),
+      { nowMs: 0 },
+      recorder,
+    );
     timeline.advance(0, recorder);
     expect(
-      recorder.sent.slice(0, 2).map(({ tag, media }) => [tag.kind, tag.sequenceHeader, media.timestampMs]),
+      recorder.sent.slice(0, 2).map(({ tag, media }) => [media.kind, tag?.sequenceHeader, media.timestampMs]),
     ).toEqual([
       ["video", true, 0],
       ["audio", true, 0],
@@ -62,7 +73,7 @@ describe("pacing", () => {
     const recorder = new Recorder();
     const tags = scriptedTags({ fromMs: 0, durationMs: 3_000 });
     const source = new ScriptedSource().push(...tags.filter((tag) => tag.dtsMs < 1_000));
-    timeline.cutTo(source, 0, recorder);
+    timeline.cutTo(source, { nowMs: 0 }, recorder);
     run(timeline, recorder, 0, 4_000);
     source.push(...tags.filter((tag) => tag.dtsMs >= 1_000));
     timeline.advance(4_020, recorder);
@@ -75,7 +86,11 @@ describe("pacing", () => {
   it("tells the position of what was sent, not of what was read ahead", () => {
     const timeline = new Timeline();
     const recorder = new Recorder();
-    timeline.cutTo(new ScriptedSource().push(...scriptedTags({ fromMs: 60_000, durationMs: 2_000 })), 0, recorder);
+    timeline.cutTo(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 60_000, durationMs: 2_000 })),
+      { nowMs: 0 },
+      recorder,
+    );
     run(timeline, recorder, 0, 1_000);
     expect(timeline.positionMs).toBeCloseTo(61_000, -1);
   });
@@ -93,7 +108,7 @@ describe("a cut", () => {
       videoTag(500, true),
       audioTag(501),
     );
-    timeline.cutTo(source, 0, recorder);
+    timeline.cutTo(source, { nowMs: 0 }, recorder);
     run(timeline, recorder, 0, 100);
     expect(recorder.pictures()).toEqual([0]);
     expect(recorder.sounds()).toEqual([1]);
@@ -102,9 +117,17 @@ describe("a cut", () => {
   it("to another source keeps timestamps continuous: one frame between the pictures, no sound twice", () => {
     const timeline = new Timeline();
     const recorder = new Recorder();
-    timeline.cutTo(new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 5_000 })), 0, recorder);
+    timeline.cutTo(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 5_000 })),
+      { nowMs: 0 },
+      recorder,
+    );
     run(timeline, recorder, 0, 2_000);
-    timeline.cutTo(new ScriptedSource().push(...scriptedTags({ fromMs: 700_000, durationMs: 5_000 })), 2_010, recorder);
+    timeline.cutTo(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 700_000, durationMs: 5_000 })),
+      { nowMs: 2_010 },
+      recorder,
+    );
     run(timeline, recorder, 2_010, 4_000);
     expect(largestStep(recorder.pictures())).toBeLessThanOrEqual(44);
     expect(largestStep(recorder.sounds())).toBeLessThanOrEqual(44);
@@ -117,10 +140,18 @@ describe("a cut", () => {
   it("after a break puts the next picture where the clock stands", () => {
     const timeline = new Timeline();
     const recorder = new Recorder();
-    timeline.cutTo(new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 1_000 })), 0, recorder);
+    timeline.cutTo(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 1_000 })),
+      { nowMs: 0 },
+      recorder,
+    );
     run(timeline, recorder, 0, 1_000);
     timeline.clear();
-    timeline.cutTo(new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 1_000 })), 8_000, recorder);
+    timeline.cutTo(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 1_000 })),
+      { nowMs: 8_000 },
+      recorder,
+    );
     timeline.advance(8_000, recorder);
     expect(recorder.pictures().at(-1)).toBe(8_000);
   });
@@ -132,7 +163,7 @@ describe("a live source", () => {
     const recorder = new Recorder();
     timeline.cutTo(
       new ScriptedSource({ live: true }).push(...scriptedTags({ fromMs: 0, durationMs: 2_000 })),
-      0,
+      { nowMs: 0 },
       recorder,
     );
     timeline.advance(0, recorder);
@@ -143,7 +174,7 @@ describe("a live source", () => {
     const timeline = new Timeline();
     const recorder = new Recorder();
     const source = new ScriptedSource({ live: true, segmented: true });
-    timeline.cutTo(source.push(...scriptedTags({ fromMs: 0, durationMs: 6_000 })), 0, recorder);
+    timeline.cutTo(source.push(...scriptedTags({ fromMs: 0, durationMs: 6_000 })), { nowMs: 0 }, recorder);
     timeline.advance(0, recorder);
     expect(recorder.pictures()).toEqual([0]);
   });
@@ -153,15 +184,15 @@ describe("a live source", () => {
     const recorder = new Recorder();
     const tags = scriptedTags({ fromMs: 0, durationMs: 3_000 });
     const source = new ScriptedSource({ live: true, segmented: true }).push(...tags.filter((tag) => tag.dtsMs < 1_500));
-    timeline.cutTo(source, 0, recorder);
+    timeline.cutTo(source, { nowMs: 0 }, recorder);
     run(timeline, recorder, 0, 500);
     timeline.dropWaiting();
     source.push(...tags.filter((tag) => tag.dtsMs >= 1_500));
     const before = recorder.sent.length;
     run(timeline, recorder, 1_500, 2_500);
-    const next = recorder.sent.slice(before).find(({ tag }) => tag.kind === "video");
-    expect(next?.tag.keyframe).toBe(true);
-    expect(next?.tag.dtsMs).toBeCloseTo(2_000);
+    const next = recorder.sent.slice(before).find(({ media }) => media.kind === "video");
+    expect(next?.tag?.keyframe).toBe(true);
+    expect(next?.tag?.dtsMs).toBeCloseTo(2_000);
     expect(timeline.droppedFrames).toBe(60 - 16);
   });
 });
@@ -171,10 +202,126 @@ describe("the end", () => {
     const timeline = new Timeline();
     const recorder = new Recorder();
     const source = new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 1_000 })).finish();
-    timeline.cutTo(source, 0, recorder);
+    timeline.cutTo(source, { nowMs: 0 }, recorder);
     run(timeline, recorder, 0, 900);
     expect(timeline.drained).toBe(false);
     run(timeline, recorder, 900, 1_000);
     expect(timeline.drained).toBe(true);
+  });
+});
+
+/** Fills with marked frames; what real ones look like is tested beside the filler. */
+class MarkingFiller implements GapFiller {
+  observe(): void {}
+
+  picture(): FillFrame {
+    return { payload: Buffer.from([0x27, 1, 0, 0, 0, 0xff]), durationMs: 66 };
+  }
+
+  silence(): FillFrame {
+    return { payload: Buffer.from([0xaf, 1, 0xff]), durationMs: 1024 / 48 };
+  }
+}
+
+describe("a gap", () => {
+  function play(source: ScriptedSource): { timeline: Timeline; recorder: Recorder } {
+    const timeline = new Timeline(new MarkingFiller());
+    const recorder = new Recorder();
+    timeline.cutTo(source, { nowMs: 0 }, recorder);
+    return { timeline, recorder };
+  }
+
+  function expectUnbroken(recorder: Recorder, untilMs: number): void {
+    for (const track of [recorder.pictures(), recorder.sounds()]) {
+      expect(largestStep(track)).toBeLessThanOrEqual(100);
+      expect(track).toEqual(track.toSorted((a, b) => a - b));
+      expect(new Set(track).size).toBe(track.length);
+      expect(track.at(-1)).toBeGreaterThan(untilMs - 100);
+    }
+  }
+
+  it("of a source that is late is filled, and what comes late is shown behind it, all of it", () => {
+    const tags = scriptedTags({ fromMs: 0, durationMs: 3_000 });
+    const source = new ScriptedSource().push(...tags.filter((tag) => tag.dtsMs < 1_000));
+    const { timeline, recorder } = play(source);
+    run(timeline, recorder, 0, 3_000);
+    source.push(...tags.filter((tag) => tag.dtsMs >= 1_000));
+    run(timeline, recorder, 3_020, 5_000);
+    expectUnbroken(recorder, 5_000);
+    const real = recorder.sent.filter(({ tag }) => tag?.kind === "video" && !tag.sequenceHeader);
+    const pictures = tags.filter((tag) => tag.kind === "video" && !tag.sequenceHeader);
+    expect(real.length).toBeGreaterThan(85);
+    expect(real.map(({ tag }) => tag?.dtsMs)).toEqual(pictures.slice(0, real.length).map(({ dtsMs }) => dtsMs));
+  });
+
+  it("of a pause is filled, and the source goes on where it stood", () => {
+    const { timeline, recorder } = play(new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 4_000 })));
+    run(timeline, recorder, 0, 1_000);
+    timeline.pause();
+    run(timeline, recorder, 1_020, 6_000);
+    expect(timeline.positionMs).toBe(1_000);
+    timeline.resume();
+    run(timeline, recorder, 6_020, 7_000);
+    expectUnbroken(recorder, 7_000);
+    expect(timeline.positionMs).toBeGreaterThan(1_900);
+  });
+
+  it("between two sources is filled, and the second begins where the clock stands", () => {
+    const { timeline, recorder } = play(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 1_000 })).finish(),
+    );
+    run(timeline, recorder, 0, 3_000);
+    const next = new ScriptedSource().push(...scriptedTags({ fromMs: 50_000, durationMs: 2_000 }));
+    timeline.cutTo(next, { nowMs: 3_010 }, recorder);
+    run(timeline, recorder, 3_010, 4_000);
+    expectUnbroken(recorder, 4_000);
+  });
+
+  it("of a track that has ended is filled while the other goes on at its own pace", () => {
+    const tags = scriptedTags({ fromMs: 0, durationMs: 5_000 });
+    const { timeline, recorder } = play(
+      new ScriptedSource().push(...tags.filter((tag) => tag.kind === "video" || tag.dtsMs < 1_000)),
+    );
+    run(timeline, recorder, 0, 4_000);
+    expectUnbroken(recorder, 4_000);
+    expect(timeline.positionMs).toBeGreaterThan(3_950);
+  });
+
+  it("of a slide show is filled without moving its pictures", () => {
+    const source = new ScriptedSource().push(videoTag(0, true, true));
+    for (let n = 0; n < 5; n += 1) source.push(videoTag(n * 1_000, true));
+    const { timeline, recorder } = play(source);
+    run(timeline, recorder, 0, 3_900);
+    const real = recorder.sent.filter(({ tag }) => tag?.kind === "video" && !tag.sequenceHeader);
+    expect(real.map(({ media }) => media.timestampMs)).toEqual([0, 1_000, 2_000, 3_000]);
+    expect(largestStep(recorder.pictures())).toBeLessThanOrEqual(100);
+  });
+});
+
+describe("a cut to a position between two keyframes", () => {
+  it("sends what is needed to decode it at once, and shows and sounds from that position on", () => {
+    const timeline = new Timeline();
+    const recorder = new Recorder();
+    timeline.cutTo(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 2_000 })),
+      { nowMs: 0 },
+      recorder,
+    );
+    run(timeline, recorder, 0, 1_000);
+    const source = new ScriptedSource().push(...scriptedTags({ fromMs: 30_000, durationMs: 5_000 }));
+    timeline.cutTo(source, { nowMs: 1_010, fromMs: 31_700 }, recorder);
+    timeline.advance(1_010, recorder);
+    expect(Math.abs(timeline.positionMs - 31_700)).toBeLessThanOrEqual(34);
+    run(timeline, recorder, 1_030, 2_000);
+    expect(Math.abs(timeline.positionMs - 32_670)).toBeLessThanOrEqual(50);
+    const pictures = recorder.pictures();
+    expect(new Set(pictures).size).toBe(pictures.length);
+    expect(pictures).toEqual(pictures.toSorted((a, b) => a - b));
+    expect(largestStep(pictures)).toBeLessThanOrEqual(100);
+    expect(largestStep(recorder.sounds())).toBeLessThanOrEqual(100);
+    const heard = recorder.sent.filter(
+      ({ tag }) => tag?.kind === "audio" && !tag.sequenceHeader && tag.dtsMs >= 30_000,
+    );
+    expect(heard[0]?.tag?.dtsMs).toBeGreaterThanOrEqual(31_700);
   });
 });

@@ -1,25 +1,38 @@
 import type { OutgoingMedia } from "../publisher/publisher.ts";
 import type { MediaTag } from "../source/media-tag.ts";
 import type { Source } from "../source/source.ts";
+import { type FillFrame, type GapFiller, NO_FILLER } from "./gap-filler.ts";
 import { initialHurryMs, LiveLatency } from "./live-latency.ts";
 
-/** A recorded source that is later than this is played on from now, rather than hurried after, ms. */
+/** A source that is later than this and was not filled is played on from now, rather than hurried after, ms. */
 const LATE_MS = 300;
+/** A track that is this far behind the clock is filled, ms: two frames of 30 a second, four of 48 kHz AAC. */
+const FILL_AFTER_MS = { video: 70, audio: 90 } as const;
+/** 1024 samples at 44.1 kHz, the longest frame that a room takes, ms. */
+const AUDIO_FRAME_MS = 1024 / 44.1;
 /** Distance to the last picture when nothing better is known, ms. */
 const DEFAULT_FRAME_MS = 33;
+/** A source that begins further before the wanted position than this is not rolled up to it, ms. */
+const LONGEST_ROLL_MS = 12_000;
+/** A longer step between two pictures says nothing of the frame rate, ms. */
+const LONGEST_FRAME_MS = 200;
+
+type Track = MediaTag["kind"];
 
 export interface TimelineSink {
-  /** @param tag where the message comes from */
-  send(media: OutgoingMedia, tag: MediaTag): void;
+  /** @param tag where the message comes from; undefined: it was made to fill a gap */
+  send(media: OutgoingMedia, tag: MediaTag | undefined): void;
 }
 
 /** The source that is on the air, and how its clock maps to the output clock. */
 interface Segment {
   readonly source: Source;
-  /** Output timestamp minus source DTS, ms. */
-  readonly offsetMs: number;
+  /** Output timestamp minus source DTS, ms; grows when the source was late and a gap was filled. */
+  offsetMs: number;
   /** Where the output clock stood at the cut, ms. */
-  readonly cutMs: number;
+  cutMs: number;
+  /** Pictures before this DTS, ms, are only there to be decoded: all at once, a millisecond apart. null: rolled up. */
+  rollUntilDtsMs: number | null;
   /** Taken from the source while its first keyframe was looked for. */
   readonly ahead: MediaTag[];
   /** null: recorded. */
@@ -32,17 +45,25 @@ interface Segment {
  * The continuous output clock of a seat. Pure: time comes in as an argument, media goes out through the sink.
  *
  * Video and audio share one zero. Output timestamps never fall and stay continuous when the source changes: each source
- * is placed so that its first keyframe stands where the clock is. A tag leaves when its output timestamp is due.
+ * is placed so that its first keyframe stands where the clock is. A tag leaves when its output timestamp is due. Where
+ * nothing is due for too long, because the source is late, paused or gone, the filler stands in.
  */
 export class Timeline {
+  readonly #filler: GapFiller;
   #segment: Segment | undefined;
   /** Wall time, ms, at which output timestamp 0 was or would have been due; undefined before the first cut. */
   #zeroWallMs: number | undefined;
-  #lastVideoMs: number | undefined;
-  #lastAudioMs: number | undefined;
+  readonly #lastMs: Record<Track, number | undefined> = { video: undefined, audio: undefined };
+  /** Between the last two pictures, ms. */
   #frameMs = DEFAULT_FRAME_MS;
+  #filledSinceMedia = false;
+  #paused = false;
   #positionMs = 0;
   #droppedFrames = 0;
+
+  constructor(filler: GapFiller = NO_FILLER) {
+    this.#filler = filler;
+  }
 
   /** Position in the current source of what was sent last, ms. */
   get positionMs(): number {
@@ -62,26 +83,50 @@ export class Timeline {
 
   /**
    * Puts a source on the air from its first keyframe on. Its audio before that is dropped; the source before it is heard
-   * up to the cut.
+   * up to the cut. A copied source can only begin at a keyframe: where that lies before `fromMs`, the pictures between
+   * are sent at once, so that what is seen and heard begins at `fromMs` exactly.
    */
-  cutTo(source: Source, nowMs: number, sink: TimelineSink): void {
+  cutTo(
+    source: Source,
+    { nowMs, fromMs }: { readonly nowMs: number; readonly fromMs?: number },
+    sink: TimelineSink,
+  ): void {
     this.#zeroWallMs ??= nowMs;
     const cutMs = this.#nextCutMs(nowMs - this.#zeroWallMs);
     this.#soundUpTo(cutMs, sink);
     const { live, segmented = false } = source.info;
     const { ahead, keyframeDtsMs } = takeUpToKeyframe(source);
-    const latency = live ? new LiveLatency({ segmented, nowMs }) : null;
-    this.#segment = { source, ahead, cutMs, latency, offsetMs: cutMs - keyframeDtsMs, awaitsKeyframe: false };
-    this.#positionMs = keyframeDtsMs;
+    const rollMs = live || fromMs === undefined ? 0 : fromMs - positionOf(source, keyframeDtsMs);
+    const rolls = rollMs >= 1 && rollMs <= LONGEST_ROLL_MS;
+    this.#segment = {
+      source,
+      ahead,
+      cutMs,
+      latency: live ? new LiveLatency({ segmented, nowMs }) : null,
+      offsetMs: cutMs - keyframeDtsMs,
+      rollUntilDtsMs: rolls ? keyframeDtsMs + rollMs : null,
+      awaitsKeyframe: false,
+    };
+    this.#positionMs = rolls ? (fromMs ?? 0) : positionOf(source, keyframeDtsMs);
+    this.#filledSinceMedia = false;
     // The first picture leaves at once, also when the clock stands a little before the cut.
     this.#zeroWallMs = nowMs - cutMs;
     // A live server begins with the picture group it is in: what is old of it is sent at once, to be at the newest.
     if (live && !segmented) this.#zeroWallMs -= initialHurryMs(source.queuedMs);
   }
 
-  /** Takes the current source off the air; the clock goes on. */
+  /** Takes the current source off the air; the clock goes on, and gaps are filled. */
   clear(): void {
     this.#segment = undefined;
+  }
+
+  /** Holds the source where it is; the room sees its last picture and hears nothing. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
   }
 
   /** Drops all that waits, and what follows it up to the next keyframe: a live source that the room cannot take. */
@@ -97,12 +142,19 @@ export class Timeline {
     }
   }
 
-  /** Sends all that is due. */
+  /** Sends all that is due, and fills what is missing. */
   advance(nowMs: number, sink: TimelineSink): void {
-    const segment = this.#segment;
-    if (segment === undefined || this.#zeroWallMs === undefined) return;
-    this.#adjustPace(segment, nowMs);
+    if (this.#zeroWallMs === undefined) return;
+    if (this.#segment !== undefined && !this.#paused) this.#sendDue(this.#segment, nowMs, sink);
     const clockMs = nowMs - this.#zeroWallMs;
+    this.#fill("video", { clockMs, afterMs: FILL_AFTER_MS.video }, sink);
+    this.#fill("audio", { clockMs, afterMs: FILL_AFTER_MS.audio }, sink);
+  }
+
+  #sendDue(segment: Segment, nowMs: number, sink: TimelineSink): void {
+    if (segment.rollUntilDtsMs !== null && !this.#roll(segment, segment.rollUntilDtsMs, nowMs, sink)) return;
+    this.#adjustPace(segment, nowMs, sink);
+    const clockMs = nowMs - (this.#zeroWallMs ?? nowMs);
     for (let tag = this.#peek(segment); tag !== undefined; tag = this.#peek(segment)) {
       if (!tag.sequenceHeader && tag.dtsMs + segment.offsetMs > clockMs) return;
       this.#take(segment);
@@ -110,9 +162,28 @@ export class Timeline {
     }
   }
 
+  /** @returns whether the wanted position is reached */
+  #roll(segment: Segment, untilDtsMs: number, nowMs: number, sink: TimelineSink): boolean {
+    for (let tag = this.#peek(segment); tag !== undefined; tag = this.#peek(segment)) {
+      if (!tag.sequenceHeader && tag.dtsMs >= untilDtsMs) {
+        segment.rollUntilDtsMs = null;
+        segment.cutMs = Math.max(nowMs - (this.#zeroWallMs ?? nowMs), (this.#lastMs.video ?? -1) + 1);
+        segment.offsetMs = segment.cutMs - untilDtsMs;
+        return true;
+      }
+      this.#take(segment);
+      if (tag.kind === "audio" && !tag.sequenceHeader) continue;
+      this.#filler.observe(tag);
+      const timestampMs = Math.ceil(this.#lastMs[tag.kind] ?? -1) + (tag.sequenceHeader ? 0 : 1);
+      if (!tag.sequenceHeader) this.#lastMs.video = timestampMs;
+      sink.send({ kind: tag.kind, timestampMs: Math.max(0, timestampMs), payload: tag.payload }, tag);
+    }
+    return false;
+  }
+
   #soundUpTo(cutMs: number, sink: TimelineSink): void {
     const segment = this.#segment;
-    if (segment === undefined) return;
+    if (segment === undefined || this.#paused) return;
     for (let tag = this.#peek(segment); tag !== undefined; tag = this.#peek(segment)) {
       const isSound = tag.kind === "audio" && !tag.sequenceHeader;
       if (isSound && tag.dtsMs + segment.offsetMs >= cutMs) return;
@@ -121,13 +192,21 @@ export class Timeline {
     }
   }
 
-  /** Moves the clock against the wall, never the timestamps against each other. */
-  #adjustPace(segment: Segment, nowMs: number): void {
+  /** Moves the clock against the wall, or the source against the clock; never the tracks against each other. */
+  #adjustPace(segment: Segment, nowMs: number, sink: TimelineSink): void {
     const head = this.#peek(segment);
     // A header's own timestamp means nothing (mostly it is 0).
     if (head === undefined || head.sequenceHeader || this.#zeroWallMs === undefined) return;
     const latenessMs = nowMs - this.#zeroWallMs - (head.dtsMs + segment.offsetMs);
-    if (segment.latency !== null) {
+    if (this.#filledSinceMedia) {
+      // The gap is in the output already: the source goes on behind it.
+      this.#filledSinceMedia = false;
+      if (latenessMs <= 0) return;
+      segment.offsetMs += latenessMs;
+      const clockMs = nowMs - this.#zeroWallMs;
+      this.#fill("video", { clockMs, afterMs: this.#frameMs }, sink);
+      this.#fill("audio", { clockMs, afterMs: AUDIO_FRAME_MS }, sink);
+    } else if (segment.latency !== null) {
       this.#zeroWallMs -= segment.latency.hurryMs(segment.source.queuedMs - latenessMs, nowMs);
     } else if (latenessMs > LATE_MS) {
       this.#zeroWallMs += latenessMs;
@@ -135,8 +214,9 @@ export class Timeline {
   }
 
   #emit(segment: Segment, tag: MediaTag, sink: TimelineSink): void {
-    const lastMs = tag.kind === "video" ? this.#lastVideoMs : this.#lastAudioMs;
+    const lastMs = this.#lastMs[tag.kind];
     const mappedMs = tag.dtsMs + segment.offsetMs;
+    this.#filler.observe(tag);
     if (tag.sequenceHeader) {
       // A header may carry any timestamp (mostly 0): it belongs to what comes after it.
       const timestampMs = Math.round(Math.max(segment.cutMs, lastMs ?? 0));
@@ -151,21 +231,47 @@ export class Timeline {
       }
       segment.awaitsKeyframe = false;
     }
-    const timestampMs = Math.max(Math.round(mappedMs), lastMs ?? 0);
+    const timestampMs = Math.max(Math.round(mappedMs), Math.ceil(lastMs ?? 0));
     if (tag.kind === "video") {
       const stepMs = lastMs === undefined ? 0 : timestampMs - lastMs;
-      if (stepMs > 0 && stepMs < 200) this.#frameMs = stepMs;
-      this.#lastVideoMs = timestampMs;
-      this.#positionMs = tag.dtsMs;
-    } else {
-      this.#lastAudioMs = timestampMs;
+      if (stepMs > 0 && stepMs < LONGEST_FRAME_MS) this.#frameMs = stepMs;
+      this.#positionMs = positionOf(segment.source, tag.dtsMs);
     }
+    this.#lastMs[tag.kind] = timestampMs;
     sink.send({ kind: tag.kind, timestampMs, payload: tag.payload }, tag);
+  }
+
+  /** Brings a track that is too far behind the clock up to it. */
+  #fill(track: Track, { clockMs, afterMs }: { clockMs: number; afterMs: number }, sink: TimelineSink): void {
+    for (;;) {
+      const lastMs = this.#lastMs[track];
+      if (lastMs === undefined || clockMs - lastMs <= afterMs) return;
+      const frame = this.#fillFrame(track);
+      if (frame === undefined) return;
+      // Kept exact: 21.33 ms cut to 21 would make three frames of silence too many in a second of them.
+      const atMs = Math.min(lastMs + frame.durationMs, clockMs);
+      const timestampMs = Math.max(Math.round(atMs), Math.ceil(lastMs));
+      this.#lastMs[track] = atMs;
+      if (!this.#waitsForLater(clockMs)) this.#filledSinceMedia = true;
+      sink.send({ kind: track, timestampMs, payload: frame.payload }, undefined);
+    }
+  }
+
+  #fillFrame(track: Track): FillFrame | undefined {
+    return track === "video" ? this.#filler.picture() : this.#filler.silence();
+  }
+
+  /** The source is not late: what it gives next belongs behind the clock (few pictures a second, one track at its end). */
+  #waitsForLater(clockMs: number): boolean {
+    const segment = this.#segment;
+    if (segment === undefined || this.#paused) return false;
+    const head = this.#peek(segment);
+    return head !== undefined && head.dtsMs + segment.offsetMs > clockMs;
   }
 
   /** Where a cut that is made when the clock stands at `clockMs` puts its first picture, ms. */
   #nextCutMs(clockMs: number): number {
-    const afterLastMs = this.#lastVideoMs === undefined ? 0 : this.#lastVideoMs + this.#frameMs;
+    const afterLastMs = this.#lastMs.video === undefined ? 0 : this.#lastMs.video + this.#frameMs;
     return Math.round(Math.max(clockMs, afterLastMs));
   }
 
@@ -190,4 +296,10 @@ function takeUpToKeyframe(source: Source): { ahead: MediaTag[]; keyframeDtsMs: n
   }
   // An opened source has its first keyframe at hand; one that has ended meanwhile may have nothing.
   return { ahead, keyframeDtsMs: ahead.find((tag) => !tag.sequenceHeader)?.dtsMs ?? 0 };
+}
+
+/** Where in the source a tag stands, ms: a source that is played faster or slower has its own count of time. */
+function positionOf(source: Source, dtsMs: number): number {
+  const { tempo } = source.info;
+  return tempo === undefined ? dtsMs : tempo.fromMs + (dtsMs - tempo.fromMs) * tempo.factor;
 }

@@ -1,0 +1,49 @@
+import { type PushRequest, sourcesOf } from "@roomcast/shared";
+import type { PlayerLimits } from "../room/player.ts";
+import type { StayOptions } from "../room/room-session.ts";
+
+/** What holds where a request says nothing. */
+export interface StayDefaults {
+  /** How long a live source, or a room, that is lost is waited for, ms. */
+  readonly reconnectBudgetMs: number;
+  /** A source that gives nothing for this long is lost, ms. */
+  readonly sourceSilenceMs: number;
+}
+
+const ROOM_STALL_MS = 15_000;
+const LONGEST_PAUSE_MS = 12 * 3600 * 1000;
+
+type FromRequest = Pick<
+  StayOptions,
+  "programme" | "volume" | "tempo" | "preload" | "notBeforeMs" | "live" | "limits" | "roomLimits"
+>;
+
+/**
+ * What a request says of how it is played. Pure.
+ *
+ * @param clock the two clocks at the same moment: Unix time, which `StartAt` is in, and the one that the player runs on, ms
+ */
+export function stayOptions(
+  request: PushRequest,
+  defaults: StayDefaults,
+  clock: { readonly unixMs: number; readonly playerMs: number },
+): FromRequest {
+  const { RepeatNum = 1, MaxDuration, IdleTimeout, StartAt } = request;
+  const idleTimeoutMs = IdleTimeout === undefined ? defaults.reconnectBudgetMs : IdleTimeout * 1000;
+  const limits: PlayerLimits = {
+    sourceSilenceMs: defaults.sourceSilenceMs,
+    idleTimeoutMs,
+    longestPauseMs: LONGEST_PAUSE_MS,
+    longestPlayMs: MaxDuration === undefined ? Number.POSITIVE_INFINITY : MaxDuration * 60_000,
+  };
+  return {
+    programme: { items: sourcesOf(request), plays: RepeatNum === -1 ? Number.POSITIVE_INFINITY : RepeatNum },
+    volume: request.Volume ?? 100,
+    tempo: request.Tempo ?? 1,
+    preload: request.Preload ?? [],
+    notBeforeMs: StartAt === undefined ? undefined : Date.parse(StartAt) - clock.unixMs + clock.playerMs,
+    live: request.Mode === "live",
+    limits,
+    roomLimits: { roomStallMs: ROOM_STALL_MS, returnBudgetMs: idleTimeoutMs },
+  };
+}
