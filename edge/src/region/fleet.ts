@@ -1,0 +1,114 @@
+import type { TaskReport } from "@roomcast/shared";
+import { type Config, readConfig } from "../config.ts";
+import type { Env } from "../env.ts";
+import { type Assignment, Assignments } from "./assignments.ts";
+import { ProgressBoard } from "./progress-board.ts";
+import { TaskLine } from "./task-line.ts";
+import { WaitingTasks } from "./waiting-tasks.ts";
+import { WorkerSockets } from "./worker-sockets.ts";
+
+/** What a region knows, and the few changes of it that its parts have in common. */
+export class Fleet {
+  readonly env: Env;
+  readonly sockets: WorkerSockets;
+  readonly assignments: Assignments;
+  readonly waiting: WaitingTasks;
+  readonly progress = new ProgressBoard();
+  readonly tasks: TaskLine;
+  readonly #ctx: DurableObjectState;
+  #alarmAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    this.#ctx = ctx;
+    this.env = env;
+    this.sockets = new WorkerSockets(ctx);
+    this.assignments = new Assignments(ctx.storage.sql);
+    this.waiting = new WaitingTasks(ctx.storage.sql);
+    this.tasks = new TaskLine(env);
+    void ctx.blockConcurrencyWhile(async () => {
+      this.#alarmAtMs = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
+      // What is due may have been due while the object was away.
+      if (this.sockets.all().length + this.assignments.all().length > 0) await this.wakeAt(Date.now());
+    });
+  }
+
+  get config(): Config {
+    return readConfig(this.env);
+  }
+
+  /** There is one alarm: it is moved only to come earlier. */
+  async wakeAt(atMs: number): Promise<void> {
+    if (atMs >= this.#alarmAtMs) return;
+    this.#alarmAtMs = atMs;
+    await this.#ctx.storage.setAlarm(atMs);
+  }
+
+  /** The alarm has come; there is none now. */
+  alarmCame(): void {
+    this.#alarmAtMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** A task that is on this worker for certain. */
+  adopt({ taskId, attempt }: TaskReport, workerId: string, instanceId: string): void {
+    const known = this.assignments.match(taskId, attempt, workerId);
+    if (known?.confirmed === true && known.releaseAtMs === null && known.instanceId === instanceId) return;
+    this.assignments.put({
+      units: 0,
+      sinceMs: Date.now(),
+      ...known,
+      taskId,
+      attempt,
+      workerId,
+      instanceId,
+      dispatched: true,
+      confirmed: true,
+      releaseAtMs: null,
+    });
+  }
+
+  /** The attempt is over. That the task may wait for a place for its next one already is not touched. */
+  unassign(taskId: string, attempt: number): void {
+    if (this.assignments.remove(taskId, attempt)) this.progress.remove(taskId);
+    this.wakeWaiting();
+  }
+
+  /** Gives a task that its worker has lost back to its Task object. */
+  async release({ taskId, attempt, workerId }: Assignment): Promise<void> {
+    const progress = this.progress.newest(taskId, attempt);
+    const reason = `Worker ${workerId} was lost.`;
+    await this.tasks.tell(taskId, { attempt, workerId }, { type: "released", reason, progress });
+    this.unassign(taskId, attempt);
+  }
+
+  /** The socket has ended; its tasks are given back after the grace, at once if the worker was leaving. */
+  async lost(socket: WebSocket): Promise<void> {
+    const state = this.sockets.get(socket);
+    this.sockets.remove(socket);
+    if (state === undefined || state.phase === "gone" || state.phase === "greeting") return;
+    const releaseAtMs = Date.now() + (state.draining ? 0 : this.config.workerGraceMs);
+    const orphans = this.assignments.ofWorker(state.workerId).filter((assignment) => assignment.releaseAtMs === null);
+    for (const assignment of orphans) this.assignments.put({ ...assignment, releaseAtMs });
+    if (orphans.length > 0) await this.wakeAt(releaseAtMs);
+  }
+
+  /** Closes a socket that has done wrong; its tasks go the way of a lost worker's. */
+  async drop(socket: WebSocket, code: number, reason: string): Promise<void> {
+    const state = this.sockets.get(socket);
+    await this.lost(socket);
+    if (state !== undefined) this.sockets.close(socket, code, reason);
+  }
+
+  /** Wakes as many waiting tasks as may find room now. */
+  wakeWaiting(): void {
+    if (this.waiting.isEmpty) return;
+    const freeUnits = this.sockets
+      .ready()
+      .filter(({ draining }) => !draining)
+      .map((worker) => worker.capacityUnits - worker.loadUnits - this.assignments.reservedUnits(worker.workerId))
+      .reduce((sum, units) => sum + Math.max(0, units), 0);
+    for (const { taskId } of this.waiting.fitting(freeUnits)) {
+      this.waiting.remove(taskId);
+      this.#ctx.waitUntil(this.tasks.wake(taskId));
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import { CLOSE, PROTOCOL_VERSION, type TaskReport, type WorkerFrameOf } from "@roomcast/shared";
+import { ROOT } from "../directory/directory.ts";
+import type { Fleet } from "./fleet.ts";
+import { warn } from "./warn.ts";
+import type { SocketState } from "./worker-sockets.ts";
+
+/** RFC 6455's registry, 1013: try again later. */
+const TRY_AGAIN_LATER = 1013;
+
+type Hello = WorkerFrameOf<"hello">;
+type Greeting = SocketState & { readonly phase: "greeting" };
+
+/** Answers hellos: compares what a worker says it runs with the truth, and lets it have tasks. */
+export class WorkerGreeter {
+  readonly #fleet: Fleet;
+  #announced = false;
+
+  constructor(fleet: Fleet) {
+    this.#fleet = fleet;
+  }
+
+  async greet(socket: WebSocket, greeting: Greeting, hello: Hello): Promise<void> {
+    const { sockets, config } = this.#fleet;
+    const { workerId, region } = greeting;
+    if (hello.workerId !== workerId) {
+      return this.#fleet.drop(socket, CLOSE.unauthorized, "The hello names another worker than the token.");
+    }
+    if (hello.region !== region) {
+      return this.#fleet.drop(socket, CLOSE.malformedFrame, "The hello names another region than the address.");
+    }
+    const nowMs = Date.now();
+    for (const [other, state] of sockets.all()) {
+      if (other !== socket && state.phase !== "gone" && state.workerId === workerId) {
+        sockets.close(other, CLOSE.replaced, "The worker has connected again.");
+      }
+    }
+    const { instanceId, version, capacityUnits, draining } = hello;
+    sockets.set(socket, {
+      phase: "reconciling",
+      workerId,
+      instanceId,
+      version,
+      capacityUnits,
+      draining,
+      loadUnits: hello.load.units,
+      connectedAtMs: nowMs,
+      lastSeenMs: nowMs,
+      deadlineMs: nowMs + config.helloTimeoutMs,
+    });
+    try {
+      await this.#welcome(socket, region, hello);
+    } catch (thrown) {
+      warn("hello not answered", thrown);
+      await this.#fleet.drop(socket, TRY_AGAIN_LATER, "The edge could not check the worker's tasks.");
+    }
+  }
+
+  async #welcome(socket: WebSocket, region: string, hello: Hello): Promise<void> {
+    const { sockets, config } = this.#fleet;
+    const { workerId, instanceId } = hello;
+    await this.#announce(region);
+    const checked = await Promise.all(hello.running.map((report) => this.#reconcile(report, workerId, instanceId)));
+    await this.#missing(workerId, instanceId, new Set(hello.running.map(({ taskId }) => taskId)));
+    const state = sockets.get(socket);
+    if (state?.phase !== "reconciling") return;
+    const { deadlineMs: _deadlineMs, ...rest } = state;
+    sockets.set(socket, { ...rest, phase: "ready" });
+    const refs = checked.map(({ taskId, attempt, answer }) => ({ taskId, attempt, held: answer.kind === "holds" }));
+    sockets.send(socket, {
+      type: "welcome",
+      protocol: PROTOCOL_VERSION,
+      reportIntervalMs: config.reportIntervalMs,
+      heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+      keep: refs.filter(({ held }) => held).map(({ taskId, attempt }) => ({ taskId, attempt })),
+      stop: refs.filter(({ held }) => !held).map(({ taskId, attempt }) => ({ taskId, attempt })),
+    });
+    for (const { taskId, attempt, answer } of checked) {
+      if (answer.kind === "holds" && answer.stop !== null) {
+        sockets.send(socket, { type: "stop", taskId, attempt, how: answer.stop.how, reason: answer.stop.reason });
+      }
+    }
+    await this.#fleet.wakeAt(Date.now() + config.heartbeatTimeoutMs);
+    this.#fleet.wakeWaiting();
+  }
+
+  /** The root directory knows all regions that ever had a worker. */
+  async #announce(region: string): Promise<void> {
+    if (this.#announced) return;
+    await this.#fleet.env.DIRECTORY.getByName(ROOT).know("region", region);
+    this.#announced = true;
+  }
+
+  /** Asks a task whether the worker that says it runs it still holds it. */
+  async #reconcile(report: TaskReport, workerId: string, instanceId: string) {
+    const { taskId, attempt } = report;
+    const answer = await this.#fleet.tasks.tell(taskId, { attempt, workerId }, { type: "reported", report });
+    if (answer.kind === "holds") this.#fleet.adopt(report, workerId, instanceId);
+    else this.#fleet.assignments.remove(taskId, attempt);
+    return { taskId, attempt, answer };
+  }
+
+  /** Tasks that were given to a worker which says hello without them. */
+  async #missing(workerId: string, instanceId: string, running: ReadonlySet<string>): Promise<void> {
+    const { assignments, config } = this.#fleet;
+    for (const assignment of assignments.ofWorker(workerId)) {
+      if (running.has(assignment.taskId) || !assignment.dispatched) continue;
+      // A new process has lost them. The same process may have ended them while it was away, and says so next.
+      const graceMs = assignment.instanceId === instanceId ? config.workerGraceMs : 0;
+      const releaseAtMs = Date.now() + graceMs;
+      assignments.put({ ...assignment, releaseAtMs });
+      await this.#fleet.wakeAt(releaseAtMs);
+    }
+  }
+}

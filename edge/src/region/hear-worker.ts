@@ -1,0 +1,113 @@
+import { CLOSE, type WorkerFrame, type WorkerFrameOf } from "@roomcast/shared";
+import type { AttemptRef, WorkerEvent } from "../task/decide.ts";
+import type { Fleet } from "./fleet.ts";
+import { warn } from "./warn.ts";
+import type { GreetedSocket } from "./worker-sockets.ts";
+
+const STALE = "This attempt does not hold the task any more.";
+
+/** Does what a worker's frame after its hello asks for. */
+export async function hearWorker(
+  fleet: Fleet,
+  socket: WebSocket,
+  state: GreetedSocket,
+  frame: WorkerFrame,
+): Promise<void> {
+  const { workerId } = state;
+  switch (frame.type) {
+    case "hello":
+      return fleet.drop(socket, CLOSE.malformedFrame, "A hello comes once.");
+    case "report":
+      return report(fleet, socket, state, frame);
+    case "accepted":
+      return pass(fleet, socket, { ...frame, workerId, event: { type: "accepted" } });
+    case "refused":
+      fleet.assignments.remove(frame.taskId, frame.attempt);
+      return pass(fleet, socket, { ...frame, workerId, event: { type: "refused", error: frame.error } });
+    case "ended":
+      return ended(fleet, socket, frame, workerId);
+    case "logs":
+      return fleet.tasks.appendLogs(frame.taskId, { attempt: frame.attempt, workerId }, frame.lines);
+    case "updated":
+      // A position that was reported before a change may be one of another source.
+      if (frame.error === null) fleet.progress.remove(frame.taskId);
+      return fleet.tasks.updated(frame.taskId, { attempt: frame.attempt, workerId }, frame.updateId, frame.error);
+    case "draining":
+      fleet.sockets.set(socket, { ...state, draining: true });
+      return;
+    default:
+      // A word that this edge does not ask for.
+      return;
+  }
+}
+
+async function report(
+  fleet: Fleet,
+  socket: WebSocket,
+  state: GreetedSocket,
+  frame: WorkerFrameOf<"report">,
+): Promise<void> {
+  const { workerId, instanceId } = state;
+  const usedUnits = state.loadUnits + fleet.assignments.reservedUnits(workerId);
+  fleet.sockets.set(socket, { ...state, loadUnits: frame.load.units });
+  fleet.sockets.send(socket, { type: "heartbeat" });
+  const nowMs = Date.now();
+  const telling: Promise<void>[] = [];
+  for (const task of frame.tasks) {
+    const { taskId, attempt } = task;
+    const known = fleet.assignments.match(taskId, attempt, workerId) !== undefined;
+    if (known) fleet.adopt(task, workerId, instanceId);
+    const due = fleet.progress.put(task, nowMs);
+    if (known && !due) continue;
+    telling.push(
+      pass(fleet, socket, {
+        taskId,
+        attempt,
+        workerId,
+        event: { type: "reported", report: task },
+        ifHeld: () => fleet.adopt(task, workerId, instanceId),
+      }),
+    );
+  }
+  if (frame.load.units + fleet.assignments.reservedUnits(workerId) < usedUnits) fleet.wakeWaiting();
+  await Promise.all(telling);
+}
+
+async function ended(fleet: Fleet, socket: WebSocket, frame: WorkerFrameOf<"ended">, workerId: string): Promise<void> {
+  const { taskId, attempt, outcome, item, positionMs } = frame;
+  try {
+    // An unknown or stale task is acknowledged too, or the worker would repeat it for ever.
+    await fleet.tasks.tell(taskId, { attempt, workerId }, { type: "ended", outcome, item, positionMs });
+  } catch (thrown) {
+    // Not acknowledged: the worker says it again.
+    warn("end not written", thrown);
+    return;
+  }
+  fleet.sockets.send(socket, { type: "ack", taskId, attempt });
+  fleet.unassign(taskId, attempt);
+}
+
+interface Word extends AttemptRef {
+  readonly taskId: string;
+  readonly event: WorkerEvent;
+  readonly ifHeld?: () => void;
+}
+
+/** Passes a worker's word on to the task; a stale attempt is answered with `stop`. */
+async function pass(fleet: Fleet, socket: WebSocket, word: Word): Promise<void> {
+  const { taskId, attempt, workerId, event, ifHeld } = word;
+  try {
+    const answer = await fleet.tasks.tell(taskId, { attempt, workerId }, event);
+    if (answer.kind === "holds") {
+      ifHeld?.();
+      return;
+    }
+    fleet.assignments.remove(taskId, attempt);
+    fleet.progress.remove(taskId);
+    fleet.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
+  } catch (thrown) {
+    // The next report says it again.
+    fleet.progress.remove(taskId);
+    warn("a worker's word was not passed on", thrown);
+  }
+}

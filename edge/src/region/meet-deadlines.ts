@@ -1,0 +1,63 @@
+import { CLOSE } from "@roomcast/shared";
+import type { Config } from "../config.ts";
+import type { Assignment } from "./assignments.ts";
+import type { Fleet } from "./fleet.ts";
+import { warn } from "./warn.ts";
+import type { SocketState } from "./worker-sockets.ts";
+
+/** A reservation that no report has confirmed for this long is checked against its task. */
+export const CHECK_RESERVATION_AFTER_MS = 30_000;
+const RETRY_MS = 1000;
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** Closes sockets that are silent for too long, gives lost tasks back, and sees to it that it is called again in time. */
+export async function meetDeadlines(fleet: Fleet): Promise<void> {
+  fleet.alarmCame();
+  const nowMs = Date.now();
+  let nextMs = NEVER;
+  const later = (atMs: number) => {
+    nextMs = Math.min(nextMs, atMs);
+  };
+  for (const [socket, state] of fleet.sockets.all()) {
+    const deadlineMs = silentAtMs(state, fleet.config);
+    if (deadlineMs > nowMs) later(deadlineMs);
+    else await fleet.drop(socket, CLOSE.silent, "Nothing was heard of the worker for too long.");
+  }
+  const checks = fleet.assignments.all().map(async (assignment) => {
+    later(
+      await checkAssignment(fleet, assignment, nowMs).catch((thrown: unknown) => {
+        warn("assignment not checked", thrown);
+        return Date.now() + RETRY_MS;
+      }),
+    );
+  });
+  await Promise.all(checks);
+  if (nextMs < NEVER) await fleet.wakeAt(nextMs);
+}
+
+/** Does what is due for an assignment and says when to look again, Unix ms. */
+async function checkAssignment(fleet: Fleet, assignment: Assignment, nowMs: number): Promise<number> {
+  const { taskId, attempt, workerId, releaseAtMs, confirmed, sinceMs } = assignment;
+  if (releaseAtMs !== null) {
+    if (releaseAtMs > nowMs) return releaseAtMs;
+    await fleet.release(assignment);
+    return NEVER;
+  }
+  if (fleet.sockets.ofWorker(workerId) === undefined) {
+    // Its socket ended without a word: the runtime itself was restarted.
+    const graceMs = nowMs + fleet.config.workerGraceMs;
+    fleet.assignments.put({ ...assignment, releaseAtMs: graceMs });
+    return graceMs;
+  }
+  if (confirmed) return NEVER;
+  if (sinceMs + CHECK_RESERVATION_AFTER_MS > nowMs) return sinceMs + CHECK_RESERVATION_AFTER_MS;
+  if (await fleet.tasks.holds(taskId, { attempt, workerId })) return nowMs + CHECK_RESERVATION_AFTER_MS;
+  fleet.waiting.remove(taskId);
+  fleet.unassign(taskId, attempt);
+  return NEVER;
+}
+
+function silentAtMs(state: SocketState, { heartbeatTimeoutMs }: Config): number {
+  if (state.phase === "ready") return state.lastSeenMs + heartbeatTimeoutMs;
+  return state.phase === "gone" ? NEVER : state.deadlineMs;
+}
