@@ -13,10 +13,12 @@ export type AudioPlan =
       /** Percent. */
       readonly volume: number;
       readonly tempo: number;
+      /** One channel becomes two that are the same. */
+      readonly doubled: boolean;
     } & AudioTarget)
   | ({ readonly action: "generate" } & AudioTarget);
 
-/** What AAC is encoded to where nobody wishes otherwise. */
+/** What is made where nobody wishes otherwise. */
 export const USUAL_AUDIO: AudioFormat = { sampleRateHz: 48_000, channels: 2 };
 
 const ROOM_SAMPLE_RATES = [44_100, 48_000];
@@ -30,22 +32,27 @@ export function planAudio(
   audio: AudioInfo | null,
   wishes: OutputWishes,
 ): { readonly plan: AudioPlan; readonly reasons: readonly string[] } {
-  const format = wishedFormat(wishes);
   if (audio === null) {
-    const plan = { action: "generate", ...format, bitRateKbps: SILENCE_BIT_RATE_KBPS } as const;
+    const plan = { action: "generate", ...formatFor(USUAL_AUDIO, wishes), bitRateKbps: SILENCE_BIT_RATE_KBPS } as const;
     return { plan, reasons: ["There is no audio: silence is made."] };
   }
   const reasons = [...mustBeEncoded(audio), ...isWishedOtherwise(audio, wishes)];
   if (reasons.length === 0) return { plan: { action: "copy" }, reasons };
   const { volume = 100, tempo = 1, audioEncode } = wishes;
+  const format = formatFor(audio, wishes);
   const bitRateKbps = audioEncode?.bitRateKbps ?? BIT_RATE_KBPS;
-  return { plan: { action: "transcode", ...format, bitRateKbps, volume, tempo }, reasons };
+  const doubled = audio.channels === 1 && format.channels === 2;
+  return { plan: { action: "transcode", ...format, bitRateKbps, volume, tempo, doubled }, reasons };
 }
 
-function wishedFormat({ audioFormat, audioEncode }: OutputWishes): AudioFormat {
+/** What is not wished follows the source, as far as rooms take it. */
+function formatFor(source: AudioFormat, { audioFormat, audioEncode }: OutputWishes): AudioFormat {
+  const fittingRateHz = ROOM_SAMPLE_RATES.includes(source.sampleRateHz)
+    ? source.sampleRateHz
+    : USUAL_AUDIO.sampleRateHz;
   return {
-    sampleRateHz: audioFormat?.sampleRateHz ?? audioEncode?.sampleRateHz ?? USUAL_AUDIO.sampleRateHz,
-    channels: audioFormat?.channels ?? audioEncode?.channels ?? USUAL_AUDIO.channels,
+    sampleRateHz: audioFormat?.sampleRateHz ?? audioEncode?.sampleRateHz ?? fittingRateHz,
+    channels: audioFormat?.channels ?? audioEncode?.channels ?? Math.min(source.channels, 2),
   };
 }
 

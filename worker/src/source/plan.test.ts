@@ -291,12 +291,14 @@ describe("what is made or encoded is what the session is", () => {
     expect(planPush(media({}, null), { audioFormat: mono }).audio).toMatchObject({ action: "generate", ...mono });
   });
 
-  it("encoded sound has the session's format, else the one that is asked for, else stereo at 48000 Hz", () => {
+  it("encoded sound has the session's format, else the one that is asked for, else the source's", () => {
     const mp3 = media({}, { codec: "mp3", channels: 1 });
     const mono = { sampleRateHz: 44_100, channels: 1 };
     expect(plannedAudio(mp3, planPush(mp3, { audioFormat: mono, audioEncode: { channels: 2 } }))).toEqual(mono);
     expect(plannedAudio(mp3, planPush(mp3, { audioEncode: { channels: 1 } }))).toEqual({ ...STEREO, channels: 1 });
-    expect(plannedAudio(mp3, planPush(mp3))).toEqual(STEREO);
+    expect(plannedAudio(mp3, planPush(mp3))).toEqual({ ...STEREO, channels: 1 });
+    expect(planPush(mp3).audio).toMatchObject({ doubled: false });
+    expect(planPush(mp3, { audioFormat: STEREO }).audio).toMatchObject({ channels: 2, doubled: true });
   });
 });
 

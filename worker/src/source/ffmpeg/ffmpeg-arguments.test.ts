@@ -8,7 +8,7 @@ const TARGET = { ...PICTURE, fps: 25, bitRateKbps: 2000, holdBitRate: false, gop
 const SOUND = { sampleRateHz: 48_000, channels: 2, bitRateKbps: 128 } as const;
 const ENCODE = {
   video: { action: "transcode", deinterlace: true, toBt709: false, picture: PICTURE, tempo: 1, ...TARGET },
-  audio: { action: "transcode", volume: 100, tempo: 1, ...SOUND },
+  audio: { action: "transcode", volume: 100, tempo: 1, doubled: false, ...SOUND },
   reasons: [],
 } as const satisfies Plan;
 
@@ -113,6 +113,11 @@ describe("ffmpeg's arguments", () => {
   it("play louder or softer", () => {
     const { output } = build({ plan: { ...ENCODE, audio: { ...ENCODE.audio, volume: 50 } } });
     expect(output).toContain("-af aresample=async=1,volume=0.5 -c:a aac");
+  });
+
+  it("give both channels the loudness of the one there is", () => {
+    const { output } = build({ plan: { ...ENCODE, audio: { ...ENCODE.audio, doubled: true } } });
+    expect(output).toContain("-af pan=stereo|c0=c0|c1=c0,aresample=async=1 -c:a aac");
   });
 
   it("copy what needs no encoding", () => {

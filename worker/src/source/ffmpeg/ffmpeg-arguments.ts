@@ -57,6 +57,12 @@ const READ_TIMEOUT_US = 30_000_000;
  */
 const RECONNECT_DELAY_MAX_S = 1;
 
+/**
+ * FLV has no negative times, and audio begins some 20 ms before the picture (the encoder's priming): without room for
+ * that ffmpeg would move picture and sound by it. All timestamps of the output are later by this, ms.
+ */
+export const OUTPUT_SHIFT_MS = 1000;
+
 /** Options in front of a gateway URL, for ffprobe too. */
 export function gatewayInputOptions(): string[] {
   return [
@@ -85,6 +91,7 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
       // What is generated never ends by itself.
       generated === undefined ? [] : ["-shortest"],
       ["-map_metadata", "-1", "-sn", "-dn"],
+      ["-output_ts_offset", seconds(OUTPUT_SHIFT_MS)],
       ["-flvflags", "no_duration_filesize+no_metadata+no_sequence_end"],
       ["-f", "flv"],
     ].flat(),
@@ -179,12 +186,14 @@ function audioOptions(audio: AudioPlan, startAtMs: number): string[] {
 }
 
 function soundFilters(audio: Extract<AudioPlan, { action: "transcode" }>, startAtMs: number): string[] {
-  const { sampleRateHz, volume, tempo } = audio;
+  const { sampleRateHz, volume, tempo, doubled } = audio;
   // Gaps and overlaps in the source's audio become silence and cuts, so that it stays with the picture.
   const resample = "aresample=async=1";
   // atempo counts from its first sample: that must be the one at the position where picture and sound are in step.
   const fromStart = `${resample}:out_sample_rate=${sampleRateHz}:first_pts=${Math.round((startAtMs * sampleRateHz) / 1000)}`;
   return [
+    // By itself ffmpeg makes each of the two channels softer by 3 dB.
+    ...(doubled ? ["pan=stereo|c0=c0|c1=c0"] : []),
     ...(tempo === 1 ? [resample] : [fromStart, `atempo=${tempo}`]),
     ...(volume === 100 ? [] : [`volume=${volume / 100}`]),
   ];

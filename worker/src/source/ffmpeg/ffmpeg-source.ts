@@ -7,7 +7,7 @@ import { NearestStart } from "../nearest-start.ts";
 import { type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
 import type { Source, SourceEnd, SourceInfo } from "../source.ts";
 import { TagQueue } from "../tag-queue.ts";
-import { type FfmpegInput, ffmpegArguments } from "./ffmpeg-arguments.ts";
+import { type FfmpegInput, ffmpegArguments, OUTPUT_SHIFT_MS } from "./ffmpeg-arguments.ts";
 import { type FfmpegExit, FfmpegProcess } from "./ffmpeg-process.ts";
 import { FlvDemuxer } from "./flv-demuxer.ts";
 
@@ -124,7 +124,7 @@ class FfmpegSource implements Source {
       ...(tempo === 1 ? {} : { tempo: { factor: tempo, fromMs: feed.startAtMs } }),
     };
     this.#queue = new TagQueue({ onPause: () => this.#pause(), onResume: () => this.#resume() });
-    this.#demuxer = new FlvDemuxer({ onTag: (tag) => this.#take(tag) });
+    this.#demuxer = new FlvDemuxer({ shiftMs: -OUTPUT_SHIFT_MS, onTag: (tag) => this.#take(tag) });
     this.ready = this.#whenReady();
     this.#process = new FfmpegProcess({
       args: ffmpegArguments({ plan: options.plan, live: options.live, ...feed }),

@@ -33,6 +33,8 @@ type Step =
     };
 
 export interface FlvDemuxerOptions {
+  /** Added to every timestamp, ms; 0 unless given. */
+  readonly shiftMs?: number;
   readonly onTag: (tag: MediaTag) => void;
 }
 
@@ -42,6 +44,7 @@ export interface FlvDemuxerOptions {
  */
 export class FlvDemuxer {
   readonly #onTag: (tag: MediaTag) => void;
+  readonly #shiftMs: number;
   #step: Step = { name: "fileHeader" };
   /** What has come of the current step, where it did not come whole; its length is what the step needs. */
   #partial: Buffer | undefined;
@@ -49,6 +52,7 @@ export class FlvDemuxer {
 
   constructor(options: FlvDemuxerOptions) {
     this.#onTag = options.onTag;
+    this.#shiftMs = options.shiftMs ?? 0;
   }
 
   /** True where the stream may end: between two tags. */
@@ -98,7 +102,7 @@ export class FlvDemuxer {
         return;
       case "body": {
         this.#step = { name: "tagHeader" };
-        const tag = step.kind === "script" ? null : parseTagBody(step.kind, step.dtsMs, bytes);
+        const tag = step.kind === "script" ? null : parseTagBody(step.kind, step.dtsMs + this.#shiftMs, bytes);
         if (tag !== null) this.#onTag(tag);
       }
     }
