@@ -1,4 +1,4 @@
-import { RoomcastError, regionName } from "@roomcast/shared";
+import { type AddressPolicy, parseAddressPolicy, RoomcastError, regionName } from "@roomcast/shared";
 import { z } from "zod";
 import type { Env } from "./env.ts";
 import type { SealKeys } from "./seal.ts";
@@ -25,6 +25,19 @@ function oneOrList(text: unknown): unknown {
   if (typeof text !== "string") return text;
   return text.trimStart().startsWith("[") ? parseJson(text) : [text];
 }
+
+/** Hosts, addresses and CIDR ranges with commas between. */
+const allowList = z
+  .string()
+  .default("")
+  .transform((text, context) => {
+    try {
+      return parseAddressPolicy(text.split(",").filter((entry) => entry.trim() !== ""));
+    } catch {
+      context.addIssue({ code: "custom", message: "an entry is none" });
+      return z.NEVER;
+    }
+  });
 
 function durationMs(minMs: number, defaultMs: number) {
   return z.coerce.number().int().min(minMs).max(0x7fff_ffff).default(defaultMs);
@@ -68,6 +81,14 @@ const configSchema = z.object({
   REPORT_INTERVAL_MS: durationMs(50, 1000),
   /** How long a worker may take to say hello. */
   HELLO_TIMEOUT_MS: durationMs(100, 5000),
+  /** Private hosts, or hosts without TLS, that callbacks may be sent to. */
+  CALLBACK_ALLOW_HOSTS: allowList,
+  /** How long a callback's receiver may take to answer. */
+  CALLBACK_TIMEOUT_MS: durationMs(50, 5000),
+  /** How long after a failed try, but the first, the next one comes. */
+  CALLBACK_RETRY_MS: durationMs(10, 10_000),
+  /** How long after the first try no other one is made. */
+  CALLBACK_GIVE_UP_MS: durationMs(10, 60_000),
   /** How often a credential may make each call; 0: as often as it likes. */
   RATE_LIMIT_PER_SECOND: z.coerce.number().int().min(0).max(1_000_000).default(20),
   /** The zone of the times in SCF's actions, which name none. China's, as Tencent's. */
@@ -84,6 +105,8 @@ const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
   TRTC_APPS: 'an optional secret: a JSON object {"<SdkAppId>":"<SecretKey>"}, set with `wrangler secret put TRTC_APPS`',
   RATE_LIMIT_PER_SECOND: "a whole number from 0 to 1000000, set under [vars] of wrangler.toml",
   SCF_UTC_OFFSET_MINUTES: "a whole number of minutes from -840 to 840, set under [vars] of wrangler.toml",
+  CALLBACK_ALLOW_HOSTS:
+    'host names, addresses or CIDR ranges with commas between, such as "10.0.12.0/24", set under [vars] of wrangler.toml',
   DEFAULT_REGION: 'a region name such as "ap-guangzhou", set under [vars] of wrangler.toml',
 };
 
@@ -108,6 +131,10 @@ export interface Config {
   readonly heartbeatTimeoutMs: number;
   readonly reportIntervalMs: number;
   readonly helloTimeoutMs: number;
+  readonly callbackAllow: AddressPolicy;
+  readonly callbackTimeoutMs: number;
+  readonly callbackRetryMs: number;
+  readonly callbackGiveUpMs: number;
   readonly rateLimitPerSecond: number;
   readonly scfUtcOffsetMinutes: number;
 }
@@ -160,6 +187,10 @@ export function parseConfig(variables: object): Config {
     heartbeatTimeoutMs: values.HEARTBEAT_TIMEOUT_MS,
     reportIntervalMs: values.REPORT_INTERVAL_MS,
     helloTimeoutMs: values.HELLO_TIMEOUT_MS,
+    callbackAllow: values.CALLBACK_ALLOW_HOSTS,
+    callbackTimeoutMs: values.CALLBACK_TIMEOUT_MS,
+    callbackRetryMs: values.CALLBACK_RETRY_MS,
+    callbackGiveUpMs: values.CALLBACK_GIVE_UP_MS,
     rateLimitPerSecond: values.RATE_LIMIT_PER_SECOND,
     scfUtcOffsetMinutes: values.SCF_UTC_OFFSET_MINUTES,
   });
