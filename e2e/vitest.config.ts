@@ -6,7 +6,10 @@ export default defineProject({
     include: ["src/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Faults that take their time to be noticed are waited for side by side.
+    // Most of the time is waiting for media to play: files run two at a time even on two cores, and where a file says
+    // so, all of its tests at once. They come after the other projects, whose tests need the cores.
+    maxWorkers: 2,
     maxConcurrency: 20,
+    sequence: { groupOrder: 1 },
   },
 });

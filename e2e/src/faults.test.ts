@@ -6,7 +6,7 @@ import { sampleClip, sampleFrames } from "@roomcast/dev/stack/sample-media";
 import { SDK_APP_ID } from "@roomcast/dev/stack/stack";
 import { makeTempFolder } from "@roomcast/dev/stack/temp-folder";
 import { type ErrorCode, mintUserSig } from "@roomcast/shared";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
 import { startRedirectingServer } from "./harness/loopback-servers.ts";
 import { TestSystem } from "./harness/test-system.ts";
@@ -156,8 +156,8 @@ describe.concurrent("a source that cannot be played ends the task with the cause
   });
 });
 
-describe("a source that lacks a track is played all the same:", () => {
-  afterEach(() => system.expectIdle());
+describe.concurrent("a source that lacks a track is played all the same:", () => {
+  afterAll(() => system.expectIdle());
 
   test("one without video gets a picture", async () => {
     const audio = await sampleClip({ durationS: CLIP_S, tracks: "audio" });
@@ -181,8 +181,8 @@ describe("a source that lacks a track is played all the same:", () => {
   });
 });
 
-describe("a source that breaks off and comes back", () => {
-  afterEach(() => system.expectIdle());
+describe.concurrent("a source that breaks off and comes back", () => {
+  afterAll(() => system.expectIdle());
 
   test("is played to its end, with all of its frames", async () => {
     const VideoSrc = system.stack.files.serve(clip, { name: "drop", afterBytes: 300_000, times: 1 });
@@ -194,8 +194,8 @@ describe("a source that breaks off and comes back", () => {
   });
 });
 
-describe("a room", () => {
-  afterEach(() => system.expectIdle());
+describe.concurrent("a room", () => {
+  afterAll(() => system.expectIdle());
 
   test("that refuses the UserSig fails the task with the room's words", async () => {
     const UserSig = await mintUserSig({
@@ -208,9 +208,9 @@ describe("a room", () => {
     const pushed = await system.push({ VideoSrc: system.stack.files.serve(clip), UserId: "stranger", UserSig });
     await system.expectFailed(pushed, { code: "FailedOperation.RoomRefused", message: /signature/ });
     expect(system.user(pushed)).toBeUndefined();
-    expect(system.stack.emulator.report().refusals).toEqual([
+    expect(system.stack.emulator.report().refusals).toContainEqual(
       expect.objectContaining({ seat: pushed.seat, code: "NetStream.Publish.Denied" }),
-    ]);
+    );
   });
 
   test("that cannot be reached fails the task", async () => {

@@ -3,8 +3,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vite
 import { startCuttableLink } from "./harness/cuttable-link.ts";
 import { type Pushed, TestSystem } from "./harness/test-system.ts";
 
-const CLIP_S = 8;
-const QUEUE_TIMEOUT_MS = 10_000;
+const CLIP_S = 6;
+/** Where a worker is taken away: behind the first keyframe but one, so that going on differs from beginning anew. */
+const LOST_AT_MS = 2500;
+const QUEUE_TIMEOUT_MS = 15_000;
 
 let system: TestSystem;
 let VideoSrc: string;
@@ -15,7 +17,12 @@ beforeAll(async () => {
   system = await TestSystem.start({
     workers: 0,
     redis: false,
-    edgeSettings: { QUEUE_TIMEOUT_MS: String(QUEUE_TIMEOUT_MS), PLACE_RETRY_MS: "500" },
+    edgeSettings: {
+      QUEUE_TIMEOUT_MS: String(QUEUE_TIMEOUT_MS),
+      PLACE_RETRY_MS: "500",
+      // A busy machine may take its time to dial again.
+      WORKER_GRACE_MS: "3000",
+    },
   });
   VideoSrc = system.stack.files.serve(clip);
 });
@@ -27,13 +34,33 @@ function framesOf(pushed: Pushed): number[] {
   return (system.user(pushed)?.sessions ?? []).map(({ stream }) => stream.video?.tags ?? 0);
 }
 
-/** The room saw the whole clip in two sessions, of which the second did not begin at the clip's beginning. */
+/**
+ * The room saw the clip in two sessions, of which the second did not begin at the clip's beginning. What is copied goes
+ * on at the nearest keyframe, so up to half a group of pictures is missing.
+ */
 function expectGoneOn(pushed: Pushed): void {
   const [first = 0, second = 0, ...more] = framesOf(pushed);
   const all = sampleFrames({ durationS: CLIP_S });
   expect(more).toEqual([]);
   expect(second).toBeLessThanOrEqual(all - SAMPLE_VIDEO.gopFrames);
-  expect(first + second).toBeGreaterThanOrEqual(all * 0.95);
+  expect(first + second).toBeGreaterThanOrEqual(all * 0.95 - SAMPLE_VIDEO.gopFrames / 2);
+}
+
+/** A push that runs at one of the two workers of a region, and is behind its second keyframe. */
+async function pushedToOneOfTwo(Region: string) {
+  const workerIds = [`${Region}-1`, `${Region}-2`];
+  const workers = await Promise.all(
+    workerIds.map(async (workerId) => ({
+      workerId,
+      worker: await system.stack.addWorker({ workerId, region: Region }),
+    })),
+  );
+  const pushed = await system.push({ VideoSrc, Region });
+  const { workerId } = await system.untilPosition(pushed, LOST_AT_MS);
+  const holder = workers.find((each) => each.workerId === workerId);
+  const other = workers.find((each) => each.workerId !== workerId);
+  if (holder === undefined || other === undefined) throw new Error(`The task is at ${workerId}, none of its region's.`);
+  return { pushed, holder, other };
 }
 
 /** To a region without workers: no media is needed to see whether a task is lost. */
@@ -64,13 +91,9 @@ describe.concurrent("a task", () => {
   });
 
   test("whose worker is killed goes on at another worker, from where it was, as its second attempt", async () => {
-    const Region = "ap-killed";
-    const doomed = await system.stack.addWorker({ workerId: "doomed", region: Region });
-    const pushed = await system.push({ VideoSrc, Region });
-    await system.stack.addWorker({ workerId: "heir", region: Region });
-    await system.untilPosition(pushed, 3500);
-    await doomed.kill();
-    expect(await system.expectFinished(pushed)).toMatchObject({ workerId: "heir", attempt: 2 });
+    const { pushed, holder, other } = await pushedToOneOfTwo("ap-killed");
+    await holder.worker.kill();
+    expect(await system.expectFinished(pushed)).toMatchObject({ workerId: other.workerId, attempt: 2 });
     expectGoneOn(pushed);
   });
 
@@ -89,7 +112,7 @@ describe.concurrent("a task", () => {
     const Region = "ap-again";
     const worker = await system.stack.addWorker({ workerId: "again", region: Region });
     const pushed = await system.push({ VideoSrc, Region });
-    await system.untilPosition(pushed, 3500);
+    await system.untilPosition(pushed, LOST_AT_MS);
     await worker.kill();
     await system.stack.addWorker({ workerId: "again", region: Region });
     expect(await system.expectFinished(pushed)).toMatchObject({ workerId: "again", attempt: 2 });
@@ -97,14 +120,10 @@ describe.concurrent("a task", () => {
   });
 
   test("whose worker gets SIGTERM is handed over to another one, and the worker ends tidily", async () => {
-    const Region = "ap-drained";
-    const leaving = await system.stack.addWorker({ workerId: "leaving", region: Region });
-    const pushed = await system.push({ VideoSrc, Region });
-    await system.stack.addWorker({ workerId: "staying", region: Region });
-    await system.untilPosition(pushed, 3500);
-    leaving.signal("SIGTERM");
-    expect(await leaving.exited).toEqual({ code: 0, signal: null });
-    expect(await system.expectFinished(pushed)).toMatchObject({ workerId: "staying", attempt: 2 });
+    const { pushed, holder, other } = await pushedToOneOfTwo("ap-drained");
+    holder.worker.signal("SIGTERM");
+    expect(await holder.worker.exited).toEqual({ code: 0, signal: null });
+    expect(await system.expectFinished(pushed)).toMatchObject({ workerId: other.workerId, attempt: 2 });
     expect(system.user(pushed)?.sessions[0]?.endReason).toBe("left");
     expectGoneOn(pushed);
   });
@@ -119,7 +138,7 @@ describe.concurrent("a task", () => {
         settings: { ROOMCAST_EDGE_URL: `http://127.0.0.1:${link.port}` },
       });
       const pushed = await system.push({ VideoSrc, Region });
-      for (const positionMs of [1000, 3000, 5000]) {
+      for (const positionMs of [500, 2000, 3500]) {
         await system.untilPosition(pushed, positionMs);
         const { connections } = link;
         link.cut();
@@ -140,42 +159,35 @@ describe("the edge", () => {
     const Region = "ap-restart";
     await system.stack.addWorker({ workerId: "steady", region: Region });
     const running = await Promise.all(Array.from({ length: 3 }, () => system.push({ VideoSrc, Region })));
-    const waiting = await system.push({ VideoSrc, Region: "ap-empty" });
     for (const pushed of running) await system.untilPosition(pushed, 500);
     await system.stack.restartEdge();
     for (const pushed of running) {
       expect(await system.expectFinished(pushed)).toMatchObject({ workerId: "steady", attempt: 1 });
       expect(framesOf(pushed)).toEqual([sampleFrames({ durationS: CLIP_S })]);
     }
-    await system.expectFailed(waiting, { code: "ResourceInsufficient", message: /ap-empty/ });
   });
 
-  test("accepts a hundred that come at once, lists each of them, and stops each of them", async () => {
-    const requests = await hundredRequests();
-    const taskIds = await Promise.all(requests.map((request) => system.stack.client.push(request)));
-    expect(new Set(taskIds).size).toBe(100);
+  test("loses no accepted task of a hundred that come at once, though it is killed in the middle of the next hundred", async () => {
+    const first = await Promise.all((await hundredRequests()).map((request) => system.stack.client.push(request)));
+    expect(new Set(first).size).toBe(100);
     const { tasks } = await system.stack.client.tasks("?limit=100");
-    expect(new Set(tasks.map(({ taskId }) => taskId))).toEqual(new Set(taskIds));
-    await Promise.all(taskIds.map((taskId) => system.stack.client.stop(taskId)));
-    for (const taskId of taskIds) expect(await system.untilEnded({ taskId })).toMatchObject({ status: "ABORTED" });
-  });
+    expect(new Set(tasks.map(({ taskId }) => taskId))).toEqual(new Set(first));
 
-  test("loses no accepted task of a hundred that come at once, though it is killed in the middle", async () => {
-    const requests = await hundredRequests();
-    const submitting = requests.map((request) => system.stack.client.submit(request));
+    const submitting = (await hundredRequests()).map((request) => system.stack.client.push(request));
     // In the middle: some are answered, some are not.
     await Promise.any(submitting);
     await system.stack.restartEdge();
-    const answers = (await Promise.allSettled(submitting)).flatMap((answer) =>
-      answer.status === "fulfilled" && answer.value.status === 200 ? [answer.value] : [],
+    const second = (await Promise.allSettled(submitting)).flatMap((answer) =>
+      answer.status === "fulfilled" ? [answer.value] : [],
     );
-    expect(answers.length).toBeGreaterThan(0);
-    for (const { taskId } of answers) {
-      const ended = { status: "FAILED", error: { code: "ResourceInsufficient" } };
-      expect(await system.untilEnded({ taskId: taskId ?? "" })).toMatchObject(ended);
-    }
+    expect(second.length).toBeGreaterThan(0);
+
     await expect
       .poll(async () => (await system.stack.client.tasks("?status=RUNNING")).total, { timeout: 40_000, interval: 500 })
       .toBe(0);
+    const ended = await Promise.all([...first, ...second].map((taskId) => system.stack.client.task(taskId)));
+    for (const task of ended) {
+      expect(task).toMatchObject({ status: "FAILED", error: { code: "ResourceInsufficient" } });
+    }
   });
 });

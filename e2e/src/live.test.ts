@@ -38,6 +38,18 @@ async function onAir(name: string, filePath = clip) {
   return { url, publisher };
 }
 
+/** Publishes a clip without end to a room, whose HTTP-FLV is a live source in its turn. */
+async function onStage(userId: string) {
+  const { rtmpUrl, httpUrl } = system.stack.emulator;
+  const seat = { sdkAppId: SDK_APP_ID, room: { kind: "string", id: `stage_of_${userId}` }, userId } as const;
+  const query = `sdkappid=${SDK_APP_ID}&userid=${userId}&usersig=${await system.stack.userSig(userId)}`;
+  const url = `${rtmpUrl}/${seat.room.id}?${query}`;
+  const publisher = await publishByFfmpeg({ filePath: clip, url, forEver: true });
+  owned.defer(() => publisher.stop());
+  await expect.poll(() => system.user({ seat })?.online, { timeout: 20_000 }).toBe(true);
+  return { publisher, url: `${httpUrl}/rooms/${seat.room.id}/${userId}.flv` };
+}
+
 /** Resolves when the room has been sent so many more pictures. */
 async function untilMorePictures(pushed: Pushed, pictures: number): Promise<void> {
   const before = picturesOf(pushed);
@@ -89,18 +101,19 @@ describe.concurrent("a live source", () => {
     expectUnbroken(pushed);
   });
 
-  test("over HTTP-FLV goes into the room as well", async () => {
-    const { rtmpUrl, httpUrl } = system.stack.emulator;
-    const key = `stage?sdkappid=${SDK_APP_ID}&userid=singer&usersig=${await system.stack.userSig("singer")}`;
-    const singer = await publishByFfmpeg({ filePath: clip, url: `${rtmpUrl}/${key}`, forEver: true });
-    owned.defer(() => singer.stop());
-    const stage = { sdkAppId: SDK_APP_ID, room: { kind: "string", id: "stage" }, userId: "singer" } as const;
-    await expect.poll(() => system.user({ seat: stage })?.online, { timeout: 20_000 }).toBe(true);
-    const pushed = await system.push({ VideoSrc: `${httpUrl}/rooms/stage/singer.flv`, Mode: "live" });
+  test("over HTTP-FLV goes into the room as well, and ends with the cause when it breaks off for good", async () => {
+    const stage = await onStage("singer");
+    const pushed = await system.push({ VideoSrc: stage.url, Mode: "live" });
     await system.untilState(pushed, "pushing");
     await untilMorePictures(pushed, 2 * SAMPLE_VIDEO.fps);
-    await stop(pushed);
     expectUnbroken(pushed);
+    await stage.publisher.stop();
+    await system.untilState(pushed, "reconnecting");
+    expect(system.user(pushed)).toMatchObject({ online: true, publishes: 1 });
+    const task = await system.untilEnded(pushed);
+    expect(task).toMatchObject({ state: "failed", attempt: 1, error: { code: expect.stringMatching(/Source/) } });
+    await system.expectNothingLeft(pushed);
+    expect(system.session(pushed)).toMatchObject({ endReason: "left" });
   });
 
   test("that breaks off and comes back is waited for inside the same room session", async () => {
@@ -116,18 +129,6 @@ describe.concurrent("a live source", () => {
     expect(system.user(pushed)).toMatchObject({ online: true, publishes: 1 });
     await stop(pushed);
     expect(system.session(pushed).stream.video).toMatchObject({ timestampsBack: 0, bFrames: 0 });
-  });
-
-  test("that breaks off for good ends the task with the cause", async () => {
-    const { url, publisher } = await onAir("leaving");
-    const pushed = await system.push({ VideoSrc: url, Mode: "live" });
-    await untilMorePictures(pushed, SAMPLE_VIDEO.fps);
-    await publisher.stop();
-    await system.untilState(pushed, "reconnecting");
-    const task = await system.untilEnded(pushed);
-    expect(task).toMatchObject({ state: "failed", attempt: 1, error: { code: expect.stringMatching(/Source/) } });
-    await system.expectNothingLeft(pushed);
-    expect(system.session(pushed)).toMatchObject({ endReason: "left" });
   });
 
   test("that nobody publishes fails the task", async () => {
