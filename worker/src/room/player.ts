@@ -99,7 +99,9 @@ export class Player {
   #away: { readonly first: PlayerEnd; tryAtMs: number } | undefined;
   /** Over all the times that a live source went away shortly after it had come back. */
   readonly #backoff: Backoff;
+  /** When the current source came on the air, and when it last gave a picture. */
   #cutAtMs = 0;
+  #movedAtMs = 0;
 
   constructor(options: PlayerOptions) {
     this.#options = options;
@@ -171,7 +173,10 @@ export class Player {
     stage.timeline.advance(nowMs, stage.sink);
     // What comes next need not wait for the next tick when the last picture has just been sent.
     if (this.#incoming?.role === "next" && stage.timeline.drained) this.#attendIncoming(nowMs, stage);
-    if (this.#current !== undefined) this.#positionMs = stage.timeline.positionMs;
+    if (this.#current !== undefined && this.#positionMs !== stage.timeline.positionMs) {
+      this.#positionMs = stage.timeline.positionMs;
+      this.#movedAtMs = nowMs;
+    }
     if (this.#onAirSinceMs !== undefined && nowMs - this.#onAirSinceMs > this.#options.limits.longestPlayMs) {
       return { name: "finished" };
     }
@@ -269,6 +274,7 @@ export class Player {
     this.#programme = programme;
     this.#away = undefined;
     this.#cutAtMs = nowMs;
+    this.#movedAtMs = nowMs;
     this.#silence = new SilenceWatch(nowMs, this.#options.limits.sourceSilenceMs);
     stage.timeline.resume();
     stage.timeline.cutTo(source, { nowMs, fromMs: prepared.request.startAtMs }, stage.sink);
@@ -346,7 +352,7 @@ export class Player {
       "the live source is gone; waiting for it",
     );
     this.#setState("reconnecting");
-    return this.#tryLater(nowMs, nowMs - this.#cutAtMs);
+    return this.#tryLater(nowMs, this.#movedAtMs - this.#cutAtMs);
   }
 
   #tryLater(nowMs: number, workedForMs: number): PlayerEnd | undefined {

@@ -305,6 +305,17 @@ function steps(room: MemoryRoom | undefined): { largestMs: number; back: number 
   return { largestMs: Math.max(0, ...gaps), back: gaps.filter((gap) => gap < 0).length };
 }
 
+it("waits for a live source no longer than its budget, however often it comes back for a moment", async () => {
+  const { session: played, states } = prepare({
+    live: true,
+    limits: { idleTimeoutMs: 1_000, sourceSilenceMs: 200 },
+    openSource: () =>
+      Promise.resolve(new ScriptedSource({ live: true }).push(...scriptedTags({ fromMs: 0, durationMs: 100 }))),
+  });
+  expect(await played.run()).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceTimeout" } });
+  expect(states.filter((state) => state === "reconnecting").length).toBeGreaterThan(1);
+});
+
 describe("a playlist", () => {
   it("is played one after another without a gap, as often as asked", async () => {
     const { openSource, sources } = library();
