@@ -24,6 +24,8 @@ export default defineProject({
           DEFAULT_REGION: "ap-default",
           WORKER_GRACE_MS: "300",
           UPDATE_TIMEOUT_MS: "2000",
+          // Tests look more often than people.
+          RATE_LIMIT_PER_SECOND: "0",
         },
       },
     }),

@@ -8,10 +8,12 @@ import { authenticate } from "./auth/authenticate.ts";
 import { readConfig } from "./config.ts";
 import type { AppContext } from "./http/app-context.ts";
 import { errorResponse } from "./http/error-response.ts";
+import { limitRate } from "./rate-limit/limit-rate.ts";
 import { fleetRoutes } from "./routes/fleet-routes.ts";
 import { pushRoutes } from "./routes/push-routes.ts";
 import { taskRoutes } from "./routes/task-routes.ts";
 import { workerRoutes } from "./routes/worker-routes.ts";
+import { tencentRoutes } from "./tencent/tencent-routes.ts";
 
 /** The methods of each address, so that a wrong one is told from a wrong address. */
 const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
@@ -51,15 +53,18 @@ app.use(async (c, next) => {
 app.get("/healthz", (c) => c.json({ status: "ok" }));
 app.route("/v1/fleet", fleetRoutes);
 
-app.on(["POST"], ["/", "/push"], authenticate);
-app.use("/v1/tasks", authenticate);
-app.use("/v1/tasks/*", authenticate);
-app.use("/v1/workers", authenticate);
+app.route("/", tencentRoutes);
+
+app.on(["POST"], ["/", "/push"], authenticate, limitRate);
+// The wildcard takes the address before it too.
+app.use("/v1/tasks/*", authenticate, limitRate);
+app.use("/v1/workers", authenticate, limitRate);
 app.route("/", pushRoutes);
 app.route("/v1/tasks", taskRoutes);
 app.route("/v1/workers", workerRoutes);
 
-for (const path of ["/v1/credentials/*", "/v1/worker-tokens/*", "/v1/audit"]) app.use(path, authenticate, adminOnly);
+for (const path of ["/v1/credentials/*", "/v1/worker-tokens/*", "/v1/audit"])
+  app.use(path, authenticate, limitRate, adminOnly);
 app.route("/v1/credentials", credentialRoutes);
 app.route("/v1/worker-tokens", workerTokenRoutes);
 app.route("/v1/audit", auditRoutes);

@@ -15,6 +15,7 @@ export function errorResponse(thrown: unknown, c: Context<AppContext>): Response
     ...(error.fields.length > 0 ? { fields: error.fields } : {}),
   };
   const headers: Record<string, string> = { "x-request-id": requestId };
+  if (error.code === "RequestLimitExceeded") headers["retry-after"] = "1";
   if (error.httpStatus === 401) headers["www-authenticate"] = "Bearer";
   return Response.json({ error: body }, { status: error.httpStatus, headers });
 }

@@ -1,0 +1,21 @@
+import { z } from "zod";
+
+/** The version of the one function that there is. */
+export const LATEST = "$LATEST";
+
+const NAME_EXPECTED = "a name of 1 to 128 characters";
+const name = z.string(NAME_EXPECTED).min(1, NAME_EXPECTED).max(128, NAME_EXPECTED);
+
+/** Which function is meant: there is one, so that any name will do. */
+export const functionNames = { FunctionName: name, Namespace: name.optional(), Qualifier: name.optional() };
+
+/** The same where the name may be left out. */
+export const optionalFunctionNames = { ...functionNames, FunctionName: name.optional() };
+
+const ID_EXPECTED = "the id of an asynchronous request";
+export const requestIdText = z.string(ID_EXPECTED).min(1, ID_EXPECTED).max(128, ID_EXPECTED);
+
+export function boundedInteger(min: number, max: number) {
+  const expected = `an integer from ${min} to ${max}`;
+  return z.int(expected).min(min, expected).max(max, expected);
+}

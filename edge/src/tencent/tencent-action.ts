@@ -1,0 +1,26 @@
+import { validate } from "@roomcast/shared";
+import type { z } from "zod";
+import type { Caller } from "../auth/caller.ts";
+import type { Env } from "../env.ts";
+import { typedFor } from "./query-parameters.ts";
+import type { CallParameters } from "./tencent-call.ts";
+
+export interface ActionContext {
+  readonly env: Env;
+  readonly caller: Caller;
+  /** Of X-TC-Region. */
+  readonly region: string | undefined;
+}
+
+/** Carries out a call and returns what stands in its `Response`, all but the RequestId. */
+export type TencentAction = (context: ActionContext, parameters: CallParameters) => Promise<object>;
+
+/** An action whose parameters are checked first, all wrong ones named at once. */
+export function tencentAction<Schema extends z.ZodType>(
+  schema: Schema,
+  run: (context: ActionContext, parameters: z.output<Schema>) => Promise<object>,
+): TencentAction {
+  return async (context, { kind, value }) => {
+    return run(context, validate(schema, kind === "texts" ? typedFor(schema, value) : value));
+  };
+}

@@ -1,0 +1,95 @@
+import { pushRequestSchema, taskUpdateSchema } from "@roomcast/shared";
+import { z } from "zod";
+
+const push = pushRequestSchema.shape;
+const sourceUrl = taskUpdateSchema.shape.VideoSrc.unwrap();
+
+const ROOM_EXPECTED =
+  "a text: an integer from 1 to 4294967294 with RoomIdType 1 (the default), or 1 to 64 letters, digits or underscores with RoomIdType 0";
+const LARGEST_ROOM = 4_294_967_294;
+
+const STREAM_URL_EXPECTED = "the URL of the source";
+const SOURCE_URLS_EXPECTED = "a list of one URL";
+
+/** Here 0 leaves a side as the source has it. */
+const videoParams = push.VideoEncodeParams.unwrap();
+const side = (size: typeof videoParams.shape.Width) =>
+  z.union([z.literal(0), size.unwrap()], "an integer from 0 to the largest size, not 1");
+
+/** What only TRTC's own robot can do; a publisher from outside cannot, and must not look as if it did. */
+function notHere(why: string) {
+  return z.literal(false, `false: ${why}`).optional();
+}
+
+/** A progress message inside the room is sent by TRTC's own robot. */
+export const enableProgress = notHere("progress is not sent into the room here; GET /v1/tasks/:id has it");
+
+/** The parameters of StartStreamIngest, and which of them make no sense together. */
+export const startStreamIngestSchema = z
+  .strictObject(
+    {
+      SdkAppId: push.SdkAppId,
+      RoomId: z.string(ROOM_EXPECTED),
+      RoomIdType: z.literal([0, 1], "0 (a string room) or 1 (an integer room)").default(1),
+      UserId: push.UserId,
+      UserSig: push.UserSig,
+      StreamUrl: sourceUrl.optional(),
+      SourceUrl: z.array(sourceUrl, SOURCE_URLS_EXPECTED).length(1, SOURCE_URLS_EXPECTED).optional(),
+      PrivateMapKey: push.PrivateMapKey,
+      SeekSecond: push.SeekSecond,
+      AutoPush: notHere("relaying a room to a CDN is switched on in the console of the application"),
+      RepeatNum: push.RepeatNum,
+      MaxDuration: push.MaxDuration,
+      Volume: push.Volume,
+      EnableProgress: enableProgress,
+      Tempo: push.Tempo,
+      IdleTimeout: push.IdleTimeout,
+      VideoEncodeParams: videoParams
+        .extend({ Width: side(videoParams.shape.Width).optional(), Height: side(videoParams.shape.Height).optional() })
+        .optional(),
+      AudioEncodeParams: push.AudioEncodeParams,
+    },
+    "a JSON object",
+  )
+  .refine(({ RoomId, RoomIdType }) => isRoom(RoomId, RoomIdType), {
+    path: ["RoomId"],
+    message: ROOM_EXPECTED,
+    when: always,
+  })
+  .refine(({ StreamUrl, SourceUrl }) => StreamUrl !== undefined || SourceUrl !== undefined, {
+    path: ["StreamUrl"],
+    message: STREAM_URL_EXPECTED,
+    when: always,
+  });
+
+/** Rules over several fields run whatever else is wrong, so that all problems come at once. */
+function always({ value }: { value: unknown }): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isRoom(room: unknown, type: unknown): boolean {
+  if (typeof room !== "string") return false;
+  if (type === 0) return push.StrRoomId.unwrap().safeParse(room).success;
+  return /^[1-9][0-9]{0,9}$/.test(room) && Number(room) <= LARGEST_ROOM;
+}
+
+export type StartStreamIngest = z.output<typeof startStreamIngestSchema>;
+
+/** The push request that a call of StartStreamIngest means. Pure; `createPush` checks the rest of it. */
+export function pushOf(call: StartStreamIngest): Record<string, unknown> {
+  const { RoomId, RoomIdType, StreamUrl, SourceUrl, AutoPush: _no, EnableProgress: _neither, ...same } = call;
+  const VideoSrc = StreamUrl ?? SourceUrl?.[0];
+  return {
+    ...same,
+    VideoSrc,
+    ...(RoomIdType === 0 ? { StrRoomId: RoomId } : { RoomId: Number(RoomId) }),
+    Mode: VideoSrc !== undefined && /^rtmps?:/i.test(VideoSrc) ? "live" : "vod",
+    // To Tencent it counts for what is played for ever only.
+    MaxDuration: same.RepeatNum === -1 ? same.MaxDuration : undefined,
+    VideoEncodeParams: same.VideoEncodeParams === undefined ? undefined : withoutZeros(same.VideoEncodeParams),
+  };
+}
+
+function withoutZeros(parameters: object): object {
+  return Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== 0));
+}
