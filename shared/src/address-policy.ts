@@ -94,6 +94,18 @@ function isListed(policy: AddressPolicy, address: ipaddr.IPv4 | ipaddr.IPv6): bo
 }
 
 /**
+ * Whether an operator has listed an address, or the IPv4 address inside of it, by a range. Pure.
+ *
+ * @param address an address literal, without brackets.
+ */
+export function listsAddress(policy: AddressPolicy, address: string): boolean {
+  if (!isAddress(address)) return false;
+  const parsed = ipaddr.parse(address);
+  const inner = parsed instanceof ipaddr.IPv6 ? innerIpv4(parsed) : undefined;
+  return isListed(policy, parsed) || (inner !== undefined && isListed(policy, inner));
+}
+
+/**
  * Whether a connection to an address may be made on a user's behalf. Pure. An IPv6 address that carries an IPv4 one is
  * judged by the inner address.
  *

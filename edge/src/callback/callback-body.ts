@@ -1,0 +1,50 @@
+import { scfStatus } from "@roomcast/shared";
+import type { CallbackEvent } from "./callback-event.ts";
+
+/** TRTC's event group of input online media streams. */
+const EVENT_GROUP = 7;
+
+export interface CallbackTask {
+  readonly taskId: string;
+  readonly sdkAppId: number;
+}
+
+/** The body of a callback. Times are Unix ms. Pure. */
+export function callbackBody(event: CallbackEvent, { taskId, sdkAppId }: CallbackTask, sentAtMs: number): string {
+  if (event.kind === "trtc") {
+    return JSON.stringify({
+      EventGroupId: EVENT_GROUP,
+      EventType: event.type,
+      CallbackMsTs: sentAtMs,
+      EventInfo: { EventMsTs: event.atMs, TaskId: taskId, Status: event.status },
+    });
+  }
+  const { error } = event;
+  return JSON.stringify({
+    Event: "task.state",
+    CallbackMsTs: sentAtMs,
+    EventInfo: {
+      EventMsTs: event.atMs,
+      TaskId: taskId,
+      SdkAppId: sdkAppId,
+      Seq: event.seq,
+      State: event.state,
+      Status: scfStatus(event.state),
+      Attempt: event.attempt,
+      PositionMs: event.positionMs,
+      Error: error === null ? null : { Code: error.code, Message: error.message, Retryable: error.retryable },
+      Reason: event.reason,
+    },
+  });
+}
+
+const encoder = new TextEncoder();
+
+/** The header `Sign`: base64 of HMAC-SHA256 over the body with the callback's key. */
+export async function signature(body: string, key: string): Promise<string> {
+  const imported = await crypto.subtle.importKey("raw", encoder.encode(key), { name: "HMAC", hash: "SHA-256" }, false, [
+    "sign",
+  ]);
+  const digest = await crypto.subtle.sign("HMAC", imported, encoder.encode(body));
+  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+}

@@ -1,0 +1,84 @@
+import { type ErrorBody, isTerminal, type TaskState, type TaskStateName } from "@roomcast/shared";
+import type { TaskRecord } from "../task/task-record.ts";
+
+/** TRTC's callbacks of its input-online-media-stream API. */
+export interface TrtcEvent {
+  readonly kind: "trtc";
+  readonly atMs: number;
+  /** 701 started, 702 stopped. */
+  readonly type: 701 | 702;
+  /** Of 701: 0 it has started, 1 it could not be started, 2 it has started again. Of 702: 0. */
+  readonly status: 0 | 1 | 2;
+}
+
+/** Every change of a task's state, for those who ask for it. */
+export interface TaskStateEvent {
+  readonly kind: "task";
+  readonly atMs: number;
+  /** Counts a task's events from 1, so that a receiver knows one that comes twice. */
+  readonly seq: number;
+  readonly state: TaskStateName;
+  readonly attempt: number;
+  readonly positionMs: number | null;
+  readonly error: ErrorBody | null;
+  readonly reason: string | null;
+}
+
+export type CallbackEvent = TrtcEvent | TaskStateEvent;
+
+/** What of a task's past decides about its next events. */
+export interface Story {
+  /** The state and the attempt that its last event told of; null: there was none. */
+  readonly last: Pick<TaskState, "name" | "attempt"> | null;
+  /** Whether a 701 has said that it started. */
+  readonly started: boolean;
+  /** Whether it has been away from the room since then. */
+  readonly interrupted: boolean;
+  readonly seq: number;
+}
+
+export const BEGINNING: Story = { last: null, started: false, interrupted: false, seq: 0 };
+
+export interface Told {
+  readonly story: Story;
+  readonly events: readonly CallbackEvent[];
+}
+
+/** The events that a task's record, as it is now, brings. The same story: nothing has changed. Pure. */
+export function tell(story: Story, after: TaskRecord, wanted: "trtc" | "all"): Told {
+  const { state } = after;
+  const { name, attempt } = state;
+  if (story.last?.name === name && story.last.attempt === attempt) return { story, events: [] };
+  const trtc = trtcStatus(story, after);
+  const seq = wanted === "all" ? story.seq + 1 : story.seq;
+  const events: CallbackEvent[] = [];
+  if (wanted === "all") events.push(stateEvent(after, seq));
+  if (trtc !== null) events.push({ kind: "trtc", atMs: state.sinceMs, ...trtc });
+  const pushing = name === "pushing";
+  const away = name === "queued" || name === "reconnecting";
+  const started = story.started || pushing;
+  const interrupted = !pushing && (story.interrupted || away);
+  return { story: { last: { name, attempt }, started, interrupted, seq }, events };
+}
+
+function trtcStatus(story: Story, { state }: TaskRecord): Pick<TrtcEvent, "type" | "status"> | null {
+  if (state.name === "pushing") {
+    if (!story.started) return { type: 701, status: 0 };
+    return story.interrupted ? { type: 701, status: 2 } : null;
+  }
+  if (!isTerminal(state)) return null;
+  return state.name === "failed" && !story.started ? { type: 701, status: 1 } : { type: 702, status: 0 };
+}
+
+function stateEvent({ state, progress }: TaskRecord, seq: number): TaskStateEvent {
+  return {
+    kind: "task",
+    atMs: state.sinceMs,
+    seq,
+    state: state.name,
+    attempt: state.attempt,
+    positionMs: progress?.positionMs ?? null,
+    error: state.name === "failed" ? state.error : null,
+    reason: state.name === "aborted" ? state.reason : null,
+  };
+}

@@ -1,0 +1,40 @@
+import type { Config } from "../config.ts";
+import { judgeCallbackUrl } from "../guard/callback-url.ts";
+import { signature } from "./callback-body.ts";
+
+export interface CallbackAddress {
+  readonly url: string;
+  readonly key: string;
+}
+
+export interface SendCallback extends CallbackAddress {
+  readonly sdkAppId: number;
+  readonly body: string;
+  readonly policy: Pick<Config, "callbackAllow" | "callbackTimeoutMs">;
+}
+
+export type Sent =
+  | { readonly ok: true }
+  /** `why` tells the task's log; it holds nothing of the URL. */
+  | { readonly ok: false; readonly why: string };
+
+/** POSTs one event. Anything but a status of 2xx in time is a failure. Redirects are not followed. */
+export async function sendCallback({ url, key, sdkAppId, body, policy }: SendCallback): Promise<Sent> {
+  const problem = judgeCallbackUrl(url, policy.callbackAllow);
+  if (problem !== null) return { ok: false, why: `its URL is not allowed: expected ${problem}` };
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Sign: await signature(body, key), SdkAppId: String(sdkAppId) },
+      body,
+      redirect: "manual",
+      signal: AbortSignal.timeout(policy.callbackTimeoutMs),
+    });
+    await response.body?.cancel();
+    return response.ok ? { ok: true } : { ok: false, why: `the receiver answered HTTP ${response.status}` };
+  } catch (thrown) {
+    const late = thrown instanceof Error && thrown.name === "TimeoutError";
+    const why = late ? `no answer within ${policy.callbackTimeoutMs} ms` : "the receiver could not be reached";
+    return { ok: false, why };
+  }
+}

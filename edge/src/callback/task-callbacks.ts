@@ -1,0 +1,138 @@
+import { readConfig } from "../config.ts";
+import type { Env } from "../env.ts";
+import type { TaskRecord } from "../task/task-record.ts";
+import { callbackAddress } from "./callback-address.ts";
+import { type CallbackTask, callbackBody } from "./callback-body.ts";
+import {
+  type CallbackTarget,
+  enqueued,
+  newOutbox,
+  nextSendAtMs,
+  type Outbox,
+  type QueuedEvent,
+  retryAtMs,
+  trying,
+  without,
+} from "./outbox.ts";
+import { type Sent, sendCallback } from "./send-callback.ts";
+
+const STORED_AS = "callbacks";
+
+/** What this needs of its task. */
+interface Parts {
+  readonly ctx: DurableObjectState;
+  readonly env: Env;
+  /** Sets the task's one alarm anew. */
+  readonly schedule: () => Promise<void>;
+  /** Adds a warning to the task's log. */
+  readonly warn: (message: string) => void;
+}
+
+/**
+ * A task's callbacks: written with the change that they tell of, sent one after another, at least once each. What
+ * decides stands in callback-event.ts and outbox.ts.
+ */
+export class TaskCallbacks {
+  readonly #parts: Parts;
+  #outbox: Outbox | undefined;
+  #sending = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#outbox = parts.ctx.storage.kv.get<Outbox>(STORED_AS);
+  }
+
+  /** Before the new task's record is written. */
+  create(target: CallbackTarget): void {
+    this.#put(newOutbox(target));
+  }
+
+  /** Together with each write of the record. */
+  record(after: TaskRecord): void {
+    if (this.#outbox === undefined) return;
+    const next = enqueued(this.#outbox, after);
+    if (next !== this.#outbox) this.#put(next);
+  }
+
+  /** When the task's alarm must come for this, Unix ms; infinity: it need not. */
+  get nextAtMs(): number {
+    return (this.#outbox && nextSendAtMs(this.#outbox)) ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Starts to send what is due. The task does not wait for it: a slow receiver must not hold up its deadlines. */
+  send(record: TaskRecord): void {
+    this.#send({ taskId: record.taskId, sdkAppId: record.request.SdkAppId });
+  }
+
+  #send(task: CallbackTask): void {
+    const outbox = this.#outbox;
+    const [first] = outbox?.queue ?? [];
+    if (outbox === undefined || first === undefined || this.#sending || outbox.dueAtMs > Date.now()) return;
+    this.#sending = true;
+    this.#put(trying(outbox, Date.now(), readConfig(this.#parts.env)));
+    this.#parts.ctx.waitUntil(this.#try(first, task));
+  }
+
+  /** The task is being deleted, and all of this with it. */
+  drop(): void {
+    this.#outbox = undefined;
+  }
+
+  async #try(queued: QueuedEvent, task: CallbackTask): Promise<void> {
+    try {
+      const sent = await this.#post(queued, task);
+      this.#sending = false;
+      if (sent === "nowhere") this.#forgetAll();
+      else this.#concluded(queued, sent);
+      // One after another, without waiting for the alarm; a failed one that is due at once likewise.
+      this.#send(task);
+      await this.#parts.schedule();
+    } catch (thrown) {
+      this.#sending = false;
+      console.error("callback not sent", { taskId: task.taskId, thrown: String(thrown) });
+    }
+  }
+
+  async #post({ event }: QueuedEvent, task: CallbackTask): Promise<Sent | "nowhere"> {
+    const { env } = this.#parts;
+    const target = this.#outbox?.target;
+    if (target === undefined) return "nowhere";
+    const policy = readConfig(env);
+    try {
+      const address = await callbackAddress(env, target, task);
+      if (address === null) return "nowhere";
+      const body = callbackBody(event, task, Date.now());
+      return await sendCallback({ ...address, sdkAppId: task.sdkAppId, body, policy });
+    } catch (thrown) {
+      console.error("callback has no address", { taskId: task.taskId, thrown: String(thrown) });
+      return { ok: false, why: "the edge could not find out where to send it" };
+    }
+  }
+
+  #concluded({ id, event }: QueuedEvent, sent: Sent): void {
+    const outbox = this.#outbox;
+    if (outbox === undefined) return;
+    if (sent.ok) return this.#put(without(outbox, id));
+    const againAtMs = retryAtMs(outbox, Date.now(), readConfig(this.#parts.env));
+    if (againAtMs !== null) return this.#put({ ...outbox, dueAtMs: againAtMs });
+    const name = event.kind === "trtc" ? String(event.type) : `task.state ${event.seq} (${event.state})`;
+    this.#parts.warn(`The callback ${name} was given up after ${outbox.tries} tries: ${sent.why}.`);
+    this.#put(without(outbox, id));
+  }
+
+  #forgetAll(): void {
+    if (this.#outbox !== undefined) this.#put({ ...this.#outbox, queue: [] });
+  }
+
+  #put(outbox: Outbox): void {
+    const { kv } = this.#parts.ctx.storage;
+    if (outbox.ended && outbox.queue.length === 0) {
+      // The URL and the key have served their purpose.
+      this.#outbox = undefined;
+      kv.delete(STORED_AS);
+      return;
+    }
+    this.#outbox = outbox;
+    kv.put(STORED_AS, outbox);
+  }
+}

@@ -1,0 +1,47 @@
+import { type AddressPolicy, judgeAddress, listsAddress } from "@roomcast/shared";
+
+/** What is wrong with a callback's URL, as a noun phrase that finishes the words "expected …"; null: nothing. */
+export type UrlProblem = string | null;
+
+const MAX_URL_LENGTH = 2048;
+const EXPECTED = `an https:// URL of at most ${MAX_URL_LENGTH} characters, without spaces, user and password`;
+/**
+ * The URL parser drops tabs and line ends, takes `https:host` for `https://host`, and a backslash for a slash. Others
+ * do not, so that a text with these may mean two addresses.
+ */
+const PLAIN_URL = /^https?:\/\/[^\s\\\p{Cc}]+$/iu;
+
+/** Names that mean this machine or a private network wherever they are looked up (RFC 6761, RFC 6762, RFC 9476). */
+const PRIVATE_NAMES = ["localhost", "local", "internal", "intranet", "lan", "home", "corp", "home.arpa", "alt"];
+
+/**
+ * Whether events may be sent to a URL on a user's behalf: https to a public host; to what the policy lists http as
+ * well. Host names are not looked up, since workerd connects by name and could not be held to what was checked; on
+ * Cloudflare the edge stands in no private network. Pure.
+ */
+export function judgeCallbackUrl(text: string, policy: AddressPolicy): UrlProblem {
+  if (text.length > MAX_URL_LENGTH || !PLAIN_URL.test(text)) return EXPECTED;
+  const url = URL.parse(text);
+  if (url === null || url.hostname === "" || url.username !== "" || url.password !== "") return EXPECTED;
+  // The parser has turned every way to write an IPv4 address (decimal, octal, hexadecimal, fewer parts) into one.
+  const host = url.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
+  const isAddress = url.hostname.startsWith("[") || /^[0-9.]+$/.test(host);
+  const isListed = policy.hosts.has(host) || (isAddress && listsAddress(policy, host));
+  if (url.protocol === "http:" && !isListed) return `${EXPECTED}; http:// only to hosts in CALLBACK_ALLOW_HOSTS`;
+  const why = isAddress ? addressProblem(policy, host) : isListed ? null : nameProblem(host);
+  return why === null
+    ? null
+    : `the URL of a public server: its host is ${why}, and CALLBACK_ALLOW_HOSTS does not list it`;
+}
+
+function addressProblem(policy: AddressPolicy, host: string): string | null {
+  const verdict = judgeAddress(policy, host, host);
+  return verdict.allowed ? null : verdict.why;
+}
+
+function nameProblem(host: string): string | null {
+  const labels = host.split(".");
+  if (labels.length < 2) return "a name without a domain";
+  const isPrivate = PRIVATE_NAMES.some((name) => host === name || host.endsWith(`.${name}`));
+  return isPrivate ? "a name of a private network" : null;
+}
