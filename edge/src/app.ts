@@ -2,6 +2,7 @@ import { RoomcastError } from "@roomcast/shared";
 import { Hono } from "hono";
 import { adminOnly } from "./admin/admin-only.ts";
 import { auditRoutes } from "./admin/audit-routes.ts";
+import { callbackRoutes } from "./admin/callback-routes.ts";
 import { credentialRoutes } from "./admin/credential-routes.ts";
 import { workerTokenRoutes } from "./admin/worker-token-routes.ts";
 import { authenticate } from "./auth/authenticate.ts";
@@ -23,6 +24,7 @@ const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
   { path: /^\/v1\/(credentials|worker-tokens)$/, allow: "GET, POST" },
   { path: /^\/v1\/credentials\/[^/]+\/rotate$/, allow: "POST" },
   { path: /^\/v1\/(credentials|worker-tokens)\/[^/]+$/, allow: "DELETE" },
+  { path: /^\/v1\/callbacks\/[^/]+$/, allow: "GET, PUT, DELETE" },
   { path: /^\/v1\/audit$/, allow: "GET" },
   { path: /^\/(healthz|v1\/workers|v1\/fleet\/connect)$/, allow: "GET" },
 ];
@@ -63,8 +65,9 @@ app.route("/", pushRoutes);
 app.route("/v1/tasks", taskRoutes);
 app.route("/v1/workers", workerRoutes);
 
-for (const path of ["/v1/credentials/*", "/v1/worker-tokens/*", "/v1/audit"])
+for (const path of ["/v1/credentials/*", "/v1/worker-tokens/*", "/v1/callbacks/*", "/v1/audit"])
   app.use(path, authenticate, limitRate, adminOnly);
 app.route("/v1/credentials", credentialRoutes);
 app.route("/v1/worker-tokens", workerTokenRoutes);
+app.route("/v1/callbacks", callbackRoutes);
 app.route("/v1/audit", auditRoutes);

@@ -31,6 +31,21 @@ function integer(min: number, max: number) {
 
 const sourceUrl = z.string(SOURCE_EXPECTED).max(2048, SOURCE_EXPECTED).refine(isSourceUrl, SOURCE_EXPECTED);
 
+export const sdkAppId = integer(1, 4_294_967_295);
+
+const CALLBACK_URL_EXPECTED = "an https:// URL of at most 2048 characters, without spaces";
+
+/** Where events are sent. Whether a host may be reached is for the edge's guard to say. */
+export const callbackUrl = z
+  .string(CALLBACK_URL_EXPECTED)
+  .max(2048, CALLBACK_URL_EXPECTED)
+  .refine((text) => PLAIN_URL.test(text) && /^https?:$/.test(URL.parse(text)?.protocol ?? ""), CALLBACK_URL_EXPECTED);
+
+export const callbackKey = boundedText(128, "1 to 128 letters, digits and signs without spaces", /^[\x21-\x7e]+$/);
+
+/** Which events: TRTC's 701 and 702, or every change of a task's state as well. */
+export const callbackEvents = z.enum(["trtc", "all"], '"trtc" or "all"');
+
 const MAX_PLAYLIST = 100;
 const PLAYLIST_EXPECTED = `${SOURCE_EXPECTED}, or a list of 1 to ${MAX_PLAYLIST} of them`;
 
@@ -93,7 +108,7 @@ export const pushRequestSchema = z
   .strictObject(
     {
       VideoSrc: videoSrc,
-      SdkAppId: integer(1, 4_294_967_295),
+      SdkAppId: sdkAppId,
       RoomId: integer(1, 4_294_967_294).optional(),
       StrRoomId: boundedText(64, "1 to 64 letters, digits or underscores", /^[A-Za-z0-9_]+$/).optional(),
       Mode: z.enum(["vod", "live"], '"vod" or "live"').default("vod"),
@@ -131,6 +146,11 @@ export const pushRequestSchema = z
       StartAt: z.iso.datetime({ offset: true, error: START_AT_EXPECTED }).optional(),
       /** What happens when another task holds the seat. */
       OnConflict: z.enum(["replace", "reject"], '"replace" or "reject"').optional(),
+      /** Where this push's events are sent, instead of where its application's are. */
+      CallbackUrl: callbackUrl.optional(),
+      /** Signs them. */
+      CallbackKey: callbackKey.optional(),
+      CallbackEvents: callbackEvents.optional(),
     },
     "a JSON object",
   )
@@ -152,6 +172,16 @@ export const pushRequestSchema = z
   .refine((request) => request.Redis !== true || isGiven(request.RedisPassword), {
     path: ["RedisPassword"],
     message: 'the password of your Redis, because Redis is true ("" where it has none)',
+    when: always,
+  })
+  .refine((request) => !isGiven(request.CallbackUrl) || isGiven(request.CallbackKey), {
+    path: ["CallbackKey"],
+    message: "the key that signs the callbacks, because CallbackUrl is given",
+    when: always,
+  })
+  .refine((request) => isGiven(request.CallbackUrl) || !(isGiven(request.CallbackKey) || isGiven(request.CallbackEvents)), {
+    path: ["CallbackUrl"],
+    message: "where to send the callbacks, because CallbackKey or CallbackEvents is given",
     when: always,
   });
 

@@ -7,7 +7,7 @@ import type { PushRequest } from "./push-request.ts";
 export const REDACTED = "[redacted]";
 
 /** Fields of a request that are never shown. */
-export const SECRET_FIELDS = ["UserSig", "RedisPassword", "PrivateMapKey"] as const;
+export const SECRET_FIELDS = ["UserSig", "RedisPassword", "PrivateMapKey", "CallbackKey"] as const;
 
 const CUT = "…";
 
@@ -44,12 +44,13 @@ export type ShownRequest = Omit<PushRequest, (typeof SECRET_FIELDS)[number]>;
 
 export function shownRequest(request: PushRequest): ShownRequest {
   const shown = Object.entries(request).filter(([name]) => !SECRET_FIELDS.some((secret) => secret === name));
-  const { VideoSrc, Preload } = request;
+  const { VideoSrc, Preload, CallbackUrl } = request;
   return {
     // SAFETY: only the fields that the type omits were left out; those with URLs keep their shape below.
     ...(Object.fromEntries(shown) as ShownRequest),
     VideoSrc: typeof VideoSrc === "string" ? shownUrl(VideoSrc) : VideoSrc.map(shownUrl),
     ...(Preload === undefined ? {} : { Preload: Preload.map(shownUrl) }),
+    ...(CallbackUrl === undefined ? {} : { CallbackUrl: shownUrl(CallbackUrl) }),
   };
 }
 
@@ -137,7 +138,7 @@ export function secretsOf(request: Partial<PushRequest>): string[] {
   const named = Object.entries(request).flatMap(([name, value]) =>
     SECRET_FIELDS.some((secret) => secret === name) && typeof value === "string" ? [value] : [],
   );
-  const urls = [request.VideoSrc ?? [], request.Preload ?? []].flat();
+  const urls = [request.VideoSrc ?? [], request.Preload ?? [], request.CallbackUrl ?? []].flat();
   const written = [...named, ...urls.flatMap(secretsInUrl)];
   return [...new Set(written.flatMap((text) => [text, decoded(text)]))].filter((text) => text !== "");
 }

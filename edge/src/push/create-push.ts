@@ -10,6 +10,7 @@ import {
   validate,
 } from "@roomcast/shared";
 import { type Caller, requireApp, requireRole } from "../auth/caller.ts";
+import { callbackTarget, checkCallbackUrl, forWorker } from "../callback/request-callback.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { fingerprints, seal } from "../seal.ts";
@@ -45,6 +46,7 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
     nowMs: Date.now(),
     secretKey: config.trtcApps.get(request.SdkAppId),
   });
+  if (request.CallbackUrl !== undefined) checkCallbackUrl("CallbackUrl", request.CallbackUrl, config);
   const seat = seatOf(request);
   const claim = await env.DIRECTORY.getByName(String(request.SdkAppId)).claim({
     taskId: crypto.randomUUID(),
@@ -73,10 +75,10 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
     region,
     replaces,
     request: shownRequest(request),
-    sealedRequest: await seal(request satisfies PushRequest, config.sealKeys, taskId),
+    sealedRequest: await seal(forWorker(request) satisfies PushRequest, config.sealKeys, taskId),
   };
   // A repeated request creates its task again, which changes nothing unless the first one was cut off before this.
-  if (await env.TASK.getByName(taskId).create(task, atMs)) return taskId;
+  if (await env.TASK.getByName(taskId).create(task, atMs, await callbackTarget(env, request, taskId))) return taskId;
   throw new RoomcastError("InternalError", "The edge was too slow to accept the push: try again.");
 }
 

@@ -15,6 +15,8 @@ import {
   type TaskView,
   taskUpdateSchema,
 } from "@roomcast/shared";
+import type { CallbackTarget } from "../callback/outbox.ts";
+import { TaskCallbacks } from "../callback/task-callbacks.ts";
 import { type Config, readConfig } from "../config.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
@@ -62,6 +64,13 @@ export type UpdateAnswer =
 /** One task: the only owner of its truth. What is decided stands in decide.ts and next-deadline.ts. */
 export class Task extends DurableObject<Env> {
   readonly #log = new TaskLog(this.ctx.storage.sql);
+  readonly #callbacks = new TaskCallbacks({
+    ctx: this.ctx,
+    env: this.env,
+    schedule: () => this.#schedule(),
+    warn: (message) =>
+      this.#log.append(this.#record?.state.attempt ?? 1, [{ atMs: Date.now(), level: "warn", message }]),
+  });
   readonly #updates = new PendingUpdates(this.ctx.storage.kv);
   /** Whatever reads the request and sends or writes it afterwards does so one after another. */
   readonly #turns = new SerialQueue();
@@ -70,11 +79,12 @@ export class Task extends DurableObject<Env> {
   #wakes = 0;
 
   /** Writes a new task; placing follows on the alarm. Creating it again changes nothing. False: the claim is too old. */
-  async create(task: NewTask, claimedAtMs: number): Promise<boolean> {
+  async create(task: NewTask, claimedAtMs: number, callbacks: CallbackTarget | null = null): Promise<boolean> {
     if (this.#record !== undefined) return true;
     const nowMs = Date.now();
     if (nowMs - claimedAtMs > CLAIM_HOLDS_MS) return false;
     this.#log.create();
+    if (callbacks !== null) this.#callbacks.create(callbacks);
     await this.#write(newRecord(task, nowMs));
     return true;
   }
@@ -165,6 +175,7 @@ export class Task extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    if (this.#record !== undefined) this.#callbacks.send(this.#record);
     try {
       for (let met = 0; met < MAX_DEADLINES_A_PASS && this.#record !== undefined; met += 1) {
         const deadline = nextDeadline(this.#record, this.#config());
@@ -203,6 +214,7 @@ export class Task extends DurableObject<Env> {
       case "retention":
         await this.#directory(record).forget(record.taskId);
         this.#record = undefined;
+        this.#callbacks.drop();
         await this.ctx.storage.deleteAll();
         return;
     }
@@ -392,6 +404,7 @@ export class Task extends DurableObject<Env> {
       this.#updates.settleAll(refusalOfUpdate(record) ?? ATTEMPT_OVER);
     }
     this.ctx.storage.kv.put("task", record);
+    this.#callbacks.record(record);
   }
 
   #stored(): TaskRecord | undefined {
@@ -402,7 +415,8 @@ export class Task extends DurableObject<Env> {
   async #schedule(): Promise<void> {
     if (this.#record === undefined) return;
     const { atMs } = nextDeadline(this.#record, this.#config());
-    await this.ctx.storage.setAlarm(Math.max(atMs, Date.now(), this.#record.retryAtMs));
+    const ownAtMs = Math.max(atMs, this.#record.retryAtMs);
+    await this.ctx.storage.setAlarm(Math.max(Date.now(), Math.min(ownAtMs, this.#callbacks.nextAtMs)));
   }
 
   #config(): Config {
