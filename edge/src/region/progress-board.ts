@@ -2,8 +2,12 @@ import type { TaskReport } from "@roomcast/shared";
 import { progressOf } from "../task/decide.ts";
 import type { Progress } from "../task/task-record.ts";
 
-/** A task hears of its position about this often; of another state at once. */
-const TELL_EVERY_MS = 10_000;
+/**
+ * A task hears of its position about this often; of another state at once. Telling wakes a Task object that has been
+ * put away, which costs more than everything else about a running task; who asks for a task is shown the newest
+ * position from here all the same. Below TASK_SILENCE_MS, so that a task which runs well never has to ask.
+ */
+const TELL_EVERY_MS = 45_000;
 
 interface Entry {
   readonly report: TaskReport;

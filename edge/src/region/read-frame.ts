@@ -1,6 +1,7 @@
 import {
   CLOSE,
   decodeFrame,
+  OLDEST_PROTOCOL_VERSION,
   PROTOCOL_VERSION,
   RoomcastError,
   type WorkerFrame,
@@ -16,16 +17,37 @@ export type ReadFrame =
   /** The socket must be closed with this code and reason. */
   | { readonly kind: "refused"; readonly code: number; readonly reason: string };
 
-/** Reads what came over a worker's socket. Pure; never throws. */
+/**
+ * Reads what came over a worker's socket. Pure; never throws. Reports are nearly all that comes, so a frame that is
+ * well formed is parsed once.
+ */
 export function readFrame(data: string | ArrayBuffer): ReadFrame {
   try {
-    const hello = anyHello.safeParse(decodeFrame(z.unknown(), data));
-    if (hello.success && hello.data.protocol !== PROTOCOL_VERSION) {
-      const reason = `This edge speaks protocol ${PROTOCOL_VERSION}, the worker ${hello.data.protocol}.`;
-      return { kind: "refused", code: CLOSE.protocolMismatch, reason };
-    }
-    return { kind: "frame", frame: decodeFrame(workerFrameSchema, data) };
+    const frame = decodeFrame(workerFrameSchema, data);
+    return frame.type === "hello" && frame.protocol !== PROTOCOL_VERSION
+      ? protocolMismatch(frame.protocol)
+      : { kind: "frame", frame };
   } catch (thrown) {
+    const protocol = protocolOfHello(data);
+    if (protocol !== undefined && protocol !== PROTOCOL_VERSION) return protocolMismatch(protocol);
     return { kind: "refused", code: CLOSE.malformedFrame, reason: RoomcastError.from(thrown).message };
   }
+}
+
+/** Of a hello that cannot be read otherwise; undefined: it is no hello. */
+function protocolOfHello(data: string | ArrayBuffer): number | undefined {
+  try {
+    return decodeFrame(anyHello, data).protocol;
+  } catch {
+    return undefined;
+  }
+}
+
+function protocolMismatch(protocol: number): ReadFrame {
+  const reason = `This edge speaks protocol ${PROTOCOL_VERSION}, the worker ${protocol}.`;
+  return { kind: "refused", code: CLOSE.protocolMismatch, reason };
+}
+
+function isSpoken(protocol: number): boolean {
+  return protocol >= OLDEST_PROTOCOL_VERSION && protocol <= PROTOCOL_VERSION;
 }
