@@ -56,6 +56,13 @@ export class ChunkReader {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
   }
 
+  /** Bytes that are held until the rest of their messages has come. */
+  get retainedBytes(): number {
+    let bytes = 0;
+    for (const { room } of this.#streams.values()) bytes += room?.length ?? 0;
+    return bytes;
+  }
+
   /**
    * Takes the next bytes and calls back for each message that they complete.
    *

@@ -103,6 +103,63 @@ describe("what is no FLV stream", () => {
   });
 });
 
+/** Mulberry32: the same numbers for the same seed. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+describe("whatever comes, in whatever pieces", () => {
+  it("a stream that is cut, repeated, and overwritten gives tags or the typed error", () => {
+    let errors = 0;
+    for (let seed = 1; seed <= 3000; seed += 1) {
+      const random = randomFrom(seed);
+      const bytes = Buffer.concat([STREAM, STREAM.subarray(Math.floor(random() * STREAM.length))]);
+      const broken = bytes.subarray(0, Math.floor(random() * bytes.length) + 1);
+      for (let wrong = random() * 4; wrong > 1; wrong -= 1) {
+        broken.writeUInt8(Math.floor(random() * 256), Math.floor(random() * broken.length));
+      }
+      const pieces: Buffer[] = [];
+      for (let at = 0; at < broken.length; ) {
+        const length = 1 + Math.floor(random() * 40);
+        pieces.push(broken.subarray(at, at + length));
+        at += length;
+      }
+      const error = thrownBy(() => demux(pieces));
+      if (error !== undefined) errors += 1;
+      expect(error === undefined || error instanceof FlvError, `seed ${seed}: ${String(error)}`).toBe(true);
+    }
+    expect(errors).toBeGreaterThan(300);
+    expect(errors).toBeLessThan(2900);
+  });
+
+  it("a length that nothing backs costs no memory", () => {
+    const demuxer = new FlvDemuxer({ onTag: () => {} });
+    const largest = Buffer.from([9, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    demuxer.push(Buffer.concat([HEADER, Buffer.alloc(4), largest, Buffer.alloc(10)]));
+    expect(demuxer.retainedBytes).toBe(64 * 1024);
+  });
+
+  it("no more is held than twice what has come, and nothing after it is whole", () => {
+    const body = Buffer.alloc(5 * 1024 * 1024, 1);
+    VIDEO_HEADER.copy(body);
+    const stream = Buffer.concat([HEADER, tag(9, 7, body)]);
+    const tags: MediaTag[] = [];
+    const demuxer = new FlvDemuxer({ onTag: (one) => tags.push(one) });
+    for (let at = 0; at < stream.length; at += 60_000) {
+      demuxer.push(stream.subarray(at, at + 60_000));
+      expect(demuxer.retainedBytes).toBeLessThanOrEqual(Math.max(64 * 1024, (at + 60_000) * 2));
+    }
+    expect(tags.map(({ payload }) => payload.equals(body))).toEqual([true]);
+    expect(demuxer.retainedBytes).toBe(0);
+  });
+});
+
 function thrownBy(work: () => unknown): unknown {
   try {
     work();

@@ -15,6 +15,8 @@ const PREVIOUS_TAG_SIZE_BYTES = 4;
 const TAG_HEADER_BYTES = 11;
 /** A keyframe of 1080p at the highest rates stays below 2 MiB; the format would allow 16. */
 const MAX_TAG_BYTES = 8 * 1024 * 1024;
+/** What is allocated before the bytes for it have come. */
+const FIRST_ROOM_BYTES = 64 * 1024;
 
 const TAG_AUDIO = 8;
 const TAG_VIDEO = 9;
@@ -46,7 +48,7 @@ export class FlvDemuxer {
   readonly #onTag: (tag: MediaTag) => void;
   readonly #shiftMs: number;
   #step: Step = { name: "fileHeader" };
-  /** What has come of the current step, where it did not come whole; its length is what the step needs. */
+  /** What has come of the current step, where it did not come whole. */
   #partial: Buffer | undefined;
   #filled = 0;
 
@@ -60,6 +62,11 @@ export class FlvDemuxer {
     return this.#filled === 0 && this.#step.name === "tagHeader";
   }
 
+  /** Bytes that are held until the rest of their tag has come. */
+  get retainedBytes(): number {
+    return this.#partial?.length ?? 0;
+  }
+
   /** @throws FlvError; the demuxer is of no use afterwards. */
   push(chunk: Buffer): void {
     let offset = 0;
@@ -70,16 +77,25 @@ export class FlvDemuxer {
         offset += needed;
         continue;
       }
-      this.#partial ??= Buffer.allocUnsafeSlow(needed);
-      const copied = chunk.copy(this.#partial, this.#filled, offset);
+      const end = Math.min(chunk.length, offset + needed - this.#filled);
+      const room = this.#roomFor(this.#filled + end - offset);
+      const copied = chunk.copy(room, this.#filled, offset, end);
       offset += copied;
       this.#filled += copied;
       if (this.#filled < needed) return;
-      const whole = this.#partial;
       this.#partial = undefined;
       this.#filled = 0;
-      this.#complete(whole);
+      this.#complete(room.subarray(0, needed));
     }
+  }
+
+  /** Grows with what has come: a length that nothing backs must not cost memory. */
+  #roomFor(bytes: number): Buffer {
+    if (this.#partial !== undefined && this.#partial.length >= bytes) return this.#partial;
+    const room = Buffer.allocUnsafeSlow(Math.min(this.#needed(), Math.max(FIRST_ROOM_BYTES, bytes * 2)));
+    this.#partial?.copy(room, 0, 0, this.#filled);
+    this.#partial = room;
+    return room;
   }
 
   #needed(): number {
