@@ -18,7 +18,6 @@ export interface Sps {
   /** Bits of `frame_num`. */
   readonly log2MaxFrameNum: number;
   readonly picOrderCnt: PicOrderCnt;
-  readonly picOrderCntType: number;
   readonly maxNumRefFrames: number;
   /** In macroblocks, before cropping; a field's height where fields may occur. */
   readonly widthInMbs: number;
@@ -124,7 +123,6 @@ export function parseSps(nal: Uint8Array): Sps {
     ...format,
     log2MaxFrameNum,
     picOrderCnt,
-    picOrderCntType: picOrderCnt.type,
     maxNumRefFrames,
     widthInMbs,
     heightInMapUnits,
@@ -138,7 +136,7 @@ export function parseSps(nal: Uint8Array): Sps {
 /** Whether decoding order may differ from the order of showing (B-frames); null: the SPS does not tell. */
 export function reordersFrames(sps: Sps): boolean | null {
   // Baseline has no B slices (A.2.1); picture order type 2 is output in decoding order (8.2.1.3).
-  if (sps.profileIdc === 66 || sps.picOrderCntType === 2) return false;
+  if (sps.profileIdc === 66 || sps.picOrderCnt.type === 2) return false;
   if (INTRA_PROFILES.has(sps.profileIdc) && (sps.constraintFlags & 0x10) !== 0) return false;
   return sps.vui.maxNumReorderFrames === null ? null : sps.vui.maxNumReorderFrames > 0;
 }

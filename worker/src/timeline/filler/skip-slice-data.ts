@@ -1,4 +1,4 @@
-import type { BitWriter } from "../../codec/bit-writer.ts";
+import { BitWriter } from "../../codec/bit-writer.ts";
 
 /** The SliceQPY with which the CABAC data below must be announced; skipped macroblocks have no other use for it. */
 export const SKIP_SLICE_QP = 51;
@@ -45,6 +45,25 @@ export function writeCavlcSkips(writer: BitWriter, macroblocks: number): void {
 /** The same in CABAC (9.3.4); the writer must stand behind a slice header that says `SKIP_SLICE_QP`. */
 export function writeCabacSkips(writer: BitWriter, macroblocks: number): void {
   writer.alignToByte(1); // cabac_alignment_one_bit
+  for (const byte of cabacSkips(macroblocks)) writer.bits(byte, 8);
+}
+
+/** Picture sizes whose data is kept; streams come in few sizes. */
+const MAX_KEPT_SIZES = 16;
+/** The data depends on nothing but the number of macroblocks. Making it for 1080p takes most of a millisecond. */
+const keptSkips = new Map<number, Uint8Array>();
+
+function cabacSkips(macroblocks: number): Uint8Array {
+  const kept = keptSkips.get(macroblocks);
+  if (kept !== undefined) return kept;
+  const data = encodeSkips(macroblocks);
+  if (keptSkips.size >= MAX_KEPT_SIZES) keptSkips.clear();
+  keptSkips.set(macroblocks, data);
+  return data;
+}
+
+function encodeSkips(macroblocks: number): Uint8Array {
+  const writer = new BitWriter();
   const encoder = new ProbableSymbolEncoder(writer);
   for (let left = macroblocks; left > 0; left -= 1) {
     // All neighbours are skipped or outside the slice, so that mb_skip_flag keeps to one context (9.3.3.1.1.1).
@@ -52,6 +71,7 @@ export function writeCabacSkips(writer: BitWriter, macroblocks: number): void {
     encoder.encodeTerminate(left === 1);
   }
   writer.alignToByte(0);
+  return writer.toBytes();
 }
 
 /** The arithmetic encoder of 9.3.4.2, for one context that always meets its probable symbol, and for end_of_slice_flag. */
