@@ -4,8 +4,8 @@ export default defineProject({
   test: {
     name: "e2e",
     include: ["src/**/*.test.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // Most of the time is waiting for media to play: files run two at a time even on two cores, and where a file says
     // so, all of its tests at once. They come after the other projects, whose tests need the cores.
     maxWorkers: 2,

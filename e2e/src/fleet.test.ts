@@ -185,9 +185,12 @@ describe("the edge", () => {
     await expect
       .poll(async () => (await system.stack.client.tasks("?status=RUNNING")).total, { timeout: 40_000, interval: 500 })
       .toBe(0);
-    const ended = await Promise.all([...first, ...second].map((taskId) => system.stack.client.task(taskId)));
-    for (const task of ended) {
-      expect(task).toMatchObject({ status: "FAILED", error: { code: "ResourceInsufficient" } });
+    const pages = await Promise.all([0, 100].map((offset) => system.stack.client.tasks(`?limit=100&offset=${offset}`)));
+    const failed = pages.flatMap(({ tasks: page }) => page.filter(({ status }) => status === "FAILED"));
+    expect(failed.map(({ taskId }) => taskId)).toEqual(expect.arrayContaining([...first, ...second]));
+    for (const taskId of [first[0], second[0]]) {
+      const { error } = await system.stack.client.task(taskId ?? "");
+      expect(error?.code).toBe("ResourceInsufficient");
     }
   });
 });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { processesBelow } from "./harness/process-tree.ts";
 import { type Pushed, TestSystem } from "./harness/test-system.ts";
 
-const CLIP_S = 3;
+const CLIP_S = 4;
 const LONG_CLIP_S = 20;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** What nobody in a room would notice between sound and lips. */
