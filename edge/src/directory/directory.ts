@@ -21,6 +21,10 @@ export interface Claim {
   readonly room: Room;
   readonly userId: string;
   readonly region: string;
+  /** Whether a task that holds the seat is replaced. */
+  readonly onConflict: "replace" | "reject";
+  /** A task that is known to have ended, though it may not have said so here yet: it never rejects a claim. */
+  readonly endedHolder: string | null;
   readonly idempotency: {
     readonly key: string;
     /** Of the request, by each seal key, the newest first. */
@@ -30,12 +34,22 @@ export interface Claim {
 
 export type ClaimAnswer =
   /**
-   * The seat is the task's; `replaces` held it before. The task is an earlier one where the same request was made
-   * before with the same idempotency key.
+   * The seat is the task's; those that it `replaces` held it before, the newest first. The task is an earlier one where
+   * the same request was made before with the same idempotency key.
    */
-  | { readonly kind: "claimed"; readonly taskId: string; readonly atMs: number; readonly replaces: string | null }
+  | { readonly kind: "claimed"; readonly taskId: string; readonly atMs: number; readonly replaces: readonly string[] }
+  /** Another task holds the seat, and the request does not want to replace it. */
+  | { readonly kind: "taken"; readonly by: string }
   /** Another request was made with this idempotency key. */
   | { readonly kind: "conflict" };
+
+export interface Ended {
+  readonly taskId: string;
+  readonly status: ScfStatus;
+  readonly endedAtMs: number;
+  /** The task that has the seat again, because this one ended before it had taken the seat over. */
+  readonly heir: string | null;
+}
 
 /** The index of an application's tasks, and which task holds which seat. */
 export class Directory extends DurableObject<Env> {
@@ -63,18 +77,17 @@ export class Directory extends DurableObject<Env> {
 
   #claim(claim: Claim, atMs: number): ClaimAnswer {
     const { taskId, seatKey, idempotency } = claim;
+    const before = idempotency === null ? undefined : this.#keyUse(idempotency.key);
+    if (idempotency !== null && before !== undefined) {
+      return idempotency.fingerprints.includes(before.fingerprint)
+        ? this.#claimed(before.task_id)
+        : { kind: "conflict" };
+    }
+    const holder = this.#holderOf(seatKey);
+    if (holder !== null && holder !== claim.endedHolder && claim.onConflict === "reject") {
+      return { kind: "taken", by: holder };
+    }
     if (idempotency !== null) {
-      const before = this.#sql
-        .exec<{ fingerprint: string; task_id: string }>(
-          "SELECT fingerprint, task_id FROM idempotency WHERE key = ?",
-          idempotency.key,
-        )
-        .toArray()[0];
-      if (before !== undefined) {
-        return idempotency.fingerprints.includes(before.fingerprint)
-          ? this.#claimed(before.task_id)
-          : { kind: "conflict" };
-      }
       this.#sql.exec(
         "INSERT INTO idempotency (key, fingerprint, task_id) VALUES (?, ?, ?)",
         idempotency.key,
@@ -82,9 +95,6 @@ export class Directory extends DurableObject<Env> {
         taskId,
       );
     }
-    const replaces =
-      this.#sql.exec<{ task_id: string }>("SELECT task_id FROM seat WHERE seat_key = ?", seatKey).toArray()[0]
-        ?.task_id ?? null;
     this.#sql.exec("INSERT OR REPLACE INTO seat (seat_key, task_id) VALUES (?, ?)", seatKey, taskId);
     this.#sql.exec(
       `INSERT INTO task (task_id, sdk_app_id, seat_key, room, user_id, region, status, created_at_ms, replaced)
@@ -96,30 +106,66 @@ export class Directory extends DurableObject<Env> {
       claim.userId,
       claim.region,
       atMs,
-      replaces,
+      holder,
     );
-    return { kind: "claimed", taskId, atMs, replaces };
+    return this.#claimed(taskId);
+  }
+
+  #keyUse(key: string): { fingerprint: string; task_id: string } | undefined {
+    return this.#sql
+      .exec<{ fingerprint: string; task_id: string }>("SELECT fingerprint, task_id FROM idempotency WHERE key = ?", key)
+      .toArray()[0];
+  }
+
+  #holderOf(seatKey: string): string | null {
+    const seats = this.#sql.exec<{ task_id: string }>("SELECT task_id FROM seat WHERE seat_key = ?", seatKey);
+    return seats.toArray()[0]?.task_id ?? null;
   }
 
   #claimed(taskId: string): ClaimAnswer {
-    const { atMs, replaces } = this.#sql
-      .exec<{ atMs: number; replaces: string | null }>(
-        "SELECT created_at_ms AS atMs, replaced AS replaces FROM task WHERE task_id = ?",
-        taskId,
-      )
+    const { atMs } = this.#sql
+      .exec<{ atMs: number }>("SELECT created_at_ms AS atMs FROM task WHERE task_id = ?", taskId)
       .one();
-    return { kind: "claimed", taskId, atMs, replaces };
+    return { kind: "claimed", taskId, atMs, replaces: this.#replacedBy(taskId) };
   }
 
-  /** A task has ended: its seat is free, unless a newer task has taken it. */
-  ended({ taskId, status, endedAtMs }: { taskId: string; status: ScfStatus; endedAtMs: number }): void {
+  /** Those before a task that have not ended, as far as is known here: they may all be about to take one seat. */
+  #replacedBy(taskId: string): string[] {
+    return this.#sql
+      .exec<{ task_id: string }>(
+        `WITH RECURSIVE before (task_id, depth) AS (
+           SELECT replaced, 1 FROM task WHERE task_id = ?
+           UNION ALL
+           SELECT task.replaced, depth + 1 FROM before JOIN task USING (task_id) WHERE task.status = 'RUNNING')
+         SELECT task_id FROM before JOIN task USING (task_id) WHERE task.status = 'RUNNING' ORDER BY depth`,
+        taskId,
+      )
+      .toArray()
+      .map(({ task_id }) => task_id);
+  }
+
+  /** A task has ended: its seat is its heir's, or free, unless a newer task has taken it. */
+  ended({ taskId, status, endedAtMs, heir }: Ended): void {
+    this.ctx.storage.transactionSync(() => {
+      this.#sql.exec(
+        "UPDATE task SET status = ?, ended_at_ms = ?, confirmed = 1 WHERE task_id = ?",
+        status,
+        endedAtMs,
+        taskId,
+      );
+      if (heir !== null) this.#bequeath(taskId, heir);
+      this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
+    });
+  }
+
+  /** The seat goes from one task to another if that has not ended either. */
+  #bequeath(taskId: string, heir: string): void {
     this.#sql.exec(
-      "UPDATE task SET status = ?, ended_at_ms = ?, confirmed = 1 WHERE task_id = ?",
-      status,
-      endedAtMs,
+      `UPDATE seat SET task_id = ?2 WHERE task_id = ?1
+         AND EXISTS (SELECT 1 FROM task WHERE task_id = ?2 AND status = 'RUNNING')`,
       taskId,
+      heir,
     );
-    this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
   }
 
   /** Deletes everything of a task. */
@@ -187,13 +233,8 @@ export class Directory extends DurableObject<Env> {
     }
     this.ctx.storage.transactionSync(() => {
       // The task that held the seat before still runs: it gets its seat back.
-      this.#sql.exec(
-        `UPDATE seat SET task_id = (SELECT replaced FROM task WHERE task_id = ?1)
-         WHERE task_id = ?1 AND EXISTS (
-           SELECT 1 FROM task JOIN task AS before ON before.task_id = task.replaced
-           WHERE task.task_id = ?1 AND before.status = 'RUNNING')`,
-        taskId,
-      );
+      const [heir] = this.#replacedBy(taskId);
+      if (heir !== undefined) this.#bequeath(taskId, heir);
       this.forget(taskId);
     });
   }

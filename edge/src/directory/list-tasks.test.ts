@@ -32,10 +32,12 @@ async function tasks(rows: readonly (readonly [createdMin: number, endedMin: num
       room: { kind: "string", id: "room" },
       userId: "teacher",
       region: "ap-test",
+      onConflict: "replace",
+      endedHolder: null,
       idempotency: null,
     });
     if (endedMin !== null) {
-      const end = { taskId, status: status as "FINISHED", endedAtMs: T0 + endedMin * MINUTE };
+      const end = { taskId, status: status as "FINISHED", endedAtMs: T0 + endedMin * MINUTE, heir: null };
       await directory.ended(end);
     }
   }

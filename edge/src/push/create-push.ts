@@ -12,6 +12,7 @@ import {
 import { type Caller, requireApp, requireRole } from "../auth/caller.ts";
 import { callbackTarget, checkCallbackUrl, forWorker } from "../callback/request-callback.ts";
 import { readConfig } from "../config.ts";
+import type { Claim, ClaimAnswer } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
 import { fingerprints, seal } from "../seal.ts";
 
@@ -48,13 +49,15 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   });
   if (request.CallbackUrl !== undefined) checkCallbackUrl("CallbackUrl", request.CallbackUrl, config);
   const seat = seatOf(request);
-  const claim = await env.DIRECTORY.getByName(String(request.SdkAppId)).claim({
+  const claim = await claimSeat(env, {
     taskId: crypto.randomUUID(),
     sdkAppId: request.SdkAppId,
     seatKey: seatKey(seat),
     room: seat.room,
     userId: seat.userId,
     region,
+    onConflict: request.OnConflict ?? "replace",
+    endedHolder: null,
     idempotency:
       key === null
         ? null
@@ -69,6 +72,12 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
       "Another request was made with this Idempotency-Key: use a new key for a new request.",
     );
   }
+  if (claim.kind === "taken") {
+    throw new RoomcastError(
+      "ResourceInUse.Seat",
+      `Task ${claim.by} holds this seat (SdkAppId, room and UserId): stop it first, or send OnConflict "replace".`,
+    );
+  }
   const { taskId, replaces, atMs } = claim;
   const task = {
     taskId,
@@ -80,6 +89,14 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   // A repeated request creates its task again, which changes nothing unless the first one was cut off before this.
   if (await env.TASK.getByName(taskId).create(task, atMs, await callbackTarget(env, request, taskId))) return taskId;
   throw new RoomcastError("InternalError", "The edge was too slow to accept the push: try again.");
+}
+
+async function claimSeat(env: Env, claim: Claim): Promise<ClaimAnswer> {
+  const directory = env.DIRECTORY.getByName(String(claim.sdkAppId));
+  const answer = await directory.claim(claim);
+  // The directory hears of an end a moment later than the task itself.
+  if (answer.kind !== "taken" || !(await env.TASK.getByName(answer.by).hasEnded())) return answer;
+  return directory.claim({ ...claim, endedHolder: answer.by });
 }
 
 function headerRegion(header: string | undefined): string | undefined {

@@ -9,7 +9,7 @@ const worker = (workerId: string, usedUnits: number, rest: Partial<Candidate> = 
   ...rest,
 });
 
-const WANTED = { units: 10, preferWorkerId: null, avoidWorkerId: null };
+const WANTED = { units: 10, onlyWorkerId: null, avoidWorkerId: null };
 
 /** Gives these numbers one after another. */
 function numbers(...values: number[]): () => number {
@@ -20,7 +20,7 @@ test.each<
   [
     string,
     readonly Candidate[],
-    Partial<typeof WANTED> | { preferWorkerId: string } | { avoidWorkerId: string },
+    Partial<typeof WANTED> | { onlyWorkerId: string } | { avoidWorkerId: string },
     string | null,
   ]
 >([
@@ -31,8 +31,14 @@ test.each<
   ["one of two is full", [worker("a", 95), worker("b", 50)], {}, "b"],
   ["both have room", [worker("a", 60), worker("b", 50)], {}, "b"],
   ["load is a share, not a number", [worker("a", 60, { capacityUnits: 1000 }), worker("b", 50)], {}, "a"],
-  ["one is preferred, though more loaded", [worker("a", 60), worker("b", 50)], { preferWorkerId: "a" }, "a"],
-  ["the preferred one is full", [worker("a", 95), worker("b", 50)], { preferWorkerId: "a" }, "b"],
+  ["only one will do, though it is full", [worker("a", 100), worker("b", 50)], { onlyWorkerId: "a" }, "a"],
+  [
+    "the one that would do is leaving",
+    [worker("a", 0, { draining: true }), worker("b", 50)],
+    { onlyWorkerId: "a" },
+    null,
+  ],
+  ["the one that would do is not there", [worker("b", 50)], { onlyWorkerId: "a" }, null],
   ["one is to be avoided", [worker("a", 60), worker("b", 50)], { avoidWorkerId: "b" }, "a"],
   ["the one to be avoided is the only one", [worker("b", 50)], { avoidWorkerId: "b" }, "b"],
 ])("when %s", (_what, workers, wanted, chosen) => {

@@ -10,8 +10,8 @@ export interface Candidate {
 
 export interface Wanted {
   readonly units: number;
-  /** Taken if it has room, whatever its load. */
-  readonly preferWorkerId: string | null;
+  /** Nobody else will do, and its load does not matter: the task takes over what another one costs it. */
+  readonly onlyWorkerId: string | null;
   /** Taken only if no other has room. */
   readonly avoidWorkerId: string | null;
 }
@@ -21,11 +21,12 @@ export interface Wanted {
  * Randomized Load Balancing"). Pure but for `random`, which gives numbers from 0 to below 1. Null: none has room.
  */
 export function place(workers: readonly Candidate[], wanted: Wanted, random: () => number): string | null {
+  if (wanted.onlyWorkerId !== null) {
+    return workers.find(({ workerId, draining }) => workerId === wanted.onlyWorkerId && !draining)?.workerId ?? null;
+  }
   const fitting = workers.filter(
     (worker) => !worker.draining && worker.capacityUnits - worker.usedUnits >= wanted.units,
   );
-  const preferred = fitting.find(({ workerId }) => workerId === wanted.preferWorkerId);
-  if (preferred !== undefined) return preferred.workerId;
   const others = fitting.filter(({ workerId }) => workerId !== wanted.avoidWorkerId);
   const pool = others.length > 0 ? others : fitting;
   const first = Math.floor(random() * pool.length);

@@ -23,7 +23,7 @@ function record(rest: Partial<TaskRecord> = {}): TaskRecord {
     Mode: "vod",
     Redis: false,
   } as const;
-  const task = { taskId: crypto.randomUUID(), region: "ap-x", request, sealedRequest: "sealed", replaces: null };
+  const task = { taskId: crypto.randomUUID(), region: "ap-x", request, sealedRequest: "sealed", replaces: [] };
   return { ...newRecord(task, NOW - 10_000), ...rest };
 }
 

@@ -41,6 +41,10 @@ export type ControlEvent =
   | { readonly type: "placed"; readonly workerId: string }
   | { readonly type: "noRoom"; readonly retryAtMs: number }
   | { readonly type: "woken" }
+  /** A newer task takes the seat. */
+  | { readonly type: "giveWay"; readonly successor: string }
+  /** The newer task has come to nothing. */
+  | { readonly type: "stay"; readonly successor: string }
   | { readonly type: "stopAsked"; readonly how: StopIntention["how"]; readonly reason: string }
   | { readonly type: "acceptTimeout" }
   | { readonly type: "queueTimeout"; readonly workers: number | null; readonly waitedMs: number }
@@ -50,6 +54,14 @@ export type ControlEvent =
   | { readonly type: "broken"; readonly error: ErrorBody };
 
 /** What the shell has to do once the record is written. */
+export type Effect = StopWorker | EndReplaced;
+
+/** The seat is this task's: those whom it replaces have nothing more to do. */
+export interface EndReplaced {
+  readonly type: "endReplaced";
+  readonly taskIds: readonly string[];
+}
+
 export interface StopWorker {
   readonly type: "stopWorker";
   readonly attempt: number;
@@ -60,7 +72,7 @@ export interface StopWorker {
 
 export type Decision =
   | { readonly kind: "stale" }
-  | { readonly kind: "changed"; readonly record: TaskRecord; readonly effects: readonly StopWorker[] };
+  | { readonly kind: "changed"; readonly record: TaskRecord; readonly effects: readonly Effect[] };
 
 /** Whether a worker holds the task in this attempt. */
 export function holds(state: TaskState, ref: AttemptRef): boolean {
@@ -75,7 +87,7 @@ export function decideForWorker(record: TaskRecord, ref: AttemptRef, event: Work
     case "accepted":
       return changed({ ...heard, accepted: true });
     case "reported":
-      return changed(reported(heard, event.report, atMs));
+      return tookOver(reported(heard, event.report, atMs));
     case "refused":
       return changed(
         event.error.retryable
@@ -87,7 +99,9 @@ export function decideForWorker(record: TaskRecord, ref: AttemptRef, event: Work
         requeued({ ...heard, progress: event.progress ?? heard.progress }, { why: "lost", reason: event.reason, atMs }),
       );
     default:
-      return changed(ended(heard, event, atMs));
+      return event.outcome.name === "finished"
+        ? tookOver(ended(heard, event, atMs))
+        : changed(ended(heard, event, atMs));
   }
 }
 
@@ -108,7 +122,16 @@ export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: 
     case "noRoom":
       return state.name === "queued" ? changed({ ...record, placeAtMs: event.retryAtMs }) : { kind: "stale" };
     case "woken":
-      return state.name === "queued" ? changed({ ...record, placeAtMs: atMs }) : { kind: "stale" };
+      // A push with a time to start at waits for that time, whatever room there is.
+      return state.name === "queued"
+        ? changed({ ...record, placeAtMs: Math.max(atMs, record.waitingSinceMs) })
+        : { kind: "stale" };
+    case "giveWay": {
+      const giving = { ...record, successor: event.successor };
+      return changed(isActive(state) ? giving : aborted(giving, replacedBy(event.successor), atMs));
+    }
+    case "stay":
+      return record.successor === event.successor ? changed({ ...record, successor: null }) : { kind: "stale" };
     case "stopAsked":
       return stopAsked(record, { how: event.how, reason: event.reason, atMs });
     case "stopTimeout":
@@ -133,8 +156,18 @@ export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: 
   }
 }
 
-function changed(record: TaskRecord, effects: readonly StopWorker[] = []): Decision {
+function changed(record: TaskRecord, effects: readonly Effect[] = []): Decision {
   return { kind: "changed", record, effects };
+}
+
+/** A task that the room sees, or has seen, holds its seat alone. */
+function tookOver(record: TaskRecord): Decision {
+  if (record.replaces.length === 0 || record.state.name === "starting") return changed(record);
+  return changed({ ...record, replaces: [] }, [{ type: "endReplaced", taskIds: record.replaces }]);
+}
+
+export function replacedBy(successor: string): string {
+  return `replaced by ${successor}`;
 }
 
 function moved(record: TaskRecord, event: TaskEvent): TaskRecord {
@@ -147,6 +180,9 @@ function moved(record: TaskRecord, event: TaskEvent): TaskRecord {
 function failed(record: TaskRecord, error: ErrorBody, atMs: number): TaskRecord {
   // What goes wrong while a task is being stopped is part of its being stopped.
   if (record.stop !== null) return aborted(record, record.stop.reason, atMs);
+  if (record.successor !== null && error.code === "FailedOperation.RoomReplaced") {
+    return aborted(record, replacedBy(record.successor), atMs);
+  }
   return moved(record, { type: "failed", atMs, error: { ...error, message: shownText(error.message) } });
 }
 
@@ -163,6 +199,8 @@ interface Requeue {
 /** Back into the queue with the next attempt, unless it was to end anyway or was lost too often. */
 function requeued(record: TaskRecord, { why, reason, atMs }: Requeue): TaskRecord {
   if (record.stop !== null) return aborted(record, record.stop.reason, atMs);
+  // Two attempts would fight for one seat.
+  if (record.successor !== null) return aborted(record, replacedBy(record.successor), atMs);
   const lostInARow = record.lostInARow + (why === "givenBack" ? 0 : 1);
   if (lostInARow >= MAX_LOST_IN_A_ROW) {
     const message = `${lostInARow} attempts in a row came to nothing. The last one: ${reason}`;

@@ -1,13 +1,14 @@
-import { type PlanSummary, taskCost } from "@roomcast/shared";
+import { type PlanSummary, type PushRequest, taskCost } from "@roomcast/shared";
 
 /** Before the source is probed nobody knows what it costs: more than a copy, less than a transcode. */
 const UNKNOWN_UNITS = 10;
-const PIXELS_PER_SECOND_720P30 = 1280 * 720 * 30;
+const USUAL = { Width: 1280, Height: 720, Fps: 30 } as const;
 
-/** What a task will cost the worker that gets it, as far as an earlier attempt has told. Pure. */
-export function expectedUnits(plan: PlanSummary | null): number {
-  if (plan === null) return UNKNOWN_UNITS;
-  return taskCost(
-    plan.video === "copy" ? { video: "copy" } : { video: "transcode", pixelsPerSecond: PIXELS_PER_SECOND_720P30 },
-  );
+/** What a task will cost the worker that gets it, as far as the request and an earlier attempt tell. Pure. */
+export function expectedUnits(plan: PlanSummary | null, request: Pick<PushRequest, "VideoEncodeParams">): number {
+  const wanted = request.VideoEncodeParams;
+  const copied = plan === null ? wanted === undefined : plan.video === "copy";
+  if (copied) return plan === null ? UNKNOWN_UNITS : taskCost({ video: "copy" });
+  const { Width = USUAL.Width, Height = USUAL.Height, Fps = USUAL.Fps } = wanted ?? {};
+  return taskCost({ video: "transcode", pixelsPerSecond: Width * Height * Fps });
 }

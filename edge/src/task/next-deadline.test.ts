@@ -22,7 +22,7 @@ function record(rest: Partial<TaskRecord>): TaskRecord {
     Mode: "vod",
     Redis: false,
   } as const;
-  const task = { taskId: crypto.randomUUID(), region: "ap-x", request, sealedRequest: "s", replaces: null };
+  const task = { taskId: crypto.randomUUID(), region: "ap-x", request, sealedRequest: "s", replaces: [] };
   return { ...newRecord(task, 1000), ...rest };
 }
 

@@ -45,7 +45,7 @@ function deadlines(record: TaskRecord, policy: DeadlinePolicy): [Deadline, ...De
       : [{ kind: "settle", atMs: state.sinceMs }];
   }
   if (state.name === "queued") {
-    const timeout = { kind: "queueTimeout", atMs: record.waitingSinceMs + policy.queueTimeoutMs } as const;
+    const timeout = { kind: "queueTimeout", atMs: record.waitingSinceMs + queueTimeoutMs(record, policy) } as const;
     return record.placeAtMs === null ? [timeout] : [{ kind: "place", atMs: record.placeAtMs }, timeout];
   }
   const active: [Deadline, ...Deadline[]] = [{ kind: "silence", atMs: record.heardAtMs + policy.taskSilenceMs }];
@@ -58,4 +58,8 @@ function deadlines(record: TaskRecord, policy: DeadlinePolicy): [Deadline, ...De
     active.push({ kind: "stopTimeout", atMs: stop.atMs + patienceMs });
   }
   return active;
+}
+
+function queueTimeoutMs({ request }: TaskRecord, policy: DeadlinePolicy): number {
+  return request.QueueTimeout === undefined ? policy.queueTimeoutMs : request.QueueTimeout * 1000;
 }

@@ -43,10 +43,10 @@ export interface TaskRecord {
   readonly lastWorkerId: string | null;
   /** The worker that refused or lost the task last; another one is preferred. */
   readonly avoidWorkerId: string | null;
-  /** The worker whose seat this task takes over, where it is known. */
-  readonly preferWorkerId: string | null;
-  /** The task that held the seat and must be stopped before this one is placed. */
-  readonly replaces: string | null;
+  /** Tasks that hold the seat, or did, and that this one has not taken over yet. */
+  readonly replaces: readonly string[];
+  /** The task that takes the seat over; null: none does. */
+  readonly successor: string | null;
   readonly progress: Progress | null;
   /** It shall stand still, whoever plays it. */
   readonly paused: boolean;
@@ -64,7 +64,7 @@ export interface NewTask {
   readonly region: string;
   readonly request: ShownRequest;
   readonly sealedRequest: string;
-  readonly replaces: string | null;
+  readonly replaces: readonly string[];
 }
 
 export function newRecord(task: NewTask, nowMs: number): TaskRecord {
@@ -81,7 +81,7 @@ export function newRecord(task: NewTask, nowMs: number): TaskRecord {
     lostInARow: 0,
     lastWorkerId: null,
     avoidWorkerId: null,
-    preferWorkerId: null,
+    successor: null,
     progress: null,
     paused: false,
     plan: null,

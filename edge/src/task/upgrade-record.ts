@@ -4,11 +4,13 @@ type StoredRecord = Readonly<Record<string, unknown>> & { readonly schema: numbe
 
 /** Each leads from one version of the record to the next: the first from 1 to 2. */
 const STEPS: readonly ((record: StoredRecord) => StoredRecord)[] = [
-  /** 2: playlists and pauses that outlive a worker. */
-  ({ progress, ...record }) => ({
+  /** 2: playlists and pauses that outlive a worker; takeovers while the older task plays on. */
+  ({ progress, replaces, preferWorkerId: _unused, ...record }) => ({
     ...record,
     schema: 2,
     paused: false,
+    replaces: replaces === null ? [] : [replaces],
+    successor: null,
     // SAFETY: version 1 stored an object or null.
     progress: progress === null ? null : { item: 0, ...(progress as object) },
   }),

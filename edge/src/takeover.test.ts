@@ -1,0 +1,249 @@
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, expect, test, vi } from "vitest";
+import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
+import { call, fresh, reaches, start, view } from "./testing/fixtures.ts";
+import { running, stop } from "./testing/running-push.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+type Running = Awaited<ReturnType<typeof running>>;
+
+/** Posts the next clip for the same seat and waits until its worker has it. */
+async function next(push: Running, worker = push.worker, rest: Record<string, unknown> = {}) {
+  const taskId = await start({ ...push.body, VideoSrc: "https://media.example/next.mp4", ...rest });
+  const dispatch = await worker.next("dispatch", (frame) => frame.taskId === taskId);
+  return { taskId, dispatch };
+}
+
+function seatHolder({ body }: Running): Promise<string | undefined> {
+  const key = `${String(body["SdkAppId"])}/string/${String(body["StrRoomId"])}/teacher`;
+  return runInDurableObject(env.DIRECTORY.getByName(String(body["SdkAppId"])), (_directory, { storage }) => {
+    const rows = storage.sql.exec<{ task_id: string }>("SELECT task_id FROM seat WHERE seat_key = ?", key).toArray();
+    return rows[0]?.task_id;
+  });
+}
+
+function holds(push: Running, taskId: string | undefined): Promise<void> {
+  return vi.waitFor(async () => expect(await seatHolder(push)).toBe(taskId), { timeout: 10_000 });
+}
+
+function stopped(worker: FakeWorker, taskId: string): boolean {
+  return worker.frames.some((frame) => frame.type === "stop" && frame.taskId === taskId);
+}
+
+const GONE = { code: "FailedOperation.SourceNotFound", message: "It is not there.", retryable: false } as const;
+
+test("the next clip goes to the worker that plays, full or not, and the clip before plays on until the cut", async () => {
+  const push = await running();
+  await FakeWorker.connect({ ...push.at, workerId: fresh("w") });
+  push.worker.report([reportOf(push.dispatch)], 200);
+  await push.worker.next("heartbeat");
+  const { taskId, dispatch } = await next(push);
+  expect(dispatch).toMatchObject({ attempt: 1, resumeAtMs: null });
+  expect(stopped(push.worker, push.taskId)).toBe(false);
+  expect(await view(push.taskId)).toMatchObject({ state: "pushing" });
+
+  push.worker.ended({ taskId: push.taskId, attempt: 1 }, { name: "aborted", reason: `replaced by ${taskId}` }, 9000);
+  push.worker.report([reportOf(dispatch)]);
+  await reaches(taskId, "pushing");
+  const before = await reaches(push.taskId, "aborted");
+  expect(before).toMatchObject({ reason: `replaced by ${taskId}`, error: null, progress: { positionMs: 9000 } });
+  await holds(push, taskId);
+});
+
+test("a next clip that cannot be played leaves the one before on the air, with its seat", async () => {
+  const push = await running();
+  const { taskId, dispatch } = await next(push);
+  push.worker.ended(dispatch, { name: "failed", error: GONE }, 0);
+  expect(await reaches(taskId, "failed")).toMatchObject({ error: GONE });
+  await holds(push, push.taskId);
+  expect(stopped(push.worker, push.taskId)).toBe(false);
+  expect(await view(push.taskId)).toMatchObject({ state: "pushing", attempt: 1 });
+
+  // It is a push like any other again: it survives its worker.
+  const other = await FakeWorker.connect({ ...push.at, workerId: fresh("w") });
+  push.worker.close();
+  expect(await other.next("dispatch")).toMatchObject({ taskId: push.taskId, attempt: 2, resumeAtMs: 5000 });
+});
+
+test("a next clip that is stopped before the cut leaves the one before on the air", async () => {
+  const push = await running();
+  const { taskId, dispatch } = await next(push);
+  await stop(taskId);
+  push.worker.ended(dispatch, { name: "aborted", reason: "stopped" }, 0);
+  await reaches(taskId, "aborted");
+  await holds(push, push.taskId);
+  expect(await view(push.taskId)).toMatchObject({ state: "pushing" });
+});
+
+test("a worker that is lost before the cut ends the one before, and the next clip goes elsewhere", async () => {
+  const push = await running();
+  const { taskId } = await next(push);
+  const other = await FakeWorker.connect({ ...push.at, workerId: fresh("w") });
+  push.worker.close();
+  expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 2 });
+  expect(await reaches(push.taskId, "aborted")).toMatchObject({ reason: `replaced by ${taskId}` });
+  expect(other.frames.filter(({ type }) => type === "dispatch")).toHaveLength(1);
+  await holds(push, taskId);
+});
+
+test("a clip that only waits for a worker is aborted at once by the next one", async () => {
+  const at = { workerId: fresh("w"), region: fresh("ap") };
+  const push = await running({ at });
+  push.worker.ended(push.dispatch, { name: "finished" });
+  await reaches(push.taskId, "finished");
+  const elsewhere = { ...push.body, Region: fresh("ap") };
+  const waiting = await start(elsewhere);
+  const worker = await FakeWorker.connect({ workerId: fresh("w"), region: fresh("ap") });
+  const taskId = await start({ ...elsewhere, Region: fresh("ap") });
+  expect(await reaches(waiting, "aborted")).toMatchObject({ reason: `replaced by ${taskId}`, workerId: null });
+  await holds(push, taskId);
+  expect(worker.frames.some(({ type }) => type === "dispatch")).toBe(false);
+});
+
+test("where the worker is leaving, the one before ends first and the next clip starts elsewhere then", async () => {
+  const push = await running();
+  const other = await FakeWorker.connect({ ...push.at, workerId: fresh("w") });
+  push.worker.send({ type: "draining", reason: "SIGTERM" });
+  push.worker.report([reportOf(push.dispatch)]);
+  await push.worker.next("heartbeat", () => push.worker.frames.filter(({ type }) => type === "heartbeat").length > 1);
+  const taskId = await start({ ...push.body, VideoSrc: "https://media.example/next.mp4" });
+  expect(await push.worker.next("stop")).toMatchObject({ taskId: push.taskId, reason: `replaced by ${taskId}` });
+  expect(other.frames.some(({ type }) => type === "dispatch")).toBe(false);
+  push.worker.ended(push.dispatch, { name: "aborted", reason: "stopped" });
+  expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 1 });
+  expect(await reaches(push.taskId, "aborted")).toMatchObject({ reason: `replaced by ${taskId}` });
+});
+
+test("a region that is asked for counts more than the gap: the one before ends first", async () => {
+  const push = await running();
+  const far = { workerId: fresh("w"), region: fresh("ap") };
+  const worker = await FakeWorker.connect(far);
+  const taskId = await start({ ...push.body, Region: far.region });
+  await push.worker.next("stop", (frame) => frame.taskId === push.taskId);
+  push.worker.ended(push.dispatch, { name: "aborted", reason: "stopped" });
+  expect(await worker.next("dispatch")).toMatchObject({ taskId });
+});
+
+test("where no region is asked for, the next clip follows the one before to its region", async () => {
+  const push = await running();
+  const { Region: _pinned, ...anywhere } = push.body;
+  const taskId = await start(anywhere);
+  await push.worker.next("dispatch", (frame) => frame.taskId === taskId);
+  expect(await view(taskId)).toMatchObject({ region: push.at.region, workerId: push.at.workerId });
+});
+
+test("a worker that refuses the next clip beside the one before gets it after that one has ended", async () => {
+  const push = await running();
+  const { taskId, dispatch } = await next(push);
+  const busy = { code: "ResourceInsufficient", message: "No room.", retryable: true } as const;
+  push.worker.send({ type: "refused", taskId, attempt: 1, error: busy });
+  await push.worker.next("stop", (frame) => frame.taskId === push.taskId);
+  push.worker.ended(push.dispatch, { name: "aborted", reason: "stopped" });
+  expect(await push.worker.next("dispatch", (frame) => frame.attempt === 2)).toMatchObject({ taskId });
+  expect(dispatch.attempt).toBe(1);
+});
+
+test("three clips posted one after another: the newest gets the seat from the one that plays", async () => {
+  const push = await running();
+  const [second, third] = [await next(push), await next(push)];
+  push.worker.ended(second.dispatch, { name: "aborted", reason: `replaced by ${third.taskId}` }, 0);
+  expect(await reaches(second.taskId, "aborted")).toMatchObject({ reason: `replaced by ${third.taskId}` });
+  await vi.waitFor(async () => expect(await listed(push, second.taskId)).toBe("ABORTED"));
+  expect(await view(push.taskId)).toMatchObject({ state: "pushing" });
+  await holds(push, third.taskId);
+
+  push.worker.ended(push.dispatch, { name: "aborted", reason: `replaced by ${third.taskId}` });
+  push.worker.report([reportOf(third.dispatch)]);
+  await reaches(third.taskId, "pushing");
+  expect(await reaches(push.taskId, "aborted")).toMatchObject({ reason: `replaced by ${third.taskId}` });
+});
+
+test("where the newest of three cannot be played, the one that plays has its seat again", async () => {
+  const push = await running();
+  const [second, third] = [await next(push), await next(push)];
+  push.worker.ended(second.dispatch, { name: "aborted", reason: `replaced by ${third.taskId}` }, 0);
+  push.worker.ended(third.dispatch, { name: "failed", error: GONE }, 0);
+  await reaches(third.taskId, "failed");
+  await holds(push, push.taskId);
+  expect(await view(push.taskId)).toMatchObject({ state: "pushing" });
+  const last = await next(push);
+  push.worker.report([reportOf(last.dispatch)]);
+  await reaches(last.taskId, "pushing");
+});
+
+test("a worker that plays both is told to end the one before", async () => {
+  const push = await running();
+  const { taskId, dispatch } = await next(push);
+  push.worker.report([reportOf(push.dispatch), reportOf(dispatch)]);
+  expect(await push.worker.next("stop")).toMatchObject({ taskId: push.taskId, reason: `replaced by ${taskId}` });
+});
+
+test("a worker without takeover pushes the one before out of its room: that is no failure", async () => {
+  const push = await running();
+  const { taskId } = await next(push);
+  const error = { code: "FailedOperation.RoomReplaced", message: "Another publisher came.", retryable: false } as const;
+  push.worker.ended(push.dispatch, { name: "failed", error });
+  expect(await reaches(push.taskId, "aborted")).toMatchObject({ reason: `replaced by ${taskId}`, error: null });
+});
+
+test("a push that rejects conflicts is refused while the seat is held, and names who holds it", async () => {
+  const push = await running();
+  const wish = { ...push.body, OnConflict: "reject" };
+  const response = await call("/", { method: "POST", body: wish, headers: { "Idempotency-Key": fresh("key") } });
+  expect(response.status).toBe(409);
+  const { error } = await response.json<{ error: { code: string; message: string } }>();
+  expect(error.code).toBe("ResourceInUse.Seat");
+  expect(error.message).toContain(push.taskId);
+  expect(await view(push.taskId)).toMatchObject({ state: "pushing" });
+  await holds(push, push.taskId);
+
+  push.worker.ended(push.dispatch, { name: "finished" });
+  await push.worker.next("ack");
+  await expect(start(wish)).resolves.toMatch(/^[0-9a-f-]{36}$/);
+});
+
+test("a seat that the directory still shows as held by an ended task is free for who rejects conflicts", async () => {
+  const push = await running();
+  push.worker.ended(push.dispatch, { name: "finished" });
+  await push.worker.next("ack");
+  await holds(push, undefined);
+  await runInDurableObject(env.DIRECTORY.getByName(String(push.body["SdkAppId"])), (_directory, { storage }) => {
+    const key = `${String(push.body["SdkAppId"])}/string/${String(push.body["StrRoomId"])}/teacher`;
+    storage.sql.exec("INSERT INTO seat VALUES (?, ?)", key, push.taskId);
+  });
+  await expect(start({ ...push.body, OnConflict: "reject" })).resolves.toMatch(/^[0-9a-f-]{36}$/);
+});
+
+test("a create that comes after a newer one for its seat starts nothing", async () => {
+  const push = await running();
+  const late = env.TASK.getByName(crypto.randomUUID());
+  expect(await late.giveWay(push.taskId)).toEqual({ kind: "over", before: [] });
+  const task = {
+    taskId: String(late.name),
+    region: push.at.region,
+    replaces: [],
+    sealedRequest: "sealed",
+    request: { VideoSrc: "https://a.example/x", SdkAppId: 1, RoomId: 1, UserId: "u", Mode: "vod", Redis: false },
+  } as const;
+  expect(await late.create(task, Date.now())).toBe(true);
+  expect(await late.view()).toMatchObject({ state: "aborted", reason: `replaced by ${push.taskId}` });
+});
+
+test("nothing is left of a task that never came", async () => {
+  const never = env.TASK.getByName(crypto.randomUUID());
+  await never.giveWay(crypto.randomUUID());
+  await runDurableObjectAlarm(never);
+  await runInDurableObject(never, async (_task, { storage }) => {
+    expect([...(await storage.list()).keys()]).toEqual([]);
+  });
+});
+
+async function listed({ body }: Running, taskId: string): Promise<string | undefined> {
+  const response = await call(`/v1/tasks?limit=100&SdkAppId=${String(body["SdkAppId"])}`);
+  const { tasks } = await response.json<{ tasks: { taskId: string; status: string }[] }>();
+  return tasks.find((task) => task.taskId === taskId)?.status;
+}

@@ -1,0 +1,86 @@
+import { requiredProtocol } from "@roomcast/shared";
+import { type AttemptRef, holds } from "./decide.ts";
+import { expectedUnits } from "./expected-units.ts";
+import { openRequest } from "./sealed-request.ts";
+import { endReplaced, takeSeat } from "./take-seat.ts";
+import { regionOf, type TaskCore } from "./task-core.ts";
+
+/** The first version whose workers begin a push that stands still. */
+const PROTOCOL_WITH_PAUSE = 2;
+
+/** Looked for again after this, where a task waits for others to leave its seat; their end wakes it earlier. */
+const SEAT_RETRY_MS = 1000;
+
+export interface PlacedTask extends TaskCore {
+  /** Grows with each wake-up, so that one which comes while the task looks for a place is not missed. */
+  readonly wakes: number;
+  /** The dispatch did not reach the worker. */
+  release(ref: AttemptRef, reason: string): Promise<unknown>;
+}
+
+/** Finds a worker, writes down who it is, and only then hands it the task. */
+export async function placeTask(core: PlacedTask): Promise<void> {
+  const { wakes } = core;
+  const takeover = await takeSeat(core);
+  const { record } = core;
+  if (record?.state.name !== "queued") return;
+  if (takeover.kind === "after") return waitForSeat(core, wakes);
+  if (takeover.kind === "beside" && record.region !== takeover.region) {
+    await core.put({ ...record, region: takeover.region });
+  }
+  const { taskId, plan, request, paused, avoidWorkerId } = record;
+  const { attempt } = record.state;
+  const asked = core.record ?? record;
+  const found = await regionOf(core, asked).reserve({
+    taskId,
+    attempt,
+    region: asked.region,
+    pinned: request.Region !== undefined,
+    protocol: paused ? PROTOCOL_WITH_PAUSE : requiredProtocol(request),
+    units: expectedUnits(plan, request),
+    avoidWorkerId,
+    onlyWorkerId: takeover.kind === "beside" ? takeover.workerId : null,
+  });
+  if (found === null && takeover.kind === "beside") return waitForSeat(core, wakes);
+  if (found === null) {
+    const nowMs = Date.now();
+    const retryAtMs = core.wakes === wakes ? nowMs + core.config.placeRetryMs : nowMs;
+    return core.control({ type: "noRoom", retryAtMs });
+  }
+  if (core.record?.state.name !== "queued" || core.record.state.attempt !== attempt) {
+    // Stopped while it looked for a place.
+    return core.env.REGION.getByName(found.region).forget(taskId, attempt);
+  }
+  if (found.region !== core.record.region) {
+    // It has found room in a neighbour region, and lives there from now on.
+    await core.put({ ...core.record, region: found.region });
+  }
+  const ref = { attempt, workerId: found.workerId };
+  await core.control({ type: "placed", workerId: found.workerId });
+  if (await dispatch(core, ref)) return;
+  await core.release(ref, "The worker left before it got the task.");
+}
+
+/** The worker that has the seat cannot take this task too: the seat is left first. */
+async function waitForSeat(core: PlacedTask, wakes: number): Promise<void> {
+  await endReplaced(core, core.record?.replaces ?? []);
+  const retryAtMs = Date.now() + (core.wakes === wakes ? SEAT_RETRY_MS : 0);
+  await core.control({ type: "noRoom", retryAtMs });
+}
+
+async function dispatch(core: TaskCore, ref: AttemptRef): Promise<boolean> {
+  const request = await openRequest(core);
+  const { record } = core;
+  // It has ended meanwhile: nobody waits for the dispatch.
+  if (record === undefined || request === null || !holds(record.state, ref)) return true;
+  const { taskId, progress, paused } = record;
+  const resumes = progress !== null && request.Mode === "vod";
+  return regionOf(core, record).dispatch({
+    ...ref,
+    taskId,
+    request,
+    resumeAtMs: resumes ? progress.positionMs : null,
+    ...(resumes ? { resumeItem: progress.item } : {}),
+    ...(paused ? { paused } : {}),
+  });
+}

@@ -1,0 +1,28 @@
+import type { Config } from "../config.ts";
+import type { Directory } from "../directory/directory.ts";
+import type { Env } from "../env.ts";
+import type { Region } from "../region/region.ts";
+import type { ControlEvent } from "./decide.ts";
+import type { TaskRecord } from "./task-record.ts";
+
+/** What the parts of a Task object share: its record, and the objects beside it. */
+export interface TaskCore {
+  readonly env: Env;
+  /** As it is now; it may be another one after every `await`. Undefined: there is no such task, or none any more. */
+  readonly record: TaskRecord | undefined;
+  readonly config: Config;
+  /** Writes the record. */
+  put(record: TaskRecord): Promise<void>;
+  control(event: ControlEvent): Promise<void>;
+  /** Notes that another object did not answer. */
+  failed(message: string, thrown: unknown): undefined;
+}
+
+/** The region that a task is placed in. */
+export function regionOf({ env }: Pick<TaskCore, "env">, record: TaskRecord): DurableObjectStub<Region> {
+  return env.REGION.getByName(record.region);
+}
+
+export function directoryOf({ env }: Pick<TaskCore, "env">, record: TaskRecord): DurableObjectStub<Directory> {
+  return env.DIRECTORY.getByName(String(record.request.SdkAppId));
+}
