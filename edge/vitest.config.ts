@@ -23,6 +23,9 @@ export default defineProject({
           TRTC_APPS: JSON.stringify({ 1400000002: "the app's SecretKey, only for tests" }),
           DEFAULT_REGION: "ap-default",
           WORKER_GRACE_MS: "300",
+          CALLBACK_TIMEOUT_MS: "300",
+          CALLBACK_RETRY_MS: "200",
+          CALLBACK_GIVE_UP_MS: "1000",
           UPDATE_TIMEOUT_MS: "2000",
           // Tests look more often than people.
           RATE_LIMIT_PER_SECOND: "0",
