@@ -1,0 +1,65 @@
+import { expect, test } from "vitest";
+import { newRecord } from "../task/task-record.ts";
+import { enqueued, MAX_QUEUED, newOutbox, nextSendAtMs, type Outbox, retryAtMs, trying, without } from "./outbox.ts";
+
+/** As TRTC's. */
+const POLICY = { callbackTimeoutMs: 5000, callbackRetryMs: 10_000, callbackGiveUpMs: 60_000 };
+const EVENT = { kind: "trtc", atMs: 0, type: 701, status: 0 } as const;
+
+function outbox(events: number): Outbox {
+  const queue = Array.from({ length: events }, (_, index) => ({ id: index + 1, event: EVENT }));
+  return { ...newOutbox({ kind: "app", events: "all" }), queue, nextId: events + 1 };
+}
+
+test("a failed event is tried again at once, then every 10 s until a minute has passed", () => {
+  let state = outbox(1);
+  const triedAtMs: number[] = [];
+  for (let nowMs: number | null = 1_000_000; nowMs !== null; ) {
+    triedAtMs.push(nowMs - 1_000_000);
+    state = trying(state, nowMs, POLICY);
+    nowMs = retryAtMs(state, nowMs, POLICY);
+  }
+  expect(triedAtMs).toEqual([0, 0, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
+});
+
+test("a receiver that takes 5 s to fail each time is given up within a minute as well", () => {
+  let state = outbox(1);
+  let tries = 0;
+  for (let nowMs: number | null = 0; nowMs !== null; tries += 1) {
+    expect(nowMs).toBeLessThanOrEqual(60_000);
+    state = trying(state, nowMs, POLICY);
+    nowMs = retryAtMs(state, nowMs + POLICY.callbackTimeoutMs, POLICY);
+  }
+  expect(tries).toBe(5);
+});
+
+test("should the object die while it sends, the same event is due again soon after the try must have ended", () => {
+  const state = trying(outbox(2), 1000, POLICY);
+  expect(nextSendAtMs(state)).toBe(7000);
+  expect(state.queue).toHaveLength(2);
+});
+
+test("an event that is done makes room for the next, which starts anew; done twice changes nothing", () => {
+  const state = without(trying(outbox(2), 1000, POLICY), 1);
+  expect(state).toMatchObject({ tries: 0, firstTryAtMs: null, dueAtMs: 0, queue: [{ id: 2 }] });
+  expect(without(state, 1)).toBe(state);
+  expect(nextSendAtMs(without(state, 2))).toBeNull();
+});
+
+test("a receiver that is away does not make a task grow without end, and the event that is being sent stays", () => {
+  const replaces: string[] = [];
+  const request = {
+    VideoSrc: "https://a.example/x",
+    SdkAppId: 1,
+    RoomId: 1,
+    UserId: "u",
+    Mode: "vod",
+    Redis: false,
+  } as const;
+  const record = newRecord({ taskId: "t", region: "ap-a", request, sealedRequest: "sealed", replaces }, 0);
+  const state = enqueued(outbox(MAX_QUEUED), record);
+  expect(state.queue).toHaveLength(MAX_QUEUED);
+  expect(state.queue[0]?.id).toBe(1);
+  expect(state.queue[1]?.id).toBe(3);
+  expect(state.queue.at(-1)?.event).toMatchObject({ state: "queued" });
+});
