@@ -97,15 +97,17 @@ export function formatControlReport({ dispatch, fleet, creates, failover, enviro
 }
 
 function formatCreates({ hello, create, connections, seconds, rounds, ratio, cpuRatio }: CreatesReport): string[] {
-  const load = (name: string, { perSecond, cpuMicrosecondsEach, p50Ms, p99Ms }: LoadReport) =>
-    `  ${name}  ${perSecond.toFixed(0)}/s, ${cpuMicrosecondsEach.toFixed(0)} µs CPU each, p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)}`;
   return [
     "",
     `Creates against a bare Hono GET /hello, ${connections} connections, ${seconds} s, the middle one of ${rounds}:`,
-    load("hello ", hello),
-    load("create", create),
+    `  hello   ${formatLoad(hello)}`,
+    `  create  ${formatLoad(create)}`,
     `  ratio ${ratio.toFixed(3)} by rate, ${cpuRatio.toFixed(3)} by CPU`,
   ];
+}
+
+function formatLoad({ perSecond, cpuMicrosecondsEach, p50Ms, p99Ms }: LoadReport): string {
+  return `${perSecond.toFixed(0)}/s, ${cpuMicrosecondsEach.toFixed(0)} µs CPU each, p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)}`;
 }
 
 function formatDispatch({ runs, dispatchP50Ms, dispatchP99Ms, answerP50Ms, answerP99Ms }: DispatchReport): string[] {
@@ -118,12 +120,13 @@ function formatDispatch({ runs, dispatchP50Ms, dispatchP99Ms, answerP50Ms, answe
 
 function formatFleet({ workers, idle, levels }: FleetReport): string[] {
   const columns = ["tasks", "cores", "per 1000 tasks", "PSS", "per task", "reports/s", "answered p50", "p99"];
-  const rows = [idle, ...levels].map((row) => [
+  const all: readonly (FleetLevel & Partial<FleetRow>)[] = [idle, ...levels];
+  const rows = all.map((row) => [
     String(row.tasks),
     row.edgeCores.toFixed(3),
-    "edgeCoresPer1000Tasks" in row ? row.edgeCoresPer1000Tasks.toFixed(3) : "",
+    row.edgeCoresPer1000Tasks?.toFixed(3) ?? "",
     `${row.edgePssMb.toFixed(0)} MB`,
-    "pssKbPerTask" in row ? `${row.pssKbPerTask.toFixed(1)} kB` : "",
+    row.pssKbPerTask === undefined ? "" : `${row.pssKbPerTask.toFixed(0)} kB`,
     String(row.reportsPerSecond),
     ms(row.reportAnswerP50Ms),
     ms(row.reportAnswerP99Ms),

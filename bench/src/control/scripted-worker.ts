@@ -93,7 +93,7 @@ export class ScriptedWorker {
 
   /** Finishes every task, one after another. */
   async finishAll(): Promise<void> {
-    for (const [taskId, { attempt }] of [...this.#tasks]) await this.finish({ taskId, attempt });
+    for (const [taskId, { attempt }] of this.#tasks) await this.finish({ taskId, attempt });
   }
 
   async close(): Promise<void> {
