@@ -439,7 +439,7 @@ describe("a change", () => {
 });
 
 describe("a second task on the seat", () => {
-  async function takeover(url: string) {
+  async function takeover(url: string, before: (first: RoomStay) => void = () => {}) {
     const shelf = library();
     const made = newSession();
     const first = made.enter({
@@ -448,6 +448,7 @@ describe("a second task on the seat", () => {
       programme: { items: ["a:700"], plays: 1 },
     });
     await vi.waitFor(() => expect(made.rooms[0]?.pictures()).toBeGreaterThan(2));
+    before(first);
     const second = made.enter({
       taskId: "second",
       openSource: shelf.openSource,
@@ -479,6 +480,15 @@ describe("a second task on the seat", () => {
     slow.get("slow:300")?.resolve();
     expect(await second.done).toEqual({ name: "finished" });
     expect(rooms).toHaveLength(1);
+  });
+
+  it("enters the room anew when it comes while the first, which was stopped, is leaving", async () => {
+    const { first, second, rooms, session } = await takeover("b:300", (stay) => stay.stop("now"));
+    expect(await first.done).toEqual({ name: "aborted", reason: "" });
+    expect(await second.done).toEqual({ name: "finished" });
+    expect(rooms.map((room) => room.stopped)).toEqual([true, true]);
+    expect(rooms[1]?.pictures()).toBe(9);
+    expect(session.ended).toBe(true);
   });
 
   it("is itself replaced by a third that comes before it is ready", async () => {

@@ -84,6 +84,8 @@ interface Stay {
 
 /** How one connection to the room ended. */
 type ConnectionEnd = { readonly name: "empty" } | { readonly name: "lost"; readonly error: RoomcastError };
+/** `next`: the room was left, and a task came while it was: it enters the room anew. */
+type RunEnd = ConnectionEnd | { readonly name: "next" };
 
 /**
  * One seat: a connection to the room and one continuous clock, and the task that plays on it. A second task that enters
@@ -152,6 +154,10 @@ export class RoomSession {
     for (;;) {
       const connectedAtMs = performance.now();
       const end = await this.#runOnce();
+      if (end.name === "next") {
+        backoff = undefined;
+        continue;
+      }
       const stay = this.#active;
       if (end.name === "empty" || stay === undefined) return;
       const wasOnAir = stay.player.state !== "starting";
@@ -170,7 +176,7 @@ export class RoomSession {
   }
 
   /** Enters the room and plays until it is lost or nobody is left; the publisher is gone when this resolves. */
-  async #runOnce(): Promise<ConnectionEnd> {
+  async #runOnce(): Promise<RunEnd> {
     let end: ConnectionEnd;
     try {
       end = (await this.#enterRoom()) ?? (await this.#play());
@@ -180,7 +186,7 @@ export class RoomSession {
     const publisher = this.#publisher;
     this.#publisher = undefined;
     await publisher?.stop();
-    if (end.name === "empty") await this.#settleLast();
+    if (end.name === "empty" && (await this.#settleLast())) return { name: "next" };
     return end;
   }
 
@@ -307,16 +313,20 @@ export class RoomSession {
     return { name: "empty" };
   }
 
-  /** The last task's end is told only after the room was left. */
-  async #settleLast(): Promise<void> {
-    const stay = this.#active;
-    this.#active = undefined;
-    this.#stage.timeline.clear();
-    if (this.#coming !== undefined) this.#dismiss(this.#coming, { name: "aborted", reason: "" });
+  /** The last task's end is told only after the room was left. True: another one came meanwhile, and is active now. */
+  async #settleLast(): Promise<boolean> {
+    const last = this.#active;
+    const next = this.#coming;
+    const outcome = this.#outcome ?? { name: "aborted", reason: "" };
+    this.#active = next;
     this.#coming = undefined;
-    if (stay === undefined) return;
-    await stay.player.close();
-    stay.done.resolve(this.#outcome ?? { name: "aborted", reason: "" });
+    this.#outcome = undefined;
+    this.#stage.timeline.clear();
+    if (last !== undefined) {
+      await last.player.close();
+      last.done.resolve(outcome);
+    }
+    return next !== undefined;
   }
 
   #dismissAll(outcome: RoomOutcome): void {
