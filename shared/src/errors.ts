@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   "AuthFailure.UserSigExpired": fixed(403),
   "ResourceNotFound.Task": fixed(404),
   "ResourceNotFound.Route": fixed(404),
+  "ResourceNotFound.Worker": fixed(404),
   "ResourceNotFound.Credential": fixed(404),
   "ResourceNotFound.Callback": fixed(404),
   "ResourceInUse.Seat": fixed(409),

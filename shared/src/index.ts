@@ -4,6 +4,7 @@ export * from "./errors.ts";
 export * from "./push-request.ts";
 export * from "./redact.ts";
 export * from "./region.ts";
+export * from "./required-protocol.ts";
 export * from "./seat.ts";
 export * from "./task-cost.ts";
 export * from "./task-state.ts";

@@ -142,6 +142,7 @@ describe("a push request", () => {
     ["Preload", ["https://h/v.mp4", Array.from({ length: 5 }, () => "https://h/v.mp4")]],
     ["StartAt", ["now", "2026-12-31", "2026-12-31T20:15:00", 1_798_000_000]],
     ["OnConflict", ["", "fight"]],
+    ["ExecutionTimeout", [0, 604_801, 1.5, "60"]],
   ])("refuses a wrong %s, alone and by its name", (name, values) => {
     for (const value of [...values, null]) {
       const error = failure({ ...REQUIRED, [name]: value });
@@ -200,6 +201,7 @@ describe("parameters of the stream itself", () => {
       Preload: ["https://h/c.mp4"],
       StartAt: "2026-12-31T20:15:00+08:00",
       OnConflict: "reject",
+      ExecutionTimeout: 604_800,
     };
     expect(validate(pushRequestSchema, { ...REQUIRED, ...given })).toMatchObject(given);
     expect(Object.keys(validate(pushRequestSchema, REQUIRED)).toSorted()).toEqual(

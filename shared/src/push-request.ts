@@ -144,6 +144,10 @@ export const pushRequestSchema = z
       Preload: preload.optional(),
       /** The first picture is shown then, not before. */
       StartAt: z.iso.datetime({ offset: true, error: START_AT_EXPECTED }).optional(),
+      /** How long the task may wait for a worker before it fails, seconds. */
+      QueueTimeout: integer(1, 86_400).optional(),
+      /** How long the push may run before it fails, counted from its first picture, seconds. */
+      ExecutionTimeout: integer(1, 604_800).optional(),
       /** What happens when another task holds the seat. */
       OnConflict: z.enum(["replace", "reject"], '"replace" or "reject"').optional(),
       /** Where this push's events are sent, instead of where its application's are. */
@@ -179,11 +183,14 @@ export const pushRequestSchema = z
     message: "the key that signs the callbacks, because CallbackUrl is given",
     when: always,
   })
-  .refine((request) => isGiven(request.CallbackUrl) || !(isGiven(request.CallbackKey) || isGiven(request.CallbackEvents)), {
-    path: ["CallbackUrl"],
-    message: "where to send the callbacks, because CallbackKey or CallbackEvents is given",
-    when: always,
-  });
+  .refine(
+    (request) => isGiven(request.CallbackUrl) || !(isGiven(request.CallbackKey) || isGiven(request.CallbackEvents)),
+    {
+      path: ["CallbackUrl"],
+      message: "where to send the callbacks, because CallbackKey or CallbackEvents is given",
+      when: always,
+    },
+  );
 
 /** A checked request, its defaults filled in. */
 export type PushRequest = z.output<typeof pushRequestSchema>;

@@ -93,6 +93,9 @@ export const workerListSchema = z.object({
       instanceId: z.uuid(),
       region: z.string(),
       version: z.string(),
+      /** Of its socket. */
+      protocol: z.int(),
+      /** It gets no new tasks: it is leaving, or was drained. */
       draining: z.boolean(),
       /** See `taskCost`. */
       capacityUnits: z.number(),
@@ -106,3 +109,24 @@ export const workerListSchema = z.object({
   ),
 });
 export type WorkerList = z.output<typeof workerListSchema>;
+
+/** What `GET /v1/regions` answers: every region that ever had a worker. */
+export const regionListSchema = z.object({
+  regions: z.array(
+    z.object({
+      region: z.string(),
+      /** Connected ones. */
+      workers: count,
+      /** How many of them get no new tasks. */
+      draining: count,
+      /** Of those that get new tasks. See `taskCost`. */
+      capacityUnits: z.number(),
+      loadUnits: z.number(),
+      reservedUnits: z.number(),
+      tasks: count,
+      /** Tasks that found no room. */
+      waiting: count,
+    }),
+  ),
+});
+export type RegionList = z.output<typeof regionListSchema>;

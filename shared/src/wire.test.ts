@@ -48,6 +48,7 @@ const WORKER_FRAMES: Record<string, WorkerFrame> = {
   "ended released": { type: "ended", ...ref, positionMs: 1, outcome: { name: "released" } },
   logs: { type: "logs", ...ref, lines: [{ atMs: 1, level: "warn", message: "slow 慢" }] },
   draining: { type: "draining", reason: "SIGTERM" },
+  confirm: { type: "confirm", ...ref },
 };
 
 const EDGE_FRAMES: Record<string, EdgeFrame> = {
@@ -75,6 +76,8 @@ const EDGE_FRAMES: Record<string, EdgeFrame> = {
   },
   stop: { type: "stop", ...ref, how: "tidy", reason: "The user stopped it." },
   ack: { type: "ack", ...ref },
+  confirmed: { type: "confirmed", ...ref },
+  release: { type: "release", ...ref, reason: "the worker is drained" },
 };
 
 function failure(schema: typeof workerFrameSchema | typeof edgeFrameSchema, data: unknown): RoomcastError {
@@ -188,5 +191,23 @@ describe("a frame", () => {
     const decoded = decodeFrame(workerFrameSchema, encodeFrame(frame));
     expect(decoded).toMatchObject({ outcome: { error: { message: `${"m".repeat(1999)}…` } } });
     expect(decodeFrame(workerFrameSchema, encodeFrame(decoded))).toEqual(decoded);
+  });
+});
+
+/** As workers of protocol 1 wrote them: these texts never change. */
+const V1_WORKER_FRAMES = [
+  `{"type":"hello","protocol":1,"workerId":"w","instanceId":"${taskId}","region":"ap-guangzhou","version":"0.1.0","capacityUnits":200,"load":{"units":4},"running":[{"taskId":"${taskId}","attempt":1,"state":"pushing","positionMs":5000,"durationMs":null,"bitRateKbps":2000,"fps":30,"droppedFrames":0,"plan":null}],"draining":false}`,
+  `{"type":"accepted","taskId":"${taskId}","attempt":1}`,
+  `{"type":"refused","taskId":"${taskId}","attempt":1,"error":{"code":"ResourceInsufficient","message":"full","retryable":true}}`,
+  `{"type":"report","load":{"units":4},"tasks":[{"taskId":"${taskId}","attempt":1,"state":"reconnecting","positionMs":5000,"durationMs":30000,"bitRateKbps":0,"fps":0,"droppedFrames":2,"plan":{"video":"copy","audio":"generate","reasons":["no audio"]}}]}`,
+  `{"type":"ended","taskId":"${taskId}","attempt":1,"positionMs":30000,"outcome":{"name":"finished"}}`,
+  `{"type":"ended","taskId":"${taskId}","attempt":1,"positionMs":8000,"outcome":{"name":"released"}}`,
+  `{"type":"logs","taskId":"${taskId}","attempt":1,"lines":[{"atMs":1,"level":"info","message":"task starts"}]}`,
+  `{"type":"draining","reason":"the worker got SIGTERM"}`,
+];
+
+describe("a worker of the version before", () => {
+  it.each(V1_WORKER_FRAMES)("is understood: %s", (text) => {
+    expect(encodeFrame(decodeFrame(workerFrameSchema, text))).toBe(text);
   });
 });

@@ -4,8 +4,14 @@ import { pushRequestSchema, taskUpdateSchema } from "./push-request.ts";
 import { regionName } from "./region.ts";
 import { ACTIVE_STATES } from "./task-state.ts";
 
-/** The language of the socket between edge and worker. Raised when a change would be misread by the other side. */
-export const PROTOCOL_VERSION = 1;
+/**
+ * The language of the socket between edge and worker. Raised when a change would be misread by the other side.
+ * 2: playlists and parameters of the stream itself, changes of a running push, handing over, and confirming an attempt.
+ */
+export const PROTOCOL_VERSION = 2;
+
+/** The oldest worker that an edge takes: one version back, so that the edge is deployed first and workers follow. */
+export const OLDEST_PROTOCOL_VERSION = PROTOCOL_VERSION - 1;
 
 /** A frame longer than this closes the socket. UTF-16 code units. */
 export const MAX_FRAME_LENGTH = 512 * 1024;
@@ -110,6 +116,8 @@ export const workerFrameSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("draining"), reason: prose(200) }),
   /** Answers an `update`: done, or why not; then all is as it was. */
   z.object({ type: z.literal("updated"), taskId, attempt, updateId: z.uuid(), error: errorBody.nullable() }),
+  /** Does this attempt still hold the task? Asked before a room is entered anew; `confirmed` or `stop` answers. */
+  z.object({ type: z.literal("confirm"), taskId, attempt }),
 ]);
 
 export const edgeFrameSchema = z.discriminatedUnion("type", [
@@ -137,6 +145,10 @@ export const edgeFrameSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("update"), taskId, attempt, updateId: z.uuid(), change: taskUpdateSchema }),
   /** `ended` is written down; the worker may forget the task. */
   z.object({ type: z.literal("ack"), taskId, attempt }),
+  /** This attempt holds the task. */
+  z.object({ type: z.literal("confirmed"), taskId, attempt }),
+  /** Give the task back, tidily: another worker shall go on with it. */
+  z.object({ type: z.literal("release"), taskId, attempt, reason: prose(200) }),
   /** Answers each `report`, so that a worker can tell a living edge from a half-open socket. */
   z.object({ type: z.literal("heartbeat") }),
 ]);
@@ -152,6 +164,8 @@ export const CLOSE = {
   malformedFrame: 4400,
   unauthorized: 4401,
   replaced: 4409,
+  /** Another process is connected under this worker's id. */
+  idInUse: 4423,
   protocolMismatch: 4426,
   silent: 4408,
 } as const;
