@@ -12,6 +12,7 @@ import { errorResponse } from "./http/error-response.ts";
 import { limitRate } from "./rate-limit/limit-rate.ts";
 import { fleetRoutes } from "./routes/fleet-routes.ts";
 import { pushRoutes } from "./routes/push-routes.ts";
+import { regionRoutes } from "./routes/region-routes.ts";
 import { taskRoutes } from "./routes/task-routes.ts";
 import { workerRoutes } from "./routes/worker-routes.ts";
 import { tencentRoutes } from "./tencent/tencent-routes.ts";
@@ -26,7 +27,8 @@ const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
   { path: /^\/v1\/(credentials|worker-tokens)\/[^/]+$/, allow: "DELETE" },
   { path: /^\/v1\/callbacks\/[^/]+$/, allow: "GET, PUT, DELETE" },
   { path: /^\/v1\/audit$/, allow: "GET" },
-  { path: /^\/(healthz|v1\/workers|v1\/fleet\/connect)$/, allow: "GET" },
+  { path: /^\/v1\/workers\/[^/]+\/drain$/, allow: "POST, DELETE" },
+  { path: /^\/(healthz|v1\/workers|v1\/regions|v1\/fleet\/connect)$/, allow: "GET" },
 ];
 
 /** The HTTP API. Everything thrown meets `errorResponse`. */
@@ -60,10 +62,12 @@ app.route("/", tencentRoutes);
 app.on(["POST"], ["/", "/push"], authenticate, limitRate);
 // The wildcard takes the address before it too.
 app.use("/v1/tasks/*", authenticate, limitRate);
-app.use("/v1/workers", authenticate, limitRate);
+app.use("/v1/regions", authenticate, limitRate);
+app.use("/v1/workers/*", authenticate, limitRate);
 app.route("/", pushRoutes);
 app.route("/v1/tasks", taskRoutes);
 app.route("/v1/workers", workerRoutes);
+app.route("/v1/regions", regionRoutes);
 
 for (const path of ["/v1/credentials/*", "/v1/worker-tokens/*", "/v1/callbacks/*", "/v1/audit"])
   app.use(path, authenticate, limitRate, adminOnly);

@@ -1,6 +1,6 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { CLOSE, mintWorkerToken } from "@roomcast/shared";
+import { CLOSE, mintWorkerToken, PROTOCOL_VERSION } from "@roomcast/shared";
 import { expect, test } from "vitest";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, start, WORKER_TOKEN_KEY } from "./testing/fixtures.ts";
@@ -45,7 +45,7 @@ test("a worker is welcomed with its intervals and then shown", async () => {
   const worker = await FakeWorker.connect(at);
   expect(await worker.next("welcome")).toEqual({
     type: "welcome",
-    protocol: 1,
+    protocol: PROTOCOL_VERSION,
     reportIntervalMs: 1000,
     heartbeatTimeoutMs: 6000,
     keep: [],
@@ -62,7 +62,7 @@ test("a worker is welcomed with its intervals and then shown", async () => {
 const hello = (rest: object) =>
   JSON.stringify({
     type: "hello",
-    protocol: 1,
+    protocol: PROTOCOL_VERSION,
     workerId: "w-hostile",
     instanceId: crypto.randomUUID(),
     region: "ap-hostile",
@@ -82,7 +82,8 @@ test.each<[string, string | ArrayBuffer, number, RegExp]>([
   ["a report before the hello", '{"type":"report","load":{"units":0},"tasks":[]}', CLOSE.malformedFrame, /hello/],
   ["a hello without a field", hello({ instanceId: undefined }), CLOSE.malformedFrame, /instanceId/],
   ["a hello with a negative load", hello({ load: { units: -1 } }), CLOSE.malformedFrame, /load/],
-  ["a hello of another protocol", '{"type":"hello","protocol":99,"novelty":{}}', CLOSE.protocolMismatch, /protocol 1/],
+  ["a hello of another protocol", '{"type":"hello","protocol":99,"novelty":{}}', CLOSE.protocolMismatch, /protocols 1 to 2/],
+  ["a hello of a protocol too old", hello({ protocol: 0 }), CLOSE.protocolMismatch, /protocols 1 to 2/],
   ["a hello in another's name", hello({ workerId: "w-other" }), CLOSE.unauthorized, /another worker/],
   ["a hello for another region", hello({ region: "ap-other" }), CLOSE.malformedFrame, /another region/],
 ])("a first frame that is %s closes the socket with a reason", async (_what, frame, code, reason) => {

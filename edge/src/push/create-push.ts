@@ -14,7 +14,9 @@ import { callbackTarget, checkCallbackUrl, forWorker } from "../callback/request
 import { readConfig } from "../config.ts";
 import type { Claim, ClaimAnswer } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
+import { knownRegions } from "../region/known-regions.ts";
 import { fingerprints, seal } from "../seal.ts";
+import { callerCoordinates, chooseRegion } from "./choose-region.ts";
 
 export interface CreatePushOptions {
   /** The request as it came, not yet checked. */
@@ -24,6 +26,8 @@ export interface CreatePushOptions {
   readonly idempotencyKey: string | undefined;
   /** Of the header `X-TC-Region`. */
   readonly regionHeader: string | undefined;
+  /** The request's `cf`, where Cloudflare says where the caller is. */
+  readonly cf?: unknown;
 }
 
 /**
@@ -38,15 +42,17 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   requireRole(caller, "operator");
   const request = validate(pushRequestSchema, options.input);
   requireApp(caller, request.SdkAppId);
-  const region = request.Region ?? headerRegion(options.regionHeader) ?? config.defaultRegion;
+  const region = await chooseRegion(
+    {
+      asked: request.Region,
+      header: headerRegion(options.regionHeader),
+      caller: callerCoordinates(options.cf),
+      fallback: config.defaultRegion,
+    },
+    () => knownRegions(env),
+  );
   const key = checkedKey(idempotencyKey);
-  await checkUserSig({
-    userSig: request.UserSig,
-    userId: request.UserId,
-    sdkAppId: request.SdkAppId,
-    nowMs: Date.now(),
-    secretKey: config.trtcApps.get(request.SdkAppId),
-  });
+  await checkUserSigOf(request, config.trtcApps.get(request.SdkAppId));
   if (request.CallbackUrl !== undefined) checkCallbackUrl("CallbackUrl", request.CallbackUrl, config);
   const seat = seatOf(request);
   const claim = await claimSeat(env, {
@@ -89,6 +95,15 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   // A repeated request creates its task again, which changes nothing unless the first one was cut off before this.
   if (await env.TASK.getByName(taskId).create(task, atMs, await callbackTarget(env, request, taskId))) return taskId;
   throw new RoomcastError("InternalError", "The edge was too slow to accept the push: try again.");
+}
+
+/** It must hold when the push starts; where the SecretKey is known, a fresh one is made then. */
+async function checkUserSigOf(request: PushRequest, secretKey: string | undefined): Promise<void> {
+  const { UserSig: userSig, UserId: userId, SdkAppId: sdkAppId, StartAt } = request;
+  const nowMs = Date.now();
+  await checkUserSig({ userSig, userId, sdkAppId, secretKey, nowMs });
+  if (StartAt === undefined || secretKey !== undefined) return;
+  await checkUserSig({ userSig, userId, sdkAppId, nowMs: Math.max(nowMs, Date.parse(StartAt)) });
 }
 
 async function claimSeat(env: Env, claim: Claim): Promise<ClaimAnswer> {

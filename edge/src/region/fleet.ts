@@ -1,11 +1,16 @@
-import type { TaskReport } from "@roomcast/shared";
+import { OLDEST_PROTOCOL_VERSION, type TaskReport } from "@roomcast/shared";
 import { type Config, readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { type Assignment, Assignments } from "./assignments.ts";
+import { DrainedWorkers } from "./drained-workers.ts";
+import type { Candidate } from "./place.ts";
 import { ProgressBoard } from "./progress-board.ts";
 import { TaskLine } from "./task-line.ts";
 import { WaitingTasks } from "./waiting-tasks.ts";
-import { WorkerSockets } from "./worker-sockets.ts";
+import { type GreetedSocket, WorkerSockets } from "./worker-sockets.ts";
+
+/** The first version whose workers give a task back when they are asked to. */
+const PROTOCOL_WITH_RELEASE = 2;
 
 /** What a region knows, and the few changes of it that its parts have in common. */
 export class Fleet {
@@ -13,6 +18,7 @@ export class Fleet {
   readonly sockets: WorkerSockets;
   readonly assignments: Assignments;
   readonly waiting: WaitingTasks;
+  readonly drained: DrainedWorkers;
   readonly progress = new ProgressBoard();
   readonly tasks: TaskLine;
   readonly #ctx: DurableObjectState;
@@ -24,6 +30,7 @@ export class Fleet {
     this.sockets = new WorkerSockets(ctx);
     this.assignments = new Assignments(ctx.storage.sql);
     this.waiting = new WaitingTasks(ctx.storage.sql);
+    this.drained = new DrainedWorkers(ctx.storage.sql);
     this.tasks = new TaskLine(env);
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
@@ -46,6 +53,32 @@ export class Fleet {
   /** The alarm has come; there is none now. */
   alarmCame(): void {
     this.#alarmAtMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** Connected workers of this protocol version or a newer one. */
+  candidates(protocol: number): Candidate[] {
+    return this.sockets
+      .ready()
+      .filter((worker) => worker.protocol >= protocol)
+      .map((worker) => ({
+        ...worker,
+        usedUnits: worker.loadUnits + this.assignments.reservedUnits(worker.workerId),
+        draining: this.isDraining(worker),
+      }));
+  }
+
+  /** Whether it gets no new tasks: it leaves, or an operator has taken it out of service. */
+  isDraining({ workerId, draining }: Pick<GreetedSocket, "workerId" | "draining">): boolean {
+    return draining || this.drained.has(workerId);
+  }
+
+  /** Asks a worker for all of its tasks back, so that others go on with them. One of protocol 1 plays them out. */
+  handOver(workerId: string): void {
+    const [socket, state] = this.sockets.greeted(workerId) ?? [];
+    if (socket === undefined || state === undefined || state.protocol < PROTOCOL_WITH_RELEASE) return;
+    for (const { taskId, attempt, dispatched } of this.assignments.ofWorker(workerId)) {
+      if (dispatched) this.sockets.send(socket, { type: "release", taskId, attempt, reason: "the worker is drained" });
+    }
   }
 
   /** A task that is on this worker for certain. */
@@ -101,11 +134,9 @@ export class Fleet {
   /** Wakes as many waiting tasks as may find room now. */
   wakeWaiting(): void {
     if (this.waiting.isEmpty) return;
-    const freeUnits = this.sockets
-      .ready()
+    const freeUnits = this.candidates(OLDEST_PROTOCOL_VERSION)
       .filter(({ draining }) => !draining)
-      .map((worker) => worker.capacityUnits - worker.loadUnits - this.assignments.reservedUnits(worker.workerId))
-      .reduce((sum, units) => sum + Math.max(0, units), 0);
+      .reduce((sum, { capacityUnits, usedUnits }) => sum + Math.max(0, capacityUnits - usedUnits), 0);
     for (const { taskId } of this.waiting.fitting(freeUnits)) {
       this.waiting.remove(taskId);
       this.#ctx.waitUntil(this.tasks.wake(taskId));

@@ -1,4 +1,4 @@
-import { CLOSE, PROTOCOL_VERSION, type TaskReport, type WorkerFrameOf } from "@roomcast/shared";
+import { CLOSE, type TaskReport, type WorkerFrameOf } from "@roomcast/shared";
 import { ROOT } from "../directory/directory.ts";
 import type { Fleet } from "./fleet.ts";
 import { warn } from "./warn.ts";
@@ -28,18 +28,25 @@ export class WorkerGreeter {
     if (hello.region !== region) {
       return this.#fleet.drop(socket, CLOSE.malformedFrame, "The hello names another region than the address.");
     }
+    const incumbent = sockets.greeted(workerId)?.[1];
+    if (incumbent !== undefined && incumbent.instanceId !== hello.instanceId) {
+      // Were the newcomer let in, the two would take each other's place, and tasks, for ever. One that is half-open is
+      // found by its silence, and the newcomer dials again.
+      return this.#fleet.drop(socket, CLOSE.idInUse, "Another process is connected as this worker.");
+    }
     const nowMs = Date.now();
     for (const [other, state] of sockets.all()) {
       if (other !== socket && state.phase !== "gone" && state.workerId === workerId) {
         sockets.close(other, CLOSE.replaced, "The worker has connected again.");
       }
     }
-    const { instanceId, version, capacityUnits, draining } = hello;
+    const { instanceId, version, protocol, capacityUnits, draining } = hello;
     sockets.set(socket, {
       phase: "reconciling",
       workerId,
       instanceId,
       version,
+      protocol,
       capacityUnits,
       draining,
       loadUnits: hello.load.units,
@@ -68,7 +75,7 @@ export class WorkerGreeter {
     const refs = checked.map(({ taskId, attempt, answer }) => ({ taskId, attempt, held: answer.kind === "holds" }));
     sockets.send(socket, {
       type: "welcome",
-      protocol: PROTOCOL_VERSION,
+      protocol: state.protocol,
       reportIntervalMs: config.reportIntervalMs,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
       keep: refs.filter(({ held }) => held).map(({ taskId, attempt }) => ({ taskId, attempt })),

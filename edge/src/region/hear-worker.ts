@@ -35,6 +35,8 @@ export async function hearWorker(
     case "draining":
       fleet.sockets.set(socket, { ...state, draining: true });
       return;
+    case "confirm":
+      return confirm(fleet, socket, frame, workerId);
     default:
       // A word that this edge does not ask for.
       return;
@@ -51,6 +53,8 @@ async function report(
   const usedUnits = state.loadUnits + fleet.assignments.reservedUnits(workerId);
   fleet.sockets.set(socket, { ...state, loadUnits: frame.load.units });
   fleet.sockets.send(socket, { type: "heartbeat" });
+  // Said again with each report, so that what came late or was lost does not stay.
+  if (fleet.drained.has(workerId)) fleet.handOver(workerId);
   const nowMs = Date.now();
   const telling: Promise<void>[] = [];
   for (const task of frame.tasks) {
@@ -85,6 +89,25 @@ async function ended(fleet: Fleet, socket: WebSocket, frame: WorkerFrameOf<"ende
   }
   fleet.sockets.send(socket, { type: "ack", taskId, attempt });
   fleet.unassign(taskId, attempt);
+}
+
+/** The worker has lost the room: may it enter again? */
+async function confirm(
+  fleet: Fleet,
+  socket: WebSocket,
+  { taskId, attempt }: WorkerFrameOf<"confirm">,
+  workerId: string,
+): Promise<void> {
+  try {
+    const held = await fleet.tasks.holds(taskId, { attempt, workerId });
+    fleet.sockets.send(
+      socket,
+      held ? { type: "confirmed", taskId, attempt } : { type: "stop", taskId, attempt, how: "now", reason: STALE },
+    );
+  } catch (thrown) {
+    // The worker asks again.
+    warn("an attempt was not confirmed", thrown);
+  }
 }
 
 interface Word extends AttemptRef {

@@ -24,12 +24,12 @@ export type ReadFrame =
 export function readFrame(data: string | ArrayBuffer): ReadFrame {
   try {
     const frame = decodeFrame(workerFrameSchema, data);
-    return frame.type === "hello" && frame.protocol !== PROTOCOL_VERSION
+    return frame.type === "hello" && !isSpoken(frame.protocol)
       ? protocolMismatch(frame.protocol)
       : { kind: "frame", frame };
   } catch (thrown) {
     const protocol = protocolOfHello(data);
-    if (protocol !== undefined && protocol !== PROTOCOL_VERSION) return protocolMismatch(protocol);
+    if (protocol !== undefined && !isSpoken(protocol)) return protocolMismatch(protocol);
     return { kind: "refused", code: CLOSE.malformedFrame, reason: RoomcastError.from(thrown).message };
   }
 }
@@ -44,7 +44,8 @@ function protocolOfHello(data: string | ArrayBuffer): number | undefined {
 }
 
 function protocolMismatch(protocol: number): ReadFrame {
-  const reason = `This edge speaks protocol ${PROTOCOL_VERSION}, the worker ${protocol}.`;
+  const spoken = `${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}`;
+  const reason = `This edge speaks protocols ${spoken}, the worker ${protocol}.`;
   return { kind: "refused", code: CLOSE.protocolMismatch, reason };
 }
 

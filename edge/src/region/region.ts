@@ -1,24 +1,44 @@
 import { DurableObject } from "cloudflare:workers";
-import { CLOSE, type EdgeFrameOf, type WorkerList } from "@roomcast/shared";
+import { CLOSE, type EdgeFrameOf, type RegionList, requestForWorker, type WorkerList } from "@roomcast/shared";
 import type { Env } from "../env.ts";
 import type { AttemptRef } from "../task/decide.ts";
 import type { Progress } from "../task/task-record.ts";
 import { Fleet } from "./fleet.ts";
 import { WorkerGreeter } from "./greet-worker.ts";
 import { hearWorker } from "./hear-worker.ts";
+import { knownRegions } from "./known-regions.ts";
 import { CHECK_RESERVATION_AFTER_MS, meetDeadlines } from "./meet-deadlines.ts";
 import { place, type Wanted } from "./place.ts";
 import { readFrame } from "./read-frame.ts";
-import { showWorkers } from "./show-workers.ts";
+import { neighboursOf } from "./region-distance.ts";
+import { showRegion, showWorkers } from "./show-workers.ts";
+import { warn } from "./warn.ts";
 import type { GreetedSocket } from "./worker-sockets.ts";
 
 /** Headers with which the Worker tells, after it has verified the token, who connects to which region. */
 export const WORKER_ID_HEADER = "x-roomcast-worker-id";
 export const REGION_HEADER = "x-roomcast-region";
 
+/** The first version whose workers change a push while it runs. */
+const PROTOCOL_WITH_UPDATE = 2;
+
+/** So many of the nearest neighbours are asked for room. */
+const MAX_NEIGHBOURS = 4;
+
 export interface Reserve extends Wanted {
   readonly taskId: string;
   readonly attempt: number;
+  /** The name of the region that is asked. */
+  readonly region: string;
+  /** No other region will do. */
+  readonly pinned: boolean;
+  /** The oldest protocol version that can carry the task: see `requiredProtocol`. */
+  readonly protocol: number;
+}
+
+export interface Reserved {
+  readonly workerId: string;
+  readonly region: string;
 }
 
 /** The workers of one region: it places tasks on them and passes messages; it owns no task's truth. */
@@ -65,21 +85,35 @@ export class Region extends DurableObject<Env> {
     await meetDeadlines(this.#fleet);
   }
 
-  /** Finds a worker with room and holds the room. Null: there is none now; the task is woken when there may be. */
-  async reserve(wanted: Reserve): Promise<{ readonly workerId: string } | null> {
-    const { sockets, assignments, waiting } = this.#fleet;
-    const { taskId, attempt, units } = wanted;
-    const ready = sockets.ready();
-    const candidates = ready.map((worker) => ({
-      ...worker,
-      usedUnits: worker.loadUnits + assignments.reservedUnits(worker.workerId),
-    }));
-    const workerId = place(candidates, wanted, Math.random);
-    const chosen = ready.find((worker) => worker.workerId === workerId);
-    if (chosen === undefined) {
-      waiting.add({ taskId, units });
-      return null;
+  /**
+   * Finds a worker with room and holds the room: in this region, else in the nearest neighbour that has any, unless the
+   * task is pinned. Null: there is none now; the task is woken when there may be some here.
+   */
+  async reserve(wanted: Reserve): Promise<Reserved | null> {
+    const here = await this.reserveHere(wanted);
+    if (here !== null) return here;
+    const { taskId, units, region, pinned, onlyWorkerId } = wanted;
+    this.#fleet.waiting.add({ taskId, units });
+    if (pinned || onlyWorkerId != null) return null;
+    const neighbours = neighboursOf(region, await knownRegions(this.env)).slice(0, MAX_NEIGHBOURS);
+    for (const neighbour of neighbours) {
+      const there = await this.env.REGION.getByName(neighbour)
+        .reserveHere({ ...wanted, region: neighbour })
+        .catch((thrown: unknown) => warn("a neighbour did not answer", thrown));
+      if (there == null) continue;
+      this.#fleet.waiting.remove(taskId);
+      return there;
     }
+    return null;
+  }
+
+  /** Finds a worker of this region with room and holds the room. */
+  async reserveHere(wanted: Reserve): Promise<Reserved | null> {
+    const { sockets, assignments, waiting } = this.#fleet;
+    const { taskId, attempt, region, units } = wanted;
+    const workerId = place(this.#fleet.candidates(wanted.protocol), wanted, Math.random);
+    const chosen = workerId === null ? undefined : sockets.greeted(workerId)?.[1];
+    if (chosen === undefined) return null;
     waiting.remove(taskId);
     const sinceMs = Date.now();
     assignments.put({
@@ -94,21 +128,21 @@ export class Region extends DurableObject<Env> {
       releaseAtMs: null,
     });
     await this.#fleet.wakeAt(sinceMs + CHECK_RESERVATION_AFTER_MS);
-    return { workerId: chosen.workerId };
+    return { workerId: chosen.workerId, region };
   }
 
   /** Hands a task to the worker that was reserved for it. False: the worker is not there any more. */
   dispatch(order: Omit<EdgeFrameOf<"dispatch">, "type"> & AttemptRef): boolean {
     const { sockets, assignments } = this.#fleet;
-    const { workerId, ...dispatch } = order;
+    const { workerId, request, ...dispatch } = order;
     const assignment = assignments.match(dispatch.taskId, dispatch.attempt, workerId);
     const socket = sockets.ofWorker(workerId);
-    if (assignment === undefined || socket === undefined) {
+    if (assignment === undefined || socket === undefined || this.#fleet.drained.has(workerId)) {
       this.forget(dispatch.taskId, dispatch.attempt);
       return false;
     }
     assignments.put({ ...assignment, dispatched: true });
-    sockets.send(socket, { type: "dispatch", ...dispatch });
+    sockets.send(socket, { type: "dispatch", ...dispatch, request: requestForWorker(request) });
     return true;
   }
 
@@ -118,10 +152,11 @@ export class Region extends DurableObject<Env> {
     if (socket !== undefined) this.#fleet.sockets.send(socket, { type: "stop", ...stop });
   }
 
-  /** Asks a worker to change a push. False: it is not there now. */
+  /** Asks a worker to change a push. False: it is not there now, or too old for it. */
   updateTask({ workerId, ...update }: Omit<EdgeFrameOf<"update">, "type"> & AttemptRef): boolean {
-    const socket = this.#fleet.sockets.ofWorker(workerId);
-    if (socket === undefined) return false;
+    const [socket, state] = this.#fleet.sockets.greeted(workerId) ?? [];
+    // A worker of protocol 1 would close its socket at such a frame.
+    if (socket === undefined || state === undefined || state.protocol < PROTOCOL_WITH_UPDATE) return false;
     this.#fleet.sockets.send(socket, { type: "update", ...update });
     return true;
   }
@@ -155,6 +190,28 @@ export class Region extends DurableObject<Env> {
   }
 
   workers(region: string): WorkerList["workers"] {
-    return showWorkers(this.#fleet.sockets.ready(), this.#fleet.assignments, region);
+    return showWorkers(this.#fleet, region);
+  }
+
+  summary(region: string): RegionList["regions"][number] {
+    return showRegion(this.#fleet, region);
+  }
+
+  /**
+   * Takes a worker out of service: it gets no new tasks and hands over what it has; it stays connected, and stays
+   * drained when it dials again. False: no such worker is connected.
+   */
+  drain(workerId: string): boolean {
+    if (this.#fleet.sockets.greeted(workerId) === undefined) return false;
+    this.#fleet.drained.add(workerId);
+    this.#fleet.handOver(workerId);
+    return true;
+  }
+
+  /** Puts a worker back into service. False: it was not drained. */
+  undrain(workerId: string): boolean {
+    const was = this.#fleet.drained.remove(workerId);
+    if (was) this.#fleet.wakeWaiting();
+    return was;
   }
 }

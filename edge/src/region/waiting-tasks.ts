@@ -19,6 +19,10 @@ export class WaitingTasks {
     return this.#sql.exec("SELECT 1 FROM waiting LIMIT 1").toArray().length === 0;
   }
 
+  get count(): number {
+    return this.#sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM waiting").one().n;
+  }
+
   /** A task that waits already keeps its place in the row. */
   add({ taskId, units }: WaitingTask): void {
     this.#sql.exec("INSERT OR IGNORE INTO waiting (task_id, units) VALUES (?, ?)", taskId, units);

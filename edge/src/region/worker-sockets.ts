@@ -8,8 +8,11 @@ interface Known {
   readonly workerId: string;
   readonly instanceId: string;
   readonly version: string;
+  /** Of the socket: the worker's, which may be one older than ours. */
+  readonly protocol: number;
   readonly capacityUnits: number;
   readonly loadUnits: number;
+  /** It says so itself. */
   readonly draining: boolean;
   readonly connectedAtMs: number;
   readonly lastSeenMs: number;
@@ -90,8 +93,15 @@ export class WorkerSockets {
 
   /** The socket on which a worker has said hello. */
   ofWorker(workerId: string): WebSocket | undefined {
+    return this.greeted(workerId)?.[0];
+  }
+
+  /** The socket on which a worker has said hello, with its state. */
+  greeted(workerId: string): [WebSocket, GreetedSocket] | undefined {
     for (const [socket, state] of this.#states) {
-      if ((state.phase === "ready" || state.phase === "reconciling") && state.workerId === workerId) return socket;
+      if ((state.phase === "ready" || state.phase === "reconciling") && state.workerId === workerId) {
+        return [socket, state];
+      }
     }
     return undefined;
   }

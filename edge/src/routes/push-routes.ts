@@ -10,6 +10,7 @@ export const pushRoutes = new Hono<AppContext>().on("POST", ["/", "/push"], asyn
     caller: c.get("caller"),
     idempotencyKey: c.req.header("Idempotency-Key"),
     regionHeader: c.req.header("X-TC-Region"),
+    cf: c.req.raw.cf,
   });
   return c.text("Async run task submitted", 200, { "x-scf-reqid": taskId });
 });

@@ -1,15 +1,42 @@
-import { regionName, validate, type WorkerList } from "@roomcast/shared";
+import { RoomcastError, regionName, validate, type WorkerList, workerIdSchema } from "@roomcast/shared";
 import { Hono } from "hono";
 import { z } from "zod";
+import { requireRole } from "../auth/caller.ts";
 import { ROOT } from "../directory/directory.ts";
+import type { Env } from "../env.ts";
 import type { AppContext } from "../http/app-context.ts";
 
 const querySchema = z.strictObject({ Region: regionName.optional() });
+const idSchema = z.strictObject({ id: workerIdSchema });
 
-/** `GET /v1/workers`: the connected workers of one region, or of all. */
-export const workerRoutes = new Hono<AppContext>().get("/", async (c) => {
-  const { Region } = validate(querySchema, c.req.query());
-  const regions = Region === undefined ? await c.env.DIRECTORY.getByName(ROOT).known("region") : [Region];
-  const lists = await Promise.all(regions.map((region) => c.env.REGION.getByName(region).workers(region)));
-  return c.json({ workers: lists.flat() } satisfies WorkerList);
-});
+/** The connected workers of one region or of all, and taking one out of service. */
+export const workerRoutes = new Hono<AppContext>()
+  .get("/", async (c) => {
+    const { Region } = validate(querySchema, c.req.query());
+    const regions = await regionsOf(c.env, Region);
+    const lists = await Promise.all(regions.map((region) => c.env.REGION.getByName(region).workers(region)));
+    return c.json({ workers: lists.flat() } satisfies WorkerList);
+  })
+  // Workers serve all applications: only who operates the edge itself may take one away.
+  .post("/:id/drain", async (c) => {
+    requireRole(c.get("caller"), "admin");
+    const { id } = validate(idSchema, c.req.param());
+    const found = await inAnyRegion(c.env, (region) => c.env.REGION.getByName(region).drain(id));
+    if (!found) throw new RoomcastError("ResourceNotFound.Worker", `No worker ${id} is connected.`);
+    return c.json({ workerId: id, draining: true });
+  })
+  .delete("/:id/drain", async (c) => {
+    requireRole(c.get("caller"), "admin");
+    const { id } = validate(idSchema, c.req.param());
+    const found = await inAnyRegion(c.env, (region) => c.env.REGION.getByName(region).undrain(id));
+    if (!found) throw new RoomcastError("ResourceNotFound.Worker", `No worker ${id} is drained.`);
+    return c.json({ workerId: id, draining: false });
+  });
+
+async function regionsOf(env: Env, only?: string): Promise<readonly string[]> {
+  return only === undefined ? await env.DIRECTORY.getByName(ROOT).known("region") : [only];
+}
+
+async function inAnyRegion(env: Env, act: (region: string) => Promise<boolean>): Promise<boolean> {
+  return (await Promise.all((await regionsOf(env)).map(act))).includes(true);
+}

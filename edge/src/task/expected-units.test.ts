@@ -1,7 +1,8 @@
+import type { PlanSummary } from "@roomcast/shared";
 import { expect, test } from "vitest";
 import { expectedUnits } from "./expected-units.ts";
 
-const plan = (video: "copy" | "transcode" | "generate") => ({ video, audio: "copy", reasons: [] }) as const;
+const plan = (video: PlanSummary["video"]): PlanSummary => ({ video, audio: "copy", reasons: [] });
 
 test.each([
   ["nothing is known", null, {}, 10],

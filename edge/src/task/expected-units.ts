@@ -5,7 +5,7 @@ const UNKNOWN_UNITS = 10;
 const USUAL = { Width: 1280, Height: 720, Fps: 30 } as const;
 
 /** What a task will cost the worker that gets it, as far as the request and an earlier attempt tell. Pure. */
-export function expectedUnits(plan: PlanSummary | null, request: Pick<PushRequest, "VideoEncodeParams">): number {
+export function expectedUnits(plan: PlanSummary | null, request: Pick<PushRequest, "VideoEncodeParams"> = {}): number {
   const wanted = request.VideoEncodeParams;
   const copied = plan === null ? wanted === undefined : plan.video === "copy";
   if (copied) return plan === null ? UNKNOWN_UNITS : taskCost({ video: "copy" });

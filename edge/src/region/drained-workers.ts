@@ -1,0 +1,30 @@
+/** Workers that an operator has taken out of service: in SQLite, with a copy in memory. */
+export class DrainedWorkers {
+  readonly #sql: SqlStorage;
+  readonly #ids: Set<string>;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec("CREATE TABLE IF NOT EXISTS drained (worker_id TEXT PRIMARY KEY)");
+    this.#ids = new Set(sql.exec<{ worker_id: string }>("SELECT worker_id FROM drained").toArray().map(idOf));
+  }
+
+  has(workerId: string): boolean {
+    return this.#ids.has(workerId);
+  }
+
+  add(workerId: string): void {
+    this.#ids.add(workerId);
+    this.#sql.exec("INSERT OR IGNORE INTO drained (worker_id) VALUES (?)", workerId);
+  }
+
+  /** @returns whether it was one of them */
+  remove(workerId: string): boolean {
+    this.#sql.exec("DELETE FROM drained WHERE worker_id = ?", workerId);
+    return this.#ids.delete(workerId);
+  }
+}
+
+function idOf({ worker_id }: { worker_id: string }): string {
+  return worker_id;
+}
