@@ -19,7 +19,10 @@ export default defineProject({
             { secretId: "watcher", secretKey: "watcher-secret-key", sdkAppIds: [1400000001], role: "viewer" },
           ]),
           WORKER_TOKEN_KEY: "a key for worker tokens, only for tests",
-          SEAL_KEY: "a key for sealing requests, only for tests",
+          SEAL_KEY: JSON.stringify([
+            "a key for sealing requests, only for tests",
+            "an older key for sealing requests, only for tests",
+          ]),
           TRTC_APPS: JSON.stringify({ 1400000002: "the app's SecretKey, only for tests" }),
           DEFAULT_REGION: "ap-default",
           WORKER_GRACE_MS: "300",

@@ -4,6 +4,10 @@ import { vi } from "vitest";
 
 /** As bound by vitest.config.ts. */
 export const WORKER_TOKEN_KEY = "a key for worker tokens, only for tests";
+export const SEAL_KEYS = [
+  "a key for sealing requests, only for tests",
+  "an older key for sealing requests, only for tests",
+] as const;
 export const ADMIN = "admin.admin-secret-key";
 export const SCHOOL = "school.school-secret-key";
 export const RIVAL = "rival.rival-secret-key";
