@@ -14,10 +14,14 @@ export interface CreatesReport {
   readonly rounds: number;
   /** A bare Hono `GET /hello` in the same workerd. */
   readonly hello: LoadReport;
+  /** A call of a bare Hono app that makes a new Durable Object with one small write and an alarm, in the same workerd. */
+  readonly object: LoadReport;
   /** `POST /`, accepted. */
   readonly create: LoadReport;
   /** Creates per second / hellos per second. */
   readonly ratio: number;
+  /** New bare objects per second / hellos per second: one object for each task cannot do better. */
+  readonly objectRatio: number;
   /** CPU of a hello / CPU of a create. */
   readonly cpuRatio: number;
 }
@@ -96,13 +100,15 @@ export function formatControlReport({ dispatch, fleet, creates, failover, enviro
   ].join("\n");
 }
 
-function formatCreates({ hello, create, connections, seconds, rounds, ratio, cpuRatio }: CreatesReport): string[] {
+function formatCreates(report: CreatesReport): string[] {
+  const { hello, object, create, connections, seconds, rounds, ratio, objectRatio, cpuRatio } = report;
   return [
     "",
     `Creates against a bare Hono GET /hello, ${connections} connections, ${seconds} s, the middle one of ${rounds}:`,
     `  hello   ${formatLoad(hello)}`,
+    `  object  ${formatLoad(object)}`,
     `  create  ${formatLoad(create)}`,
-    `  ratio ${ratio.toFixed(3)} by rate, ${cpuRatio.toFixed(3)} by CPU`,
+    `  ratio ${ratio.toFixed(3)} by rate, ${cpuRatio.toFixed(3)} by CPU; of a new bare object ${objectRatio.toFixed(3)}`,
   ];
 }
 

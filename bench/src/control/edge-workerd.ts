@@ -10,7 +10,7 @@ import { authorizationOf, edgeSettings, newStackSecrets, type StackSecrets } fro
 import { makeTempFolder } from "@roomcast/dev/stack/temp-folder";
 import { build } from "esbuild";
 import { z } from "zod";
-import { EDGE_BUNDLE, EDGE_SOCKET, HELLO_BUNDLE, HELLO_SOCKET, workerdConfig } from "./workerd-config.ts";
+import { EDGE_BUNDLE, EDGE_SOCKET, workerdConfig, YARDSTICK_BUNDLE, YARDSTICK_SOCKET } from "./workerd-config.ts";
 
 /** One workerd with the edge and the yardstick, without a proxy before it. */
 export interface EdgeWorkerd {
@@ -19,7 +19,7 @@ export interface EdgeWorkerd {
   /** Of workerd. */
   readonly version: string;
   readonly edgePort: number;
-  readonly helloPort: number;
+  readonly yardstickPort: number;
   readonly secrets: StackSecrets;
   /** The value of an Authorization header that may do everything. */
   readonly authorization: string;
@@ -60,7 +60,7 @@ export async function startEdgeWorkerd(): Promise<EdgeWorkerd> {
     const settings = edgeSettings(secrets);
     await Promise.all([
       bundle(join(ROOT, "edge/src/index.ts"), join(folder.path, EDGE_BUNDLE)),
-      bundle(fileURLToPath(new URL("hello-worker.ts", import.meta.url)), join(folder.path, HELLO_BUNDLE)),
+      bundle(fileURLToPath(new URL("yardstick-worker.mjs", import.meta.url)), join(folder.path, YARDSTICK_BUNDLE)),
     ]);
     const configPath = join(folder.path, "config.capnp");
     const { compatibilityDate, objects } = await readWrangler();
@@ -77,7 +77,7 @@ export async function startEdgeWorkerd(): Promise<EdgeWorkerd> {
       onLine: (line) => {
         const message = listenMessage.safeParse(parsed(line)).data;
         if (message !== undefined) ports.set(message.socket, message.port);
-        if (ports.has(EDGE_SOCKET) && ports.has(HELLO_SOCKET)) listening.resolve();
+        if (ports.has(EDGE_SOCKET) && ports.has(YARDSTICK_SOCKET)) listening.resolve();
       },
     });
     const stop = async () => {
@@ -94,7 +94,7 @@ export async function startEdgeWorkerd(): Promise<EdgeWorkerd> {
       pid: workerd.pid,
       version,
       edgePort,
-      helloPort: ports.get(HELLO_SOCKET) ?? 0,
+      yardstickPort: ports.get(YARDSTICK_SOCKET) ?? 0,
       secrets,
       authorization,
       client: new EdgeClient({ url: `http://127.0.0.1:${edgePort}`, authorization }),

@@ -15,9 +15,10 @@ export interface MeasureCreatesOptions {
   readonly rounds: number;
 }
 
-const HELLO_CALL = "GET /hello HTTP/1.1\r\nHost: hello.example\r\n\r\n";
+const HELLO_CALL = "GET /hello HTTP/1.1\r\nHost: yardstick.example\r\n\r\n";
+const OBJECT_CALL = "GET /object HTTP/1.1\r\nHost: yardstick.example\r\n\r\n";
 
-/** Accepted creates beside the yardstick, in turn, by the same client in the same workerd. */
+/** Accepted creates beside the yardsticks, in turn, by the same client in the same workerd. */
 export async function measureCreates({
   edge,
   requests,
@@ -42,20 +43,25 @@ export async function measureCreates({
     };
   };
   const hellos: LoadReport[] = [];
+  const objects: LoadReport[] = [];
   const creates: LoadReport[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    hellos.push(await load(edge.helloPort, () => HELLO_CALL));
+    hellos.push(await load(edge.yardstickPort, () => HELLO_CALL));
+    objects.push(await load(edge.yardstickPort, () => OBJECT_CALL));
     creates.push(await load(edge.edgePort, () => requests.nextCall()));
   }
   const hello = middleOf(hellos);
+  const object = middleOf(objects);
   const create = middleOf(creates);
   return {
     connections,
     seconds,
     rounds,
     hello,
+    object,
     create,
     ratio: create.perSecond / hello.perSecond,
+    objectRatio: object.perSecond / hello.perSecond,
     cpuRatio: hello.cpuMicrosecondsEach / create.cpuMicrosecondsEach,
   };
 }

@@ -11,11 +11,11 @@ export interface WorkerdConfig {
 
 /** Names of the bundles beside the configuration file. */
 export const EDGE_BUNDLE = "edge.js";
-export const HELLO_BUNDLE = "hello.js";
+export const YARDSTICK_BUNDLE = "yardstick.js";
 
 /** Names of workerd's sockets. */
 export const EDGE_SOCKET = "edge";
-export const HELLO_SOCKET = "hello";
+export const YARDSTICK_SOCKET = "yardstick";
 
 /** workerd's configuration in Cap'n Proto text: edge and yardstick in one process, each on a port of its own. Pure. */
 export function workerdConfig({ compatibilityDate, objects, variables, stateFolder }: WorkerdConfig): string {
@@ -31,12 +31,12 @@ export function workerdConfig({ compatibilityDate, objects, variables, stateFold
 const config :Workerd.Config = (
   services = [
     (name = "edge", worker = .edge),
-    (name = "hello", worker = .hello),
+    (name = "yardstick", worker = .yardstick),
     (name = "state", disk = (path = ${text(stateFolder)}, writable = true)),
   ],
   sockets = [
     (name = ${text(EDGE_SOCKET)}, address = "127.0.0.1:0", http = (), service = "edge"),
-    (name = ${text(HELLO_SOCKET)}, address = "127.0.0.1:0", http = (), service = "hello"),
+    (name = ${text(YARDSTICK_SOCKET)}, address = "127.0.0.1:0", http = (), service = "yardstick"),
   ],
 );
 const edge :Workerd.Worker = (
@@ -46,9 +46,12 @@ const edge :Workerd.Worker = (
   durableObjectNamespaces = [${namespaces.join(", ")}],
   durableObjectStorage = (localDisk = "state"),
 );
-const hello :Workerd.Worker = (
-  modules = [(name = "hello.js", esModule = embed ${text(HELLO_BUNDLE)})],
+const yardstick :Workerd.Worker = (
+  modules = [(name = "yardstick.js", esModule = embed ${text(YARDSTICK_BUNDLE)})],
   compatibilityDate = ${date},
+  bindings = [(name = "BARE", durableObjectNamespace = "Bare")],
+  durableObjectNamespaces = [(className = "Bare", uniqueKey = "Bare", enableSql = true)],
+  durableObjectStorage = (localDisk = "state"),
 );
 `;
 }
