@@ -152,7 +152,7 @@ test("a UserSig that is signed with the app's own key is taken", async () => {
 
 test.each([
   ["none", null, "AuthFailure.InvalidAuthorization", 401],
-  ["of an unknown id", "nobody.nothing-at-all", "AuthFailure.SecretIdNotFound", 401],
+  ["of an unknown id", "nobody.nothing-at-all", "AuthFailure.InvalidAuthorization", 401],
   ["with a wrong key", "school.wrong-secret-key", "AuthFailure.InvalidAuthorization", 401],
   ["without a dot", "school", "AuthFailure.InvalidAuthorization", 401],
   ["of a viewer", WATCHER, "AuthFailure.UnauthorizedOperation", 403],
