@@ -7,6 +7,7 @@ type Parameter = keyof PushRequest;
 const FOR_THE_EDGE: readonly Parameter[] = [
   "OnConflict",
   "QueueTimeout",
+  "ExecutionTimeout",
   "CallbackUrl",
   "CallbackKey",
   "CallbackEvents",

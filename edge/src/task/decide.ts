@@ -149,7 +149,7 @@ export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: 
       const limit = `${Math.round(event.limitMs / 1000)} s`;
       const error = new RoomcastError(
         "FailedOperation.ExecutionTimeout",
-        `The push ran for ${limit}, the longest that this edge allows.`,
+        `The push ran for ${limit}, the longest that it was allowed: ask for more with ExecutionTimeout.`,
       );
       return changed(failed(record, error.toBody(), atMs), stopHolder(record, "tidy"));
     }

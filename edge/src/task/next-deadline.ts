@@ -1,6 +1,7 @@
 import { isTerminal } from "@roomcast/shared";
 import type { Config } from "../config.ts";
 import type { TaskRecord } from "./task-record.ts";
+import { executionLimitMs } from "./task-times.ts";
 
 export type DeadlineKind =
   /** Look for a worker. */
@@ -51,7 +52,10 @@ function deadlines(record: TaskRecord, policy: DeadlinePolicy): [Deadline, ...De
   const active: [Deadline, ...Deadline[]] = [{ kind: "silence", atMs: record.heardAtMs + policy.taskSilenceMs }];
   if (!record.accepted) active.push({ kind: "acceptTimeout", atMs: state.sinceMs + policy.acceptTimeoutMs });
   if (record.startedAtMs !== null) {
-    active.push({ kind: "executionTimeout", atMs: record.startedAtMs + policy.executionTimeoutMs });
+    active.push({
+      kind: "executionTimeout",
+      atMs: record.startedAtMs + executionLimitMs(record.request, policy.executionTimeoutMs),
+    });
   }
   if (stop !== null) {
     const patienceMs = stop.how === "now" ? policy.stopTimeoutMs : policy.tidyStopTimeoutMs;

@@ -1,6 +1,7 @@
 import { requiredProtocol } from "@roomcast/shared";
 import { type AttemptRef, holds } from "./decide.ts";
 import { expectedUnits } from "./expected-units.ts";
+import { withFreshUserSig } from "./fresh-user-sig.ts";
 import { openRequest } from "./sealed-request.ts";
 import { endReplaced, takeSeat } from "./take-seat.ts";
 import { regionOf, type TaskCore } from "./task-core.ts";
@@ -69,7 +70,8 @@ async function waitForSeat(core: PlacedTask, wakes: number): Promise<void> {
 }
 
 async function dispatch(core: TaskCore, ref: AttemptRef): Promise<boolean> {
-  const request = await openRequest(core);
+  const opened = await openRequest(core);
+  const request = opened === null ? null : await withFreshUserSig(opened, core.config.trtcApps, Date.now());
   const { record } = core;
   // It has ended meanwhile: nobody waits for the dispatch.
   if (record === undefined || request === null || !holds(record.state, ref)) return true;

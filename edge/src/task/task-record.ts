@@ -1,4 +1,5 @@
 import { initialState, type PlanSummary, type ShownRequest, type TaskReport, type TaskState } from "@roomcast/shared";
+import { firstPlaceAtMs } from "./task-times.ts";
 
 /** What is known of a push's progress. */
 export interface Progress
@@ -31,7 +32,10 @@ export interface TaskRecord {
   /** The whole request, sealed; null once the task has ended. */
   readonly sealedRequest: string | null;
   readonly state: TaskState;
-  /** Since when no push has run: the queue time-out counts from here, over refusals and all. */
+  /**
+   * Since when no push has run though one should: the queue time-out counts from here, over refusals and all. It may be
+   * still to come.
+   */
   readonly waitingSinceMs: number;
   /** When to try to place it next; null: not waiting for a place. */
   readonly placeAtMs: number | null;
@@ -68,14 +72,15 @@ export interface NewTask {
 }
 
 export function newRecord(task: NewTask, nowMs: number): TaskRecord {
+  const placeAtMs = firstPlaceAtMs(task.request, nowMs);
   return {
     schema: RECORD_SCHEMA,
     ...task,
     createdAtMs: nowMs,
     startedAtMs: null,
     state: initialState(nowMs),
-    waitingSinceMs: nowMs,
-    placeAtMs: nowMs,
+    waitingSinceMs: placeAtMs,
+    placeAtMs,
     accepted: false,
     stop: null,
     lostInARow: 0,

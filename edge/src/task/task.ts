@@ -34,6 +34,7 @@ import { type GivesWay, givesWay, goesOn } from "./takeover.ts";
 import { directoryOf, regionOf } from "./task-core.ts";
 import { TaskLog } from "./task-log.ts";
 import { type NewTask, newRecord, type StopIntention, type TaskRecord } from "./task-record.ts";
+import { executionLimitMs } from "./task-times.ts";
 import { TaskUpdater, type UpdateAnswer } from "./task-updater.ts";
 import { upgradeRecord } from "./upgrade-record.ts";
 
@@ -224,7 +225,7 @@ export class Task extends DurableObject<Env> {
       case "stopTimeout":
         return this.#control({ type: kind });
       case "executionTimeout":
-        return this.#control({ type: kind, limitMs: config.executionTimeoutMs });
+        return this.#control({ type: kind, limitMs: executionLimitMs(record.request, config.executionTimeoutMs) });
       case "silence":
         return this.#askRegion(record);
       case "settle":

@@ -1,0 +1,22 @@
+import type { PushRequest, ShownRequest } from "@roomcast/shared";
+
+/** A push with a time to start at is given to a worker so long before it, so that its source is ready then. */
+export const START_LEAD_MS = 15_000;
+/** What a worker may take to end a push by itself after its MaxDuration. */
+const END_MARGIN_MS = 60_000;
+
+type Timed = Pick<PushRequest | ShownRequest, "StartAt" | "MaxDuration" | "ExecutionTimeout">;
+
+/** When a task that is accepted now may first be placed, Unix ms. Pure. */
+export function firstPlaceAtMs({ StartAt }: Timed, nowMs: number): number {
+  return StartAt === undefined ? nowMs : Math.max(nowMs, Date.parse(StartAt) - START_LEAD_MS);
+}
+
+/**
+ * How long a push may run, from its first picture, ms: as the request says; else as the edge allows, but not shorter
+ * than the MaxDuration after which its worker ends it without a failure. Pure.
+ */
+export function executionLimitMs({ ExecutionTimeout, MaxDuration = 0 }: Timed, defaultMs: number): number {
+  if (ExecutionTimeout !== undefined) return ExecutionTimeout * 1000;
+  return MaxDuration === 0 ? defaultMs : Math.max(defaultMs, MaxDuration * 60_000 + END_MARGIN_MS);
+}
