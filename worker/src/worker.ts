@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { WorkerConfig } from "./config.ts";
 import { parseAddressPolicy } from "./egress/address-policy.ts";
 import { Egress } from "./egress/egress.ts";
+import { Confirmations } from "./link/confirmations.ts";
 import { EdgeLink, type LinkEnd } from "./link/edge-link.ts";
 import { Outbox } from "./link/outbox.ts";
 import { createTaskLogger } from "./logger.ts";
@@ -51,6 +52,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
     timeoutMs: config.redisTimeoutMs,
   });
   const outbox = new Outbox();
+  const confirmations = new Confirmations();
   const rooms = new RoomRegistry();
   const media = { videoMessages: 0, audioMessages: 0, payloadBytes: 0 };
   const tasks = new TaskHost({
@@ -77,7 +79,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
         return new MeteredPublisher(new RtmpPublisher({ url }), media);
       },
       enterRoom: (seat, stay) => rooms.enter(seat, stay),
-      untilMayEnterAgain: () => Promise.resolve(),
+      untilMayEnterAgain: (ref, signal) => confirmations.until(ref, signal),
       defaults: { reconnectBudgetMs: config.reconnectBudgetMs, sourceSilenceMs: SOURCE_SILENCE_MS },
     },
   });
@@ -87,6 +89,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
     identity: { workerId: config.workerId, instanceId: randomUUID(), region: config.region, version },
     tasks,
     outbox,
+    confirmations,
     log,
   });
   let metrics: MetricsServer | undefined;

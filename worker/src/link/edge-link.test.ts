@@ -16,6 +16,7 @@ import {
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
+import { Confirmations } from "./confirmations.ts";
 import { EdgeLink, LINK_TIMINGS, type LinkedTasks, type LinkTimings } from "./edge-link.ts";
 import { fittingReports } from "./fitting-reports.ts";
 import { Outbox } from "./outbox.ts";
@@ -127,6 +128,7 @@ function fakeTasks() {
     },
     update: async ({ taskId, attempt, updateId }) => ({ type: "updated", taskId, attempt, updateId, error: null }),
     stop: (ref, how) => void calls.push(["stop", ref.taskId, ref.attempt, how]),
+    release: (ref) => void calls.push(["release", ref.taskId, ref.attempt]),
   };
   return { tasks, calls, running };
 }
@@ -148,6 +150,7 @@ function runningTask(changes: Partial<TaskReport> = {}): TaskReport {
 
 function newLink(options: { timings?: Partial<LinkTimings>; port?: number; random?: () => number } = {}) {
   const outbox = new Outbox();
+  const confirmations = new Confirmations();
   const fake = fakeTasks();
   const link = new EdgeLink({
     edgeUrl: `ws://127.0.0.1:${options.port ?? portOf(server)}`,
@@ -155,13 +158,14 @@ function newLink(options: { timings?: Partial<LinkTimings>; port?: number; rando
     identity: { workerId: "gz-1", instanceId: OTHER, region: "ap-guangzhou", version: "0.1.0" },
     tasks: fake.tasks,
     outbox,
+    confirmations,
     log: pino({ level: "debug" }, { write: (line) => logged.push(JSON.parse(line)) }),
     timings: { ...LINK_TIMINGS, retryInitialMs: 10, retryMaxMs: 20, repeatEndedMs: 30, ...options.timings },
     ...(options.random === undefined ? {} : { random: options.random }),
   });
   const ended = link.run();
   cleanUps.push(() => link.stop());
-  return { link, outbox, ended, ...fake };
+  return { link, outbox, confirmations, ended, ...fake };
 }
 
 function edgeEnd(index = 0): Promise<EdgeEnd> {
@@ -268,6 +272,33 @@ describe("after welcome", () => {
     await eventually(() =>
       expect(edge.of("updated")).toEqual([{ type: "updated", ...REF, updateId: OTHER, error: null }]),
     );
+  });
+
+  test("a task that the edge asks back is given back", async () => {
+    const { calls } = newLink();
+    const edge = await edgeEnd();
+    edge.send(WELCOME);
+    edge.send({ type: "release", ...REF, reason: "the worker is drained" });
+    await eventually(() => expect(calls).toEqual([["release", TASK, 1]]));
+  });
+
+  test("an attempt is confirmed by the edge, at once or when the edge is there again", async () => {
+    const { confirmations } = newLink();
+    const { signal } = new AbortController();
+    const edge = await edgeEnd();
+    const early = confirmations.until(REF, signal);
+    edge.send(WELCOME);
+    await eventually(() => expect(edge.of("confirm")).not.toEqual([]));
+    edge.send({ type: "confirmed", ...REF });
+    await early;
+    edge.socket.terminate();
+    const again = await edgeEnd(1);
+    const late = confirmations.until(REF, signal);
+    again.send({ ...WELCOME, keep: [REF] });
+    await eventually(() => expect(again.of("confirm").length).toBeGreaterThan(1));
+    expect(confirmations.waiting).toEqual([REF]);
+    again.send({ type: "confirmed", ...REF });
+    await late;
   });
 
   test("a drain is announced", async () => {

@@ -14,6 +14,7 @@ import { WebSocket } from "ws";
 import { Backoff } from "../backoff.ts";
 import { cancellableSleep } from "../cancellable-sleep.ts";
 import { RepeatedError } from "../repeated-error.ts";
+import type { Confirmations } from "./confirmations.ts";
 import { EdgeSocket, type SocketEnd } from "./edge-socket.ts";
 import { fittingReports } from "./fitting-reports.ts";
 import type { Outbox } from "./outbox.ts";
@@ -25,6 +26,8 @@ export interface LinkedTasks {
   /** Rejects nothing: what cannot be done is a `refused`. */
   dispatch(frame: EdgeFrameOf<"dispatch">): WorkerFrameOf<"accepted"> | WorkerFrameOf<"refused">;
   stop(ref: TaskRef, how: "now" | "tidy", reason: string): void;
+  /** Gives a task back tidily, so that another worker goes on with it. */
+  release(ref: TaskRef): void;
   /** Never rejects: what cannot be done is said in the answer. */
   update(frame: EdgeFrameOf<"update">): Promise<WorkerFrameOf<"updated">>;
 }
@@ -65,6 +68,7 @@ export interface EdgeLinkOptions {
   readonly identity: LinkIdentity;
   readonly tasks: LinkedTasks;
   readonly outbox: Outbox;
+  readonly confirmations: Confirmations;
   readonly log: Logger;
   readonly timings?: LinkTimings;
   readonly random?: () => number;
@@ -88,6 +92,8 @@ export class EdgeLink {
   #welcomed = false;
   #running: Promise<LinkEnd> | undefined;
   #reconnects = 0;
+  /** After so long without a word from us the edge gives our tasks to others. */
+  #heartbeatTimeoutMs = 0;
 
   constructor(options: EdgeLinkOptions) {
     this.#options = options;
@@ -97,6 +103,7 @@ export class EdgeLink {
       first: "the edge cannot be reached; tasks go on, and it is dialled again",
       over: "the edge is reached again",
     });
+    options.confirmations.onWaiting = (ref) => this.#askToConfirm([ref]);
     options.outbox.onEnded = (frame) => this.#sendEnded([frame]);
   }
 
@@ -199,6 +206,16 @@ export class EdgeLink {
     const { load, tasks: reports } = tasks.report();
     for (const part of fittingReports({ type: "report", load, tasks: reports })) socket.send(part);
     for (const logs of this.#options.outbox.takeLogs()) socket.send(logs);
+    this.#askToConfirm(this.#options.confirmations.waiting);
+  }
+
+  /** Asked again with each report until it is answered. */
+  #askToConfirm(refs: readonly TaskRef[]): void {
+    if (!this.#welcomed || this.#socket === undefined) return;
+    for (const { taskId, attempt } of refs) {
+      this.#options.confirmations.asked({ taskId, attempt }, performance.now());
+      this.#socket.send({ type: "confirm", taskId, attempt });
+    }
   }
 
   #sendEnded(frames: readonly WorkerFrameOf<"ended">[]): void {
@@ -240,6 +257,13 @@ export class EdgeLink {
       case "ack":
         this.#options.outbox.acknowledge(frame);
         return;
+      case "release":
+        this.#options.tasks.release(frame);
+        return;
+      case "confirmed":
+        // Half of what the edge waits for: what is younger was said by an edge that counts on us still.
+        this.#options.confirmations.confirm(frame, performance.now(), this.#heartbeatTimeoutMs / 2);
+        return;
       case "heartbeat":
         // Any frame proves that the edge lives; this one says nothing more.
         return;
@@ -250,9 +274,11 @@ export class EdgeLink {
     this.#failures.over();
     this.#log.info({ keep: frame.keep.length, stop: frame.stop.length }, "connected to the edge");
     this.#welcomed = true;
+    this.#heartbeatTimeoutMs = frame.heartbeatTimeoutMs;
     socket.welcomed(frame);
     for (const ref of frame.stop) this.#stopTask(ref, "now", STOP_REASON_AT_WELCOME);
     this.#sendEnded(this.#options.outbox.ended);
+    this.#options.confirmations.askAnew();
     // The edge learns at once how the tasks are that it takes over from the hello.
     this.#report(socket, this.#options.tasks);
   }

@@ -105,6 +105,11 @@ export class TaskHost implements LinkedTasks {
     if (held?.ref.attempt === ref.attempt) held.runner.end({ name: "stop", how, reason });
   }
 
+  release(ref: TaskRef): void {
+    const held = this.#current.get(ref.taskId);
+    if (held?.ref.attempt === ref.attempt) held.runner.end({ name: "release", how: "tidy" });
+  }
+
   async update({ taskId, attempt, updateId, change }: EdgeFrameOf<"update">): Promise<WorkerFrameOf<"updated">> {
     const answer = { type: "updated", taskId, attempt, updateId } as const;
     const held = this.#current.get(taskId);
