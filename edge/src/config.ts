@@ -72,7 +72,7 @@ const configSchema = z.object({
   /** How long a worker may take to change a running push. */
   UPDATE_TIMEOUT_MS: durationMs(100, 20_000),
   /** A running task of which nothing was heard for this long asks its region whether a worker still has it. */
-  TASK_SILENCE_MS: durationMs(1000, 60_000),
+  TASK_SILENCE_MS: durationMs(1000, 300_000),
   /** How long an ended task is kept. */
   RETENTION_MS: durationMs(1000, 72 * HOUR_MS),
   /** How long a lost worker may take to come back with its tasks. */

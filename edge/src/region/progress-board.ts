@@ -4,10 +4,11 @@ import type { Progress } from "../task/task-record.ts";
 
 /**
  * A task hears of its position about this often; of another state at once. Telling wakes a Task object that has been
- * put away, which costs more than everything else about a running task; who asks for a task is shown the newest
- * position from here all the same. Below TASK_SILENCE_MS, so that a task which runs well never has to ask.
+ * put away, which costs more than everything else about a running task (docs/scale.md). Nothing is lost by it: who asks
+ * for a task is shown the newest position from here, a lost worker's task is released with it, and a hello brings it
+ * back. Below TASK_SILENCE_MS, so that a task which runs well never has to ask.
  */
-const TELL_EVERY_MS = 45_000;
+const TELL_EVERY_MS = 240_000;
 
 interface Entry {
   readonly report: TaskReport;
