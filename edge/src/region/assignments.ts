@@ -35,12 +35,6 @@ export class Assignments {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(
-      `CREATE TABLE IF NOT EXISTS assignment (
-         task_id TEXT PRIMARY KEY, attempt INTEGER NOT NULL, worker_id TEXT NOT NULL, instance_id TEXT NOT NULL,
-         units REAL NOT NULL, since_ms INTEGER NOT NULL, dispatched INTEGER NOT NULL, confirmed INTEGER NOT NULL,
-         release_at_ms INTEGER)`,
-    );
     for (const row of sql.exec<Row>("SELECT * FROM assignment")) this.#remember(fromRow(row));
   }
 

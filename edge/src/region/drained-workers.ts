@@ -5,7 +5,6 @@ export class DrainedWorkers {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec("CREATE TABLE IF NOT EXISTS drained (worker_id TEXT PRIMARY KEY)");
     this.#ids = new Set(sql.exec<{ worker_id: string }>("SELECT worker_id FROM drained").toArray().map(idOf));
   }
 

@@ -1,10 +1,12 @@
 import { OLDEST_PROTOCOL_VERSION, type TaskReport } from "@roomcast/shared";
 import { type Config, readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
+import { migrate } from "../storage/migrate.ts";
 import { type Assignment, Assignments } from "./assignments.ts";
 import { DrainedWorkers } from "./drained-workers.ts";
 import type { Candidate } from "./place.ts";
 import { ProgressBoard } from "./progress-board.ts";
+import { REGION_TABLES } from "./region-tables.ts";
 import { TaskLine } from "./task-line.ts";
 import { WaitingTasks } from "./waiting-tasks.ts";
 import { type GreetedSocket, WorkerSockets } from "./worker-sockets.ts";
@@ -27,6 +29,7 @@ export class Fleet {
   constructor(ctx: DurableObjectState, env: Env) {
     this.#ctx = ctx;
     this.env = env;
+    migrate(ctx.storage, REGION_TABLES);
     this.sockets = new WorkerSockets(ctx);
     this.assignments = new Assignments(ctx.storage.sql);
     this.waiting = new WaitingTasks(ctx.storage.sql);

@@ -9,10 +9,6 @@ export class WaitingTasks {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(
-      `CREATE TABLE IF NOT EXISTS waiting (
-         seq INTEGER PRIMARY KEY AUTOINCREMENT, task_id TEXT NOT NULL UNIQUE, units REAL NOT NULL)`,
-    );
   }
 
   get isEmpty(): boolean {
