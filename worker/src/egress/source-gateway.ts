@@ -47,8 +47,8 @@ const MAX_CHILDREN = 4096;
 const MAX_PLAYLIST_BYTES = 4 * 1024 * 1024;
 /** No `content-encoding`: what came compressed would not be seen to be a playlist here, but might be in ffmpeg. */
 const PASSED_HEADERS = ["content-type", "content-length", "content-range", "accept-ranges", "last-modified"];
-/** How a source that was lost is asked for again. Shorter than ffmpeg's own time-out for a read. */
-const RECONNECT = { initialMs: 250, maxMs: 3000, budgetMs: 10_000, healthyAfterMs: Number.POSITIVE_INFINITY };
+/** How a source that was lost is asked for again. Shorter than a room session waits for a silent source. */
+const RECONNECT = { initialMs: 250, maxMs: 3000, budgetMs: 6000, healthyAfterMs: Number.POSITIVE_INFINITY };
 const USER_AGENT = "Roomcast/0.1";
 
 /**

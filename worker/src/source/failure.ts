@@ -15,8 +15,9 @@ export interface EndFacts {
   readonly declaredMs: number | null;
 }
 
-/** Tracks of one file end a little apart, and declared durations are rounded. */
-const DURATION_TOLERANCE_MS = 1000;
+/** Tracks of one file end a little apart, and declared durations are rounded: a tenth is let pass, at most 1 s. */
+const DURATION_TOLERANCE = 0.1;
+const MAX_DURATION_TOLERANCE_MS = 1000;
 
 /** Why a source gives no more media. Pure. A recorded source is `finished` only where nothing of it is missing. */
 export function classifyEnd(facts: EndFacts): SourceEnd {
@@ -26,7 +27,9 @@ export function classifyEnd(facts: EndFacts): SourceEnd {
   }
   if (playedToMs === null) return { name: "failed", error: upstreamFailure ?? classifyUnopened(exit) };
   if (endIsLoss) return lost(upstreamFailure, `The live source ended after ${seconds(playedToMs)}.`);
-  const complete = declaredMs !== null && playedToMs >= declaredMs - DURATION_TOLERANCE_MS;
+  const complete =
+    declaredMs !== null &&
+    playedToMs >= declaredMs - Math.min(MAX_DURATION_TOLERANCE_MS, declaredMs * DURATION_TOLERANCE);
   if (exit.code === 0 && (complete || (declaredMs === null && upstreamFailure === undefined))) {
     return { name: "finished" };
   }

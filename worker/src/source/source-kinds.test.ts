@@ -295,6 +295,13 @@ describe("a source that is opened in the middle", () => {
   });
 });
 
+describe("a file that is not whole", () => {
+  it.each<SampleName>(["front.mp4", "copy.mkv", "copy.flv"])("%s is truncated, never finished", async (name) => {
+    const { end } = await play(name, {}, "cut-short");
+    expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceTruncated" } });
+  });
+});
+
 describe("a stream without a length", () => {
   it("in Mode vod is taken for live, told so, and may end", async () => {
     const { source, end } = await play("live.flv", {}, "stream");

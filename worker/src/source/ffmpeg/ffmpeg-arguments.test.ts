@@ -125,10 +125,10 @@ describe("ffmpeg's arguments", () => {
     expect(build({ plan: { ...ENCODE, video: COPY.video } }).output).toContain("-c:v copy");
   });
 
-  it("make silence from the position on, as long as the picture lasts", () => {
+  it("make silence from before the keyframe on that may be nearest, as long as the picture lasts", () => {
     const audio = { action: "generate", ...SOUND } as const;
-    const { second, output } = build({ plan: { ...COPY, audio }, startAtMs: 1000 });
-    expect(second).toBe("-itsoffset 1.000 -f lavfi -i anullsrc=r=48000:cl=stereo");
+    const { second, output } = build({ plan: { ...COPY, audio }, startAtMs: 9000 });
+    expect(second).toBe("-itsoffset 4.000 -f lavfi -i anullsrc=r=48000:cl=stereo");
     expect(output).toMatch(/^-map 0:V:0 -map 1:a:0 -c:v copy .*-shortest/);
   });
 

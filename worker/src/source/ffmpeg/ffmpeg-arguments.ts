@@ -124,10 +124,15 @@ function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): Ffmpeg
   };
 }
 
+/** What keyframes are apart at most in what is copied, with a little over. */
+const LONGEST_STEP_BACK_MS = 5000;
+
 /** At most one: a source has at least one track of its own. */
 function generatedInput(plan: Plan, startAtMs: number): FfmpegInputArguments | undefined {
-  const offset = startAtMs > 0 ? ["-itsoffset", seconds(startAtMs)] : [];
   const { video, audio } = plan;
+  // A copied picture begins at a keyframe that may lie before the position.
+  const fromMs = video.action === "copy" ? Math.max(0, startAtMs - LONGEST_STEP_BACK_MS) : startAtMs;
+  const offset = fromMs > 0 ? ["-itsoffset", seconds(fromMs)] : [];
   if (video.action === "generate") {
     const size = `${video.width}x${video.height}`;
     return { source: `color=c=black:s=${size}:r=${video.fps}`, options: [...offset, "-f", "lavfi"] };

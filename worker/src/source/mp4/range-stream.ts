@@ -39,7 +39,7 @@ interface Connection {
 /** Reading on over so many bytes is cheaper than a new request. */
 const READ_OVER_BYTES = 256 * 1024;
 /** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
-const RECONNECT_BUDGET_MS = 10_000;
+const RECONNECT_BUDGET_MS = 6000;
 const NO_BYTES = Buffer.alloc(0);
 
 /**

@@ -172,6 +172,9 @@ describe("openRtmpSource", () => {
     ] as const) {
       const { url, server } = await playing(plain);
       const source = await open(url, { askedLive });
+      expect(source.info.live).toBe(true);
+      const told = askedLive ? [] : ["Mode is vod, but the source is live: it starts at its newest."];
+      expect(source.info.plan.reasons).toEqual(told);
       server.peers[0]?.status("status", "NetStream.Play.Stop");
       await eventually(() => {
         // A full queue holds the server back; what it says comes behind what it sent.
@@ -179,6 +182,17 @@ describe("openRtmpSource", () => {
         expect(source.end).toMatchObject(end);
       });
     }
+  });
+
+  it("is encoded to the session's picture and sound, at its own speed", async () => {
+    const { url } = await playing(plain);
+    const canvas = { width: 160, height: 160, fps: 25 };
+    const wishes = { canvas, audioFormat: { sampleRateHz: 44_100, channels: 1 }, tempo: 2 };
+    const source = await open(url, { wishes });
+    expect(source.info).toMatchObject({ live: true, ...canvas, audioFormat: wishes.audioFormat });
+    expect(source.info.tempo).toBeUndefined();
+    expect(source.info.plan).toMatchObject({ video: "transcode", audio: "transcode" });
+    expect(source.info.plan.reasons.at(-1)).toMatch(/Tempo is not applied/);
   });
 
   it("leaves nothing behind when it is cancelled", async () => {
