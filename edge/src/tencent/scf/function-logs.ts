@@ -2,6 +2,7 @@ import type { ScfStatus, TaskLogs, TaskView } from "@roomcast/shared";
 import { z } from "zod";
 import { readConfig } from "../../config.ts";
 import { listTasks } from "../../directory/list-tasks.ts";
+import type { ListedTask } from "../../directory/task-filter.ts";
 import { findVisibleTask } from "../../task/visible-task.ts";
 import { type ActionContext, tencentAction } from "../tencent-action.ts";
 import { boundedInteger, optionalFunctionNames } from "./scf-parameters.ts";
@@ -54,22 +55,28 @@ export const getFunctionLogs = tencentAction(logsSchema, async (context, query) 
     offset: query.Offset,
     limit: query.Limit,
   });
-  const entries = await Promise.all(tasks.map(({ taskId }) => entryOf(context, taskId, query.FunctionName ?? "")));
+  const entries = await Promise.all(tasks.map((task) => entryOf(context, task, query.FunctionName ?? "")));
   return { TotalCount: total, Data: entries.filter((entry) => entry !== null) };
 });
 
 /** Null: it was deleted meanwhile. */
-async function entryOf({ env, caller }: ActionContext, taskId: string, functionName: string): Promise<object | null> {
+async function entryOf(
+  { env, caller }: ActionContext,
+  { taskId, createdAt }: ListedTask,
+  functionName: string,
+): Promise<object | null> {
   const task = await findVisibleTask(env, caller, taskId);
   const logs = task === null ? null : await env.TASK.getByName(taskId).logs();
   if (task === null || logs === null) return null;
   const offsetMinutes = readConfig(env).scfUtcOffsetMinutes;
-  return logEntry(task, logs, { functionName, offsetMinutes, nowMs: Date.now() });
+  return logEntry(task, logs, { functionName, offsetMinutes, startedMs: Date.parse(createdAt), nowMs: Date.now() });
 }
 
 interface EntryOptions {
   readonly functionName: string;
   readonly offsetMinutes: number;
+  /** As the listing says it: the task itself was written a moment later. */
+  readonly startedMs: number;
   readonly nowMs: number;
 }
 
@@ -77,8 +84,8 @@ interface EntryOptions {
 const RET_CODE: Record<ScfStatus, number> = { FINISHED: 0, RUNNING: 2, ABORTED: 3, FAILED: 1 };
 
 /** A push's log as SCF shows a function's run. Pure. */
-export function logEntry(task: TaskView, { lines }: TaskLogs, options: EntryOptions): object {
-  const startedMs = Date.parse(task.createdAt);
+function logEntry(task: TaskView, { lines }: TaskLogs, options: EntryOptions): object {
+  const { startedMs } = options;
   const durationMs = (task.endedAt === null ? options.nowMs : Date.parse(task.endedAt)) - startedMs;
   return {
     FunctionName: options.functionName,
