@@ -270,13 +270,13 @@ test("a log keeps its newest thousand lines, oldest first", async () => {
 test("a task of which nothing is heard asks its region, and goes on elsewhere only if nobody has it", async () => {
   const { at, taskId } = await running();
   const [task, region] = [env.TASK.getByName(taskId), env.REGION.getByName(at.region)];
-  await later(task, 60_001);
+  await later(task, 300_001);
   expect(await view(taskId)).toMatchObject({ state: "pushing", attempt: 1 });
   await runInDurableObject(region, (_region, { storage }) => {
     storage.sql.exec("DELETE FROM assignment");
   });
   await evictDurableObject(region);
-  await later(task, 60_001);
+  await later(task, 300_001);
   expect(await view(taskId)).toMatchObject({ attempt: 2 });
 });
 
