@@ -118,6 +118,20 @@ test("where the worker is leaving, the one before ends first and the next clip s
   expect(await reaches(push.taskId, "aborted")).toMatchObject({ reason: `replaced by ${taskId}` });
 });
 
+test("a worker that has only lost its socket for a moment still cuts without a gap", async () => {
+  const push = await running();
+  push.worker.close();
+  const taskId = await start({ ...push.body, VideoSrc: "https://media.example/next.mp4" });
+  const back = await FakeWorker.connect({
+    ...push.at,
+    instanceId: push.worker.instanceId,
+    running: [reportOf(push.dispatch)],
+  });
+  await back.next("dispatch", (frame) => frame.taskId === taskId);
+  expect(stopped(back, push.taskId)).toBe(false);
+  expect(await view(push.taskId)).toMatchObject({ state: "pushing", attempt: 1 });
+});
+
 test("a region that is asked for counts more than the gap: the one before ends first", async () => {
   const push = await running();
   const far = { workerId: fresh("w"), region: fresh("ap") };

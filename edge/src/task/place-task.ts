@@ -11,6 +11,9 @@ const PROTOCOL_WITH_PAUSE = 2;
 
 /** Looked for again after this, where a task waits for others to leave its seat; their end wakes it earlier. */
 const SEAT_RETRY_MS = 1000;
+/** A worker that has the seat and is away may come back within this, and take the task beside the one that it plays. */
+const AWAY_PATIENCE_MS = 2000;
+const AWAY_RETRY_MS = 200;
 
 export interface PlacedTask extends TaskCore {
   /** Grows with each wake-up, so that one which comes while the task looks for a place is not missed. */
@@ -27,7 +30,8 @@ export async function placeTask(core: PlacedTask): Promise<void> {
   if (record?.state.name !== "queued") return;
   if (takeover.kind === "after") return waitForSeat(core, wakes);
   if (takeover.kind === "beside" && record.region !== takeover.region) {
-    await core.put({ ...record, region: takeover.region });
+    await regionOf(core, record).forget(record.taskId, record.state.attempt);
+    await core.put({ ...(core.record ?? record), region: takeover.region });
   }
   const { taskId, plan, request, paused, avoidWorkerId } = record;
   const { attempt } = record.state;
@@ -42,7 +46,11 @@ export async function placeTask(core: PlacedTask): Promise<void> {
     avoidWorkerId,
     onlyWorkerId: takeover.kind === "beside" ? takeover.workerId : null,
   });
-  if (found === null && takeover.kind === "beside") return waitForSeat(core, wakes);
+  if (found === null && takeover.kind === "beside") {
+    const awayMs = Date.now() - record.waitingSinceMs;
+    if (awayMs > AWAY_PATIENCE_MS) return waitForSeat(core, wakes);
+    return core.control({ type: "noRoom", retryAtMs: Date.now() + AWAY_RETRY_MS });
+  }
   if (found === null) {
     const nowMs = Date.now();
     const retryAtMs = core.wakes === wakes ? nowMs + core.config.placeRetryMs : nowMs;
