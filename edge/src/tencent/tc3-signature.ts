@@ -2,7 +2,7 @@
  * Tencent Cloud API 3.0, signature version 3 (TC3-HMAC-SHA256).
  * https://www.tencentcloud.com/document/api/213/33224
  */
-export const ALGORITHM = "TC3-HMAC-SHA256";
+const ALGORITHM = "TC3-HMAC-SHA256";
 /** Ends the credential scope and the chain of keys. */
 const TERMINATOR = "tc3_request";
 
