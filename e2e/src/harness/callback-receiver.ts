@@ -1,0 +1,72 @@
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+
+/** A callback as it came, whatever it was. */
+export interface ReceivedCallback {
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export interface CallbackAnswer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const TAKEN: CallbackAnswer = { status: 200 };
+
+/** What stands for a user's server that is told of events. */
+export class CallbackReceiver {
+  readonly key = "K3yForSigningCallbacks";
+  readonly received: ReceivedCallback[] = [];
+  readonly #server: Server;
+  readonly #planned: CallbackAnswer[] = [];
+
+  private constructor(server: Server) {
+    this.#server = server;
+    server.on("request", async (request, response) => {
+      const body = await text(request);
+      this.received.push({ path: request.url ?? "", headers: request.headers, body });
+      const { status, headers } = this.#planned.shift() ?? TAKEN;
+      response.writeHead(status, headers).end('{"code":0}');
+    });
+  }
+
+  static async start(): Promise<CallbackReceiver> {
+    const server = createServer();
+    const receiver = new CallbackReceiver(server);
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return receiver;
+  }
+
+  /** The next requests are answered like this, one after another; those after them are taken. */
+  plan(...answers: readonly CallbackAnswer[]): void {
+    this.#planned.push(...answers);
+  }
+
+  url(path: string): string {
+    // SAFETY: it listens on TCP.
+    const { port } = this.#server.address() as AddressInfo;
+    return `http://127.0.0.1:${port}${path}`;
+  }
+
+  /** The header `Sign` that a body must come with. */
+  sign(body: string): string {
+    return createHmac("sha256", this.key).update(body).digest("base64");
+  }
+
+  at(path: string): ReceivedCallback[] {
+    return this.received.filter((callback) => callback.path === path);
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    if (!this.#server.listening) return;
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+}
