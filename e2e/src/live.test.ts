@@ -6,7 +6,7 @@ import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
 import { type Pushed, TestSystem } from "./harness/test-system.ts";
 
 /** How long a push waits for a live source that was lost. */
-const RECONNECT_BUDGET_MS = 6000;
+const RECONNECT_BUDGET_MS = 15_000;
 
 const owned = new AsyncDisposableStack();
 let system: TestSystem;

@@ -17,6 +17,7 @@ export interface PushOverrides {
   readonly RedisPort?: number;
   readonly RedisPassword?: string;
   readonly Region?: string;
+  readonly QueueTimeout?: number;
 }
 
 export type PushBody = PushOverrides & { readonly SdkAppId: number; readonly UserId: string; readonly UserSig: string };

@@ -1,0 +1,14 @@
+// Preloaded into a worker: its clock is off by CLOCK_OFFSET_MS. The monotonic clock is as it was.
+const offsetMs = Number(process.env["CLOCK_OFFSET_MS"]);
+const RealDate = Date;
+
+globalThis.Date = class extends RealDate {
+  constructor(...given) {
+    if (given.length === 0) super(RealDate.now() + offsetMs);
+    else super(...given);
+  }
+
+  static now() {
+    return RealDate.now() + offsetMs;
+  }
+};
