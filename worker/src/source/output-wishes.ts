@@ -39,9 +39,10 @@ export interface AudioEncode {
 export interface OutputWishes {
   /**
    * The session's picture. Every source is shown in exactly this size: a picture of another size is scaled, its shape
-   * kept, with black around it. A picture that is encoded has at most this frame rate, one that is copied its own.
+   * kept, with black around it. Frame rates are left to the sources: they may change inside a session, and a film at 24
+   * frames a second must not make the sport after it jerk.
    */
-  readonly canvas?: Canvas | undefined;
+  readonly canvas?: Pick<Canvas, "width" | "height"> | undefined;
   /** The session's sound: audio of another sample rate or number of channels is encoded to it. */
   readonly audioFormat?: AudioFormat | undefined;
   /** Loudness in percent; 100, the default, leaves the audio as it is, 0 is silence. */

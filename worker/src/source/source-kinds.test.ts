@@ -197,7 +197,7 @@ describe("a kind of source of which a track is encoded or made, and why", () => 
 
 describe("a source in a session that has its picture and sound", () => {
   it("is put into the session's picture with black around it, and its sound into the session's format", async () => {
-    const canvas = { width: 320, height: 320, fps: 30 };
+    const canvas = { width: 320, height: 320 };
     const audioFormat = { sampleRateHz: 44_100, channels: 1 };
     const played = await play("front.mp4", { canvas, audioFormat });
     expect(played.source.info).toMatchObject({ width: 320, height: 320, fps: 25, audioFormat });
@@ -213,7 +213,7 @@ describe("a source in a session that has its picture and sound", () => {
 
   it("is copied where it has them", async () => {
     const audioFormat = { sampleRateHz: 44_100, channels: 1 };
-    const { source } = await play("mono-44100.mp4", { canvas: { ...SAMPLE, fps: 30 }, audioFormat });
+    const { source } = await play("mono-44100.mp4", { canvas: SAMPLE, audioFormat });
     expect(source.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
     expect(source.info.audioFormat).toEqual(audioFormat);
   });

@@ -65,7 +65,7 @@ export function planVideo(
 
 function generated(wishes: OutputWishes): VideoPlan {
   const { width, height } = wishedSize(GENERATED_PICTURE, wishes) ?? GENERATED_PICTURE;
-  const fps = Math.min(GENERATED_FPS, highestFps(wishes));
+  const fps = wishedFps(wishes) ?? GENERATED_FPS;
   const gopS = wishes.videoEncode?.gopS ?? GOP_S;
   return { action: "generate", width, height, fps, bitRateKbps: GENERATED_BIT_RATE_KBPS, holdBitRate: false, gopS };
 }
@@ -74,7 +74,7 @@ function encoded(video: VideoInfo, wishes: OutputWishes): VideoPlan {
   const { videoEncode, tempo = 1 } = wishes;
   const shown = shownSize(video);
   const size = wishedSize(shown, wishes) ?? fitInto(shown, LARGEST_CANVAS, 1);
-  const fps = wishedFps(wishes) ?? fittingFps(video.fps === null ? null : video.fps * tempo, highestFps(wishes));
+  const fps = wishedFps(wishes) ?? fittingFps(video.fps === null ? null : video.fps * tempo, LARGEST_CANVAS.fps);
   return {
     action: "transcode",
     deinterlace: video.interlaced,
@@ -161,13 +161,9 @@ function evenSize({ width, height }: Size): Size {
   return fitInto({ width: even(width), height: even(height) }, LARGEST_CANVAS, 1);
 }
 
-function wishedFps({ videoEncode, canvas }: OutputWishes): number | undefined {
+function wishedFps({ videoEncode }: OutputWishes): number | undefined {
   const fps = videoEncode?.fps;
-  return fps === undefined ? undefined : Math.min(fps, canvas?.fps ?? Infinity, LARGEST_CANVAS.fps);
-}
-
-function highestFps({ canvas }: OutputWishes): number {
-  return Math.min(canvas?.fps ?? Infinity, LARGEST_CANVAS.fps);
+  return fps === undefined ? undefined : Math.min(fps, LARGEST_CANVAS.fps);
 }
 
 /** The coded size with its pixels made square and turned, as a player shows it. */

@@ -186,7 +186,7 @@ describe("openRtmpSource", () => {
 
   it("is encoded to the session's picture and sound, at its own speed", async () => {
     const { url } = await playing(plain);
-    const canvas = { width: 160, height: 160, fps: 25 };
+    const canvas = { width: 160, height: 160 };
     const wishes = { canvas, audioFormat: { sampleRateHz: 44_100, channels: 1 }, tempo: 2 };
     const source = await open(url, { wishes });
     expect(source.info).toMatchObject({ live: true, ...canvas, audioFormat: wishes.audioFormat });
