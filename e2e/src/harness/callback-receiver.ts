@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 
@@ -27,11 +27,8 @@ export class CallbackReceiver {
 
   private constructor(server: Server) {
     this.#server = server;
-    server.on("request", async (request, response) => {
-      const body = await text(request);
-      this.received.push({ path: request.url ?? "", headers: request.headers, body });
-      const { status, headers } = this.#planned.shift() ?? TAKEN;
-      response.writeHead(status, headers).end('{"code":0}');
+    server.on("request", (request, response) => {
+      void this.#take(request).then(({ status, headers }) => response.writeHead(status, headers).end('{"code":0}'));
     });
   }
 
@@ -61,6 +58,12 @@ export class CallbackReceiver {
 
   at(path: string): ReceivedCallback[] {
     return this.received.filter((callback) => callback.path === path);
+  }
+
+  async #take(request: IncomingMessage): Promise<CallbackAnswer> {
+    const body = await text(request);
+    this.received.push({ path: request.url ?? "", headers: request.headers, body });
+    return this.#planned.shift() ?? TAKEN;
   }
 
   async stop(): Promise<void> {
