@@ -52,7 +52,7 @@ export async function measureFleet(options: MeasureFleetOptions): Promise<FleetR
     if (news.tasks !== tasks || news.taken > 0) {
       throw new Error(`${news.tasks} of ${tasks} tasks run, ${news.taken} were taken back.`);
     }
-    return {
+    const level: FleetLevel = {
       tasks,
       edgeCores: edgeCpu,
       fleetCores: fleetCpu,
@@ -61,6 +61,10 @@ export async function measureFleet(options: MeasureFleetOptions): Promise<FleetR
       reportAnswerP50Ms: news.answerP50Ms ?? Number.NaN,
       reportAnswerP99Ms: news.answerP99Ms ?? Number.NaN,
     };
+    onProgress(
+      `${edgeCpu.toFixed(3)} cores, ${level.edgePssMb.toFixed(0)} MB, reports answered in ${news.answerP99Ms} ms (p99)`,
+    );
+    return level;
   };
   try {
     await fleet.until((news) => news.workers === workers, CONNECT_TIMEOUT_MS);
