@@ -1,0 +1,123 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, test, vi } from "vitest";
+import { readConfig } from "../config.ts";
+import { seal } from "../seal.ts";
+import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
+import { ADMIN, call, fresh, pushBody, reaches, start, userSig, view } from "../testing/fixtures.ts";
+
+const SDK_APP_ID = 1_477_000_001;
+const NOW = Date.now();
+
+/** A push as version 1 of the edge has stored it in its Task object: what came later is not there. */
+async function oldRecord(taskId: string, at: { region: string; workerId: string }, room: string) {
+  const request = { VideoSrc: "https://media.example/lesson.mp4", SdkAppId: SDK_APP_ID, StrRoomId: room };
+  const shown = { ...request, UserId: "teacher", Mode: "vod", Redis: false };
+  const UserSig = await userSig({ sdkAppId: SDK_APP_ID });
+  return {
+    schema: 1,
+    taskId,
+    region: at.region,
+    createdAtMs: NOW - 9000,
+    startedAtMs: NOW - 8000,
+    request: shown,
+    sealedRequest: await seal({ ...shown, UserSig }, readConfig(env).sealKeys, taskId),
+    state: { name: "pushing", sinceMs: NOW - 8000, attempt: 1, holder: at },
+    waitingSinceMs: NOW - 9000,
+    placeAtMs: null,
+    accepted: true,
+    stop: null,
+    lostInARow: 0,
+    lastWorkerId: at.workerId,
+    avoidWorkerId: null,
+    preferWorkerId: null,
+    replaces: null,
+    progress: { positionMs: 4000, durationMs: 30_000, fps: 30, bitRateKbps: 2000, droppedFrames: 0, updatedAtMs: NOW },
+    plan: null,
+    heardAtMs: NOW,
+    settled: false,
+    retryAtMs: 0,
+  };
+}
+
+/** Takes an object's tables back to what version 1 had, in which no version was written down. */
+function downgrade(storage: DurableObjectStorage, owner: string, newer: readonly string[]): void {
+  for (const statement of newer) storage.sql.exec(statement);
+  storage.kv.delete(`schema:${owner}`);
+}
+
+/** A push that runs on a worker, in all three objects as version 1 has left them. */
+async function runningSinceVersion1() {
+  const at = { region: fresh("ap"), workerId: fresh("w") };
+  const [taskId, room] = [crypto.randomUUID(), fresh("room").replaceAll("-", "_")];
+  const [task, region] = [env.TASK.getByName(taskId), env.REGION.getByName(at.region)];
+  const directory = env.DIRECTORY.getByName(String(SDK_APP_ID));
+  const [record, instanceId] = [await oldRecord(taskId, at, room), crypto.randomUUID()];
+  await runInDurableObject(task, async (_task, { storage }) => {
+    storage.kv.put("task", record);
+    storage.sql.exec(
+      `CREATE TABLE log_line (seq INTEGER PRIMARY KEY AUTOINCREMENT,
+         at_ms REAL NOT NULL, attempt INTEGER NOT NULL, level TEXT NOT NULL, message TEXT NOT NULL)`,
+    );
+    storage.sql.exec("INSERT INTO log_line (at_ms, attempt, level, message) VALUES (?, 1, 'info', 'old line')", NOW);
+    await storage.setAlarm(Date.now() + 60_000);
+  });
+  await runInDurableObject(region, (_region, { storage }) => {
+    downgrade(storage, "region", ["DROP TABLE drained"]);
+    const row = [taskId, at.workerId, instanceId, NOW - 9000];
+    storage.sql.exec("INSERT INTO assignment VALUES (?, 1, ?, ?, 10, ?, 1, 1, NULL)", ...row);
+  });
+  await runInDurableObject(directory, (_directory, { storage }) => {
+    downgrade(storage, "directory", [
+      "DROP INDEX task_by_end",
+      "DROP INDEX task_by_status",
+      "DROP INDEX task_by_replaced",
+    ]);
+    storage.sql.exec(
+      "INSERT INTO task VALUES (?, ?, ?, ?, 'teacher', ?, 'RUNNING', ?, NULL, NULL, 1)",
+      taskId,
+      SDK_APP_ID,
+      `${SDK_APP_ID}/string/${room}/teacher`,
+      JSON.stringify(room),
+      at.region,
+      NOW - 9000,
+    );
+    storage.sql.exec("INSERT INTO seat VALUES (?, ?)", `${SDK_APP_ID}/string/${room}/teacher`, taskId);
+  });
+  for (const object of [task, region, directory]) await evictDurableObject(object as DurableObjectStub);
+  const running = [reportOf({ taskId, attempt: 1 }, { positionMs: 6000 })];
+  return { at, taskId, room, connect: () => FakeWorker.connect({ ...at, instanceId, running }) };
+}
+
+test("a push that an older version has stored runs on: seen, changed, logged, listed and taken over", async () => {
+  const { at, taskId, room, connect } = await runningSinceVersion1();
+  expect(await view(taskId)).toMatchObject({ state: "pushing", progress: { item: 0, positionMs: 4000 } });
+  const logs = await (await call(`/v1/tasks/${taskId}/logs`, { as: ADMIN })).json<{ lines: { message: string }[] }>();
+  expect(logs.lines.map(({ message }) => message)).toEqual(["old line"]);
+
+  const worker = await connect();
+  expect(await worker.next("welcome")).toMatchObject({ keep: [{ taskId, attempt: 1 }] });
+  const change = call(`/v1/tasks/${taskId}`, { method: "PATCH", as: ADMIN, body: { Volume: 30 } });
+  worker.updated(await worker.next("update"));
+  expect((await change).status).toBe(200);
+
+  const UserSig = await userSig({ sdkAppId: SDK_APP_ID });
+  const body = await pushBody({ SdkAppId: SDK_APP_ID, StrRoomId: room, UserSig, Region: at.region });
+  const next = await start(body, { as: ADMIN });
+  const dispatch = await worker.next("dispatch", (frame) => frame.taskId === next);
+  worker.ended({ taskId, attempt: 1 }, { name: "aborted", reason: `replaced by ${next}` });
+  worker.report([reportOf(dispatch)]);
+  await reaches(next, "pushing");
+  expect(await reaches(taskId, "aborted")).toMatchObject({ request: { Volume: 30 } });
+  await vi.waitFor(async () => {
+    const response = await call(`/v1/tasks?SdkAppId=${SDK_APP_ID}&status=ABORTED&orderBy=ended`, { as: ADMIN });
+    const { tasks } = await response.json<{ tasks: { taskId: string }[] }>();
+    expect(tasks.map((task) => task.taskId)).toEqual([taskId]);
+  });
+});
+
+test("a push that an older version has stored goes on elsewhere when its worker never comes back", async () => {
+  const { at, taskId } = await runningSinceVersion1();
+  const other = await FakeWorker.connect({ region: at.region, workerId: fresh("w") });
+  expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 2, resumeAtMs: 4000, resumeItem: 0 });
+});
