@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { problemsOf } from "@roomcast/dev/demo/verdict";
+import { aboutFrames, problemsOf } from "@roomcast/dev/demo/verdict";
 import { freePort } from "@roomcast/dev/stack/free-port";
 import { sampleClip, sampleFrames } from "@roomcast/dev/stack/sample-media";
 import { SDK_APP_ID } from "@roomcast/dev/stack/stack";
@@ -8,7 +8,6 @@ import { makeTempFolder } from "@roomcast/dev/stack/temp-folder";
 import { type ErrorCode, mintUserSig } from "@roomcast/shared";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
-import { framesOfClip } from "./harness/frames-of-clip.ts";
 import { startRedirectingServer } from "./harness/loopback-servers.ts";
 import { TestSystem } from "./harness/test-system.ts";
 
@@ -177,7 +176,7 @@ describe.concurrent("a source that lacks a track is played all the same:", () =>
     const pushed = await system.push({ VideoSrc: system.stack.files.serve(video) });
     const task = await system.expectFinished(pushed);
     expect(task.plan).toMatchObject({ video: "copy", audio: "generate" });
-    const frames = framesOfClip(sampleFrames({ durationS: CLIP_S }));
+    const frames = aboutFrames(sampleFrames({ durationS: CLIP_S }));
     expect(problemsOf(system.session(pushed), { frames, endReason: "left" })).toEqual([]);
   });
 });
@@ -190,7 +189,7 @@ describe.concurrent("a source that breaks off and comes back", () => {
     const pushed = await system.push({ VideoSrc });
     await system.expectFinished(pushed);
     expect(system.stack.files.requests(VideoSrc)).toBeGreaterThan(1);
-    const frames = framesOfClip(sampleFrames({ durationS: CLIP_S }));
+    const frames = aboutFrames(sampleFrames({ durationS: CLIP_S }));
     expect(problemsOf(system.session(pushed), { frames, endReason: "left" })).toEqual([]);
   });
 });

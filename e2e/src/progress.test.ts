@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
-import { problemsOf } from "@roomcast/dev/demo/verdict";
+import { aboutFrames, problemsOf } from "@roomcast/dev/demo/verdict";
 import { freePort } from "@roomcast/dev/stack/free-port";
 import { SAMPLE_VIDEO, sampleClip, sampleFrames } from "@roomcast/dev/stack/sample-media";
 import { startRedis } from "@roomcast/dev/stack/start-redis";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { framesOfClip } from "./harness/frames-of-clip.ts";
 import { startSilentServer } from "./harness/loopback-servers.ts";
 import { TestSystem } from "./harness/test-system.ts";
 
@@ -76,7 +75,7 @@ describe.concurrent("with Redis, a recorded file", () => {
     expect(await recordOf(VideoSrc)).toMatchObject({ PositionMs: "0", State: "finished", TaskId: first.taskId });
     const second = await system.push({ VideoSrc, ...redis });
     await system.expectFinished(second);
-    const frames = framesOfClip(sampleFrames({ durationS: 2 }));
+    const frames = aboutFrames(sampleFrames({ durationS: 2 }));
     expect(problemsOf(system.session(second), { frames, endReason: "left" })).toEqual([]);
   });
 
@@ -161,7 +160,7 @@ describe.concurrent("a Redis that goes away in the middle", () => {
       PositionMs: "0",
       TaskId: pushed.taskId,
     });
-    const frames = framesOfClip(sampleFrames({ durationS: CLIP_S }));
+    const frames = aboutFrames(sampleFrames({ durationS: CLIP_S }));
     expect(problemsOf(system.session(pushed), { frames, endReason: "left" })).toEqual([]);
   });
 

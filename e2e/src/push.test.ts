@@ -1,8 +1,7 @@
-import { problemsOf } from "@roomcast/dev/demo/verdict";
+import { aboutFrames, problemsOf } from "@roomcast/dev/demo/verdict";
 import { sampleClip, sampleFrames } from "@roomcast/dev/stack/sample-media";
 import { seatOf } from "@roomcast/shared";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { framesOfClip } from "./harness/frames-of-clip.ts";
 import { processesBelow } from "./harness/process-tree.ts";
 import { type Pushed, TestSystem } from "./harness/test-system.ts";
 
@@ -33,7 +32,7 @@ const served = (path: string): string => system.stack.files.serve(path);
 /** The room saw all of the clip, in one session that was left properly. */
 function expectWholeClip(pushed: Pushed): void {
   const session = system.session(pushed);
-  expect(problemsOf(session, { frames: framesOfClip(sampleFrames({ durationS: CLIP_S })), endReason: "left" })).toEqual(
+  expect(problemsOf(session, { frames: aboutFrames(sampleFrames({ durationS: CLIP_S })), endReason: "left" })).toEqual(
     [],
   );
   expect(session.stream.largestAvSkewMs).toBeLessThanOrEqual(LARGEST_AV_SKEW_MS);
@@ -115,7 +114,7 @@ describe.concurrent("a push of a recorded file", () => {
     });
     await system.expectFinished(second);
     const frames = system.user(second)?.sessions.map(({ stream }) => stream.video?.tags ?? 0) ?? [];
-    expect(Math.max(...frames)).toBeGreaterThanOrEqual(framesOfClip(sampleFrames({ durationS: CLIP_S })).min);
+    expect(Math.max(...frames)).toBeGreaterThanOrEqual(aboutFrames(sampleFrames({ durationS: CLIP_S })).min);
   });
 });
 

@@ -209,6 +209,8 @@ describe("a session with 100 random switches, seeks, pauses and failing sources"
       expect(failed).toBeGreaterThan(3);
       stay.stop("tidy");
       await stay.done;
+      // This server tells its players nothing when a publisher leaves, only when it goes itself.
+      await server.stop();
       await recorded;
       expect(connections()).toBe(1);
       for (const kind of ["v", "a"] as const) {

@@ -12,6 +12,8 @@ export interface SampleClipOptions {
   readonly bFrames?: boolean;
   /** Default: both. */
   readonly tracks?: "both" | "video" | "audio";
+  /** Default: 1280×720. A smaller picture takes less to decode and encode; its bit rate follows its size. */
+  readonly size?: { readonly width: number; readonly height: number };
 }
 
 /** What a sample clip's video is like. */
@@ -51,8 +53,16 @@ export function sampleFrames({ durationS }: Pick<SampleClipOptions, "durationS">
 }
 
 /** ffmpeg's arguments without the output file. Pure. */
-function sampleArguments({ durationS, bFrames = false, tracks = "both" }: SampleClipOptions): string[] {
-  const { width, height, fps, bitRateKbps, gopFrames } = SAMPLE_VIDEO;
+function sampleArguments({
+  durationS,
+  bFrames = false,
+  tracks = "both",
+  size = SAMPLE_VIDEO,
+}: SampleClipOptions): string[] {
+  const { fps, gopFrames } = SAMPLE_VIDEO;
+  const { width, height } = size;
+  const area = (width * height) / (SAMPLE_VIDEO.width * SAMPLE_VIDEO.height);
+  const bitRateKbps = Math.round(SAMPLE_VIDEO.bitRateKbps * area);
   const hasVideo = tracks !== "audio";
   const hasAudio = tracks !== "video";
   return [

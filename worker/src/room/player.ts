@@ -277,7 +277,10 @@ export class Player {
     this.#movedAtMs = nowMs;
     this.#silence = new SilenceWatch(nowMs, this.#options.limits.sourceSilenceMs);
     stage.timeline.resume();
-    stage.timeline.cutTo(source, { nowMs, fromMs: prepared.request.startAtMs }, stage.sink);
+    // Reopened, a source goes on where the old one stands by now, however long that took.
+    const { startAtMs } = prepared.request;
+    const fromMs = role === "continue" ? Math.max(startAtMs, this.#positionMs) : startAtMs;
+    stage.timeline.cutTo(source, { nowMs, fromMs }, stage.sink);
     // A paused player shows the first picture of what it was switched to.
     stage.timeline.advance(nowMs, stage.sink);
     if (this.#paused) this.#pause(nowMs, stage);

@@ -240,14 +240,26 @@ describe("a gap", () => {
     }
   }
 
-  it("of a source that is late is filled, and what comes late is shown behind it, all of it", () => {
+  it("of a recorded source that is late for a moment stops the clock instead: nothing is repeated", () => {
+    const tags = scriptedTags({ fromMs: 0, durationMs: 3_000 });
+    const source = new ScriptedSource().push(...tags.filter((tag) => tag.dtsMs < 1_000));
+    const { timeline, recorder } = play(source);
+    run(timeline, recorder, 0, 1_400);
+    source.push(...tags.filter((tag) => tag.dtsMs >= 1_000));
+    run(timeline, recorder, 1_420, 3_000);
+    expectUnbroken(recorder, 2_600);
+    expect(recorder.sent.filter(({ tag }) => tag === undefined)).toEqual([]);
+    expect(largestStep(recorder.pictures())).toBeLessThanOrEqual(34);
+  });
+
+  it("of a source that is late for longer is filled, and what comes late is shown behind it, all of it", () => {
     const tags = scriptedTags({ fromMs: 0, durationMs: 3_000 });
     const source = new ScriptedSource().push(...tags.filter((tag) => tag.dtsMs < 1_000));
     const { timeline, recorder } = play(source);
     run(timeline, recorder, 0, 3_000);
     source.push(...tags.filter((tag) => tag.dtsMs >= 1_000));
     run(timeline, recorder, 3_020, 5_000);
-    expectUnbroken(recorder, 5_000);
+    expectUnbroken(recorder, 4_500);
     const real = recorder.sent.filter(({ tag }) => tag?.kind === "video" && !tag.sequenceHeader);
     const pictures = tags.filter((tag) => tag.kind === "video" && !tag.sequenceHeader);
     expect(real.length).toBeGreaterThan(85);

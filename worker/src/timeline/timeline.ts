@@ -8,6 +8,8 @@ import { initialHurryMs, LiveLatency } from "./live-latency.ts";
 const LATE_MS = 300;
 /** A track that is this far behind the clock is filled, ms: two frames of 30 a second, four of 48 kHz AAC. */
 const FILL_AFTER_MS = { video: 70, audio: 90 } as const;
+/** A recorded source that gives nothing for a moment is waited for so long before pictures are repeated, ms. */
+const LONGEST_WAIT_MS = 500;
 /** 1024 samples at 44.1 kHz, the longest frame that a room takes, ms. */
 const AUDIO_FRAME_MS = 1024 / 44.1;
 /** Distance to the last picture when nothing better is known, ms. */
@@ -57,6 +59,8 @@ export class Timeline {
   /** Between the last two pictures, ms. */
   #frameMs = DEFAULT_FRAME_MS;
   #filledSinceMedia = false;
+  #advancedAtMs: number | undefined;
+  #waitedMs = 0;
   #paused = false;
   #positionMs = 0;
   #droppedFrames = 0;
@@ -145,10 +149,29 @@ export class Timeline {
   /** Sends all that is due, and fills what is missing. */
   advance(nowMs: number, sink: TimelineSink): void {
     if (this.#zeroWallMs === undefined) return;
+    this.#zeroWallMs += this.#waitMs(nowMs);
     if (this.#segment !== undefined && !this.#paused) this.#sendDue(this.#segment, nowMs, sink);
     const clockMs = nowMs - this.#zeroWallMs;
     this.#fill("video", { clockMs, afterMs: FILL_AFTER_MS.video }, sink);
     this.#fill("audio", { clockMs, afterMs: FILL_AFTER_MS.audio }, sink);
+  }
+
+  /**
+   * For how much of the time since the last call the clock stood still, ms. A recorded source that is late by a moment
+   * (a slow disk, a busy encoder) loses nothing by it, and none of its pictures is shown twice.
+   */
+  #waitMs(nowMs: number): number {
+    const sinceMs = nowMs - (this.#advancedAtMs ?? nowMs);
+    this.#advancedAtMs = nowMs;
+    const segment = this.#segment;
+    const starved =
+      segment !== undefined &&
+      segment.latency === null &&
+      !this.#paused &&
+      segment.source.end === undefined &&
+      this.#peek(segment) === undefined;
+    this.#waitedMs = starved ? this.#waitedMs + sinceMs : 0;
+    return starved && this.#waitedMs <= LONGEST_WAIT_MS ? sinceMs : 0;
   }
 
   #sendDue(segment: Segment, nowMs: number, sink: TimelineSink): void {
@@ -203,7 +226,8 @@ export class Timeline {
       this.#filledSinceMedia = false;
       if (latenessMs <= 0) return;
       segment.offsetMs += latenessMs;
-      const clockMs = nowMs - this.#zeroWallMs;
+      // Up to just before what is due now.
+      const clockMs = nowMs - this.#zeroWallMs - 1;
       this.#fill("video", { clockMs, afterMs: this.#frameMs }, sink);
       this.#fill("audio", { clockMs, afterMs: AUDIO_FRAME_MS }, sink);
     } else if (segment.latency !== null) {
@@ -216,8 +240,8 @@ export class Timeline {
   #emit(segment: Segment, tag: MediaTag, sink: TimelineSink): void {
     const lastMs = this.#lastMs[tag.kind];
     const mappedMs = tag.dtsMs + segment.offsetMs;
-    this.#filler.observe(tag);
     if (tag.sequenceHeader) {
+      this.#filler.observe(tag);
       // A header may carry any timestamp (mostly 0): it belongs to what comes after it.
       const timestampMs = Math.round(Math.max(segment.cutMs, lastMs ?? 0));
       sink.send({ kind: tag.kind, timestampMs, payload: tag.payload }, tag);
@@ -238,6 +262,8 @@ export class Timeline {
       this.#positionMs = positionOf(segment.source, tag.dtsMs);
     }
     this.#lastMs[tag.kind] = timestampMs;
+    // Only what the room gets: what a filler makes must follow the last picture that the decoder has seen.
+    this.#filler.observe(tag);
     sink.send({ kind: tag.kind, timestampMs, payload: tag.payload }, tag);
   }
 
