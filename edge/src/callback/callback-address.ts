@@ -3,12 +3,17 @@ import { callbackSubject } from "../admin/callback-store.ts";
 import { currentKeyring } from "../auth/keyring-cache.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
-import { unseal } from "../seal.ts";
+import { openSealed, seal } from "../seal.ts";
 import type { CallbackTask } from "./callback-body.ts";
 import { type CallbackTarget, taskCallbackSubject } from "./outbox.ts";
 import type { CallbackAddress } from "./send-callback.ts";
 
 const addressSchema = z.object({ url: z.string(), key: z.string() });
+
+export interface FoundAddress extends CallbackAddress {
+  /** Where the request's own was sealed with an older key: the same, sealed with the newest. */
+  readonly sealedAnew: string | null;
+}
 
 /**
  * Where a task's events go now. Null: nowhere, the application's callback was removed.
@@ -19,13 +24,16 @@ export async function callbackAddress(
   env: Env,
   target: CallbackTarget,
   { taskId, sdkAppId }: CallbackTask,
-): Promise<CallbackAddress | null> {
+): Promise<FoundAddress | null> {
   const { sealKeys } = readConfig(env);
   if (target.kind === "request") {
-    return addressSchema.parse(await unseal(target.sealed, sealKeys, taskCallbackSubject(taskId)));
+    const subject = taskCallbackSubject(taskId);
+    const { value, stale } = await openSealed(target.sealed, sealKeys, subject);
+    return { ...addressSchema.parse(value), sealedAnew: stale ? await seal(value, sealKeys, subject) : null };
   }
   const { callbacks } = await currentKeyring(env);
   const callback = callbacks.find((stored) => stored.sdkAppId === sdkAppId);
   if (callback === undefined) return null;
-  return addressSchema.parse(await unseal(callback.sealed, sealKeys, callbackSubject(sdkAppId)));
+  const { value } = await openSealed(callback.sealed, sealKeys, callbackSubject(sdkAppId));
+  return { ...addressSchema.parse(value), sealedAnew: null };
 }

@@ -1,6 +1,7 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { seal, unseal } from "../seal.ts";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
 import {
   ADMIN,
@@ -11,10 +12,12 @@ import {
   KEYED_APP_SECRET,
   pushBody,
   reaches,
+  SEAL_KEYS,
   start,
   userSig,
 } from "../testing/fixtures.ts";
 import { signature } from "./callback-body.ts";
+import { type Outbox, taskCallbackSubject } from "./outbox.ts";
 
 interface Received {
   readonly url: string;
@@ -202,6 +205,31 @@ test("what was not sent when the object died is sent by its next life", async ()
     { timeout: 10_000, interval: 50 },
   );
   expect(new Set(events(url))).toEqual(new Set(["702/0"]));
+});
+
+test("after a new key was put first in SEAL_KEY, what is left to send is sealed with it", async () => {
+  const { url, parameters } = hook();
+  const taskId = await start(await pushBody({ Region: fresh("ap"), ...parameters }));
+  const [newest, older] = SEAL_KEYS;
+  const subject = taskCallbackSubject(taskId);
+  const target = { kind: "request", events: "trtc", sealed: await seal({ url, key: KEY }, [older], subject) } as const;
+  const task = env.TASK.getByName(taskId);
+  await runInDurableObject(task, (_object, { storage }) => {
+    const outbox = storage.kv.get<Outbox>("callbacks");
+    if (outbox !== undefined) storage.kv.put<Outbox>("callbacks", { ...outbox, target });
+  });
+  await evictDurableObject(task);
+  answers = [never];
+  await call(`/v1/tasks/${taskId}`, { method: "DELETE" });
+  const { sealed } = await vi.waitFor(
+    async () => {
+      const { target: now } = (await storedCallbacks(taskId)) as Outbox;
+      if (now.kind !== "request" || now.sealed === target.sealed) throw new Error("not sealed anew yet");
+      return now;
+    },
+    { timeout: 5000, interval: 10 },
+  );
+  expect(await unseal(sealed, [newest], subject)).toEqual({ url, key: KEY });
 });
 
 test.each([

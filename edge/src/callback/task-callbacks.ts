@@ -101,6 +101,7 @@ export class TaskCallbacks {
     try {
       const address = await callbackAddress(env, target, task);
       if (address === null) return "nowhere";
+      if (address.sealedAnew !== null) this.#sealedAnew(address.sealedAnew);
       const body = callbackBody(event, task, Date.now());
       return await sendCallback({ ...address, sdkAppId: task.sdkAppId, body, policy });
     } catch (thrown) {
@@ -118,6 +119,12 @@ export class TaskCallbacks {
     const name = event.kind === "trtc" ? String(event.type) : `task.state ${event.seq} (${event.state})`;
     this.#parts.warn(`The callback ${name} was given up after ${outbox.tries} tries: ${sent.why}.`);
     this.#put(without(outbox, id));
+  }
+
+  /** So that a key which was replaced can be dropped some day. */
+  #sealedAnew(sealed: string): void {
+    const outbox = this.#outbox;
+    if (outbox?.target.kind === "request") this.#put({ ...outbox, target: { ...outbox.target, sealed } });
   }
 
   #forgetAll(): void {
