@@ -84,7 +84,7 @@ async function runningSinceVersion1() {
     );
     storage.sql.exec("INSERT INTO seat VALUES (?, ?)", `${SDK_APP_ID}/string/${room}/teacher`, taskId);
   });
-  for (const object of [task, region, directory]) await evictDurableObject(object as DurableObjectStub);
+  for (const object of [task, region, directory]) await evictDurableObject(object);
   const running = [reportOf({ taskId, attempt: 1 }, { positionMs: 6000 })];
   return { at, taskId, room, connect: () => FakeWorker.connect({ ...at, instanceId, running }) };
 }

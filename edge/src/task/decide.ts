@@ -135,17 +135,21 @@ export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: 
     case "stopAsked":
       return stopAsked(record, { how: event.how, reason: event.reason, atMs });
     case "stopTimeout":
+      if (!isActive(state)) return { kind: "stale" };
       return changed(aborted(record, record.stop?.reason ?? "stopped", atMs), stopHolder(record, "now"));
     case "acceptTimeout":
+      if (!isActive(state) || record.accepted) return { kind: "stale" };
       return changed(
         requeued(record, { why: "lost", reason: "The worker did not accept the task in time.", atMs }),
         stopHolder(record, "now"),
       );
     case "queueTimeout":
+      if (state.name !== "queued") return { kind: "stale" };
       return changed(failed(record, noWorker(record.region, event).toBody(), atMs));
     case "broken":
       return changed(failed(record, event.error, atMs), stopHolder(record, "now"));
     default: {
+      if (!isActive(state)) return { kind: "stale" };
       const limit = `${Math.round(event.limitMs / 1000)} s`;
       const error = new RoomcastError(
         "FailedOperation.ExecutionTimeout",
