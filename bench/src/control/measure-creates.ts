@@ -13,6 +13,7 @@ export interface MeasureCreatesOptions {
   readonly seconds: number;
   /** How often each side is loaded, in turn. */
   readonly rounds: number;
+  readonly onProgress: (what: string) => void;
 }
 
 const HELLO_CALL = "GET /hello HTTP/1.1\r\nHost: yardstick.example\r\n\r\n";
@@ -25,6 +26,7 @@ export async function measureCreates({
   connections,
   seconds,
   rounds,
+  onProgress,
 }: MeasureCreatesOptions): Promise<CreatesReport> {
   const load = async (port: number, nextRequest: () => string): Promise<LoadReport> => {
     const cpuBefore = cpuSecondsOf([edge.pid]);
@@ -46,6 +48,7 @@ export async function measureCreates({
   const objects: LoadReport[] = [];
   const creates: LoadReport[] = [];
   for (let round = 0; round < rounds; round += 1) {
+    onProgress(`hellos, new objects and creates, ${round + 1} of ${rounds}`);
     hellos.push(await load(edge.yardstickPort, () => HELLO_CALL));
     objects.push(await load(edge.yardstickPort, () => OBJECT_CALL));
     creates.push(await load(edge.edgePort, () => requests.nextCall()));
