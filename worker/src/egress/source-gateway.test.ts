@@ -84,6 +84,24 @@ describe("what is read through the gateway", () => {
     session.close();
   });
 
+  it("is told to be without a length, or a playlist that is complete, where it is", async () => {
+    const session = gateway.open(`${origin}/a`);
+    for (const [head, text, unbounded, playlistEnded] of [
+      [{ "content-length": "5" }, "media", false, false],
+      [{}, "media", true, false],
+      [{}, "#EXTM3U\n#EXTINF:1,\na.ts\n", true, false],
+      [{}, "#EXTM3U\r\n#EXTINF:1,\r\na.ts\r\n#EXT-X-ENDLIST\r\n", true, true],
+    ] as const) {
+      answer = (_request, response) => {
+        response.writeHead(200, head);
+        response.write(text, () => response.end());
+      };
+      await (await fetch(session.url)).text();
+      expect(session).toMatchObject({ unbounded, playlistEnded });
+    }
+    session.close();
+  });
+
   it("has children that the guard forbids refused, and remembers why", async () => {
     answer = (_request, response) => response.end("#EXTM3U\nhttp://169.254.169.254/latest\n");
     const session = gateway.open(`${origin}/list`);

@@ -103,3 +103,21 @@ describe("what ffprobe reports", () => {
     expect(() => readProbe(text)).toThrow("ffprobe answered in an unknown way");
   });
 });
+
+describe("colours and bit rates", () => {
+  it.each([
+    ["PQ", { color_transfer: "smpte2084" }, true],
+    ["HLG", { color_transfer: "arib-std-b67" }, true],
+    ["BT.2020", { color_primaries: "bt2020" }, true],
+    ["BT.709", { color_transfer: "bt709", color_primaries: "bt709" }, undefined],
+    ["nothing said", {}, undefined],
+  ])("%s", (_name, said, wideColours) => {
+    expect(video(said)?.wideColours).toBe(wideColours);
+  });
+
+  it("a bit rate is known where ffprobe names it", () => {
+    expect(video({ bit_rate: "1500400" })?.bitRateKbps).toBe(1500.4);
+    expect(video({ bit_rate: "N/A" })?.bitRateKbps).toBeUndefined();
+    expect(read([{ ...AUDIO, bit_rate: "96000" }]).media.audio?.bitRateKbps).toBe(96);
+  });
+});
