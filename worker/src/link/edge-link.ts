@@ -48,7 +48,7 @@ export interface LinkTimings {
   readonly retryMaxMs: number;
   /** Between tries while the edge refuses the token, or another process uses it; at most this, ms. */
   readonly refusedRetryMs: number;
-  /** A socket that held so long was a good one, ms. */
+  /** A socket that held so long after its welcome was a good one: the next dial is not put off, ms. */
   readonly healthyAfterMs: number;
 }
 
@@ -58,7 +58,8 @@ export const LINK_TIMINGS: LinkTimings = {
   retryInitialMs: 250,
   retryMaxMs: 2_000,
   refusedRetryMs: 60_000,
-  healthyAfterMs: 10_000,
+  // An edge gives a lost worker's tasks to others after a second or so: a worker that can be back by then should be.
+  healthyAfterMs: 500,
 };
 
 export interface EdgeLinkOptions {
@@ -92,6 +93,8 @@ export class EdgeLink {
   #welcomed = false;
   #running: Promise<LinkEnd> | undefined;
   #reconnects = 0;
+  /** When this socket was welcomed; undefined: it was not yet. */
+  #welcomedAtMs: number | undefined;
   /** After so long without a word from us the edge gives our tasks to others. */
   #heartbeatTimeoutMs = 0;
 
@@ -141,12 +144,12 @@ export class EdgeLink {
       random,
     );
     while (!this.#stopping.signal.aborted) {
-      const startedMs = performance.now();
+      this.#welcomedAtMs = undefined;
       const end = await this.#runOnce();
       if (end.name === "stopped" || end.name === "protocolMismatch") return end;
       this.#reconnects += 1;
       const nowMs = performance.now();
-      const waitMs = backoff.failed(nowMs, nowMs - startedMs) ?? retryMaxMs;
+      const waitMs = backoff.failed(nowMs, nowMs - (this.#welcomedAtMs ?? nowMs)) ?? retryMaxMs;
       // Refused for a reason that only an operator can change: knocking often helps nobody.
       const slow = end.name === "unauthorized" || end.name === "replaced";
       await cancellableSleep(slow ? refusedRetryMs * (0.5 + random() / 2) : waitMs, this.#stopping.signal);
@@ -274,6 +277,7 @@ export class EdgeLink {
     this.#failures.over();
     this.#log.info({ keep: frame.keep.length, stop: frame.stop.length }, "connected to the edge");
     this.#welcomed = true;
+    this.#welcomedAtMs ??= performance.now();
     this.#heartbeatTimeoutMs = frame.heartbeatTimeoutMs;
     socket.welcomed(frame);
     for (const ref of frame.stop) this.#stopTask(ref, "now", STOP_REASON_AT_WELCOME);
