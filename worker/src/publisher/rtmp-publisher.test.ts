@@ -55,8 +55,9 @@ describe("RtmpPublisher with an independent server", () => {
     tags = await sampleFlv({ seconds: 2, fps: 25, video, audio: PLAIN_AAC, size: "640x360" });
   });
 
-  // 16,777,215 ms is where RTMP's 24-bit timestamps end.
-  it.each([0, 16_776_300, 16_777_300])(
+  // 16,777,215 ms is where RTMP's 24-bit timestamps end; at 2^31 a signed number ends. (This server cannot write what
+  // lies past 2^32; that is tried with the room emulator in e2e.)
+  it.each([0, 16_776_300, 16_777_300, 2 ** 31 - 900])(
     "is read back frame by frame by ffprobe, beginning at %i ms",
     async (startMs) => {
       const server = owned(await IndependentRtmpServer.start());
@@ -152,7 +153,7 @@ describe("RtmpPublisher", () => {
     expect(metadata && readData(metadata)).toMatchObject([
       "@setDataFrame",
       "onMetaData",
-      { entries: { width: 640, height: 360, framerate: 25, audiosamplerate: 48_000, stereo: true } },
+      { entries: { width: 640, height: 360, framerate: 25 } },
     ]);
     expect(video).toMatchObject({ typeId: MESSAGE.video, timestampMs: 40, streamId: 1 });
     expect(audio).toMatchObject({ typeId: MESSAGE.audio, timestampMs: 5, streamId: 1 });
