@@ -65,7 +65,7 @@ const RECIPES = {
 } as const satisfies Record<string, string>;
 
 export type SampleName = keyof typeof RECIPES;
-export const SAMPLE_NAMES = Object.keys(RECIPES).filter((name): name is SampleName => name in RECIPES);
+const SAMPLE_NAMES = Object.keys(RECIPES).filter((name): name is SampleName => name in RECIPES);
 
 const AV1_ENCODERS = { libsvtav1: "libsvtav1 -preset 12", "libaom-av1": "libaom-av1 -usage realtime -cpu-used 8" };
 

@@ -2,7 +2,7 @@ import type { VideoInfo } from "./media-info.ts";
 import type { Canvas, OutputWishes } from "./output-wishes.ts";
 
 /** What TRTC allows an input stream (1080p, 30 frames a second). */
-export const LARGEST_CANVAS: Canvas = { width: 1920, height: 1080, fps: 30 };
+const LARGEST_CANVAS: Canvas = { width: 1920, height: 1080, fps: 30 };
 
 /** How a picture is encoded, or made where there is none. */
 export interface VideoTarget {

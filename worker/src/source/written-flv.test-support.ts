@@ -21,7 +21,7 @@ export interface Decoded {
 }
 
 /** The tags as an FLV stream; times from 0 on. */
-export function writtenFlv(tags: readonly MediaTag[]): Buffer {
+function writtenFlv(tags: readonly MediaTag[]): Buffer {
   const firstMs = Math.min(...tags.filter(({ sequenceHeader }) => !sequenceHeader).map(({ dtsMs }) => dtsMs));
   return Buffer.concat([
     flvHeader({ audio: true, video: true }),

@@ -36,7 +36,7 @@ export interface FfmpegArguments {
  * Demuxers that a source may choose by its content. Left out on purpose is everything that opens other addresses by
  * itself (dash, concat, sdp, rtsp, image sequences): only HLS may, because the gateway rewrites its playlists.
  */
-export const SOURCE_FORMATS = [
+const SOURCE_FORMATS = [
   "mov,mp4,m4a,3gp,3g2,mj2",
   "matroska,webm",
   "flv,live_flv",
@@ -47,7 +47,7 @@ export const SOURCE_FORMATS = [
 ].join(",");
 
 /** The gateway speaks plain HTTP; HLS with AES-128 wraps it in `crypto`. No `file`, no `https`. */
-export const GATEWAY_PROTOCOLS = "http,tcp,crypto";
+const GATEWAY_PROTOCOLS = "http,tcp,crypto";
 
 /** A read from the gateway that hangs this long fails. Longer than the gateway's own time-outs, which know the cause. */
 const READ_TIMEOUT_US = 30_000_000;
