@@ -27,7 +27,7 @@ export interface AuditQuery {
 }
 
 const KEPT_MS = 90 * 24 * 3_600_000;
-export const MAX_AUDIT_LINES = 10_000;
+const MAX_AUDIT_LINES = 10_000;
 
 /** Who changed what, when: kept for 90 days, at most 10,000 lines. */
 export class AuditLog {
