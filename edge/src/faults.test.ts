@@ -1,0 +1,149 @@
+import { createExecutionContext, env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import type { TaskReport } from "@roomcast/shared";
+import { afterEach, expect, test, vi } from "vitest";
+import { app } from "./app.ts";
+import type { Env } from "./env.ts";
+import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
+import { call, fresh, pushBody, reaches, SCHOOL, start, view } from "./testing/fixtures.ts";
+import { running } from "./testing/running-push.ts";
+import { storedIn } from "./testing/stored-in.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const bound: Env = env;
+
+/** The Worker's bindings with one namespace in which some calls go wrong. */
+function without(name: keyof Env, broken: Record<string, unknown>): Env {
+  const namespace = bound[name];
+  const getByName = (id: string) => Object.assign(Object.create(null), { name: id }, broken);
+  return { ...bound, [name]: Object.assign(Object.create(namespace as object), { getByName }) };
+}
+
+function post(bindings: Env, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
+  const request = new Request("http://edge/", {
+    method: "POST",
+    headers: { Authorization: `Bearer ${SCHOOL}`, ...headers },
+    body: JSON.stringify(body),
+  });
+  return Promise.resolve(app.fetch(request, bindings, createExecutionContext()));
+}
+
+test("a crash between claim and create is answered with an error and leaves nothing; the seat goes back", async () => {
+  const push = await running();
+  const directory = bound.DIRECTORY.getByName(String(push.body["SdkAppId"]));
+  let orphan = "";
+  const create = (task: { taskId: string }) => {
+    orphan = task.taskId;
+    return Promise.reject(new Error("the runtime was restarted"));
+  };
+  const key = fresh("key");
+  const response = await post(without("TASK", { create }), push.body, { "Idempotency-Key": key });
+  expect(response.status).toBe(500);
+  expect(await response.text()).not.toContain("restarted");
+  expect(await storedIn(directory)).toContain(orphan);
+
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 31_000 });
+  await runDurableObjectAlarm(directory);
+  const stored = await storedIn(directory);
+  expect(stored).not.toContain(orphan);
+  expect(stored).not.toContain(key);
+  expect((await call(`/v1/tasks/${orphan}`)).status).toBe(404);
+  vi.useRealTimers();
+  expect(await view(push.taskId)).toMatchObject({ state: "pushing" });
+
+  // The seat is the running task's: the next push takes it over from there.
+  const next = await start(push.body);
+  await push.worker.next("dispatch", (frame) => frame.taskId === next);
+});
+
+test("a create that is repeated after such a crash, with its key, becomes the task that was promised", async () => {
+  const body = await pushBody({ Region: fresh("ap") });
+  const headers = { "Idempotency-Key": fresh("key") };
+  let promised = "";
+  const create = (task: { taskId: string }) => {
+    promised = task.taskId;
+    return Promise.reject(new Error("the runtime was restarted"));
+  };
+  expect((await post(without("TASK", { create }), body, headers)).status).toBe(500);
+  expect(await start(body, { headers })).toBe(promised);
+  expect(await view(promised)).toMatchObject({ state: "queued" });
+});
+
+test("frames that come twice, late and in any order end a push once, and free its seat", async () => {
+  for (const seed of [1, 2, 3, 4, 5, 6]) {
+    const push = await running();
+    const { worker, taskId } = push;
+    const directory = bound.DIRECTORY.getByName(String(push.body["SdkAppId"]));
+    for (const say of shuffled(words(worker, taskId), seed)) say();
+    await worker.next("ack", (frame) => frame.taskId === taskId && frame.attempt === 1);
+    const other = await FakeWorker.connect({ ...push.at, workerId: fresh("w") });
+    const seen = await vi.waitFor(async () => {
+      const task = await view(taskId);
+      // Given back first, it goes on with the next attempt, of which nothing was said: it is ended properly.
+      if (task.state === "queued" || task.state === "starting") {
+        for (const holder of [worker, other]) {
+          holder.ended({ taskId, attempt: task.attempt }, { name: "finished" });
+        }
+      }
+      expect(task.endedAt).not.toBeNull();
+      return task;
+    });
+    for (const say of shuffled(words(worker, taskId), seed + 100)) say();
+    worker.report([]);
+    // A row of the table of seats.
+    const seat = `${String(push.body["StrRoomId"])}/teacher","task_id"`;
+    await vi.waitFor(async () => expect(await storedIn(directory)).not.toContain(seat));
+    expect(await view(taskId)).toEqual(seen);
+  }
+});
+
+/** All that a worker could say of the first attempt, some of it twice. */
+function words(worker: FakeWorker, taskId: string): (() => void)[] {
+  const ref = { taskId, attempt: 1 };
+  const reports = (["starting", "pushing", "paused", "reconnecting"] as const).map(
+    (state): TaskReport => reportOf(ref, { state }),
+  );
+  const error = { code: "FailedOperation.SourceLost", message: "It is lost.", retryable: true } as const;
+  return [
+    () => worker.send({ type: "accepted", ...ref }),
+    () => worker.send({ type: "refused", ...ref, error: { ...error, retryable: false } }),
+    ...[...reports, ...reports].map((report) => () => worker.report([report])),
+    () => worker.ended(ref, { name: "finished" }),
+    () => worker.ended(ref, { name: "finished" }),
+    () => worker.ended(ref, { name: "failed", error }),
+    () => worker.ended(ref, { name: "aborted", reason: "stopped" }),
+    () => worker.ended(ref, { name: "released" }),
+  ];
+}
+
+/** Fisher and Yates, with a linear congruential generator: the same order for the same seed. */
+function shuffled<Item>(items: readonly Item[], seed: number): Item[] {
+  const mixed = [...items];
+  let state = seed;
+  for (let last = mixed.length - 1; last > 0; last -= 1) {
+    state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32;
+    const other = Math.floor((state / 2 ** 32) * (last + 1));
+    [mixed[last], mixed[other]] = [mixed[other] as Item, mixed[last] as Item];
+  }
+  return mixed;
+}
+
+test("a task whose directory does not answer tries again until it does, and loses nothing", async () => {
+  const push = await running();
+  const task = bound.TASK.getByName(push.taskId);
+  const directory = bound.DIRECTORY.getByName(String(push.body["SdkAppId"]));
+  const rename = (from: string, to: string) =>
+    runInDurableObject(directory, (_directory, { storage }) => {
+      storage.sql.exec(`ALTER TABLE ${from} RENAME TO ${to}`);
+    });
+  await rename("task", "task_away");
+  push.worker.ended(push.dispatch, { name: "finished" });
+  await reaches(push.taskId, "finished");
+  await vi.waitFor(async () => expect(await storedIn(task)).toMatch(/"retryAtMs":[1-9]/));
+  expect(await storedIn(task)).toContain('"settled":false');
+  await rename("task_away", "task");
+  await vi.waitFor(async () => expect(await storedIn(task)).toContain('"settled":true'), { timeout: 10_000 });
+  expect(await view(push.taskId)).toMatchObject({ state: "finished" });
+});
