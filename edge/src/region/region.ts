@@ -15,6 +15,8 @@ import { showRegion, showWorkers } from "./show-workers.ts";
 import { warn } from "./warn.ts";
 import type { GreetedSocket } from "./worker-sockets.ts";
 
+const RETRY_MS = 1000;
+
 /** Headers with which the Worker tells, after it has verified the token, who connects to which region. */
 export const WORKER_ID_HEADER = "x-roomcast-worker-id";
 export const REGION_HEADER = "x-roomcast-region";
@@ -82,7 +84,13 @@ export class Region extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    await meetDeadlines(this.#fleet);
+    try {
+      await meetDeadlines(this.#fleet);
+    } catch (thrown) {
+      // The runtime gives up an alarm that throws again and again; what is due here may not be given up.
+      warn("deadlines not met", thrown);
+      await this.#fleet.wakeAt(Date.now() + RETRY_MS);
+    }
   }
 
   /**
