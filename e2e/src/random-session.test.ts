@@ -235,5 +235,5 @@ async function packetTimes(file: string, kind: "v" | "a"): Promise<number[]> {
   return stdout
     .split("\n")
     .filter((line) => line !== "")
-    .map(Number);
+    .map((line) => Number(line.split(",")[0]));
 }

@@ -21,7 +21,7 @@ export interface OpenSourceOptions extends OutputWishes {
   readonly live: boolean;
   /**
    * ms from the beginning; a live source starts at its newest whatever this says. What is encoded begins there, to the
-   * frame; what is copied at the nearest keyframe, as its `dtsMs` says.
+   * frame; what is copied at the keyframe before, as its `dtsMs` says: the timeline rolls it up to the position.
    */
   readonly startAtMs: number;
   readonly signal: AbortSignal;

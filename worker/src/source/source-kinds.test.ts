@@ -271,12 +271,12 @@ describe("a source that is played otherwise than it was recorded", () => {
 
 describe("a source that is opened in the middle", () => {
   it.each<[SampleName, number, number]>([
-    ["front.mp4", 700, 1000],
+    ["front.mp4", 1_700, 1000],
     ["front.mp4", 400, 0],
-    ["copy.mkv", 700, 1000],
+    ["copy.mkv", 1_700, 1000],
     ["copy.mkv", 400, 0],
     ["copy.flv", 1200, 1000],
-  ])("%s copied from %i ms begins at the nearest keyframe, %i ms", async (name, startAtMs, beginsMs) => {
+  ])("%s copied from %i ms begins at the keyframe before, %i ms", async (name, startAtMs, beginsMs) => {
     const { source, tags, end } = await play(name, { startAtMs });
     expect(source.info.plan.video).toBe("copy");
     // MKV and FLV have no time before 0 for the audio's priming: in these clips the picture begins 21 ms late.

@@ -98,6 +98,9 @@ export class Timeline {
     this.#zeroWallMs ??= nowMs;
     const cutMs = this.#nextCutMs(nowMs - this.#zeroWallMs);
     this.#soundUpTo(cutMs, sink);
+    // Where the last picture is a while ago (a busy machine, a source that had ended), the gap up to the cut is filled.
+    this.#fill("video", { clockMs: cutMs - 1, afterMs: this.#frameMs }, sink);
+    this.#fill("audio", { clockMs: cutMs - 1, afterMs: AUDIO_FRAME_MS }, sink);
     const { live, segmented = false } = source.info;
     const { ahead, keyframeDtsMs } = takeUpToKeyframe(source);
     const rollMs = live || fromMs === undefined ? 0 : fromMs - positionOf(source, keyframeDtsMs);

@@ -3,7 +3,6 @@ import { RoomcastError } from "@roomcast/shared";
 import { classifyEnd } from "../failure.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { MediaTag } from "../media-tag.ts";
-import { NearestStart } from "../nearest-start.ts";
 import { type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
 import type { Source, SourceEnd, SourceInfo } from "../source.ts";
 import { TagQueue } from "../tag-queue.ts";
@@ -31,7 +30,7 @@ interface CommonOptions {
 export interface FfmpegSourceOptions extends CommonOptions {
   /** A URL of the source gateway. */
   readonly url: string;
-  /** ms; ignored where `live`. Encoded, it starts there; copied, at the nearest keyframe, and its `dtsMs` says so. */
+  /** ms; ignored where `live`. Encoded, it starts there; copied, at the keyframe before, and its `dtsMs` says so. */
   readonly startAtMs: number;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
@@ -98,7 +97,6 @@ class FfmpegSource implements Source {
   readonly #opened = Promise.withResolvers<void>();
   readonly #awaited = new Set(["video header", "audio header", "keyframe"]);
   readonly #stallTimeoutMs: number;
-  readonly #start: NearestStart | undefined;
   /** Copied audio starts at the keyframe before the position, encoded pictures at the position itself. */
   readonly #audioFromMs: number;
   #stallTimer: NodeJS.Timeout | undefined;
@@ -110,8 +108,6 @@ class FfmpegSource implements Source {
     this.#stdin = feed.stdin;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
     const encodesVideo = options.plan.video.action !== "copy" && !options.live;
-    const seeks = feed.startAtMs > 0 && !options.live;
-    this.#start = seeks && options.plan.video.action === "copy" ? new NearestStart(feed.startAtMs) : undefined;
     this.#audioFromMs = encodesVideo ? feed.startAtMs - AUDIO_LEAD_MS : Number.NEGATIVE_INFINITY;
     const tempo = plannedTempo(options.plan);
     this.info = {
@@ -214,11 +210,6 @@ class FfmpegSource implements Source {
   }
 
   #take(tag: MediaTag): void {
-    if (this.#start === undefined) this.#give(tag);
-    else for (const given of this.#start.take(tag)) this.#give(given);
-  }
-
-  #give(tag: MediaTag): void {
     if (tag.sequenceHeader) {
       this.#awaited.delete(`${tag.kind} header`);
     } else {
@@ -241,7 +232,6 @@ class FfmpegSource implements Source {
   #exited(exit: FfmpegExit): void {
     clearTimeout(this.#stallTimer);
     if (this.#closed !== undefined) return;
-    for (const tag of this.#start?.release() ?? []) this.#give(tag);
     const { media, live, endsProperly } = this.#options;
     const end = classifyEnd({
       exit,

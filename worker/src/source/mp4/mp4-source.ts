@@ -126,19 +126,16 @@ export class Mp4Source implements Source {
     await this.#pumped;
   }
 
-  /** To the keyframe nearest to the position, and to the audio from there on. */
+  /** To the last keyframe that is not behind the position (else to the first), and to the audio from there on. */
   #startAt(startAtMs: number, track: VideoTrack): void {
     const keyframe = new Lane("video", track);
-    let index = 0;
-    let distanceMs = Number.POSITIVE_INFINITY;
+    let index: number | undefined;
     for (; !keyframe.cursor.done; keyframe.cursor.advance()) {
       if (!keyframe.cursor.sync) continue;
-      const fartherMs = Math.abs(keyframe.dtsMs - startAtMs);
-      if (fartherMs >= distanceMs) break;
-      distanceMs = fartherMs;
+      if (index !== undefined && keyframe.dtsMs > startAtMs) break;
       index = keyframe.cursor.index;
     }
-    while (this.#video.cursor.index < index) this.#video.cursor.advance();
+    while (this.#video.cursor.index < (index ?? 0)) this.#video.cursor.advance();
     while (!this.#audio.cursor.done && this.#audio.dtsMs < this.#video.dtsMs) this.#audio.cursor.advance();
   }
 

@@ -121,7 +121,7 @@ describe("a file that needs no transcoding", () => {
     await source.close();
   });
 
-  test("opened in the middle, begins with the nearest keyframe, its sound not earlier, on the file's own clock", async () => {
+  test("opened in the middle, begins with the keyframe before, its sound not earlier, on the file's own clock", async () => {
     const source = await server.openSource({ startAtMs: 1500 });
     const media = (await drain(source)).filter((tag) => !tag.sequenceHeader);
     const video = media.filter((tag) => tag.kind === "video");

@@ -11,7 +11,7 @@ import { type OpenRange, RangeStream } from "./range-stream.ts";
 
 export interface OpenMp4Options {
   readonly openRange: OpenRange;
-  /** Where to begin, ms from the beginning; the video begins with the nearest keyframe. */
+  /** Where to begin, ms from the beginning; the video begins with the keyframe before it. */
   readonly startAtMs: number;
   /** Gives up the opening; an opened source is ended by its `close()`. */
   readonly signal: AbortSignal;
