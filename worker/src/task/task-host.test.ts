@@ -287,10 +287,17 @@ describe("capacity", () => {
     expect(host.loadUnits).toBeCloseTo(taskCost({ video: "transcode", pixelsPerSecond: 1280 * 720 * 30 }));
   });
 
+  test("a worker that is full still takes the task that replaces one of its own", () => {
+    const { host } = newHost({ capacityUnits: 7 });
+    host.dispatch(dispatch());
+    expect(host.dispatch(dispatch({ taskId: OTHER })).type).toBe("accepted");
+  });
+
   test("a worker that is full refuses, and says so in a way that lets the task go elsewhere", () => {
     const { host } = newHost({ capacityUnits: 7 });
     host.dispatch(dispatch());
-    expect(host.dispatch(dispatch({ taskId: OTHER }))).toMatchObject({
+    const elsewhere = { ...request, RoomId: 43 };
+    expect(host.dispatch(dispatch({ taskId: OTHER, request: elsewhere }))).toMatchObject({
       type: "refused",
       taskId: OTHER,
       attempt: 1,
@@ -301,7 +308,7 @@ describe("capacity", () => {
   test("twenty copied streams fit on one core", () => {
     const { host } = newHost({ capacityUnits: 100 });
     const answers = Array.from({ length: 20 }, (_, n) =>
-      host.dispatch(dispatch({ taskId: TASK.slice(0, -2) + String(n + 10) })),
+      host.dispatch(dispatch({ taskId: TASK.slice(0, -2) + String(n + 10), request: { ...request, RoomId: n + 1 } })),
     );
     expect(answers.every(({ type }) => type === "accepted")).toBe(true);
   });

@@ -3,6 +3,8 @@ import {
   type LogLine,
   type PushRequest,
   RoomcastError,
+  seatKey,
+  seatOf,
   type TaskRef,
   type TaskReport,
   taskCost,
@@ -36,6 +38,8 @@ export interface TaskHostOptions {
 
 interface Held {
   readonly ref: TaskRef;
+  /** Its `seatKey`. */
+  readonly seat: string;
   readonly runner: TaskRunner;
   /** Resolves once its end is told. */
   readonly told: Promise<void>;
@@ -149,7 +153,7 @@ export class TaskHost implements LinkedTasks {
     else await settledWithin(all, limitMs);
   }
 
-  #refusal({ taskId, attempt }: Dispatch): RoomcastError | null {
+  #refusal({ taskId, attempt, request }: Dispatch): RoomcastError | null {
     const current = this.#current.get(taskId);
     const newest = Math.max(current?.ref.attempt ?? 0, this.#ended.get(taskId)?.attempt ?? 0);
     if (attempt < newest) {
@@ -160,12 +164,18 @@ export class TaskHost implements LinkedTasks {
       return new RoomcastError("ResourceInsufficient", `This worker takes no new tasks: ${this.#draining}.`);
     }
     const { capacityUnits } = this.#options;
-    const loadUnits = this.loadUnits - (current?.runner.costUnits ?? 0);
+    // What the new one replaces makes room for it: an earlier attempt, or the task on the seat that it takes over.
+    const replaced = current ?? this.#holderOf(seatKey(seatOf(request)));
+    const loadUnits = this.loadUnits - (replaced?.runner.costUnits ?? 0);
     if (loadUnits + COPY_UNITS <= capacityUnits) return null;
     return new RoomcastError(
       "ResourceInsufficient",
       `This worker is full: it carries ${Math.round(loadUnits)} of ${capacityUnits} units.`,
     );
+  }
+
+  #holderOf(seat: string): Held | undefined {
+    return [...this.#current.values()].find((held) => held.seat === seat);
   }
 
   #start(frame: Dispatch): void {
@@ -180,7 +190,8 @@ export class TaskHost implements LinkedTasks {
       log,
       ...(earlier === undefined ? {} : { after: earlier.told }),
     });
-    const held: Held = { ref, runner, told: runner.done.then((end) => this.#tell(held, end)) };
+    const seat = seatKey(seatOf(frame.request));
+    const held: Held = { ref, seat, runner, told: runner.done.then((end) => this.#tell(held, end)) };
     this.#current.set(frame.taskId, held);
     this.#held.add(held);
   }
