@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { sampleClip } from "@roomcast/dev/stack/sample-media";
 import { startStack } from "@roomcast/dev/stack/stack";
 import { findMediaTools } from "@roomcast/worker/media-tools";
+import { builtWorker } from "../built-worker.ts";
 import { positiveInteger, type Suite, type SuiteContext, type SuiteReport } from "../suite.ts";
 import { bareFfmpegPusher } from "./bare-ffmpeg-pusher.ts";
 import { type MeasurePushOptions, measureCosts, measureFirstVideo } from "./measure-push.ts";
@@ -36,7 +37,7 @@ async function runPushBench({ args, onProgress, signal }: SuiteContext): Promise
   const { ffmpegPath, ffmpegVersion } = found.tools;
   onProgress("starting the stack");
   const clipPath = await sampleClip({ durationS: windowSeconds + CLIP_MARGIN_S });
-  const stack = await startStack({ redis: false });
+  const stack = await startStack({ redis: false, workerProgram: await builtWorker() });
   signal.addEventListener("abort", () => void stack.stop());
   try {
     const options: MeasurePushOptions = {

@@ -29,6 +29,8 @@ export interface StartStackOptions {
   readonly redis?: boolean;
   /** Settings of the edge beside the ones that hold it together: time limits and the like. */
   readonly edgeSettings?: Readonly<Record<string, string>>;
+  /** What every worker runs; default: the worker's sources. */
+  readonly workerProgram?: string;
   /** Settings of every worker, likewise. */
   readonly workerSettings?: Readonly<Record<string, string>>;
   /** Told of every line that a part says. */
@@ -118,6 +120,7 @@ export class Stack {
     const token = await stackWorkerToken(this.#secrets, { workerId, region: options.region });
     this.#workerTokens.push(token);
     const starting = startWorker({
+      ...(this.#options.workerProgram === undefined ? {} : { program: this.#options.workerProgram }),
       settings: {
         ROOMCAST_EDGE_URL: this.#edge.url,
         ROOMCAST_WORKER_TOKEN: token,

@@ -4,6 +4,8 @@ import { type ProcessExit, type ProcessHandle, startProcess } from "./process-ha
 export interface StartWorkerOptions {
   /** Settings by their names in docs/operations.md; `ROOMCAST_EDGE_URL` and `ROOMCAST_WORKER_TOKEN` at least. */
   readonly settings: Readonly<Record<string, string>>;
+  /** Default: the worker's sources. */
+  readonly program?: string;
   /** Node options before the program, as `--watch`. */
   readonly nodeOptions?: readonly string[];
   /** Told of every line of its log. */
@@ -36,7 +38,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<WorkerHa
   const worker: ProcessHandle = await startProcess({
     name: "worker",
     command: process.execPath,
-    args: [...(options.nodeOptions ?? []), MAIN],
+    args: [...(options.nodeOptions ?? []), options.program ?? MAIN],
     env: { ...withoutWorkerSettings(process.env), ...options.settings },
     stopTimeoutMs: STOP_TIMEOUT_MS,
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
