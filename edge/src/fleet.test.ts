@@ -82,7 +82,12 @@ test.each<[string, string | ArrayBuffer, number, RegExp]>([
   ["a report before the hello", '{"type":"report","load":{"units":0},"tasks":[]}', CLOSE.malformedFrame, /hello/],
   ["a hello without a field", hello({ instanceId: undefined }), CLOSE.malformedFrame, /instanceId/],
   ["a hello with a negative load", hello({ load: { units: -1 } }), CLOSE.malformedFrame, /load/],
-  ["a hello of another protocol", '{"type":"hello","protocol":99,"novelty":{}}', CLOSE.protocolMismatch, /protocols 1 to 2/],
+  [
+    "a hello of another protocol",
+    '{"type":"hello","protocol":99,"novelty":{}}',
+    CLOSE.protocolMismatch,
+    /protocols 1 to 2/,
+  ],
   ["a hello of a protocol too old", hello({ protocol: 0 }), CLOSE.protocolMismatch, /protocols 1 to 2/],
   ["a hello in another's name", hello({ workerId: "w-other" }), CLOSE.unauthorized, /another worker/],
   ["a hello for another region", hello({ region: "ap-other" }), CLOSE.malformedFrame, /another region/],
