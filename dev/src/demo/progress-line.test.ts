@@ -2,7 +2,8 @@ import type { TaskView } from "@roomcast/shared";
 import { expect, test } from "vitest";
 import { progressLine } from "./progress-line.ts";
 
-const progress: TaskView["progress"] = {
+const progress: NonNullable<TaskView["progress"]> = {
+  item: 0,
   positionMs: 3000,
   durationMs: 12_000,
   fps: 29.97,
