@@ -3,7 +3,7 @@ import { regionName } from "./region.ts";
 import { MAX_USER_SIG_LENGTH } from "./user-sig.ts";
 
 /** URL schemes a source may have. */
-export const SOURCE_SCHEMES = ["http:", "https:", "rtmp:", "rtmps:"] as const;
+const SOURCE_SCHEMES = ["http:", "https:", "rtmp:", "rtmps:"] as const;
 
 const SOURCE_EXPECTED = "an http(s):// or rtmp(s):// URL of at most 2048 characters, without spaces";
 

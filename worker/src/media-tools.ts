@@ -29,7 +29,7 @@ export type MediaToolsResult =
   | { readonly name: "missing"; readonly problems: readonly MediaToolProblem[] };
 
 /** The oldest version that knows every option that is used. */
-export const MIN_FFMPEG_VERSION = "5.1";
+const MIN_FFMPEG_VERSION = "5.1";
 
 export interface FindMediaToolsOptions {
   /** `FFMPEG_PATH`, `FFPROBE_PATH` and `PATH`. */

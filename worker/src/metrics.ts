@@ -19,7 +19,7 @@ export interface Measured {
 }
 
 /** The worker's metrics. Nothing is kept up to date between two readings: each reads what is true then. */
-export function createMetrics(measured: Measured): Registry {
+function createMetrics(measured: Measured): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const tasks = new Gauge({

@@ -24,7 +24,7 @@ export async function processesBelow(pid: number): Promise<RunningProcess[]> {
 }
 
 /** All processes of this machine that have arguments: from /proc where there is one, else from `ps`. */
-export async function runningProcesses(): Promise<RunningProcess[]> {
+async function runningProcesses(): Promise<RunningProcess[]> {
   if (process.platform !== "linux") return fromPs();
   const pids = (await readdir("/proc")).filter((name) => /^[0-9]+$/.test(name));
   const processes = await Promise.all(pids.map((pid) => fromProc(Number(pid))));

@@ -56,7 +56,7 @@ export async function sampleFlv(options: SampleFlvOptions): Promise<FlvTag[]> {
 }
 
 /** The tags of a whole and sound FLV file. For tests. */
-export function splitFlv(bytes: Buffer): FlvTag[] {
+function splitFlv(bytes: Buffer): FlvTag[] {
   const tags: FlvTag[] = [];
   for (let at = 13; at < bytes.length; ) {
     const length = bytes.readUIntBE(at + 1, 3);

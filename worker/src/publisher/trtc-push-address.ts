@@ -1,7 +1,7 @@
 import type { Seat } from "@roomcast/shared";
 
 /** Where TRTC takes RTMP; its international host is `intl-rtmp.rtc.qq.com`. */
-export const TRTC_PUSH_BASE = "rtmp://rtmp.rtc.qq.com/push";
+const TRTC_PUSH_BASE = "rtmp://rtmp.rtc.qq.com/push";
 
 export interface TrtcPushAddress {
   /** `rtmp(s)://host[:port]/app`, without query. */
