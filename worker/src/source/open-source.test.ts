@@ -123,7 +123,7 @@ describe("a recorded source", () => {
 
   it("without audio gets silence as long as its picture", async () => {
     const silent = await server.make("silent.mkv", ...PICTURE, ...H264);
-    const source = await open(server.serve("silent.mkv", silent), { startAtMs: 2000 });
+    const source = await open(server.serve("silent.mkv", silent), { startAtMs: 2100 });
     expect(source.info.plan).toMatchObject({ video: "copy", audio: "generate" });
     const { tags, end } = await readToEnd(source);
     expect(end).toEqual({ name: "finished" });
