@@ -1,6 +1,6 @@
 import type { MediaTag } from "./media-tag.ts";
-import type { Source, SourceEnd, SourceInfo } from "./source.ts";
-import { TagQueue } from "./tag-queue.ts";
+import { QueuedSource } from "./queued-source.ts";
+import type { SourceEnd, SourceInfo } from "./source.ts";
 
 const FRAME_MS = 1000 / 30;
 const AAC_FRAME_MS = 1024 / 48;
@@ -28,13 +28,12 @@ export function scriptedTags(options: { readonly fromMs: number; readonly durati
 }
 
 /** A source whose tags a test pushes by hand. For tests. */
-export class ScriptedSource implements Source {
-  onReadable: (() => void) | undefined;
+export class ScriptedSource extends QueuedSource {
   closed = false;
   readonly info: SourceInfo;
-  readonly queue = new TagQueue();
 
   constructor(info: Partial<SourceInfo> = {}) {
+    super();
     this.info = {
       live: false,
       durationMs: null,
@@ -57,28 +56,12 @@ export class ScriptedSource implements Source {
     return this;
   }
 
-  get end(): SourceEnd | undefined {
-    return this.queue.end;
-  }
-
-  get queuedBytes(): number {
-    return this.queue.queuedBytes;
-  }
-
-  get queuedMs(): number {
-    return this.queue.queuedMs;
-  }
-
-  peek(): MediaTag | undefined {
-    return this.queue.peek();
-  }
-
-  shift(): MediaTag | undefined {
-    return this.queue.shift();
-  }
-
   close(): Promise<void> {
     this.closed = true;
     return Promise.resolve();
   }
+
+  protected override pauseReading(): void {}
+
+  protected override resumeReading(): void {}
 }

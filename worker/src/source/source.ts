@@ -31,7 +31,7 @@ export interface SourceInfo {
 
 /**
  * An opened source: a bounded queue of H.264 and AAC tags, filled from elsewhere and emptied by the timeline. Every kind
- * of source fills a `TagQueue` (tag-queue.ts) and delegates to it.
+ * of source is a `QueuedSource` (queued-source.ts).
  *
  * Opened means: the sequence header of each track that `info.plan` names and the first video keyframe are at hand.
  * Tags come in DTS order per track, nearly so between tracks; each track's sequence header comes before its media and

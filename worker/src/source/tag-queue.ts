@@ -12,7 +12,7 @@ export interface TagQueueOptions {
   readonly onResume?: () => void;
 }
 
-/** The queue part of a `Source`: every kind of source fills one of these and delegates to it. */
+/** The bounded queue of a `Source`. */
 export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queuedBytes" | "queuedMs" | "onReadable"> {
   onReadable: (() => void) | undefined;
   readonly #options: TagQueueOptions;

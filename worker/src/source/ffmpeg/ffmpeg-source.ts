@@ -4,8 +4,8 @@ import { classifyEnd } from "../failure.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { MediaTag } from "../media-tag.ts";
 import { type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
-import type { Source, SourceEnd, SourceInfo } from "../source.ts";
-import { TagQueue } from "../tag-queue.ts";
+import { QueuedSource } from "../queued-source.ts";
+import type { Source, SourceInfo } from "../source.ts";
 import { type FfmpegInput, ffmpegArguments, OUTPUT_SHIFT_MS } from "./ffmpeg-arguments.ts";
 import { type FfmpegExit, FfmpegProcess } from "./ffmpeg-process.ts";
 import { FlvDemuxer } from "./flv-demuxer.ts";
@@ -85,7 +85,7 @@ async function open(options: CommonOptions, feed: Feed): Promise<Source> {
   }
 }
 
-class FfmpegSource implements Source {
+class FfmpegSource extends QueuedSource {
   readonly info: SourceInfo;
   /** Rejects with a RoomcastError, or the signal's reason. */
   readonly ready: Promise<void>;
@@ -93,7 +93,6 @@ class FfmpegSource implements Source {
   readonly #stdin: Readable | undefined;
   readonly #process: FfmpegProcess;
   readonly #demuxer: FlvDemuxer;
-  readonly #queue: TagQueue;
   readonly #opened = Promise.withResolvers<void>();
   readonly #awaited = new Set(["video header", "audio header", "keyframe"]);
   readonly #stallTimeoutMs: number;
@@ -104,6 +103,7 @@ class FfmpegSource implements Source {
   #closed: Promise<void> | undefined;
 
   constructor(options: CommonOptions, feed: Feed) {
+    super();
     this.#options = options;
     this.#stdin = feed.stdin;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
@@ -119,7 +119,6 @@ class FfmpegSource implements Source {
       plan: toSummary(options.plan),
       ...(tempo === 1 ? {} : { tempo: { factor: tempo, fromMs: feed.startAtMs } }),
     };
-    this.#queue = new TagQueue({ onPause: () => this.#pause(), onResume: () => this.#resume() });
     this.#demuxer = new FlvDemuxer({ shiftMs: -OUTPUT_SHIFT_MS, onTag: (tag) => this.#take(tag) });
     this.ready = this.#whenReady();
     this.#process = new FfmpegProcess({
@@ -133,34 +132,6 @@ class FfmpegSource implements Source {
     feed.stdin?.on("error", (cause) => this.#fail(this.#brokenFeed(cause)));
   }
 
-  get end(): SourceEnd | undefined {
-    return this.#queue.end;
-  }
-
-  get queuedBytes(): number {
-    return this.#queue.queuedBytes;
-  }
-
-  get queuedMs(): number {
-    return this.#queue.queuedMs;
-  }
-
-  get onReadable(): (() => void) | undefined {
-    return this.#queue.onReadable;
-  }
-
-  set onReadable(listener: (() => void) | undefined) {
-    this.#queue.onReadable = listener;
-  }
-
-  peek(): MediaTag | undefined {
-    return this.#queue.peek();
-  }
-
-  shift(): MediaTag | undefined {
-    return this.#queue.shift();
-  }
-
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -170,7 +141,7 @@ class FfmpegSource implements Source {
     clearTimeout(this.#stallTimer);
     await this.#process.stop();
     this.#stdin?.destroy();
-    this.#queue.clear();
+    this.queue.clear();
     await this.#options.onClose?.();
   }
 
@@ -213,13 +184,13 @@ class FfmpegSource implements Source {
     if (tag.sequenceHeader) {
       this.#awaited.delete(`${tag.kind} header`);
     } else {
-      // What comes before the first keyframe cannot be shown.
-      if (tag.kind === "video" && this.#awaited.has("keyframe") && !tag.keyframe) return;
+      // What comes before the first keyframe cannot be shown, nor heard without a picture.
+      if (this.#awaited.has("keyframe") && !(tag.kind === "video" && tag.keyframe)) return;
       if (tag.kind === "audio" && tag.dtsMs < this.#audioFromMs) return;
       if (tag.kind === "video") this.#awaited.delete("keyframe");
       this.#playedToMs = Math.max(this.#playedToMs ?? 0, tag.dtsMs + this.#durationOf(tag));
     }
-    this.#queue.push(tag);
+    this.queue.push(tag);
     if (this.#awaited.size === 0) this.#opened.resolve();
   }
 
@@ -242,14 +213,14 @@ class FfmpegSource implements Source {
     });
     // Of use only where it ended too early to be opened.
     this.#opened.reject(end.name === "failed" ? end.error : this.#notReady());
-    this.#queue.finish(end);
+    this.queue.finish(end);
   }
 
   #fail(error: RoomcastError): void {
     clearTimeout(this.#stallTimer);
     if (this.#closed !== undefined) return;
     this.#opened.reject(error);
-    this.#queue.finish({ name: "failed", error });
+    this.queue.finish({ name: "failed", error });
     void this.#process.stop();
   }
 
@@ -258,13 +229,13 @@ class FfmpegSource implements Source {
     return failure ?? new RoomcastError("FailedOperation.SourceLost", "The source's stream broke off.", { cause });
   }
 
-  #pause(): void {
+  protected override pauseReading(): void {
     clearTimeout(this.#stallTimer);
     this.#stallTimer = undefined;
     this.#process.pause();
   }
 
-  #resume(): void {
+  protected override resumeReading(): void {
     this.#process.resume();
     this.#watchForStall();
   }
@@ -275,7 +246,7 @@ class FfmpegSource implements Source {
       this.#stallTimer.refresh();
       return;
     }
-    if (this.#queue.end !== undefined) return;
+    if (this.queue.end !== undefined) return;
     this.#stallTimer = setTimeout(() => {
       const failure = this.#options.upstreamFailure?.();
       const text = `The source gave nothing for ${this.#stallTimeoutMs / 1000} s.`;

@@ -1,7 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { MediaTag } from "../media-tag.ts";
-import type { Source, SourceEnd, SourceInfo } from "../source.ts";
-import { TagQueue } from "../tag-queue.ts";
+import { QueuedSource } from "../queued-source.ts";
+import type { SourceInfo } from "../source.ts";
 import type { AudioTrack, VideoTrack } from "./movie.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import { PayloadPool } from "./payload-pool.ts";
@@ -53,10 +53,9 @@ class Lane {
 }
 
 /** Plays an MP4 file whose tracks are sent as they are, reading it once from front to back. */
-export class Mp4Source implements Source {
+export class Mp4Source extends QueuedSource {
   readonly info: SourceInfo;
   readonly #stream: RangeStream;
-  readonly #queue: TagQueue;
   readonly #pool = new PayloadPool();
   readonly #video: Lane;
   readonly #audio: Lane;
@@ -69,19 +68,14 @@ export class Mp4Source implements Source {
   #room: PromiseWithResolvers<void> | undefined;
 
   constructor(options: Mp4SourceOptions) {
+    super();
     this.info = options.info;
     this.#stream = options.stream;
-    this.#queue = new TagQueue({
-      onPause: () => {
-        this.#room = Promise.withResolvers();
-      },
-      onResume: () => this.#resume(),
-    });
     this.#video = new Lane("video", options.video);
     this.#audio = new Lane("audio", options.audio);
     if (options.startAtMs > 0) this.#startAt(options.startAtMs, options.video);
-    this.#queue.push(headerTag("video", this.#video.dtsMs, options.video.description.record));
-    this.#queue.push(headerTag("audio", this.#audio.dtsMs, options.audio.description.record));
+    this.queue.push(headerTag("video", this.#video.dtsMs, options.video.description.record));
+    this.queue.push(headerTag("audio", this.#audio.dtsMs, options.audio.description.record));
     this.#pumped = this.#pump();
   }
 
@@ -90,39 +84,11 @@ export class Mp4Source implements Source {
     return this.#opened.promise;
   }
 
-  get end(): SourceEnd | undefined {
-    return this.#queue.end;
-  }
-
-  get queuedBytes(): number {
-    return this.#queue.queuedBytes;
-  }
-
-  get queuedMs(): number {
-    return this.#queue.queuedMs;
-  }
-
-  get onReadable(): (() => void) | undefined {
-    return this.#queue.onReadable;
-  }
-
-  set onReadable(listener: (() => void) | undefined) {
-    this.#queue.onReadable = listener;
-  }
-
-  peek(): MediaTag | undefined {
-    return this.#queue.peek();
-  }
-
-  shift(): MediaTag | undefined {
-    return this.#queue.shift();
-  }
-
   async close(): Promise<void> {
-    this.#queue.onReadable = undefined;
-    this.#queue.clear();
+    this.queue.onReadable = undefined;
+    this.queue.clear();
     await this.#stream.close();
-    this.#resume();
+    this.resumeReading();
     await this.#pumped;
   }
 
@@ -142,10 +108,10 @@ export class Mp4Source implements Source {
   async #pump(): Promise<void> {
     try {
       await this.#readAll();
-      this.#queue.finish({ name: "finished" });
+      this.queue.finish({ name: "finished" });
       this.#opened.resolve();
     } catch (thrown) {
-      this.#queue.finish({ name: "failed", error: RoomcastError.from(thrown) });
+      this.queue.finish({ name: "failed", error: RoomcastError.from(thrown) });
       this.#opened.reject(thrown);
     }
     // Who opens it awaits this; after that the end says it.
@@ -194,14 +160,18 @@ export class Mp4Source implements Source {
       const lane = this.#video.nextDtsMs <= this.#audio.nextDtsMs ? this.#video : this.#audio;
       const tag = lane.waiting.shift();
       if (tag === undefined) return;
-      this.#queue.push(tag);
+      this.queue.push(tag);
       if (tag.kind === "audio" || this.#pictureGiven) continue;
       this.#pictureGiven = true;
       this.#opened.resolve();
     }
   }
 
-  #resume(): void {
+  protected override pauseReading(): void {
+    this.#room = Promise.withResolvers();
+  }
+
+  protected override resumeReading(): void {
     this.#room?.resolve();
     this.#room = undefined;
   }

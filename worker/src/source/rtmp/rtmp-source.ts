@@ -5,11 +5,10 @@ import { type FlvTag, flvHeader, flvTagSlices } from "../../flv/flv-writer.ts";
 import type { Dial } from "../../rtmp/dial-rtmp.ts";
 import type { TranscodeFlvOptions } from "../ffmpeg/ffmpeg-source.ts";
 import type { MediaInfo } from "../media-info.ts";
-import type { MediaTag } from "../media-tag.ts";
 import type { OutputWishes } from "../output-wishes.ts";
 import { copiesAll, type Plan, plannedAudio, plannedPicture, planPush, toSummary } from "../plan.ts";
+import { QueuedSource } from "../queued-source.ts";
 import type { Source, SourceEnd, SourceInfo } from "../source.ts";
-import { TagQueue } from "../tag-queue.ts";
 import { LiveProbe } from "./live-probe.ts";
 import { RtmpPuller } from "./rtmp-puller.ts";
 
@@ -215,13 +214,12 @@ class PulledStream {
 }
 
 /** A source whose tags go into the room as they are. */
-class CopiedSource implements Source {
-  onReadable: (() => void) | undefined;
+class CopiedSource extends QueuedSource {
   readonly info: SourceInfo;
   readonly #pull: PulledStream;
-  readonly #queue: TagQueue;
 
   constructor(pull: PulledStream, media: MediaInfo, plan: Plan) {
+    super();
     this.#pull = pull;
     this.info = {
       live: true,
@@ -230,40 +228,26 @@ class CopiedSource implements Source {
       audioFormat: plannedAudio(media, plan),
       plan: toSummary(plan),
     };
-    this.#queue = new TagQueue({ onPause: () => pull.pause(), onResume: () => pull.resume() });
-    this.#queue.onReadable = () => this.onReadable?.();
     pull.pipe({
       take: ({ kind, timestampMs, payload }) => {
         const tag = kind === "data" ? null : parseTagBody(kind, timestampMs, payload);
-        if (tag !== null) this.#queue.push(tag);
+        if (tag !== null) this.queue.push(tag);
       },
-      end: (end) => this.#queue.finish(end),
+      end: (end) => this.queue.finish(end),
     });
   }
 
-  get end(): SourceEnd | undefined {
-    return this.#queue.end;
-  }
-
-  get queuedBytes(): number {
-    return this.#queue.queuedBytes;
-  }
-
-  get queuedMs(): number {
-    return this.#queue.queuedMs;
-  }
-
-  peek(): MediaTag | undefined {
-    return this.#queue.peek();
-  }
-
-  shift(): MediaTag | undefined {
-    return this.#queue.shift();
-  }
-
   async close(): Promise<void> {
-    this.#queue.clear();
+    this.queue.clear();
     await this.#pull.close();
+  }
+
+  protected override pauseReading(): void {
+    this.#pull.pause();
+  }
+
+  protected override resumeReading(): void {
+    this.#pull.resume();
   }
 }
 

@@ -1,0 +1,45 @@
+import type { MediaTag } from "./media-tag.ts";
+import type { Source, SourceEnd, SourceInfo } from "./source.ts";
+import { TagQueue } from "./tag-queue.ts";
+
+/** What every kind of source has in common: its subclass fills `queue`, the timeline empties it. */
+export abstract class QueuedSource implements Source {
+  abstract readonly info: SourceInfo;
+  protected readonly queue = new TagQueue({ onPause: () => this.pauseReading(), onResume: () => this.resumeReading() });
+
+  get end(): SourceEnd | undefined {
+    return this.queue.end;
+  }
+
+  get queuedBytes(): number {
+    return this.queue.queuedBytes;
+  }
+
+  get queuedMs(): number {
+    return this.queue.queuedMs;
+  }
+
+  get onReadable(): (() => void) | undefined {
+    return this.queue.onReadable;
+  }
+
+  set onReadable(listener: (() => void) | undefined) {
+    this.queue.onReadable = listener;
+  }
+
+  peek(): MediaTag | undefined {
+    return this.queue.peek();
+  }
+
+  shift(): MediaTag | undefined {
+    return this.queue.shift();
+  }
+
+  abstract close(): Promise<void>;
+
+  /** The queue is full; called once until `resumeReading`. */
+  protected abstract pauseReading(): void;
+
+  /** There is room in the queue again. */
+  protected abstract resumeReading(): void;
+}
