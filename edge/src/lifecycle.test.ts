@@ -4,6 +4,7 @@ import { CLOSE } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, start, view } from "./testing/fixtures.ts";
+import { running } from "./testing/running-push.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -11,18 +12,6 @@ afterEach(() => {
 
 function place() {
   return { workerId: fresh("w"), region: fresh("ap") };
-}
-
-/** A push that runs on a worker. */
-async function running(at = place(), rest: Record<string, unknown> = {}) {
-  const worker = await FakeWorker.connect(at);
-  const body = await pushBody({ Region: at.region, ...rest });
-  const taskId = await start(body);
-  const dispatch = await worker.next("dispatch", (frame) => frame.taskId === taskId);
-  worker.send({ type: "accepted", taskId, attempt: 1 });
-  worker.report([reportOf(dispatch, { positionMs: 5000 })]);
-  await reaches(taskId, "pushing");
-  return { at, worker, body, taskId, dispatch };
 }
 
 /** Lets an object believe that this much time has passed, and runs its alarm. */
@@ -310,7 +299,7 @@ test("no secret of a request stands in storage in clear, or in any answer", asyn
     RedisPort: 6379,
     RedisPassword: "redis-pass-word",
   };
-  const { at, worker, body, taskId, dispatch } = await running(place(), rest);
+  const { at, worker, body, taskId, dispatch } = await running({ rest });
   expect(dispatch.request).toMatchObject(rest);
   const found = async () => {
     const texts = [

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { newRecord } from "../task/task-record.ts";
+import { newTaskRecord } from "../testing/new-task-record.ts";
 import { enqueued, MAX_QUEUED, newOutbox, nextSendAtMs, type Outbox, retryAtMs, trying, without } from "./outbox.ts";
 
 /** As TRTC's. */
@@ -47,17 +47,7 @@ test("an event that is done makes room for the next, which starts anew; done twi
 });
 
 test("a receiver that is away does not make a task grow without end, and the event that is being sent stays", () => {
-  const replaces: string[] = [];
-  const request = {
-    VideoSrc: "https://a.example/x",
-    SdkAppId: 1,
-    RoomId: 1,
-    UserId: "u",
-    Mode: "vod",
-    Redis: false,
-  } as const;
-  const record = newRecord({ taskId: "t", region: "ap-a", request, sealedRequest: "sealed", replaces }, 0);
-  const state = enqueued(outbox(MAX_QUEUED), record);
+  const state = enqueued(outbox(MAX_QUEUED), newTaskRecord({ createdAtMs: 0 }));
   expect(state.queue).toHaveLength(MAX_QUEUED);
   expect(state.queue[0]?.id).toBe(1);
   expect(state.queue[1]?.id).toBe(3);

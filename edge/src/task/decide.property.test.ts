@@ -1,5 +1,6 @@
 import { isTerminal, type Outcome, type TaskReport } from "@roomcast/shared";
 import { expect, test } from "vitest";
+import { newTaskRecord } from "../testing/new-task-record.ts";
 import {
   type ControlEvent,
   type Decision,
@@ -8,7 +9,7 @@ import {
   MAX_LOST_IN_A_ROW,
   type WorkerEvent,
 } from "./decide.ts";
-import { newRecord, type TaskRecord } from "./task-record.ts";
+import type { TaskRecord } from "./task-record.ts";
 
 /** A linear congruential generator (Numerical Recipes): the same numbers for the same seed. */
 function seeded(seed: number): (below: number) => number {
@@ -52,15 +53,7 @@ const RARE_CONTROLS: readonly ControlEvent[] = [
 ];
 
 function task(): TaskRecord {
-  const request = {
-    VideoSrc: "https://a.example/x",
-    SdkAppId: 1,
-    RoomId: 1,
-    UserId: "u",
-    Mode: "vod",
-    Redis: false,
-  } as const;
-  return newRecord({ taskId: "t", region: "ap-x", request, sealedRequest: "sealed", replaces: ["before"] }, 0);
+  return newTaskRecord({ createdAtMs: 0, replaces: ["before"] });
 }
 
 function report(attempt: number, state: TaskReport["state"]): TaskReport {

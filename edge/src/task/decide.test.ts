@@ -1,5 +1,6 @@
 import { type ActiveState, isTerminal, type TaskReport, type TaskState } from "@roomcast/shared";
 import { expect, test } from "vitest";
+import { newTaskRecord } from "../testing/new-task-record.ts";
 import {
   type ControlEvent,
   type Decision,
@@ -8,23 +9,14 @@ import {
   MAX_LOST_IN_A_ROW,
   type WorkerEvent,
 } from "./decide.ts";
-import { newRecord, type TaskRecord } from "./task-record.ts";
+import type { TaskRecord } from "./task-record.ts";
 
 const NOW = 1_000_000;
 const REF = { attempt: 1, workerId: "w" };
 const HOLDER = { region: "ap-x", workerId: "w" };
 
 function record(rest: Partial<TaskRecord> = {}): TaskRecord {
-  const request = {
-    VideoSrc: "https://a.example/x",
-    SdkAppId: 1,
-    RoomId: 1,
-    UserId: "u",
-    Mode: "vod",
-    Redis: false,
-  } as const;
-  const task = { taskId: crypto.randomUUID(), region: "ap-x", request, sealedRequest: "sealed", replaces: [] };
-  return { ...newRecord(task, NOW - 10_000), ...rest };
+  return { ...newTaskRecord({ createdAtMs: NOW - 10_000 }), ...rest };
 }
 
 function active(name: ActiveState["name"], rest: Partial<TaskRecord> = {}): TaskRecord {

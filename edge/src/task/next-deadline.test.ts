@@ -1,7 +1,8 @@
 import type { ActiveState } from "@roomcast/shared";
 import { expect, test } from "vitest";
+import { newTaskRecord } from "../testing/new-task-record.ts";
 import { nextDeadline } from "./next-deadline.ts";
-import { newRecord, type TaskRecord } from "./task-record.ts";
+import type { TaskRecord } from "./task-record.ts";
 
 const POLICY = {
   queueTimeoutMs: 60_000,
@@ -14,16 +15,7 @@ const POLICY = {
 };
 
 function record(rest: Partial<TaskRecord>): TaskRecord {
-  const request = {
-    VideoSrc: "https://a.example/x",
-    SdkAppId: 1,
-    RoomId: 1,
-    UserId: "u",
-    Mode: "vod",
-    Redis: false,
-  } as const;
-  const task = { taskId: crypto.randomUUID(), region: "ap-x", request, sealedRequest: "s", replaces: [] };
-  return { ...newRecord(task, 1000), ...rest };
+  return { ...newTaskRecord({ createdAtMs: 1000 }), ...rest };
 }
 
 const active = (name: ActiveState["name"]): ActiveState => ({
