@@ -30,7 +30,8 @@ const answers: string[] = [];
 
 beforeAll(async () => {
   clip = await sampleClip({ durationS: 2, bFrames: true });
-  system = await TestSystem.start();
+  // An edge that does not know the application's SecretKey: what the room is told is the user's own UserSig.
+  system = await TestSystem.start({ edgeSettings: { TRTC_APPS: "{}" } });
   owned.defer(() => system.stop());
   redisParameters = system.stack.redisParameters();
 });

@@ -43,8 +43,6 @@ export interface TranscodeFlvOptions extends CommonOptions {
 
 const READY_TIMEOUT_MS = 20_000;
 const STALL_TIMEOUT_MS = 30_000;
-/** What a track may lead another by without being heard: less than two AAC frames. */
-const AUDIO_LEAD_MS = 40;
 
 /**
  * A source that ffmpeg reads from the gateway and hands over as FLV.
@@ -96,8 +94,6 @@ class FfmpegSource extends QueuedSource {
   readonly #opened = Promise.withResolvers<void>();
   readonly #awaited = new Set(["video header", "audio header", "keyframe"]);
   readonly #stallTimeoutMs: number;
-  /** Copied audio starts at the keyframe before the position, encoded pictures at the position itself. */
-  readonly #audioFromMs: number;
   #stallTimer: NodeJS.Timeout | undefined;
   #playedToMs: number | null = null;
   #closed: Promise<void> | undefined;
@@ -107,8 +103,6 @@ class FfmpegSource extends QueuedSource {
     this.#options = options;
     this.#stdin = feed.stdin;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
-    const encodesVideo = options.plan.video.action !== "copy" && !options.live;
-    this.#audioFromMs = encodesVideo ? feed.startAtMs - AUDIO_LEAD_MS : Number.NEGATIVE_INFINITY;
     const tempo = plannedTempo(options.plan);
     this.info = {
       live: options.live,
@@ -186,7 +180,6 @@ class FfmpegSource extends QueuedSource {
     } else {
       // What comes before the first keyframe cannot be shown, nor heard without a picture.
       if (this.#awaited.has("keyframe") && !(tag.kind === "video" && tag.keyframe)) return;
-      if (tag.kind === "audio" && tag.dtsMs < this.#audioFromMs) return;
       if (tag.kind === "video") this.#awaited.delete("keyframe");
       this.#playedToMs = Math.max(this.#playedToMs ?? 0, tag.dtsMs + this.#durationOf(tag));
     }
