@@ -19,7 +19,7 @@ import { RoomSession, type RoomStay } from "@roomcast/worker/room/room-session";
 import { IndependentRtmpServer } from "@roomcast/worker/rtmp/independent-rtmp-server";
 import { SourceFactory } from "@roomcast/worker/source/open-source";
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, it } from "vitest";
 
 const OPERATIONS = 100;
 const SEED = 20_261_123;
@@ -155,8 +155,8 @@ function heldBytes(): number {
   return heapUsed + external;
 }
 
-describe("a session with 100 random switches, seeks, pauses and failing sources", () => {
-  it("is one unbroken stream to the room emulator", async () => {
+describe.concurrent("a session with 100 random switches, seeks, pauses and failing sources", () => {
+  it("is one unbroken stream to the room emulator", async ({ expect }) => {
     const emulator = await RoomEmulator.start({ apps: { [SEAT.sdkAppId]: SECRET_KEY } });
     try {
       const userSig = await mintUserSig({
@@ -193,7 +193,7 @@ describe("a session with 100 random switches, seeks, pauses and failing sources"
     }
   }, 180_000);
 
-  it("is one unbroken stream to a server that is not ours, as ffmpeg reads it there", async () => {
+  it("is one unbroken stream to a server that is not ours, as ffmpeg reads it there", async ({ expect }) => {
     const server = await IndependentRtmpServer.start();
     const folder = await mkdtemp(join(tmpdir(), "roomcast-random-"));
     let recorder: ChildProcess | undefined;

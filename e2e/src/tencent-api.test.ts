@@ -39,6 +39,7 @@ afterEach(() => {
 async function newKeyPair(role: string, sdkAppIds: readonly number[]): Promise<KeyPair> {
   const body = JSON.stringify({ role, sdkAppIds });
   const response = await system.stack.client.fetch("/v1/credentials", { method: "POST", body });
+  // SAFETY: what `POST /v1/credentials` answers; a wrong key pair fails the calls that use it.
   return (await response.json()) as KeyPair;
 }
 
@@ -331,6 +332,7 @@ test("who calls too often is told so, and others are not", async () => {
   const { scf } = clients({ secretId, secretKey, endpoint: `127.0.0.1:${edge.port}` });
   const calls = Array.from({ length: 30 }, () => scf.ListAsyncEvents(FUNCTION));
   const codes = (await Promise.allSettled(calls)).map((each) =>
+    // SAFETY: the SDK rejects with an error that has a code; without one the comparison fails.
     each.status === "fulfilled" ? "" : (each.reason as { code?: string }).code,
   );
   expect(new Set(codes)).toEqual(new Set(["", "RequestLimitExceeded"]));

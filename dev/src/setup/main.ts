@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   format: { needs: [], run: () => runProgram({ name: "biome", args: ["check", "--write", "."] }) },
   check: { needs: [], run: () => runChecks() },
   test: { needs: ["ffmpeg", "redis-server"], run: (args) => runTests(args) },
+  "test:long": {
+    needs: ["ffmpeg", "redis-server"],
+    run: (args) => runTests(["--config", "vitest.long.config.ts", ...args]),
+  },
 };
 
 async function main([name = "", ...args]: readonly string[]): Promise<number> {
