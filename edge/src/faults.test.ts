@@ -18,6 +18,7 @@ const bound: Env = env;
 function without(name: keyof Env, broken: Record<string, unknown>): Env {
   const namespace = bound[name];
   const getByName = (id: string) => Object.assign(Object.create(null), { name: id }, broken);
+  // SAFETY: a Durable Object namespace is an object.
   return { ...bound, [name]: Object.assign(Object.create(namespace as object), { getByName }) };
 }
 
@@ -125,6 +126,7 @@ function shuffled<Item>(items: readonly Item[], seed: number): Item[] {
   for (let last = mixed.length - 1; last > 0; last -= 1) {
     state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32;
     const other = Math.floor((state / 2 ** 32) * (last + 1));
+    // SAFETY: both indexes are within the list.
     [mixed[last], mixed[other]] = [mixed[other] as Item, mixed[last] as Item];
   }
   return mixed;

@@ -256,6 +256,7 @@ test("tasks are listed newest first, by page, status and application", async () 
 });
 
 test("an edge that is not configured says which variable is missing, and never its value", async () => {
+  // SAFETY: an environment is a plain record of its bindings.
   const { SEAL_KEY: _gone, ...rest } = env as unknown as Record<string, unknown>;
   const broken = { ...rest, WORKER_TOKEN_KEY: "too-short-secret" };
   const response = await app.fetch(new Request("http://edge/healthz"), broken, createExecutionContext());

@@ -314,6 +314,7 @@ test("no secret of a request stands in storage in clear, or in any answer", asyn
       env.DIRECTORY.getByName(String(body["SdkAppId"])),
     ]) {
       texts.push(
+        // SAFETY: only its storage is looked at.
         await runInDurableObject(stub as DurableObjectStub, async (_object, { storage }) =>
           JSON.stringify([[...(await storage.list())], dump(storage)]),
         ),

@@ -78,6 +78,7 @@ function mediaMsOf(stack: Stack, room: string): number {
 
 /** Time to the first picture at the receiver, ours and bare in turn. */
 export async function measureFirstVideo(options: MeasurePushOptions): Promise<FirstVideo> {
+  // SAFETY: an empty list is one of numbers.
   const times = { ours: [] as number[], bare: [] as number[] };
   options.onProgress(`first picture, ${options.firstVideoRuns} runs each`);
   for (let run = 0; run < options.firstVideoRuns; run += 1) {

@@ -50,6 +50,7 @@ afterEach(() => {
 
 function aborted(signal: AbortSignal | null | undefined): Promise<Response> {
   return new Promise((_resolve, reject) => {
+    // SAFETY: an AbortSignal is aborted by an Error here.
     signal?.addEventListener("abort", () => reject(signal.reason as Error));
   });
 }
@@ -223,6 +224,7 @@ test("after a new key was put first in SEAL_KEY, what is left to send is sealed 
   await call(`/v1/tasks/${taskId}`, { method: "DELETE" });
   const { sealed } = await vi.waitFor(
     async () => {
+      // SAFETY: what the task stores under this key.
       const { target: now } = (await storedCallbacks(taskId)) as Outbox;
       if (now.kind !== "request" || now.sealed === target.sealed) throw new Error("not sealed anew yet");
       return now;

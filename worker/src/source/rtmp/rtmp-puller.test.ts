@@ -87,6 +87,7 @@ describe("RtmpPuller", () => {
       admit(peer, command);
       if (command.name === "play") peer.status("error", code, `no ${command.values[1] as string}`);
     });
+    // SAFETY: anything else has not the code that is compared below.
     const error = (await puller.start().catch((thrown: unknown) => thrown)) as RoomcastError;
     expect(error).toMatchObject({ code: expected, message: expect.stringContaining(code) });
     expect(error.message).not.toContain("SECRETTOKEN");
