@@ -180,6 +180,10 @@ describe("a frame", () => {
     ["an outcome that is not known", { ...WORKER_FRAMES["ended finished"], outcome: { name: "lost" } }],
     ["an error code that is not known", { type: "refused", ...ref, error: { ...error, code: "Oops" } }],
     ["a state no worker reports", { type: "report", load: { units: 0 }, tasks: [{ ...report, state: "finished" }] }],
+    [
+      "a log line at a time that no date has",
+      { type: "logs", ...ref, lines: [{ atMs: 1e16, level: "info", message: "x" }] },
+    ],
     ["too many log lines", { type: "logs", ...ref, lines: Array.from({ length: 501 }, () => WORKER_FRAMES.logs) }],
   ])("with %s is refused", (_what, frame) => {
     expect(worker(frame).code).toBe("InvalidParameter");

@@ -67,8 +67,11 @@ export type TaskReport = z.output<typeof taskReport>;
 /** What a worker carries now, in the units of its capacity. */
 const load = z.object({ units: count });
 
+/** What a `Date` can hold: a time beyond it could not be shown, nor the log that it stands in. */
+const timeMs = ms.max(8.64e15);
+
 export const logLineSchema = z.object({
-  atMs: ms,
+  atMs: timeMs,
   level: z.enum(["debug", "info", "warn", "error"]),
   message: prose(2000),
 });
