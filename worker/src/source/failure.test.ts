@@ -84,4 +84,10 @@ describe("what ffmpeg says of a source that it cannot open", () => {
   ])("%s: %s", (line, code) => {
     expect(classifyUnopened({ code: 1, signal: null, stderrTail: [line] }).code).toBe(`FailedOperation.${code}`);
   });
+
+  it("is shown without the gateway's address", () => {
+    const said = "http://127.0.0.1:41185/mVggyBwJ-kihOK_di3ovXJT0/0/media.mp4: Cannot allocate memory";
+    const { message } = classifyUnopened({ code: 1, signal: null, stderrTail: [said] });
+    expect(message).toBe("ffmpeg could not open the source (code 1): the source: Cannot allocate memory");
+  });
 });

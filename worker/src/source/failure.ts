@@ -103,5 +103,10 @@ function seconds(ms: number): string {
 function codeAndTail(exit: Pick<FfmpegExit, "code" | "signal" | "stderrTail">): string {
   const how = exit.signal === null ? `code ${exit.code ?? "unknown"}` : exit.signal;
   const last = exit.stderrTail.at(-1);
-  return last === undefined ? ` (${how}).` : ` (${how}): ${last}`;
+  return last === undefined ? ` (${how}).` : ` (${how}): ${withoutGateway(last)}`;
+}
+
+/** ffmpeg names what it reads, which is an address of the source gateway: no help to a user, and it opens the source. */
+function withoutGateway(line: string): string {
+  return line.replaceAll(/\bhttp:\/\/127\.0\.0\.1:\d+\/[\w-]+\/\d+\/media(?:\.\w+)?/g, "the source");
 }
