@@ -132,6 +132,10 @@ describe("wrong settings", () => {
   });
 });
 
+test("a wrong port is answered with the numbers that a port may have", () => {
+  expect(failure({ ROOMCAST_METRICS_PORT: "70000" }).message).toContain("expected a whole number from 0 to 65535");
+});
+
 test("the help names every setting", () => {
   expect(describeConfig().match(/^ {2}ROOMCAST_\w+/gm)).toHaveLength(12);
 });

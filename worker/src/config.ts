@@ -8,8 +8,8 @@ const PREFIX = "ROOMCAST_";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
-function wholeNumber(min: number, max: number, unit: string) {
-  const expected = `a whole number of ${unit} from ${min} to ${max}`;
+function wholeNumber(min: number, max: number, unit?: string) {
+  const expected = `a whole number ${unit === undefined ? "" : `of ${unit} `}from ${min} to ${max}`;
   return z
     .string(expected)
     .regex(/^\d{1,15}$/, expected)
@@ -72,7 +72,7 @@ const variables = z.strictObject({
     .enum(LOG_LEVELS, `one of ${LOG_LEVELS.join(", ")}`)
     .default("info")
     .describe("Default: info"),
-  ROOMCAST_METRICS_PORT: wholeNumber(0, 65_535, "the port number")
+  ROOMCAST_METRICS_PORT: wholeNumber(0, 65_535)
     .optional()
     .describe("Serves /metrics (Prometheus) and /healthz; 0 takes any free port. Default: off."),
   ROOMCAST_METRICS_HOST: z
