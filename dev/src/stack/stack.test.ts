@@ -28,6 +28,10 @@ test("a started stack has its workers connected, keeps its tasks over a restart 
   stack = await startStack({ workers: 1, redis: false, edgeSettings: { QUEUE_TIMEOUT_MS: "60000" } });
   expect(await stack.client.workers()).toEqual([expect.objectContaining({ workerId: "worker-1", draining: false })]);
 
+  // wrangler's Local Explorer would open the Durable Objects to everybody on this machine.
+  const explorer = await fetch(`${stack.edge.url}/cdn-cgi/explorer/api/workers/durable_objects/namespaces`);
+  expect(await explorer.text()).not.toContain("roomcast-edge");
+
   const taskId = await stack.client.push({
     VideoSrc: stack.files.serve("/nowhere.mp4", { name: "hang" }),
     SdkAppId: 1400000001,

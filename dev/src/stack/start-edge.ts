@@ -69,6 +69,8 @@ export async function startEdge(options: StartEdgeOptions): Promise<EdgeHandle> 
         WRANGLER_LOG_PATH: join(folder.path, "logs"),
         // A laptop has no Request.cf, and fetching an example of one needs the internet.
         CLOUDFLARE_CF_FETCH_ENABLED: "false",
+        // It would show and change what the Durable Objects hold, for everybody on this machine and without a credential.
+        X_LOCAL_EXPLORER: "false",
         // Edges of other tests must not find each other.
         WRANGLER_REGISTRY_PATH: join(folder.path, "registry"),
       },
