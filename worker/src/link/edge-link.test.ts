@@ -18,7 +18,6 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import { Confirmations } from "./confirmations.ts";
 import { EdgeLink, LINK_TIMINGS, type LinkedTasks, type LinkTimings } from "./edge-link.ts";
-import { fittingReports } from "./fitting-reports.ts";
 import { Outbox } from "./outbox.ts";
 
 const TASK = "11111111-1111-4111-8111-111111111111";
@@ -499,14 +498,4 @@ test("stop ends the link, also while it dials or waits, and may be called twice"
   expect(await ended).toEqual({ name: "stopped" });
   await eventually(() => expect(edge.closed?.code).toBe(1000));
   expect(sockets).toHaveLength(1);
-});
-
-test("a report that is too long for one frame is sent as several that hold every task once", () => {
-  const reasons = Array.from({ length: 20 }, () => "x".repeat(300));
-  const tasks = Array.from({ length: 301 }, (_, n) =>
-    runningTask({ attempt: n + 1, plan: { video: "copy", audio: "copy", reasons } }),
-  );
-  const reports = fittingReports({ type: "report", load: { units: 4 }, tasks });
-  expect(reports.flatMap((report) => report.tasks)).toEqual(tasks);
-  for (const report of reports) expect(encodeFrame(report).length).toBeLessThanOrEqual(MAX_FRAME_LENGTH);
 });
