@@ -1,9 +1,10 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { CLOSE, mintWorkerToken, PROTOCOL_VERSION } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, start, WORKER_TOKEN_KEY } from "./testing/fixtures.ts";
+import { running } from "./testing/running-push.ts";
 
 function mint(key: string, lifetimeS: number): Promise<string> {
   return mintWorkerToken({ workerId: "w", regions: ["ap-one"], key, lifetimeS });
@@ -201,4 +202,18 @@ test("the region forgets nothing when it hibernates: sockets, hello, reservation
   worker.ended(dispatch, { name: "finished" });
   await worker.next("ack");
   expect(await reaches(taskId, "finished")).toMatchObject({ attempt: 1, progress: { positionMs: 30_000 } });
+});
+
+test("a worker writes no lines into the log of a task that another worker has", async () => {
+  const { worker, at, taskId } = await running();
+  const stranger = await FakeWorker.connect({ workerId: fresh("w"), region: at.region, capacityUnits: 0 });
+  stranger.send({ type: "logs", taskId, attempt: 1, lines: [{ atMs: Date.now(), level: "info", message: "forged" }] });
+  // Its next word has been heard, and so has the one before.
+  stranger.send({ type: "confirm", taskId, attempt: 1 });
+  await stranger.next("stop");
+  worker.send({ type: "logs", taskId, attempt: 1, lines: [{ atMs: Date.now(), level: "info", message: "own" }] });
+  await vi.waitFor(async () => {
+    const { lines } = await (await call(`/v1/tasks/${taskId}/logs`)).json<{ lines: { message: string }[] }>();
+    expect(lines.map(({ message }) => message)).toEqual(["own"]);
+  });
 });

@@ -179,6 +179,7 @@ export class Task extends DurableObject<Env> {
   /** Adds lines to the log; lines of an attempt that was taken back belong to the task's story too. */
   appendLogs(ref: AttemptRef, lines: readonly LogLine[]): void {
     if (this.#record === undefined || ref.attempt > this.#record.state.attempt) return;
+    if (ref.attempt === this.#record.state.attempt && ref.workerId !== this.#record.lastWorkerId) return;
     this.#log.append(
       ref.attempt,
       // The worker has cut the request's secrets out; what looks like one is cut out here once more.
