@@ -17,6 +17,8 @@ test("a change is answered once the worker has made it, with the push as it is t
   const answer = change(taskId, { VideoSrc: BETTER, Volume: 50 });
   const update = await worker.next("update");
   expect(update).toMatchObject({ taskId, attempt: 1, change: { VideoSrc: BETTER, Volume: 50 } });
+  // A worker reports how the push is since the change, then says that it was made.
+  worker.report([reportOf(update, { item: 0, positionMs: 0 })]);
   worker.updated(update);
   const response = await answer;
   expect(response.status).toBe(200);
@@ -46,8 +48,10 @@ test("a change that the worker cannot make answers why, and the push goes on as 
 test("another attempt goes on with what was changed: source, loudness, speed, pause and position", async () => {
   const { at, worker, taskId, body } = await running();
   const answer = change(taskId, { VideoSrc: BETTER, SeekSecond: 12.5, Volume: 40, Tempo: 1.5, IsPause: true });
-  worker.updated(await worker.next("update"));
-  await answer;
+  const update = await worker.next("update");
+  worker.report([reportOf(update, { state: "paused", item: 0, positionMs: 12_500 })]);
+  worker.updated(update);
+  expect(await (await answer).json()).toMatchObject({ state: "paused", progress: { positionMs: 12_500 } });
   // The Task object's life does not matter.
   await evictDurableObject(env.TASK.getByName(taskId));
   const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });

@@ -29,8 +29,6 @@ export async function hearWorker(
     case "logs":
       return fleet.tasks.appendLogs(frame.taskId, { attempt: frame.attempt, workerId }, frame.lines);
     case "updated":
-      // A position that was reported before a change may be one of another source.
-      if (frame.error === null) fleet.progress.remove(frame.taskId);
       return fleet.tasks.updated(frame.taskId, { attempt: frame.attempt, workerId }, frame.updateId, frame.error);
     case "draining":
       fleet.sockets.set(socket, { ...state, draining: true });

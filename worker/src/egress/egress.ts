@@ -217,7 +217,7 @@ function forbidden(host: string, address: string, why: string): RoomcastError {
       : `The host ${host} has the address ${address}, which is ${why}`;
   return new RoomcastError(
     "FailedOperation.SourceForbidden",
-    `${named}: Roomcast does not connect there on a user's behalf. An operator allows it by adding the host or its range to ROOMCAST_ALLOW_HOSTS of the media worker.`,
+    `${named}: Roomcast does not connect there on a user's behalf. What an operator may allow, ROOMCAST_ALLOW_HOSTS of the media worker allows by host or range.`,
   );
 }
 

@@ -255,7 +255,11 @@ export class EdgeLink {
         this.#stopTask(frame, frame.how, frame.reason);
         return;
       case "update":
-        void this.#options.tasks.update(frame).then((answer) => socket.send(answer));
+        void this.#options.tasks.update(frame).then((answer) => {
+          // How the push is since the change comes first, so that whoever asked for it is not shown how it was before.
+          this.#report(socket, this.#options.tasks);
+          socket.send(answer);
+        });
         return;
       case "ack":
         this.#options.outbox.acknowledge(frame);

@@ -166,6 +166,18 @@ describe("a change", () => {
     await played.run();
   });
 
+  it("of the position to behind the end is refused and changes nothing", async () => {
+    const { session: played } = await playing("a:9000");
+    await expect(played.change({ SeekSecond: 9 })).rejects.toMatchObject({
+      code: "InvalidParameterValue",
+      message: expect.stringContaining("9.0 s long"),
+    });
+    expect(played.snapshot()).toMatchObject({ state: "pushing" });
+    expect(played.snapshot().positionMs).toBeLessThan(5_000);
+    played.stop("now");
+    await played.run();
+  });
+
   it("to a pause holds the picture and the position; going on continues there", async () => {
     const { session: played, states, sources } = await playing("a:600");
     await played.change({ IsPause: true });

@@ -196,6 +196,7 @@ export class Player {
    * @throws RoomcastError of the source; `FailedOperation.Superseded` when a newer change came.
    */
   async change(update: TaskUpdate, nowMs: number, stage: Stage): Promise<void> {
+    if (update.VideoSrc === undefined && update.SeekSecond !== undefined) this.#checkSeek(update.SeekSecond);
     if (update.Preload !== undefined) this.#preload(update.Preload);
     const { VideoSrc, SeekSecond, Volume = this.#volume, Tempo = this.#tempo } = update;
     const resettled = Volume !== this.#volume || Tempo !== this.#tempo;
@@ -217,6 +218,16 @@ export class Player {
       }
     }
     if (update.IsPause === false) this.#resume(nowMs, stage);
+  }
+
+  #checkSeek(second: number): void {
+    const { durationMs } = this;
+    const why = this.live
+      ? "a live source is always played at its newest"
+      : durationMs !== null && second * 1000 >= durationMs
+        ? `the source is ${(durationMs / 1000).toFixed(1)} s long`
+        : undefined;
+    if (why !== undefined) throw new RoomcastError("InvalidParameterValue", `SeekSecond cannot be ${second}: ${why}.`);
   }
 
   /** The room is lost: lets the source go; `prepare` opens it again where the room stopped seeing it. */
