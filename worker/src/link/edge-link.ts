@@ -255,11 +255,7 @@ export class EdgeLink {
         this.#stopTask(frame, frame.how, frame.reason);
         return;
       case "update":
-        void this.#options.tasks.update(frame).then((answer) => {
-          // How the push is since the change comes first, so that whoever asked for it is not shown how it was before.
-          this.#report(socket, this.#options.tasks);
-          socket.send(answer);
-        });
+        void this.#update(socket, frame);
         return;
       case "ack":
         this.#options.outbox.acknowledge(frame);
@@ -275,6 +271,13 @@ export class EdgeLink {
         // Any frame proves that the edge lives; this one says nothing more.
         return;
     }
+  }
+
+  async #update(socket: EdgeSocket, frame: EdgeFrameOf<"update">): Promise<void> {
+    const answer = await this.#options.tasks.update(frame);
+    // How the push is since the change comes first, so that whoever asked for it is not shown how it was before.
+    this.#report(socket, this.#options.tasks);
+    socket.send(answer);
   }
 
   #welcome(socket: EdgeSocket, frame: EdgeFrameOf<"welcome">): void {
