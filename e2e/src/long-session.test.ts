@@ -40,7 +40,9 @@ it.each([2 ** 24 - 1, 2 ** 31, 2 ** 32])(
     }
     await publisher.stop();
     await expect
-      .poll(() => emulator.rooms()[0]?.users.find((user) => user.userId === userId)?.sessions[0]?.endReason)
+      .poll(() => emulator.rooms()[0]?.users.find((user) => user.userId === userId)?.sessions[0]?.endReason, {
+        timeout: 20_000,
+      })
       .toBe("left");
     const session = emulator.rooms()[0]?.users.find((user) => user.userId === userId)?.sessions[0];
     expect(session?.stream.video).toMatchObject({

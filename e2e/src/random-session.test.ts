@@ -167,7 +167,7 @@ describe.concurrent("a session with 100 random switches, seeks, pauses and faili
         nowMs: Date.now(),
       });
       const { stay, connections } = enterRoom(trtcPushUrl({ base: emulator.rtmpUrl, seat: SEAT, userSig }));
-      await expect.poll(() => stay.snapshot().state).toBe("pushing");
+      await expect.poll(() => stay.snapshot().state, { timeout: 20_000 }).toBe("pushing");
       const heldBefore = heldBytes();
       const { failed, unexpected } = await perform(stay);
       expect(unexpected).toEqual([]);
@@ -200,7 +200,7 @@ describe.concurrent("a session with 100 random switches, seeks, pauses and faili
     try {
       const url = `rtmp://127.0.0.1:${server.port}/live/random${Date.now()}`;
       const { stay, connections } = enterRoom(url);
-      await expect.poll(() => stay.snapshot().state).toBe("pushing");
+      await expect.poll(() => stay.snapshot().state, { timeout: 20_000 }).toBe("pushing");
       const file = join(folder, "received.flv");
       recorder = spawn(tools.ffmpegPath, ["-nostdin", "-loglevel", "error", "-i", url, "-c", "copy", "-y", file]);
       const recorded = once(recorder, "exit");
