@@ -9,7 +9,7 @@ const LATE_MS = 300;
 /** A track that is this far behind the clock is filled, ms: two frames of 30 a second, four of 48 kHz AAC. */
 const FILL_AFTER_MS = { video: 70, audio: 90 } as const;
 /** A recorded source that gives nothing for a moment is waited for so long before pictures are repeated, ms. */
-const LONGEST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 1_500;
 /** 1024 samples at 44.1 kHz, the longest frame that a room takes, ms. */
 const AUDIO_FRAME_MS = 1024 / 44.1;
 /** Distance to the last picture when nothing better is known, ms. */

@@ -42,7 +42,7 @@ function largestStepMs(tags: readonly Sent[]): number {
   return Math.max(...tags.slice(1).map((tag, index) => tag.timestampMs - (tags[index]?.timestampMs ?? 0)));
 }
 
-describe("a timeline that is paused for two seconds and whose source then stays away for one and a half", () => {
+describe("a timeline that is paused for two seconds and whose source then stays away for two and a half", () => {
   let clip: readonly FlvTag[];
   const playing = new Playing();
 
@@ -55,7 +55,7 @@ describe("a timeline that is paused for two seconds and whose source then stays 
     playing.timeline.pause();
     playing.play(2000);
     playing.timeline.resume();
-    playing.play(900 + 1500);
+    playing.play(900 + 2500);
     source.push(...tags.filter((tag) => !tag.sequenceHeader && tag.dtsMs >= 1800)).finish();
     playing.play(1400);
   });
