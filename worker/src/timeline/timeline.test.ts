@@ -272,6 +272,8 @@ describe("a gap", () => {
     timeline.pause();
     run(timeline, recorder, 1_020, 6_000);
     expect(timeline.positionMs).toBe(1_000);
+    const skewMs = (recorder.sounds().at(-1) ?? 0) - (recorder.pictures().at(-1) ?? 0);
+    expect(Math.abs(skewMs)).toBeLessThan(60);
     timeline.resume();
     run(timeline, recorder, 6_020, 7_000);
     expectUnbroken(recorder, 7_000);

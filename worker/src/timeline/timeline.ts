@@ -155,8 +155,10 @@ export class Timeline {
     this.#zeroWallMs += this.#waitMs(nowMs);
     if (this.#segment !== undefined && !this.#paused) this.#sendDue(this.#segment, nowMs, sink);
     const clockMs = nowMs - this.#zeroWallMs;
-    this.#fill("video", { clockMs, afterMs: FILL_AFTER_MS.video }, sink);
-    this.#fill("audio", { clockMs, afterMs: FILL_AFTER_MS.audio }, sink);
+    // With nothing to wait for, both tracks are kept close to the clock, and so to each other.
+    const idle = this.#paused || this.#segment === undefined;
+    this.#fill("video", { clockMs, afterMs: idle ? DEFAULT_FRAME_MS : FILL_AFTER_MS.video }, sink);
+    this.#fill("audio", { clockMs, afterMs: idle ? AUDIO_FRAME_MS : FILL_AFTER_MS.audio }, sink);
   }
 
   /**
