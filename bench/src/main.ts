@@ -1,11 +1,13 @@
 import { controlBench } from "./control/control-bench.ts";
 import { pushBench } from "./push/push-bench.ts";
+import { soakBench } from "./soak/soak-bench.ts";
 import type { Suite } from "./suite.ts";
 
 /** By the name with which `npm run bench -- <name>` calls them. */
 const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["push", pushBench],
   ["control", controlBench],
+  ["soak", soakBench],
 ]);
 const DEFAULT_SUITE = "push";
 
