@@ -46,7 +46,7 @@ async function onStage(userId: string) {
   const url = `${rtmpUrl}/${seat.room.id}?${query}`;
   const publisher = await publishByFfmpeg({ filePath: clip, url, forEver: true });
   owned.defer(() => publisher.stop());
-  await expect.poll(() => system.user({ seat })?.online, { timeout: 20_000 }).toBe(true);
+  await system.untilOnline({ seat });
   return { publisher, url: `${httpUrl}/rooms/${seat.room.id}/${userId}.flv` };
 }
 
@@ -121,11 +121,17 @@ describe.concurrent("a live source", () => {
     const pushed = await system.push({ VideoSrc: url, Mode: "live" });
     await untilMorePictures(pushed, SAMPLE_VIDEO.fps);
     await publisher.stop();
-    await system.untilState(pushed, "reconnecting");
+    // This server hands its newest group of pictures to whoever joins, also while nobody publishes: the state is
+    // "reconnecting" for a moment only, and the log is what stays.
+    await system.untilLogged(pushed, /the live source is gone/);
     expect(system.user(pushed)).toMatchObject({ online: true, publishes: 1 });
     await onAir("returning");
-    await system.untilState(pushed, "pushing");
-    await untilMorePictures(pushed, SAMPLE_VIDEO.fps);
+    // More than any group of pictures that the server has kept.
+    const back = await system.until(
+      pushed,
+      ({ state, progress }) => state === "pushing" && (progress?.positionMs ?? 0) > 5000,
+    );
+    expect(back).toMatchObject({ attempt: 1 });
     expect(system.user(pushed)).toMatchObject({ online: true, publishes: 1 });
     await stop(pushed);
     expect(system.session(pushed).stream.video).toMatchObject({ timestampsBack: 0, bFrames: 0 });

@@ -32,6 +32,7 @@ export interface Pushed {
 /** How often a condition is looked at. */
 const POLL = { interval: 100 } as const;
 const DEFAULT_PATIENCE_MS = 40_000;
+const PATIENT_POLL = { ...POLL, timeout: DEFAULT_PATIENCE_MS } as const;
 
 /** A whole Roomcast, and what tests ask of it. Rooms and users are new for each push, so tests can share one system. */
 export class TestSystem {
@@ -100,6 +101,16 @@ export class TestSystem {
     return this.until(pushed, ({ progress }) => progress !== null && progress.positionMs >= positionMs);
   }
 
+  /** Resolves once the task's log says this; unlike a state, what was logged stays. */
+  async untilLogged(pushed: Pick<Pushed, "taskId">, words: RegExp): Promise<void> {
+    await vi.waitFor(async () => expect(await this.log(pushed)).toMatch(words), PATIENT_POLL);
+  }
+
+  /** Resolves when somebody is on this seat. */
+  async untilOnline({ seat }: Pick<Pushed, "seat">): Promise<void> {
+    await vi.waitFor(() => expect(this.user({ seat })?.online).toBe(true), PATIENT_POLL);
+  }
+
   /** Resolves when the task has ended, however it did. */
   untilEnded(pushed: Pick<Pushed, "taskId">, patienceMs?: number): Promise<TaskView> {
     return this.until(pushed, ({ endedAt }) => endedAt !== null, patienceMs);
@@ -130,28 +141,22 @@ export class TestSystem {
 
   /** The ended task has left its room, and the listing counts it as ended: its seat is free. */
   async expectNothingLeft(pushed: Pushed): Promise<void> {
-    await vi.waitFor(
-      async () => {
-        expect(this.user(pushed)?.online ?? false, "the room is left").toBe(false);
-        const { tasks } = await this.stack.client.tasks("?limit=100");
-        const listed = tasks.find(({ taskId }) => taskId === pushed.taskId);
-        expect(listed?.status, "the listing says that it ended").toMatch(/FINISHED|FAILED|ABORTED/);
-      },
-      { ...POLL, timeout: DEFAULT_PATIENCE_MS },
-    );
+    await vi.waitFor(async () => {
+      expect(this.user(pushed)?.online ?? false, "the room is left").toBe(false);
+      const { tasks } = await this.stack.client.tasks("?limit=100");
+      const listed = tasks.find(({ taskId }) => taskId === pushed.taskId);
+      expect(listed?.status, "the listing says that it ended").toMatch(/FINISHED|FAILED|ABORTED/);
+    }, PATIENT_POLL);
   }
 
   /** When all tasks have ended, workers hold nothing for them and run no other process. */
   async expectIdle(): Promise<void> {
-    await vi.waitFor(
-      async () => {
-        for (const worker of await this.stack.client.workers()) {
-          expect(worker).toMatchObject({ tasks: 0, loadUnits: 0, reservedUnits: 0 });
-        }
-        for (const { pid } of this.stack.workers) expect(await processesBelow(pid)).toEqual([]);
-      },
-      { ...POLL, timeout: DEFAULT_PATIENCE_MS },
-    );
+    await vi.waitFor(async () => {
+      for (const worker of await this.stack.client.workers()) {
+        expect(worker).toMatchObject({ tasks: 0, loadUnits: 0, reservedUnits: 0 });
+      }
+      for (const { pid } of this.stack.workers) expect(await processesBelow(pid)).toEqual([]);
+    }, PATIENT_POLL);
   }
 
   /** What the room saw of the push's user; undefined: nobody ever came. */
