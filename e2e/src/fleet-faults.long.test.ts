@@ -6,6 +6,7 @@ import { startUnreliableLink } from "./harness/unreliable-link.ts";
 
 const CLIP_S = 8;
 const SHORT_CLIP_S = 2;
+const LONG_CLIP_S = 60;
 const CLOCK_OFF_MS = 10 * 60_000;
 const SHIFTED_CLOCK = new URL("harness/shifted-clock.mjs", import.meta.url).href;
 const PATIENT = { timeout: 60_000, interval: 250 } as const;
@@ -13,9 +14,14 @@ const PATIENT = { timeout: 60_000, interval: 250 } as const;
 let system: TestSystem;
 let VideoSrc: string;
 let ShortSrc: string;
+let LongSrc: string;
 
 beforeAll(async () => {
-  const [clip, short] = await Promise.all([sampleClip({ durationS: CLIP_S }), sampleClip({ durationS: SHORT_CLIP_S })]);
+  const [clip, short, long] = await Promise.all([
+    sampleClip({ durationS: CLIP_S }),
+    sampleClip({ durationS: SHORT_CLIP_S }),
+    sampleClip({ durationS: LONG_CLIP_S, size: { width: 320, height: 180 } }),
+  ]);
   // Each test has a region of its own. Faults are noticed soon, so that they are also over soon.
   system = await TestSystem.start({
     workers: 0,
@@ -32,6 +38,7 @@ beforeAll(async () => {
   });
   VideoSrc = system.stack.files.serve(clip);
   ShortSrc = system.stack.files.serve(short);
+  LongSrc = system.stack.files.serve(long);
 });
 
 afterAll(() => system?.stop());
@@ -109,7 +116,7 @@ describe.concurrent("a task survives", () => {
     }, PATIENT);
   });
 
-  test("a socket that is cut every second", async () => {
+  test("a socket that is cut every second, for a minute", async () => {
     const Region = "ap-cut-often";
     await using parts = new AsyncDisposableStack();
     const link = await startCuttableLink(system.stack.edge.port);
@@ -121,13 +128,13 @@ describe.concurrent("a task survives", () => {
     });
     const cutting = setInterval(() => link.cut(), 1000);
     parts.defer(() => clearInterval(cutting));
-    const pushes = await Promise.all([1, 2, 3].map(() => system.push({ VideoSrc, Region })));
+    const pushes = await Promise.all([1, 2, 3].map(() => system.push({ VideoSrc: LongSrc, Region })));
     for (const pushed of pushes) {
-      await system.untilEnded(pushed, PATIENT.timeout);
+      await system.untilEnded(pushed, LONG_CLIP_S * 1000 + PATIENT.timeout);
       expectOnePublisherAtATime(pushed);
     }
     clearInterval(cutting);
-    expect(link.connections).toBeGreaterThan(3);
+    expect(link.connections).toBeGreaterThan(LONG_CLIP_S / 3);
     expect(await outcomesOf(pushes.map(({ taskId }) => taskId))).toEqual({ FINISHED: 3 });
     for (const pushed of pushes) await system.expectNothingLeft(pushed);
   });

@@ -4,8 +4,11 @@ import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { encodeFrame, mintWorkerToken, PROTOCOL_VERSION } from "@roomcast/shared";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { WebSocketServer } from "ws";
+
+// Each starts a process or more, which takes its time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 const WELCOME = {
