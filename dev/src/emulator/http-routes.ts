@@ -146,6 +146,11 @@ function clearFaults(call: Call): void {
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
+  // A page of another site may send a form or plain text here without asking; for JSON its browser has to ask, and is
+  // not answered.
+  if (!/^application\/json\b/i.test(request.headers["content-type"] ?? "")) {
+    throw new HttpProblem(415, "Expected a body with Content-Type: application/json.");
+  }
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request) {

@@ -89,8 +89,13 @@ function kickTeacher(): Promise<Response> {
   return fetch(`${emulator.httpUrl}/rooms/class_1/users/teacher`, { method: "DELETE" });
 }
 
+function postFault(body: string, contentType = "application/json"): Promise<Response> {
+  const headers = { "Content-Type": contentType };
+  return fetch(`${emulator.httpUrl}/faults`, { method: "POST", headers, body });
+}
+
 async function fault(body: object): Promise<number> {
-  const response = await fetch(`${emulator.httpUrl}/faults`, { method: "POST", body: JSON.stringify(body) });
+  const response = await postFault(JSON.stringify(body));
   return response.status;
 }
 
@@ -345,11 +350,20 @@ describe("a fault switch", () => {
   });
 
   it("says what is wrong with a request", async () => {
-    const answer = await fetch(`${emulator.httpUrl}/faults`, { method: "POST", body: '{"kind":"stall"}' });
+    const answer = await postFault('{"kind":"stall"}');
     expect(answer.status).toBe(400);
     expect(await answer.json()).toEqual({ error: { message: expect.stringContaining("seat is missing") } });
-    const garbage = await fetch(`${emulator.httpUrl}/faults`, { method: "POST", body: "{" });
-    expect(garbage.status).toBe(400);
+    expect((await postFault("{")).status).toBe(400);
+  });
+
+  it("takes nothing that a page of another site could send without its browser's asking", async () => {
+    const refusal = JSON.stringify({ kind: "refuse", times: 1 });
+    for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]) {
+      expect((await postFault(refusal, type)).status).toBe(415);
+    }
+    const asked = await fetch(`${emulator.httpUrl}/faults`, { method: "OPTIONS" });
+    expect([asked.status, asked.headers.get("access-control-allow-methods")]).toEqual([405, null]);
+    expect(emulator.faults()).toEqual({ refusals: [], stalledSeats: [] });
   });
 });
 
