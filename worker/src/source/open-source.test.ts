@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { pino } from "pino";
+import { request } from "undici";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { parseAddressPolicy } from "../egress/address-policy.ts";
 import { Egress } from "../egress/egress.ts";
@@ -63,17 +64,23 @@ async function open(url: string, more: Partial<OpenSourceOptions> = {}): Promise
   return source;
 }
 
-async function childCommandLines(): Promise<string[]> {
+/** What others see of the ffmpegs and ffprobes of this process, and the environment, which they do not see. */
+async function children(): Promise<{ readonly line: string; readonly environment: string }[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const lines = await Promise.all(
+  const found = await Promise.all(
     pids.map(async (pid) => {
-      const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+      const read = async (file: string) => await readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
+      const stat = await read("stat");
       const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-      const line = parent === process.pid ? await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "") : "";
-      return line.replaceAll("\0", " ");
+      if (parent !== process.pid) return [];
+      return [{ line: (await read("cmdline")).replaceAll("\0", " "), environment: await read("environ") }];
     }),
   );
-  return lines.filter((line) => line.includes("ffmpeg"));
+  return found.flat().filter(({ line }) => /ffmpeg|ffprobe/.test(line));
+}
+
+async function childCommandLines(): Promise<string[]> {
+  return (await children()).map(({ line }) => line);
 }
 
 describe("a recorded source", () => {
@@ -239,6 +246,27 @@ describe("a source that is opened", () => {
     expect(lines.length).toBeGreaterThan(0);
     expect(lines.join("\n")).not.toMatch(/s3cr3t|hunter22|b\.mp4/);
     expect(server.requests.at(-1)?.headers.authorization).toMatch(/^Basic /);
+  });
+
+  it("cannot be read by who sees the arguments of the processes that read it", async () => {
+    await open(server.serve("b.mp4", bFramesMp4, "hang-half-way"));
+    const [{ line, environment } = { line: "", environment: "" }] = await children();
+    const url = /-i (\S+)/.exec(line)?.[1] ?? "";
+    expect(url).toMatch(/^http:\/\/source\.invalid\/\d+\/media\.mp4$/);
+    const proxy = new URL(/http_proxy=([^\0]+)/.exec(environment)?.[1] ?? "");
+    expect(line).not.toContain(proxy.password);
+    const address = `${proxy.origin}${new URL(url).pathname}`;
+    const before = server.requests.length;
+    const refused = await request(address);
+    expect([refused.statusCode, await refused.body.text()]).toEqual([407, ""]);
+    expect(server.requests).toHaveLength(before);
+    // With the environment, the very same request is answered.
+    const authorization = Buffer.from(`${proxy.username}:${proxy.password}`).toString("base64");
+    const answered = await request(address, {
+      headers: { "proxy-authorization": `Basic ${authorization}`, range: "bytes=0-" },
+    });
+    expect(answered.statusCode).toBe(206);
+    answered.body.once("error", () => {}).destroy();
   });
 
   it("shows no secret of its URL in an error", async () => {

@@ -103,6 +103,7 @@ export class SourceFactory {
       return await openFfmpegSource({
         ...probed,
         url: session.url,
+        environment: session.environment,
         plan: planPush(media, { ...wishesIn(options), live, askedLive }),
         live,
         // Whoever asked for a recording gets its end; a live playlist may say that it is complete.
@@ -124,6 +125,7 @@ export class SourceFactory {
     return await probe({
       ffprobePath: this.#options.tools.ffprobePath,
       url: session.url,
+      environment: session.environment,
       deadlineMs: this.#options.probeDeadlineMs,
       signal: options.signal,
       upstreamFailure: () => session.failure,

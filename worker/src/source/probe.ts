@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { RoomcastError, shownText } from "@roomcast/shared";
 import { classifyUnopened } from "./failure.ts";
+import { childEnvironment } from "./ffmpeg/child-environment.ts";
 import { gatewayInputOptions } from "./ffmpeg/ffmpeg-arguments.ts";
 import type { MediaInfo } from "./media-info.ts";
 import { type ProbedMedia, readProbe } from "./probe-report.ts";
@@ -9,6 +10,8 @@ export interface ProbeOptions {
   readonly ffprobePath: string;
   /** A URL of the source gateway. */
   readonly url: string;
+  /** What ffprobe's environment needs beside it. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Why the last request upstream failed, where one did. */
@@ -57,7 +60,8 @@ async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: Pro
 async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: readonly string[]): Promise<string> {
   options.signal?.throwIfAborted();
   const args = ["-hide_banner", "-loglevel", "warning", ...gatewayInputOptions(), ...what, "-of", "json", options.url];
-  const child = spawn(options.ffprobePath, args, { stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
+  const env = childEnvironment(options.environment);
+  const child = spawn(options.ffprobePath, args, { env, stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
   const kill = () => child.kill("SIGKILL");
   let stdout = "";
   let stderr = "";

@@ -13,7 +13,7 @@ const ENCODE = {
 } as const satisfies Plan;
 
 function build(options: Partial<FfmpegArgumentsOptions> = {}) {
-  const input = { kind: "url", url: "http://127.0.0.1:1/t/0/media.mp4" } as const;
+  const input = { kind: "url", url: "http://source.invalid/0/media.mp4" } as const;
   const { inputs, outputOptions } = ffmpegArguments({ input, plan: COPY, startAtMs: 0, live: false, ...options });
   return {
     inputs,
@@ -26,7 +26,7 @@ function build(options: Partial<FfmpegArgumentsOptions> = {}) {
 describe("ffmpeg's arguments", () => {
   it("read the gateway with nothing but HTTP, and connect again after a drop", () => {
     const { inputs, input } = build();
-    expect(inputs.map(({ source }) => source)).toEqual(["http://127.0.0.1:1/t/0/media.mp4"]);
+    expect(inputs.map(({ source }) => source)).toEqual(["http://source.invalid/0/media.mp4"]);
     expect(input).toContain("-protocol_whitelist http,tcp,crypto ");
     expect(input).toContain("-reconnect 1 -reconnect_delay_max 1");
     expect(input).toContain("-rw_timeout 30000000");

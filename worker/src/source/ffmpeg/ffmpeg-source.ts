@@ -30,6 +30,8 @@ interface CommonOptions {
 export interface FfmpegSourceOptions extends CommonOptions {
   /** A URL of the source gateway. */
   readonly url: string;
+  /** What ffmpeg's environment needs beside it. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** ms; ignored where `live`. Encoded, it starts there; copied, at the keyframe before, and its `dtsMs` says so. */
   readonly startAtMs: number;
   readonly videoIndex?: number | undefined;
@@ -50,8 +52,8 @@ const STALL_TIMEOUT_MS = 30_000;
  * @throws RoomcastError why it could not be opened; the signal's reason when that aborts. Nothing is left running then.
  */
 export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<Source> {
-  const { url, startAtMs, videoIndex, audioIndex } = options;
-  return await open(options, { input: { kind: "url", url }, startAtMs, videoIndex, audioIndex });
+  const { url, environment, startAtMs, videoIndex, audioIndex } = options;
+  return await open(options, { input: { kind: "url", url }, environment, startAtMs, videoIndex, audioIndex });
 }
 
 /** A source that ffmpeg makes of an FLV byte stream: for live sources whose codecs the room does not take. */
@@ -61,6 +63,7 @@ export async function transcodeFlv(options: TranscodeFlvOptions): Promise<Source
 
 interface Feed {
   readonly input: FfmpegInput;
+  readonly environment?: Readonly<Record<string, string>> | undefined;
   readonly startAtMs: number;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
@@ -117,6 +120,7 @@ class FfmpegSource extends QueuedSource {
     this.ready = this.#whenReady();
     this.#process = new FfmpegProcess({
       args: ffmpegArguments({ plan: options.plan, live: options.live, ...feed }),
+      environment: feed.environment,
       ...(feed.stdin === undefined ? {} : { stdin: feed.stdin }),
       onData: (chunk) => this.#read(chunk),
       onExit: (exit) => this.#exited(exit),
