@@ -1,10 +1,10 @@
-import { readdir, readFile } from "node:fs/promises";
 import { pino } from "pino";
 import { request } from "undici";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { parseAddressPolicy } from "../egress/address-policy.ts";
 import { Egress } from "../egress/egress.ts";
 import { findMediaTools } from "../media-tools.ts";
+import { childCommandLines, children } from "./child-processes.test-support.ts";
 import { type OpenSourceOptions, SourceFactory } from "./open-source.ts";
 import type { Source } from "./source.ts";
 import { MediaServer, media, readToEnd } from "./sources.test-support.ts";
@@ -62,25 +62,6 @@ async function open(url: string, more: Partial<OpenSourceOptions> = {}): Promise
   const source = await sources.open({ url, live: false, startAtMs: 0, signal, log, ...more });
   opened.push(source);
   return source;
-}
-
-/** What others see of the ffmpegs and ffprobes of this process, and the environment, which they do not see. */
-async function children(): Promise<{ readonly line: string; readonly environment: string }[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const read = async (file: string) => await readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
-      const stat = await read("stat");
-      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-      if (parent !== process.pid) return [];
-      return [{ line: (await read("cmdline")).replaceAll("\0", " "), environment: await read("environ") }];
-    }),
-  );
-  return found.flat().filter(({ line }) => /ffmpeg|ffprobe/.test(line));
-}
-
-async function childCommandLines(): Promise<string[]> {
-  return (await children()).map(({ line }) => line);
 }
 
 describe("a recorded source", () => {

@@ -48,7 +48,7 @@ describe("ffmpeg's arguments", () => {
     ["a copy", {}],
     ["an encode", { plan: ENCODE }],
     ["a live source", { live: true }],
-    ["a stream on stdin", { input: { kind: "flv" }, live: true }],
+    ["a stream on stdin", { input: { kind: "stream", format: "flv" }, live: true }],
   ])("of %s never pace, never flush packets one by one", (_name, options) => {
     const { input, output } = build(options);
     expect(`${input} ${output}`).not.toMatch(/-re\b(?!c)|-readrate|-flush_packets|nobuffer/);
@@ -139,9 +139,15 @@ describe("ffmpeg's arguments", () => {
   });
 
   it("read FLV from stdin and open nothing else", () => {
-    const { inputs, input } = build({ input: { kind: "flv" }, live: true });
+    const { inputs, input } = build({ input: { kind: "stream", format: "flv" }, live: true });
     expect(inputs[0]?.source).toBe("pipe:0");
-    expect(input).toContain("-protocol_whitelist pipe ");
+    expect(input).toContain("-protocol_whitelist pipe -analyzeduration 1000000 -f flv");
     expect(input).not.toMatch(/reconnect|nostdin/);
+  });
+
+  it("read MPEG-TS from stdin for as long as it takes to know its tracks", () => {
+    const { inputs, input } = build({ input: { kind: "stream", format: "mpegts" }, live: true });
+    expect(inputs[0]?.source).toBe("pipe:0");
+    expect(input).toMatch(/-protocol_whitelist pipe -scan_all_pmts 0 -f mpegts$/);
   });
 });

@@ -6,8 +6,11 @@ import type { VideoPlan, VideoTarget } from "../video-plan.ts";
 export type FfmpegInput =
   /** A URL of the source gateway; it holds no secret. */
   | { readonly kind: "url"; readonly url: string }
-  /** An FLV byte stream on stdin. */
-  | { readonly kind: "flv" };
+  /** A byte stream on stdin. */
+  | { readonly kind: "stream"; readonly format: StreamFormat };
+
+/** ffmpeg's names of what is fed to its stdin. */
+export type StreamFormat = "flv" | "mpegts";
 
 export interface FfmpegArgumentsOptions {
   readonly input: FfmpegInput;
@@ -76,6 +79,14 @@ export function gatewayInputOptions(): string[] {
   ].flat();
 }
 
+/** Options in front of a stream on stdin, for ffprobe too. */
+export function streamInputOptions(format: StreamFormat): string[] {
+  // Our own FLV starts with its headers and a keyframe, so a second of it tells all. An MPEG-TS is looked at until its
+  // first table of tracks is understood; the programs would wait 5 s for tables that may come yet.
+  const probing = format === "flv" ? ["-analyzeduration", "1000000"] : ["-scan_all_pmts", "0"];
+  return ["-protocol_whitelist", "pipe", ...probing, "-f", format];
+}
+
 /** The whole command line of a push, without the program. Pure. */
 export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArguments {
   const { plan, live } = options;
@@ -100,10 +111,8 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
 
 function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): FfmpegInputArguments {
   const common = ["-hide_banner", "-nostats", "-loglevel", "warning"];
-  if (options.input.kind === "flv") {
-    // The stream starts with its headers and a keyframe, so a second of it tells all.
-    const probing = ["-analyzeduration", "1000000", "-f", "flv"];
-    return { source: "pipe:0", options: [...common, "-protocol_whitelist", "pipe", ...probing] };
+  if (options.input.kind === "stream") {
+    return { source: "pipe:0", options: [...common, ...streamInputOptions(options.input.format)] };
   }
   const copied = options.plan.video.action === "copy" && options.plan.audio.action === "copy";
   return {

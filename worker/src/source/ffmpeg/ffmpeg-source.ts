@@ -6,7 +6,7 @@ import type { MediaTag } from "../media-tag.ts";
 import { type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
 import { QueuedSource } from "../queued-source.ts";
 import type { Source, SourceInfo } from "../source.ts";
-import { type FfmpegInput, ffmpegArguments, OUTPUT_SHIFT_MS } from "./ffmpeg-arguments.ts";
+import { type FfmpegInput, ffmpegArguments, OUTPUT_SHIFT_MS, type StreamFormat } from "./ffmpeg-arguments.ts";
 import { type FfmpegExit, FfmpegProcess } from "./ffmpeg-process.ts";
 import { FlvDemuxer } from "./flv-demuxer.ts";
 
@@ -43,6 +43,14 @@ export interface TranscodeFlvOptions extends CommonOptions {
   readonly stream: Readable;
 }
 
+export interface StreamSourceOptions extends CommonOptions {
+  readonly format: StreamFormat;
+  /** Destroyed when the source closes. */
+  readonly stream: Readable;
+  readonly videoIndex?: number | undefined;
+  readonly audioIndex?: number | undefined;
+}
+
 const READY_TIMEOUT_MS = 20_000;
 const STALL_TIMEOUT_MS = 30_000;
 
@@ -56,9 +64,16 @@ export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<So
   return await open(options, { input: { kind: "url", url }, environment, startAtMs, videoIndex, audioIndex });
 }
 
+/** A source that ffmpeg makes of a byte stream; always from where that begins. */
+export async function openStreamSource(options: StreamSourceOptions): Promise<Source> {
+  const { format, stream, videoIndex, audioIndex } = options;
+  const input = { kind: "stream", format } as const;
+  return await open(options, { input, startAtMs: 0, stdin: stream, videoIndex, audioIndex });
+}
+
 /** A source that ffmpeg makes of an FLV byte stream: for live sources whose codecs the room does not take. */
 export async function transcodeFlv(options: TranscodeFlvOptions): Promise<Source> {
-  return await open(options, { input: { kind: "flv" }, startAtMs: 0, stdin: options.stream });
+  return await openStreamSource({ ...options, format: "flv" });
 }
 
 interface Feed {
