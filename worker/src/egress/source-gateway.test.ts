@@ -140,6 +140,9 @@ describe("what is read through the gateway", () => {
     const [, child] = (await (await read(session)).text()).split("\n");
     expect((await read({ ...session, url: child ?? "" })).status).toBe(502);
     expect(session.failure).toMatchObject({ code: "FailedOperation.SourceForbidden" });
+    await (await read(session)).text();
+    await vi.waitFor(() => expect(session.failure).toBeUndefined());
+    expect(session.refusal).toMatchObject({ code: "FailedOperation.SourceForbidden" });
     session.close();
   });
 

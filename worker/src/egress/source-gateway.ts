@@ -7,6 +7,7 @@ import { RoomcastError } from "@roomcast/shared";
 import { Backoff } from "../backoff.ts";
 import type { Egress, EgressResponse, FetchOptions } from "./egress.ts";
 import { egressError } from "./egress-error.ts";
+import { contentTypeOf, PROXY_USER, passedHeaders, proxyPassword, upstreamHeaders } from "./gateway-headers.ts";
 import { M3U8_MAGIC, rewriteM3u8 } from "./m3u8-rewriter.ts";
 import { upstreamStatusError } from "./upstream-status-error.ts";
 
@@ -21,6 +22,8 @@ export interface GatewaySession {
   readonly environment: Readonly<Record<string, string>>;
   /** Why the last request upstream failed; undefined where it went well, or none was made yet. */
   readonly failure: RoomcastError | undefined;
+  /** Why the guard first refused an address that the source led to; it stays, whatever goes well later. */
+  readonly refusal: RoomcastError | undefined;
   /** What upstream said the source itself is, in lower case, without parameters. */
   readonly contentType: string | undefined;
   /** Bytes of media that were handed on. */
@@ -41,6 +44,7 @@ interface Session {
   readonly ids: Map<string, number>;
   nextId: number;
   failure: RoomcastError | undefined;
+  refusal: RoomcastError | undefined;
   contentType: string | undefined;
   receivedBytes: number;
   unbounded: boolean;
@@ -50,15 +54,10 @@ interface Session {
 /** Children of a playlist that are remembered; a live playlist names new ones for ever. */
 const MAX_CHILDREN = 4096;
 const MAX_PLAYLIST_BYTES = 4 * 1024 * 1024;
-/** No `content-encoding`: what came compressed would not be seen to be a playlist here, but might be in ffmpeg. */
-const PASSED_HEADERS = ["content-type", "content-length", "content-range", "accept-ranges", "last-modified"];
 /** How a source that was lost is asked for again. Shorter than a room session waits for a silent source. */
 const RECONNECT = { initialMs: 250, maxMs: 3000, budgetMs: 6000, healthyAfterMs: Number.POSITIVE_INFINITY };
-const USER_AGENT = "Roomcast/0.1";
 /** A name that no resolver knows (RFC 6761, section 6.4): without the gateway as its proxy it leads nowhere. */
 const ORIGIN = "http://source.invalid";
-/** The user that the gateway's proxy address names; its password is the session's token. */
-const PROXY_USER = "source";
 
 /**
  * A proxy on 127.0.0.1 through which ffmpeg and ffprobe read sources. They never learn the real URL, and what they need
@@ -100,6 +99,7 @@ export class SourceGateway {
       ids: new Map([[realUrl, 0]]),
       nextId: 1,
       failure: undefined,
+      refusal: undefined,
       contentType: undefined,
       receivedBytes: 0,
       unbounded: false,
@@ -111,6 +111,9 @@ export class SourceGateway {
       environment: { http_proxy: `http://${PROXY_USER}:${session.token}@127.0.0.1:${this.#port}` },
       get failure() {
         return session.failure;
+      },
+      get refusal() {
+        return session.refusal;
       },
       get contentType() {
         return session.contentType;
@@ -159,11 +162,15 @@ export class SourceGateway {
     const signal = AbortSignal.any([session.controller.signal, stop.signal]);
     let upstream: EgressResponse;
     try {
-      upstream = await this.#fetch(session, realUrl, { method, headers: requestHeaders(request), signal });
+      upstream = await this.#fetch(session, realUrl, { method, headers: upstreamHeaders(request), signal });
     } catch (error) {
-      if (!signal.aborted) session.failure = RoomcastError.from(error);
-      if (signal.aborted) response.destroy();
-      else response.writeHead(502).end();
+      if (signal.aborted) {
+        response.destroy();
+        return;
+      }
+      session.failure = RoomcastError.from(error);
+      if (session.failure.code === "FailedOperation.SourceForbidden") session.refusal ??= session.failure;
+      response.writeHead(502).end();
       return;
     }
     await this.#forward(session, upstream, { response, id: Number(id), realUrl, signal });
@@ -272,14 +279,6 @@ function urlOf(id: number, realUrl: string): string {
   return `${ORIGIN}/${id}/media${extension}`;
 }
 
-/** Of `Proxy-Authorization: Basic …` (RFC 7617). */
-function proxyPassword(request: http.IncomingMessage): string | undefined {
-  const encoded = /^Basic (\S+)$/i.exec(request.headers["proxy-authorization"] ?? "")?.[1];
-  if (encoded === undefined) return undefined;
-  const pair = Buffer.from(encoded, "base64").toString("latin1");
-  return pair.startsWith(`${PROXY_USER}:`) ? pair.slice(PROXY_USER.length + 1) : undefined;
-}
-
 async function nextChunk(chunks: AsyncIterator<unknown>): Promise<Buffer | undefined> {
   const { done, value } = await chunks.next();
   // SAFETY: the body of an undici response gives Buffers unless an encoding is set.
@@ -297,28 +296,4 @@ async function wholeText(first: Buffer, chunks: AsyncIterator<unknown>): Promise
     parts.push(chunk);
   }
   return Buffer.concat(parts).toString("utf8");
-}
-
-function requestHeaders(request: http.IncomingMessage): Record<string, string> {
-  const { range } = request.headers;
-  return {
-    accept: "*/*",
-    "accept-encoding": "identity",
-    "user-agent": USER_AGENT,
-    ...(range === undefined ? {} : { range }),
-  };
-}
-
-function passedHeaders(upstream: EgressResponse): Record<string, string> {
-  return Object.fromEntries(
-    PASSED_HEADERS.flatMap((name) => {
-      const value = upstream.headers[name];
-      return typeof value === "string" ? [[name, value]] : [];
-    }),
-  );
-}
-
-function contentTypeOf(upstream: EgressResponse): string | undefined {
-  const value = upstream.headers["content-type"];
-  return typeof value === "string" ? value.split(";")[0]?.trim().toLowerCase() : undefined;
 }

@@ -172,6 +172,25 @@ describe("a fault of the server", () => {
     });
   });
 
+  it.each([
+    ["segments", "#EXTINF:1,\nhttp://10.1.2.3/0.ts\n#EXTINF:1,\nhttp://169.254.169.254/1.ts\n#EXT-X-ENDLIST", false],
+    ["variants", "#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://10.1.2.3/a.m3u8", false],
+    ["key", '#EXT-X-KEY:METHOD=AES-128,URI="http://10.1.2.3/key"\n#EXTINF:1,\nlist.ts\n#EXT-X-ENDLIST', false],
+    // It is asked for again and again, in the hope of others, for as long as a source may take to open.
+    ["newest segments", "#EXTINF:1,\nhttp://10.1.2.3/0.ts\n#EXTINF:1,\nhttp://10.1.2.3/1.ts", true],
+  ])(
+    "an HLS playlist whose %s the guard forbids fails as that, and says why",
+    async (_what, text, live) => {
+      server.serve("list.ts", clipMkv);
+      const playlist = `#EXTM3U\n#EXT-X-TARGETDURATION:1\n${text}\n`;
+      await expect(open(server.serve("forbidden.m3u8", playlist), { live })).rejects.toMatchObject({
+        code: "FailedOperation.SourceForbidden",
+        message: expect.stringMatching(/^The address 1\S+ is .*ROOMCAST_ALLOW_HOSTS/),
+      });
+    },
+    40_000,
+  );
+
   it("that drops the connection half-way costs no frame where ranges work", async () => {
     const source = await open(server.serve("drop.mkv", clipMkv, "drop-once"));
     const { tags, end } = await readToEnd(source);

@@ -150,7 +150,8 @@ export class SourceFactory {
       input: { kind: "url", url: session.url, environment: session.environment },
       deadlineMs: this.#options.probeDeadlineMs,
       signal: options.signal,
-      upstreamFailure: () => session.failure,
+      // Of an HLS playlist the rest may have gone well: what the guard refused is why nothing of it can be played.
+      upstreamFailure: () => session.failure ?? session.refusal,
       contentType: () => session.contentType,
       receivedBytes: () => session.receivedBytes,
     });

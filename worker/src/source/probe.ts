@@ -42,7 +42,7 @@ export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
   const deadline = AbortSignal.timeout(options.deadlineMs ?? DEADLINE_MS);
   const probed = readProbe(await runFfprobe(options, deadline, ["-show_format", "-show_streams"]));
   if (probed.media.video === null && probed.media.audio === null) {
-    throw notMedia(options, "The source holds neither video nor audio.");
+    throw options.upstreamFailure?.() ?? notMedia(options, "The source holds neither video nor audio.");
   }
   return { ...probed, media: await withGop(options, deadline, probed) };
 }
