@@ -104,7 +104,7 @@ export class SourceFactory {
       supported: this.#capabilities.srt,
       resolve: (hostname) => egress.resolve(hostname),
       ffprobePath: tools.ffprobePath,
-      plan: wishesIn(options),
+      plan: { ...wishesIn(options), toneMapping: this.#capabilities.toneMapping },
       signal: options.signal,
       probeDeadlineMs,
       readyTimeoutMs,
@@ -127,7 +127,7 @@ export class SourceFactory {
         ...probed,
         url: session.url,
         environment: session.environment,
-        plan: planPush(media, { ...wishesIn(options), live, askedLive }),
+        plan: planPush(media, { ...wishesIn(options), live, askedLive, toneMapping: this.#capabilities.toneMapping }),
         live,
         // Whoever asked for a recording gets its end; a live playlist may say that it is complete.
         endsProperly: () => !live || !askedLive || session.playlistEnded,

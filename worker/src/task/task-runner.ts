@@ -278,5 +278,9 @@ function resumedAt({ resumeAtMs, resumeItem }: TaskRunnerOptions["dispatch"]): S
 function costOf(info: SourceInfo): number {
   return info.plan.video === "copy"
     ? COPY_UNITS
-    : taskCost({ video: "transcode", pixelsPerSecond: info.width * info.height * (info.fps ?? DEFAULT_FPS) });
+    : taskCost({
+        video: "transcode",
+        pixelsPerSecond: info.width * info.height * (info.fps ?? DEFAULT_FPS),
+        toneMapped: info.toneMapped,
+      });
 }

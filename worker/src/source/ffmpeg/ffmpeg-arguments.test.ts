@@ -7,7 +7,15 @@ const PICTURE = { width: 1280, height: 720 } as const;
 const TARGET = { ...PICTURE, fps: 25, bitRateKbps: 2000, holdBitRate: false, gopS: 2 } as const;
 const SOUND = { sampleRateHz: 48_000, channels: 2, bitRateKbps: 128 } as const;
 const ENCODE = {
-  video: { action: "transcode", deinterlace: true, toBt709: false, picture: PICTURE, tempo: 1, ...TARGET },
+  video: {
+    action: "transcode",
+    deinterlace: true,
+    toBt709: false,
+    tonesOf: undefined,
+    picture: PICTURE,
+    tempo: 1,
+    ...TARGET,
+  },
   audio: { action: "transcode", volume: 100, tempo: 1, doubled: false, ...SOUND },
   reasons: [],
 } as const satisfies Plan;
@@ -93,6 +101,18 @@ describe("ffmpeg's arguments", () => {
   it("make wide colours those of BT.709, and say so in the stream", () => {
     const { output } = build({ plan: { ...ENCODE, video: { ...ENCODE.video, toBt709: true } } });
     expect(output).toContain("scale=1280:720:in_color_matrix=bt2020:out_color_matrix=bt709");
+    expect(output).toContain("-colorspace bt709 -color_primaries bt709 -color_trc bt709");
+  });
+
+  it.each([
+    ["PQ", "smpte2084"],
+    ["HLG", "arib-std-b67"],
+  ] as const)("map the tones of %s, after the picture was made smaller", (tonesOf, transfer) => {
+    const { output } = build({ plan: { ...ENCODE, video: { ...ENCODE.video, toBt709: true, tonesOf } } });
+    expect(output).toContain(
+      `scale=1280:720,setparams=color_primaries=bt2020:color_trc=${transfer}:colorspace=bt2020nc,zscale=t=linear:npl=203,` +
+        "format=gbrpf32le,zscale=p=bt709,tonemap=mobius,zscale=t=bt709:m=bt709:r=limited,setsar=1,format=yuv420p",
+    );
     expect(output).toContain("-colorspace bt709 -color_primaries bt709 -color_trc bt709");
   });
 

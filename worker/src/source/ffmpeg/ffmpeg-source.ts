@@ -3,7 +3,7 @@ import { RoomcastError } from "@roomcast/shared";
 import { classifyEnd } from "../failure.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { MediaTag } from "../media-tag.ts";
-import { type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
+import { mapsTones, type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
 import { QueuedSource } from "../queued-source.ts";
 import type { Source, SourceInfo } from "../source.ts";
 import { type FfmpegInput, ffmpegArguments, OUTPUT_SHIFT_MS, type StreamFormat } from "./ffmpeg-arguments.ts";
@@ -129,6 +129,7 @@ class FfmpegSource extends QueuedSource {
       ...plannedPicture(options.media, options.plan),
       audioFormat: plannedAudio(options.media, options.plan),
       plan: toSummary(options.plan),
+      ...(mapsTones(options.plan) ? { toneMapped: true } : {}),
       ...(tempo === 1 ? {} : { tempo: { factor: tempo, fromMs: feed.startAtMs } }),
     };
     this.#demuxer = new FlvDemuxer({ shiftMs: -OUTPUT_SHIFT_MS, onTag: (tag) => this.#take(tag) });
