@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { vi } from "vitest";
 
 const MEDIA = "-re -f lavfi -i testsrc2=s=320x180:r=25 -f lavfi -i sine=r=48000";
-export const COPYABLE = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 12 -keyint_min 12 -c:a aac";
+const COPYABLE = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 12 -keyint_min 12 -c:a aac";
 export const FOREIGN = "-c:v mpeg2video -g 12 -c:a mp2";
 
 /** An ffmpeg on loopback that takes one SRT call and sends a test picture in real time until it is stopped. */
