@@ -9,10 +9,11 @@ import type { MediaTag } from "../media-tag.ts";
 import { type OpenSourceOptions, SourceFactory } from "../open-source.ts";
 import type { Source } from "../source.ts";
 import { media, readToEnd } from "../sources.test-support.ts";
-import { FOREIGN, SrtServer } from "./srt-server.test-support.ts";
+import { COPYABLE, FOREIGN, SrtServer } from "./srt-server.test-support.ts";
 
-const PASSPHRASE = "s3cret-passphrase";
-const QUERY = `streamid=%23!::r=live/k3y's,m=request&passphrase=${PASSPHRASE}`;
+/** With all that quoting could go wrong at. */
+const PASSPHRASE = String.raw`s3cret's \ pass "phrase"`;
+const QUERY = `streamid=%23!::r=live/k3y's,m=request&passphrase=${encodeURIComponent(PASSPHRASE)}`;
 const SECRETS = /s3cret|k3y/;
 
 let tools: MediaTools;
@@ -123,6 +124,13 @@ describe("an SRT source", () => {
     });
     expect(JSON.stringify([String(error), error])).not.toMatch(SECRETS);
     expect(await childCommandLines()).toEqual([]);
+  });
+
+  it("is MPEG-TS and nothing else, so that no list is followed to other addresses", async () => {
+    const server = await serve({ codecs: `${COPYABLE} -f matroska` });
+    await expect(open(`srt://127.0.0.1:${server.port}?${QUERY}`)).rejects.toMatchObject({
+      code: "FailedOperation.SourceUnsupported",
+    });
   });
 
   it.each(["srt://10.1.2.3:9000", "srt://forbidden.example:9000", "srt://[::1]:9000"])(

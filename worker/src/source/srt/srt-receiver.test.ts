@@ -14,7 +14,7 @@ it.each<[string, Partial<FfmpegExit>, boolean, string, string]>([
     { stderrTail: ["[concat @ 0x1] Format not on whitelist 'mpegts'"] },
     false,
     "SourceUnsupported",
-    "not played",
+    "sends no MPEG-TS",
   ],
   ["that ffmpeg could not make", { code: null, startError: "ENOENT" }, false, "MediaEngine", "could not open"],
 ])("the end of an SRT call %s is told as what it is", (_name, exit, received, code, text) => {

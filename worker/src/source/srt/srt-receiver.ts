@@ -83,11 +83,15 @@ export class SrtReceiver {
 /** What it means that a call to an SRT server is over; a caller is not told why it was refused. Pure. */
 export function srtFailure(exit: FfmpegExit, where: string, received: boolean): RoomcastError {
   if (received) return new RoomcastError("FailedOperation.SourceLost", `${where} ended the SRT connection.`);
-  if (exit.startError === undefined && /Connection to .* failed|Impossible to open/.test(exit.stderrTail.join("\n"))) {
+  const said = exit.stderrTail.join("\n");
+  if (/Connection to .* failed/.test(said)) {
     return new RoomcastError(
       "FailedOperation.SourceUnreachable",
       `${where} took no SRT call: does it listen, and are streamid and passphrase those that it expects?`,
     );
+  }
+  if (/not on whitelist/i.test(said)) {
+    return new RoomcastError("FailedOperation.SourceUnsupported", `${where} sends no MPEG-TS over SRT.`);
   }
   return classifyUnopened(exit);
 }

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { vi } from "vitest";
 
 const MEDIA = "-re -f lavfi -i testsrc2=s=320x180:r=25 -f lavfi -i sine=r=48000";
-const COPYABLE = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 12 -keyint_min 12 -c:a aac";
+export const COPYABLE = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 12 -keyint_min 12 -c:a aac";
 export const FOREIGN = "-c:v mpeg2video -g 12 -c:a mp2";
 
 /** An ffmpeg on loopback that takes one SRT call and sends a test picture in real time until it is stopped. */
@@ -17,7 +17,7 @@ export class SrtServer {
   private constructor(port: number, query: string, codecs: string) {
     this.port = port;
     const url = `srt://127.0.0.1:${port}?mode=listener&${query}`;
-    const args = ["-v", "error", "-nostdin", ...`${MEDIA} ${codecs} -f mpegts`.split(" "), url];
+    const args = ["-v", "error", "-nostdin", ...`${MEDIA} -f mpegts ${codecs}`.split(" "), url];
     // Under another name, so that it is not taken for one of the worker's.
     this.#process = spawn("ffmpeg", args, { stdio: "ignore", argv0: "srt-server" });
     this.#closed = once(this.#process, "close");
