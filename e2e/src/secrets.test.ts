@@ -139,6 +139,12 @@ test("no secret of a request, a worker or the edge shows anywhere, whatever beco
   });
   expect(await watchToItsEnd(nowhere)).toBe("FailedOperation.SourceUnreachable");
 
+  const uncalled = await push({
+    VideoSrc: `srt://127.0.0.1:${await freePort()}?streamid=${SECRETS.streamKey}&passphrase=${SECRETS.urlQuery}`,
+    Mode: "live",
+  });
+  expect(await watchToItsEnd(uncalled)).toBe("FailedOperation.SourceUnreachable");
+
   const server = await IndependentRtmpServer.start();
   owned.defer(() => server.stop());
   const streamUrl = `rtmp://127.0.0.1:${server.port}/live/${SECRETS.streamKey}`;
@@ -174,6 +180,7 @@ test("no secret of a request, a worker or the edge shows anywhere, whatever beco
   // Had they looked in the wrong place, they would have found nothing there either.
   expect(answers.join("\n")).toContain(played.taskId);
   expect(system.lines.join("\n")).toContain(played.taskId);
-  expect([...commandLines].join("\n")).toMatch(/ffmpeg.* http:\/\/127\.0\.0\.1/);
+  expect([...commandLines].join("\n")).toMatch(/ffmpeg.* http:\/\/source\.invalid/);
+  expect([...commandLines].join("\n")).toMatch(/ffmpeg.* -f concat /);
   expect(stored.join("\n")).toContain(played.taskId);
 });

@@ -70,6 +70,8 @@ describe("a push request", () => {
         "http://h:8080/v.mp4?a=b#c",
         "rtmp://h/live/key",
         "rtmps://u:p@h/live/key",
+        "srt://h:9000?streamid=%23!::r=live/a&passphrase=0123456789",
+        "srt://[2001:db8::1]:9000",
         "HTTPS://H/V.MP4",
         "http://[2001:db8::1]/v",
         "https://h/视频.mp4",
@@ -98,6 +100,7 @@ describe("a push request", () => {
     [
       "VideoSrc",
       [
+        "srt://s3cr3t-s3cr3t",
         "",
         secret,
         "/v.mp4",

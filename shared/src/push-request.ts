@@ -3,9 +3,9 @@ import { regionName } from "./region.ts";
 import { MAX_USER_SIG_LENGTH } from "./user-sig.ts";
 
 /** URL schemes a source may have. */
-const SOURCE_SCHEMES = ["http:", "https:", "rtmp:", "rtmps:"] as const;
+const SOURCE_SCHEMES = ["http:", "https:", "rtmp:", "rtmps:", "srt:"] as const;
 
-const SOURCE_EXPECTED = "an http(s):// or rtmp(s):// URL of at most 2048 characters, without spaces";
+const SOURCE_EXPECTED = "an http(s)://, rtmp(s):// or srt://host:port URL of at most 2048 characters, without spaces";
 
 /**
  * The URL parser drops tabs and line ends, takes `http:host` for `http://host`, and a backslash for a slash. Others who
@@ -16,7 +16,9 @@ const PLAIN_URL = /^[a-z]+:\/\/[^\s\\\p{Cc}]+$/iu;
 function isSourceUrl(text: string): boolean {
   if (!PLAIN_URL.test(text)) return false;
   const url = URL.parse(text);
-  return url !== null && url.hostname !== "" && SOURCE_SCHEMES.some((scheme) => scheme === url.protocol);
+  if (url === null || url.hostname === "") return false;
+  // SRT has no port of its own.
+  return SOURCE_SCHEMES.some((scheme) => scheme === url.protocol) && (url.protocol !== "srt:" || url.port !== "");
 }
 
 function boundedText(maxLength: number, expected: string, pattern?: RegExp) {

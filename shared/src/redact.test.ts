@@ -25,6 +25,7 @@ describe("shownUrl", () => {
     ["rtmps://u:S3CRET@h/live/S3CRET/S3CRET", "rtmps://h/live/…"],
     ["rtmp://h/S3CRET", "rtmp://h/…"],
     ["rtmp://h/", "rtmp://h/"],
+    ["srt://h:9000?streamid=S3CRET&passphrase=S3CRET", "srt://h:9000?…"],
     ["rtmp://rtmp.rtc.qq.com/push/S3CRET?sdkappid=1&usersig=S3CRET", "rtmp://rtmp.rtc.qq.com/push/…?…"],
     ["redis://:S3CRET@10.0.0.7:6379/0", "redis://10.0.0.7:6379/0"],
     ["https://proxy/a/https://u:S3CRET@h/v", "https://proxy/a/…"],
@@ -185,6 +186,13 @@ describe("secretsOf", () => {
   it("counts an RTMP stream key as a secret, but not a stream's short name", () => {
     expect(secretsOf(request({ VideoSrc: "rtmp://h/live/0123-abcd-4567" }))).toContain("0123-abcd-4567");
     expect(secretsOf(request({ VideoSrc: "rtmp://h/live/stream" }))).not.toContain("stream");
+  });
+
+  it("counts an SRT source's streamid and passphrase, encoded or not", () => {
+    const VideoSrc = "srt://h:9000?streamid=%23!::r=live/a&passphrase=with%20a%20space";
+    expect(secretsOf(request({ VideoSrc }))).toEqual(
+      expect.arrayContaining(["%23!::r=live/a", "#!::r=live/a", "with%20a%20space", "with a space"]),
+    );
   });
 
   it("is nothing but the UserSig for a plain request", () => {

@@ -16,6 +16,7 @@ test.each<[string, object, number]>([
   ["its Redis and its region", { Redis: true, RedisHost: "r", RedisPort: 1, RedisPassword: "", Region: "ap-one" }, 1],
   ["what only the edge acts on", { OnConflict: "reject", QueueTimeout: 5 }, 1],
   ["a playlist", { VideoSrc: ["https://media.example/1.mp4"] }, 2],
+  ["an SRT source", { VideoSrc: "srt://media.example:9000?streamid=a" }, 2],
   ["a volume", { Volume: 50 }, 2],
   ["a time to start", { StartAt: "2026-12-31T20:15:00+08:00" }, 2],
 ])("a request with %s can be carried by workers of the right protocol", (_what, rest, protocol) => {

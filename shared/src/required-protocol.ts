@@ -38,7 +38,8 @@ export function requestForWorker(request: PushRequest): PushRequest {
 /** The oldest protocol version whose workers can carry a request. Pure. */
 export function requiredProtocol(request: PushRequest | ShownRequest): number {
   const oldParameters = forWorker(request).every(([name]) => READ_BY_1.some((known) => known === name));
-  return typeof request.VideoSrc === "string" && oldParameters ? 1 : 2;
+  const oldSource = typeof request.VideoSrc === "string" && !/^srt:/i.test(request.VideoSrc);
+  return oldSource && oldParameters ? 1 : 2;
 }
 
 function forWorker(request: PushRequest | ShownRequest): [string, unknown][] {

@@ -18,3 +18,8 @@ it("lets a core transcode two 720p30 streams, and no 1080p30 beside one", () => 
 it("never counts a transcode cheaper than a copy", () => {
   expect(taskCost({ video: "transcode", pixelsPerSecond: 0 })).toBeGreaterThan(taskCost({ video: "copy" }));
 });
+
+it("counts mapping the tones of 1080p30 HDR as more than a core", () => {
+  const basis = { video: "transcode", pixelsPerSecond: pixelsPerSecond(1920, 1080, 30) } as const;
+  expect(taskCost({ ...basis, toneMapped: true }) - taskCost(basis)).toBeGreaterThan(UNITS_PER_CORE);
+});

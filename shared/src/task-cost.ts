@@ -9,11 +9,22 @@ const TRANSCODE_BASE_UNITS = 6;
 /** 1280 × 720 at 30 frames a second: 27.6 million pixels a second cost about 40 units. */
 const TRANSCODE_UNITS_PER_MEGAPIXEL_S = 1.45;
 
-export type CostBasis = { readonly video: "copy" } | { readonly video: "transcode"; readonly pixelsPerSecond: number };
+/** In floating point: 1080p30 takes more than a core for this alone. */
+const TONE_MAPPING_UNITS_PER_MEGAPIXEL_S = 2.6;
+
+export type CostBasis =
+  | { readonly video: "copy" }
+  | {
+      readonly video: "transcode";
+      readonly pixelsPerSecond: number;
+      /** The tones of HDR are mapped; false unless given. */
+      readonly toneMapped?: boolean | undefined;
+    };
 
 /** Units that a task takes while it runs. Pure. */
 export function taskCost(basis: CostBasis): number {
-  return basis.video === "copy"
-    ? COPY_UNITS
-    : TRANSCODE_BASE_UNITS + (basis.pixelsPerSecond / 1e6) * TRANSCODE_UNITS_PER_MEGAPIXEL_S;
+  if (basis.video === "copy") return COPY_UNITS;
+  const unitsPerMegapixel =
+    TRANSCODE_UNITS_PER_MEGAPIXEL_S + (basis.toneMapped === true ? TONE_MAPPING_UNITS_PER_MEGAPIXEL_S : 0);
+  return TRANSCODE_BASE_UNITS + (basis.pixelsPerSecond / 1e6) * unitsPerMegapixel;
 }

@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { request as httpRequest } from "undici";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseAddressPolicy } from "./address-policy.ts";
 import { Egress } from "./egress.ts";
-import { SourceGateway } from "./source-gateway.ts";
+import { type GatewaySession, SourceGateway } from "./source-gateway.ts";
 
 let server: http.Server;
 let origin: string;
@@ -33,23 +34,52 @@ afterAll(async () => {
   await once(server.close(), "close");
 });
 
+/** Reads as ffmpeg does: the gateway is the proxy that the environment names. */
+async function read(
+  { url, environment }: Pick<GatewaySession, "url" | "environment">,
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  const proxy = new URL(environment["http_proxy"] ?? "");
+  const authorization = Buffer.from(`${proxy.username}:${proxy.password}`).toString("base64");
+  const address = `http://${proxy.host}${new URL(url).pathname}`;
+  return await fetch(address, { headers: { ...headers, "proxy-authorization": `Basic ${authorization}` } });
+}
+
 describe("the gateway's URL", () => {
-  it("holds nothing of the real one but its extension", () => {
+  it("holds nothing of the real one but its extension, and no secret", () => {
     const session = gateway.open(`${origin}/secret/film.mp4?sign=s3cret`);
-    expect(session.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/[\w-]{24}\/0\/media\.mp4$/);
+    expect(session.url).toBe("http://source.invalid/0/media.mp4");
+    expect(session.environment).toEqual({
+      http_proxy: expect.stringMatching(/^http:\/\/source:[\w-]{24}@127\.0\.0\.1:\d+$/),
+    });
     session.close();
   });
 
-  it("answers nobody who guesses, nor after the session is closed", async () => {
+  it("opens nothing without the session's secret", async () => {
+    let asked = 0;
+    answer = (_request, response) => response.end(`x${(asked += 1)}`);
+    const session = gateway.open(`${origin}/a`);
+    const { host } = new URL(session.environment["http_proxy"] ?? "");
+    const basic = (pair: string) => ({ "proxy-authorization": `Basic ${Buffer.from(pair).toString("base64")}` });
+    for (const headers of [{}, basic("source:"), basic("source:guess"), basic("nobody"), basic("other:constructor")]) {
+      // Not by fetch, which takes a 407 for a failure of the network.
+      const refused = await httpRequest(`http://${host}/0/media`, { headers });
+      expect([refused.statusCode, await refused.body.text()]).toEqual([407, ""]);
+    }
+    expect(asked).toBe(0);
+    session.close();
+  });
+
+  it("leads to the source and its children alone, until the session is closed", async () => {
     answer = (_request, response) => response.end("x");
     const session = gateway.open(`${origin}/a`);
-    const { url } = session;
-    expect((await fetch(url)).status).toBe(200);
-    expect((await fetch(url.replace("/0/", "/1/"))).status).toBe(404);
-    expect((await fetch(url.replace("/0/", "/constructor/"))).status).toBe(404);
-    expect((await fetch(new URL("/x/0/media", url))).status).toBe(404);
+    const { url, environment } = session;
+    expect((await read(session)).status).toBe(200);
+    for (const path of ["/1/media", "/constructor/media", "/x/0/media", "/"]) {
+      expect((await read({ url: new URL(path, url).href, environment })).status).toBe(404);
+    }
     session.close();
-    expect((await fetch(url)).status).toBe(404);
+    await expect(read(session)).rejects.toThrow("fetch failed");
   });
 });
 
@@ -60,7 +90,7 @@ describe("what is read through the gateway", () => {
       response.writeHead(206, headers).end(request.headers.range === "bytes=2-" ? "234" : "wrong");
     };
     const session = gateway.open(`${origin}/a`);
-    const response = await fetch(session.url, { headers: { range: "bytes=2-" } });
+    const response = await read(session, { range: "bytes=2-" });
     expect(response.status).toBe(206);
     expect(response.headers.get("content-range")).toBe("bytes 2-4/5");
     expect(response.headers.get("set-cookie")).toBeNull();
@@ -76,10 +106,12 @@ describe("what is read through the gateway", () => {
       return response.end(["#EXTM3U", tag, "#EXTINF:2,", "one.ts?k=s3cret", `${origin}/two.ts`, ""].join("\r\n"));
     };
     const session = gateway.open(`${origin}/live/list.m3u8?k=s3cret`);
-    const lines = (await (await fetch(session.url)).text()).split("\n");
+    const lines = (await (await read(session)).text()).split("\n");
     expect(lines.join("\n")).not.toContain("s3cret");
     const urls = [/URI="([^"]+)"/.exec(lines[1] ?? "")?.[1], lines[3], lines[4]];
-    const bodies = await Promise.all(urls.map(async (url) => await (await fetch(url ?? "")).text()));
+    const bodies = await Promise.all(
+      urls.map(async (url) => await (await read({ ...session, url: url ?? "" })).text()),
+    );
     expect(bodies).toEqual(["child /key.bin?k=s3cret", "child /live/one.ts?k=s3cret", "child /two.ts"]);
     session.close();
   });
@@ -96,7 +128,7 @@ describe("what is read through the gateway", () => {
         response.writeHead(200, head);
         response.write(text, () => response.end());
       };
-      await (await fetch(session.url)).text();
+      await (await read(session)).text();
       expect(session).toMatchObject({ unbounded, playlistEnded });
     }
     session.close();
@@ -105,9 +137,12 @@ describe("what is read through the gateway", () => {
   it("has children that the guard forbids refused, and remembers why", async () => {
     answer = (_request, response) => response.end("#EXTM3U\nhttp://169.254.169.254/latest\n");
     const session = gateway.open(`${origin}/list`);
-    const [, child] = (await (await fetch(session.url)).text()).split("\n");
-    expect((await fetch(child ?? "")).status).toBe(502);
+    const [, child] = (await (await read(session)).text()).split("\n");
+    expect((await read({ ...session, url: child ?? "" })).status).toBe(502);
     expect(session.failure).toMatchObject({ code: "FailedOperation.SourceForbidden" });
+    await (await read(session)).text();
+    await vi.waitFor(() => expect(session.failure).toBeUndefined());
+    expect(session.refusal).toMatchObject({ code: "FailedOperation.SourceForbidden" });
     session.close();
   });
 
@@ -121,11 +156,11 @@ describe("what is read through the gateway", () => {
   ])("with status %i fails as %s, until a later request goes well", async (status, code) => {
     answer = (_request, response) => response.writeHead(status).end("no");
     const session = gateway.open(`${origin}/a?k=s3cret`);
-    expect((await fetch(session.url)).status).toBe(status);
+    expect((await read(session)).status).toBe(status);
     expect(session.failure).toMatchObject({ code: `FailedOperation.${code}` });
     expect(session.failure?.message).not.toContain("s3cret");
     answer = (_request, response) => response.end("yes");
-    await (await fetch(session.url)).text();
+    await (await read(session)).text();
     await vi.waitFor(() => expect(session.failure).toBeUndefined());
     session.close();
   });
@@ -136,7 +171,7 @@ describe("what is read through the gateway", () => {
       response.write("half of the file", () => response.destroy());
     };
     const session = gateway.open(`${origin}/a`);
-    await expect(fetch(session.url).then((response) => response.text())).rejects.toThrow("terminated");
+    await expect(read(session).then((response) => response.text())).rejects.toThrow("terminated");
     await vi.waitFor(() => expect(session.failure).toMatchObject({ code: "FailedOperation.SourceUnreachable" }));
     session.close();
   });
@@ -144,14 +179,14 @@ describe("what is read through the gateway", () => {
   it("is asked for again where it gave something before and cannot be reached for a moment", async () => {
     answer = (_request, response) => response.end("some");
     const session = gateway.open(`${origin}/a`);
-    expect(await (await fetch(session.url)).text()).toBe("some");
+    expect(await (await read(session)).text()).toBe("some");
     let refusals = 0;
     answer = (request, response) => {
       if (refusals === 2) return response.end("the rest");
       refusals += 1;
       return request.socket.destroy();
     };
-    expect(await (await fetch(session.url)).text()).toBe("the rest");
+    expect(await (await read(session)).text()).toBe("the rest");
     expect(refusals).toBe(2);
     session.close();
   });
@@ -162,7 +197,7 @@ describe("what is read through the gateway", () => {
       response.write("half of the file");
     };
     const session = gateway.open(`${origin}/a`);
-    await expect(fetch(session.url).then((response) => response.text())).rejects.toThrow("terminated");
+    await expect(read(session).then((response) => response.text())).rejects.toThrow("terminated");
     await vi.waitFor(() => expect(session.failure).toMatchObject({ code: "FailedOperation.SourceTimeout" }));
     session.close();
   });

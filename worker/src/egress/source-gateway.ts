@@ -7,15 +7,23 @@ import { RoomcastError } from "@roomcast/shared";
 import { Backoff } from "../backoff.ts";
 import type { Egress, EgressResponse, FetchOptions } from "./egress.ts";
 import { egressError } from "./egress-error.ts";
+import { contentTypeOf, PROXY_USER, passedHeaders, proxyPassword, upstreamHeaders } from "./gateway-headers.ts";
 import { M3U8_MAGIC, rewriteM3u8 } from "./m3u8-rewriter.ts";
 import { upstreamStatusError } from "./upstream-status-error.ts";
 
 /** One source that ffmpeg and ffprobe may read under a loopback URL. */
 export interface GatewaySession {
-  /** `http://127.0.0.1:PORT/<token>/0/<file name>`: fit for a command line, and of no use when the session is closed. */
+  /** `http://source.invalid/0/media.mp4`: fit for a command line, and of no use without `environment`. */
   readonly url: string;
+  /**
+   * What the reader's environment needs beside the URL. Holds the session's secret: only the worker's own user can read
+   * the environment of its processes, while everybody can read their arguments.
+   */
+  readonly environment: Readonly<Record<string, string>>;
   /** Why the last request upstream failed; undefined where it went well, or none was made yet. */
   readonly failure: RoomcastError | undefined;
+  /** Why the guard first refused an address that the source led to; it stays, whatever goes well later. */
+  readonly refusal: RoomcastError | undefined;
   /** What upstream said the source itself is, in lower case, without parameters. */
   readonly contentType: string | undefined;
   /** Bytes of media that were handed on. */
@@ -36,6 +44,7 @@ interface Session {
   readonly ids: Map<string, number>;
   nextId: number;
   failure: RoomcastError | undefined;
+  refusal: RoomcastError | undefined;
   contentType: string | undefined;
   receivedBytes: number;
   unbounded: boolean;
@@ -45,15 +54,16 @@ interface Session {
 /** Children of a playlist that are remembered; a live playlist names new ones for ever. */
 const MAX_CHILDREN = 4096;
 const MAX_PLAYLIST_BYTES = 4 * 1024 * 1024;
-/** No `content-encoding`: what came compressed would not be seen to be a playlist here, but might be in ffmpeg. */
-const PASSED_HEADERS = ["content-type", "content-length", "content-range", "accept-ranges", "last-modified"];
 /** How a source that was lost is asked for again. Shorter than a room session waits for a silent source. */
 const RECONNECT = { initialMs: 250, maxMs: 3000, budgetMs: 6000, healthyAfterMs: Number.POSITIVE_INFINITY };
-const USER_AGENT = "Roomcast/0.1";
+/** A name that no resolver knows (RFC 6761, section 6.4): without the gateway as its proxy it leads nowhere. */
+const ORIGIN = "http://source.invalid";
 
 /**
- * A reverse proxy on 127.0.0.1 through which ffmpeg and ffprobe read sources. They never learn the real URL (arguments
- * of a process are public on its machine), and redirects and the children of HLS playlists pass the egress guard.
+ * A proxy on 127.0.0.1 through which ffmpeg and ffprobe read sources. They never learn the real URL, and what they need
+ * to read through the gateway is in their environment, because arguments of a process are public on its machine: they
+ * name a URL without a secret, and authenticate to the gateway as to an HTTP proxy (RFC 9110, section 11.7). Redirects
+ * and the children of HLS playlists pass the egress guard.
  * A transfer that breaks upstream breaks here, and ffmpeg asks for the rest; where upstream cannot be reached then, the
  * gateway tries for a while before it says so.
  */
@@ -61,7 +71,7 @@ export class SourceGateway {
   readonly #egress: Egress;
   readonly #server: http.Server;
   readonly #sessions = new Map<string, Session>();
-  #origin = "";
+  #port = 0;
 
   private constructor(egress: Egress) {
     this.#egress = egress;
@@ -76,7 +86,7 @@ export class SourceGateway {
     gateway.#server.once("error", reject).listen(0, "127.0.0.1", resolve);
     await promise;
     // SAFETY: a server that listens on TCP has an AddressInfo.
-    gateway.#origin = `http://127.0.0.1:${(gateway.#server.address() as AddressInfo).port}`;
+    gateway.#port = (gateway.#server.address() as AddressInfo).port;
     return gateway;
   }
 
@@ -89,6 +99,7 @@ export class SourceGateway {
       ids: new Map([[realUrl, 0]]),
       nextId: 1,
       failure: undefined,
+      refusal: undefined,
       contentType: undefined,
       receivedBytes: 0,
       unbounded: false,
@@ -96,9 +107,13 @@ export class SourceGateway {
     };
     this.#sessions.set(session.token, session);
     return {
-      url: this.#urlOf(session, 0, realUrl),
+      url: urlOf(0, realUrl),
+      environment: { http_proxy: `http://${PROXY_USER}:${session.token}@127.0.0.1:${this.#port}` },
       get failure() {
         return session.failure;
+      },
+      get refusal() {
+        return session.refusal;
       },
       get contentType() {
         return session.contentType;
@@ -130,10 +145,14 @@ export class SourceGateway {
   }
 
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const [, token = "", id = ""] = (request.url ?? "").split("/");
-    const session = this.#sessions.get(token);
-    const realUrl = session?.urls.get(Number(id));
-    if (session === undefined || realUrl === undefined || !/^\d+$/.test(id)) {
+    const session = this.#sessions.get(proxyPassword(request) ?? "");
+    if (session === undefined) {
+      response.writeHead(407, { "proxy-authenticate": 'Basic realm="source"', "content-length": 0 }).end();
+      return;
+    }
+    const id = /^\/(\d+)\//.exec(URL.parse(request.url ?? "", ORIGIN)?.pathname ?? "")?.[1];
+    const realUrl = session.urls.get(Number(id));
+    if (realUrl === undefined) {
       response.writeHead(404).end();
       return;
     }
@@ -143,11 +162,15 @@ export class SourceGateway {
     const signal = AbortSignal.any([session.controller.signal, stop.signal]);
     let upstream: EgressResponse;
     try {
-      upstream = await this.#fetch(session, realUrl, { method, headers: requestHeaders(request), signal });
+      upstream = await this.#fetch(session, realUrl, { method, headers: upstreamHeaders(request), signal });
     } catch (error) {
-      if (!signal.aborted) session.failure = RoomcastError.from(error);
-      if (signal.aborted) response.destroy();
-      else response.writeHead(502).end();
+      if (signal.aborted) {
+        response.destroy();
+        return;
+      }
+      session.failure = RoomcastError.from(error);
+      if (session.failure.code === "FailedOperation.SourceForbidden") session.refusal ??= session.failure;
+      response.writeHead(502).end();
       return;
     }
     await this.#forward(session, upstream, { response, id: Number(id), realUrl, signal });
@@ -245,15 +268,15 @@ export class SourceGateway {
       session.ids.delete(oldUrl);
       session.urls.delete(oldId);
     }
-    return this.#urlOf(session, id, url);
+    return urlOf(id, url);
   }
+}
 
-  /** The file name stays, because ffmpeg chooses some formats by it; the directory and the query do not. */
-  #urlOf(session: Session, id: number, realUrl: string): string {
-    const name = URL.parse(realUrl)?.pathname.split("/").at(-1) ?? "";
-    const extension = /\.[A-Za-z0-9]{1,5}$/.exec(name)?.[0] ?? "";
-    return `${this.#origin}/${session.token}/${id}/media${extension}`;
-  }
+/** The file's extension stays, because ffmpeg chooses some formats by it; its name, directory and query do not. */
+function urlOf(id: number, realUrl: string): string {
+  const name = URL.parse(realUrl)?.pathname.split("/").at(-1) ?? "";
+  const extension = /\.[A-Za-z0-9]{1,5}$/.exec(name)?.[0] ?? "";
+  return `${ORIGIN}/${id}/media${extension}`;
 }
 
 async function nextChunk(chunks: AsyncIterator<unknown>): Promise<Buffer | undefined> {
@@ -273,28 +296,4 @@ async function wholeText(first: Buffer, chunks: AsyncIterator<unknown>): Promise
     parts.push(chunk);
   }
   return Buffer.concat(parts).toString("utf8");
-}
-
-function requestHeaders(request: http.IncomingMessage): Record<string, string> {
-  const { range } = request.headers;
-  return {
-    accept: "*/*",
-    "accept-encoding": "identity",
-    "user-agent": USER_AGENT,
-    ...(range === undefined ? {} : { range }),
-  };
-}
-
-function passedHeaders(upstream: EgressResponse): Record<string, string> {
-  return Object.fromEntries(
-    PASSED_HEADERS.flatMap((name) => {
-      const value = upstream.headers[name];
-      return typeof value === "string" ? [[name, value]] : [];
-    }),
-  );
-}
-
-function contentTypeOf(upstream: EgressResponse): string | undefined {
-  const value = upstream.headers["content-type"];
-  return typeof value === "string" ? value.split(";")[0]?.trim().toLowerCase() : undefined;
 }

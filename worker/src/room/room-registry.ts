@@ -1,5 +1,6 @@
 import { type Seat, seatKey } from "@roomcast/shared";
-import { RoomSession, type RoomStay, type StayOptions } from "./room-session.ts";
+import { RoomSession } from "./room-session.ts";
+import type { RoomStay, StayOptions } from "./room-stay.ts";
 
 /** The room sessions of this process, one a seat. */
 export class RoomRegistry {

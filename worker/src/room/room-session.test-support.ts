@@ -3,9 +3,10 @@ import pino from "pino";
 import type { OutgoingMedia, Publisher } from "../publisher/publisher.ts";
 import { ScriptedSource, scriptedTags } from "../source/scripted-source.ts";
 import type { Source } from "../source/source.ts";
-import type { PlayerLimits } from "./player.ts";
+import type { PlayerLimits } from "./player-options.ts";
 import type { SourceRequest } from "./prepared-source.ts";
-import { RoomSession, type RoomStay, type StayOptions } from "./room-session.ts";
+import { RoomSession } from "./room-session.ts";
+import type { RoomStay, StayOptions } from "./room-stay.ts";
 
 /** A room in memory: the real ones are met in the RTMP publisher's tests and in e2e. */
 export class MemoryRoom implements Publisher {

@@ -2,7 +2,7 @@ import { RoomcastError } from "@roomcast/shared";
 import { describe, expect, it, vi } from "vitest";
 import type { Source } from "../source/source.ts";
 import { clip, library, lost, MemoryRoom, newSession, prepare, steps } from "./room-session.test-support.ts";
-import type { RoomStay } from "./room-session.ts";
+import type { RoomStay } from "./room-stay.ts";
 
 describe("a start", () => {
   it("that the room refuses closes the source that was opened beside it", async () => {

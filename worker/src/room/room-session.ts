@@ -1,79 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ActiveStateName, type PlanSummary, RoomcastError, type TaskUpdate } from "@roomcast/shared";
+import { RoomcastError } from "@roomcast/shared";
 import { Backoff } from "../backoff.ts";
-import type { Publisher } from "../publisher/publisher.ts";
+import type { SourceInfo } from "../source/source.ts";
 import { StreamFiller } from "../timeline/filler/stream-filler.ts";
 import { processTicker, type Ticker } from "../timeline/ticker.ts";
 import { Timeline } from "../timeline/timeline.ts";
-import { Player, type PlayerEnd, type PlayerOptions, type Stage } from "./player.ts";
+import { Player, type Stage } from "./player.ts";
+import type { PlayerEnd } from "./player-end.ts";
 import type { SessionFormat } from "./prepared-source.ts";
 import { RateMeter } from "./rate-meter.ts";
 import { mayEnterAgain } from "./reconnect-policy.ts";
-import { SilenceWatch } from "./silence-watch.ts";
-
-/** How a task's stay in the room ended. */
-export type RoomOutcome =
-  | PlayerEnd
-  /** Another task has taken the seat over; the room saw no break. */
-  | { readonly name: "replaced"; readonly byTaskId: string };
-
-export interface RoomSnapshot {
-  readonly state: ActiveStateName;
-  /** Which source of the playlist, from 0. */
-  readonly item: number;
-  /** Position in that source of what the room was sent last, ms. */
-  readonly positionMs: number;
-  /** null: live, or not known. */
-  readonly durationMs: number | null;
-  readonly bitRateKbps: number;
-  readonly fps: number;
-  readonly droppedFrames: number;
-  /** null until the source is open. */
-  readonly plan: PlanSummary | null;
-}
-
-export interface RoomLimits {
-  /** A room that takes nothing for this long is lost, ms. */
-  readonly roomStallMs: number;
-  /** How long a room that is lost is tried to enter again, ms. */
-  readonly returnBudgetMs: number;
-}
-
-/** What a task needs to play in a room. */
-export interface StayOptions extends Omit<PlayerOptions, "onReady" | "format"> {
-  readonly taskId: string;
-  readonly createPublisher: () => Publisher;
-  /**
-   * Resolves when the room may be entered again after it was lost: not before the edge has confirmed that this task
-   * still holds the seat, so that two workers never fight over it.
-   */
-  readonly untilMayEnterAgain: (signal: AbortSignal) => Promise<void>;
-  readonly roomLimits: RoomLimits;
-}
-
-/** One task's stay in the room. */
-export interface RoomStay {
-  /** Resolves when nothing of the stay is left; never rejects. */
-  readonly done: Promise<RoomOutcome>;
-  snapshot(): RoomSnapshot;
-  /** Ends the stay with `aborted`: `now` drops what is queued, `tidy` sends it and leaves the room properly. */
-  stop(how: "now" | "tidy"): void;
-  /**
-   * Changes what is played. Resolves when the room sees it.
-   *
-   * @throws RoomcastError; then all is as it was.
-   */
-  change(update: TaskUpdate): Promise<void>;
-}
+import { type ConnectionEnd, RoomConnection } from "./room-connection.ts";
+import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "./room-stay.ts";
 
 /** What rooms carry, frames per second. */
 const HIGHEST_FPS = 30;
-/** More than this not yet taken by the network: the source is held back, bytes. */
-const HOLD_BYTES = 1024 * 1024;
-/** Held back for longer than this, a live source is dropped up to its next keyframe, ms. */
-const LIVE_HOLD_MS = 1_000;
-/** A tidy end waits at most this long for the network to take the rest, ms. */
-const FLUSH_MS = 3_000;
 
 interface Stay {
   readonly options: StayOptions;
@@ -82,8 +23,6 @@ interface Stay {
   stopped: "now" | "tidy" | undefined;
 }
 
-/** How one connection to the room ended. */
-type ConnectionEnd = { readonly name: "empty" } | { readonly name: "lost"; readonly error: RoomcastError };
 /** `next`: the room was left, and a task came while it was: it enters the room anew. */
 type RunEnd = ConnectionEnd | { readonly name: "next" };
 
@@ -99,13 +38,12 @@ export class RoomSession {
   #format: SessionFormat | undefined;
   #active: Stay | undefined;
   #coming: Stay | undefined;
-  #publisher: Publisher | undefined;
+  #connection: RoomConnection | undefined;
   /** How the last task ended, until it is told. */
   #outcome: RoomOutcome | undefined;
   #running: Promise<void> | undefined;
   /** Ends a wait for the room when the last task is stopped meanwhile. */
   #wake = new AbortController();
-  #connection: { readonly end: (end: ConnectionEnd) => void; readonly tick: (nowMs: number) => void } | undefined;
 
   constructor(ticker: Ticker = processTicker) {
     this.#ticker = ticker;
@@ -113,8 +51,7 @@ export class RoomSession {
       timeline: new Timeline(new StreamFiller()),
       sink: {
         send: (media, tag) => {
-          this.#publisher?.send(media);
-          this.#rates.add(media.payload.length, media.kind === "video" && tag?.sequenceHeader !== true ? 1 : 0);
+          this.#connection?.send(media, media.kind === "video" && tag?.sequenceHeader !== true);
         },
       },
     };
@@ -130,7 +67,7 @@ export class RoomSession {
     const player = new Player({
       ...options,
       format: () => this.#format,
-      onReady: () => queueMicrotask(() => this.#onReady()),
+      onReady: () => queueMicrotask(() => this.#attendNow()),
     });
     const stay: Stay = { options, player, done: Promise.withResolvers(), stopped: undefined };
     if (this.#active === undefined) {
@@ -175,108 +112,61 @@ export class RoomSession {
     }
   }
 
-  /** Enters the room and plays until it is lost or nobody is left; the publisher is gone when this resolves. */
+  /** Enters the room and plays until it is lost or nobody is left; nothing of the connection is left then. */
   async #runOnce(): Promise<RunEnd> {
-    let end: ConnectionEnd;
-    try {
-      end = (await this.#enterRoom()) ?? (await this.#play());
-    } catch (thrown) {
-      end = { name: "lost", error: RoomcastError.from(thrown) };
-    }
-    const publisher = this.#publisher;
-    this.#publisher = undefined;
-    await publisher?.stop();
+    const end = await this.#connect();
     if (end.name === "empty" && (await this.#settleLast())) return { name: "next" };
     return end;
   }
 
-  /** The room and the first source are dialled at the same time; when one fails, the other is not waited for. */
-  async #enterRoom(): Promise<ConnectionEnd | undefined> {
+  async #connect(): Promise<ConnectionEnd> {
     while (this.#active?.stopped !== undefined) {
-      const end = this.#endActive({ name: "aborted", reason: "" });
-      if (end !== undefined) return end;
+      if (this.#endActive({ name: "aborted", reason: "" })) return { name: "empty" };
     }
     const stay = this.#active;
     if (stay === undefined) return { name: "empty" };
-    stay.player.prepare();
-    const publisher = stay.options.createPublisher();
-    const gaveUp = Promise.withResolvers<ConnectionEnd>();
-    this.#connection = { end: gaveUp.resolve, tick: () => this.#giveUpEarly() };
-    const entered = publisher.start().then(
-      () => undefined,
-      (thrown: unknown) => ({ name: "lost", error: RoomcastError.from(thrown) }) as const,
-    );
-    const removeTick = this.#ticker.add(() => this.#giveUpEarly());
-    this.#giveUpEarly();
-    const end = await Promise.race([entered, gaveUp.promise]);
-    removeTick();
-    this.#connection = undefined;
-    if (end === undefined) {
-      this.#publisher = publisher;
-      return undefined;
-    }
-    await publisher.stop();
-    return end;
-  }
-
-  /** While the room is being entered: a source that cannot be opened, or a stop, ends it. */
-  #giveUpEarly(): void {
-    const stay = this.#active;
-    if (stay === undefined) return;
-    const error = stay.player.prepared?.error ?? null;
-    const end =
-      stay.stopped === undefined
-        ? error === null
-          ? undefined
-          : this.#endActive({ name: "failed", error })
-        : this.#endActive({ name: "aborted", reason: "" });
-    if (end !== undefined) this.#connection?.end(end);
-  }
-
-  #play(): Promise<ConnectionEnd> {
-    const publisher = this.#publisher;
-    if (publisher === undefined) return Promise.resolve({ name: "empty" });
-    const over = Promise.withResolvers<ConnectionEnd>();
-    publisher.onEnded = (error) => over.resolve({ name: "lost", error });
-    const startedMs = performance.now();
-    const stalled = new SilenceWatch(startedMs, this.#active?.options.roomLimits.roomStallMs ?? 0);
-    const held = new SilenceWatch(startedMs, LIVE_HOLD_MS);
-    let sentBytes = 0;
-    let told = false;
-    const tick = (nowMs: number): void => {
-      this.#rates.roll(nowMs);
-      const holds = publisher.queuedBytes > HOLD_BYTES;
-      if (stalled.look(nowMs, !holds || publisher.sentBytes !== sentBytes)) {
-        over.resolve({ name: "lost", error: roomStalled(this.#active) });
-        return;
-      }
-      sentBytes = publisher.sentBytes;
-      if (held.look(nowMs, !holds)) this.#active?.player.dropWaiting(this.#stage);
-      if (holds) return;
-      if (!told) told = this.#tellFormat(publisher);
-      const end = this.#tickTasks(nowMs);
-      if (end !== undefined) over.resolve(end);
-    };
-    this.#connection = { end: over.resolve, tick };
-    const removeTick = this.#ticker.add(tick);
-    tick(startedMs);
-    return over.promise.then(async (end) => {
-      removeTick();
+    try {
+      stay.player.prepare();
+      this.#connection = new RoomConnection({
+        publisher: stay.options.createPublisher(),
+        ticker: this.#ticker,
+        rates: this.#rates,
+        stallMs: stay.options.roomLimits.roomStallMs,
+        occupants: {
+          giveUp: () => this.#giveUpEarly(),
+          tick: (nowMs) => this.#tickTasks(nowMs),
+          dropWaiting: () => this.#active?.player.dropWaiting(this.#stage),
+          picture: () => this.#fixFormat(),
+          hurry: () => this.#active?.stopped === "now",
+        },
+      });
+      return await this.#connection.run();
+    } catch (thrown) {
+      return { name: "lost", error: RoomcastError.from(thrown) };
+    } finally {
+      const connection = this.#connection;
       this.#connection = undefined;
-      if (end.name === "empty" && this.#active?.stopped !== "now") await this.#flush(publisher);
-      publisher.onEnded = undefined;
-      return end;
-    });
+      await connection?.close();
+    }
   }
 
-  /** Moves the successor and the active task on; answers when nobody is left. */
-  #tickTasks(nowMs: number): ConnectionEnd | undefined {
+  /** While the room is being entered: a source that cannot be opened, or a stop, ends it; true: nobody is left. */
+  #giveUpEarly(): boolean {
+    const stay = this.#active;
+    if (stay === undefined) return false;
+    if (stay.stopped !== undefined) return this.#endActive({ name: "aborted", reason: "" });
+    const error = stay.player.prepared?.error ?? null;
+    return error !== null && this.#endActive({ name: "failed", error });
+  }
+
+  /** Moves the successor and the active task on; true: nobody is left. */
+  #tickTasks(nowMs: number): boolean {
     this.#attendComing(nowMs);
     const stay = this.#active;
-    if (stay === undefined) return { name: "empty" };
+    if (stay === undefined) return true;
     if (stay.stopped !== undefined) return this.#endActive({ name: "aborted", reason: "" });
     const end = stay.player.tick(nowMs, this.#stage);
-    return end === undefined ? undefined : this.#endActive(end);
+    return end !== undefined && this.#endActive(end);
   }
 
   #attendComing(nowMs: number): void {
@@ -298,8 +188,8 @@ export class RoomSession {
     }
   }
 
-  /** The active task is over: a successor that is still on its way keeps the room, else the room is left. */
-  #endActive(end: PlayerEnd): ConnectionEnd | undefined {
+  /** The active task is over: a successor that is still on its way keeps the room, else (true) the room is left. */
+  #endActive(end: PlayerEnd): boolean {
     const stay = this.#active;
     const coming = this.#coming;
     if (stay !== undefined && coming !== undefined && coming.stopped === undefined) {
@@ -307,10 +197,10 @@ export class RoomSession {
       this.#coming = undefined;
       this.#stage.timeline.clear();
       this.#dismiss(stay, end);
-      return undefined;
+      return false;
     }
     this.#outcome = end;
-    return { name: "empty" };
+    return true;
   }
 
   /** The last task's end is told only after the room was left. True: another one came meanwhile, and is active now. */
@@ -342,11 +232,11 @@ export class RoomSession {
   #stop(stay: Stay, how: "now" | "tidy"): void {
     if (stay.stopped !== "now") stay.stopped = how;
     if (stay === this.#active) this.#wake.abort();
-    this.#onReady();
+    this.#attendNow();
   }
 
-  #onReady(): void {
-    this.#connection?.tick(performance.now());
+  #attendNow(): void {
+    this.#connection?.attendNow();
   }
 
   async #untilMayEnterAgain(stay: Stay, delayMs: number): Promise<void> {
@@ -362,14 +252,13 @@ export class RoomSession {
     }
   }
 
-  /** Before the first picture of a connection; @returns whether there was something to tell. */
-  #tellFormat(publisher: Publisher): boolean {
+  /** The first source fixes what the session sends; undefined: it is not there yet. */
+  #fixFormat(): Pick<SourceInfo, "width" | "height" | "fps"> | undefined {
     const info = this.#active?.player.info;
-    if (info === undefined) return false;
+    if (info === undefined) return undefined;
     const { width, height, fps, audioFormat } = info;
     this.#format ??= { canvas: { width, height, fps: fps ?? HIGHEST_FPS }, audioFormat };
-    publisher.sendMetadata({ width, height, fps });
-    return true;
+    return { width, height, fps };
   }
 
   #snapshotOf(stay: Stay): RoomSnapshot {
@@ -386,27 +275,8 @@ export class RoomSession {
       plan: player.plan,
     };
   }
-
-  async #flush(publisher: Publisher): Promise<void> {
-    const flushed = Promise.withResolvers<void>();
-    const deadlineMs = performance.now() + FLUSH_MS;
-    publisher.onEnded = () => flushed.resolve();
-    const removeTick = this.#ticker.add((nowMs) => {
-      if (publisher.queuedBytes === 0 || nowMs > deadlineMs) flushed.resolve();
-    });
-    await flushed.promise;
-    removeTick();
-  }
 }
 
 function replacedBy({ options }: Stay): RoomOutcome {
   return { name: "replaced", byTaskId: options.taskId };
-}
-
-function roomStalled(stay: Stay | undefined): RoomcastError {
-  const seconds = (stay?.options.roomLimits.roomStallMs ?? 0) / 1000;
-  return new RoomcastError(
-    "FailedOperation.RoomLost",
-    `The room took no media for ${seconds} s; the connection was given up.`,
-  );
 }

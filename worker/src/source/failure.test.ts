@@ -74,7 +74,7 @@ describe("a source is failed", () => {
 
 describe("what ffmpeg says of a source that it cannot open", () => {
   it.each([
-    ["http://127.0.0.1:1/t/0/media: Invalid data found when processing input", "SourceNotMedia"],
+    ["http://source.invalid/0/media: Invalid data found when processing input", "SourceNotMedia"],
     ["[mov,mp4 @ 0x1] moov atom not found", "SourceNotMedia"],
     ["[x] Format not on whitelist 'mov,mp4'", "SourceUnsupported"],
     ["[hls @ 0x1] Protocol 'file' not on whitelist 'http,tcp,crypto'!", "SourceUnsupported"],
@@ -86,7 +86,7 @@ describe("what ffmpeg says of a source that it cannot open", () => {
   });
 
   it("is shown without the gateway's address", () => {
-    const said = "http://127.0.0.1:41185/mVggyBwJ-kihOK_di3ovXJT0/0/media.mp4: Cannot allocate memory";
+    const said = "http://source.invalid/0/media.mp4: Cannot allocate memory";
     const { message } = classifyUnopened({ code: 1, signal: null, stderrTail: [said] });
     expect(message).toBe("ffmpeg could not open the source (code 1): the source: Cannot allocate memory");
   });

@@ -106,7 +106,7 @@ function codeAndTail(exit: Pick<FfmpegExit, "code" | "signal" | "stderrTail">): 
   return last === undefined ? ` (${how}).` : ` (${how}): ${withoutGateway(last)}`;
 }
 
-/** ffmpeg names what it reads, which is an address of the source gateway: no help to a user, and it opens the source. */
+/** ffmpeg names what it reads, which is an address of the source gateway: no help to a user. */
 function withoutGateway(line: string): string {
-  return line.replaceAll(/\bhttp:\/\/127\.0\.0\.1:\d+\/[\w-]+\/\d+\/media(?:\.\w+)?/g, "the source");
+  return line.replaceAll(/\bhttp:\/\/source\.invalid\/\d+\/media(?:\.\w+)?/g, "the source");
 }

@@ -1,3 +1,6 @@
+/** PQ (SMPTE ST 2084, with HDR10 and Dolby Vision) or HLG (ARIB STD-B67). */
+export type HdrTransfer = "PQ" | "HLG";
+
 /** A video track as it is found in a source, before anything is decided. Unknown values are null. */
 export interface VideoInfo {
   /** ffmpeg's codec name: `h264`, `hevc`, `vp9`, … */
@@ -19,6 +22,8 @@ export interface VideoInfo {
   readonly interlaced: boolean;
   /** HDR (PQ or HLG), or the primaries of BT.2020; absent: it is not, or nobody says. */
   readonly wideColours?: boolean;
+  /** How HDR writes brightness; absent: it is none, or nobody says. */
+  readonly hdr?: HdrTransfer;
   /** On average; absent: not known. */
   readonly bitRateKbps?: number;
 }

@@ -1,9 +1,10 @@
-import { readdir, readFile } from "node:fs/promises";
 import { pino } from "pino";
+import { request } from "undici";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { parseAddressPolicy } from "../egress/address-policy.ts";
 import { Egress } from "../egress/egress.ts";
 import { findMediaTools } from "../media-tools.ts";
+import { childCommandLines, children } from "./child-processes.test-support.ts";
 import { type OpenSourceOptions, SourceFactory } from "./open-source.ts";
 import type { Source } from "./source.ts";
 import { MediaServer, media, readToEnd } from "./sources.test-support.ts";
@@ -61,19 +62,6 @@ async function open(url: string, more: Partial<OpenSourceOptions> = {}): Promise
   const source = await sources.open({ url, live: false, startAtMs: 0, signal, log, ...more });
   opened.push(source);
   return source;
-}
-
-async function childCommandLines(): Promise<string[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const lines = await Promise.all(
-    pids.map(async (pid) => {
-      const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-      const line = parent === process.pid ? await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "") : "";
-      return line.replaceAll("\0", " ");
-    }),
-  );
-  return lines.filter((line) => line.includes("ffmpeg"));
 }
 
 describe("a recorded source", () => {
@@ -184,6 +172,25 @@ describe("a fault of the server", () => {
     });
   });
 
+  it.each([
+    ["segments", "#EXTINF:1,\nhttp://10.1.2.3/0.ts\n#EXTINF:1,\nhttp://169.254.169.254/1.ts\n#EXT-X-ENDLIST", false],
+    ["variants", "#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://10.1.2.3/a.m3u8", false],
+    ["key", '#EXT-X-KEY:METHOD=AES-128,URI="http://10.1.2.3/key"\n#EXTINF:1,\nlist.ts\n#EXT-X-ENDLIST', false],
+    // It is asked for again and again, in the hope of others, for as long as a source may take to open.
+    ["newest segments", "#EXTINF:1,\nhttp://10.1.2.3/0.ts\n#EXTINF:1,\nhttp://10.1.2.3/1.ts", true],
+  ])(
+    "an HLS playlist whose %s the guard forbids fails as that, and says why",
+    async (_what, text, live) => {
+      server.serve("list.ts", clipMkv);
+      const playlist = `#EXTM3U\n#EXT-X-TARGETDURATION:1\n${text}\n`;
+      await expect(open(server.serve("forbidden.m3u8", playlist), { live })).rejects.toMatchObject({
+        code: "FailedOperation.SourceForbidden",
+        message: expect.stringMatching(/^The address 1\S+ is .*ROOMCAST_ALLOW_HOSTS/),
+      });
+    },
+    40_000,
+  );
+
   it("that drops the connection half-way costs no frame where ranges work", async () => {
     const source = await open(server.serve("drop.mkv", clipMkv, "drop-once"));
     const { tags, end } = await readToEnd(source);
@@ -239,6 +246,27 @@ describe("a source that is opened", () => {
     expect(lines.length).toBeGreaterThan(0);
     expect(lines.join("\n")).not.toMatch(/s3cr3t|hunter22|b\.mp4/);
     expect(server.requests.at(-1)?.headers.authorization).toMatch(/^Basic /);
+  });
+
+  it("cannot be read by who sees the arguments of the processes that read it", async () => {
+    await open(server.serve("b.mp4", bFramesMp4, "hang-half-way"));
+    const [{ line, environment } = { line: "", environment: "" }] = await children();
+    const url = /-i (\S+)/.exec(line)?.[1] ?? "";
+    expect(url).toMatch(/^http:\/\/source\.invalid\/\d+\/media\.mp4$/);
+    const proxy = new URL(/http_proxy=([^\0]+)/.exec(environment)?.[1] ?? "");
+    expect(line).not.toContain(proxy.password);
+    const address = `${proxy.origin}${new URL(url).pathname}`;
+    const before = server.requests.length;
+    const refused = await request(address);
+    expect([refused.statusCode, await refused.body.text()]).toEqual([407, ""]);
+    expect(server.requests).toHaveLength(before);
+    // With the environment, the very same request is answered.
+    const authorization = Buffer.from(`${proxy.username}:${proxy.password}`).toString("base64");
+    const answered = await request(address, {
+      headers: { "proxy-authorization": `Basic ${authorization}`, range: "bytes=0-" },
+    });
+    expect(answered.statusCode).toBe(206);
+    answered.body.once("error", () => {}).destroy();
   });
 
   it("shows no secret of its URL in an error", async () => {

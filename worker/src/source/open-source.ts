@@ -2,6 +2,7 @@ import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { Egress } from "../egress/egress.ts";
 import { type GatewaySession, SourceGateway } from "../egress/source-gateway.ts";
+import { findMediaCapabilities, type MediaCapabilities } from "../media-capabilities.ts";
 import { type MediaTools, warmUp } from "../media-tools.ts";
 import { openFfmpegSource, transcodeFlv } from "./ffmpeg/ffmpeg-source.ts";
 import type { MediaInfo } from "./media-info.ts";
@@ -13,9 +14,10 @@ import { probe } from "./probe.ts";
 import type { ProbedMedia } from "./probe-report.ts";
 import { openRtmpSource } from "./rtmp/rtmp-source.ts";
 import type { Source } from "./source.ts";
+import { openSrtSource } from "./srt/open-srt-source.ts";
 
 export interface OpenSourceOptions extends OutputWishes {
-  /** http(s) or rtmp(s), with whatever secrets it holds. */
+  /** http(s), rtmp(s) or srt, with whatever secrets it holds. */
   readonly url: string;
   /** The request's Mode is `live`. */
   readonly live: boolean;
@@ -31,6 +33,8 @@ export interface OpenSourceOptions extends OutputWishes {
 export interface SourceFactoryOptions {
   readonly tools: MediaTools;
   readonly egress: Egress;
+  /** In place of what the ffmpeg at hand can do. */
+  readonly capabilities?: MediaCapabilities;
   readonly probeDeadlineMs?: number;
   readonly readyTimeoutMs?: number;
   readonly stallTimeoutMs?: number;
@@ -43,15 +47,17 @@ const LEAST_LEFT_MS = 1000;
 export class SourceFactory {
   readonly #options: SourceFactoryOptions;
   readonly #gateway: SourceGateway;
+  readonly #capabilities: MediaCapabilities;
 
-  private constructor(options: SourceFactoryOptions, gateway: SourceGateway) {
+  private constructor(options: SourceFactoryOptions, gateway: SourceGateway, capabilities: MediaCapabilities) {
     this.#options = options;
     this.#gateway = gateway;
+    this.#capabilities = capabilities;
   }
 
   static async start(options: SourceFactoryOptions): Promise<SourceFactory> {
-    await warmUp(options.tools);
-    return new SourceFactory(options, await SourceGateway.start(options.egress));
+    const [found] = await Promise.all([findMediaCapabilities(options.tools.ffmpegPath), warmUp(options.tools)]);
+    return new SourceFactory(options, await SourceGateway.start(options.egress), options.capabilities ?? found);
   }
 
   /** Ends what ffmpeg still reads; the sources themselves are closed by who opened them. Idempotent. */
@@ -60,7 +66,7 @@ export class SourceFactory {
   }
 
   /**
-   * Opens a source: RTMP by its own client; a recorded MP4 that can be copied in this process; all else with ffmpeg.
+   * Opens a source: RTMP by its own client; SRT by an ffmpeg that only receives; a recorded MP4 that can be copied in this process; all else with ffmpeg.
    *
    * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts. Nothing is left running then.
    */
@@ -68,6 +74,7 @@ export class SourceFactory {
     const { signal, startAtMs, url, log } = options;
     signal.throwIfAborted();
     if (/^rtmps?:/i.test(url)) return await this.#openRtmp(options);
+    if (/^srt:/i.test(url)) return await this.#openSrt(options);
     if (options.live) return await this.#openWithFfmpeg(options, null);
     const openRange = httpRange(this.#options.egress, url);
     const opened = await openMp4Source({ openRange, startAtMs, signal, plan: wishesIn(options) });
@@ -89,6 +96,22 @@ export class SourceFactory {
     });
   }
 
+  async #openSrt(options: OpenSourceOptions): Promise<Source> {
+    const { egress, tools, probeDeadlineMs, readyTimeoutMs, stallTimeoutMs } = this.#options;
+    return await openSrtSource({
+      url: options.url,
+      askedLive: options.live,
+      supported: this.#capabilities.srt,
+      resolve: (hostname) => egress.resolve(hostname),
+      ffprobePath: tools.ffprobePath,
+      plan: { ...wishesIn(options), toneMapping: this.#capabilities.toneMapping },
+      signal: options.signal,
+      probeDeadlineMs,
+      readyTimeoutMs,
+      stallTimeoutMs,
+    });
+  }
+
   async #openWithFfmpeg(options: OpenSourceOptions, known: MediaInfo | null): Promise<Source> {
     const session = this.#gateway.open(options.url);
     try {
@@ -103,7 +126,8 @@ export class SourceFactory {
       return await openFfmpegSource({
         ...probed,
         url: session.url,
-        plan: planPush(media, { ...wishesIn(options), live, askedLive }),
+        environment: session.environment,
+        plan: planPush(media, { ...wishesIn(options), live, askedLive, toneMapping: this.#capabilities.toneMapping }),
         live,
         // Whoever asked for a recording gets its end; a live playlist may say that it is complete.
         endsProperly: () => !live || !askedLive || session.playlistEnded,
@@ -123,10 +147,11 @@ export class SourceFactory {
   async #probe(session: GatewaySession, options: OpenSourceOptions): Promise<ProbedMedia> {
     return await probe({
       ffprobePath: this.#options.tools.ffprobePath,
-      url: session.url,
+      input: { kind: "url", url: session.url, environment: session.environment },
       deadlineMs: this.#options.probeDeadlineMs,
       signal: options.signal,
-      upstreamFailure: () => session.failure,
+      // Of an HLS playlist the rest may have gone well: what the guard refused is why nothing of it can be played.
+      upstreamFailure: () => session.failure ?? session.refusal,
       contentType: () => session.contentType,
       receivedBytes: () => session.receivedBytes,
     });

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { AudioInfo, MediaInfo, VideoInfo } from "./media-info.ts";
 import {
   copiesAll,
+  mapsTones,
   type PlanOptions,
   plannedAudio,
   plannedPicture,
@@ -56,7 +57,7 @@ describe("what is encoded anew, and why", () => {
     ["another codec", media({ codec: "hevc" }), "The video is hevc; rooms take H.264."],
     ["10 bit", media({ pixelFormat: "yuv420p10le" }), "The pixel format is yuv420p10le; rooms take yuv420p."],
     ["4:4:4", media({ pixelFormat: "yuv444p" }), "The pixel format is yuv444p; rooms take yuv420p."],
-    ["HDR in 8 bit", media({ wideColours: true }), "The colours are HDR or BT.2020; rooms take BT.709."],
+    ["BT.2020 in 8 bit", media({ wideColours: true }), "The colours are BT.2020; rooms take BT.709."],
     ["B-frames", media({ hasBFrames: true }), "The video has B-frames, which rooms do not carry."],
     ["too large", media({ width: 3840, height: 2160 }), "The picture is 3840x2160, larger than 1920x1080."],
     ["upright 1080p", media({ width: 1080, height: 1920 }), "The picture is 1080x1920, larger than 1920x1080."],
@@ -85,6 +86,30 @@ describe("what is encoded anew, and why", () => {
   it("only what must be: all reasons are given", () => {
     const plan = planPush(media({ codec: "vp9", fps: 60 }, { codec: "opus" }));
     expect(plan.reasons).toHaveLength(3);
+  });
+});
+
+describe("HDR", () => {
+  it.each(["PQ", "HLG"] as const)("%s is tone-mapped where the ffmpeg at hand can", (hdr) => {
+    const plan = planPush(media({ wideColours: true, hdr }));
+    expect(plan.video).toMatchObject({ action: "transcode", toBt709: true, tonesOf: hdr });
+    expect(plan.reasons).toEqual([`The colours are HDR (${hdr}); rooms take BT.709: they are tone-mapped.`]);
+    expect(mapsTones(plan)).toBe(true);
+  });
+
+  it("is only converted where it cannot, and the reason says so", () => {
+    const plan = planPush(media({ wideColours: true, hdr: "PQ" }), { toneMapping: false });
+    expect(plan.video).toMatchObject({ action: "transcode", toBt709: true, tonesOf: undefined });
+    expect(plan.reasons).toEqual([
+      expect.stringMatching(/^The colours are HDR \(PQ\); .* only converted .* no zscale/),
+    ]);
+    expect(mapsTones(plan)).toBe(false);
+  });
+
+  it("has nothing to do with what is encoded for another reason", () => {
+    const plan = planPush(media({ codec: "vp9" }));
+    expect(plan.video).toMatchObject({ toBt709: false, tonesOf: undefined });
+    expect(mapsTones(plan)).toBe(false);
   });
 });
 

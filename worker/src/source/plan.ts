@@ -16,6 +16,8 @@ export interface PlanOptions extends OutputWishes {
   readonly live?: boolean;
   /** The request's Mode is `live`; the same as `live` unless given. */
   readonly askedLive?: boolean;
+  /** The ffmpeg at hand can map the tones of HDR; true unless given. */
+  readonly toneMapping?: boolean;
 }
 
 /**
@@ -60,6 +62,11 @@ export function plannedTempo(plan: Plan): number {
 /** A plan as reports carry it. Pure. */
 export function toSummary(plan: Plan): PlanSummary {
   return { video: plan.video.action, audio: plan.audio.action, reasons: plan.reasons.slice(0, 20) };
+}
+
+/** Whether the tones of HDR are mapped, which costs more than all else of an encode. Pure. */
+export function mapsTones(plan: Plan): boolean {
+  return plan.video.action === "transcode" && plan.video.tonesOf !== undefined;
 }
 
 /** The size and frame rate that the room sees. Pure. */

@@ -106,13 +106,13 @@ describe("what ffprobe reports", () => {
 
 describe("colours and bit rates", () => {
   it.each([
-    ["PQ", { color_transfer: "smpte2084" }, true],
-    ["HLG", { color_transfer: "arib-std-b67" }, true],
-    ["BT.2020", { color_primaries: "bt2020" }, true],
-    ["BT.709", { color_transfer: "bt709", color_primaries: "bt709" }, undefined],
-    ["nothing said", {}, undefined],
-  ])("%s", (_name, said, wideColours) => {
-    expect(video(said)?.wideColours).toBe(wideColours);
+    ["PQ", { color_transfer: "smpte2084", color_primaries: "bt2020" }, true, "PQ"],
+    ["HLG", { color_transfer: "arib-std-b67" }, true, "HLG"],
+    ["BT.2020", { color_primaries: "bt2020" }, true, undefined],
+    ["BT.709", { color_transfer: "bt709", color_primaries: "bt709" }, undefined, undefined],
+    ["nothing said", {}, undefined, undefined],
+  ])("%s", (_name, said, wideColours, hdr) => {
+    expect([video(said)?.wideColours, video(said)?.hdr]).toEqual([wideColours, hdr]);
   });
 
   it("a bit rate is known where ffprobe names it", () => {

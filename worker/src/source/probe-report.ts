@@ -1,6 +1,6 @@
 import { RoomcastError } from "@roomcast/shared";
 import { z } from "zod";
-import type { AudioInfo, MediaInfo, VideoInfo } from "./media-info.ts";
+import type { AudioInfo, HdrTransfer, MediaInfo, VideoInfo } from "./media-info.ts";
 
 /** What ffprobe found, and which of the file's tracks were meant. */
 export interface ProbedMedia {
@@ -106,7 +106,7 @@ function videoInfo(stream: Stream): VideoInfo {
     squarePixels: square,
     ...(square ? {} : { pixelAspect: aspect }),
     interlaced: ["tt", "bb", "tb", "bt"].includes(stream.field_order ?? ""),
-    ...(hasWideColours(stream) ? { wideColours: true } : {}),
+    ...coloursOf(stream),
     ...bitRateOf(stream),
   };
 }
@@ -120,9 +120,12 @@ function audioInfo(stream: Stream): AudioInfo {
   };
 }
 
-/** PQ (SMPTE ST 2084), HLG (ARIB STD-B67), or the primaries of BT.2020. */
-function hasWideColours(stream: Stream): boolean {
-  return ["smpte2084", "arib-std-b67"].includes(stream.color_transfer ?? "") || stream.color_primaries === "bt2020";
+const HDR_TRANSFERS: Readonly<Record<string, HdrTransfer>> = { smpte2084: "PQ", "arib-std-b67": "HLG" };
+
+function coloursOf(stream: Stream): Pick<VideoInfo, "wideColours" | "hdr"> {
+  const hdr = HDR_TRANSFERS[stream.color_transfer ?? ""];
+  if (hdr !== undefined) return { wideColours: true, hdr };
+  return stream.color_primaries === "bt2020" ? { wideColours: true } : {};
 }
 
 function bitRateOf(stream: Stream): { bitRateKbps?: number } {

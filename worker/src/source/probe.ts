@@ -1,14 +1,21 @@
 import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
 import { RoomcastError, shownText } from "@roomcast/shared";
 import { classifyUnopened } from "./failure.ts";
-import { gatewayInputOptions } from "./ffmpeg/ffmpeg-arguments.ts";
+import { childEnvironment } from "./ffmpeg/child-environment.ts";
+import { gatewayInputOptions, type StreamFormat, streamInputOptions } from "./ffmpeg/ffmpeg-arguments.ts";
 import type { MediaInfo } from "./media-info.ts";
 import { type ProbedMedia, readProbe } from "./probe-report.ts";
 
+export type ProbeInput =
+  /** A URL of the source gateway, and what ffprobe's environment needs beside it. */
+  | { readonly kind: "url"; readonly url: string; readonly environment: Readonly<Record<string, string>> }
+  /** Bytes from the beginning on. They can be looked at once only, so that keyframes are not looked for. */
+  | { readonly kind: "stream"; readonly format: StreamFormat; readonly stream: Readable };
+
 export interface ProbeOptions {
   readonly ffprobePath: string;
-  /** A URL of the source gateway. */
-  readonly url: string;
+  readonly input: ProbeInput;
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Why the last request upstream failed, where one did. */
@@ -35,7 +42,7 @@ export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
   const deadline = AbortSignal.timeout(options.deadlineMs ?? DEADLINE_MS);
   const probed = readProbe(await runFfprobe(options, deadline, ["-show_format", "-show_streams"]));
   if (probed.media.video === null && probed.media.audio === null) {
-    throw notMedia(options, "The source holds neither video nor audio.");
+    throw options.upstreamFailure?.() ?? notMedia(options, "The source holds neither video nor audio.");
   }
   return { ...probed, media: await withGop(options, deadline, probed) };
 }
@@ -47,7 +54,8 @@ export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
 async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: ProbedMedia): Promise<MediaInfo> {
   const { media, videoIndex } = probed;
   const { video } = media;
-  if (video === null || media.durationMs === null || media.container === "hls") return media;
+  if (options.input.kind === "stream" || video === null || media.durationMs === null || media.container === "hls")
+    return media;
   if (video.codec !== "h264" || video.hasBFrames) return media;
   const what = ["-select_streams", String(videoIndex), "-read_intervals", `%+${GOP_WINDOW_S}`];
   const text = await runFfprobe(options, deadline, [...what, "-show_entries", "packet=dts_time,flags"]);
@@ -56,8 +64,17 @@ async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: Pro
 
 async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: readonly string[]): Promise<string> {
   options.signal?.throwIfAborted();
-  const args = ["-hide_banner", "-loglevel", "warning", ...gatewayInputOptions(), ...what, "-of", "json", options.url];
-  const child = spawn(options.ffprobePath, args, { stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
+  const { input } = options;
+  const [source, env] =
+    input.kind === "url"
+      ? [[...gatewayInputOptions(), "-i", input.url], childEnvironment(input.environment)]
+      : [[...streamInputOptions(input.format), "-i", "pipe:0"], childEnvironment()];
+  const args = ["-hide_banner", "-loglevel", "warning", ...source, ...what, "-of", "json"];
+  const child = spawn(options.ffprobePath, args, { env, stdio: ["pipe", "pipe", "pipe"], windowsHide: true });
+  // ffprobe reads on until it has seen enough, and then closes its end.
+  child.stdin.on("error", () => {});
+  if (input.kind === "stream") input.stream.pipe(child.stdin);
+  else child.stdin.end();
   const kill = () => child.kill("SIGKILL");
   let stdout = "";
   let stderr = "";

@@ -55,6 +55,8 @@ const RECIPES = {
   "mp3-sound.mp4": `${BOTH} ${H264} -c:a libmp3lame`,
   "no-sound.mkv": `-map 0:v ${H264}`,
   "two-sounds.mkv": `-map 0:v -map 1:a -map 1:a ${H264} ${AAC} -ac:a:0 1 -ac:a:1 2 -disposition:a:0 0 -disposition:a:1 default`,
+  "two-pictures.mkv": `-map 3:v -map 0:v -map 1:a ${H264} ${AAC} -t ${seconds} -disposition:v:0 0 -disposition:v:1 default`,
+  "opus.ogg": "-map 1:a -c:a libopus",
   "cover.m4a": `-map 1:a -map 4:v ${AAC} -c:v mjpeg -pix_fmt yuvj420p -frames:v 1 -disposition:v attached_pic`,
   "cover.mp3": `-map 1:a -map 4:v -c:a libmp3lame -c:v mjpeg -pix_fmt yuvj420p -frames:v 1 -disposition:v attached_pic`,
   "sound.mp3": "-map 1:a -c:a libmp3lame",

@@ -135,6 +135,7 @@ describe("a kind of source of which a track is encoded or made, and why", () => 
     ["sound.m4a", "generate", "copy", /no video/, SAMPLE.seconds * 15],
     ["sound.wav", "generate", "transcode", /pcm_s16le/, SAMPLE.seconds * 15],
     ["sound.ogg", "generate", "transcode", /vorbis/, SAMPLE.seconds * 15],
+    ["opus.ogg", "generate", "transcode", /opus/, SAMPLE.seconds * 15],
   ])("%s: video %s, audio %s", async (name, video, audio, reasons, frames) => {
     const played = await play(name);
     expect(played.source.info.plan).toMatchObject({ video, audio });
@@ -186,6 +187,19 @@ describe("a kind of source of which a track is encoded or made, and why", () => 
       video: { pixelFormat: "yuv420p" },
       colours: "bt709, bt709",
     });
+  });
+
+  it("of two pictures the default one is seen", async () => {
+    const played = await play("two-pictures.mkv");
+    expect(played.source.info).toMatchObject({ width: SAMPLE.width, height: SAMPLE.height });
+    await expectFitForRooms(played, SAMPLE.seconds);
+  });
+
+  it("a variable frame rate becomes an even one, as long as before", async () => {
+    const played = await play("variable-rate.mkv", { videoEncode: { width: 160, fps: 20 } });
+    await expectFitForRooms(played, SAMPLE.seconds);
+    const times = media(played.tags, "video").map(({ dtsMs }) => dtsMs);
+    expect(new Set(times.slice(1).map((time, at) => Math.round(time - (times[at] ?? 0))))).toEqual(new Set([50]));
   });
 
   it("of two sounds the default one is heard", async () => {

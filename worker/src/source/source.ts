@@ -22,6 +22,8 @@ export interface SourceInfo {
   /** What the room will hear. */
   readonly audioFormat: AudioFormat;
   readonly plan: PlanSummary;
+  /** The tones of HDR are mapped, which takes much computing. */
+  readonly toneMapped?: boolean;
   /**
    * Played faster (over 1) or slower. The tags' `dtsMs` then count playing time, which equals the position at `fromMs`;
    * from there on the position is `fromMs + (dtsMs - fromMs) * factor`.

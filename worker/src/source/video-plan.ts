@@ -1,4 +1,4 @@
-import type { VideoInfo } from "./media-info.ts";
+import type { HdrTransfer, VideoInfo } from "./media-info.ts";
 import type { Canvas, OutputWishes } from "./output-wishes.ts";
 
 /** What TRTC allows an input stream (1080p, 30 frames a second). */
@@ -24,6 +24,8 @@ export type VideoPlan =
       readonly deinterlace: boolean;
       /** The colours are those of HDR or BT.2020 and become BT.709. */
       readonly toBt709: boolean;
+      /** Whose tones are mapped to those of ordinary screens; undefined: it is no HDR, or this ffmpeg cannot. */
+      readonly tonesOf: HdrTransfer | undefined;
       /** Size of the source's picture inside the target's; what is left around it is black. Both even. */
       readonly picture: { readonly width: number; readonly height: number };
       readonly tempo: number;
@@ -54,13 +56,15 @@ const GOP_S = 2;
 /** What becomes of the video, and the sentences that say why it is not copied. Pure. */
 export function planVideo(
   video: VideoInfo | null,
-  wishes: OutputWishes,
+  wishes: OutputWishes & { readonly toneMapping?: boolean | undefined },
 ): { readonly plan: VideoPlan; readonly reasons: readonly string[] } {
   if (video === null) {
     return { plan: generated(wishes), reasons: ["There is no video: a picture is made."] };
   }
-  const reasons = [...mustBeEncoded(video), ...isWishedOtherwise(video, wishes)];
-  return { plan: reasons.length === 0 ? { action: "copy" } : encoded(video, wishes), reasons };
+  const { toneMapping = true } = wishes;
+  const reasons = [...mustBeEncoded(video), ...foreignColours(video, toneMapping), ...isWishedOtherwise(video, wishes)];
+  const tonesOf = toneMapping ? video.hdr : undefined;
+  return { plan: reasons.length === 0 ? { action: "copy" } : { ...encoded(video, wishes), tonesOf }, reasons };
 }
 
 function generated(wishes: OutputWishes): VideoPlan {
@@ -70,7 +74,7 @@ function generated(wishes: OutputWishes): VideoPlan {
   return { action: "generate", width, height, fps, bitRateKbps: GENERATED_BIT_RATE_KBPS, holdBitRate: false, gopS };
 }
 
-function encoded(video: VideoInfo, wishes: OutputWishes): VideoPlan {
+function encoded(video: VideoInfo, wishes: OutputWishes): Omit<Extract<VideoPlan, { action: "transcode" }>, "tonesOf"> {
   const { videoEncode, tempo = 1 } = wishes;
   const shown = shownSize(video);
   const size = wishedSize(shown, wishes) ?? fitInto(shown, LARGEST_CANVAS, 1);
@@ -98,7 +102,6 @@ function mustBeEncoded(video: VideoInfo): string[] {
   if (video.pixelFormat !== null && !["yuv420p", "yuvj420p"].includes(video.pixelFormat)) {
     reasons.push(`The pixel format is ${video.pixelFormat}; rooms take yuv420p.`);
   }
-  if (video.wideColours === true) reasons.push("The colours are HDR or BT.2020; rooms take BT.709.");
   if (video.hasBFrames) reasons.push("The video has B-frames, which rooms do not carry.");
   if (width > maxWidth || height > maxHeight) {
     reasons.push(`The picture is ${width}x${height}, larger than ${maxWidth}x${maxHeight}.`);
@@ -115,6 +118,16 @@ function mustBeEncoded(video: VideoInfo): string[] {
   if (!video.squarePixels) reasons.push("The pixels are not square.");
   if (video.interlaced) reasons.push("The video is interlaced.");
   return reasons;
+}
+
+function foreignColours(video: VideoInfo, toneMapping: boolean): string[] {
+  if (video.hdr === undefined) {
+    return video.wideColours === true ? ["The colours are BT.2020; rooms take BT.709."] : [];
+  }
+  const becomes = toneMapping
+    ? "they are tone-mapped."
+    : "they are only converted and look pale, because this worker's ffmpeg has no zscale and tonemap.";
+  return [`The colours are HDR (${video.hdr}); rooms take BT.709: ${becomes}`];
 }
 
 /** Why the video would fit a room, but not this session. */

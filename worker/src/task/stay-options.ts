@@ -1,6 +1,6 @@
 import { type PushRequest, sourcesOf } from "@roomcast/shared";
-import type { PlayerLimits } from "../room/player.ts";
-import type { StayOptions } from "../room/room-session.ts";
+import type { PlayerLimits } from "../room/player-options.ts";
+import type { StayOptions } from "../room/room-stay.ts";
 
 /** What holds where a request says nothing. */
 export interface StayDefaults {

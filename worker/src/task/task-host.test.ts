@@ -12,7 +12,7 @@ import {
 import { pino } from "pino";
 import { describe, expect, test, vi } from "vitest";
 import type { ProgressRecord, ProgressValues } from "../progress/progress-record.ts";
-import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-session.ts";
+import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-stay.ts";
 import type { Source } from "../source/source.ts";
 import { TaskHost } from "./task-host.ts";
 

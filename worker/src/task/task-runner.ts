@@ -18,7 +18,7 @@ import type { ProgressValues } from "../progress/progress-record.ts";
 import type { OpenProgressOptions, TaskProgress } from "../progress/progress-store.ts";
 import type { Publisher } from "../publisher/publisher.ts";
 import type { SourceRequest } from "../room/prepared-source.ts";
-import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-session.ts";
+import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-stay.ts";
 import type { Source, SourceInfo } from "../source/source.ts";
 import { type StartPosition, startPosition } from "./start-position.ts";
 import { type StayDefaults, stayOptions } from "./stay-options.ts";
@@ -278,5 +278,9 @@ function resumedAt({ resumeAtMs, resumeItem }: TaskRunnerOptions["dispatch"]): S
 function costOf(info: SourceInfo): number {
   return info.plan.video === "copy"
     ? COPY_UNITS
-    : taskCost({ video: "transcode", pixelsPerSecond: info.width * info.height * (info.fps ?? DEFAULT_FPS) });
+    : taskCost({
+        video: "transcode",
+        pixelsPerSecond: info.width * info.height * (info.fps ?? DEFAULT_FPS),
+        toneMapped: info.toneMapped,
+      });
 }

@@ -40,6 +40,7 @@ test.each<[string, object, object]>([
     { VideoSrc: "rtmp://live.example/app/key", Mode: "live" },
   ],
   ["a live source over TLS", { StreamUrl: "RTMPS://live.example/a/k" }, { Mode: "live" }],
+  ["a live source over SRT", { StreamUrl: "srt://live.example:9000" }, { Mode: "live" }],
   [
     "the deprecated SourceUrl",
     { StreamUrl: undefined, SourceUrl: ["https://a.example/b.mp4"] },

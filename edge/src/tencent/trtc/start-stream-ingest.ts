@@ -83,7 +83,7 @@ export function pushOf(call: StartStreamIngest): Record<string, unknown> {
     ...same,
     VideoSrc,
     ...(RoomIdType === 0 ? { StrRoomId: RoomId } : { RoomId: Number(RoomId) }),
-    Mode: VideoSrc !== undefined && /^rtmps?:/i.test(VideoSrc) ? "live" : "vod",
+    Mode: VideoSrc !== undefined && /^(?:rtmps?|srt):/i.test(VideoSrc) ? "live" : "vod",
     // To Tencent it counts for what is played for ever only.
     MaxDuration: same.RepeatNum === -1 ? same.MaxDuration : undefined,
     VideoEncodeParams: same.VideoEncodeParams === undefined ? undefined : withoutZeros(same.VideoEncodeParams),

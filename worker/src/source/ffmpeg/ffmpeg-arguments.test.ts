@@ -7,13 +7,21 @@ const PICTURE = { width: 1280, height: 720 } as const;
 const TARGET = { ...PICTURE, fps: 25, bitRateKbps: 2000, holdBitRate: false, gopS: 2 } as const;
 const SOUND = { sampleRateHz: 48_000, channels: 2, bitRateKbps: 128 } as const;
 const ENCODE = {
-  video: { action: "transcode", deinterlace: true, toBt709: false, picture: PICTURE, tempo: 1, ...TARGET },
+  video: {
+    action: "transcode",
+    deinterlace: true,
+    toBt709: false,
+    tonesOf: undefined,
+    picture: PICTURE,
+    tempo: 1,
+    ...TARGET,
+  },
   audio: { action: "transcode", volume: 100, tempo: 1, doubled: false, ...SOUND },
   reasons: [],
 } as const satisfies Plan;
 
 function build(options: Partial<FfmpegArgumentsOptions> = {}) {
-  const input = { kind: "url", url: "http://127.0.0.1:1/t/0/media.mp4" } as const;
+  const input = { kind: "url", url: "http://source.invalid/0/media.mp4" } as const;
   const { inputs, outputOptions } = ffmpegArguments({ input, plan: COPY, startAtMs: 0, live: false, ...options });
   return {
     inputs,
@@ -26,7 +34,7 @@ function build(options: Partial<FfmpegArgumentsOptions> = {}) {
 describe("ffmpeg's arguments", () => {
   it("read the gateway with nothing but HTTP, and connect again after a drop", () => {
     const { inputs, input } = build();
-    expect(inputs.map(({ source }) => source)).toEqual(["http://127.0.0.1:1/t/0/media.mp4"]);
+    expect(inputs.map(({ source }) => source)).toEqual(["http://source.invalid/0/media.mp4"]);
     expect(input).toContain("-protocol_whitelist http,tcp,crypto ");
     expect(input).toContain("-reconnect 1 -reconnect_delay_max 1");
     expect(input).toContain("-rw_timeout 30000000");
@@ -48,7 +56,7 @@ describe("ffmpeg's arguments", () => {
     ["a copy", {}],
     ["an encode", { plan: ENCODE }],
     ["a live source", { live: true }],
-    ["a stream on stdin", { input: { kind: "flv" }, live: true }],
+    ["a stream on stdin", { input: { kind: "stream", format: "flv" }, live: true }],
   ])("of %s never pace, never flush packets one by one", (_name, options) => {
     const { input, output } = build(options);
     expect(`${input} ${output}`).not.toMatch(/-re\b(?!c)|-readrate|-flush_packets|nobuffer/);
@@ -96,6 +104,18 @@ describe("ffmpeg's arguments", () => {
     expect(output).toContain("-colorspace bt709 -color_primaries bt709 -color_trc bt709");
   });
 
+  it.each([
+    ["PQ", "smpte2084"],
+    ["HLG", "arib-std-b67"],
+  ] as const)("map the tones of %s, after the picture was made smaller", (tonesOf, transfer) => {
+    const { output } = build({ plan: { ...ENCODE, video: { ...ENCODE.video, toBt709: true, tonesOf } } });
+    expect(output).toContain(
+      `scale=1280:720,setparams=color_primaries=bt2020:color_trc=${transfer}:colorspace=bt2020nc,zscale=t=linear:npl=203,` +
+        "format=gbrpf32le,zscale=p=bt709,tonemap=mobius,zscale=t=bt709:m=bt709:r=limited,setsar=1,format=yuv420p",
+    );
+    expect(output).toContain("-colorspace bt709 -color_primaries bt709 -color_trc bt709");
+  });
+
   it("hold a bit rate and a distance of keyframes that were asked for", () => {
     const video = { ...ENCODE.video, bitRateKbps: 700, holdBitRate: true, gopS: 1 };
     const { output } = build({ plan: { ...ENCODE, video } });
@@ -139,9 +159,15 @@ describe("ffmpeg's arguments", () => {
   });
 
   it("read FLV from stdin and open nothing else", () => {
-    const { inputs, input } = build({ input: { kind: "flv" }, live: true });
+    const { inputs, input } = build({ input: { kind: "stream", format: "flv" }, live: true });
     expect(inputs[0]?.source).toBe("pipe:0");
-    expect(input).toContain("-protocol_whitelist pipe ");
+    expect(input).toContain("-protocol_whitelist pipe -analyzeduration 1000000 -f flv");
     expect(input).not.toMatch(/reconnect|nostdin/);
+  });
+
+  it("read MPEG-TS from stdin for as long as it takes to know its tracks", () => {
+    const { inputs, input } = build({ input: { kind: "stream", format: "mpegts" }, live: true });
+    expect(inputs[0]?.source).toBe("pipe:0");
+    expect(input).toMatch(/-protocol_whitelist pipe -scan_all_pmts 0 -f mpegts$/);
   });
 });

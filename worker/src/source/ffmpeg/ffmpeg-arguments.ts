@@ -1,4 +1,5 @@
 import type { AudioPlan } from "../audio-plan.ts";
+import type { HdrTransfer } from "../media-info.ts";
 import type { Plan } from "../plan.ts";
 import type { VideoPlan, VideoTarget } from "../video-plan.ts";
 
@@ -6,8 +7,11 @@ import type { VideoPlan, VideoTarget } from "../video-plan.ts";
 export type FfmpegInput =
   /** A URL of the source gateway; it holds no secret. */
   | { readonly kind: "url"; readonly url: string }
-  /** An FLV byte stream on stdin. */
-  | { readonly kind: "flv" };
+  /** A byte stream on stdin. */
+  | { readonly kind: "stream"; readonly format: StreamFormat };
+
+/** ffmpeg's names of what is fed to its stdin. */
+export type StreamFormat = "flv" | "mpegts";
 
 export interface FfmpegArgumentsOptions {
   readonly input: FfmpegInput;
@@ -76,6 +80,14 @@ export function gatewayInputOptions(): string[] {
   ].flat();
 }
 
+/** Options in front of a stream on stdin, for ffprobe too. */
+export function streamInputOptions(format: StreamFormat): string[] {
+  // Our own FLV starts with its headers and a keyframe, so a second of it tells all. An MPEG-TS is looked at until its
+  // first table of tracks is understood; the programs would wait 5 s for tables that may come yet.
+  const probing = format === "flv" ? ["-analyzeduration", "1000000"] : ["-scan_all_pmts", "0"];
+  return ["-protocol_whitelist", "pipe", ...probing, "-f", format];
+}
+
 /** The whole command line of a push, without the program. Pure. */
 export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArguments {
   const { plan, live } = options;
@@ -100,10 +112,8 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
 
 function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): FfmpegInputArguments {
   const common = ["-hide_banner", "-nostats", "-loglevel", "warning"];
-  if (options.input.kind === "flv") {
-    // The stream starts with its headers and a keyframe, so a second of it tells all.
-    const probing = ["-analyzeduration", "1000000", "-f", "flv"];
-    return { source: "pipe:0", options: [...common, "-protocol_whitelist", "pipe", ...probing] };
+  if (options.input.kind === "stream") {
+    return { source: "pipe:0", options: [...common, ...streamInputOptions(options.input.format)] };
   }
   const copied = options.plan.video.action === "copy" && options.plan.audio.action === "copy";
   return {
@@ -164,10 +174,36 @@ function pictureFilters(video: Extract<VideoPlan, { action: "transcode" }>, star
     // Playing time and position are the same where it starts.
     ...(tempo === 1 ? [] : [`setpts=(PTS-${start})/${tempo}+${start}`]),
     `fps=${rate(video.fps)}`,
-    `scale=${picture.width}:${picture.height}${video.toBt709 ? ":in_color_matrix=bt2020:out_color_matrix=bt709" : ""}`,
+    // Tones are mapped after the picture was made smaller: nothing else costs as much.
+    ...(video.tonesOf === undefined
+      ? [scaled(video)]
+      : [`scale=${picture.width}:${picture.height}`, ...toneFilters(video.tonesOf)]),
     ...(padded ? [`pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2:color=black`] : []),
     "setsar=1",
     "format=yuv420p",
+  ];
+}
+
+function scaled({ picture, toBt709 }: Extract<VideoPlan, { action: "transcode" }>): string {
+  const matrix = toBt709 ? ":in_color_matrix=bt2020:out_color_matrix=bt709" : "";
+  return `scale=${picture.width}:${picture.height}${matrix}`;
+}
+
+const TRANSFERS: Readonly<Record<HdrTransfer, string>> = { PQ: "smpte2084", HLG: "arib-std-b67" };
+
+/**
+ * From HDR to BT.709: to linear light in which 1 is the white of a page (203 cd/m², ITU-R BT.2408), what is brighter
+ * bent into the rest above 0.3 (mobius), and back. So skin and graphics keep their brightness, and lamps their shape.
+ */
+function toneFilters(tonesOf: HdrTransfer): string[] {
+  return [
+    // A file may leave one of the three out.
+    `setparams=color_primaries=bt2020:color_trc=${TRANSFERS[tonesOf]}:colorspace=bt2020nc`,
+    "zscale=t=linear:npl=203",
+    "format=gbrpf32le",
+    "zscale=p=bt709",
+    "tonemap=mobius",
+    "zscale=t=bt709:m=bt709:r=limited",
   ];
 }
 

@@ -1,6 +1,7 @@
 import { type Readable, Writable } from "node:stream";
 import { shownText } from "@roomcast/shared";
 import createCommand from "fluent-ffmpeg";
+import { childEnvironment } from "./child-environment.ts";
 import type { FfmpegArguments } from "./ffmpeg-arguments.ts";
 
 /** How an ffmpeg process ended. */
@@ -16,6 +17,8 @@ export interface FfmpegExit {
 
 export interface FfmpegProcessOptions {
   readonly args: FfmpegArguments;
+  /** Beside what it has of the worker's. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
   /** Fed to stdin where an input's source is `pipe:0`. */
   readonly stdin?: Readable;
   /** Takes what ffmpeg writes to stdout, in order. */
@@ -49,6 +52,7 @@ export class FfmpegProcess {
   constructor(options: FfmpegProcessOptions) {
     this.#options = options;
     this.#command = createCommand({ stdoutLines: STDERR_LINES });
+    setEnvironment(this.#command, childEnvironment(options.environment));
     for (const input of options.args.inputs) {
       // SAFETY: a pipe:0 input comes with a stdin; fluent-ffmpeg takes a stream in place of a name.
       this.#command.input(input.source === "pipe:0" && options.stdin !== undefined ? options.stdin : input.source);
@@ -139,6 +143,15 @@ export class FfmpegProcess {
     this.#exited.resolve();
     this.#options.onExit({ ...this.#outcome, stderrTail: this.#stderrTail });
   }
+}
+
+/** fluent-ffmpeg has no option for it, but hands the options of its own method on to `spawn`. */
+function setEnvironment(command: createCommand.FfmpegCommand, env: Record<string, string | undefined>): void {
+  const spawnFfmpeg: unknown = Reflect.get(command, "_spawnFfmpeg");
+  if (typeof spawnFfmpeg !== "function") throw new TypeError("fluent-ffmpeg starts ffmpeg in an unknown way.");
+  Reflect.set(command, "_spawnFfmpeg", (args: unknown, options: object, ...callbacks: unknown[]) => {
+    Reflect.apply(spawnFfmpeg, command, [args, { ...options, env }, ...callbacks]);
+  });
 }
 
 /** fluent-ffmpeg has the exit code and the signal in its prose only; what it adds from stderr is kept elsewhere. */

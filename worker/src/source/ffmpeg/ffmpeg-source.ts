@@ -3,10 +3,10 @@ import { RoomcastError } from "@roomcast/shared";
 import { classifyEnd } from "../failure.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { MediaTag } from "../media-tag.ts";
-import { type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
+import { mapsTones, type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
 import { QueuedSource } from "../queued-source.ts";
 import type { Source, SourceInfo } from "../source.ts";
-import { type FfmpegInput, ffmpegArguments, OUTPUT_SHIFT_MS } from "./ffmpeg-arguments.ts";
+import { type FfmpegInput, ffmpegArguments, OUTPUT_SHIFT_MS, type StreamFormat } from "./ffmpeg-arguments.ts";
 import { type FfmpegExit, FfmpegProcess } from "./ffmpeg-process.ts";
 import { FlvDemuxer } from "./flv-demuxer.ts";
 
@@ -30,6 +30,8 @@ interface CommonOptions {
 export interface FfmpegSourceOptions extends CommonOptions {
   /** A URL of the source gateway. */
   readonly url: string;
+  /** What ffmpeg's environment needs beside it. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** ms; ignored where `live`. Encoded, it starts there; copied, at the keyframe before, and its `dtsMs` says so. */
   readonly startAtMs: number;
   readonly videoIndex?: number | undefined;
@@ -41,6 +43,14 @@ export interface TranscodeFlvOptions extends CommonOptions {
   readonly stream: Readable;
 }
 
+export interface StreamSourceOptions extends CommonOptions {
+  readonly format: StreamFormat;
+  /** Destroyed when the source closes. */
+  readonly stream: Readable;
+  readonly videoIndex?: number | undefined;
+  readonly audioIndex?: number | undefined;
+}
+
 const READY_TIMEOUT_MS = 20_000;
 const STALL_TIMEOUT_MS = 30_000;
 
@@ -50,17 +60,25 @@ const STALL_TIMEOUT_MS = 30_000;
  * @throws RoomcastError why it could not be opened; the signal's reason when that aborts. Nothing is left running then.
  */
 export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<Source> {
-  const { url, startAtMs, videoIndex, audioIndex } = options;
-  return await open(options, { input: { kind: "url", url }, startAtMs, videoIndex, audioIndex });
+  const { url, environment, startAtMs, videoIndex, audioIndex } = options;
+  return await open(options, { input: { kind: "url", url }, environment, startAtMs, videoIndex, audioIndex });
+}
+
+/** A source that ffmpeg makes of a byte stream; always from where that begins. */
+export async function openStreamSource(options: StreamSourceOptions): Promise<Source> {
+  const { format, stream, videoIndex, audioIndex } = options;
+  const input = { kind: "stream", format } as const;
+  return await open(options, { input, startAtMs: 0, stdin: stream, videoIndex, audioIndex });
 }
 
 /** A source that ffmpeg makes of an FLV byte stream: for live sources whose codecs the room does not take. */
 export async function transcodeFlv(options: TranscodeFlvOptions): Promise<Source> {
-  return await open(options, { input: { kind: "flv" }, startAtMs: 0, stdin: options.stream });
+  return await openStreamSource({ ...options, format: "flv" });
 }
 
 interface Feed {
   readonly input: FfmpegInput;
+  readonly environment?: Readonly<Record<string, string>> | undefined;
   readonly startAtMs: number;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
@@ -111,12 +129,14 @@ class FfmpegSource extends QueuedSource {
       ...plannedPicture(options.media, options.plan),
       audioFormat: plannedAudio(options.media, options.plan),
       plan: toSummary(options.plan),
+      ...(mapsTones(options.plan) ? { toneMapped: true } : {}),
       ...(tempo === 1 ? {} : { tempo: { factor: tempo, fromMs: feed.startAtMs } }),
     };
     this.#demuxer = new FlvDemuxer({ shiftMs: -OUTPUT_SHIFT_MS, onTag: (tag) => this.#take(tag) });
     this.ready = this.#whenReady();
     this.#process = new FfmpegProcess({
       args: ffmpegArguments({ plan: options.plan, live: options.live, ...feed }),
+      environment: feed.environment,
       ...(feed.stdin === undefined ? {} : { stdin: feed.stdin }),
       onData: (chunk) => this.#read(chunk),
       onExit: (exit) => this.#exited(exit),

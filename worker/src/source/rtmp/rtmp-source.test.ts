@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { FlvTag } from "../../flv/flv-writer.ts";
 import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
@@ -13,6 +14,8 @@ import { openRtmpSource, type RtmpSourceOptions } from "./rtmp-source.ts";
 
 /** A busy machine may take longer than the second that `waitFor` gives by itself. */
 const eventually = (check: () => void) => vi.waitFor(check, { timeout: 15_000 });
+
+const fixture = (name: string) => readFileSync(new URL(`../../rtmp/fixtures/${name}`, import.meta.url), "utf8");
 
 const cleanUps: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -109,6 +112,21 @@ describe("openRtmpSource", () => {
     expect(faultsOf(await take(source, 60))).toEqual([]);
     server.endConnections();
     await eventually(() => expect(source.end).toMatchObject({ error: { code: "FailedOperation.SourceLost" } }));
+  });
+
+  it("plays over rtmps from a server whose certificate it can verify, and from no other", async () => {
+    const [key, cert, ca] = ["test-server.key.pem", "test-server.crt.pem", "test-ca.crt.pem"].map(fixture);
+    const server = await IndependentRtmpServer.start({ tls: { key: key ?? "", cert: cert ?? "" } });
+    cleanUps.push(() => server.stop());
+    const url = `rtmps://localhost:${server.port}/live/secure`;
+    const published = server.published("/live/secure");
+    // By its address, because ffmpeg may take localhost for ::1.
+    ffmpegPublishes(url.replace("localhost", "127.0.0.1"));
+    await published;
+    await expect(open(url)).rejects.toMatchObject({ code: "FailedOperation.SourceUnreachable" });
+    const source = await open(url, { connect: directDial(ca) });
+    expect(source.info).toMatchObject({ live: true, width: 320, plan: { video: "copy", audio: "copy", reasons: [] } });
+    expect(faultsOf(await take(source, 30))).toEqual([]);
   });
 
   it.each([0, 16_777_000, 2 ** 32 - 500])(

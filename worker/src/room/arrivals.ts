@@ -1,0 +1,79 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { Logger } from "pino";
+import type { Closings } from "./closings.ts";
+import { Preloads } from "./preloads.ts";
+import { type OpenSource, PreparedSource, type SourceRequest } from "./prepared-source.ts";
+import type { Programme, ProgrammePlace } from "./programme.ts";
+
+/** A source on its way to the air. */
+export interface Incoming {
+  readonly prepared: PreparedSource;
+  /** `next` waits until the one before has played out; `continue` until the position is reached; the others do not. */
+  readonly role: "start" | "next" | "return" | "switch" | "continue";
+  readonly place: ProgrammePlace;
+  /** What holds once it is on the air. */
+  readonly programme: Programme;
+  /** Who asked for it. */
+  readonly asked: PromiseWithResolvers<void> | undefined;
+}
+
+export interface ArrivalsOptions {
+  readonly open: OpenSource;
+  readonly log: Logger;
+  readonly closings: Closings;
+  /** What was sent for is ready, or has failed. */
+  readonly onReady: () => void;
+}
+
+/** What is on its way to the air: one source at a time, where the newest wish wins, and those that are preloaded. */
+export class Arrivals {
+  readonly #options: ArrivalsOptions;
+  readonly #preloads: Preloads;
+  #incoming: Incoming | undefined;
+
+  constructor(options: ArrivalsOptions) {
+    this.#options = options;
+    this.#preloads = new Preloads(options);
+  }
+
+  get incoming(): Incoming | undefined {
+    return this.#incoming;
+  }
+
+  /** Sends for a source. Whatever else was on its way is dropped. */
+  bring(request: SourceRequest, wish: Omit<Incoming, "prepared">): void {
+    void this.discard();
+    const prepared = this.#preloads.take(request) ?? new PreparedSource(request, this.#options.open);
+    prepared.onSettled = this.#options.onReady;
+    this.#incoming = { prepared, ...wish };
+    if (prepared.state.name !== "opening") this.#options.onReady();
+  }
+
+  /** What was on its way is there, or will not come: whoever calls this sees to it. */
+  settle(): void {
+    this.#incoming = undefined;
+  }
+
+  /** Who asked for what was on its way is told that it does not come; resolves when that is closed. */
+  async discard(): Promise<void> {
+    const incoming = this.#incoming;
+    this.#incoming = undefined;
+    incoming?.asked?.reject(
+      new RoomcastError("FailedOperation.Superseded", "A newer change, or the end of the task, came before."),
+    );
+    const discarded = incoming?.prepared.discard();
+    if (discarded === undefined) return;
+    this.#options.closings.add(discarded);
+    await discarded;
+  }
+
+  /** Keeps exactly these ready. */
+  preload(requests: readonly SourceRequest[]): void {
+    this.#preloads.set(requests);
+  }
+
+  async close(): Promise<void> {
+    await this.discard();
+    await this.#preloads.close();
+  }
+}

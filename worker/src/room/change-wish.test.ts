@@ -1,0 +1,27 @@
+import { expect, it } from "vitest";
+import { type ChangeWish, changeWish, checkSeek, type PlayingNow } from "./change-wish.ts";
+
+const PLACE = { item: 2, round: 1 };
+const NOW: PlayingNow = { place: PLACE, positionMs: 4_000, durationMs: 9_000, live: false, paused: false };
+
+it.each<[string, Parameters<typeof changeWish>[0], Partial<PlayingNow>, ChangeWish]>([
+  [
+    "another source, in place of the whole playlist",
+    { VideoSrc: "b", SeekSecond: 3 },
+    {},
+    { role: "switch", place: { item: 0, round: 0 }, startAtMs: 3_000, programme: { items: ["b"], plays: 1 } },
+  ],
+  ["another position", { SeekSecond: 2.5 }, {}, { role: "switch", place: PLACE, startAtMs: 2_500 }],
+  ["other settings: the same source a little ahead", {}, {}, { role: "continue", place: PLACE, startAtMs: 4_250 }],
+  ["other settings in a pause", {}, { paused: true }, { role: "continue", place: PLACE, startAtMs: 4_000 }],
+  ["other settings of a live source", {}, { live: true }, { role: "switch", place: PLACE, startAtMs: 0 }],
+])("a change brings %s", (_name, update, now, wish) => {
+  expect(changeWish(update, { ...NOW, ...now })).toEqual(wish);
+});
+
+it("a position is there in a recorded source before its end, and where the end is not known", () => {
+  expect(() => checkSeek(8.9, NOW)).not.toThrow();
+  expect(() => checkSeek(100, { live: false, durationMs: null })).not.toThrow();
+  expect(() => checkSeek(9, NOW)).toThrow("the source is 9.0 s long");
+  expect(() => checkSeek(0, { live: true, durationMs: null })).toThrow("a live source is always played at its newest");
+});

@@ -1,0 +1,50 @@
+import { RoomcastError, type TaskUpdate } from "@roomcast/shared";
+import type { Incoming } from "./arrivals.ts";
+import type { Programme, ProgrammePlace } from "./programme.ts";
+
+/** Opening the same source with other settings is expected to take so long; the old one plays on meanwhile, ms. */
+const REOPEN_MS = 250;
+
+/** Where a player is when it is asked to change. */
+export interface PlayingNow {
+  readonly place: ProgrammePlace;
+  readonly positionMs: number;
+  readonly durationMs: number | null;
+  readonly live: boolean;
+  readonly paused: boolean;
+}
+
+/** Which source is to be brought, and from where on. */
+export interface ChangeWish {
+  readonly role: Incoming["role"];
+  readonly place: ProgrammePlace;
+  readonly startAtMs: number;
+  /** Instead of the current one. */
+  readonly programme?: Programme;
+}
+
+/** What a change of source, position, volume or tempo needs to be brought. Pure. */
+export function changeWish(update: Pick<TaskUpdate, "VideoSrc" | "SeekSecond">, now: PlayingNow): ChangeWish {
+  const { VideoSrc, SeekSecond } = update;
+  const seekMs = (SeekSecond ?? 0) * 1000;
+  if (VideoSrc !== undefined) {
+    const programme = { items: [VideoSrc], plays: 1 };
+    return { role: "switch", place: { item: 0, round: 0 }, startAtMs: seekMs, programme };
+  }
+  if (SeekSecond !== undefined || now.live) return { role: "switch", place: now.place, startAtMs: seekMs };
+  return { role: "continue", place: now.place, startAtMs: now.positionMs + (now.paused ? 0 : REOPEN_MS) };
+}
+
+/**
+ * Pure.
+ *
+ * @throws RoomcastError `InvalidParameterValue` where there is no such position in what is playing.
+ */
+export function checkSeek(second: number, { live, durationMs }: Pick<PlayingNow, "live" | "durationMs">): void {
+  const why = live
+    ? "a live source is always played at its newest"
+    : durationMs !== null && second * 1000 >= durationMs
+      ? `the source is ${(durationMs / 1000).toFixed(1)} s long`
+      : undefined;
+  if (why !== undefined) throw new RoomcastError("InvalidParameterValue", `SeekSecond cannot be ${second}: ${why}.`);
+}

@@ -1,0 +1,37 @@
+import type { ActiveStateName } from "@roomcast/shared";
+import type { Logger } from "pino";
+import type { OpenSource, SessionFormat } from "./prepared-source.ts";
+import type { Programme } from "./programme.ts";
+
+export interface PlayerLimits {
+  /** A source that gives nothing for this long is lost, ms. */
+  readonly sourceSilenceMs: number;
+  /** How long a live source that was on the air is waited for, ms. */
+  readonly idleTimeoutMs: number;
+  /** A longer pause ends the task, ms. */
+  readonly longestPauseMs: number;
+  /** The task ends after so long on the air, ms; Infinity: never. */
+  readonly longestPlayMs: number;
+}
+
+export interface PlayerOptions {
+  readonly open: OpenSource;
+  readonly programme: Programme;
+  /** Where it begins: an item, and a position in it, ms. */
+  readonly startAt: { readonly item: number; readonly positionMs: number };
+  readonly volume: number;
+  readonly tempo: number;
+  /** Begins standing still. */
+  readonly paused: boolean;
+  readonly preload: readonly string[];
+  /** The first picture is shown then and not before, on the clock of `nowMs`; undefined: as soon as it is there. */
+  readonly notBeforeMs: number | undefined;
+  readonly live: boolean;
+  readonly limits: PlayerLimits;
+  readonly log: Logger;
+  readonly onState: (state: ActiveStateName) => void;
+  /** What the session sends; undefined: nothing was sent yet. */
+  readonly format: () => SessionFormat | undefined;
+  /** Something is ready that should not wait for the next tick. */
+  readonly onReady: () => void;
+}

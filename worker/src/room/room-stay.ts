@@ -1,0 +1,59 @@
+import type { ActiveStateName, PlanSummary, TaskUpdate } from "@roomcast/shared";
+import type { Publisher } from "../publisher/publisher.ts";
+import type { PlayerEnd } from "./player-end.ts";
+import type { PlayerOptions } from "./player-options.ts";
+
+/** How a task's stay in the room ended. */
+export type RoomOutcome =
+  | PlayerEnd
+  /** Another task has taken the seat over; the room saw no break. */
+  | { readonly name: "replaced"; readonly byTaskId: string };
+
+export interface RoomSnapshot {
+  readonly state: ActiveStateName;
+  /** Which source of the playlist, from 0. */
+  readonly item: number;
+  /** Position in that source of what the room was sent last, ms. */
+  readonly positionMs: number;
+  /** null: live, or not known. */
+  readonly durationMs: number | null;
+  readonly bitRateKbps: number;
+  readonly fps: number;
+  readonly droppedFrames: number;
+  /** null until the source is open. */
+  readonly plan: PlanSummary | null;
+}
+
+export interface RoomLimits {
+  /** A room that takes nothing for this long is lost, ms. */
+  readonly roomStallMs: number;
+  /** How long a room that is lost is tried to enter again, ms. */
+  readonly returnBudgetMs: number;
+}
+
+/** What a task needs to play in a room. */
+export interface StayOptions extends Omit<PlayerOptions, "onReady" | "format"> {
+  readonly taskId: string;
+  readonly createPublisher: () => Publisher;
+  /**
+   * Resolves when the room may be entered again after it was lost: not before the edge has confirmed that this task
+   * still holds the seat, so that two workers never fight over it.
+   */
+  readonly untilMayEnterAgain: (signal: AbortSignal) => Promise<void>;
+  readonly roomLimits: RoomLimits;
+}
+
+/** One task's stay in the room. */
+export interface RoomStay {
+  /** Resolves when nothing of the stay is left; never rejects. */
+  readonly done: Promise<RoomOutcome>;
+  snapshot(): RoomSnapshot;
+  /** Ends the stay with `aborted`: `now` drops what is queued, `tidy` sends it and leaves the room properly. */
+  stop(how: "now" | "tidy"): void;
+  /**
+   * Changes what is played. Resolves when the room sees it.
+   *
+   * @throws RoomcastError; then all is as it was.
+   */
+  change(update: TaskUpdate): Promise<void>;
+}

@@ -1,0 +1,20 @@
+import { readdir, readFile } from "node:fs/promises";
+
+/** What others see of the ffmpegs and ffprobes of this process, and the environment, which they do not see. */
+export async function children(): Promise<{ readonly line: string; readonly environment: string }[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const read = async (file: string) => await readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
+      const stat = await read("stat");
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      if (parent !== process.pid) return [];
+      return [{ line: (await read("cmdline")).replaceAll("\0", " "), environment: await read("environ") }];
+    }),
+  );
+  return found.flat().filter(({ line }) => /ffmpeg|ffprobe/.test(line));
+}
+
+export async function childCommandLines(): Promise<string[]> {
+  return (await children()).map(({ line }) => line);
+}
