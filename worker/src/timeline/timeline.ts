@@ -300,10 +300,14 @@ export class Timeline {
     return head !== undefined && head.dtsMs + segment.offsetMs > clockMs;
   }
 
-  /** Where a cut that is made when the clock stands at `clockMs` puts its first picture, ms. */
+  /**
+   * Where a cut that is made when the clock stands at `clockMs` puts its first picture, ms. Up to a frame after the next
+   * picture was due (the clock is looked at only now and then) it takes that picture's place, and the clock yields: to
+   * fill so little would only show the old picture once more, right before the new one.
+   */
   #nextCutMs(clockMs: number): number {
-    const afterLastMs = this.#lastMs.video === undefined ? 0 : this.#lastMs.video + this.#frameMs;
-    return Math.round(Math.max(clockMs, afterLastMs));
+    const dueMs = this.#lastMs.video === undefined ? clockMs : this.#lastMs.video + this.#frameMs;
+    return Math.round(clockMs - dueMs < this.#frameMs ? dueMs : clockMs);
   }
 
   #peek(segment: Segment): MediaTag | undefined {
