@@ -1,10 +1,12 @@
 import { controlBench } from "./control/control-bench.ts";
+import { mediaBench } from "./media/media-bench.ts";
 import { pushBench } from "./push/push-bench.ts";
 import type { Suite } from "./suite.ts";
 
 /** By the name with which `npm run bench -- <name>` calls them. */
 const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["push", pushBench],
+  ["media", mediaBench],
   ["control", controlBench],
 ]);
 const DEFAULT_SUITE = "push";

@@ -172,7 +172,7 @@ function pictureFilters(video: Extract<VideoPlan, { action: "transcode" }>, star
 }
 
 /** libx264 as the room needs it: nothing looks ahead, no B-frames, keyframes at one distance and nowhere else. */
-function encoderOptions(video: VideoTarget): string[] {
+export function encoderOptions(video: VideoTarget): string[] {
   const gop = String(Math.max(1, Math.round(video.fps * video.gopS)));
   const { bitRateKbps } = video;
   return [
