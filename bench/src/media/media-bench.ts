@@ -111,8 +111,12 @@ async function measureAll(run: Run): Promise<MediaFigures> {
     switches: wants("switches") ? await measureSwitches({ ...common, oldClipPath, newClipPath }) : null,
     transcode: wants("transcode")
       ? await measureSideBySide({
-          ...{ ...common, bare: bareTranscode, gstreamer: null },
-          ...{ clipPath: bFramesPath, streams: sizes.transcodes, settleSeconds: TRANSCODE_SETTLE_S },
+          ...common,
+          bare: bareTranscode,
+          gstreamer: null,
+          clipPath: bFramesPath,
+          streams: sizes.transcodes,
+          settleSeconds: TRANSCODE_SETTLE_S,
         })
       : null,
     capacity: wants("capacity")

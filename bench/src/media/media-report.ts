@@ -88,20 +88,23 @@ function formatFirstVideo({ runs, oursMs, bareMs, ratio }: FirstVideo): string[]
 }
 
 function formatSwitches({ runs, preRolled, preloaded }: SwitchesReport): string[] {
-  const row = (name: string, report: SwitchReport) => [
-    name,
-    `${ms(report.newPictureMedianMs)} / ${ms(report.newPictureWorstMs)}`,
-    ms(report.dtsGapWorstMs),
-    `${ms(report.arrivalGapMedianMs)} / ${ms(report.arrivalGapWorstMs)}`,
-    `${ms(report.steadyArrivalGapMedianMs)} / ${ms(report.steadyArrivalGapWorstMs)}`,
-  ];
   return [
     "",
     `${runs} switches of each kind, median / worst:`,
     ...formatTable(
       ["", "PATCH to new picture", "timestamp gap, worst", "arrival gap", "without a switch"],
-      [row("pre-rolled", preRolled), row("preloaded", preloaded)],
+      [switchRow("pre-rolled", preRolled), switchRow("preloaded", preloaded)],
     ),
+  ];
+}
+
+function switchRow(name: string, report: SwitchReport): string[] {
+  return [
+    name,
+    `${ms(report.newPictureMedianMs)} / ${ms(report.newPictureWorstMs)}`,
+    ms(report.dtsGapWorstMs),
+    `${ms(report.arrivalGapMedianMs)} / ${ms(report.arrivalGapWorstMs)}`,
+    `${ms(report.steadyArrivalGapMedianMs)} / ${ms(report.steadyArrivalGapWorstMs)}`,
   ];
 }
 

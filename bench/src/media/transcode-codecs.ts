@@ -6,8 +6,16 @@ import { planVideo } from "@roomcast/worker/source/video-plan";
 export function transcodeCodecs(): string[] {
   const { width, height, fps, gopFrames } = SAMPLE_VIDEO;
   const video = {
-    ...{ codec: "h264", width, height, fps, pixelFormat: "yuv420p", hasBFrames: true },
-    ...{ gopMs: (gopFrames * 1000) / fps, rotation: 0, squarePixels: true, interlaced: false },
+    codec: "h264",
+    width,
+    height,
+    fps,
+    pixelFormat: "yuv420p",
+    hasBFrames: true,
+    gopMs: (gopFrames * 1000) / fps,
+    rotation: 0,
+    squarePixels: true,
+    interlaced: false,
   };
   const { plan } = planVideo(video, {});
   if (plan.action !== "transcode") throw new Error("The worker would not transcode a clip with B-frames.");

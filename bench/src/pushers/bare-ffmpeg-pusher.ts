@@ -16,10 +16,7 @@ export function bareFfmpegPusher(options: BareFfmpegPusherOptions): Promise<Push
     name: "bare ffmpeg",
     stack,
     program: ffmpegPath,
-    args: ({ clipUrl, rtmpUrl }) => [
-      ...["-nostdin", "-loglevel", "error", "-re", "-i", clipUrl],
-      ...codecs,
-      ...["-f", "flv", rtmpUrl],
-    ],
+    args: ({ clipUrl, rtmpUrl }) =>
+      ["-nostdin", "-loglevel", "error", "-re", "-i", clipUrl].concat(codecs, "-f", "flv", rtmpUrl),
   });
 }
