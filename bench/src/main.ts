@@ -1,4 +1,5 @@
 import { controlBench } from "./control/control-bench.ts";
+import { mediaBench } from "./media/media-bench.ts";
 import { pushBench } from "./push/push-bench.ts";
 import { soakBench } from "./soak/soak-bench.ts";
 import type { Suite } from "./suite.ts";
@@ -6,6 +7,7 @@ import type { Suite } from "./suite.ts";
 /** By the name with which `npm run bench -- <name>` calls them. */
 const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["push", pushBench],
+  ["media", mediaBench],
   ["control", controlBench],
   ["soak", soakBench],
 ]);

@@ -31,3 +31,15 @@ export function positiveInteger(option: string, text: string): number {
   if (Number.isInteger(value) && value > 0) return value;
   throw new Error(`--${option}: expected positive whole numbers, got "${text}".`);
 }
+
+/**
+ * Which of its parts a suite is to run, from the text of `--only`.
+ *
+ * @throws Error that lists them.
+ */
+export function wantedParts<Part extends string>(parts: readonly Part[], text: string): (part: Part) => boolean {
+  const wanted = text.split(",");
+  const unknown = wanted.find((name) => !parts.some((part) => part === name));
+  if (unknown !== undefined) throw new Error(`--only: expected some of ${parts.join(",")}, got "${unknown}".`);
+  return (part) => wanted.includes(part);
+}

@@ -1,6 +1,6 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { positiveInteger, type Suite, type SuiteContext, type SuiteReport } from "../suite.ts";
+import { positiveInteger, type Suite, type SuiteContext, type SuiteReport, wantedParts } from "../suite.ts";
 import { type ControlReport, formatControlReport } from "./control-report.ts";
 import { startEdgeWorkerd } from "./edge-workerd.ts";
 import { type MeasureCreatesOptions, measureCreates } from "./measure-creates.ts";
@@ -84,10 +84,7 @@ function readArguments(args: readonly string[]): { sizes: Sizes; wants: (part: P
       quick: { type: "boolean", default: false },
     },
   });
-  const wanted = values.only.split(",");
-  const unknown = wanted.find((name) => !PARTS.some((part) => part === name));
-  if (unknown !== undefined) throw new Error(`--only: expected some of ${PARTS.join(",")}, got "${unknown}".`);
-  const wants = (part: Part) => wanted.includes(part);
+  const wants = wantedParts(PARTS, values.only);
   if (values.quick) return { sizes: QUICK, wants };
   const levels = values.tasks.split(",").map((text) => positiveInteger("tasks", text));
   const fleet = {

@@ -1,3 +1,5 @@
+import { formatTable } from "../format-table.ts";
+
 /** One side under load. */
 export interface LoadReport {
   readonly perSecond: number;
@@ -137,9 +139,7 @@ function formatFleet({ workers, idle, levels }: FleetReport): string[] {
     ms(row.reportAnswerP50Ms),
     ms(row.reportAnswerP99Ms),
   ]);
-  const widths = columns.map((column, n) => Math.max(column.length, ...rows.map((row) => row[n]?.length ?? 0)));
-  const line = (cells: readonly string[]) => `  ${cells.map((cell, n) => cell.padStart(widths[n] ?? 0)).join("  ")}`;
-  return ["", `${workers} workers that report each second:`, line(columns), ...rows.map(line)];
+  return ["", `${workers} workers that report each second:`, ...formatTable(columns, rows).map((line) => `  ${line}`)];
 }
 
 function formatFailover({ runs, medianMs, worstMs }: FailoverReport): string[] {

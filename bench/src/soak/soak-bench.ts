@@ -1,7 +1,6 @@
 import { parseArgs } from "node:util";
 import { sampleClip } from "@roomcast/dev/stack/sample-media";
-import { startStack } from "@roomcast/dev/stack/stack";
-import { builtWorker } from "../built-worker.ts";
+import { withStack } from "../pushers/with-stack.ts";
 import { positiveInteger, type Suite, type SuiteContext, type SuiteReport } from "../suite.ts";
 import { measureSoak } from "./measure-soak.ts";
 import { formatSoakReport } from "./soak-report.ts";
@@ -27,25 +26,9 @@ async function runSoakBench({ args, onProgress, signal }: SuiteContext): Promise
   const minutes = positiveInteger("minutes", values.minutes);
   onProgress("starting the stack");
   const clip = { path: await sampleClip({ durationS: CLIP_S }), durationS: CLIP_S };
-  const stack = await startStack({
-    redis: false,
-    workerProgram: await builtWorker(),
-    // It is to carry all of them, whatever this machine has.
-    workerSettings: { ROOMCAST_CAPACITY_UNITS: "10000" },
-  });
-  try {
-    const report = await measureSoak({
-      stack,
-      clip,
-      streams,
-      minutes,
-      sampleEveryS: SAMPLE_EVERY_S,
-      seekEveryS: SEEK_EVERY_S,
-      signal,
-      onProgress,
-    });
-    return { json: report, text: formatSoakReport(report) };
-  } finally {
-    await stack.stop();
-  }
+  // It is to carry all of them, whatever this machine has.
+  const workerSettings = { ROOMCAST_CAPACITY_UNITS: "10000" };
+  const plan = { clip, streams, minutes, sampleEveryS: SAMPLE_EVERY_S, seekEveryS: SEEK_EVERY_S, signal, onProgress };
+  const report = await withStack({ signal, workerSettings }, (stack) => measureSoak({ stack, ...plan }));
+  return { json: report, text: formatSoakReport(report) };
 }

@@ -29,6 +29,7 @@ export interface SoakReport {
   readonly minutes: number;
   /** How often a stream was sent to another place of its source, each time a cut to a source opened anew. */
   readonly seeks: number;
+  readonly refusedSeeks: number;
   readonly rooms: SoakRooms;
   readonly samples: readonly SoakSample[];
   /** Medians of the second and of the last quarter of the time; the first quarter is for warming up. */
@@ -45,7 +46,7 @@ export function formatSoakReport(report: SoakReport): string {
     ["worker files and sockets", "workerFiles", 0],
   ];
   return [
-    `${rooms.streams} streams for ${report.minutes} minutes, ${report.seeks} seeks meanwhile`,
+    `${rooms.streams} streams for ${report.minutes} minutes, ${report.seeks} seeks meanwhile (${report.refusedSeeks} refused)`,
     "",
     `${"".padEnd(26)}${"2nd quarter".padStart(12)}${"last quarter".padStart(14)}`,
     ...rows.map(

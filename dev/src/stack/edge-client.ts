@@ -1,6 +1,7 @@
 import {
   type TaskList,
   type TaskLogs,
+  type TaskUpdate,
   type TaskView,
   taskListSchema,
   taskLogsSchema,
@@ -71,6 +72,12 @@ export class EdgeClient {
 
   async workers(): Promise<WorkerList["workers"]> {
     return workerListSchema.parse(await this.#json("/v1/workers")).workers;
+  }
+
+  /** `PATCH /v1/tasks/:id`: changes a push; resolves when the room sees it. */
+  async change(taskId: string, update: TaskUpdate): Promise<TaskView> {
+    const init = { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify(update) };
+    return taskViewSchema.parse(await this.#json(`/v1/tasks/${taskId}`, init));
   }
 
   /** `DELETE /v1/tasks/:id`: stops a push at once, or tidily. */

@@ -10,6 +10,8 @@ export interface SampleClipOptions {
   readonly durationS: number;
   /** With them a room cannot take the video as it is. Default: none. */
   readonly bFrames?: boolean;
+  /** Default: main. Two clips of different profiles can be told apart by their sequence headers. */
+  readonly profile?: "main" | "high";
   /** Default: both. */
   readonly tracks?: "both" | "video" | "audio";
   /** Default: 1280×720. A smaller picture takes less to decode and encode; its bit rate follows its size. */
@@ -56,6 +58,7 @@ export function sampleFrames({ durationS }: Pick<SampleClipOptions, "durationS">
 function sampleArguments({
   durationS,
   bFrames = false,
+  profile = "main",
   tracks = "both",
   size = SAMPLE_VIDEO,
 }: SampleClipOptions): string[] {
@@ -69,7 +72,7 @@ function sampleArguments({
     "-hide_banner -nostdin -loglevel error -y",
     hasVideo ? `-f lavfi -i testsrc2=size=${width}x${height}:rate=${fps}` : "",
     hasAudio ? "-f lavfi -i sine=frequency=330:beep_factor=4:sample_rate=48000" : "",
-    hasVideo ? `-c:v libx264 -preset veryfast -profile:v main -pix_fmt yuv420p -bf ${bFrames ? 3 : 0}` : "",
+    hasVideo ? `-c:v libx264 -preset veryfast -profile:v ${profile} -pix_fmt yuv420p -bf ${bFrames ? 3 : 0}` : "",
     hasVideo ? `-b:v ${bitRateKbps}k -maxrate ${bitRateKbps}k -bufsize ${bitRateKbps * 2}k` : "",
     hasVideo ? `-g ${gopFrames} -keyint_min ${gopFrames} -sc_threshold 0` : "",
     hasAudio ? "-c:a aac -b:a 128k -ac 2" : "",

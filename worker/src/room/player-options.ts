@@ -32,6 +32,6 @@ export interface PlayerOptions {
   readonly onState: (state: ActiveStateName) => void;
   /** What the session sends; undefined: nothing was sent yet. */
   readonly format: () => SessionFormat | undefined;
-  /** Something is ready that should not wait for the next tick. */
+  /** A source that was sent for is ready, or has failed. */
   readonly onReady: () => void;
 }

@@ -138,6 +138,34 @@ describe("a change", () => {
     expect(steps(rooms[0]).largestMs).toBeLessThanOrEqual(100);
   });
 
+  it("to another source keeps the pictures at their distance, whenever it comes", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    try {
+      const { openSource } = library();
+      const { session: played, rooms } = prepare({ openSource, programme: { items: ["a:9000"], plays: 1 } });
+      await vi.advanceTimersByTimeAsync(500);
+      const shownAtMs: number[] = [];
+      const [room] = rooms;
+      if (room === undefined) throw new Error("The room was not entered.");
+      vi.spyOn(room, "send").mockImplementation(({ kind, payload }) => {
+        if (kind === "video" && payload[1] === 1) shownAtMs.push(performance.now());
+      });
+      for (const url of ["b:9000", "c:9000", "d:9000", "e:9000"]) {
+        await vi.advanceTimersByTimeAsync(303);
+        const changed = played.change({ VideoSrc: url });
+        await vi.advanceTimersByTimeAsync(200);
+        await changed;
+      }
+      // Pictures 33 ms apart are sent at ticks of 20 ms.
+      expect(Math.max(...shownAtMs.slice(1).map((at, n) => at - (shownAtMs[n] ?? at)))).toBeLessThanOrEqual(40);
+      played.stop("now");
+      await vi.advanceTimersByTimeAsync(100);
+      await played.run();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it("to a source that cannot be opened leaves the current one playing, and says why", async () => {
     const { session: played, rooms } = await playing("a:400");
     await expect(played.change({ VideoSrc: "bad" })).rejects.toMatchObject({ code: "FailedOperation.SourceNotFound" });

@@ -67,7 +67,7 @@ export class RoomSession {
     const player = new Player({
       ...options,
       format: () => this.#format,
-      onReady: () => queueMicrotask(() => this.#attendNow()),
+      onReady: () => queueMicrotask(() => this.#onSourceReady()),
     });
     const stay: Stay = { options, player, done: Promise.withResolvers(), stopped: undefined };
     if (this.#active === undefined) {
@@ -233,6 +233,14 @@ export class RoomSession {
     if (stay.stopped !== "now") stay.stopped = how;
     if (stay === this.#active) this.#wake.abort();
     this.#attendNow();
+  }
+
+  /**
+   * The first picture is shown at once. What follows pictures waits for the tick as they do: shown between two ticks, it
+   * would be further from the next picture than any two others are.
+   */
+  #onSourceReady(): void {
+    if (this.#format === undefined) this.#attendNow();
   }
 
   #attendNow(): void {

@@ -280,6 +280,25 @@ describe("a gap", () => {
     expect(timeline.positionMs).toBeGreaterThan(1_900);
   });
 
+  it("of less than a frame before a cut is not filled: the new picture takes the place of the one that was due", () => {
+    const { timeline, recorder } = play(new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 4_000 })));
+    run(timeline, recorder, 0, 2_000);
+    const next = new ScriptedSource().push(...scriptedTags({ fromMs: 50_000, durationMs: 2_000 }));
+    timeline.cutTo(next, { nowMs: 2_052 }, recorder);
+    run(timeline, recorder, 2_052, 3_000);
+    expect(recorder.sent.filter(({ media, tag }) => media.kind === "video" && tag === undefined)).toEqual([]);
+    expect(largestStep(recorder.pictures())).toBeLessThanOrEqual(34);
+  });
+
+  it("of a few frames before a cut is filled at the distance of the pictures", () => {
+    const { timeline, recorder } = play(new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 4_000 })));
+    run(timeline, recorder, 0, 2_000);
+    const next = new ScriptedSource().push(...scriptedTags({ fromMs: 50_000, durationMs: 2_000 }));
+    timeline.cutTo(next, { nowMs: 2_120 }, recorder);
+    run(timeline, recorder, 2_120, 3_000);
+    expect(largestStep(recorder.pictures())).toBeLessThanOrEqual(34);
+  });
+
   it("between two sources is filled, and the second begins where the clock stands", () => {
     const { timeline, recorder } = play(
       new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 1_000 })).finish(),

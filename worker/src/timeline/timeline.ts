@@ -99,8 +99,7 @@ export class Timeline {
     const cutMs = this.#nextCutMs(nowMs - this.#zeroWallMs);
     this.#soundUpTo(cutMs, sink);
     // Where the last picture is a while ago (a busy machine, a source that had ended), the gap up to the cut is filled.
-    this.#fill("video", { clockMs: cutMs - 1, afterMs: this.#frameMs }, sink);
-    this.#fill("audio", { clockMs: cutMs - 1, afterMs: AUDIO_FRAME_MS }, sink);
+    this.#fillUpTo(cutMs, sink);
     const { live, segmented = false } = source.info;
     const { ahead, keyframeDtsMs } = takeUpToKeyframe(source);
     const rollMs = live || fromMs === undefined ? 0 : fromMs - positionOf(source, keyframeDtsMs);
@@ -231,10 +230,7 @@ export class Timeline {
       this.#filledSinceMedia = false;
       if (latenessMs <= 0) return;
       segment.offsetMs += latenessMs;
-      // Up to just before what is due now.
-      const clockMs = nowMs - this.#zeroWallMs - 1;
-      this.#fill("video", { clockMs, afterMs: this.#frameMs }, sink);
-      this.#fill("audio", { clockMs, afterMs: AUDIO_FRAME_MS }, sink);
+      this.#fillUpTo(nowMs - this.#zeroWallMs, sink);
     } else if (segment.latency !== null) {
       this.#zeroWallMs -= segment.latency.hurryMs(segment.source.queuedMs - latenessMs, nowMs);
     } else if (latenessMs > LATE_MS) {
@@ -272,15 +268,26 @@ export class Timeline {
     sink.send({ kind: tag.kind, timestampMs, payload: tag.payload }, tag);
   }
 
+  /** Up to just before what is due then: pictures at the distance of the source's, so that none stands right before it. */
+  #fillUpTo(dueMs: number, sink: TimelineSink): void {
+    const frameMs = this.#frameMs;
+    this.#fill("video", { clockMs: dueMs - 1, afterMs: frameMs, longestStepMs: frameMs }, sink);
+    this.#fill("audio", { clockMs: dueMs - 1, afterMs: AUDIO_FRAME_MS }, sink);
+  }
+
   /** Brings a track that is too far behind the clock up to it. */
-  #fill(track: Track, { clockMs, afterMs }: { clockMs: number; afterMs: number }, sink: TimelineSink): void {
+  #fill(
+    track: Track,
+    { clockMs, afterMs, longestStepMs = Infinity }: { clockMs: number; afterMs: number; longestStepMs?: number },
+    sink: TimelineSink,
+  ): void {
     for (;;) {
       const lastMs = this.#lastMs[track];
       if (lastMs === undefined || clockMs - lastMs <= afterMs) return;
       const frame = this.#fillFrame(track);
       if (frame === undefined) return;
       // Kept exact: 21.33 ms cut to 21 would make three frames of silence too many in a second of them.
-      const atMs = Math.min(lastMs + frame.durationMs, clockMs);
+      const atMs = Math.min(lastMs + Math.min(frame.durationMs, longestStepMs), clockMs);
       const timestampMs = Math.max(Math.round(atMs), Math.ceil(lastMs));
       this.#lastMs[track] = atMs;
       if (!this.#waitsForLater(clockMs)) this.#filledSinceMedia = true;
@@ -300,10 +307,14 @@ export class Timeline {
     return head !== undefined && head.dtsMs + segment.offsetMs > clockMs;
   }
 
-  /** Where a cut that is made when the clock stands at `clockMs` puts its first picture, ms. */
+  /**
+   * Where a cut that is made when the clock stands at `clockMs` puts its first picture, ms. Up to a frame after the next
+   * picture was due (the clock is looked at only now and then) it takes that picture's place, and the clock yields: to
+   * fill so little would only show the old picture once more, right before the new one.
+   */
   #nextCutMs(clockMs: number): number {
-    const afterLastMs = this.#lastMs.video === undefined ? 0 : this.#lastMs.video + this.#frameMs;
-    return Math.round(Math.max(clockMs, afterLastMs));
+    const dueMs = this.#lastMs.video === undefined ? clockMs : this.#lastMs.video + this.#frameMs;
+    return Math.round(clockMs - dueMs < this.#frameMs ? dueMs : clockMs);
   }
 
   #peek(segment: Segment): MediaTag | undefined {

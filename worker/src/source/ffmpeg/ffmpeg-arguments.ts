@@ -208,7 +208,7 @@ function toneFilters(tonesOf: HdrTransfer): string[] {
 }
 
 /** libx264 as the room needs it: nothing looks ahead, no B-frames, keyframes at one distance and nowhere else. */
-function encoderOptions(video: VideoTarget): string[] {
+export function encoderOptions(video: VideoTarget): string[] {
   const gop = String(Math.max(1, Math.round(video.fps * video.gopS)));
   const { bitRateKbps } = video;
   return [

@@ -1,0 +1,38 @@
+import { type Cost, type MeasureCostOptions, measureCost, medianCost } from "../pushers/measure-cost.ts";
+import type { Pusher } from "../pushers/pusher.ts";
+
+/** What N streams at once cost each side; medians of the rounds. */
+export interface SideBySideReport {
+  readonly streams: number;
+  readonly rounds: number;
+  readonly ours: Cost;
+  readonly bare: Cost;
+  /** null: it is not installed here, or not asked for. */
+  readonly gstreamer: Cost | null;
+}
+
+export interface MeasureSideBySideOptions extends MeasureCostOptions {
+  readonly ours: Pusher;
+  readonly bare: Pusher;
+  readonly gstreamer: Pusher | null;
+  readonly rounds: number;
+}
+
+/** All sides in turn in each round, so that what changes on the machine meanwhile meets all of them. */
+export async function measureSideBySide(options: MeasureSideBySideOptions): Promise<SideBySideReport> {
+  const { streams, rounds, gstreamer } = options;
+  // SAFETY: empty lists are lists of costs.
+  const costs = { ours: [] as Cost[], bare: [] as Cost[], gstreamer: [] as Cost[] };
+  for (let round = 0; round < rounds; round += 1) {
+    costs.ours.push(await measureCost(options.ours, options));
+    costs.bare.push(await measureCost(options.bare, options));
+    if (gstreamer !== null) costs.gstreamer.push(await measureCost(gstreamer, options));
+  }
+  return {
+    streams,
+    rounds,
+    ours: medianCost(costs.ours),
+    bare: medianCost(costs.bare),
+    gstreamer: gstreamer === null ? null : medianCost(costs.gstreamer),
+  };
+}

@@ -1,0 +1,24 @@
+import { type Stack, startStack } from "@roomcast/dev/stack/stack";
+import { builtWorker } from "../built-worker.ts";
+
+export interface WithStackOptions {
+  /** Stops everything early. */
+  readonly signal: AbortSignal;
+  /** Settings of the worker beside the ones that connect it. */
+  readonly workerSettings?: Readonly<Record<string, string>>;
+}
+
+/** Starts everything that a push needs, with the worker as it is deployed; all of it has ended when this settles. */
+export async function withStack<T>(options: WithStackOptions, use: (stack: Stack) => Promise<T>): Promise<T> {
+  const { signal, workerSettings = {} } = options;
+  const stack = await startStack({ redis: false, workerProgram: await builtWorker(), workerSettings });
+  const stop = () => void stack.stop();
+  signal.addEventListener("abort", stop);
+  try {
+    signal.throwIfAborted();
+    return await use(stack);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    await stack.stop();
+  }
+}
