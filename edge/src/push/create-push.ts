@@ -17,6 +17,7 @@ import type { Env } from "../env.ts";
 import { knownRegions } from "../region/known-regions.ts";
 import { fingerprints, seal } from "../seal.ts";
 import { callerCoordinates, chooseRegion } from "./choose-region.ts";
+import { inflate } from "./inflate.ts";
 
 export interface CreatePushOptions {
   /** The request as it came, not yet checked. */
@@ -101,9 +102,9 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
 async function checkUserSigOf(request: PushRequest, secretKey: string | undefined): Promise<void> {
   const { UserSig: userSig, UserId: userId, SdkAppId: sdkAppId, StartAt } = request;
   const nowMs = Date.now();
-  await checkUserSig({ userSig, userId, sdkAppId, secretKey, nowMs });
+  await checkUserSig({ userSig, userId, sdkAppId, secretKey, nowMs, inflate });
   if (StartAt === undefined || secretKey !== undefined) return;
-  await checkUserSig({ userSig, userId, sdkAppId, nowMs: Math.max(nowMs, Date.parse(StartAt)) });
+  await checkUserSig({ userSig, userId, sdkAppId, inflate, nowMs: Math.max(nowMs, Date.parse(StartAt)) });
 }
 
 async function claimSeat(env: Env, claim: Claim): Promise<ClaimAnswer> {
