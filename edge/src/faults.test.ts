@@ -1,7 +1,8 @@
-import { createExecutionContext, env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { createExecutionContext, env, runInDurableObject } from "cloudflare:test";
 import type { TaskReport } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
 import { app } from "./app.ts";
+import type { Accept } from "./directory/directory.ts";
 import type { Env } from "./env.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, SCHOOL, start, view } from "./testing/fixtures.ts";
@@ -31,43 +32,32 @@ function post(bindings: Env, body: unknown, headers: Record<string, string> = {}
   return Promise.resolve(app.fetch(request, bindings, createExecutionContext()));
 }
 
-test("a crash between claim and create is answered with an error and leaves nothing; the seat goes back", async () => {
+test("a create whose directory does not answer is answered with an error and leaves nothing", async () => {
   const push = await running();
   const directory = bound.DIRECTORY.getByName(String(push.body["SdkAppId"]));
-  let orphan = "";
-  const create = (task: { taskId: string }) => {
-    orphan = task.taskId;
+  let refused = "";
+  const accept = (task: Accept) => {
+    refused = task.taskId;
     return Promise.reject(new Error("the runtime was restarted"));
   };
-  const key = fresh("key");
-  const response = await post(without("TASK", { create }), push.body, { "Idempotency-Key": key });
+  const response = await post(without("DIRECTORY", { accept }), push.body);
   expect(response.status).toBe(500);
   expect(await response.text()).not.toContain("restarted");
-  expect(await storedIn(directory)).toContain(orphan);
-
-  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 31_000 });
-  await runDurableObjectAlarm(directory);
-  const stored = await storedIn(directory);
-  expect(stored).not.toContain(orphan);
-  expect(stored).not.toContain(key);
-  expect((await call(`/v1/tasks/${orphan}`)).status).toBe(404);
-  vi.useRealTimers();
+  expect(await storedIn(directory)).not.toContain(refused);
+  expect((await call(`/v1/tasks/${refused}`)).status).toBe(404);
   expect(await view(push.taskId)).toMatchObject({ state: "pushing" });
-
-  // The seat is the running task's: the next push takes it over from there.
-  const next = await start(push.body);
-  await push.worker.next("dispatch", (frame) => frame.taskId === next);
 });
 
-test("a create that is repeated after such a crash, with its key, becomes the task that was promised", async () => {
+test("a create whose answer was lost is, repeated with its key, the task that was accepted", async () => {
   const body = await pushBody({ Region: fresh("ap") });
   const headers = { "Idempotency-Key": fresh("key") };
   let promised = "";
-  const create = (task: { taskId: string }) => {
+  const accept = async (task: Accept) => {
     promised = task.taskId;
-    return Promise.reject(new Error("the runtime was restarted"));
+    await bound.DIRECTORY.getByName(String(task.sdkAppId)).accept(task);
+    throw new Error("the runtime was restarted");
   };
-  expect((await post(without("TASK", { create }), body, headers)).status).toBe(500);
+  expect((await post(without("DIRECTORY", { accept }), body, headers)).status).toBe(500);
   expect(await start(body, { headers })).toBe(promised);
   expect(await view(promised)).toMatchObject({ state: "queued" });
 });

@@ -330,24 +330,24 @@ test("no secret of a request stands in storage in clear, or in any answer", asyn
   expect((await found()).join("\n")).toContain('"sealedRequest":null');
 });
 
-test("a claim without a task is found and taken back, and its seat returns to the task that runs", async () => {
+test("a claim that an older edge has left without a task is taken back, and its seat returns to the task that runs", async () => {
   const { body, taskId } = await running();
-  const directory = env.DIRECTORY.getByName(String(body["SdkAppId"]));
-  const room = { kind: "string", id: String(body["StrRoomId"]) } as const;
+  const sdkAppId = Number(body["SdkAppId"]);
+  const directory = env.DIRECTORY.getByName(String(sdkAppId));
   const orphan = crypto.randomUUID();
-  const seatKey = `${String(body["SdkAppId"])}/string/${room.id}/teacher`;
-  const claim = {
-    taskId: orphan,
-    sdkAppId: Number(body["SdkAppId"]),
-    seatKey,
-    room,
-    userId: "teacher",
-    region: "ap-x",
-    onConflict: "replace",
-    endedHolder: null,
-  } as const;
-  const idempotency = { key: fresh("key"), fingerprints: ["f"] as const };
-  expect(await directory.claim({ ...claim, idempotency })).toMatchObject({ kind: "claimed", replaces: [taskId] });
+  const seatKey = `${sdkAppId}/string/${String(body["StrRoomId"])}/teacher`;
+  await runInDurableObject(directory, (_directory, { storage }) => {
+    storage.sql.exec("UPDATE seat SET task_id = ? WHERE seat_key = ?", orphan, seatKey);
+    storage.sql.exec("INSERT INTO idempotency VALUES (?, 'f', ?)", fresh("key"), orphan);
+    storage.sql.exec(
+      "INSERT INTO task VALUES (?, ?, ?, '\"room\"', 'teacher', 'ap-x', 'RUNNING', ?, NULL, ?, 0)",
+      orphan,
+      sdkAppId,
+      seatKey,
+      Date.now(),
+      taskId,
+    );
+  });
   await later(directory, 31_000);
   await runInDurableObject(directory, (_directory, { storage }) => {
     expect(dump(storage)).not.toContain(orphan);

@@ -12,9 +12,19 @@ export interface Opened {
   readonly stale: boolean;
 }
 
+/** Of SEAL_KEY, of which there are a few. */
+const masterKeys = new Map<string, CryptoKey>();
+
+async function masterKey(sealKey: string): Promise<CryptoKey> {
+  const known = masterKeys.get(sealKey);
+  if (known !== undefined) return known;
+  const master = await crypto.subtle.importKey("raw", encoder.encode(sealKey), "HKDF", false, ["deriveKey"]);
+  masterKeys.set(sealKey, master);
+  return master;
+}
+
 /** One AES-256-GCM key for each subject, so that a sealed text cannot be moved to another (RFC 5869, NIST SP 800-38D). */
 async function subjectKey(sealKey: string, subject: string): Promise<CryptoKey> {
-  const master = await crypto.subtle.importKey("raw", encoder.encode(sealKey), "HKDF", false, ["deriveKey"]);
   return crypto.subtle.deriveKey(
     {
       name: "HKDF",
@@ -22,7 +32,7 @@ async function subjectKey(sealKey: string, subject: string): Promise<CryptoKey> 
       salt: encoder.encode(subject),
       info: encoder.encode(`roomcast request ${VERSION}`),
     },
-    master,
+    await masterKey(sealKey),
     { name: "AES-GCM", length: 256 },
     false,
     ["encrypt", "decrypt"],
@@ -117,9 +127,14 @@ function canonical(value: unknown): string {
 }
 
 function toBase64(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes));
+  let binary = "";
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary);
 }
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at += 1) bytes[at] = binary.charCodeAt(at);
+  return bytes;
 }

@@ -3,7 +3,8 @@ import { env } from "cloudflare:workers";
 import type { WorkerFrameOf } from "@roomcast/shared";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
-import { call, fresh, pushBody, start, userSig } from "./testing/fixtures.ts";
+import { APP, call, fresh, pushBody, start, userSig } from "./testing/fixtures.ts";
+import { storedIn } from "./testing/stored-in.ts";
 
 // What is sealed is sealed at random: only its shape can be looked for. See seal.ts.
 const SEALED = /v1\.[A-Za-z0-9+/=]{16}\.[A-Za-z0-9+/=]+/;
@@ -86,8 +87,11 @@ test.each<[string, End]>([
     CallbackEvents: "all",
   });
   const taskId = await start(body);
-  const accepted = await stored(taskId);
-  expect(accepted).toMatch(SEALED);
+  const accepted = await vi.waitFor(async () => {
+    const text = await stored(taskId);
+    expect(text).toMatch(SEALED);
+    return text;
+  });
   const connectWorker = async () => {
     const worker = await FakeWorker.connect({ workerId: fresh("worker"), region: Region });
     onTestFinished(() => worker.close());
@@ -103,7 +107,11 @@ test.each<[string, End]>([
     { timeout: 10_000, interval: 50 },
   );
   expect(ended).toContain(taskId);
-  for (const text of [accepted, ended]) {
+  // The directory that has accepted it has given all of it away.
+  const directory = await storedIn(env.DIRECTORY.getByName(String(APP)));
+  expect(directory).toContain(taskId);
+  expect(directory).not.toMatch(SEALED);
+  for (const text of [accepted, ended, directory]) {
     expect([UserSig, ...SECRETS].filter((secret) => text.includes(secret))).toEqual([]);
   }
 });

@@ -1,6 +1,7 @@
 import { checkUserSig, mintUserSig, readUserSig } from "@roomcast/shared";
 import { describe, expect, it } from "vitest";
 import { USER_SIG_CASES, USER_SIG_SUBJECT } from "../../shared/src/user-sig.cases.ts";
+import { inflate } from "./push/inflate.ts";
 
 describe("a UserSig in workerd", () => {
   it.each(USER_SIG_CASES.flatMap(({ expected, ...rest }) => ("fields" in expected ? [{ ...rest, ...expected }] : [])))(
@@ -16,6 +17,11 @@ describe("a UserSig in workerd", () => {
       await expect(checkUserSig(options)).rejects.toMatchObject({ code, message: expect.stringContaining(says) });
     },
   );
+
+  it.each(USER_SIG_CASES)("that is $name is judged alike when it is inflated without a stream", async ({ options }) => {
+    const outcome = (given: Parameters<typeof checkUserSig>[0]) => checkUserSig(given).catch(String);
+    expect(await outcome({ ...options, inflate })).toEqual(await outcome(options));
+  });
 
   it("is minted so that it can be read and verified", async () => {
     const nowMs = 1_700_000_000_000;

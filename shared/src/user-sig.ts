@@ -33,7 +33,15 @@ export interface CheckUserSigOptions {
   readonly nowMs: number;
   /** Where known, the signature is verified too. */
   readonly secretKey?: string | undefined;
+  /** How this runtime inflates, where it knows a faster way than a stream. */
+  readonly inflate?: Inflate;
 }
+
+/** Inflates a zlib stream (RFC 1950); throws where there is none, or where more than so many bytes come out of it. */
+export type Inflate = (
+  deflated: Uint8Array<ArrayBuffer>,
+  maxBytes: number,
+) => Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>;
 
 /** The inflated JSON of a UserSig is some 200 bytes; what inflates to more than this is no UserSig. */
 const MAX_INFLATED_BYTES = 16 * 1024;
@@ -51,6 +59,13 @@ const MAX_AHEAD_S = 86_400;
 const ALPHABET = /^[A-Za-z0-9*_-]+$/;
 
 const encoder = new TextEncoder();
+
+/** `CryptoKey`, which Node and workerd declare each in its own way. */
+type HmacKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
+/** The verifying keys of the applications that came last: to import one takes longer than to verify with it. */
+const verifyingKeys = new Map<string, HmacKey>();
+const MAX_VERIFYING_KEYS = 100;
 
 /** Mints a UserSig with the application's SecretKey. Runs in workerd and in Node (Web Crypto, CompressionStream). */
 export async function mintUserSig(options: MintUserSigOptions): Promise<string> {
@@ -79,14 +94,12 @@ export async function mintUserSig(options: MintUserSigOptions): Promise<string> 
  *
  * @throws RoomcastError `AuthFailure.InvalidUserSig` when it cannot be read.
  */
-export async function readUserSig(userSig: string): Promise<UserSigFields> {
+export async function readUserSig(userSig: string, inflate: Inflate = inflateByStream): Promise<UserSigFields> {
   try {
     if (userSig.length > MAX_USER_SIG_LENGTH || !ALPHABET.test(userSig)) throw new Error("not a UserSig's text");
     const deflated = fromBase64(userSig.replaceAll("*", "+").replaceAll("-", "/").replaceAll("_", "="));
     const json: unknown = JSON.parse(
-      new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(
-        await pump(deflated, new DecompressionStream("deflate"), MAX_INFLATED_BYTES),
-      ),
+      new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(await inflate(deflated, MAX_INFLATED_BYTES)),
     );
     return fieldsOf(json);
   } catch (cause) {
@@ -105,7 +118,7 @@ export async function readUserSig(userSig: string): Promise<UserSigFields> {
  * @throws RoomcastError `AuthFailure.InvalidUserSig` or `AuthFailure.UserSigExpired`.
  */
 export async function checkUserSig(options: CheckUserSigOptions): Promise<UserSigFields> {
-  const fields = await readUserSig(options.userSig);
+  const fields = await readUserSig(options.userSig, options.inflate);
   if (fields.userId !== options.userId) throw invalid("it was made for another UserId");
   if (fields.sdkAppId !== options.sdkAppId) throw invalid("it was made for another SdkAppId");
   if (fields.issuedAtS - MAX_AHEAD_S > options.nowMs / 1000) throw invalid("it was made for a time still to come");
@@ -115,7 +128,7 @@ export async function checkUserSig(options: CheckUserSigOptions): Promise<UserSi
     });
   }
   if (options.secretKey !== undefined) {
-    const key = await hmacKey(options.secretKey, "verify");
+    const key = await verifyingKey(options.secretKey);
     // `verify` compares in constant time.
     const genuine = await crypto.subtle.verify("HMAC", key, decodeSignature(fields.signature), signedText(fields));
     if (!genuine) throw invalid("its signature does not match the application's SecretKey");
@@ -171,8 +184,22 @@ function utf8(text: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(encoder.encode(text));
 }
 
-function hmacKey(secretKey: string, usage: "sign" | "verify"): ReturnType<typeof crypto.subtle.importKey> {
+function hmacKey(secretKey: string, usage: "sign" | "verify"): Promise<HmacKey> {
   return crypto.subtle.importKey("raw", utf8(secretKey), { name: "HMAC", hash: "SHA-256" }, false, [usage]);
+}
+
+async function verifyingKey(secretKey: string): Promise<HmacKey> {
+  const known = verifyingKeys.get(secretKey);
+  if (known !== undefined) return known;
+  const key = await hmacKey(secretKey, "verify");
+  const [oldest] = verifyingKeys.keys();
+  if (oldest !== undefined && verifyingKeys.size >= MAX_VERIFYING_KEYS) verifyingKeys.delete(oldest);
+  verifyingKeys.set(secretKey, key);
+  return key;
+}
+
+function inflateByStream(deflated: Uint8Array<ArrayBuffer>, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  return pump(deflated, new DecompressionStream("deflate"), maxBytes);
 }
 
 function decodeSignature(text: string): Uint8Array<ArrayBuffer> {
@@ -217,5 +244,8 @@ function toBase64(bytes: Uint8Array): string {
 }
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at += 1) bytes[at] = binary.charCodeAt(at);
+  return bytes;
 }

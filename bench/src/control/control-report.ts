@@ -3,7 +3,7 @@ import { formatTable } from "../format-table.ts";
 /** One side under load. */
 export interface LoadReport {
   readonly perSecond: number;
-  /** CPU time of workerd for each answer, what follows the answer included. */
+  /** CPU time of workerd for each answer, up to the last one. */
   readonly cpuMicrosecondsEach: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -26,6 +26,10 @@ export interface CreatesReport {
   readonly objectRatio: number;
   /** CPU of a hello / CPU of a create. */
   readonly cpuRatio: number;
+  /** CPU time of workerd for each create after the last answer: objects are made, and look for a worker. */
+  readonly afterwardsMicrosecondsEach: number;
+  /** How long that took. */
+  readonly afterwardsS: number;
 }
 
 export interface DispatchReport {
@@ -104,6 +108,7 @@ export function formatControlReport({ dispatch, fleet, creates, failover, enviro
 
 function formatCreates(report: CreatesReport): string[] {
   const { hello, object, create, connections, seconds, rounds, ratio, objectRatio, cpuRatio } = report;
+  const { afterwardsMicrosecondsEach, afterwardsS } = report;
   return [
     "",
     `Creates against a bare Hono GET /hello, ${connections} connections, ${seconds} s, the middle one of ${rounds}:`,
@@ -111,6 +116,7 @@ function formatCreates(report: CreatesReport): string[] {
     `  object  ${formatLoad(object)}`,
     `  create  ${formatLoad(create)}`,
     `  ratio ${ratio.toFixed(3)} by rate, ${cpuRatio.toFixed(3)} by CPU; of a new bare object ${objectRatio.toFixed(3)}`,
+    `  after the last answer: ${afterwardsMicrosecondsEach.toFixed(0)} µs CPU for each create, over ${afterwardsS.toFixed(0)} s`,
   ];
 }
 

@@ -117,7 +117,7 @@ async function bundle(entry: string, outfile: string): Promise<void> {
     format: "esm",
     target: "es2024",
     conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*"],
+    external: ["cloudflare:*", "node:*"],
     logLevel: "error",
   });
 }

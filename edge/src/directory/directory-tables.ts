@@ -24,5 +24,7 @@ export const DIRECTORY_TABLES: Migrations = {
         CREATE INDEX IF NOT EXISTS task_by_status ON task (status, created_at_ms);
         CREATE INDEX IF NOT EXISTS task_by_replaced ON task (replaced) WHERE replaced IS NOT NULL;
       `),
+    /** 3: tasks that have no object of their own yet. */
+    (sql) => sql.exec("CREATE TABLE IF NOT EXISTS accepted (seq INTEGER PRIMARY KEY, body TEXT NOT NULL)"),
   ],
 };

@@ -1,29 +1,39 @@
 import { DurableObject } from "cloudflare:workers";
-import { type Room, SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
+import { type Room, SCF_STATUSES, type ScfStatus, type ShownRequest, type TaskList } from "@roomcast/shared";
+import type { CallbackTarget } from "../callback/outbox.ts";
 import type { Env } from "../env.ts";
 import { migrate } from "../storage/migrate.ts";
 import { time } from "../task/show-task.ts";
-import { CLAIM_HOLDS_MS } from "../task/task.ts";
+import { AcceptedTasks } from "./accepted-tasks.ts";
+import { CommitGroup } from "./commit-group.ts";
 import { DIRECTORY_TABLES } from "./directory-tables.ts";
+import { HandOver } from "./hand-over.ts";
 import { conditionOf, type ListedTask, type ListQuery, orderSql, statusCondition } from "./task-filter.ts";
+import { type Ended, TaskIndex } from "./task-index.ts";
 
 /** The directory of this name knows which applications and regions there are. */
 export const ROOT = "root";
 
-/** A claim that is older than this is checked against its task. */
-const CHECK_CLAIM_AFTER_MS = 2 * CLAIM_HOLDS_MS;
+/** An older edge claimed a seat before it made the task: a claim of this age without a task is taken back. */
+const CHECK_CLAIM_AFTER_MS = 30_000;
+/** Should the object die before it has handed a task over, it goes on after this. */
+const HAND_OVER_AGAIN_MS = 1000;
 const RETRY_MS = 5000;
 
-export interface Claim {
+/** A task that asks for its seat, whole: nothing more is needed to make its object. */
+export interface Accept {
   readonly taskId: string;
   readonly sdkAppId: number;
   readonly seatKey: string;
   readonly room: Room;
   readonly userId: string;
   readonly region: string;
+  readonly request: ShownRequest;
+  readonly sealedRequest: string;
+  readonly callbacks: CallbackTarget | null;
   /** Whether a task that holds the seat is replaced. */
   readonly onConflict: "replace" | "reject";
-  /** A task that is known to have ended, though it may not have said so here yet: it never rejects a claim. */
+  /** A task that is known to have ended, though it may not have said so here yet: it never rejects another one. */
   readonly endedHolder: string | null;
   readonly idempotency: {
     readonly key: string;
@@ -32,154 +42,130 @@ export interface Claim {
   } | null;
 }
 
-export type ClaimAnswer =
+export type AcceptAnswer =
   /**
-   * The seat is the task's; those that it `replaces` held it before, the newest first. The task is an earlier one where
-   * the same request was made before with the same idempotency key.
+   * The task has the seat and will start, whatever happens. It is an earlier one where the same request was made before
+   * with the same idempotency key.
    */
-  | { readonly kind: "claimed"; readonly taskId: string; readonly atMs: number; readonly replaces: readonly string[] }
+  | { readonly kind: "accepted"; readonly taskId: string }
   /** Another task holds the seat, and the request does not want to replace it. */
   | { readonly kind: "taken"; readonly by: string }
   /** Another request was made with this idempotency key. */
   | { readonly kind: "conflict" };
 
-export interface Ended {
-  readonly taskId: string;
-  readonly status: ScfStatus;
-  readonly endedAtMs: number;
-  /** The task that has the seat again, because this one ended before it had taken the seat over. */
-  readonly heir: string | null;
-}
-
-/** The index of an application's tasks, and which task holds which seat. */
+/** The index of an application's tasks, which task holds which seat, and the tasks that have no object of their own yet. */
 export class Directory extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql;
+  readonly #index = new TaskIndex(this.#sql);
+  readonly #accepted: AcceptedTasks;
+  readonly #handOver: HandOver;
+  readonly #accepts = new CommitGroup((group: readonly Accept[]) => this.#acceptAll(group));
+  /** Known to the root directory. */
+  #announced = false;
+  #alarmAtMs: number | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     migrate(ctx.storage, DIRECTORY_TABLES);
-  }
-
-  /** Takes a seat for a new task, in one transaction. */
-  async claim(claim: Claim): Promise<ClaimAnswer> {
-    // Before the first task is written, so that no application with tasks is ever missing in the list of all.
-    if (!this.#isKnown("self", String(claim.sdkAppId))) {
-      await this.env.DIRECTORY.getByName(ROOT).know("app", String(claim.sdkAppId));
-      this.know("self", String(claim.sdkAppId));
-    }
-    const atMs = Date.now();
-    const answer = this.ctx.storage.transactionSync(() => this.#claim(claim, atMs));
-    if (answer.kind === "claimed" && (await this.ctx.storage.getAlarm()) === null) {
-      await this.ctx.storage.setAlarm(atMs + CHECK_CLAIM_AFTER_MS);
-    }
-    return answer;
-  }
-
-  #claim(claim: Claim, atMs: number): ClaimAnswer {
-    const { taskId, seatKey, idempotency } = claim;
-    const before = idempotency === null ? undefined : this.#keyUse(idempotency.key);
-    if (idempotency !== null && before !== undefined) {
-      return idempotency.fingerprints.includes(before.fingerprint)
-        ? this.#claimed(before.task_id)
-        : { kind: "conflict" };
-    }
-    const holder = this.#holderOf(seatKey);
-    if (holder !== null && holder !== claim.endedHolder && claim.onConflict === "reject") {
-      return { kind: "taken", by: holder };
-    }
-    if (idempotency !== null) {
-      this.#sql.exec(
-        "INSERT INTO idempotency (key, fingerprint, task_id) VALUES (?, ?, ?)",
-        idempotency.key,
-        idempotency.fingerprints[0],
-        taskId,
-      );
-    }
-    this.#sql.exec("INSERT OR REPLACE INTO seat (seat_key, task_id) VALUES (?, ?)", seatKey, taskId);
-    this.#sql.exec(
-      `INSERT INTO task (task_id, sdk_app_id, seat_key, room, user_id, region, status, created_at_ms, replaced)
-       VALUES (?, ?, ?, ?, ?, ?, 'RUNNING', ?, ?)`,
-      taskId,
-      claim.sdkAppId,
-      seatKey,
-      JSON.stringify(claim.room.id),
-      claim.userId,
-      claim.region,
-      atMs,
-      holder,
-    );
-    return this.#claimed(taskId);
-  }
-
-  #keyUse(key: string): { fingerprint: string; task_id: string } | undefined {
-    return this.#sql
-      .exec<{ fingerprint: string; task_id: string }>("SELECT fingerprint, task_id FROM idempotency WHERE key = ?", key)
-      .toArray()[0];
-  }
-
-  #holderOf(seatKey: string): string | null {
-    const seats = this.#sql.exec<{ task_id: string }>("SELECT task_id FROM seat WHERE seat_key = ?", seatKey);
-    return seats.toArray()[0]?.task_id ?? null;
-  }
-
-  #claimed(taskId: string): ClaimAnswer {
-    const { atMs } = this.#sql
-      .exec<{ atMs: number }>("SELECT created_at_ms AS atMs FROM task WHERE task_id = ?", taskId)
-      .one();
-    return { kind: "claimed", taskId, atMs, replaces: this.#replacedBy(taskId) };
-  }
-
-  /** Those before a task that have not ended, as far as is known here: they may all be about to take one seat. */
-  #replacedBy(taskId: string): string[] {
-    return this.#sql
-      .exec<{ task_id: string }>(
-        `WITH RECURSIVE before (task_id, depth) AS (
-           SELECT replaced, 1 FROM task WHERE task_id = ?
-           UNION ALL
-           SELECT task.replaced, depth + 1 FROM before JOIN task USING (task_id) WHERE task.status = 'RUNNING')
-         SELECT task_id FROM before JOIN task USING (task_id) WHERE task.status = 'RUNNING' ORDER BY depth`,
-        taskId,
-      )
-      .toArray()
-      .map(({ task_id }) => task_id);
-  }
-
-  /** A task has ended: its seat is its heir's, or free, unless a newer task has taken it. */
-  ended({ taskId, status, endedAtMs, heir }: Ended): void {
-    this.ctx.storage.transactionSync(() => {
-      this.#sql.exec(
-        "UPDATE task SET status = ?, ended_at_ms = ?, confirmed = 1 WHERE task_id = ?",
-        status,
-        endedAtMs,
-        taskId,
-      );
-      if (heir !== null) this.#bequeath(taskId, heir);
-      this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
+    this.#accepted = new AcceptedTasks(ctx.storage);
+    this.#handOver = new HandOver({ env, accepted: this.#accepted, file: (upToSeq) => this.#file(upToSeq) });
+    void ctx.blockConcurrencyWhile(async () => {
+      this.#alarmAtMs = await ctx.storage.getAlarm();
     });
   }
 
-  /** The seat goes from one task to another if that has not ended either. */
-  #bequeath(taskId: string, heir: string): void {
-    this.#sql.exec(
-      `UPDATE seat SET task_id = ?2 WHERE task_id = ?1
-         AND EXISTS (SELECT 1 FROM task WHERE task_id = ?2 AND status = 'RUNNING')`,
-      taskId,
-      heir,
+  /** Takes a seat for a new task and keeps the task until its object has it; written down when this returns. */
+  async accept(accept: Accept): Promise<AcceptAnswer> {
+    if (!this.#announced) await this.#announce(String(accept.sdkAppId));
+    const answer = await this.#accepts.join(accept);
+    // At once where it comes alone; the alarm goes on with it should this object die now.
+    if (answer.kind === "accepted") this.ctx.waitUntil(this.#handOver.run());
+    return answer;
+  }
+
+  /** Before the first task is written, so that no application with tasks is ever missing in the list of all. */
+  async #announce(sdkAppId: string): Promise<void> {
+    if (!this.#isKnown("self", sdkAppId)) {
+      await this.env.DIRECTORY.getByName(ROOT).know("app", sdkAppId);
+      this.know("self", sdkAppId);
+    }
+    this.#announced = true;
+  }
+
+  #acceptAll(group: readonly Accept[]): readonly AcceptAnswer[] {
+    const atMs = Date.now();
+    const answers = this.#accepted.orReload(() =>
+      this.ctx.storage.transactionSync(() => group.map((accept) => this.#accept(accept, atMs))),
     );
+    this.#handOver.noteAccepted(answers.filter(({ kind }) => kind === "accepted").length, atMs);
+    // Part of the same commit.
+    if (this.#accepted.size > 0) void this.#wakeAt(atMs + HAND_OVER_AGAIN_MS);
+    return answers;
+  }
+
+  #accept(accept: Accept, atMs: number): AcceptAnswer {
+    const { taskId, seatKey, region, sdkAppId, room, userId, request, sealedRequest, callbacks, idempotency } = accept;
+    const key = idempotency?.key ?? null;
+    if (this.#accepted.hasUnfiled({ seatKey, key })) this.#file(Number.POSITIVE_INFINITY);
+    const before = key === null ? undefined : this.#index.keyUse(key);
+    if (idempotency !== null && before !== undefined) {
+      return idempotency.fingerprints.includes(before.fingerprint)
+        ? { kind: "accepted", taskId: before.task_id }
+        : { kind: "conflict" };
+    }
+    const holder = this.#index.holderOf(seatKey);
+    if (holder !== null && holder !== accept.endedHolder && accept.onConflict === "reject") {
+      return { kind: "taken", by: holder };
+    }
+    const replaces = this.#index.runningFrom(holder);
+    this.#accepted.add({
+      task: { taskId, region, request, sealedRequest, replaces },
+      callbacks,
+      sdkAppId,
+      seatKey,
+      room,
+      userId,
+      atMs,
+      holder,
+      idempotency: idempotency === null ? null : { key: idempotency.key, fingerprint: idempotency.fingerprints[0] },
+    });
+    return { kind: "accepted", taskId };
+  }
+
+  /** Writes what was accepted, up to this one, into the tables that are searched. */
+  #file(upToSeq: number): void {
+    const unfiled = this.#accepted.unfiled(upToSeq);
+    const last = unfiled.at(-1);
+    if (last === undefined) return;
+    this.ctx.storage.transactionSync(() => {
+      for (const task of unfiled) this.#index.file(task);
+      this.#accepted.filed(last.seq);
+    });
+  }
+
+  /** Makes the object of a task that was accepted and has none yet. */
+  handOver(taskId: string): Promise<void> {
+    return this.#handOver.now(taskId);
+  }
+
+  /** A task has ended: its seat is its heir's, or free, unless a newer task has taken it. */
+  ended(end: Ended): void {
+    this.#file(Number.POSITIVE_INFINITY);
+    this.ctx.storage.transactionSync(() => this.#index.ended(end));
   }
 
   /** Deletes everything of a task. */
   forget(taskId: string): void {
+    this.#file(Number.POSITIVE_INFINITY);
     this.ctx.storage.transactionSync(() => {
-      this.#sql.exec("DELETE FROM task WHERE task_id = ?", taskId);
-      this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
-      this.#sql.exec("DELETE FROM idempotency WHERE task_id = ?", taskId);
-      this.#sql.exec("UPDATE task SET replaced = NULL WHERE replaced = ?", taskId);
+      this.#accepted.remove(taskId);
+      this.#index.forget(taskId);
     });
   }
 
   /** The first tasks of a query; how many match it on all pages; and by status, how many match it but for the status. */
   list(query: ListQuery): { total: number; counts: TaskList["counts"]; tasks: ListedTask[] } {
+    this.#file(Number.POSITIVE_INFINITY);
     const anyStatus = conditionOf(query);
     const counts = { RUNNING: 0, FINISHED: 0, FAILED: 0, ABORTED: 0 };
     for (const { status, n } of this.#sql.exec<{ status: ScfStatus; n: number }>(
@@ -207,23 +193,31 @@ export class Directory extends DurableObject<Env> {
     return rows.toArray().map(({ name }) => name);
   }
 
-  /** A crash between claim and create leaves a row without a task: it is found and taken back here. */
   override async alarm(): Promise<void> {
+    this.#alarmAtMs = null;
+    await this.#handOver.run();
+    if (this.#accepted.size > 0) await this.#wakeAt(Date.now() + RETRY_MS);
     try {
-      const olderThanMs = Date.now() - CHECK_CLAIM_AFTER_MS;
-      const claims = this.#sql
-        .exec<{ task_id: string }>("SELECT task_id FROM task WHERE confirmed = 0 AND created_at_ms <= ?", olderThanMs)
-        .toArray();
-      for (const { task_id } of claims) await this.#checkClaim(task_id);
+      await this.#checkClaims();
     } catch (thrown) {
       console.error("claims not checked", { thrown: String(thrown) });
-      await this.ctx.storage.setAlarm(Date.now() + RETRY_MS);
-      return;
+      await this.#wakeAt(Date.now() + RETRY_MS);
     }
+  }
+
+  /** A crash between claim and create has left a row without a task in an older edge: it is taken back here. */
+  async #checkClaims(): Promise<void> {
+    const claims = this.#sql
+      .exec<{ task_id: string }>(
+        "SELECT task_id FROM task WHERE confirmed = 0 AND created_at_ms <= ?",
+        Date.now() - CHECK_CLAIM_AFTER_MS,
+      )
+      .toArray();
+    for (const { task_id } of claims) await this.#checkClaim(task_id);
     const oldest = this.#sql
       .exec<{ at: number | null }>("SELECT MIN(created_at_ms) AS at FROM task WHERE confirmed = 0")
       .one().at;
-    if (oldest !== null) await this.ctx.storage.setAlarm(oldest + CHECK_CLAIM_AFTER_MS);
+    if (oldest !== null) await this.#wakeAt(oldest + CHECK_CLAIM_AFTER_MS);
   }
 
   async #checkClaim(taskId: string): Promise<void> {
@@ -231,12 +225,17 @@ export class Directory extends DurableObject<Env> {
       this.#sql.exec("UPDATE task SET confirmed = 1 WHERE task_id = ?", taskId);
       return;
     }
-    this.ctx.storage.transactionSync(() => {
-      // The task that held the seat before still runs: it gets its seat back.
-      const [heir] = this.#replacedBy(taskId);
-      if (heir !== undefined) this.#bequeath(taskId, heir);
-      this.forget(taskId);
-    });
+    // The task that held the seat before still runs: it gets its seat back.
+    const [heir] = this.#index.runningFrom(this.#index.replacedBy(taskId));
+    if (heir !== undefined) this.ctx.storage.transactionSync(() => this.#index.bequeath(taskId, heir));
+    this.forget(taskId);
+  }
+
+  /** There is one alarm: it is moved only to come earlier. */
+  async #wakeAt(atMs: number): Promise<void> {
+    if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
+    this.#alarmAtMs = atMs;
+    await this.ctx.storage.setAlarm(atMs);
   }
 
   #isKnown(kind: string, name: string): boolean {

@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import type { TaskList } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Caller } from "../auth/caller.ts";
+import { acceptOf } from "../testing/accept-of.ts";
 import { ADMIN, call } from "../testing/fixtures.ts";
 import { type ListTasksOptions, listTasks } from "./list-tasks.ts";
 
@@ -9,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** 10:00, so far ahead that no directory looks for the tasks of its claims meanwhile. */
+/** 10:00, so far ahead that no task is placed meanwhile. */
 const T0 = Date.parse("2096-11-20T10:00:00Z");
 const MINUTE = 60_000;
 
@@ -25,17 +26,7 @@ async function tasks(rows: readonly (readonly [createdMin: number, endedMin: num
     vi.useFakeTimers({ toFake: ["Date"], now: T0 + createdMin * MINUTE });
     const taskId = crypto.randomUUID();
     ids.push(taskId);
-    await directory.claim({
-      taskId,
-      sdkAppId,
-      seatKey: taskId,
-      room: { kind: "string", id: "room" },
-      userId: "teacher",
-      region: "ap-test",
-      onConflict: "replace",
-      endedHolder: null,
-      idempotency: null,
-    });
+    await directory.accept(acceptOf({ taskId, sdkAppId, seatKey: taskId }));
     if (endedMin !== null) {
       const end = { taskId, status: status as "FINISHED", endedAtMs: T0 + endedMin * MINUTE, heir: null };
       await directory.ended(end);

@@ -12,11 +12,13 @@ import {
 import { type Caller, requireApp, requireRole } from "../auth/caller.ts";
 import { callbackTarget, checkCallbackUrl, forWorker } from "../callback/request-callback.ts";
 import { readConfig } from "../config.ts";
-import type { Claim, ClaimAnswer } from "../directory/directory.ts";
+import type { Accept, AcceptAnswer } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
 import { knownRegions } from "../region/known-regions.ts";
 import { fingerprints, seal } from "../seal.ts";
+import { newTaskId } from "../task/task-id.ts";
 import { callerCoordinates, chooseRegion } from "./choose-region.ts";
+import { inflate } from "./inflate.ts";
 
 export interface CreatePushOptions {
   /** The request as it came, not yet checked. */
@@ -31,7 +33,8 @@ export interface CreatePushOptions {
 }
 
 /**
- * Accepts a push: checks it, claims the seat, writes the task. The task starts by itself afterwards.
+ * Accepts a push: checks it and hands it, whole, to its application's Directory, which writes it down with the claim of
+ * its seat. The task's object is made, and the task starts, by itself afterwards.
  *
  * @returns the task's id; of the same task when the same request comes again with the same idempotency key.
  * @throws RoomcastError for everything that is wrong with the request.
@@ -55,13 +58,17 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   await checkUserSigOf(request, config.trtcApps.get(request.SdkAppId));
   if (request.CallbackUrl !== undefined) checkCallbackUrl("CallbackUrl", request.CallbackUrl, config);
   const seat = seatOf(request);
-  const claim = await claimSeat(env, {
-    taskId: crypto.randomUUID(),
+  const taskId = newTaskId(request.SdkAppId);
+  const answer = await accept(env, {
+    taskId,
     sdkAppId: request.SdkAppId,
     seatKey: seatKey(seat),
     room: seat.room,
     userId: seat.userId,
     region,
+    request: shownRequest(request),
+    sealedRequest: await seal(forWorker(request) satisfies PushRequest, config.sealKeys, taskId),
+    callbacks: await callbackTarget(env, request, taskId),
     onConflict: request.OnConflict ?? "replace",
     endedHolder: null,
     idempotency:
@@ -72,46 +79,36 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
             fingerprints: await fingerprints({ ...request, region }, config.sealKeys),
           },
   });
-  if (claim.kind === "conflict") {
+  if (answer.kind === "conflict") {
     throw new RoomcastError(
       "ResourceInUse.IdempotencyKey",
       "Another request was made with this Idempotency-Key: use a new key for a new request.",
     );
   }
-  if (claim.kind === "taken") {
+  if (answer.kind === "taken") {
     throw new RoomcastError(
       "ResourceInUse.Seat",
-      `Task ${claim.by} holds this seat (SdkAppId, room and UserId): stop it first, or send OnConflict "replace".`,
+      `Task ${answer.by} holds this seat (SdkAppId, room and UserId): stop it first, or send OnConflict "replace".`,
     );
   }
-  const { taskId, replaces, atMs } = claim;
-  const task = {
-    taskId,
-    region,
-    replaces,
-    request: shownRequest(request),
-    sealedRequest: await seal(forWorker(request) satisfies PushRequest, config.sealKeys, taskId),
-  };
-  // A repeated request creates its task again, which changes nothing unless the first one was cut off before this.
-  if (await env.TASK.getByName(taskId).create(task, atMs, await callbackTarget(env, request, taskId))) return taskId;
-  throw new RoomcastError("InternalError", "The edge was too slow to accept the push: try again.");
+  return answer.taskId;
 }
 
 /** It must hold when the push starts; where the SecretKey is known, a fresh one is made then. */
 async function checkUserSigOf(request: PushRequest, secretKey: string | undefined): Promise<void> {
   const { UserSig: userSig, UserId: userId, SdkAppId: sdkAppId, StartAt } = request;
   const nowMs = Date.now();
-  await checkUserSig({ userSig, userId, sdkAppId, secretKey, nowMs });
+  await checkUserSig({ userSig, userId, sdkAppId, secretKey, nowMs, inflate });
   if (StartAt === undefined || secretKey !== undefined) return;
-  await checkUserSig({ userSig, userId, sdkAppId, nowMs: Math.max(nowMs, Date.parse(StartAt)) });
+  await checkUserSig({ userSig, userId, sdkAppId, inflate, nowMs: Math.max(nowMs, Date.parse(StartAt)) });
 }
 
-async function claimSeat(env: Env, claim: Claim): Promise<ClaimAnswer> {
-  const directory = env.DIRECTORY.getByName(String(claim.sdkAppId));
-  const answer = await directory.claim(claim);
+async function accept(env: Env, wanted: Accept): Promise<AcceptAnswer> {
+  const directory = env.DIRECTORY.getByName(String(wanted.sdkAppId));
+  const answer = await directory.accept(wanted);
   // The directory hears of an end a moment later than the task itself.
   if (answer.kind !== "taken" || !(await env.TASK.getByName(answer.by).hasEnded())) return answer;
-  return directory.claim({ ...claim, endedHolder: answer.by });
+  return directory.accept({ ...wanted, endedHolder: answer.by });
 }
 
 function headerRegion(header: string | undefined): string | undefined {

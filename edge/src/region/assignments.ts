@@ -79,10 +79,21 @@ export class Assignments {
     );
   }
 
-  /** Forgets the task's assignment if it is of this attempt or an older one. */
+  /** Forgets the task's assignment, to whichever worker, if it is of this attempt or an older one. */
   remove(taskId: string, attempt: number): boolean {
     const found = this.#byTask.get(taskId);
     if (found === undefined || found.attempt > attempt) return false;
+    return this.#remove(taskId);
+  }
+
+  /** The same for a worker's word: what is another worker's is not his to end. */
+  removeOf(workerId: string, taskId: string, attempt: number): boolean {
+    const found = this.#byTask.get(taskId);
+    if (found === undefined || found.workerId !== workerId || found.attempt > attempt) return false;
+    return this.#remove(taskId);
+  }
+
+  #remove(taskId: string): true {
     this.#forget(taskId);
     this.#sql.exec("DELETE FROM assignment WHERE task_id = ?", taskId);
     return true;

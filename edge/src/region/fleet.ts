@@ -108,12 +108,18 @@ export class Fleet {
     this.wakeWaiting();
   }
 
+  /** A worker's attempt is over. What another worker has, or has said, stays. */
+  unassignFrom(workerId: string, taskId: string, attempt: number): void {
+    if (this.assignments.removeOf(workerId, taskId, attempt)) this.progress.remove(taskId);
+    this.wakeWaiting();
+  }
+
   /** Gives a task that its worker has lost back to its Task object. */
   async release({ taskId, attempt, workerId }: Assignment): Promise<void> {
     const progress = this.progress.newest(taskId, attempt);
     const reason = `Worker ${workerId} was lost.`;
     await this.tasks.tell(taskId, { attempt, workerId }, { type: "released", reason, progress });
-    this.unassign(taskId, attempt);
+    this.unassignFrom(workerId, taskId, attempt);
   }
 
   /** The socket has ended; its tasks are given back after the grace, at once if the worker was leaving. */

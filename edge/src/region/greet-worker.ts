@@ -1,5 +1,6 @@
-import { CLOSE, type TaskReport, type WorkerFrameOf } from "@roomcast/shared";
+import { CLOSE, type TaskRef, type TaskReport, type WorkerFrameOf } from "@roomcast/shared";
 import { ROOT } from "../directory/directory.ts";
+import type { WorkerAnswer } from "../task/task.ts";
 import type { Fleet } from "./fleet.ts";
 import { warn } from "./warn.ts";
 import type { SocketState } from "./worker-sockets.ts";
@@ -7,8 +8,16 @@ import type { SocketState } from "./worker-sockets.ts";
 /** RFC 6455's registry, 1013: try again later. */
 const TRY_AGAIN_LATER = 1013;
 
+/** Each wakes a Task object: thousands at once would keep the region from hearing anything else. */
+const RECONCILED_AT_ONCE = 50;
+
 type Hello = WorkerFrameOf<"hello">;
 type Greeting = SocketState & { readonly phase: "greeting" };
+
+/** What a task has said of a worker that runs it. */
+interface Checked extends TaskRef {
+  readonly answer: WorkerAnswer;
+}
 
 /** Answers hellos: compares what a worker says it runs with the truth, and lets it have tasks. */
 export class WorkerGreeter {
@@ -66,7 +75,7 @@ export class WorkerGreeter {
     const { sockets, config } = this.#fleet;
     const { workerId, instanceId } = hello;
     await this.#announce(region);
-    const checked = await Promise.all(hello.running.map((report) => this.#reconcile(report, workerId, instanceId)));
+    const checked = await this.#reconcileAll(socket, hello);
     await this.#missing(workerId, instanceId, new Set(hello.running.map(({ taskId }) => taskId)));
     const state = sockets.get(socket);
     if (state?.phase !== "reconciling") return;
@@ -97,12 +106,27 @@ export class WorkerGreeter {
     this.#announced = true;
   }
 
+  /** A few at a time, so that other workers are heard meanwhile; the deadline moves on as long as tasks answer. */
+  async #reconcileAll(socket: WebSocket, { running, workerId, instanceId }: Hello): Promise<Checked[]> {
+    const { sockets, config } = this.#fleet;
+    const checked: Checked[] = [];
+    for (let first = 0; first < running.length; first += RECONCILED_AT_ONCE) {
+      const few = running.slice(first, first + RECONCILED_AT_ONCE);
+      checked.push(...(await Promise.all(few.map((report) => this.#reconcile(report, workerId, instanceId)))));
+      const state = sockets.get(socket);
+      // It has left, or has dialled again.
+      if (state?.phase !== "reconciling") break;
+      sockets.set(socket, { ...state, deadlineMs: Date.now() + config.helloTimeoutMs });
+    }
+    return checked;
+  }
+
   /** Asks a task whether the worker that says it runs it still holds it. */
-  async #reconcile(report: TaskReport, workerId: string, instanceId: string) {
+  async #reconcile(report: TaskReport, workerId: string, instanceId: string): Promise<Checked> {
     const { taskId, attempt } = report;
     const answer = await this.#fleet.tasks.tell(taskId, { attempt, workerId }, { type: "reported", report });
     if (answer.kind === "holds") this.#fleet.adopt(report, workerId, instanceId);
-    else this.#fleet.assignments.remove(taskId, attempt);
+    else this.#fleet.assignments.removeOf(workerId, taskId, attempt);
     return { taskId, attempt, answer };
   }
 

@@ -22,7 +22,7 @@ export async function hearWorker(
     case "accepted":
       return pass(fleet, socket, { ...frame, workerId, event: { type: "accepted" } });
     case "refused":
-      fleet.assignments.remove(frame.taskId, frame.attempt);
+      fleet.assignments.removeOf(workerId, frame.taskId, frame.attempt);
       return pass(fleet, socket, { ...frame, workerId, event: { type: "refused", error: frame.error } });
     case "ended":
       return ended(fleet, socket, frame, workerId);
@@ -57,19 +57,15 @@ async function report(
   const telling: Promise<void>[] = [];
   for (const task of frame.tasks) {
     const { taskId, attempt } = task;
+    const event = { type: "reported", report: task } as const;
+    // What is not known to be this worker's counts only once the task has said so.
+    const note = () => {
+      fleet.adopt(task, workerId, instanceId);
+      return fleet.progress.put(task, nowMs);
+    };
     const known = fleet.assignments.match(taskId, attempt, workerId) !== undefined;
-    if (known) fleet.adopt(task, workerId, instanceId);
-    const due = fleet.progress.put(task, nowMs);
-    if (known && !due) continue;
-    telling.push(
-      pass(fleet, socket, {
-        taskId,
-        attempt,
-        workerId,
-        event: { type: "reported", report: task },
-        ifHeld: () => fleet.adopt(task, workerId, instanceId),
-      }),
-    );
+    if (known && !note()) continue;
+    telling.push(pass(fleet, socket, { taskId, attempt, workerId, event, ...(known ? {} : { ifHeld: note }) }));
   }
   if (frame.load.units + fleet.assignments.reservedUnits(workerId) < usedUnits) fleet.wakeWaiting();
   await Promise.all(telling);
@@ -86,7 +82,7 @@ async function ended(fleet: Fleet, socket: WebSocket, frame: WorkerFrameOf<"ende
     return;
   }
   fleet.sockets.send(socket, { type: "ack", taskId, attempt });
-  fleet.unassign(taskId, attempt);
+  fleet.unassignFrom(workerId, taskId, attempt);
 }
 
 /** The worker has lost the room: may it enter again? */
@@ -111,7 +107,7 @@ async function confirm(
 interface Word extends AttemptRef {
   readonly taskId: string;
   readonly event: WorkerEvent;
-  readonly ifHeld?: () => void;
+  readonly ifHeld?: () => unknown;
 }
 
 /** Passes a worker's word on to the task; a stale attempt is answered with `stop`. */
@@ -123,12 +119,11 @@ async function pass(fleet: Fleet, socket: WebSocket, word: Word): Promise<void> 
       ifHeld?.();
       return;
     }
-    fleet.assignments.remove(taskId, attempt);
-    fleet.progress.remove(taskId);
+    if (fleet.assignments.removeOf(workerId, taskId, attempt)) fleet.progress.remove(taskId);
     fleet.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
   } catch (thrown) {
     // The next report says it again.
-    fleet.progress.remove(taskId);
+    if (fleet.assignments.match(taskId, attempt, workerId) !== undefined) fleet.progress.remove(taskId);
     warn("a worker's word was not passed on", thrown);
   }
 }

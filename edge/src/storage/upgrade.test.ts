@@ -72,6 +72,7 @@ async function runningSinceVersion1() {
       "DROP INDEX task_by_end",
       "DROP INDEX task_by_status",
       "DROP INDEX task_by_replaced",
+      "DROP TABLE accepted",
     ]);
     storage.sql.exec(
       "INSERT INTO task VALUES (?, ?, ?, ?, 'teacher', ?, 'RUNNING', ?, NULL, NULL, 1)",
@@ -92,11 +93,11 @@ async function runningSinceVersion1() {
 test("a push that an older version has stored runs on: seen, changed, logged, listed and taken over", async () => {
   const { at, taskId, room, connect } = await runningSinceVersion1();
   expect(await view(taskId)).toMatchObject({ state: "pushing", progress: { item: 0, positionMs: 4000 } });
-  const logs = await (await call(`/v1/tasks/${taskId}/logs`, { as: ADMIN })).json<{ lines: { message: string }[] }>();
-  expect(logs.lines.map(({ message }) => message)).toEqual(["old line"]);
-
+  // At once: a region that wakes waits for its workers for a short time only.
   const worker = await connect();
   expect(await worker.next("welcome")).toMatchObject({ keep: [{ taskId, attempt: 1 }] });
+  const logs = await (await call(`/v1/tasks/${taskId}/logs`, { as: ADMIN })).json<{ lines: { message: string }[] }>();
+  expect(logs.lines.map(({ message }) => message)).toEqual(["old line"]);
   const change = call(`/v1/tasks/${taskId}`, { method: "PATCH", as: ADMIN, body: { Volume: 30 } });
   worker.updated(await worker.next("update"));
   expect((await change).status).toBe(200);
@@ -120,4 +121,33 @@ test("a push that an older version has stored goes on elsewhere when its worker 
   const { at, taskId } = await runningSinceVersion1();
   const other = await FakeWorker.connect({ region: at.region, workerId: fresh("w") });
   expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 2, resumeAtMs: 4000, resumeItem: 0 });
+});
+
+test("a push that was claimed and created by the version before accepted tasks is listed and taken over", async () => {
+  const Region = fresh("ap");
+  const app = SDK_APP_ID + 1;
+  const body = await pushBody({ SdkAppId: app, UserSig: await userSig({ sdkAppId: app }), Region });
+  const seat = `${app}/string/${String(body["StrRoomId"])}/teacher`;
+  const older = crypto.randomUUID();
+  const directory = env.DIRECTORY.getByName(String(app));
+  const record = await oldRecord(older, { region: Region, workerId: fresh("w") }, String(body["StrRoomId"]));
+  await runInDurableObject(env.TASK.getByName(older), (_task, { storage }) => storage.kv.put("task", record));
+  await runInDurableObject(directory, (_directory, { storage }) => {
+    storage.sql.exec("DROP TABLE accepted");
+    storage.kv.put("schema:directory", 2);
+    const row = [older, app, seat, JSON.stringify(body["StrRoomId"]), Region, NOW];
+    storage.sql.exec("INSERT INTO task VALUES (?, ?, ?, ?, 'teacher', ?, 'RUNNING', ?, NULL, NULL, 0)", ...row);
+    storage.sql.exec("INSERT INTO seat VALUES (?, ?)", seat, older);
+  });
+  for (const object of [directory, env.TASK.getByName(older)]) await evictDurableObject(object);
+  expect(await view(older)).toMatchObject({ taskId: older, state: "pushing" });
+  const newer = await start(body, { as: ADMIN });
+  await vi.waitFor(async () => {
+    const response = await call(`/v1/tasks?SdkAppId=${app}&orderBy=created`, { as: ADMIN });
+    const { tasks } = await response.json<{ tasks: { taskId: string }[] }>();
+    expect(tasks.map(({ taskId }) => taskId)).toEqual([newer, older]);
+  });
+  await runInDurableObject(env.TASK.getByName(newer), (_task, { storage }) => {
+    expect(storage.kv.get("task")).toMatchObject({ replaces: [older] });
+  });
 });

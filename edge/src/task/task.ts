@@ -38,12 +38,7 @@ import { executionLimitMs } from "./task-times.ts";
 import { TaskUpdater, type UpdateAnswer } from "./task-updater.ts";
 import { upgradeRecord } from "./upgrade-record.ts";
 
-/** A claim of a seat that is older than this was given up by the directory, or soon will be. */
-export const CLAIM_HOLDS_MS = 15_000;
-
 const RETRY_MS = 1000;
-/** Where a task that is not created yet notes that a newer one has its seat. */
-const SUCCESSOR_KEY = "successor";
 /** A pass of the alarm meets at most this many deadlines, so that a mistake cannot make it spin. */
 const MAX_DEADLINES_A_PASS = 20;
 
@@ -69,18 +64,12 @@ export class Task extends DurableObject<Env> {
   /** Whatever reads the request and sends or writes it afterwards does so one after another. */
   readonly #turns = new SerialQueue();
 
-  /** Writes a new task; placing follows on the alarm. Creating it again changes nothing. False: the claim is too old. */
-  async create(task: NewTask, claimedAtMs: number, callbacks: CallbackTarget | null = null): Promise<boolean> {
-    if (this.#record !== undefined) return true;
-    const nowMs = Date.now();
-    if (nowMs - claimedAtMs > CLAIM_HOLDS_MS) return false;
-    const successor = this.ctx.storage.kv.get<string>(SUCCESSOR_KEY);
-    this.ctx.storage.kv.delete(SUCCESSOR_KEY);
+  /** Writes a new task; placing follows on the alarm. Creating it again changes nothing. */
+  async create(task: NewTask, acceptedAtMs: number, callbacks: CallbackTarget | null = null): Promise<void> {
+    if (this.#record !== undefined) return;
     this.#log.create();
     if (callbacks !== null) this.#callbacks.create(callbacks);
-    await this.#write(newRecord(task, nowMs));
-    if (successor !== undefined) await this.#control({ type: "giveWay", successor });
-    return true;
+    await this.#write(newRecord(task, acceptedAtMs));
   }
 
   exists(): boolean {
@@ -139,12 +128,8 @@ export class Task extends DurableObject<Env> {
    */
   giveWay(successor: string): Promise<GivesWay> {
     return this.#turns.run("request", async () => {
-      if (this.#record === undefined) {
-        // Its claim was taken before the newer one's, but its creation is still to come: it must not start then.
-        this.ctx.storage.kv.put(SUCCESSOR_KEY, successor);
-        await this.ctx.storage.setAlarm(Date.now() + 2 * CLAIM_HOLDS_MS);
-        return { kind: "over", before: [] };
-      }
+      // Tasks of one seat are created in their order: this one was deleted.
+      if (this.#record === undefined) return { kind: "over", before: [] };
       await this.#control({ type: "giveWay", successor });
       return givesWay(this.#record);
     });
@@ -194,7 +179,7 @@ export class Task extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     if (this.#record !== undefined) this.#callbacks.send(this.#record);
-    // What a task leaves that never was: see `giveWay`.
+    // What an older edge has left of a task that never was.
     if (this.#record === undefined) return this.ctx.storage.deleteAll();
     try {
       for (let met = 0; met < MAX_DEADLINES_A_PASS && this.#record !== undefined; met += 1) {

@@ -75,7 +75,7 @@ async function entryOf(
 interface EntryOptions {
   readonly functionName: string;
   readonly offsetMinutes: number;
-  /** As the listing says it: the task itself was written a moment later. */
+  /** As the listing says it. */
   readonly startedMs: number;
   readonly nowMs: number;
 }

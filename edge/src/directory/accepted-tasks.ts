@@ -1,0 +1,117 @@
+import type { Room } from "@roomcast/shared";
+import type { CallbackTarget } from "../callback/outbox.ts";
+import type { NewTask } from "../task/task-record.ts";
+
+/** A task that was accepted and that its Task object does not have yet. */
+export interface AcceptedTask {
+  readonly task: NewTask;
+  readonly callbacks: CallbackTarget | null;
+  readonly sdkAppId: number;
+  readonly seatKey: string;
+  readonly room: Room;
+  readonly userId: string;
+  /** Unix ms. */
+  readonly atMs: number;
+  /** The task that held the seat before. */
+  readonly holder: string | null;
+  readonly idempotency: { readonly key: string; readonly fingerprint: string } | null;
+}
+
+export interface WaitingTask extends AcceptedTask {
+  readonly seq: number;
+}
+
+const FILED_KEY = "filed";
+
+/**
+ * Tasks that wait for their objects, in the order of their coming: in SQLite, with a copy in memory. A row is only
+ * appended when a task is accepted, because each index of a table costs as much again. The tables that are searched are
+ * written later, for many tasks at once: what was accepted after `filed` is not in them yet.
+ */
+export class AcceptedTasks {
+  readonly #storage: DurableObjectStorage;
+  readonly #byId = new Map<string, WaitingTask>();
+  readonly #unfiledSeats = new Map<string, WaitingTask>();
+  readonly #unfiledKeys = new Map<string, WaitingTask>();
+  #filedSeq = 0;
+  #lastSeq = 0;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+    this.#load();
+  }
+
+  #load(): void {
+    this.#filedSeq = this.#storage.kv.get<number>(FILED_KEY) ?? 0;
+    this.#lastSeq = this.#filedSeq;
+    const rows = this.#storage.sql.exec<{ seq: number; body: string }>("SELECT seq, body FROM accepted ORDER BY seq");
+    for (const { seq, body } of rows) {
+      // SAFETY: `add` wrote it.
+      this.#remember({ ...(JSON.parse(body) as AcceptedTask), seq });
+    }
+  }
+
+  /** Runs a transaction; where it throws, and so is undone, what is known in memory is undone too. */
+  orReload<Result>(transaction: () => Result): Result {
+    try {
+      return transaction();
+    } catch (thrown) {
+      for (const known of [this.#byId, this.#unfiledSeats, this.#unfiledKeys]) known.clear();
+      this.#load();
+      throw thrown;
+    }
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(taskId: string): WaitingTask | undefined {
+    return this.#byId.get(taskId);
+  }
+
+  /** The oldest first; they may be removed while the caller goes through them. */
+  [Symbol.iterator](): MapIterator<WaitingTask> {
+    return this.#byId.values();
+  }
+
+  hasUnfiled({ seatKey, key }: { readonly seatKey: string; readonly key: string | null }): boolean {
+    return this.#unfiledSeats.has(seatKey) || (key !== null && this.#unfiledKeys.has(key));
+  }
+
+  /** Those, up to this one, that are not in the tables which are searched; in the order of their coming. */
+  unfiled(upToSeq: number): WaitingTask[] {
+    return [...this.#byId.values()].filter(({ seq }) => seq > this.#filedSeq && seq <= upToSeq);
+  }
+
+  add(accepted: AcceptedTask): void {
+    const seq = this.#lastSeq + 1;
+    this.#storage.sql.exec("INSERT INTO accepted (seq, body) VALUES (?, ?)", seq, JSON.stringify(accepted));
+    this.#remember({ ...accepted, seq });
+  }
+
+  /** All up to this one stand in the tables which are searched; written in the same transaction as those. */
+  filed(upToSeq: number): void {
+    this.#storage.kv.put(FILED_KEY, upToSeq);
+    this.#filedSeq = upToSeq;
+    for (const unfiled of [this.#unfiledSeats, this.#unfiledKeys]) {
+      for (const [name, { seq }] of unfiled) if (seq <= this.#filedSeq) unfiled.delete(name);
+    }
+  }
+
+  /** Its object has the task, or it was deleted. */
+  remove(taskId: string): void {
+    const known = this.#byId.get(taskId);
+    if (known === undefined) return;
+    this.#byId.delete(taskId);
+    this.#storage.sql.exec("DELETE FROM accepted WHERE seq = ?", known.seq);
+  }
+
+  #remember(waiting: WaitingTask): void {
+    this.#byId.set(waiting.task.taskId, waiting);
+    this.#lastSeq = Math.max(this.#lastSeq, waiting.seq);
+    if (waiting.seq <= this.#filedSeq) return;
+    this.#unfiledSeats.set(waiting.seatKey, waiting);
+    if (waiting.idempotency !== null) this.#unfiledKeys.set(waiting.idempotency.key, waiting);
+  }
+}

@@ -1,0 +1,45 @@
+/** What decides how fast accepted tasks get their objects. */
+export interface Backlog {
+  readonly waiting: number;
+  /** How long the oldest of those that wait has waited. */
+  readonly oldestMs: number;
+  /** How long ago the last one was accepted. */
+  readonly quietMs: number;
+  /** How long ago the last but `BURST - 1` was accepted. */
+  readonly burstMs: number;
+  /** How long it took to hand over the last few; 0: none were. */
+  readonly lastTookMs: number;
+}
+
+export interface Pace {
+  readonly pauseMs: number;
+  /** How many to hand over after the pause, at most. */
+  readonly count: number;
+}
+
+/** So many accepted within `WITHIN_MS` are a burst. Fewer get their objects at once. */
+export const BURST = 10;
+const WITHIN_MS = 200;
+/** At the same time, where there is no burst. */
+const AT_ONCE = 4;
+/** While more than this wait, a burst is over when nothing has come for `QUIET_MS`: making objects slows accepting down. */
+const FEW = 8;
+const QUIET_MS = 100;
+/** No burst keeps a task waiting for longer; then new tasks are accepted only as fast as objects can be made. */
+const MAX_WAIT_MS = 10_000;
+/** In a burst objects get a tenth of the time: to make one, and as much for what it does then; eighteen to accept. */
+const PAUSES = 19;
+const MIN_PAUSE_MS = 20;
+const MAX_PAUSE_MS = 500;
+
+/** Making an object costs many times what accepting a task does, so in a burst it is put off. Pure. */
+export function handOverPace({ waiting, oldestMs, quietMs, burstMs, lastTookMs }: Backlog): Pace {
+  const isBurst = within(burstMs, WITHIN_MS) || (waiting > FEW && within(quietMs, QUIET_MS));
+  if (!isBurst || oldestMs >= MAX_WAIT_MS) return { pauseMs: 0, count: AT_ONCE };
+  return { pauseMs: Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, PAUSES * lastTookMs)), count: 1 };
+}
+
+/** A clock that went back must not look like a burst without end. */
+function within(ageMs: number, limitMs: number): boolean {
+  return ageMs >= 0 && ageMs < limitMs;
+}

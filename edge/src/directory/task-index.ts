@@ -1,0 +1,110 @@
+import type { ScfStatus } from "@roomcast/shared";
+import type { AcceptedTask } from "./accepted-tasks.ts";
+
+export interface Ended {
+  readonly taskId: string;
+  readonly status: ScfStatus;
+  readonly endedAtMs: number;
+  /** The task that has the seat again, because this one ended before it had taken the seat over. */
+  readonly heir: string | null;
+}
+
+/** The tables of a Directory that are searched: tasks, seats, idempotency keys. Each call is a part of a transaction. */
+export class TaskIndex {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  /** Writes an accepted task: its seat is its own from now on. Writing it again changes nothing. */
+  file({ task, sdkAppId, seatKey, room, userId, atMs, holder, idempotency }: AcceptedTask): void {
+    const { taskId, region } = task;
+    const { rowsWritten } = this.#sql.exec(
+      `INSERT OR IGNORE INTO task
+         (task_id, sdk_app_id, seat_key, room, user_id, region, status, created_at_ms, replaced, confirmed)
+       VALUES (?, ?, ?, ?, ?, ?, 'RUNNING', ?, ?, 1)`,
+      taskId,
+      sdkAppId,
+      seatKey,
+      JSON.stringify(room.id),
+      userId,
+      region,
+      atMs,
+      holder,
+    );
+    if (rowsWritten === 0) return;
+    this.#sql.exec("INSERT OR REPLACE INTO seat (seat_key, task_id) VALUES (?, ?)", seatKey, taskId);
+    if (idempotency === null) return;
+    this.#sql.exec(
+      "INSERT INTO idempotency (key, fingerprint, task_id) VALUES (?, ?, ?)",
+      idempotency.key,
+      idempotency.fingerprint,
+      taskId,
+    );
+  }
+
+  /** What was accepted with an idempotency key. */
+  keyUse(key: string): { fingerprint: string; task_id: string } | undefined {
+    return this.#sql
+      .exec<{ fingerprint: string; task_id: string }>("SELECT fingerprint, task_id FROM idempotency WHERE key = ?", key)
+      .toArray()[0];
+  }
+
+  holderOf(seatKey: string): string | null {
+    const seats = this.#sql.exec<{ task_id: string }>("SELECT task_id FROM seat WHERE seat_key = ?", seatKey);
+    return seats.toArray()[0]?.task_id ?? null;
+  }
+
+  /**
+   * A task and those before it that have not ended, as far as is known here, the newest first: they may all be about to
+   * take one seat.
+   */
+  runningFrom(taskId: string | null): string[] {
+    if (taskId === null) return [];
+    return this.#sql
+      .exec<{ task_id: string }>(
+        `WITH RECURSIVE before (task_id, depth) AS (
+           SELECT ?, 1
+           UNION ALL
+           SELECT task.replaced, depth + 1 FROM before JOIN task USING (task_id) WHERE task.status = 'RUNNING')
+         SELECT task_id FROM before JOIN task USING (task_id) WHERE task.status = 'RUNNING' ORDER BY depth`,
+        taskId,
+      )
+      .toArray()
+      .map(({ task_id }) => task_id);
+  }
+
+  replacedBy(taskId: string): string | null {
+    const rows = this.#sql.exec<{ replaced: string | null }>("SELECT replaced FROM task WHERE task_id = ?", taskId);
+    return rows.toArray()[0]?.replaced ?? null;
+  }
+
+  ended({ taskId, status, endedAtMs, heir }: Ended): void {
+    this.#sql.exec(
+      "UPDATE task SET status = ?, ended_at_ms = ?, confirmed = 1 WHERE task_id = ?",
+      status,
+      endedAtMs,
+      taskId,
+    );
+    if (heir !== null) this.bequeath(taskId, heir);
+    this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
+  }
+
+  /** The seat goes from one task to another if that has not ended either. */
+  bequeath(taskId: string, heir: string): void {
+    this.#sql.exec(
+      `UPDATE seat SET task_id = ?2 WHERE task_id = ?1
+         AND EXISTS (SELECT 1 FROM task WHERE task_id = ?2 AND status = 'RUNNING')`,
+      taskId,
+      heir,
+    );
+  }
+
+  forget(taskId: string): void {
+    this.#sql.exec("DELETE FROM task WHERE task_id = ?", taskId);
+    this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
+    this.#sql.exec("DELETE FROM idempotency WHERE task_id = ?", taskId);
+    this.#sql.exec("UPDATE task SET replaced = NULL WHERE replaced = ?", taskId);
+  }
+}

@@ -1,0 +1,4 @@
+/** What is used of it: Node's own types exclude workerd's. */
+declare module "node:zlib" {
+  export function inflateSync(data: Uint8Array, options: { readonly maxOutputLength: number }): Uint8Array;
+}

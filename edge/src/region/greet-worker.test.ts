@@ -1,0 +1,77 @@
+import { env, runDurableObjectAlarm } from "cloudflare:test";
+import { afterEach, expect, test, vi } from "vitest";
+import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
+import { fresh } from "../testing/fixtures.ts";
+import { TaskLine } from "./task-line.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+const HELLO_TIMEOUT_MS = 5000;
+
+/** Tasks answer in batches, when they are let; none of them is the worker's. */
+function holdTasks() {
+  let asked = 0;
+  let mayAnswer = 0;
+  vi.spyOn(TaskLine.prototype, "tell").mockImplementation(async () => {
+    asked += 1;
+    const turn = asked;
+    // A promise may not be resolved from another object's event.
+    while (turn > mayAnswer) await scheduler.wait(10);
+    return { kind: "stale" };
+  });
+  return {
+    /** So many were asked in all, and no more of them yet. */
+    asked: (count: number) => vi.waitFor(() => expect(asked).toBe(count), { timeout: 10_000, interval: 5 }),
+    answer: (upTo: number) => {
+      mayAnswer = upTo;
+    },
+  };
+}
+
+test("a hello with 2,000 tasks is gone through in batches, while other workers are heard", async () => {
+  const region = fresh("ap");
+  const other = await FakeWorker.connect({ workerId: fresh("w"), region });
+  const tasks = holdTasks();
+  const running = Array.from({ length: 2000 }, () =>
+    reportOf({ taskId: crypto.randomUUID(), attempt: 1 }, { plan: null }),
+  );
+  const workerId = fresh("w");
+  const large = await FakeWorker.dial({ workerId, region });
+  large.hello({ workerId, region, running });
+  for (const asked of [50, 1000, 2000]) {
+    tasks.answer(asked - 50);
+    await tasks.asked(asked);
+    const heard = other.frames.length;
+    other.report([]);
+    await vi.waitFor(() => expect(other.frames).toHaveLength(heard + 1), { timeout: 10_000, interval: 5 });
+    expect(large.frames).toEqual([]);
+  }
+  tasks.answer(2000);
+  const { keep, stop } = await large.next("welcome");
+  expect(keep).toEqual([]);
+  expect(new Set(stop.map(({ taskId }) => taskId))).toEqual(new Set(running.map(({ taskId }) => taskId)));
+});
+
+test("the time for a hello counts anew as long as tasks answer, and ends when they do not", async () => {
+  const region = fresh("ap");
+  const tasks = holdTasks();
+  const running = Array.from({ length: 150 }, () => reportOf({ taskId: crypto.randomUUID(), attempt: 1 }));
+  const workerId = fresh("w");
+  const worker = await FakeWorker.dial({ workerId, region });
+  worker.hello({ workerId, region, running });
+  for (const asked of [50, 100]) {
+    await tasks.asked(asked);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 0.8 * HELLO_TIMEOUT_MS });
+    await runDurableObjectAlarm(env.REGION.getByName(region));
+    expect([asked, worker.closed]).toEqual([asked, undefined]);
+    tasks.answer(asked);
+  }
+  await tasks.asked(150);
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 1.1 * HELLO_TIMEOUT_MS });
+  expect(await runDurableObjectAlarm(env.REGION.getByName(region))).toBe(true);
+  expect(await worker.end()).toMatchObject({ code: 4408 });
+  tasks.answer(150);
+});

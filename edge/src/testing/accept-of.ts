@@ -1,0 +1,25 @@
+import type { Accept } from "../directory/directory.ts";
+
+/** What a Directory is told of a new task; its request is of no matter. */
+export function acceptOf(rest: Pick<Accept, "taskId" | "sdkAppId" | "seatKey"> & Partial<Accept>): Accept {
+  const room = { kind: "string", id: "room" } as const;
+  return {
+    room,
+    userId: "teacher",
+    region: "ap-test",
+    request: {
+      VideoSrc: "https://a.example/x",
+      SdkAppId: rest.sdkAppId,
+      StrRoomId: room.id,
+      UserId: "teacher",
+      Mode: "vod",
+      Redis: false,
+    },
+    sealedRequest: "sealed",
+    callbacks: null,
+    onConflict: "replace",
+    endedHolder: null,
+    idempotency: null,
+    ...rest,
+  };
+}
