@@ -135,7 +135,6 @@ function roomsSeen({ emulator }: Stack, rooms: readonly string[]): SoakRooms {
     .filter(({ id }) => wanted.has(id))
     .flatMap(({ users }) => users.flatMap((user) => user.sessions.map(({ stream }) => stream)));
   const videos = sessions.map(({ video }) => video).filter((video) => video !== null);
-  const largest = (values: readonly number[]) => Math.max(0, ...values);
   return {
     streams: rooms.length,
     sessions: sessions.length,
@@ -148,4 +147,8 @@ function roomsSeen({ emulator }: Stack, rooms: readonly string[]): SoakRooms {
     largestArrivalGapMs: largest(videos.map(({ largestArrivalGapMs }) => largestArrivalGapMs)),
     largestAvSkewMs: largest(sessions.map(({ largestAvSkewMs }) => largestAvSkewMs ?? 0)),
   };
+}
+
+function largest(values: readonly number[]): number {
+  return Math.max(0, ...values);
 }
