@@ -188,7 +188,7 @@ describe("a fault of the server", () => {
         message: expect.stringMatching(/^The address 1\S+ is .*ROOMCAST_ALLOW_HOSTS/),
       });
     },
-    40_000,
+    60_000,
   );
 
   it("that drops the connection half-way costs no frame where ranges work", async () => {
