@@ -67,7 +67,8 @@ describe("RtmpPublisher with an independent server", () => {
       const played = server.played(path);
       const reading = runFfmpeg(["-v", "error", "-show_packets", "-show_streams", "-of", "json", url], "ffprobe");
       await played;
-      const publisher = owned(new RtmpPublisher({ url }));
+      // All of it is sent in one go, which a busy machine may not take in the time that leaving a room may last.
+      const publisher = owned(new RtmpPublisher({ url, stopTimeoutMs: 30_000 }));
       await publisher.start();
       publisher.sendMetadata(METADATA);
       const media = tags.flatMap((tag) =>
