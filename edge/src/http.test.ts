@@ -33,7 +33,7 @@ async function errorOf(response: Response): Promise<ErrorAnswer["error"] & { sta
   return { ...error, status: response.status };
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[48][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 test.each(["/", "/push"])("POST %s answers as the cloud function did", async (path) => {
   const response = await call(path, { method: "POST", body: await pushBody() });

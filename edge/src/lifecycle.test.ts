@@ -163,6 +163,8 @@ test("a worker that falls silent is closed, and its task is given to another one
   const { at, worker, taskId } = await running();
   const region = env.REGION.getByName(at.region);
   await later(region, 6001);
+  // An alarm that came late looks once more.
+  await later(region, 1000);
   expect(await worker.end()).toMatchObject({ code: CLOSE.silent });
   const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
   await later(region, 301);

@@ -1,6 +1,6 @@
 // The simulated fleet in a process of its own, so that its work is not taken for the edge's: `fleet.ts` starts it. Its
-// options come as JSON on standard input; what it sees goes out once a second as a message; SIGTERM makes it finish
-// all tasks and leave.
+// options come as JSON on standard input; what it sees goes out once a second as a message; SIGTERM makes it
+// leave.
 import { text } from "node:stream/consumers";
 import { stackWorkerToken } from "@roomcast/dev/stack/stack-secrets";
 import { percentile } from "../median.ts";
@@ -27,7 +27,6 @@ for (let dialled = 0; dialled < count; dialled += DIALS_AT_ONCE) {
 const telling = setInterval(tell, NEWS_EVERY_MS);
 await leaving;
 clearInterval(telling);
-await Promise.all(workers.map((worker) => worker.finishAll()));
 await Promise.all(workers.map((worker) => worker.close()));
 process.disconnect();
 

@@ -91,11 +91,6 @@ export class ScriptedWorker {
     });
   }
 
-  /** Finishes every task, one after another. */
-  async finishAll(): Promise<void> {
-    for (const [taskId, { attempt }] of this.#tasks) await this.finish({ taskId, attempt });
-  }
-
   async close(): Promise<void> {
     clearTimeout(this.#reports);
     clearInterval(this.#reports);

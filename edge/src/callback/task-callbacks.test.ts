@@ -195,7 +195,7 @@ test("what was not sent when the object died is sent by its next life", async ()
   answers = [never];
   const taskId = await start(await pushBody({ Region: fresh("ap"), ...parameters }));
   await call(`/v1/tasks/${taskId}`, { method: "DELETE" });
-  await vi.waitFor(() => expect(received).toHaveLength(1), { timeout: 5000, interval: 5 });
+  await vi.waitFor(() => expect(events(url)).toHaveLength(1), { timeout: 5000, interval: 5 });
   await evictDurableObject(env.TASK.getByName(taskId));
   answers = [() => new Response("")];
   await vi.waitFor(

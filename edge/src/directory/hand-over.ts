@@ -2,6 +2,10 @@ import type { Env } from "../env.ts";
 import type { AcceptedTasks, WaitingTask } from "./accepted-tasks.ts";
 import { BURST, handOverPace } from "./hand-over-pace.ts";
 
+const RETRY_MS = 1000;
+/** An object that takes longer keeps no other one waiting; it is asked again later. */
+const ANSWER_TIMEOUT_MS = 15_000;
+
 export interface HandOverOptions {
   readonly env: Env;
   readonly accepted: AcceptedTasks;
@@ -32,12 +36,7 @@ export class HandOver {
 
   /** Hands over all that wait; resolves when none is left but those whose objects did not answer. Never rejects. */
   run(): Promise<void> {
-    this.#running ??= this.#runAll()
-      // The alarm comes back to what is left.
-      .catch((thrown: unknown) => console.error("tasks not handed over", { thrown: String(thrown) }))
-      .finally(() => {
-        this.#running = undefined;
-      });
+    this.#running ??= this.#runAll();
     return this.#running;
   }
 
@@ -52,10 +51,26 @@ export class HandOver {
   }
 
   async #runAll(): Promise<void> {
-    const failed = new Set<string>();
+    // Not before `run` has noted that it runs.
+    await Promise.resolve();
+    try {
+      await this.#untilNoneWaits();
+    } catch (thrown) {
+      // The alarm comes back to what is left.
+      console.error("tasks not handed over", { thrown: String(thrown) });
+      this.#running = undefined;
+    }
+  }
+
+  async #untilNoneWaits(): Promise<void> {
+    const failed = new Map<string, number>();
     for (;;) {
       const [oldest] = this.#ready(failed, 1);
-      if (oldest === undefined) return;
+      if (oldest === undefined) {
+        // In the same step in which none was left: what is accepted next must not rely on this run.
+        this.#running = undefined;
+        return;
+      }
       const nowMs = Date.now();
       const { pauseMs, count } = handOverPace({
         waiting: this.#accepted.size,
@@ -72,17 +87,19 @@ export class HandOver {
     }
   }
 
-  /** The oldest, without those whose seat has a task whose object does not answer. */
-  #ready(failed: ReadonlySet<string>, count: number): WaitingTask[] {
+  /** The oldest, without those whose seat has a task whose object has not answered just now. */
+  #ready(failed: ReadonlyMap<string, number>, count: number): WaitingTask[] {
+    const nowMs = Date.now();
     const ready: WaitingTask[] = [];
     for (const waiting of this.#accepted) {
       if (ready.length === count) break;
-      if (!failed.has(waiting.seatKey)) ready.push(waiting);
+      if (nowMs >= (failed.get(waiting.seatKey) ?? 0)) ready.push(waiting);
     }
     return ready;
   }
 
-  async #handOver(tasks: readonly WaitingTask[], failed: Set<string>): Promise<void> {
+  /** @param failed until when each seat's tasks are left alone, Unix ms */
+  async #handOver(tasks: readonly WaitingTask[], failed: Map<string, number>): Promise<void> {
     const startedAtMs = Date.now();
     const seats = Map.groupBy(tasks, ({ seatKey }) => seatKey);
     await Promise.all(
@@ -90,7 +107,7 @@ export class HandOver {
         try {
           await this.#inTurn(inTurn);
         } catch (thrown) {
-          failed.add(seatKey);
+          failed.set(seatKey, Date.now() + RETRY_MS);
           console.error("task not handed over", { thrown: String(thrown) });
         }
       }),
@@ -101,9 +118,22 @@ export class HandOver {
   /** The next task of a seat asks the one before to give way, which must be there by then. */
   async #inTurn(tasks: readonly WaitingTask[]): Promise<void> {
     for (const { task, atMs, callbacks } of tasks) {
-      await this.#env.TASK.getByName(task.taskId).create(task, atMs, callbacks);
+      await inTime(this.#env.TASK.getByName(task.taskId).create(task, atMs, callbacks));
       // Only now: what is still here after a crash is handed over again.
       this.#accepted.remove(task.taskId);
     }
+  }
+}
+
+async function inTime(answer: Promise<void>): Promise<void> {
+  const waited = new AbortController();
+  const late = async () => {
+    await scheduler.wait(ANSWER_TIMEOUT_MS, { signal: waited.signal });
+    throw new Error("the object did not answer in time");
+  };
+  try {
+    await Promise.race([answer, late()]);
+  } finally {
+    waited.abort();
   }
 }

@@ -53,9 +53,11 @@ export class Fleet {
     await this.#ctx.storage.setAlarm(atMs);
   }
 
-  /** The alarm has come; there is none now. */
-  alarmCame(): void {
+  /** The alarm has come; there is none now. @returns how late it came, ms; 0 in a new life of the object. */
+  alarmCame(): number {
+    const lateMs = Date.now() - this.#alarmAtMs;
     this.#alarmAtMs = Number.POSITIVE_INFINITY;
+    return Math.max(0, lateMs);
   }
 
   /** Connected workers of this protocol version or a newer one. */

@@ -8,11 +8,13 @@ import type { SocketState } from "./worker-sockets.ts";
 /** A reservation that no report has confirmed for this long is checked against its task. */
 export const CHECK_RESERVATION_AFTER_MS = 30_000;
 const RETRY_MS = 1000;
+/** An alarm is late from here on, and so long it takes to read what has come meanwhile. */
+const UNHEARD_MS = 1000;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** Closes sockets that are silent for too long, gives lost tasks back, and sees to it that it is called again in time. */
 export async function meetDeadlines(fleet: Fleet): Promise<void> {
-  fleet.alarmCame();
+  const lateMs = fleet.alarmCame();
   const nowMs = Date.now();
   let nextMs = NEVER;
   const later = (atMs: number) => {
@@ -21,11 +23,14 @@ export async function meetDeadlines(fleet: Fleet): Promise<void> {
   for (const [socket, state] of fleet.sockets.all()) {
     const deadlineMs = silentAtMs(state, fleet.config);
     if (deadlineMs > nowMs) later(deadlineMs);
+    else if (mayBeUnheard(lateMs, nowMs - deadlineMs, fleet.config)) later(nowMs + UNHEARD_MS);
     else await fleet.drop(socket, CLOSE.silent, "Nothing was heard of the worker for too long.");
   }
+  // Once, and not for each of thousands of assignments.
+  const connected = new Set(fleet.sockets.greetedIds());
   const checks = fleet.assignments.all().map(async (assignment) => {
     later(
-      await checkAssignment(fleet, assignment, nowMs).catch((thrown: unknown) => {
+      await checkAssignment(fleet, assignment, { nowMs, connected }).catch((thrown: unknown) => {
         warn("assignment not checked", thrown);
         return Date.now() + RETRY_MS;
       }),
@@ -35,15 +40,29 @@ export async function meetDeadlines(fleet: Fleet): Promise<void> {
   if (nextMs < NEVER) await fleet.wakeAt(nextMs);
 }
 
+/**
+ * An alarm that comes late was held up with everything else: what workers have said meanwhile may not have been read yet.
+ * Then they are looked at once more, but not for ever. Pure.
+ */
+function mayBeUnheard(lateMs: number, overdueMs: number, { heartbeatTimeoutMs }: Config): boolean {
+  return lateMs >= UNHEARD_MS && overdueMs < heartbeatTimeoutMs;
+}
+
+interface Now {
+  readonly nowMs: number;
+  /** Workers that have said hello. */
+  readonly connected: ReadonlySet<string>;
+}
+
 /** Does what is due for an assignment and says when to look again, Unix ms. */
-async function checkAssignment(fleet: Fleet, assignment: Assignment, nowMs: number): Promise<number> {
+async function checkAssignment(fleet: Fleet, assignment: Assignment, { nowMs, connected }: Now): Promise<number> {
   const { taskId, attempt, workerId, releaseAtMs, confirmed, sinceMs } = assignment;
   if (releaseAtMs !== null) {
     if (releaseAtMs > nowMs) return releaseAtMs;
     await fleet.release(assignment);
     return NEVER;
   }
-  if (fleet.sockets.ofWorker(workerId) === undefined) {
+  if (!connected.has(workerId)) {
     // Its socket ended without a word: the runtime itself was restarted.
     const graceMs = nowMs + fleet.config.workerGraceMs;
     fleet.assignments.put({ ...assignment, releaseAtMs: graceMs });

@@ -91,6 +91,13 @@ export class WorkerSockets {
     return [...this.#states.values()].filter((state) => state.phase === "ready");
   }
 
+  /** The workers that have said hello. */
+  greetedIds(): string[] {
+    return [...this.#states.values()].flatMap((state) =>
+      state.phase === "ready" || state.phase === "reconciling" ? state.workerId : [],
+    );
+  }
+
   /** The socket on which a worker has said hello. */
   ofWorker(workerId: string): WebSocket | undefined {
     return this.greeted(workerId)?.[0];

@@ -4,7 +4,7 @@ import { APP, call, KEYED_APP, pushBody, RIVAL, userSig, view } from "../testing
 import { running } from "../testing/running-push.ts";
 import { callTencent, contentOf, type SignedCallOptions, signedRequest } from "../testing/tencent-client.ts";
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[48][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 async function send(request: Request) {
   return contentOf(await exports.default.fetch(request));
