@@ -299,6 +299,20 @@ describe("a gap", () => {
     expect(largestStep(recorder.pictures())).toBeLessThanOrEqual(34);
   });
 
+  it("before a position that is rolled up to is filled, also where the clock was looked at late", () => {
+    const { timeline, recorder } = play(new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 4_000 })));
+    run(timeline, recorder, 0, 2_000);
+    const tags = scriptedTags({ fromMs: 0, durationMs: 4_000 });
+    const next = new ScriptedSource().push(...tags.filter(({ dtsMs }) => dtsMs < 500));
+    timeline.cutTo(next, { nowMs: 2_010, fromMs: 1_000 }, recorder);
+    timeline.advance(2_020, recorder);
+    next.push(...tags.filter(({ dtsMs }) => dtsMs >= 500));
+    timeline.advance(2_260, recorder);
+    run(timeline, recorder, 2_280, 4_000);
+    expect(largestStep(recorder.pictures())).toBeLessThanOrEqual(70);
+    expect(largestStep(recorder.sounds())).toBeLessThanOrEqual(90);
+  });
+
   it("between two sources is filled, and the second begins where the clock stands", () => {
     const { timeline, recorder } = play(
       new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 1_000 })).finish(),

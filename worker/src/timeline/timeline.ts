@@ -196,6 +196,8 @@ export class Timeline {
         segment.rollUntilDtsMs = null;
         segment.cutMs = Math.max(nowMs - (this.#zeroWallMs ?? nowMs), (this.#lastMs.video ?? -1) + 1);
         segment.offsetMs = segment.cutMs - untilDtsMs;
+        // The clock may have been looked at late, while what is rolled up came in pieces.
+        this.#fillUpTo(segment.cutMs, sink);
         return true;
       }
       this.#take(segment);
