@@ -4,6 +4,7 @@ import { mintWorkerToken, type NewCredential } from "@roomcast/shared";
 import { expect, test, vi } from "vitest";
 import { KEYRING } from "../admin/keyring.ts";
 import { app } from "../app.ts";
+import type { TaskRecord } from "../task/task-record.ts";
 import {
   ADMIN,
   APP,
@@ -211,10 +212,17 @@ test("an Idempotency-Key of one credential or application says nothing about ano
   const first = await start(body, { headers: key });
   expect(await start(body, { headers: key, as: ADMIN })).not.toBe(first);
   const UserSig = await userSig({ sdkAppId: KEYED_APP, secretKey: KEYED_APP_SECRET });
-  expect(await start(await pushBody({ SdkAppId: KEYED_APP, UserSig }), { headers: key })).not.toBe(first);
+  const keyed = await start(await pushBody({ SdkAppId: KEYED_APP, UserSig }), { headers: key });
+  expect(keyed).not.toBe(first);
   // Nor does a SecretId that is part of another's key: the two are parted by a sign that no SecretId has.
   const forged = await answer(await call("/", { method: "POST", body, as: RIVAL, headers: key }));
   expect(forged).toMatchObject({ status: 403 });
+  // It has looked for a worker: nothing is under way when these tests are over.
+  await vi.waitFor(() =>
+    runInDurableObject(env.TASK.getByName(keyed), (_task, { storage }) => {
+      expect(storage.kv.get<TaskRecord>("task")?.placeAtMs).toBeGreaterThan(Date.now());
+    }),
+  );
 });
 
 test("a header that is too long is refused, and is not repeated", async () => {
