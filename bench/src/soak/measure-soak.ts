@@ -45,8 +45,7 @@ export async function measureSoak(options: MeasureSoakOptions): Promise<SoakRepo
     );
   }
   const sought = await seeking;
-  const running = await stack.client.tasks("?status=RUNNING&limit=1");
-  if (running.total !== rooms.length) throw new Error(`Only ${running.total} of ${rooms.length} pushes still run.`);
+  await checkAllRun(stack, taskIds);
   return {
     suite: "soak",
     minutes,
@@ -56,6 +55,15 @@ export async function measureSoak(options: MeasureSoakOptions): Promise<SoakRepo
     early: quarter(samples, 1),
     late: quarter(samples, 3),
   };
+}
+
+/** @throws Error that says why those that do not run any more have ended */
+async function checkAllRun({ client }: Stack, taskIds: readonly string[]): Promise<void> {
+  const tasks = await Promise.all(taskIds.map((taskId) => client.task(taskId)));
+  const ended = tasks.filter(({ status }) => status !== "RUNNING");
+  if (ended.length === 0) return;
+  const reasons = new Set(ended.map(({ endedAt, error, reason }) => `${endedAt}: ${error?.message ?? reason}`));
+  throw new Error(`${ended.length} of ${tasks.length} pushes have ended:\n${[...reasons].join("\n")}`);
 }
 
 async function startAll(stack: Stack, rooms: readonly string[], clipUrl: string): Promise<string[]> {
