@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     name: "long",
+    globalSetup: "e2e/src/harness/set-up.ts",
     include: ["e2e/src/**/*.long.test.ts"],
     testTimeout: 180_000,
     hookTimeout: 120_000,

@@ -3,6 +3,7 @@ import { defineProject } from "vitest/config";
 export default defineProject({
   test: {
     name: "e2e",
+    globalSetup: "src/harness/set-up.ts",
     include: ["src/**/*.test.ts"],
     // They take minutes of both cores, and run by themselves: npm run test:long (vitest.long.config.ts).
     exclude: ["src/**/*.long.test.ts"],

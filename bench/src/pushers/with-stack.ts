@@ -1,5 +1,5 @@
+import { BUILT_WORKER, buildWorker } from "@roomcast/dev/stack/built-worker";
 import { type Stack, startStack } from "@roomcast/dev/stack/stack";
-import { builtWorker } from "../built-worker.ts";
 
 export interface WithStackOptions {
   /** Stops everything early. */
@@ -11,7 +11,8 @@ export interface WithStackOptions {
 /** Starts everything that a push needs, with the worker as it is deployed; all of it has ended when this settles. */
 export async function withStack<T>(options: WithStackOptions, use: (stack: Stack) => Promise<T>): Promise<T> {
   const { signal, workerSettings = {} } = options;
-  const stack = await startStack({ redis: false, workerProgram: await builtWorker(), workerSettings });
+  await buildWorker();
+  const stack = await startStack({ redis: false, workerProgram: BUILT_WORKER, workerSettings });
   const stop = () => void stack.stop();
   signal.addEventListener("abort", stop);
   try {

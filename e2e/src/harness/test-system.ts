@@ -1,4 +1,5 @@
 import type { RoomReport, SessionReport, UserReport } from "@roomcast/dev/emulator/room-report";
+import { BUILT_WORKER } from "@roomcast/dev/stack/built-worker";
 import { SDK_APP_ID, type Stack, type StartStackOptions, startStack } from "@roomcast/dev/stack/stack";
 import { type ErrorCode, type Seat, seatOf, type TaskLogs, type TaskStateName, type TaskView } from "@roomcast/shared";
 import { expect, vi } from "vitest";
@@ -48,7 +49,11 @@ export class TestSystem {
 
   static async start(options: StartStackOptions = {}): Promise<TestSystem> {
     const lines: string[] = [];
-    const stack = await startStack({ ...options, onLine: (part, line) => lines.push(`${part}: ${line}`) });
+    const stack = await startStack({
+      workerProgram: BUILT_WORKER,
+      ...options,
+      onLine: (part, line) => lines.push(`${part}: ${line}`),
+    });
     return new TestSystem(stack, lines);
   }
 
