@@ -9,6 +9,8 @@ import { startSilentServer } from "./harness/loopback-servers.ts";
 import { TestSystem } from "./harness/test-system.ts";
 
 const CLIP_S = 6;
+/** A Redis that is back is found after 5 s at the latest. */
+const OUTLASTING_CLIP_S = 12;
 const REDIS_TIMEOUT_MS = 1000;
 /** The record is written once a second, and when the push ends. */
 const RECORD_LAG_MS = 100;
@@ -143,7 +145,7 @@ describe.concurrent("a Redis that goes away in the middle", () => {
     await using parts = new AsyncDisposableStack();
     const before = await startRedis();
     parts.defer(() => before.stop());
-    const VideoSrc = system.stack.files.serve(clip);
+    const VideoSrc = system.stack.files.serve(await sampleClip({ durationS: OUTLASTING_CLIP_S }));
     const { host: RedisHost, port: RedisPort, password: RedisPassword } = before;
     const pushed = await system.push({ VideoSrc, Redis: true, RedisHost, RedisPort, RedisPassword });
     await vi.waitFor(async () => expect(await recordOf(VideoSrc, before)).toMatchObject({ State: "pushing" }), {
@@ -160,7 +162,7 @@ describe.concurrent("a Redis that goes away in the middle", () => {
       PositionMs: "0",
       TaskId: pushed.taskId,
     });
-    const frames = aboutFrames(sampleFrames({ durationS: CLIP_S }));
+    const frames = aboutFrames(sampleFrames({ durationS: OUTLASTING_CLIP_S }));
     expect(problemsOf(system.session(pushed), { frames, endReason: "left" })).toEqual([]);
   });
 

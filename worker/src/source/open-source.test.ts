@@ -40,8 +40,8 @@ beforeAll(async () => {
     tools: found.tools,
     egress,
     readyTimeoutMs: 15_000,
-    stallTimeoutMs: 3000,
-    probeDeadlineMs: 15_000,
+    stallTimeoutMs: 5000,
+    probeDeadlineMs: 8_000,
   });
   clipMkv = await server.make("clip.mkv", ...PICTURE, ...SOUND, ...H264, ...AAC);
   bFramesMp4 = await server.make("b.mp4", ...PICTURE, ...SOUND, ...B_FRAMES, ...AAC, "-movflags", "+faststart");
