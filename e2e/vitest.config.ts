@@ -9,9 +9,9 @@ export default defineProject({
     exclude: ["src/**/*.long.test.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // Most of the time is waiting for media to play: files run three at a time even on two cores, and where a file says
+    // Most of the time is waiting for media to play: files run two at a time even on two cores, and where a file says
     // so, all of its tests at once. They come after the other projects, whose tests need the cores.
-    maxWorkers: 3,
+    maxWorkers: 2,
     maxConcurrency: 20,
     sequence: { groupOrder: 1 },
   },

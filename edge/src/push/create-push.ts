@@ -14,11 +14,14 @@ import { callbackTarget, checkCallbackUrl, forWorker } from "../callback/request
 import { readConfig } from "../config.ts";
 import type { Accept, AcceptAnswer } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
-import { knownRegions } from "../region/known-regions.ts";
+import { KnownRegions } from "../region/known-regions.ts";
 import { fingerprints, seal } from "../seal.ts";
 import { newTaskId } from "../task/task-id.ts";
 import { callerCoordinates, chooseRegion } from "./choose-region.ts";
 import { inflate } from "./inflate.ts";
+
+/** One for the isolate: a request has no memory of its own. */
+const knownRegions = new KnownRegions();
 
 export interface CreatePushOptions {
   /** The request as it came, not yet checked. */
@@ -52,7 +55,7 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
       caller: callerCoordinates(options.cf),
       fallback: config.defaultRegion,
     },
-    () => knownRegions(env),
+    () => knownRegions.all(env),
   );
   const key = checkedKey(idempotencyKey);
   await checkUserSigOf(request, config.trtcApps.get(request.SdkAppId));

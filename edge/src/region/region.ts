@@ -6,7 +6,7 @@ import type { Progress } from "../task/task-record.ts";
 import { Fleet } from "./fleet.ts";
 import { WorkerGreeter } from "./greet-worker.ts";
 import { hearWorker } from "./hear-worker.ts";
-import { knownRegions } from "./known-regions.ts";
+import { KnownRegions } from "./known-regions.ts";
 import { CHECK_RESERVATION_AFTER_MS, meetDeadlines } from "./meet-deadlines.ts";
 import { place, type Wanted } from "./place.ts";
 import { readFrame } from "./read-frame.ts";
@@ -47,6 +47,7 @@ export interface Reserved {
 export class Region extends DurableObject<Env> {
   readonly #fleet = new Fleet(this.ctx, this.env);
   readonly #greeter = new WorkerGreeter(this.#fleet);
+  readonly #knownRegions = new KnownRegions();
 
   /** The worker socket's upgrade. */
   override async fetch(request: Request): Promise<Response> {
@@ -103,7 +104,7 @@ export class Region extends DurableObject<Env> {
     const { taskId, units, region, pinned, onlyWorkerId } = wanted;
     this.#fleet.waiting.add({ taskId, units });
     if (pinned || onlyWorkerId != null) return null;
-    const neighbours = neighboursOf(region, await knownRegions(this.env)).slice(0, MAX_NEIGHBOURS);
+    const neighbours = neighboursOf(region, await this.#knownRegions.all(this.env)).slice(0, MAX_NEIGHBOURS);
     for (const neighbour of neighbours) {
       const there = await this.env.REGION.getByName(neighbour)
         .reserveHere({ ...wanted, region: neighbour })
