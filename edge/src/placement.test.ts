@@ -77,8 +77,17 @@ test("a drained worker is asked for its tasks, gets no new ones, and stays drain
 test("only who operates the edge drains workers, and only workers that are there", async () => {
   const { workerId, region } = { workerId: fresh("w"), region: fresh("ap") };
   const worker = await FakeWorker.connect({ workerId, region });
+  const admitted = await call("/v1/credentials", {
+    as: ADMIN,
+    method: "POST",
+    body: { sdkAppIds: [1400000001], role: "admin" },
+  });
+  const { secretId, secretKey } = await admitted.json<{ secretId: string; secretKey: string }>();
+  const adminOfOneApp = `${secretId}.${secretKey}`;
   for (const [id, as, method, status] of [
     [workerId, SCHOOL, "POST", 403],
+    [workerId, adminOfOneApp, "POST", 403],
+    [workerId, adminOfOneApp, "DELETE", 403],
     [fresh("nobody"), ADMIN, "POST", 404],
     [workerId, ADMIN, "DELETE", 404],
     ["not%20an%20id", ADMIN, "POST", 400],

@@ -1,14 +1,8 @@
-import {
-  mintWorkerToken,
-  type NewWorkerToken,
-  RoomcastError,
-  regionName,
-  validate,
-  workerIdSchema,
-} from "@roomcast/shared";
+import { mintWorkerToken, type NewWorkerToken, regionName, validate, workerIdSchema } from "@roomcast/shared";
 import { Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import { z } from "zod";
+import { requireAllApps } from "../auth/caller.ts";
 import { readConfig } from "../config.ts";
 import { ROOT } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
@@ -33,14 +27,8 @@ const mintSchema = z.strictObject(
   "a JSON object",
 );
 
-/** A worker is given requests of all applications, with their secrets. */
 const allApps = createMiddleware<AppContext>(async (c, next) => {
-  if (c.get("caller").sdkAppIds !== "*") {
-    throw new RoomcastError(
-      "AuthFailure.UnauthorizedOperation",
-      "Workers carry the tasks of all applications; this credential is for some only.",
-    );
-  }
+  requireAllApps(c.get("caller"));
   await next();
 });
 

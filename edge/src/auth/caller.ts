@@ -22,7 +22,20 @@ export function requireRole(caller: Caller, role: Role): void {
   if (RANK[caller.role] >= RANK[role]) return;
   throw new RoomcastError(
     "AuthFailure.UnauthorizedOperation",
-    `This credential is a ${caller.role}'s; the call needs the role ${role}.`,
+    `This credential has the role ${caller.role}; the call needs the role ${role}.`,
+  );
+}
+
+/**
+ * Workers carry the tasks of all applications, with their secrets.
+ *
+ * @throws RoomcastError `AuthFailure.UnauthorizedOperation`
+ */
+export function requireAllApps(caller: Caller): void {
+  if (caller.sdkAppIds === "*") return;
+  throw new RoomcastError(
+    "AuthFailure.UnauthorizedOperation",
+    "Workers carry the tasks of all applications; this credential is for some only.",
   );
 }
 

@@ -1,7 +1,7 @@
 import { RoomcastError, regionName, validate, type WorkerList, workerIdSchema } from "@roomcast/shared";
 import { Hono } from "hono";
 import { z } from "zod";
-import { requireRole } from "../auth/caller.ts";
+import { type Caller, requireAllApps, requireRole } from "../auth/caller.ts";
 import { ROOT } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
 import type { AppContext } from "../http/app-context.ts";
@@ -17,21 +17,26 @@ export const workerRoutes = new Hono<AppContext>()
     const lists = await Promise.all(regions.map((region) => c.env.REGION.getByName(region).workers(region)));
     return c.json({ workers: lists.flat() } satisfies WorkerList);
   })
-  // Workers serve all applications: only who operates the edge itself may take one away.
   .post("/:id/drain", async (c) => {
-    requireRole(c.get("caller"), "admin");
+    requireOperatorOfAll(c.get("caller"));
     const { id } = validate(idSchema, c.req.param());
     const found = await inAnyRegion(c.env, (region) => c.env.REGION.getByName(region).drain(id));
     if (!found) throw new RoomcastError("ResourceNotFound.Worker", `No worker ${id} is connected.`);
     return c.json({ workerId: id, draining: true });
   })
   .delete("/:id/drain", async (c) => {
-    requireRole(c.get("caller"), "admin");
+    requireOperatorOfAll(c.get("caller"));
     const { id } = validate(idSchema, c.req.param());
     const found = await inAnyRegion(c.env, (region) => c.env.REGION.getByName(region).undrain(id));
     if (!found) throw new RoomcastError("ResourceNotFound.Worker", `No worker ${id} is drained.`);
     return c.json({ workerId: id, draining: false });
   });
+
+/** Workers serve all applications: only who operates the edge itself may take one away. */
+function requireOperatorOfAll(caller: Caller): void {
+  requireRole(caller, "admin");
+  requireAllApps(caller);
+}
 
 async function regionsOf(env: Env, only?: string): Promise<readonly string[]> {
   return only === undefined ? await env.DIRECTORY.getByName(ROOT).known("region") : [only];
