@@ -37,6 +37,8 @@ export async function measureSoak(options: MeasureSoakOptions): Promise<SoakRepo
   seeking.catch(() => undefined);
   while (performance.now() < endAtMs) {
     await sleep(Math.min(sampleEveryS * 1000, Math.max(0, endAtMs - performance.now())), undefined, { signal });
+    // An hour with fewer streams than were asked for would show nothing.
+    await checkAllRun(stack, taskIds);
     const sample = sampler.sample();
     samples.push(sample);
     onProgress(
@@ -45,7 +47,6 @@ export async function measureSoak(options: MeasureSoakOptions): Promise<SoakRepo
     );
   }
   const sought = await seeking;
-  await checkAllRun(stack, taskIds);
   return {
     suite: "soak",
     minutes,

@@ -73,7 +73,9 @@ export class OnAir {
   isNearEnd(positionMs: number): boolean {
     if (this.#source === undefined || this.#source.info.live) return false;
     const { durationMs } = this.#source.info;
-    return this.#source.end !== undefined || (durationMs !== null && durationMs - positionMs < NEAR_END_MS);
+    // What was cut short ends with its error; nothing comes after it.
+    if (this.#source.end !== undefined) return this.#source.end.name === "finished";
+    return durationMs !== null && durationMs - positionMs < NEAR_END_MS;
   }
 
   /** Whether all has been on the air for as long as it may. */

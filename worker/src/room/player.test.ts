@@ -109,6 +109,54 @@ describe("a playlist", () => {
     expect(rooms[0]?.pictures()).toBe(9);
   });
 
+  it("ends with the error of an item that is cut short, and plays nothing behind it", async () => {
+    const cutShort = new ScriptedSource({ durationMs: 300 });
+    cutShort.push(...scriptedTags({ fromMs: 0, durationMs: 200 }));
+    cutShort.finish({ name: "failed", error: lost("SourceTruncated") });
+    const { session: played, rooms } = prepare({
+      openSource: ({ url }) => Promise.resolve(url === "cut-short" ? cutShort : clip(300)),
+      programme: { items: ["cut-short", "b"], plays: 1 },
+    });
+    expect(await played.run()).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceTruncated" } });
+    expect(rooms[0]?.pictures()).toBe(6);
+  });
+
+  it("waits with its last picture for an item that cannot be reached for a moment", async () => {
+    let tries = 0;
+    const { openSource } = library();
+    const {
+      session: played,
+      rooms,
+      states,
+    } = prepare({
+      openSource: (request, signal) => {
+        if (request.url !== "late:300") return openSource(request, signal);
+        tries += 1;
+        if (tries <= 3) return Promise.reject(lost("SourceUnreachable"));
+        return openSource(request, signal);
+      },
+      programme: { items: ["a:300", "late:300"], plays: 1 },
+    });
+    expect(await played.run()).toEqual({ name: "finished" });
+    expect(tries).toBe(4);
+    expect(rooms).toHaveLength(1);
+    expect(rooms[0]?.pictures()).toBe(18);
+    expect(steps(rooms[0]).back).toBe(0);
+    expect(states).toEqual(["pushing", "reconnecting", "pushing"]);
+  });
+
+  it("ends with the error of an item that stays out of reach for longer than its budget", async () => {
+    const { openSource } = library();
+    const { session: played, rooms } = prepare({
+      limits: { idleTimeoutMs: 300 },
+      openSource: (request, signal) =>
+        request.url === "away" ? Promise.reject(lost("SourceUnreachable")) : openSource(request, signal),
+      programme: { items: ["a:300", "away"], plays: 1 },
+    });
+    expect(await played.run()).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceUnreachable" } });
+    expect(rooms[0]?.pictures()).toBe(9);
+  });
+
   it("begins where it is told to", async () => {
     const { openSource, opened } = library();
     const { session: played } = prepare({

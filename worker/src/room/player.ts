@@ -13,12 +13,19 @@ import type { PlayerEnd } from "./player-end.ts";
 import type { PlayerOptions } from "./player-options.ts";
 import type { SourceRequest } from "./prepared-source.ts";
 import { type Programme, type ProgrammePlace, placeAfter } from "./programme.ts";
-import { mayReturn } from "./reconnect-policy.ts";
+import { mayOpenLater, mayReturn } from "./reconnect-policy.ts";
+import { SecondTries } from "./second-tries.ts";
 
 /** Where the player puts its media. */
 export interface Stage {
   readonly timeline: Timeline;
   readonly sink: TimelineSink;
+}
+
+interface FailedAt {
+  readonly nowMs: number;
+  /** All of what is on the air was sent, or nothing is. */
+  readonly drained: boolean;
 }
 
 /** Plays a programme onto a timeline: one source on the air, at most one more on its way, and what is preloaded. */
@@ -28,6 +35,7 @@ export class Player {
   readonly #arrivals: Arrivals;
   readonly #onAir: OnAir;
   readonly #absence: Absence;
+  readonly #secondTries: SecondTries;
   readonly #pause: Pause;
   readonly #settings: PlaySettings;
   #preloaded: readonly string[];
@@ -44,6 +52,7 @@ export class Player {
     this.#settings = new PlaySettings(options);
     this.#pause = new Pause(options.paused, options.limits.longestPauseMs);
     this.#absence = new Absence(options.limits.idleTimeoutMs);
+    this.#secondTries = new SecondTries(options.limits.idleTimeoutMs);
     const { open, log, onReady } = options;
     this.#arrivals = new Arrivals({ open, log, closings: this.#closings, onReady });
     this.#onAir = new OnAir(options.limits, this.#closings);
@@ -83,7 +92,8 @@ export class Player {
 
   /** Whether the first source is there, or why not; undefined: not known yet. */
   get prepared(): { readonly error: RoomcastError | null } | undefined {
-    if (this.#onAir.source !== undefined) return { error: null };
+    // What was on the air before is tried again, once the room is there.
+    if (this.#onAir.hasBegun) return { error: null };
     const state = this.#arrivals.incoming?.prepared.state;
     if (state?.name === "ready") return { error: null };
     return state?.name === "failed" ? { error: state.error } : undefined;
@@ -145,9 +155,10 @@ export class Player {
 
   /** The room is lost: lets the source go; `prepare` opens it again where the room stopped seeing it. */
   async suspend(stage: Stage): Promise<void> {
-    stage.timeline.clear();
+    stage.timeline.leave();
     this.#onAir.takeOff();
     this.#absence.end();
+    this.#secondTries.drop();
     this.#setState("reconnecting");
     if (this.#arrivals.incoming?.role !== "switch") await this.#arrivals.discard();
   }
@@ -159,14 +170,19 @@ export class Player {
     await this.#closings.ended();
   }
 
+  /** On its way, or about to be sent for again. */
+  get #isSomethingComing(): boolean {
+    return this.#arrivals.incoming !== undefined || this.#secondTries.isPending;
+  }
+
   #attendIncoming(nowMs: number, stage: Stage): PlayerEnd | undefined {
     const { incoming } = this.#arrivals;
-    if (incoming === undefined) return undefined;
+    if (incoming === undefined) return this.#tryAgain(nowMs);
     const { state } = incoming.prepared;
-    // What fails to come next does not take away what is still playing.
-    if (state.name === "failed" && incoming.role === "next" && !stage.timeline.drained) return undefined;
-    if (state.name === "failed") return this.#onIncomingFailed(incoming, state.error, nowMs);
     const { drained } = stage.timeline;
+    if (state.name === "failed") return this.#onIncomingFailed(incoming, state.error, { nowMs, drained });
+    const end = this.#onAir.source?.end;
+    if (incoming.role === "next" && drained && end?.name === "failed") return this.#onLost(end.error, { nowMs, stage });
     const now = { nowMs, notBeforeMs: this.#options.notBeforeMs, positionMs: this.#positionMs, drained };
     const { startAtMs } = incoming.prepared.request;
     const may = mayCut(incoming.role, startAtMs, { ...now, paused: this.#pause.active });
@@ -183,6 +199,7 @@ export class Player {
     this.#place = place;
     this.#programme = programme;
     this.#absence.end();
+    this.#secondTries.reset();
     stage.timeline.resume();
     // Reopened, a source goes on where the old one stands by now, however long that took.
     const { startAtMs } = prepared.request;
@@ -199,7 +216,10 @@ export class Player {
     this.#options.log.info({ role, item: place.item, positionMs: Math.round(this.#positionMs) }, "on the air");
   }
 
-  #onIncomingFailed(incoming: Incoming, error: RoomcastError, nowMs: number): PlayerEnd | undefined {
+  #onIncomingFailed(incoming: Incoming, error: RoomcastError, at: FailedAt): PlayerEnd | undefined {
+    if (this.#onAir.hasBegun && (incoming.role === "next" || incoming.role === "start")) {
+      return this.#onProgrammeFailed(incoming, error, at);
+    }
     this.#arrivals.settle();
     incoming.asked?.reject(error);
     const isWish = incoming.role === "switch" || incoming.role === "continue";
@@ -208,8 +228,27 @@ export class Player {
       if (!this.#pause.active && !this.#absence.isNow) this.prepare();
       return undefined;
     }
-    if (incoming.role === "return" && this.#absence.isNow && mayReturn(error)) return this.#absence.failed(nowMs);
+    if (incoming.role === "return" && this.#absence.isNow && mayReturn(error)) return this.#absence.failed(at.nowMs);
     return { name: "failed", error };
+  }
+
+  /** In the middle of a programme, what could not be opened is tried again while the room sees the last picture. */
+  #onProgrammeFailed(incoming: Incoming, error: RoomcastError, { nowMs, drained }: FailedAt): PlayerEnd | undefined {
+    // Nobody misses it yet, and it does not take away what is still playing.
+    if (!drained) this.#secondTries.reset();
+    const passing = this.live ? mayReturn(error) : mayOpenLater(error);
+    const { role, place, programme, prepared } = incoming;
+    const wish = { role, place, programme, startAtMs: prepared.request.startAtMs };
+    if (!passing || !this.#secondTries.failed(wish, nowMs)) return drained ? { name: "failed", error } : undefined;
+    this.#arrivals.settle();
+    this.#options.log.warn({ err: error, item: place.item }, "the source could not be opened; trying again");
+    if (drained && !this.#pause.active) this.#setState("reconnecting");
+    return undefined;
+  }
+
+  #tryAgain(nowMs: number): undefined {
+    const wish = this.#secondTries.take(nowMs);
+    if (wish !== undefined) this.#bring(wish);
   }
 
   #attendCurrent(nowMs: number, stage: Stage): PlayerEnd | undefined {
@@ -223,13 +262,13 @@ export class Player {
         { nowMs, stage },
       );
     }
-    if (this.#arrivals.incoming === undefined && this.#onAir.isNearEnd(this.#positionMs)) this.#bringNext();
+    if (!this.#isSomethingComing && this.#onAir.isNearEnd(this.#positionMs)) this.#bringNext();
     return undefined;
   }
 
   #onDrained(source: Source, nowMs: number, stage: Stage): PlayerEnd | undefined {
     // What was asked for, or comes next, is on its way: the gap is filled until it is there.
-    if (this.#arrivals.incoming !== undefined) return undefined;
+    if (this.#isSomethingComing) return undefined;
     const { end } = source;
     if (end?.name === "failed") return this.#onLost(end.error, { nowMs, stage });
     if (source.info.live) return this.#onAway({ name: "finished" }, { nowMs, stage });
@@ -298,6 +337,7 @@ export class Player {
   }
 
   #bring({ role, place, startAtMs, programme = this.#programme }: ChangeWish, asked?: Incoming["asked"]): void {
+    this.#secondTries.drop();
     const request = this.#requestFor(programme.items[place.item] ?? "", startAtMs);
     // Before the first picture there is nothing that could play on: what was to be switched to is the start.
     const asRole = this.#onAir.hasBegun ? role : "start";

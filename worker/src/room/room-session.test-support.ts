@@ -106,7 +106,7 @@ export function prepare(wishes: Wishes) {
   return { ...made, session: played };
 }
 
-export const lost = (code: "RoomLost" | "RoomReplaced" | "SourceLost" | "SourceTruncated") =>
+export const lost = (code: "RoomLost" | "RoomReplaced" | "SourceLost" | "SourceTruncated" | "SourceUnreachable") =>
   new RoomcastError(`FailedOperation.${code}`, "gone");
 
 /** Clips by their URL, `name:durationMs`; `bad` cannot be opened, `slow:…` is opened by the test. */

@@ -76,6 +76,29 @@ describe("a room that is lost", () => {
     expect(states).toEqual(["pushing", "reconnecting", "pushing"]);
   });
 
+  it("together with the way to its source is entered anew, and shows nothing before the source is back", async () => {
+    const { openSource } = library();
+    let failures = 0;
+    let away = false;
+    const { session: played, rooms } = prepare({
+      programme: { items: ["a:600"], plays: 1 },
+      openSource: (request, signal) => {
+        if (!away || failures >= 3) return openSource(request, signal);
+        failures += 1;
+        return Promise.reject(lost("SourceUnreachable"));
+      },
+    });
+    const outcome = played.run();
+    await vi.waitFor(() => expect(rooms[0]?.pictures()).toBeGreaterThan(5));
+    away = true;
+    rooms[0]?.onEnded?.(lost("RoomLost"));
+    expect(await outcome).toEqual({ name: "finished" });
+    expect(failures).toBe(3);
+    expect(rooms).toHaveLength(2);
+    const [header, picture] = rooms[1]?.media.filter(({ kind }) => kind === "video") ?? [];
+    expect([header?.payload[1], picture?.payload[0]]).toEqual([0, 0x17]);
+  });
+
   it("to another publisher is not fought for", async () => {
     const { session: played, rooms } = prepare({ openSource: () => Promise.resolve(clip(5_000)) });
     const outcome = played.run();

@@ -211,7 +211,7 @@ export class RoomSession {
     this.#active = next;
     this.#coming = undefined;
     this.#outcome = undefined;
-    this.#stage.timeline.clear();
+    this.#stage.timeline.leave();
     if (last !== undefined) {
       await last.player.close();
       last.done.resolve(outcome);

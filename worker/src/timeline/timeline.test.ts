@@ -324,6 +324,28 @@ describe("a gap", () => {
     expectUnbroken(recorder, 4_000);
   });
 
+  it("after the room was left is not filled: what is sent next are the headers and a keyframe, on the same clock", () => {
+    const { timeline, recorder } = play(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 1_000 })).finish(),
+    );
+    run(timeline, recorder, 0, 1_000);
+    timeline.leave();
+    const before = recorder.sent.length;
+    run(timeline, recorder, 1_020, 3_000);
+    expect(recorder.sent).toHaveLength(before);
+    timeline.cutTo(
+      new ScriptedSource().push(...scriptedTags({ fromMs: 0, durationMs: 1_000 })),
+      { nowMs: 3_000 },
+      recorder,
+    );
+    run(timeline, recorder, 3_000, 3_500);
+    const video = recorder.sent.slice(before).filter(({ media }) => media.kind === "video");
+    expect(video.slice(0, 2).map(({ tag, media }) => [tag?.sequenceHeader, tag?.keyframe, media.timestampMs])).toEqual([
+      [true, true, 3_000],
+      [false, true, 3_000],
+    ]);
+  });
+
   it("of a track that has ended is filled while the other goes on at its own pace", () => {
     const tags = scriptedTags({ fromMs: 0, durationMs: 5_000 });
     const { timeline, recorder } = play(

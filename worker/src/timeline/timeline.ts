@@ -62,6 +62,7 @@ export class Timeline {
   #advancedAtMs: number | undefined;
   #waitedMs = 0;
   #paused = false;
+  #away = false;
   #positionMs = 0;
   #droppedFrames = 0;
 
@@ -115,6 +116,7 @@ export class Timeline {
     };
     this.#positionMs = rolls ? (fromMs ?? 0) : positionOf(source, keyframeDtsMs);
     this.#filledSinceMedia = false;
+    this.#away = false;
     // The first picture leaves at once, also when the clock stands a little before the cut.
     this.#zeroWallMs = nowMs - cutMs;
     // A live server begins with the picture group it is in: what is old of it is sent at once, to be at the newest.
@@ -124,6 +126,12 @@ export class Timeline {
   /** Takes the current source off the air; the clock goes on, and gaps are filled. */
   clear(): void {
     this.#segment = undefined;
+  }
+
+  /** The room is left: nothing is sent before the next cut, for a new connection begins with a header and a keyframe. */
+  leave(): void {
+    this.clear();
+    this.#away = true;
   }
 
   /** Holds the source where it is; the room sees its last picture and hears nothing. */
@@ -283,7 +291,7 @@ export class Timeline {
     { clockMs, afterMs, longestStepMs = Infinity }: { clockMs: number; afterMs: number; longestStepMs?: number },
     sink: TimelineSink,
   ): void {
-    for (;;) {
+    while (!this.#away) {
       const lastMs = this.#lastMs[track];
       if (lastMs === undefined || clockMs - lastMs <= afterMs) return;
       const frame = this.#fillFrame(track);
