@@ -51,7 +51,7 @@ test("a push that was answered starts although the edge dies before its object i
   expect(await create({ headers })).toBe(taskId);
   release();
   await runDurableObjectAlarm(directory);
-  expect(await storedIn(directory)).not.toContain("v1.");
+  expect(await storedIn(directory)).not.toContain("sealedRequest");
   const worker = await FakeWorker.connect({ workerId: fresh("w"), region: String(body["Region"]) });
   const dispatch = await worker.next("dispatch");
   expect(dispatch).toMatchObject({ taskId, attempt: 1 });
@@ -73,7 +73,7 @@ test("an object that was made although the edge never heard of it is not made ag
   spy.mockRestore();
   await evictDurableObject(push.directory);
   await runDurableObjectAlarm(push.directory);
-  expect(await storedIn(push.directory)).not.toContain("v1.");
+  expect(await storedIn(push.directory)).not.toContain("sealedRequest");
   expect(await view(taskId)).toMatchObject({ state: "aborted", attempt: 1 });
 });
 
@@ -97,7 +97,7 @@ test("whoever asks for a task that has no object yet makes it: to look, to read 
     release();
     const response = await ask(taskId);
     expect([name, response.status, await response.json()]).toMatchObject([name, 200, expected]);
-    expect(await storedIn(directory)).not.toContain("v1.");
+    expect(await storedIn(directory)).not.toContain("sealedRequest");
   }
 });
 

@@ -17,11 +17,19 @@ test.each<[string, (sealed: string) => [string, SealKeys, string]]>([
   ["with another key", (sealed) => [sealed, [`${KEY}!`, NEWER], "task-1"]],
   ["for another task", (sealed) => [sealed, KEYS, "task-2"]],
   ["after a change", (sealed) => [sealed.replace(/.$/, (last) => (last === "A" ? "B" : "A")), KEYS, "task-1"]],
-  ["when it is no sealed text", () => ["v1.x", KEYS, "task-1"]],
-  ["of another version", (sealed) => [sealed.replace("v1.", "v9."), KEYS, "task-1"]],
+  ["when it is no sealed text", () => ["v2.x", KEYS, "task-1"]],
+  ["of another day", (sealed) => [sealed.replace(/^v2\.[0-9]+/, "v2.1"), KEYS, "task-1"]],
+  ["of another version", (sealed) => [sealed.replace("v2.", "v9."), KEYS, "task-1"]],
 ])("it is not opened %s", async (_what, change) => {
   const [text, key, taskId] = change(await seal(SECRET, KEYS, "task-1"));
   await expect(unseal(text, key, taskId)).rejects.toMatchObject({ code: "InternalError" });
+});
+
+test("what the edge before this format has sealed is opened, for its subject only", async () => {
+  const before =
+    "v1.VPLUHTcJzNpg6fx9.C3S+bqbL47yy/AgVM/We6dUzTbctDzKc8q5XQUSYLuIFhFujBlPdKTG7qPjIOVLCEgeLbMArcFlBPBEjMPLrKfRmziQ=";
+  expect(await openSealed(before, [NEWER, KEY], "task-1")).toEqual({ value: SECRET, stale: true });
+  await expect(unseal(before, KEYS, "task-2")).rejects.toMatchObject({ code: "InternalError" });
 });
 
 test("what an older key has sealed is opened, and said to be stale; the newest key seals", async () => {

@@ -1,7 +1,10 @@
 import { RoomcastError } from "@roomcast/shared";
 
 const encoder = new TextEncoder();
-const VERSION = "v1";
+const VERSION = "v2";
+/** Of an older edge: a key for each subject, instead of the subject as additional data. */
+const VERSION_BEFORE = "v1";
+const DAY_MS = 86_400_000;
 
 /** The texts of `SEAL_KEY`, the newest first: it seals, all of them open. */
 export type SealKeys = readonly [string, ...string[]];
@@ -15,6 +18,10 @@ export interface Opened {
 /** Of SEAL_KEY, of which there are a few. */
 const masterKeys = new Map<string, CryptoKey>();
 
+/** Keys of the days that came last: to derive one takes longer than to seal with it. */
+const dayKeys = new Map<string, CryptoKey>();
+const MAX_DAY_KEYS = 50;
+
 async function masterKey(sealKey: string): Promise<CryptoKey> {
   const known = masterKeys.get(sealKey);
   if (known !== undefined) return known;
@@ -23,14 +30,14 @@ async function masterKey(sealKey: string): Promise<CryptoKey> {
   return master;
 }
 
-/** One AES-256-GCM key for each subject, so that a sealed text cannot be moved to another (RFC 5869, NIST SP 800-38D). */
-async function subjectKey(sealKey: string, subject: string): Promise<CryptoKey> {
+/** An AES-256-GCM key for a salt (RFC 5869). */
+async function deriveKey(sealKey: string, salt: string, version: string): Promise<CryptoKey> {
   return crypto.subtle.deriveKey(
     {
       name: "HKDF",
       hash: "SHA-256",
-      salt: encoder.encode(subject),
-      info: encoder.encode(`roomcast request ${VERSION}`),
+      salt: encoder.encode(salt),
+      info: encoder.encode(`roomcast request ${version}`),
     },
     await masterKey(sealKey),
     { name: "AES-GCM", length: 256 },
@@ -39,19 +46,32 @@ async function subjectKey(sealKey: string, subject: string): Promise<CryptoKey> 
   );
 }
 
+/** One for each day, so that no key meets as many random nonces as would be too many (NIST SP 800-38D: 2^32). */
+async function dayKey(sealKey: string, day: string): Promise<CryptoKey> {
+  const name = `${day} ${sealKey}`;
+  const known = dayKeys.get(name);
+  if (known !== undefined) return known;
+  const key = await deriveKey(sealKey, day, VERSION);
+  const [oldest] = dayKeys.keys();
+  if (oldest !== undefined && dayKeys.size >= MAX_DAY_KEYS) dayKeys.delete(oldest);
+  dayKeys.set(name, key);
+  return key;
+}
+
 /**
- * A value as JSON, sealed for one subject: `v1.<nonce>.<ciphertext>`, both base64.
+ * A value as JSON, sealed for one subject: `v2.<day>.<nonce>.<ciphertext>`, the last two base64.
  *
  * @param subject what it belongs to: a task's id, `credential/<SecretId>`, …; it opens for this subject only.
  */
 export async function seal(value: unknown, keys: SealKeys, subject: string): Promise<string> {
+  const day = String(Math.floor(Date.now() / DAY_MS));
   const iv = crypto.getRandomValues(new Uint8Array(12));
   const sealed = await crypto.subtle.encrypt(
-    { name: "AES-GCM", iv },
-    await subjectKey(keys[0], subject),
+    { name: "AES-GCM", iv, additionalData: encoder.encode(subject) },
+    await dayKey(keys[0], day),
     encoder.encode(JSON.stringify(value)),
   );
-  return [VERSION, toBase64(iv), toBase64(new Uint8Array(sealed))].join(".");
+  return [VERSION, day, toBase64(iv), toBase64(new Uint8Array(sealed))].join(".");
 }
 
 /** As `openSealed`, for who does not keep the sealed text. */
@@ -66,15 +86,14 @@ export async function unseal(text: string, keys: SealKeys, subject: string): Pro
  * changed.
  */
 export async function openSealed(text: string, keys: SealKeys, subject: string): Promise<Opened> {
+  const parts = partsOf(text);
   let cause: unknown = new Error("not a sealed text");
-  const [version, iv, sealed] = text.split(".");
-  if (version === VERSION && iv !== undefined && sealed !== undefined) {
-    for (const [at, key] of keys.entries()) {
-      try {
-        return { value: await openWith(key, { iv, sealed, subject }), stale: at > 0 };
-      } catch (thrown) {
-        cause = thrown;
-      }
+  for (const [at, key] of keys.entries()) {
+    if (parts === undefined) break;
+    try {
+      return { value: await openWith(key, parts, subject), stale: at > 0 };
+    } catch (thrown) {
+      cause = thrown;
     }
   }
   throw new RoomcastError(
@@ -84,15 +103,30 @@ export async function openSealed(text: string, keys: SealKeys, subject: string):
   );
 }
 
-async function openWith(
-  key: string,
-  { iv, sealed, subject }: { iv: string; sealed: string; subject: string },
-): Promise<unknown> {
-  const opened = await crypto.subtle.decrypt(
-    { name: "AES-GCM", iv: fromBase64(iv) },
-    await subjectKey(key, subject),
-    fromBase64(sealed),
-  );
+interface SealedParts {
+  /** null: sealed by an older edge. */
+  readonly day: string | null;
+  readonly iv: string;
+  readonly sealed: string;
+}
+
+function partsOf(text: string): SealedParts | undefined {
+  const [version, ...parts] = text.split(".");
+  const [day, iv, sealed] = version === VERSION_BEFORE ? [null, parts[0], parts[1]] : parts;
+  const isKnown = version === VERSION || version === VERSION_BEFORE;
+  return isKnown && day !== undefined && iv !== undefined && sealed !== undefined ? { day, iv, sealed } : undefined;
+}
+
+async function openWith(sealKey: string, { day, iv, sealed }: SealedParts, subject: string): Promise<unknown> {
+  const algorithm = { name: "AES-GCM", iv: fromBase64(iv) };
+  const opened =
+    day === null
+      ? await crypto.subtle.decrypt(algorithm, await deriveKey(sealKey, subject, VERSION_BEFORE), fromBase64(sealed))
+      : await crypto.subtle.decrypt(
+          { ...algorithm, additionalData: encoder.encode(subject) },
+          await dayKey(sealKey, day),
+          fromBase64(sealed),
+        );
   return JSON.parse(new TextDecoder().decode(opened));
 }
 

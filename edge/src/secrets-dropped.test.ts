@@ -7,7 +7,7 @@ import { APP, call, fresh, pushBody, start, userSig } from "./testing/fixtures.t
 import { storedIn } from "./testing/stored-in.ts";
 
 // What is sealed is sealed at random: only its shape can be looked for. See seal.ts.
-const SEALED = /v1\.[A-Za-z0-9+/=]{16}\.[A-Za-z0-9+/=]+/;
+const SEALED = /v2\.[0-9]+\.[A-Za-z0-9+/=]{16}\.[A-Za-z0-9+/=]+/;
 const SECRETS = ["redis-password-secret", "callback-key-secret", "url-token-secret", "map-key-secret"];
 
 beforeEach(() => {

@@ -44,6 +44,22 @@ describe("a UserSig", () => {
     },
   );
 
+  it("that was found genuine before is still refused for another user, with another key, and when it has expired", async () => {
+    const userSig = tencent.genUserSig(subject.userId, 600);
+    const right = { ...subject, userSig, nowMs: nowMs() };
+    const first = await checkUserSig(right);
+    await expect(checkUserSig(right)).resolves.toEqual(first);
+    await expect(checkUserSig({ ...right, userId: "other" })).rejects.toMatchObject({
+      code: "AuthFailure.InvalidUserSig",
+    });
+    await expect(checkUserSig({ ...right, secretKey: `${subject.secretKey}0` })).rejects.toMatchObject({
+      message: expect.stringContaining("signature does not match"),
+    });
+    await expect(checkUserSig({ ...right, nowMs: nowMs() + 601_000 })).rejects.toMatchObject({
+      code: "AuthFailure.UserSigExpired",
+    });
+  });
+
   it("of Tencent's own generator is verified", async () => {
     const userSig = tencent.genUserSig(subject.userId, 600);
     await expect(checkUserSig({ ...subject, userSig, nowMs: nowMs() })).resolves.toMatchObject({ lifetimeS: 600 });

@@ -67,6 +67,13 @@ type HmacKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 const verifyingKeys = new Map<string, HmacKey>();
 const MAX_VERIFYING_KEYS = 100;
 
+/**
+ * What was found genuine last, by SecretKey and UserSig: an application makes a UserSig for a user once and uses it for
+ * many pushes. Only its reading and its signature are spared; whom it is for and how long it holds is looked at each time.
+ */
+const genuine = new Map<string, UserSigFields>();
+const MAX_GENUINE = 1000;
+
 /** Mints a UserSig with the application's SecretKey. Runs in workerd and in Node (Web Crypto, CompressionStream). */
 export async function mintUserSig(options: MintUserSigOptions): Promise<string> {
   const unsigned = {
@@ -118,7 +125,9 @@ export async function readUserSig(userSig: string, inflate: Inflate = inflateByS
  * @throws RoomcastError `AuthFailure.InvalidUserSig` or `AuthFailure.UserSigExpired`.
  */
 export async function checkUserSig(options: CheckUserSigOptions): Promise<UserSigFields> {
-  const fields = await readUserSig(options.userSig, options.inflate);
+  const nameOfGenuine = `${options.secretKey ?? ""}\n${options.userSig}`;
+  const known = genuine.get(nameOfGenuine);
+  const fields = known ?? (await readUserSig(options.userSig, options.inflate));
   if (fields.userId !== options.userId) throw invalid("it was made for another UserId");
   if (fields.sdkAppId !== options.sdkAppId) throw invalid("it was made for another SdkAppId");
   if (fields.issuedAtS - MAX_AHEAD_S > options.nowMs / 1000) throw invalid("it was made for a time still to come");
@@ -127,11 +136,12 @@ export async function checkUserSig(options: CheckUserSigOptions): Promise<UserSi
       fields: [{ field: "UserSig", problem: "invalid", expected: "a UserSig that has not expired" }],
     });
   }
-  if (options.secretKey !== undefined) {
+  if (options.secretKey !== undefined && known === undefined) {
     const key = await verifyingKey(options.secretKey);
     // `verify` compares in constant time.
-    const genuine = await crypto.subtle.verify("HMAC", key, decodeSignature(fields.signature), signedText(fields));
-    if (!genuine) throw invalid("its signature does not match the application's SecretKey");
+    const matches = await crypto.subtle.verify("HMAC", key, decodeSignature(fields.signature), signedText(fields));
+    if (!matches) throw invalid("its signature does not match the application's SecretKey");
+    keepNewest(genuine, MAX_GENUINE, nameOfGenuine, fields);
   }
   return fields;
 }
@@ -192,10 +202,15 @@ async function verifyingKey(secretKey: string): Promise<HmacKey> {
   const known = verifyingKeys.get(secretKey);
   if (known !== undefined) return known;
   const key = await hmacKey(secretKey, "verify");
-  const [oldest] = verifyingKeys.keys();
-  if (oldest !== undefined && verifyingKeys.size >= MAX_VERIFYING_KEYS) verifyingKeys.delete(oldest);
-  verifyingKeys.set(secretKey, key);
+  keepNewest(verifyingKeys, MAX_VERIFYING_KEYS, secretKey, key);
   return key;
+}
+
+/** Puts an entry into a map, where the oldest one makes room for it. */
+function keepNewest<Value>(map: Map<string, Value>, most: number, name: string, value: Value): void {
+  const [oldest] = map.keys();
+  if (oldest !== undefined && map.size >= most) map.delete(oldest);
+  map.set(name, value);
 }
 
 function inflateByStream(deflated: Uint8Array<ArrayBuffer>, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {

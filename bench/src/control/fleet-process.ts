@@ -42,10 +42,15 @@ function tell(): void {
     workers: workers.filter(({ lost }) => lost === undefined).length,
     lost: workers.flatMap(({ lost }) => lost ?? []),
     tasks: workers.reduce((sum, { tasks }) => sum + tasks, 0),
-    taken: workers.reduce((sum, { taken }) => sum + taken, 0),
+    taken: counted(workers.flatMap(({ taken }) => taken)),
     answers: answersMs.length,
     answerP50Ms: answersMs.length === 0 ? null : percentile(answersMs, 0.5),
     answerP99Ms: answersMs.length === 0 ? null : percentile(answersMs, 0.99),
   };
   process.send?.(news);
+}
+
+function counted(reasons: readonly string[]): FleetNews["taken"] {
+  const groups = Map.groupBy(reasons, (reason) => reason);
+  return [...groups].map(([reason, { length: times }]) => ({ reason, times }));
 }

@@ -26,8 +26,8 @@ const fleetNewsSchema = z.object({
   lost: z.array(z.string()),
   /** Running on all workers. */
   tasks: z.int(),
-  /** Tasks that the edge has taken back. */
-  taken: z.int(),
+  /** Tasks that the edge has taken back since the beginning, and why. */
+  taken: z.array(z.object({ reason: z.string(), times: z.int() })),
   /** Reports that the edge has answered in this second, and how soon. */
   answers: z.int(),
   answerP50Ms: z.number().nullable(),

@@ -50,8 +50,9 @@ export async function measureFleet(options: MeasureFleetOptions): Promise<FleetR
     const edgeCpu = (cpuSecondsOf([edge.pid]) - before.edge) / elapsedS;
     const fleetCpu = (cpuSecondsOf([fleet.pid]) - before.fleet) / elapsedS;
     const news = await fleet.until(({ answers }) => answers > 0, CONNECT_TIMEOUT_MS);
-    if (news.tasks !== tasks || news.taken > 0) {
-      throw new Error(`${news.tasks} of ${tasks} tasks run, ${news.taken} were taken back.`);
+    if (news.tasks !== tasks || news.taken.length > 0) {
+      const taken = news.taken.map(({ reason, times }) => `\n${times} were taken back: ${reason}`);
+      throw new Error(`${news.tasks} of ${tasks} tasks run.${taken.join("")}\n${edge.output()}`);
     }
     const level: FleetLevel = {
       tasks,

@@ -38,8 +38,8 @@ interface RunningTask {
 export class ScriptedWorker {
   /** From each report to the edge's answer, ms. Whoever reads them may empty it. */
   readonly answersMs: number[] = [];
-  /** Tasks that the edge has taken back; in a healthy run there are none. */
-  taken = 0;
+  /** Why the edge has taken tasks back; in a healthy run it takes none. */
+  readonly taken: string[] = [];
   /** Why the socket ended, if it did so by itself. */
   lost: string | undefined;
   readonly #socket: WebSocket;
@@ -131,7 +131,7 @@ export class ScriptedWorker {
         this.#send({ type: "accepted", taskId: frame.taskId, attempt: frame.attempt });
         return;
       case "stop":
-        this.taken += 1;
+        this.taken.push(frame.reason);
         this.#tasks.delete(frame.taskId);
         return;
       case "ack":
