@@ -162,6 +162,18 @@ describe.concurrent("a task", () => {
   });
 });
 
+test("a worker says how busy its CPU is", async () => {
+  await system.stack.addWorker({ workerId: "measuring", region: "ap-measuring" });
+  await vi.waitFor(
+    async () => {
+      const workers = await system.stack.client.workers();
+      // Whatever else this machine does: a process that has just begun has kept it busy.
+      expect(workers.find(({ workerId }) => workerId === "measuring")?.cpuLoad).toBeGreaterThan(0);
+    },
+    { timeout: 20_000, interval: 100 },
+  );
+});
+
 describe("the edge", () => {
   afterEach(() => system.expectIdle());
 

@@ -14,6 +14,7 @@ test("what is not set has its default", () => {
     workerGraceMs: 1000,
     heartbeatTimeoutMs: 6000,
     reportIntervalMs: 1000,
+    busyCpuPercent: 90,
     retentionMs: 72 * 3_600_000,
     trtcApps: new Map(),
   });
@@ -48,6 +49,7 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   ["an empty list of keys", { SEAL_KEY: "[]" }, /SEAL_KEY is malformed/],
   ["an application that is no number", { TRTC_APPS: '{"app":"k"}' }, /TRTC_APPS is malformed/],
   ["a time that is no number", { QUEUE_TIMEOUT_MS: "soon" }, /QUEUE_TIMEOUT_MS is malformed.*milliseconds/],
+  ["a share above all of it", { BUSY_CPU_PERCENT: "101" }, /BUSY_CPU_PERCENT is malformed.*0 to 100/],
   ["a region that is no name", { DEFAULT_REGION: "?" }, /DEFAULT_REGION is malformed/],
 ])("%s: the variable is named, its value is not", (_what, wrong, message) => {
   expect(() => parseConfig({ ...GOOD, ...wrong })).toThrow(message);

@@ -81,6 +81,8 @@ const configSchema = z.object({
   REPORT_INTERVAL_MS: durationMs(50, 1000),
   /** How long a worker may take to say hello. */
   HELLO_TIMEOUT_MS: durationMs(100, 5000),
+  /** A worker whose CPU is busy to this share gets new tasks only if no other has room; 0: no share is too much. */
+  BUSY_CPU_PERCENT: z.coerce.number().int().min(0).max(100).default(90),
   /** Private hosts, or hosts without TLS, that callbacks may be sent to. */
   CALLBACK_ALLOW_HOSTS: allowList,
   /** How long a callback's receiver may take to answer. */
@@ -104,6 +106,7 @@ const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
     "a secret of at least 32 characters, or a JSON list of them with the newest first, set with `wrangler secret put SEAL_KEY`",
   TRTC_APPS: 'an optional secret: a JSON object {"<SdkAppId>":"<SecretKey>"}, set with `wrangler secret put TRTC_APPS`',
   RATE_LIMIT_PER_SECOND: "a whole number from 0 to 1000000, set under [vars] of wrangler.toml",
+  BUSY_CPU_PERCENT: "a whole number from 0 to 100, set under [vars] of wrangler.toml",
   SCF_UTC_OFFSET_MINUTES: "a whole number of minutes from -840 to 840, set under [vars] of wrangler.toml",
   CALLBACK_ALLOW_HOSTS:
     'host names, addresses or CIDR ranges with commas between, such as "10.0.12.0/24", set under [vars] of wrangler.toml',
@@ -131,6 +134,7 @@ export interface Config {
   readonly heartbeatTimeoutMs: number;
   readonly reportIntervalMs: number;
   readonly helloTimeoutMs: number;
+  readonly busyCpuPercent: number;
   readonly callbackAllow: AddressPolicy;
   readonly callbackTimeoutMs: number;
   readonly callbackRetryMs: number;
@@ -187,6 +191,7 @@ export function parseConfig(variables: object): Config {
     heartbeatTimeoutMs: values.HEARTBEAT_TIMEOUT_MS,
     reportIntervalMs: values.REPORT_INTERVAL_MS,
     helloTimeoutMs: values.HELLO_TIMEOUT_MS,
+    busyCpuPercent: values.BUSY_CPU_PERCENT,
     callbackAllow: values.CALLBACK_ALLOW_HOSTS,
     callbackTimeoutMs: values.CALLBACK_TIMEOUT_MS,
     callbackRetryMs: values.CALLBACK_RETRY_MS,

@@ -36,6 +36,7 @@ test("without room in its region a push goes to the nearest neighbour that has a
     region: NEIGHBOUR,
     workers: 1,
     draining: 0,
+    busy: 0,
     capacityUnits: 200,
     loadUnits: 4,
     reservedUnits: 0,

@@ -6,6 +6,7 @@ export * from "./redact.ts";
 export * from "./region.ts";
 export * from "./required-protocol.ts";
 export * from "./seat.ts";
+export * from "./smoothed.ts";
 export * from "./task-cost.ts";
 export * from "./task-state.ts";
 export * from "./task-view.ts";

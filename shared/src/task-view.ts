@@ -102,6 +102,10 @@ export const workerListSchema = z.object({
       loadUnits: z.number(),
       /** Held for tasks that the worker has not reported yet. */
       reservedUnits: z.number(),
+      /** The share of its CPU that is busy, as it has measured, 0 to 1; null: it has not said so lately. */
+      cpuLoad: z.number().min(0).max(1).nullable(),
+      /** Its CPU is so busy that others with room get new tasks first. */
+      busy: z.boolean(),
       tasks: z.int(),
       connectedAt: time,
       lastSeenAt: time,
@@ -119,6 +123,8 @@ export const regionListSchema = z.object({
       workers: count,
       /** How many of them get no new tasks. */
       draining: count,
+      /** How many of the others have so busy a CPU that they get some only if no other has room. */
+      busy: count,
       /** Of those that get new tasks. See `taskCost`. */
       capacityUnits: z.number(),
       loadUnits: z.number(),

@@ -42,6 +42,7 @@ const WORKER_FRAMES: Record<string, WorkerFrame> = {
   accepted: { type: "accepted", ...ref },
   refused: { type: "refused", ...ref, error },
   report: { type: "report", load: { units: 4 }, tasks: [report, { ...report, plan: null, durationMs: 60_000 }] },
+  "report with a measured load": { type: "report", load: { units: 4, cpu: 0.375 }, tasks: [] },
   "ended finished": { type: "ended", ...ref, positionMs: 0, outcome: { name: "finished" } },
   "ended failed": { type: "ended", ...ref, positionMs: 1, outcome: { name: "failed", error } },
   "ended aborted": { type: "ended", ...ref, positionMs: 1, outcome: { name: "aborted", reason: "stopped" } },
@@ -131,6 +132,11 @@ describe("a frame", () => {
     expect(decodeFrame(schema, JSON.stringify({ ...frame, later: { deep: [1] } }))).toEqual(frame);
   });
 
+  it("may say more of the load than this version knows, as one with `cpu` does to an edge from before it", () => {
+    const frame = JSON.stringify({ type: "report", load: { units: 4, later: 1 }, tasks: [] });
+    expect(decodeFrame(workerFrameSchema, frame)).toEqual({ type: "report", load: { units: 4 }, tasks: [] });
+  });
+
   it("with a request parameter that this version does not know is refused: it must not be passed over", () => {
     const dispatch = { ...EDGE_FRAMES.dispatch, request: { VideoSrc: "https://h/v.mp4", Later: 1 } };
     expect(failure(edgeFrameSchema, JSON.stringify(dispatch)).message).toContain("request");
@@ -184,6 +190,11 @@ describe("a frame", () => {
       "a log line at a time that no date has",
       { type: "logs", ...ref, lines: [{ atMs: 1e16, level: "info", message: "x" }] },
     ],
+    ["a CPU that is more than busy", { type: "report", load: { units: 0, cpu: 1.01 }, tasks: [] }],
+    ["a CPU that is less than idle", { type: "report", load: { units: 0, cpu: -0.01 }, tasks: [] }],
+    // What was not finite on the sender's side.
+    ["a busy share that is null", { type: "report", load: { units: 0, cpu: null }, tasks: [] }],
+    ["a busy share that is a text", { type: "report", load: { units: 0, cpu: "0.5" }, tasks: [] }],
     ["too many log lines", { type: "logs", ...ref, lines: Array.from({ length: 501 }, () => WORKER_FRAMES.logs) }],
   ])("with %s is refused", (_what, frame) => {
     expect(worker(frame).code).toBe("InvalidParameter");

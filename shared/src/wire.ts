@@ -64,8 +64,12 @@ const taskReport = z.object({
 });
 export type TaskReport = z.output<typeof taskReport>;
 
-/** What a worker carries now, in the units of its capacity. */
-const load = z.object({ units: count });
+const load = z.object({
+  /** What a worker carries now, in the units of its capacity. */
+  units: count,
+  /** The share of its CPU that is busy, measured and smoothed over `SMOOTHING_MS`. Not said: it does not know. */
+  cpu: z.number().min(0).max(1).optional(),
+});
 
 /** What a `Date` can hold: a time beyond it could not be shown, nor the log that it stands in. */
 const timeMs = ms.max(8.64e15);

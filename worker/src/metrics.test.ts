@@ -24,6 +24,7 @@ beforeEach(async () => {
       capacityUnits: 200,
       draining: false,
     },
+    cpu: { load: 0.375 },
     link: { connected: true, reconnects: 3 },
     media: { videoMessages: 900, audioMessages: 1400, payloadBytes: 123_456 },
     outbox: { ended: [], droppedLines: 0 },
@@ -48,6 +49,7 @@ test("the metrics say how the worker is at the moment they are read", async () =
     'roomcast_tasks{state="paused"} 0',
     "roomcast_load_units 12",
     "roomcast_capacity_units 200",
+    "roomcast_cpu_load 0.375",
     "roomcast_link_up 1",
     "roomcast_link_reconnects_total 3",
     "roomcast_video_messages_total 900",
@@ -57,6 +59,13 @@ test("the metrics say how the worker is at the moment they are read", async () =
   }
   measured.media = { videoMessages: 930, audioMessages: 1400, payloadBytes: 130_000 };
   expect(await (await get("/metrics")).text()).toContain("roomcast_video_messages_total 930");
+});
+
+test("how busy the CPU is stays out of the metrics while it is not known", async () => {
+  measured.cpu = { load: null };
+  expect(await (await get("/metrics")).text()).not.toMatch(/^roomcast_cpu_load /m);
+  measured.cpu = { load: 0 };
+  expect(await (await get("/metrics")).text()).toMatch(/^roomcast_cpu_load 0$/m);
 });
 
 test("a worker is healthy while the edge is away, because its tasks go on, and not while it drains", async () => {

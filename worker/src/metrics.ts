@@ -12,6 +12,7 @@ export interface Measured {
     readonly capacityUnits: number;
     readonly draining: boolean;
   };
+  readonly cpu: { readonly load: number | null };
   readonly link: { readonly connected: boolean; readonly reconnects: number };
   readonly media: MediaMeter;
   readonly outbox: { readonly ended: readonly unknown[]; readonly droppedLines: number };
@@ -33,9 +34,10 @@ function createMetrics(measured: Measured): Registry {
     },
   });
   registry.registerMetric(tasks);
-  const gauges: [name: string, help: string, read: () => number][] = [
+  const gauges: [name: string, help: string, read: () => number | null][] = [
     ["roomcast_load_units", "What the tasks take of the capacity.", () => measured.tasks.loadUnits],
     ["roomcast_capacity_units", "What this worker may carry.", () => measured.tasks.capacityUnits],
+    ["roomcast_cpu_load", "How busy the CPU is, 0 to 1; absent while it is not known.", () => measured.cpu.load],
     ["roomcast_draining", "1 while no new tasks are taken.", () => Number(measured.tasks.draining)],
     ["roomcast_link_up", "1 while connected to the edge.", () => Number(measured.link.connected)],
     ["roomcast_outbox_ended", "Ended tasks that the edge has not acknowledged.", () => measured.outbox.ended.length],
@@ -47,7 +49,9 @@ function createMetrics(measured: Measured): Registry {
       help,
       registers: [],
       collect() {
-        this.set(read());
+        const value = read();
+        if (value === null) this.remove();
+        else this.set(value);
       },
     });
     registry.registerMetric(gauge);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { seatOf, secretsOf } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { WorkerConfig } from "./config.ts";
+import { CpuMeter } from "./cpu/cpu-meter.ts";
 import { parseAddressPolicy } from "./egress/address-policy.ts";
 import { Egress } from "./egress/egress.ts";
 import { Confirmations } from "./link/confirmations.ts";
@@ -51,6 +52,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
     resolve: (hostname) => egress.resolve(hostname),
     timeoutMs: config.redisTimeoutMs,
   });
+  const cpu = new CpuMeter();
   const outbox = new Outbox();
   const confirmations = new Confirmations();
   const rooms = new RoomRegistry();
@@ -88,20 +90,22 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
     workerToken: config.workerToken,
     identity: { workerId: config.workerId, instanceId: randomUUID(), region: config.region, version },
     tasks,
+    cpu,
     outbox,
     confirmations,
     log,
   });
   let metrics: MetricsServer | undefined;
   if (config.metrics !== null) {
-    metrics = await startMetricsServer({ ...config.metrics, measured: { tasks, link, media, outbox, progress } });
+    metrics = await startMetricsServer({ ...config.metrics, measured: { tasks, cpu, link, media, outbox, progress } });
     log.info({ host: config.metrics.host, port: metrics.port }, "metrics are served");
   }
+  cpu.start();
   const linkEnded = link.run();
 
   const close = async (): Promise<void> => {
     await link.stop();
-    await Promise.all([progress.stop(), metrics?.stop(), sources.close()]);
+    await Promise.all([cpu.stop(), progress.stop(), metrics?.stop(), sources.close()]);
     await egress.close();
   };
   let closing: Promise<void> | undefined;

@@ -4,12 +4,13 @@ import type { Env } from "../env.ts";
 import { migrate } from "../storage/migrate.ts";
 import { type Assignment, Assignments } from "./assignments.ts";
 import { DrainedWorkers } from "./drained-workers.ts";
+import { MeasuredLoads } from "./measured-loads.ts";
 import type { Candidate } from "./place.ts";
 import { ProgressBoard } from "./progress-board.ts";
 import { REGION_TABLES } from "./region-tables.ts";
 import { TaskLine } from "./task-line.ts";
 import { WaitingTasks } from "./waiting-tasks.ts";
-import { type GreetedSocket, WorkerSockets } from "./worker-sockets.ts";
+import { type GreetedSocket, type ReadySocket, WorkerSockets } from "./worker-sockets.ts";
 
 /** The first version whose workers give a task back when they are asked to. */
 const PROTOCOL_WITH_RELEASE = 2;
@@ -22,6 +23,8 @@ export class Fleet {
   readonly waiting: WaitingTasks;
   readonly drained: DrainedWorkers;
   readonly progress = new ProgressBoard();
+  /** A figure counts for as long as a worker may be silent. */
+  readonly measured = new MeasuredLoads(() => this.config.heartbeatTimeoutMs);
   readonly tasks: TaskLine;
   readonly #ctx: DurableObjectState;
   #alarmAtMs = Number.POSITIVE_INFINITY;
@@ -60,16 +63,31 @@ export class Fleet {
     return Math.max(0, lateMs);
   }
 
+  /** Connected workers. */
+  workers(): (ReadySocket & Candidate)[] {
+    const nowMs = Date.now();
+    const busyFrom = this.config.busyCpuPercent / 100;
+    return this.sockets.ready().map((socket) => {
+      const worker = { ...socket, usedUnits: this.usedUnits(socket), draining: this.isDraining(socket) };
+      const cpuLoad = this.measured.expected(worker, nowMs);
+      return { ...worker, cpuLoad, busy: busyFrom > 0 && cpuLoad !== null && cpuLoad >= busyFrom };
+    });
+  }
+
   /** Connected workers of this protocol version or a newer one. */
   candidates(protocol: number): Candidate[] {
-    return this.sockets
-      .ready()
-      .filter((worker) => worker.protocol >= protocol)
-      .map((worker) => ({
-        ...worker,
-        usedUnits: worker.loadUnits + this.assignments.reservedUnits(worker.workerId),
-        draining: this.isDraining(worker),
-      }));
+    return this.workers().filter((worker) => worker.protocol >= protocol);
+  }
+
+  /** What a worker carries and what is reserved on it. */
+  usedUnits({ workerId, loadUnits }: Pick<GreetedSocket, "workerId" | "loadUnits">): number {
+    return loadUnits + this.assignments.reservedUnits(workerId);
+  }
+
+  /** Notes how busy a worker says that its CPU is, if it says so. */
+  measure(worker: GreetedSocket, cpu: number | undefined): void {
+    if (cpu === undefined) return;
+    this.measured.note({ ...worker, usedUnits: this.usedUnits(worker) }, cpu, Date.now());
   }
 
   /** Whether it gets no new tasks: it leaves, or an operator has taken it out of service. */
@@ -129,6 +147,7 @@ export class Fleet {
     const state = this.sockets.get(socket);
     this.sockets.remove(socket);
     if (state === undefined || state.phase === "gone" || state.phase === "greeting") return;
+    this.measured.forget(state.workerId);
     const releaseAtMs = Date.now() + (state.draining ? 0 : this.config.workerGraceMs);
     const orphans = this.assignments.ofWorker(state.workerId).filter((assignment) => assignment.releaseAtMs === null);
     for (const assignment of orphans) this.assignments.put({ ...assignment, releaseAtMs });

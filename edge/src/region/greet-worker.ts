@@ -3,7 +3,7 @@ import { ROOT } from "../directory/directory.ts";
 import type { WorkerAnswer } from "../task/task.ts";
 import type { Fleet } from "./fleet.ts";
 import { warn } from "./warn.ts";
-import type { SocketState } from "./worker-sockets.ts";
+import type { GreetedSocket, SocketState } from "./worker-sockets.ts";
 
 /** RFC 6455's registry, 1013: try again later. */
 const TRY_AGAIN_LATER = 1013;
@@ -50,7 +50,7 @@ export class WorkerGreeter {
       }
     }
     const { instanceId, version, protocol, capacityUnits, draining } = hello;
-    sockets.set(socket, {
+    const greeted: GreetedSocket = {
       phase: "reconciling",
       workerId,
       instanceId,
@@ -62,7 +62,11 @@ export class WorkerGreeter {
       connectedAtMs: nowMs,
       lastSeenMs: nowMs,
       deadlineMs: nowMs + config.helloTimeoutMs,
-    });
+    };
+    sockets.set(socket, greeted);
+    // What it said on an older socket may be of another process.
+    this.#fleet.measured.forget(workerId);
+    this.#fleet.measure(greeted, hello.load.cpu);
     try {
       await this.#welcome(socket, region, hello);
     } catch (thrown) {

@@ -48,8 +48,9 @@ async function report(
   frame: WorkerFrameOf<"report">,
 ): Promise<void> {
   const { workerId, instanceId } = state;
-  const usedUnits = state.loadUnits + fleet.assignments.reservedUnits(workerId);
-  fleet.sockets.set(socket, { ...state, loadUnits: frame.load.units });
+  const usedUnits = fleet.usedUnits(state);
+  const reported: GreetedSocket = { ...state, loadUnits: frame.load.units };
+  fleet.sockets.set(socket, reported);
   fleet.sockets.send(socket, { type: "heartbeat" });
   // Said again with each report, so that what came late or was lost does not stay.
   if (fleet.drained.has(workerId)) fleet.handOver(workerId);
@@ -67,7 +68,9 @@ async function report(
     if (known && !note()) continue;
     telling.push(pass(fleet, socket, { taskId, attempt, workerId, event, ...(known ? {} : { ifHeld: note }) }));
   }
-  if (frame.load.units + fleet.assignments.reservedUnits(workerId) < usedUnits) fleet.wakeWaiting();
+  // Now that what the worker reports is not reserved on top any more.
+  fleet.measure(reported, frame.load.cpu);
+  if (fleet.usedUnits(reported) < usedUnits) fleet.wakeWaiting();
   await Promise.all(telling);
 }
 

@@ -4,19 +4,22 @@ import type { Fleet } from "./fleet.ts";
 
 /** What the API shows of a region's workers. */
 export function showWorkers(fleet: Fleet, region: string): WorkerList["workers"] {
-  const { assignments } = fleet;
+  const { assignments, measured } = fleet;
+  const nowMs = Date.now();
   const tasks = new Map<string, number>();
   for (const { workerId } of assignments.all()) tasks.set(workerId, (tasks.get(workerId) ?? 0) + 1);
-  return fleet.sockets.ready().map((worker) => ({
+  return fleet.workers().map((worker) => ({
     workerId: worker.workerId,
     instanceId: worker.instanceId,
     region,
     version: worker.version,
     protocol: worker.protocol,
-    draining: fleet.isDraining(worker),
+    draining: worker.draining,
     capacityUnits: worker.capacityUnits,
     loadUnits: worker.loadUnits,
     reservedUnits: assignments.reservedUnits(worker.workerId),
+    cpuLoad: measured.said(worker.workerId, nowMs),
+    busy: worker.busy,
     tasks: tasks.get(worker.workerId) ?? 0,
     connectedAt: time(worker.connectedAtMs),
     lastSeenAt: time(worker.lastSeenMs),
@@ -32,6 +35,7 @@ export function showRegion(fleet: Fleet, region: string): RegionList["regions"][
     region,
     workers: workers.length,
     draining: workers.filter(({ draining }) => draining).length,
+    busy: workers.filter(({ draining, busy }) => busy && !draining).length,
     capacityUnits: sum(({ draining, capacityUnits }) => (draining ? 0 : capacityUnits)),
     loadUnits: sum(({ loadUnits }) => loadUnits),
     reservedUnits: sum(({ reservedUnits }) => reservedUnits),

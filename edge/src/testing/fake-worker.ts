@@ -23,6 +23,8 @@ interface FakeWorkerOptions {
   readonly running?: readonly TaskReport[];
   readonly draining?: boolean;
   readonly protocol?: number;
+  /** How busy it says in its hello that its CPU is. */
+  readonly cpu?: number;
 }
 
 const COPY_PLAN: PlanSummary = { video: "copy", audio: "copy", reasons: ["the source fits"] };
@@ -97,7 +99,7 @@ export class FakeWorker {
       region: options.region,
       version: "0.1.0",
       capacityUnits: options.capacityUnits ?? 200,
-      load: { units: 0 },
+      load: { units: 0, ...(options.cpu === undefined ? {} : { cpu: options.cpu }) },
       running: [...(options.running ?? [])],
       draining: options.draining ?? false,
     });
@@ -111,8 +113,16 @@ export class FakeWorker {
     this.#socket.send(data);
   }
 
-  report(tasks: readonly TaskReport[], units = 4 * tasks.length): void {
-    this.send({ type: "report", load: { units }, tasks: [...tasks] });
+  report(tasks: readonly TaskReport[], units = 4 * tasks.length, cpu?: number): void {
+    this.send({ type: "report", load: { units, ...(cpu === undefined ? {} : { cpu }) }, tasks: [...tasks] });
+  }
+
+  /** Says how busy its CPU is, and knows that it was heard. */
+  async measures(cpu: number, tasks: readonly TaskReport[] = []): Promise<void> {
+    const heartbeats = () => this.frames.filter(({ type }) => type === "heartbeat").length;
+    const before = heartbeats();
+    this.report(tasks, 4 * tasks.length, cpu);
+    await this.next("heartbeat", () => heartbeats() > before);
   }
 
   ended(

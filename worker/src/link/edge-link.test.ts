@@ -151,11 +151,13 @@ function newLink(options: { timings?: Partial<LinkTimings>; port?: number; rando
   const outbox = new Outbox();
   const confirmations = new Confirmations();
   const fake = fakeTasks();
+  const cpu: { load: number | null } = { load: null };
   const link = new EdgeLink({
     edgeUrl: `ws://127.0.0.1:${options.port ?? portOf(server)}`,
     workerToken: "the.worker.token",
     identity: { workerId: "gz-1", instanceId: OTHER, region: "ap-guangzhou", version: "0.1.0" },
     tasks: fake.tasks,
+    cpu,
     outbox,
     confirmations,
     log: pino({ level: "debug" }, { write: (line) => logged.push(JSON.parse(line)) }),
@@ -164,7 +166,7 @@ function newLink(options: { timings?: Partial<LinkTimings>; port?: number; rando
   });
   const ended = link.run();
   cleanUps.push(() => link.stop());
-  return { link, outbox, confirmations, ended, ...fake };
+  return { link, outbox, confirmations, ended, cpu, ...fake };
 }
 
 function edgeEnd(index = 0): Promise<EdgeEnd> {
@@ -215,6 +217,18 @@ describe("after welcome", () => {
     edge.send(WELCOME);
     await eventually(() => expect(edge.of("report").length).toBeGreaterThan(2));
     expect(edge.of("report")[0]).toEqual({ type: "report", load: { units: 4 }, tasks: running });
+  });
+
+  test("a report says how busy the CPU is, once that is known", async () => {
+    const { cpu } = newLink();
+    const edge = await edgeEnd();
+    edge.send(WELCOME);
+    await eventually(() => expect(edge.of("report")[0]?.load).toEqual({ units: 4 }));
+    cpu.load = 0.375;
+    await eventually(() => expect(edge.of("report").at(-1)?.load).toEqual({ units: 4, cpu: 0.375 }));
+    edge.socket.close();
+    const again = await edgeEnd(1);
+    expect(again.of("hello")[0]?.load).toEqual({ units: 4, cpu: 0.375 });
   });
 
   test("tasks that the edge does not want any more are stopped", async () => {

@@ -68,6 +68,8 @@ export interface EdgeLinkOptions {
   readonly workerToken: string;
   readonly identity: LinkIdentity;
   readonly tasks: LinkedTasks;
+  /** How busy the CPU is, 0 to 1; null: not known. */
+  readonly cpu: { readonly load: number | null };
   readonly outbox: Outbox;
   readonly confirmations: Confirmations;
   readonly log: Logger;
@@ -200,14 +202,21 @@ export class EdgeLink {
   #hello(): ReturnType<LinkedTasks["hello"]> {
     const hello = this.#options.tasks.hello();
     // The plans, with their reasons, are what could make the frame too long; the next report brings them.
-    return { ...hello, running: hello.running.map((task) => ({ ...task, plan: null })) };
+    const running = hello.running.map((task) => ({ ...task, plan: null }));
+    return { ...hello, load: this.#withCpu(hello.load), running };
+  }
+
+  #withCpu(load: WorkerFrameOf<"report">["load"]): WorkerFrameOf<"report">["load"] {
+    const { load: cpu } = this.#options.cpu;
+    return cpu === null ? load : { ...load, cpu };
   }
 
   #report(socket: EdgeSocket, tasks: LinkedTasks): void {
     // A report that cannot leave is out of date when it could.
     if (socket.congested) return;
     const { load, tasks: reports } = tasks.report();
-    for (const part of fittingReports({ type: "report", load, tasks: reports })) socket.send(part);
+    const report = { type: "report", load: this.#withCpu(load), tasks: reports } as const;
+    for (const part of fittingReports(report)) socket.send(part);
     for (const logs of this.#options.outbox.takeLogs()) socket.send(logs);
     this.#askToConfirm(this.#options.confirmations.waiting);
   }
