@@ -1,9 +1,10 @@
-import { createExecutionContext, env, runInDurableObject } from "cloudflare:test";
+import { createExecutionContext, env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import type { TaskReport } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
 import { app } from "./app.ts";
 import type { Accept } from "./directory/directory.ts";
 import type { Env } from "./env.ts";
+import { Task } from "./task/task.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, SCHOOL, start, view } from "./testing/fixtures.ts";
 import { running } from "./testing/running-push.ts";
@@ -138,4 +139,45 @@ test("a task whose directory does not answer tries again until it does, and lose
   await rename("task_away", "task");
   await vi.waitFor(async () => expect(await storedIn(task)).toContain('"settled":true'), { timeout: 10_000 });
   expect(await view(push.taskId)).toMatchObject({ state: "finished" });
+});
+
+test("a task whose worker has reported it is not taken back although the edge is too busy to pass the word on", async () => {
+  const at = { workerId: fresh("w"), region: fresh("ap") };
+  const passOn = Promise.withResolvers<void>();
+  // SAFETY: called with the object below.
+  const hear = Reflect.get(Task.prototype, "hear") as Task["hear"];
+  const spy = vi.spyOn(Task.prototype, "hear").mockImplementation(async function (this: Task, ref, event) {
+    if (ref.workerId === at.workerId && event.type === "reported") await passOn.promise;
+    return hear.call(this, ref, event);
+  });
+  const worker = await FakeWorker.connect(at);
+  const taskId = await start(await pushBody({ Region: at.region }));
+  const dispatch = await worker.next("dispatch", (frame) => frame.taskId === taskId);
+  worker.report([reportOf(dispatch, { positionMs: 5000 })]);
+  await vi.waitFor(() =>
+    expect(spy).toHaveBeenCalledWith(
+      expect.objectContaining({ workerId: at.workerId }),
+      expect.objectContaining({ type: "reported" }),
+    ),
+  );
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 10_500 });
+  await runDurableObjectAlarm(bound.TASK.getByName(taskId));
+  vi.useRealTimers();
+  passOn.resolve();
+  await reaches(taskId, "pushing");
+  spy.mockRestore();
+  expect(await view(taskId)).toMatchObject({ state: "pushing", attempt: 1 });
+  expect(worker.frames.filter(({ type }) => type === "stop")).toEqual([]);
+});
+
+test("a task that its worker neither accepts nor reports goes to another attempt", async () => {
+  const at = { workerId: fresh("w"), region: fresh("ap") };
+  const worker = await FakeWorker.connect(at);
+  const taskId = await start(await pushBody({ Region: at.region }));
+  await worker.next("dispatch", (frame) => frame.taskId === taskId);
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 10_500 });
+  await runDurableObjectAlarm(bound.TASK.getByName(taskId));
+  vi.useRealTimers();
+  expect(await worker.next("stop", (frame) => frame.taskId === taskId)).toMatchObject({ attempt: 1, how: "now" });
+  expect(await view(taskId)).toMatchObject({ attempt: 2 });
 });

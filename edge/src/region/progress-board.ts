@@ -13,6 +13,7 @@ const TELL_EVERY_MS = 240_000;
 interface Entry {
   readonly report: TaskReport;
   readonly atMs: number;
+  /** When its task was told of it, or counts as told. */
   readonly toldAtMs: number;
 }
 
@@ -20,15 +21,21 @@ interface Entry {
 export class ProgressBoard {
   readonly #entries = new Map<string, Entry>();
 
+  readonly #random: () => number;
+
+  constructor(random: () => number = Math.random) {
+    this.#random = random;
+  }
+
   /** Notes a report. True: the task should be told of it. */
   put(report: TaskReport, atMs: number): boolean {
     const before = this.#entries.get(report.taskId);
-    const due =
-      before === undefined ||
-      before.report.attempt !== report.attempt ||
-      before.report.state !== report.state ||
-      (before.report.plan === null) !== (report.plan === null) ||
-      atMs - before.toldAtMs >= TELL_EVERY_MS;
+    if (before === undefined || isNews(before.report, report)) {
+      // Tasks that start together, or come back after a restart, are not woken together for ever.
+      this.#entries.set(report.taskId, { report, atMs, toldAtMs: atMs - this.#random() * TELL_EVERY_MS });
+      return true;
+    }
+    const due = atMs - before.toldAtMs >= TELL_EVERY_MS;
     this.#entries.set(report.taskId, { report, atMs, toldAtMs: due ? atMs : before.toldAtMs });
     return due;
   }
@@ -41,4 +48,8 @@ export class ProgressBoard {
   remove(taskId: string): void {
     this.#entries.delete(taskId);
   }
+}
+
+function isNews(before: TaskReport, now: TaskReport): boolean {
+  return before.attempt !== now.attempt || before.state !== now.state || (before.plan === null) !== (now.plan === null);
 }

@@ -181,6 +181,11 @@ export class Region extends DurableObject<Env> {
     return this.#fleet.assignments.get(taskId)?.attempt === attempt;
   }
 
+  /** Whether this worker has reported this attempt. */
+  hasReported(taskId: string, { attempt, workerId }: AttemptRef): boolean {
+    return this.#fleet.assignments.match(taskId, attempt, workerId)?.confirmed === true;
+  }
+
   /** The newest progress that a worker has reported of this attempt. */
   progress(taskId: string, attempt: number): Progress | null {
     return this.#fleet.progress.newest(taskId, attempt);

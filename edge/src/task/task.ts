@@ -208,6 +208,7 @@ export class Task extends DurableObject<Env> {
         return this.#control({ type: "queueTimeout", workers: workers ?? null, waitedMs });
       }
       case "acceptTimeout":
+        return this.#onNotAccepted(record);
       case "stopTimeout":
         return this.#control({ type: kind });
       case "executionTimeout":
@@ -223,6 +224,17 @@ export class Task extends DurableObject<Env> {
         await this.ctx.storage.deleteAll();
         return;
     }
+  }
+
+  /** In a busy edge a worker's word takes its time; where the region has heard of the attempt, the task is not taken back. */
+  async #onNotAccepted(record: TaskRecord): Promise<void> {
+    if (!isActive(record.state)) return;
+    const ref = { attempt: record.state.attempt, workerId: record.state.holder.workerId };
+    const reported = await regionOf(this.#core, record)
+      .hasReported(record.taskId, ref)
+      .catch((thrown: unknown) => this.#failed("region not asked", thrown));
+    if (reported === true) await this.hear(ref, { type: "accepted" });
+    else await this.#control({ type: "acceptTimeout" });
   }
 
   async #askRegion(record: TaskRecord): Promise<void> {
