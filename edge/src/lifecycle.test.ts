@@ -338,7 +338,9 @@ test("a claim that an older edge has left without a task is taken back, and its 
   const directory = env.DIRECTORY.getByName(String(sdkAppId));
   const orphan = crypto.randomUUID();
   const seatKey = `${sdkAppId}/string/${String(body["StrRoomId"])}/teacher`;
-  await runInDurableObject(directory, (_directory, { storage }) => {
+  await runInDurableObject(directory, async (_directory, { storage }) => {
+    // The older edge had set it with the claim.
+    await storage.setAlarm(Date.now() + 30_000);
     storage.sql.exec("UPDATE seat SET task_id = ? WHERE seat_key = ?", orphan, seatKey);
     storage.sql.exec("INSERT INTO idempotency VALUES (?, 'f', ?)", fresh("key"), orphan);
     storage.sql.exec(
