@@ -24,9 +24,9 @@ export async function measureSideBySide(options: MeasureSideBySideOptions): Prom
   // SAFETY: empty lists are lists of costs.
   const costs = { ours: [] as Cost[], bare: [] as Cost[], gstreamer: [] as Cost[] };
   for (let round = 0; round < rounds; round += 1) {
-    costs.ours.push(await measureCost(options.ours, options));
-    costs.bare.push(await measureCost(options.bare, options));
-    if (gstreamer !== null) costs.gstreamer.push(await measureCost(gstreamer, options));
+    costs.ours.push(await measureOrRepeat(options.ours, options));
+    costs.bare.push(await measureOrRepeat(options.bare, options));
+    if (gstreamer !== null) costs.gstreamer.push(await measureOrRepeat(gstreamer, options));
   }
   return {
     streams,
@@ -35,4 +35,15 @@ export async function measureSideBySide(options: MeasureSideBySideOptions): Prom
     bare: medianCost(costs.bare),
     gstreamer: gstreamer === null ? null : medianCost(costs.gstreamer),
   };
+}
+
+/** A moment in which the machine stood still spoils one measurement; it shall not spoil the whole run. */
+async function measureOrRepeat(pusher: Pusher, options: MeasureCostOptions): Promise<Cost> {
+  try {
+    return await measureCost(pusher, options);
+  } catch (thrown) {
+    options.signal.throwIfAborted();
+    options.onProgress(`once more, because it failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    return measureCost(pusher, options);
+  }
 }
