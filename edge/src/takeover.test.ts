@@ -1,12 +1,14 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test, vi } from "vitest";
+import { Task } from "./task/task.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
-import { call, fresh, reaches, start, view } from "./testing/fixtures.ts";
+import { call, fresh, pushBody, reaches, start, view } from "./testing/fixtures.ts";
 import { running, stop } from "./testing/running-push.ts";
 
 afterEach(() => {
   vi.useRealTimers();
+  vi.restoreAllMocks();
 });
 
 type Running = Awaited<ReturnType<typeof running>>;
@@ -234,10 +236,86 @@ test("a seat that the directory still shows as held by an ended task is free for
 
 test("a task that was deleted gives way, and nothing comes back of it", async () => {
   const never = env.TASK.getByName(crypto.randomUUID());
-  expect(await never.giveWay(crypto.randomUUID())).toEqual({ kind: "over", before: [] });
+  expect(await never.giveWay(crypto.randomUUID())).toEqual({ kind: "gone" });
   await runInDurableObject(never, async (_task, { storage }) => {
     expect([...(await storage.list()).keys()]).toEqual([]);
   });
+});
+
+/** Counts how often tasks told others to give way, and to stay. */
+function spyOnSeat() {
+  const asked = [vi.spyOn(Task.prototype, "giveWay"), vi.spyOn(Task.prototype, "stay")];
+  return (ids: readonly string[]) =>
+    Math.max(...asked.map(({ mock }) => mock.calls.filter(([successor]) => ids.includes(successor)).length));
+}
+
+/** What was dispatched last; what came before it for the seat ends, as a worker ends what is not in the room yet. */
+function cut(worker: FakeWorker): string | undefined {
+  const dispatched = worker.frames.filter((frame) => frame.type === "dispatch");
+  const newest = dispatched.at(-1)?.taskId;
+  for (const replaced of dispatched.slice(0, -1)) {
+    worker.ended(replaced, { name: "aborted", reason: `replaced by ${newest}` }, 0);
+  }
+  return newest;
+}
+
+/** The one that is dispatched, once all others have ended as replaced. */
+function oneIsLeft(ids: readonly string[], worker: FakeWorker): Promise<string> {
+  return vi.waitFor(
+    async () => {
+      const tasks = await Promise.all(ids.map(view));
+      const left = tasks.filter(({ state }) => state !== "aborted");
+      expect(tasks.filter(({ reason }) => reason?.startsWith("replaced by ")).length + left.length).toBe(ids.length);
+      const newest = cut(worker) ?? "";
+      expect(left.map(({ taskId }) => taskId)).toEqual([newest]);
+      return newest;
+    },
+    { timeout: 50_000, interval: 200 },
+  );
+}
+
+test("of 60 pushes for one seat at once one runs, and the others ask each other a few things each", async () => {
+  const askedFor = spyOnSeat();
+  const push = await running();
+  const ids = await Promise.all(Array.from({ length: 60 }, () => start(push.body)));
+  const newest = await oneIsLeft([push.taskId, ...ids], push.worker);
+  expect(ids).toContain(newest);
+  push.worker.report([reportOf(await push.worker.next("dispatch", ({ taskId }) => taskId === newest))]);
+  await reaches(newest, "pushing");
+  await holds(push, newest);
+  await vi.waitFor(async () => {
+    const statuses = await Promise.all([push.taskId, ...ids].map((taskId) => listed(push, taskId)));
+    expect(statuses.filter((status) => status === "ABORTED")).toHaveLength(60);
+  });
+  expect(askedFor(ids)).toBeLessThan(4 * ids.length);
+}, 60_000);
+
+test("pushes for one seat whose objects are made one by one ask each other a few things each as well", async () => {
+  const askedFor = spyOnSeat();
+  const region = fresh("ap");
+  const worker = await FakeWorker.connect({ workerId: fresh("w"), region });
+  const body = await pushBody({ Region: region });
+  const ids: string[] = [];
+  for (let n = 0; n < 20; n += 1) {
+    const taskId = await start(body);
+    ids.push(taskId);
+    // Looking makes it, before there is a newer one.
+    await view(taskId);
+    cut(worker);
+  }
+  await oneIsLeft(ids, worker);
+  expect(askedFor(ids)).toBeLessThan(4 * ids.length);
+}, 60_000);
+
+test("a push that is to start later leaves its seat until then to one that starts now, though both come at once", async () => {
+  const push = await running();
+  const create = vi.spyOn(Task.prototype, "create").mockRejectedValue(new Error("the runtime was restarted"));
+  const now = await start(push.body);
+  const later = await start({ ...push.body, StartAt: new Date(Date.now() + 3_600_000).toISOString() });
+  create.mockRestore();
+  expect(await view(later)).toMatchObject({ state: "queued" });
+  await push.worker.next("dispatch", ({ taskId }) => taskId === now);
+  expect(await view(push.taskId)).toMatchObject({ state: "pushing" });
 });
 
 async function listed({ body }: Running, taskId: string): Promise<string | undefined> {

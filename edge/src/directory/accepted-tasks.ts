@@ -31,6 +31,7 @@ const FILED_KEY = "filed";
 export class AcceptedTasks {
   readonly #storage: DurableObjectStorage;
   readonly #byId = new Map<string, WaitingTask>();
+  readonly #bySeat = new Map<string, Set<WaitingTask>>();
   readonly #unfiledSeats = new Map<string, WaitingTask>();
   readonly #unfiledKeys = new Map<string, WaitingTask>();
   #filedSeq = 0;
@@ -56,7 +57,7 @@ export class AcceptedTasks {
     try {
       return transaction();
     } catch (thrown) {
-      for (const known of [this.#byId, this.#unfiledSeats, this.#unfiledKeys]) known.clear();
+      for (const known of [this.#byId, this.#bySeat, this.#unfiledSeats, this.#unfiledKeys]) known.clear();
       this.#load();
       throw thrown;
     }
@@ -73,6 +74,11 @@ export class AcceptedTasks {
   /** The oldest first; they may be removed while the caller goes through them. */
   [Symbol.iterator](): MapIterator<WaitingTask> {
     return this.#byId.values();
+  }
+
+  /** Those of a seat, the oldest first. */
+  ofSeat(seatKey: string): WaitingTask[] {
+    return [...(this.#bySeat.get(seatKey) ?? [])];
   }
 
   hasUnfiled({ seatKey, key }: { readonly seatKey: string; readonly key: string | null }): boolean {
@@ -104,11 +110,16 @@ export class AcceptedTasks {
     const known = this.#byId.get(taskId);
     if (known === undefined) return;
     this.#byId.delete(taskId);
+    const ofSeat = this.#bySeat.get(known.seatKey);
+    ofSeat?.delete(known);
+    if (ofSeat?.size === 0) this.#bySeat.delete(known.seatKey);
     this.#storage.sql.exec("DELETE FROM accepted WHERE seq = ?", known.seq);
   }
 
   #remember(waiting: WaitingTask): void {
     this.#byId.set(waiting.task.taskId, waiting);
+    const ofSeat = this.#bySeat.get(waiting.seatKey) ?? new Set();
+    this.#bySeat.set(waiting.seatKey, ofSeat.add(waiting));
     this.#lastSeq = Math.max(this.#lastSeq, waiting.seq);
     if (waiting.seq <= this.#filedSeq) return;
     this.#unfiledSeats.set(waiting.seatKey, waiting);

@@ -1,4 +1,5 @@
 import type { Env } from "../env.ts";
+import { firstPlaceAtMs } from "../task/task-times.ts";
 import type { AcceptedTasks, WaitingTask } from "./accepted-tasks.ts";
 import { BURST, handOverPace } from "./hand-over-pace.ts";
 
@@ -19,6 +20,7 @@ export class HandOver {
   readonly #accepted: AcceptedTasks;
   readonly #file: HandOverOptions["file"];
   #running: Promise<void> | undefined;
+  readonly #making = new Map<string, Promise<void>>();
   #lastTookMs = 0;
   /** When the last few were accepted, the newest last, Unix ms. */
   #acceptedAtMs: number[] = [];
@@ -45,9 +47,7 @@ export class HandOver {
     const wanted = this.#accepted.get(taskId);
     if (wanted === undefined) return;
     this.#file(wanted.seq);
-    await this.#inTurn(
-      [...this.#accepted].filter(({ seatKey, seq }) => seatKey === wanted.seatKey && seq <= wanted.seq),
-    );
+    await this.#inTurn(this.#accepted.ofSeat(wanted.seatKey).filter(({ seq }) => seq <= wanted.seq));
   }
 
   async #runAll(): Promise<void> {
@@ -117,11 +117,36 @@ export class HandOver {
 
   /** The next task of a seat asks the one before to give way, which must be there by then. */
   async #inTurn(tasks: readonly WaitingTask[]): Promise<void> {
-    for (const { task, atMs, callbacks } of tasks) {
-      await inTime(this.#env.TASK.getByName(task.taskId).create(task, atMs, callbacks));
-      // Only now: what is still here after a crash is handed over again.
-      this.#accepted.remove(task.taskId);
-    }
+    for (const waiting of tasks) await this.#make(waiting);
+  }
+
+  /** Who asks for an object that is being made already waits for it. */
+  #make(waiting: WaitingTask): Promise<void> {
+    const { taskId } = waiting.task;
+    if (this.#accepted.get(taskId) === undefined) return Promise.resolve();
+    const making = this.#making.get(taskId) ?? this.#create(waiting).finally(() => this.#making.delete(taskId));
+    this.#making.set(taskId, making);
+    return making;
+  }
+
+  async #create(waiting: WaitingTask): Promise<void> {
+    const { atMs, callbacks } = waiting;
+    const task = { ...waiting.task, successor: this.#successorOf(waiting) };
+    await inTime(this.#env.TASK.getByName(task.taskId).create(task, atMs, callbacks));
+    // Only now: what is still here after a crash is handed over again.
+    this.#accepted.remove(task.taskId);
+  }
+
+  /**
+   * The newest task that is to take the seat now: of many for one seat only the last ones are ever looked a place for.
+   * It is written down and will be made. One that starts later leaves the seat to others until then.
+   */
+  #successorOf({ seatKey, seq }: WaitingTask): string | null {
+    const nowMs = Date.now();
+    const newer = this.#accepted
+      .ofSeat(seatKey)
+      .findLast((other) => other.seq > seq && firstPlaceAtMs(other.task.request, nowMs) <= nowMs);
+    return newer?.task.taskId ?? null;
   }
 }
 

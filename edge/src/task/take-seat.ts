@@ -1,26 +1,49 @@
+import { isTerminal } from "@roomcast/shared";
 import { replacedBy } from "./decide.ts";
-import { planTakeover, type SeatHolder, type Takeover } from "./takeover.ts";
+import { leftToAsk, planTakeover, type SeatHolder, type Takeover } from "./takeover.ts";
 import type { TaskCore } from "./task-core.ts";
+import type { TaskRecord } from "./task-record.ts";
 
 /** Tells those who hold the seat that this task takes it, and says where it starts. Doing it again changes nothing. */
 export async function takeSeat(core: TaskCore): Promise<Takeover> {
   const { record } = core;
   if (record === undefined || record.replaces.length === 0) return { kind: "free" };
-  const asked = new Set<string>();
-  const holders: SeatHolder[] = [];
-  // A task that has not taken its own seat over yet leaves those who hold it to this one. The set grows on the way.
-  const toAsk = new Set(record.replaces);
-  for (const taskId of toAsk) {
-    asked.add(taskId);
-    const answer = await core.env.TASK.getByName(taskId).giveWay(record.taskId);
-    if (answer.kind === "holds") holders.push(answer);
-    for (const before of answer.before) toAsk.add(before);
-  }
+  // Should this object die on the way and the task end then, those that were asked must be told.
+  await core.put({ ...record, seat: "asked" });
+  const { holders, left } = await askThoseBefore(core, record);
   const now = core.record;
   if (now === undefined) return { kind: "free" };
-  await core.put({ ...now, replaces: holders.map(({ taskId }) => taskId) });
+  const held = holders.map(({ taskId }) => taskId);
+  if (left.length > 0) {
+    // It has ended on the way. The rest is for its successor to ask.
+    for (const taskId of held) await core.env.TASK.getByName(taskId).stay(record.taskId);
+    await core.put({ ...now, seat: record.seat, replaces: [...held, ...left] });
+    return { kind: "free" };
+  }
+  await core.put({ ...now, replaces: held });
   const pinnedRegion = record.request.Region ?? null;
   return planTakeover(holders, { pinnedRegion, avoidWorkerId: record.avoidWorkerId });
+}
+
+interface Asked {
+  readonly holders: readonly SeatHolder[];
+  /** Who was not asked, because the task has ended meanwhile. */
+  readonly left: readonly string[];
+}
+
+/** A task that has not taken its own seat over yet leaves those who hold it to this one. */
+async function askThoseBefore(core: TaskCore, { taskId: successor, replaces }: TaskRecord): Promise<Asked> {
+  const holders: SeatHolder[] = [];
+  const asked = new Set<string>();
+  let left = replaces;
+  for (let taskId = left[0]; taskId !== undefined; taskId = left[0]) {
+    if (core.record === undefined || isTerminal(core.record.state)) break;
+    asked.add(taskId);
+    const answer = await core.env.TASK.getByName(taskId).giveWay(successor);
+    if (answer.kind === "holds") holders.push(answer);
+    left = leftToAsk(left, answer).filter((before) => !asked.has(before));
+  }
+  return { holders, left };
 }
 
 /** Ends the tasks whose seat this one has, or must have before it can start. */
@@ -42,9 +65,11 @@ export async function endReplaced(core: TaskCore, taskIds: readonly string[]): P
  */
 export async function giveSeatBack(core: TaskCore): Promise<string | null> {
   const { record } = core;
+  // The seat is the successor's, and nobody was told to leave it to this one.
+  if (record === undefined || (record.seat === "untouched" && record.successor !== null)) return null;
   let heir: string | null = null;
-  for (const taskId of record?.replaces ?? []) {
-    if (await core.env.TASK.getByName(taskId).stay(record?.taskId ?? "")) heir ??= taskId;
+  for (const taskId of record.replaces) {
+    if (await core.env.TASK.getByName(taskId).stay(record.taskId)) heir ??= taskId;
   }
   return heir;
 }

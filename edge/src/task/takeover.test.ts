@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { planTakeover, type SeatHolder } from "./takeover.ts";
+import { leftToAsk, planTakeover, type SeatHolder } from "./takeover.ts";
 
 const holder = (taskId: string, rest: Partial<SeatHolder> = {}): SeatHolder => ({
   taskId,
@@ -22,4 +22,13 @@ test.each<[string, readonly SeatHolder[], Partial<typeof NOBODY> | object, objec
   ["it is in another region than the newcomer asks for", [holder("a")], { pinnedRegion: "ap-y" }, { kind: "after" }],
 ])("where %s", (_what, holders, newcomer, takeover) => {
   expect(planTakeover(holders, { ...NOBODY, ...newcomer })).toEqual(takeover);
+});
+
+test.each<[string, Parameters<typeof leftToAsk>[1], readonly string[]]>([
+  ["that waits, whom that one was to ask", { kind: "over", before: ["c", "b", "a"] }, ["c", "b", "a"]],
+  ["that is on a worker, whom that one found on it", { kind: "holds", before: ["a"], ...holder("d") }, ["a"]],
+  ["that the room sees, nobody", { kind: "holds", before: [], ...holder("d") }, []],
+  ["that was deleted, whom the newcomer knows", { kind: "gone" }, ["c", "b"]],
+])("after a task %s", (_what, answer, next) => {
+  expect(leftToAsk(["c", "b"], answer)).toEqual(next);
 });

@@ -1,9 +1,14 @@
 import { isActive, isTerminal } from "@roomcast/shared";
 import type { TaskRecord } from "./task-record.ts";
 
-/** What a task says to the newer one that takes its seat. */
+/**
+ * What a task says to the newer one that takes its seat. `before`: the tasks before it that may hold the seat, the newest
+ * first.
+ */
 export type GivesWay =
-  /** No worker has it, and none will. `before`: the tasks whose seat it had not taken yet. */
+  /** It was deleted, and does not know who was before it. */
+  | { readonly kind: "gone" }
+  /** No worker has it, and none will. */
   | { readonly kind: "over"; readonly before: readonly string[] }
   | ({ readonly kind: "holds"; readonly before: readonly string[] } & SeatHolder);
 
@@ -51,6 +56,16 @@ export function givesWay(record: TaskRecord): GivesWay {
   if (!isActive(state)) return { kind: "over", before };
   const { region, workerId } = state.holder;
   return { kind: "holds", before, taskId, region, workerId, stopping: stop !== null };
+}
+
+/**
+ * Whom to ask next, the newest first. Each task knows those before it, and forgets those that it has found to be over.
+ * So many pushes for one seat ask each other a few things each, instead of each all before it. Pure.
+ *
+ * @param left those before the one that has answered, as far as the newcomer knows them
+ */
+export function leftToAsk(left: readonly string[], answer: GivesWay): readonly string[] {
+  return answer.kind === "gone" ? left : answer.before;
 }
 
 /** Whether a task that was to be replaced goes on, because its successor has come to nothing. Pure. */

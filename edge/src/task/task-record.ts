@@ -18,7 +18,7 @@ export interface StopIntention {
 }
 
 /** The version of `TaskRecord`. What is stored in an older one is brought up by `upgradeRecord`. */
-export const RECORD_SCHEMA = 2;
+export const RECORD_SCHEMA = 3;
 
 /** The whole truth of a task, as it is stored. Times are Unix ms. */
 export interface TaskRecord {
@@ -47,8 +47,10 @@ export interface TaskRecord {
   readonly lastWorkerId: string | null;
   /** The worker that refused or lost the task last; another one is preferred. */
   readonly avoidWorkerId: string | null;
-  /** Tasks that hold the seat, or did, and that this one has not taken over yet. */
+  /** Tasks that hold the seat, or did, and that this one has not taken over yet, the newest first. */
   readonly replaces: readonly string[];
+  /** Whether any of those may have been told to give way to this one. */
+  readonly seat: "untouched" | "asked";
   /** The task that takes the seat over; null: none does. */
   readonly successor: string | null;
   readonly progress: Progress | null;
@@ -86,6 +88,7 @@ export function newRecord(task: NewTask, nowMs: number): TaskRecord {
     lostInARow: 0,
     lastWorkerId: null,
     avoidWorkerId: null,
+    seat: "untouched",
     successor: null,
     progress: null,
     paused: false,

@@ -64,12 +64,20 @@ export class Task extends DurableObject<Env> {
   /** Whatever reads the request and sends or writes it afterwards does so one after another. */
   readonly #turns = new SerialQueue();
 
-  /** Writes a new task; placing follows on the alarm. Creating it again changes nothing. */
-  async create(task: NewTask, acceptedAtMs: number, callbacks: CallbackTarget | null = null): Promise<void> {
+  /**
+   * Writes a new task; placing follows on the alarm. `successor`: a newer task that is about to take its seat, so that
+   * this one has ended already. Creating it again changes nothing.
+   */
+  async create(
+    { successor = null, ...task }: NewTask & { readonly successor?: string | null },
+    acceptedAtMs: number,
+    callbacks: CallbackTarget | null = null,
+  ): Promise<void> {
     if (this.#record !== undefined) return;
     this.#log.create();
     if (callbacks !== null) this.#callbacks.create(callbacks);
     await this.#write(newRecord(task, acceptedAtMs));
+    if (successor !== null) await this.#control({ type: "giveWay", successor });
   }
 
   exists(): boolean {
@@ -126,10 +134,12 @@ export class Task extends DurableObject<Env> {
    * A newer task takes the seat. Who is on a worker plays on until the newer one is ready there; who is not ends now.
    * A dispatch that is under way is waited for, so that workers hear of the two in this order.
    */
-  giveWay(successor: string): Promise<GivesWay> {
+  async giveWay(successor: string): Promise<GivesWay> {
+    // Before its turn, which may be spent on asking those before it: the newer one does that itself then.
+    if (this.#record?.state.name === "queued") await this.#control({ type: "giveWay", successor });
     return this.#turns.run("request", async () => {
       // Tasks of one seat are created in their order: this one was deleted.
-      if (this.#record === undefined) return { kind: "over", before: [] };
+      if (this.#record === undefined) return { kind: "gone" };
       await this.#control({ type: "giveWay", successor });
       return givesWay(this.#record);
     });
@@ -252,8 +262,9 @@ export class Task extends DurableObject<Env> {
     const status = scfStatus(state.name);
     await directoryOf(this.#core, record).ended({ taskId, status, endedAtMs: state.sinceMs, heir });
     await regionOf(this.#core, record).forget(taskId, state.attempt);
-    // It may have waited for this end.
-    if (record.successor !== null) await this.env.TASK.getByName(record.successor).wake();
+    // It may have waited for this end: for the worker, which one that only waited itself never had.
+    if (record.successor !== null && record.lastWorkerId !== null)
+      await this.env.TASK.getByName(record.successor).wake();
     await this.#put({ ...(this.#record ?? record), settled: true, retryAtMs: 0 });
   }
 

@@ -2,7 +2,7 @@ import { RECORD_SCHEMA, type TaskRecord } from "./task-record.ts";
 
 type StoredRecord = Readonly<Record<string, unknown>> & { readonly schema: number };
 
-/** Each leads from one version of the record to the next: the first from 1 to 2. */
+/** Each leads from one version of the record to the next, beginning with 1. */
 const STEPS: readonly ((record: StoredRecord) => StoredRecord)[] = [
   /** 2: playlists and pauses that outlive a worker; takeovers while the older task plays on. */
   ({ progress, replaces, preferWorkerId: _unused, ...record }) => ({
@@ -14,6 +14,8 @@ const STEPS: readonly ((record: StoredRecord) => StoredRecord)[] = [
     // SAFETY: version 1 stored an object or null.
     progress: progress === null ? null : { item: 0, ...(progress as object) },
   }),
+  /** 3: whether others were asked for the seat; they may have been. */
+  (record) => ({ ...record, schema: 3, seat: "asked" }),
 ];
 
 /** A task's record as this version of the code knows it, from whatever an older one has stored. Pure. */
