@@ -217,3 +217,45 @@ test("a worker writes no lines into the log of a task that another worker has", 
     expect(lines.map(({ message }) => message)).toEqual(["own"]);
   });
 });
+
+test("the worker of an attempt that was taken back still delivers its last lines, and only that worker", async () => {
+  const { worker: first, at, taskId } = await running();
+  const log = (worker: FakeWorker, attempt: number, message: string) =>
+    worker.send({ type: "logs", taskId, attempt, lines: [{ atMs: Date.now(), level: "info", message }] });
+  /** This word has been heard, and so have all before: it does not hold the attempt. */
+  const heard = async (worker: FakeWorker, attempt: number) => {
+    const stops = () => worker.frames.filter(({ type }) => type === "stop").length;
+    const before = stops();
+    worker.send({ type: "accepted", taskId, attempt });
+    await worker.next("stop", () => stops() > before);
+  };
+  const stranger = await FakeWorker.connect({ ...at, workerId: fresh("w"), capacityUnits: 0 });
+
+  // Nobody else has room: the task waits.
+  first.send({ type: "draining", reason: "SIGTERM" });
+  first.ended({ taskId, attempt: 1 }, { name: "released" });
+  await reaches(taskId, "queued");
+  log(first, 1, "while it waits");
+  for (const attempt of [1, 2]) log(stranger, attempt, "forged");
+  log(first, 2, "of an attempt that nobody has");
+  await Promise.all([heard(first, 2), heard(stranger, 2)]);
+
+  const second = await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  await second.next("dispatch", (frame) => frame.taskId === taskId && frame.attempt === 2);
+  log(first, 1, "after the next has begun");
+  log(first, 2, "forged");
+  for (const attempt of [1, 2]) log(stranger, attempt, "forged");
+  await Promise.all([heard(first, 2), heard(stranger, 2)]);
+  log(second, 1, "forged");
+  log(second, 2, "its own");
+  await vi.waitFor(async () => {
+    const { lines } = await (await call(`/v1/tasks/${taskId}/logs`)).json<{
+      lines: { attempt: number; message: string }[];
+    }>();
+    expect(lines.map(({ attempt, message }) => [attempt, message])).toEqual([
+      [1, "while it waits"],
+      [1, "after the next has begun"],
+      [2, "its own"],
+    ]);
+  });
+});

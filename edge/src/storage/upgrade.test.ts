@@ -98,6 +98,10 @@ test("a push that an older version has stored runs on: seen, changed, logged, li
   expect(await worker.next("welcome")).toMatchObject({ keep: [{ taskId, attempt: 1 }] });
   const logs = await (await call(`/v1/tasks/${taskId}/logs`, { as: ADMIN })).json<{ lines: { message: string }[] }>();
   expect(logs.lines.map(({ message }) => message)).toEqual(["old line"]);
+  worker.send({ type: "logs", taskId, attempt: 1, lines: [{ atMs: NOW, level: "info", message: "new line" }] });
+  await vi.waitFor(async () => {
+    expect(await (await call(`/v1/tasks/${taskId}/logs`, { as: ADMIN })).text()).toContain("new line");
+  });
   const change = call(`/v1/tasks/${taskId}`, { method: "PATCH", as: ADMIN, body: { Volume: 30 } });
   worker.updated(await worker.next("update"));
   expect((await change).status).toBe(200);

@@ -6,10 +6,11 @@ import {
   type Decision,
   decideForControl,
   decideForWorker,
+  hasHeld,
   MAX_LOST_IN_A_ROW,
   type WorkerEvent,
 } from "./decide.ts";
-import type { TaskRecord } from "./task-record.ts";
+import { MAX_HOLDERS, type TaskRecord } from "./task-record.ts";
 
 const NOW = 1_000_000;
 const REF = { attempt: 1, workerId: "w" };
@@ -151,6 +152,20 @@ test("a report that was overtaken does not take a push back to its start", () =>
   const late: WorkerEvent = { type: "reported", report: report(before, { state: "starting" }) };
   const after = next(decideForWorker(before, REF, late, NOW));
   expect(after.state.name).toBe("pushing");
+});
+
+test("who had which attempt is known of the newest ones, and of no others", () => {
+  let task = record();
+  for (let attempt = 1; attempt <= MAX_HOLDERS + 1; attempt += 1) {
+    const workerId = `w${attempt}`;
+    expect(hasHeld(task, { attempt, workerId })).toBe(false);
+    task = next(decideForControl(task, { type: "placed", workerId }, NOW));
+    task = next(decideForWorker(task, { attempt, workerId }, ended({ name: "released" }), NOW));
+    expect(hasHeld(task, { attempt, workerId })).toBe(true);
+  }
+  expect(task.holders).toHaveLength(MAX_HOLDERS);
+  expect(hasHeld(task, { attempt: 1, workerId: "w1" })).toBe(false);
+  expect(hasHeld(task, { attempt: 2, workerId: "w3" })).toBe(false);
 });
 
 function ask(task: TaskRecord, how: "now" | "tidy"): Decision {

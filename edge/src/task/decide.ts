@@ -10,7 +10,7 @@ import {
   type TaskState,
   transition,
 } from "@roomcast/shared";
-import type { Progress, StopIntention, TaskRecord } from "./task-record.ts";
+import { type AttemptHolder, MAX_HOLDERS, type Progress, type StopIntention, type TaskRecord } from "./task-record.ts";
 
 /** Attempts that may be lost, or refused, one after another before the task fails. */
 export const MAX_LOST_IN_A_ROW = 5;
@@ -19,10 +19,7 @@ export const MAX_LOST_IN_A_ROW = 5;
 const REFUSED_DELAY_MS = 100;
 
 /** From whom an event comes: it counts only while this worker holds this attempt. */
-export interface AttemptRef {
-  readonly attempt: number;
-  readonly workerId: string;
-}
+export type AttemptRef = AttemptHolder;
 
 export type WorkerEvent =
   | { readonly type: "accepted" }
@@ -79,6 +76,11 @@ export function holds(state: TaskState, ref: AttemptRef): boolean {
   return isActive(state) && state.attempt === ref.attempt && state.holder.workerId === ref.workerId;
 }
 
+/** Whether a worker holds the task in this attempt, or did. Pure. */
+export function hasHeld({ holders }: Pick<TaskRecord, "holders">, ref: AttemptRef): boolean {
+  return holders.some(({ attempt, workerId }) => attempt === ref.attempt && workerId === ref.workerId);
+}
+
 /** What a worker's word changes. What carries an old attempt, or comes after the end, is stale. Pure. */
 export function decideForWorker(record: TaskRecord, ref: AttemptRef, event: WorkerEvent, atMs: number): Decision {
   if (!holds(record.state, ref)) return { kind: "stale" };
@@ -118,6 +120,7 @@ export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: 
         accepted: false,
         heardAtMs: atMs,
         lastWorkerId: event.workerId,
+        holders: [...record.holders, { attempt: state.attempt, workerId: event.workerId }].slice(-MAX_HOLDERS),
       });
     case "noRoom":
       return state.name === "queued" ? changed({ ...record, placeAtMs: event.retryAtMs }) : { kind: "stale" };

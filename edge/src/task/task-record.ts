@@ -17,8 +17,17 @@ export interface StopIntention {
   readonly atMs: number;
 }
 
+/** Which worker has, or had, an attempt. */
+export interface AttemptHolder {
+  readonly attempt: number;
+  readonly workerId: string;
+}
+
+/** So many attempts are remembered by their worker: the last words of an older one have long been heard. */
+export const MAX_HOLDERS = 16;
+
 /** The version of `TaskRecord`. What is stored in an older one is brought up by `upgradeRecord`. */
-export const RECORD_SCHEMA = 3;
+export const RECORD_SCHEMA = 4;
 
 /** The whole truth of a task, as it is stored. Times are Unix ms. */
 export interface TaskRecord {
@@ -45,6 +54,8 @@ export interface TaskRecord {
   /** Attempts lost one after another without a push in between. */
   readonly lostInARow: number;
   readonly lastWorkerId: string | null;
+  /** Who had the newest attempts, the newest last. */
+  readonly holders: readonly AttemptHolder[];
   /** The worker that refused or lost the task last; another one is preferred. */
   readonly avoidWorkerId: string | null;
   /** Tasks that hold the seat, or did, and that this one has not taken over yet, the newest first. */
@@ -87,6 +98,7 @@ export function newRecord(task: NewTask, nowMs: number): TaskRecord {
     stop: null,
     lostInARow: 0,
     lastWorkerId: null,
+    holders: [],
     avoidWorkerId: null,
     seat: "untouched",
     successor: null,

@@ -22,6 +22,7 @@ import {
   decideForControl,
   decideForWorker,
   type Effect,
+  hasHeld,
   holds,
   type StopWorker,
   type WorkerEvent,
@@ -171,10 +172,12 @@ export class Task extends DurableObject<Env> {
     return { kind: "holds", stop: this.#record.stop };
   }
 
-  /** Adds lines to the log; lines of an attempt that was taken back belong to the task's story too. */
+  /**
+   * Adds lines to the log; what the worker of an attempt that was taken back still has to say belongs to the task's
+   * story too.
+   */
   appendLogs(ref: AttemptRef, lines: readonly LogLine[]): void {
-    if (this.#record === undefined || ref.attempt > this.#record.state.attempt) return;
-    if (ref.attempt === this.#record.state.attempt && ref.workerId !== this.#record.lastWorkerId) return;
+    if (this.#record === undefined || !hasHeld(this.#record, ref)) return;
     this.#log.append(
       ref.attempt,
       // The worker has cut the request's secrets out; what looks like one is cut out here once more.

@@ -1,3 +1,4 @@
+import type { TaskState } from "@roomcast/shared";
 import { RECORD_SCHEMA, type TaskRecord } from "./task-record.ts";
 
 type StoredRecord = Readonly<Record<string, unknown>> & { readonly schema: number };
@@ -16,6 +17,14 @@ const STEPS: readonly ((record: StoredRecord) => StoredRecord)[] = [
   }),
   /** 3: whether others were asked for the seat; they may have been. */
   (record) => ({ ...record, schema: 3, seat: "asked" }),
+  /** 4: who had which attempt; known of the last one only. */
+  ({ lastWorkerId, ...record }) => {
+    // SAFETY: every version stored a state.
+    const { name, attempt } = record["state"] as TaskState;
+    const last = name === "queued" ? attempt - 1 : attempt;
+    const holders = lastWorkerId === null ? [] : [{ attempt: last, workerId: lastWorkerId }];
+    return { ...record, schema: 4, lastWorkerId, holders };
+  },
 ];
 
 /** A task's record as this version of the code knows it, from whatever an older one has stored. Pure. */
