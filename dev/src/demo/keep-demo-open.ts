@@ -17,10 +17,13 @@ export async function keepDemoOpen({ stack, terminal, clipPath }: DemoOptions): 
     UserId: USER_ID,
     UserSig: await stack.userSig(USER_ID),
   };
-  const variables = await writeVariables("demo.env", {
-    ...stack.credentialVariables(),
-    USER_SIG: request.UserSig,
-    REDIS_PASSWORD: stack.redis.password,
+  const variables = await writeVariables({
+    command: "demo",
+    variables: {
+      ...stack.credentialVariables(),
+      USER_SIG: request.UserSig,
+      REDIS_PASSWORD: stack.redis.password,
+    },
   });
   terminal.say(`
 Everything keeps running until Ctrl-C; room ${ROOM} plays the clip again and again.

@@ -1,32 +1,15 @@
-import { parseArgs } from "node:util";
+import { readOptions } from "../setup/read-options.ts";
 import { sampleClip } from "../stack/sample-media.ts";
 import { type Stack, startStack } from "../stack/stack.ts";
 import { CLIP, Demo, type DemoStep } from "./demo.ts";
+import { DEMO_USAGE } from "./demo-usage.ts";
 import { keepDemoOpen } from "./keep-demo-open.ts";
 import { onInterrupt } from "./on-interrupt.ts";
 import { Terminal } from "./terminal.ts";
 
-const HELP = `Pushes a sample video into a TRTC room, on this machine, with all parts real but the room:
-the edge in workerd, a media worker, ffmpeg, Redis, and an emulator of TRTC's rooms that measures what arrives.
-
-  npm run demo [-- --keep]
-
-  --keep  leaves everything running afterwards, with a room to watch in the browser, until Ctrl-C
-  --help  shows this
-
-The exit code is 0 only when the room received the whole video.
-`;
-
 /** @returns the exit code */
 export async function runDemo(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: { keep: { type: "boolean", default: false }, help: { type: "boolean", short: "h", default: false } },
-  });
-  if (values.help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const { keep } = readOptions(DEMO_USAGE, args);
   const terminal = new Terminal(process.stdout);
   let stack: Stack | undefined;
   const interrupted = onInterrupt(async () => {
@@ -41,7 +24,7 @@ export async function runDemo(args: readonly string[]): Promise<number> {
     ]);
     const demo = new Demo({ stack: started, terminal, clipPath });
     const verdict = await play(demo, terminal);
-    if (values.keep) await keepDemoOpen({ stack: started, terminal, clipPath });
+    if (keep) await keepDemoOpen({ stack: started, terminal, clipPath });
     return verdict;
   } catch (error) {
     // An interrupt takes the parts away under our feet; what fails then is no news.

@@ -12,6 +12,7 @@ import { startEmulator } from "../stack/start-emulator.ts";
 import { startRedis } from "../stack/start-redis.ts";
 import { startWorker } from "../stack/start-worker.ts";
 import { onInterrupt } from "./on-interrupt.ts";
+import { runningBeside } from "./running-beside.ts";
 import { writeVariables } from "./write-variables.ts";
 
 const PORTS = { edge: 8787, rtmp: 1935, emulator: 8090, redis: 6379 } as const;
@@ -28,22 +29,32 @@ export async function runDev(): Promise<number> {
   onInterrupt(() => owned.disposeAsync());
   const secrets = newStackSecrets();
   try {
+    for (const { pid, edgeUrl } of await runningBeside()) {
+      process.stdout.write(
+        `npm run dev runs here already, on ${edgeUrl} (process ${pid}); this one runs beside it, on ports of its own.\n`,
+      );
+    }
     // Fixed for as long as we run: who is started again must be found where he was.
-    const [edgePort, rtmpPort, httpPort, redisPort] = await Promise.all(Object.values(PORTS).map(freePortLike));
-    const redis = await startRedis(redisPort === undefined ? {} : { port: redisPort });
+    const [edgePort, rtmpPort, httpPort, redisPort] = await Promise.all([
+      usualPort("edge"),
+      usualPort("rtmp"),
+      usualPort("emulator"),
+      usualPort("redis"),
+    ]);
+    const redis = await startRedis({ port: redisPort });
     owned.defer(() => redis.stop());
     const emulator = await startEmulator({
       apps: { [SDK_APP_ID]: secrets.trtcSecretKey },
       nodeOptions: RELOAD,
       onLine: prefixed("emulator"),
-      ...(rtmpPort === undefined ? {} : { rtmpPort }),
-      ...(httpPort === undefined ? {} : { httpPort }),
+      rtmpPort,
+      httpPort,
     });
     owned.defer(() => emulator.stop());
     const edge = await startEdge({
       settings: edgeSettings(secrets),
       onLine: prefixed("edge"),
-      ...(edgePort === undefined ? {} : { port: edgePort }),
+      port: edgePort,
     });
     owned.defer(() => edge.stop());
     const worker = await startWorker({
@@ -58,12 +69,15 @@ export async function runDev(): Promise<number> {
       onLine: prefixed("worker"),
     });
     owned.defer(() => worker.stop());
-    const variables = await writeVariables("dev.env", {
-      ...credentialVariables(secrets),
-      USER_ID,
-      USER_SIG: await stackUserSig(secrets, USER_ID),
-      REDIS_PASSWORD: redis.password,
-      EDGE: edge.url,
+    const variables = await writeVariables({
+      command: "dev",
+      variables: {
+        ...credentialVariables(secrets),
+        USER_ID,
+        USER_SIG: await stackUserSig(secrets, USER_ID),
+        REDIS_PASSWORD: redis.password,
+        EDGE: edge.url,
+      },
     });
     process.stdout.write(`
 edge      ${edge.url}
@@ -78,6 +92,14 @@ secrets   . ${variables}  (SECRET_ID, SECRET_KEY, USER_ID, USER_SIG, REDIS_PASSW
   } finally {
     await owned.disposeAsync();
   }
+}
+
+/** Another one where that is taken, which is said: who looks for a part where it usually is would find somebody else's. */
+async function usualPort(part: keyof typeof PORTS): Promise<number> {
+  const usual = PORTS[part];
+  const port = await freePortLike(usual);
+  if (port !== usual) process.stdout.write(`Port ${usual} is taken: ${part} gets ${port}.\n`);
+  return port;
 }
 
 function prefixed(part: string): (line: string) => void {

@@ -3,16 +3,26 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { reaper } from "../stack/reaper.ts";
 
-const FOLDER = fileURLToPath(new URL("../../../.roomcast", import.meta.url));
+/** Where the commands of this clone keep what they make. */
+export const OWN_FOLDER = fileURLToPath(new URL("../../../.roomcast", import.meta.url));
+
+export interface WriteVariablesOptions {
+  /** Which command writes them. */
+  readonly command: "demo" | "dev";
+  readonly variables: Readonly<Record<string, string>>;
+  readonly folder?: string;
+}
 
 /**
- * Writes shell variables to a file that only this user may read and that goes with this process.
+ * Writes shell variables to a file that only this user may read and that goes with this process. It is this process's
+ * own by its name: whoever else runs the same command here has another one.
  *
  * @returns its path, for `. <path>`
  */
-export async function writeVariables(name: string, variables: Readonly<Record<string, string>>): Promise<string> {
-  const path = join(FOLDER, name);
-  await mkdir(FOLDER, { recursive: true });
+export async function writeVariables(options: WriteVariablesOptions): Promise<string> {
+  const { command, variables, folder = OWN_FOLDER } = options;
+  const path = join(folder, `${command}-${process.pid}.env`);
+  await mkdir(folder, { recursive: true });
   // Written anew: the mode of a file that is there would stay.
   await rm(path, { force: true });
   const lines = Object.entries(variables).map(([variable, value]) => `${variable}='${value}'\n`);

@@ -1,6 +1,9 @@
 // Where dev/bootstrap.mjs hands over, under the Node that the packages bring: `main.ts <command> …`.
+import { DEMO_USAGE } from "../demo/demo-usage.ts";
+import { DEV_USAGE } from "../demo/dev-usage.ts";
 import { ensureTools } from "./ensure-tools.ts";
 import { printWorkerToken } from "./print-worker-token.ts";
+import { readOptions, type Usage, UsageError } from "./read-options.ts";
 import { runChecks } from "./run-checks.ts";
 import { QUIET_TURBO, runProgram } from "./run-program.ts";
 import { runTests } from "./run-tests.ts";
@@ -8,14 +11,24 @@ import type { Tool } from "./tool-install-plan.ts";
 
 interface Command {
   readonly needs: readonly Tool[];
+  /** What it can be asked for, where that is ours to say: checked before anything is installed or started. */
+  readonly usage?: Usage;
   /** Resolves to the exit code. */
   readonly run: (args: readonly string[]) => Promise<number>;
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   // Imported only when wanted: it brings half of the project with it.
-  demo: { needs: ["ffmpeg", "redis-server"], run: async (args) => (await import("../demo/run-demo.ts")).runDemo(args) },
-  dev: { needs: ["ffmpeg", "redis-server"], run: async () => (await import("../demo/run-dev.ts")).runDev() },
+  demo: {
+    needs: ["ffmpeg", "redis-server"],
+    usage: DEMO_USAGE,
+    run: async (args) => (await import("../demo/run-demo.ts")).runDemo(args),
+  },
+  dev: {
+    needs: ["ffmpeg", "redis-server"],
+    usage: DEV_USAGE,
+    run: async () => (await import("../demo/run-dev.ts")).runDev(),
+  },
   bench: {
     needs: ["ffmpeg", "redis-server"],
     run: (args) => runProgram({ name: "node", args: ["bench/src/main.ts", ...args] }),
@@ -41,11 +54,15 @@ async function main([name = "", ...args]: readonly string[]): Promise<number> {
     return 2;
   }
   try {
+    if (command.usage !== undefined && readOptions(command.usage, args)["help"] === true) {
+      process.stdout.write(command.usage.help);
+      return 0;
+    }
     await ensureTools({ wanted: command.needs, say: (line) => process.stderr.write(`${line}\n`) });
     return await command.run(args);
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    return 1;
+    return error instanceof UsageError ? 2 : 1;
   }
 }
 

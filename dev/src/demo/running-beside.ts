@@ -1,0 +1,40 @@
+import { readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { OWN_FOLDER } from "./write-variables.ts";
+
+/** Another `npm run dev` of this clone. */
+export interface RunningBeside {
+  readonly pid: number;
+  readonly edgeUrl: string;
+}
+
+/**
+ * Who else runs `npm run dev` in this clone, by the files that they have written. A file whose process is gone is
+ * removed; that happens where even its reaper was killed.
+ */
+export async function runningBeside(folder: string = OWN_FOLDER): Promise<RunningBeside[]> {
+  const running: RunningBeside[] = [];
+  for (const name of await readdir(folder).catch(() => [])) {
+    const pid = Number(/^dev-(\d+)\.env$/.exec(name)?.[1]);
+    if (Number.isNaN(pid) || pid === process.pid) continue;
+    const path = join(folder, name);
+    if (!isAlive(pid)) {
+      await rm(path, { force: true });
+      continue;
+    }
+    const text = await readFile(path, "utf8").catch(() => "");
+    const edgeUrl = /^EDGE='(.*)'$/m.exec(text)?.[1];
+    if (edgeUrl !== undefined) running.push({ pid, edgeUrl });
+  }
+  return running;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It lives and is another user's.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
