@@ -27,6 +27,16 @@ test("a change is answered once the worker has made it, with the push as it is t
   expect(task.request).toMatchObject({ VideoSrc: "https://media.example/better.mp4?…", Volume: 50 });
 });
 
+test("a change with a field that there is not names it, and the worker hears nothing", async () => {
+  const { worker, taskId } = await running();
+  const response = await change(taskId, { Volume: 50, Loudness: 50 });
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({
+    error: { code: "UnknownParameter", fields: [{ field: "Loudness", problem: "unknown" }] },
+  });
+  expect(worker.frames.filter(({ type }) => type === "update")).toEqual([]);
+});
+
 test("a change that the worker cannot make answers why, and the push goes on as it was", async () => {
   const { worker, taskId } = await running();
   const answer = change(taskId, { VideoSrc: BETTER });

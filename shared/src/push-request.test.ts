@@ -155,6 +155,12 @@ describe("a push request", () => {
     }
   });
 
+  it.each([0, -2, 1001, 1.5, "1"])("says the same of every wrong RepeatNum, as of %j", (RepeatNum) => {
+    expect(failure({ ...REQUIRED, RepeatNum }).message).toBe(
+      "RepeatNum is invalid: expected an integer from 1 to 1000, or -1 for ever.",
+    );
+  });
+
   it("reports all that is wrong in one answer, and never repeats a value", () => {
     const wrong = {
       VideoSrc: `ftp://u:${secret}@h/`,
@@ -246,5 +252,11 @@ describe("a change of a running push", () => {
     expect(() => validate(taskUpdateSchema, {})).toThrow("at least one of VideoSrc");
     expect(() => validate(taskUpdateSchema, { Volume: 201 })).toThrow("Volume");
     expect(() => validate(taskUpdateSchema, { UserId: "other" })).toThrow("UserId is not a known parameter");
+    expect(() => validate(taskUpdateSchema, { UserId: "other", Volume: 20 })).toThrow(
+      expect.objectContaining({
+        code: "UnknownParameter",
+        fields: [{ field: "UserId", problem: "unknown", expected: "no such field" }],
+      }),
+    );
   });
 });

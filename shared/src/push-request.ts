@@ -57,6 +57,13 @@ const videoSrc = z.union(
   PLAYLIST_EXPECTED,
 );
 
+const REPEATS_EXPECTED = "an integer from 1 to 1000, or -1 for ever";
+const repeatNum = z
+  .int(REPEATS_EXPECTED)
+  .min(-1, REPEATS_EXPECTED)
+  .max(1000, REPEATS_EXPECTED)
+  .refine((times) => times !== 0, REPEATS_EXPECTED);
+
 const TEMPOS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2] as const;
 const tempo = z.literal(TEMPOS, `one of ${TEMPOS.join(", ")}`);
 
@@ -130,9 +137,7 @@ export const pushRequestSchema = z
       /** Where the first source begins, seconds. */
       SeekSecond: integer(0, MAX_SEEK_S).optional(),
       /** How often all is played: -1 for ever. */
-      RepeatNum: integer(-1, 1000)
-        .refine((times) => times !== 0, "an integer from 1 to 1000, or -1 for ever")
-        .optional(),
+      RepeatNum: repeatNum.optional(),
       /** The task ends after so many minutes. */
       MaxDuration: integer(1, 10_080).optional(),
       Volume: volume.optional(),

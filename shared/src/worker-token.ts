@@ -5,9 +5,8 @@ import { regionName } from "./region.ts";
 
 const AUDIENCE = "roomcast:fleet";
 
-export const workerIdSchema = z
-  .string()
-  .regex(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 letters, digits, dots, hyphens or underscores");
+const WORKER_ID_EXPECTED = "1 to 64 letters, digits, dots, hyphens or underscores";
+export const workerIdSchema = z.string(WORKER_ID_EXPECTED).regex(/^[A-Za-z0-9._-]{1,64}$/, WORKER_ID_EXPECTED);
 
 const claimsSchema = z.object({
   sub: workerIdSchema,

@@ -2,7 +2,7 @@
 import { DEMO_USAGE } from "../demo/demo-usage.ts";
 import { DEV_USAGE } from "../demo/dev-usage.ts";
 import { ensureTools } from "./ensure-tools.ts";
-import { printWorkerToken } from "./print-worker-token.ts";
+import { printWorkerToken, WORKER_TOKEN_USAGE } from "./print-worker-token.ts";
 import { readOptions, type Usage, UsageError } from "./read-options.ts";
 import { runChecks } from "./run-checks.ts";
 import { QUIET_TURBO, runProgram } from "./run-program.ts";
@@ -33,7 +33,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     needs: ["ffmpeg", "redis-server"],
     run: (args) => runProgram({ name: "node", args: ["bench/src/main.ts", ...args] }),
   },
-  "worker-token": { needs: [], run: (args) => printWorkerToken(args) },
+  "worker-token": { needs: [], usage: WORKER_TOKEN_USAGE, run: (args) => printWorkerToken(args) },
   build: {
     needs: [],
     run: () => runProgram({ name: "turbo", args: ["run", "build", "--output-logs=errors-only"], env: QUIET_TURBO }),

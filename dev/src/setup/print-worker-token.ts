@@ -1,5 +1,6 @@
-import { parseArgs } from "node:util";
-import { mintWorkerToken } from "@roomcast/shared";
+import { mintWorkerToken, RoomcastError, regionName, validate, workerIdSchema } from "@roomcast/shared";
+import { z } from "zod";
+import { HELP_OPTION, readOptions, type Usage, UsageError } from "./read-options.ts";
 
 const HELP = `Prints a worker token, which lets a media worker dial the edge.
 
@@ -13,34 +14,52 @@ Environment:
   WORKER_TOKEN_KEY  the edge's secret of this name
 `;
 
-const DAY_S = 24 * 3600;
-const MIN_KEY_LENGTH = 32;
+export const WORKER_TOKEN_USAGE = {
+  command: "worker-token",
+  help: HELP,
+  options: {
+    id: { type: "string" },
+    region: { type: "string", multiple: true },
+    days: { type: "string", default: "365" },
+    ...HELP_OPTION,
+  },
+} as const satisfies Usage;
 
-/** @returns the exit code */
+const DAY_S = 24 * 3600;
+const DAYS_EXPECTED = "a number of days above 0";
+const KEY_EXPECTED = "the edge's secret of this name, at least 32 characters";
+
+/** By the names under which the user gives them. */
+const wantedSchema = z.object({
+  "--id": workerIdSchema,
+  "--region": z.array(regionName, "a region, as ap-guangzhou"),
+  "--days": z.coerce.number(DAYS_EXPECTED).positive(DAYS_EXPECTED),
+  WORKER_TOKEN_KEY: z.string(KEY_EXPECTED).min(32, KEY_EXPECTED),
+});
+
+/**
+ * @returns the exit code
+ * @throws UsageError which names all that is missing or wrong
+ */
 export async function printWorkerToken(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      id: { type: "string" },
-      region: { type: "string", multiple: true },
-      days: { type: "string", default: "365" },
-      help: { type: "boolean", short: "h", default: false },
-    },
+  const wanted = readWanted(args);
+  const token = await mintWorkerToken({
+    workerId: wanted["--id"],
+    regions: wanted["--region"],
+    key: wanted.WORKER_TOKEN_KEY,
+    lifetimeS: Math.round(wanted["--days"] * DAY_S),
   });
-  if (values.help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  const key = process.env["WORKER_TOKEN_KEY"] ?? "";
-  const days = Number(values.days);
-  const { id, region } = values;
-  if (id === undefined || region === undefined || !(days > 0) || key.length < MIN_KEY_LENGTH) {
-    process.stderr.write(
-      `Expected --id, --region and WORKER_TOKEN_KEY (at least ${MIN_KEY_LENGTH} characters).\n\n${HELP}`,
-    );
-    return 2;
-  }
-  const token = await mintWorkerToken({ workerId: id, regions: region, key, lifetimeS: Math.round(days * DAY_S) });
   process.stdout.write(`${token}\n`);
   return 0;
+}
+
+function readWanted(args: readonly string[]): z.output<typeof wantedSchema> {
+  const { id, region, days } = readOptions(WORKER_TOKEN_USAGE, args);
+  const { WORKER_TOKEN_KEY } = process.env;
+  try {
+    return validate(wantedSchema, { "--id": id, "--region": region, "--days": days, WORKER_TOKEN_KEY });
+  } catch (error) {
+    if (!(error instanceof RoomcastError)) throw error;
+    throw new UsageError(WORKER_TOKEN_USAGE.command, error.message.replace(/\.$/, ""));
+  }
 }

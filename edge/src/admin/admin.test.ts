@@ -1,6 +1,13 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
-import type { AuditList, CredentialList, NewCredential, NewWorkerToken, WorkerTokenList } from "@roomcast/shared";
+import type {
+  AuditList,
+  CredentialList,
+  FieldProblem,
+  NewCredential,
+  NewWorkerToken,
+  WorkerTokenList,
+} from "@roomcast/shared";
 import { mintWorkerToken } from "@roomcast/shared";
 import { expect, onTestFinished, test } from "vitest";
 import { forgetKeyring } from "../auth/keyring-cache.ts";
@@ -278,4 +285,17 @@ test("after a new key was put first in SEAL_KEY, the keyring is sealed with it a
       .one(),
   );
   expect(await unseal(sealed, [newest], credentialSubject(secretId))).toBe(secretKey);
+});
+
+test.each([
+  ["POST", "/v1/worker-tokens", { regions: "ap-x", lifetimeS: 1 }, ["workerId", "regions", "lifetimeS"]],
+  ["POST", "/v1/worker-tokens", { workerId: "a b", regions: ["X"], days: 3 }, ["workerId", "regions.0", "days"]],
+  ["DELETE", "/v1/worker-tokens/a%20b", undefined, ["workerId"]],
+])("a wrong %s %s names each wrong field, with what was expected", async (method, path, body, names) => {
+  const response = await call(path, { method, as: ADMIN, ...(body === undefined ? {} : { body }) });
+  expect(response.status).toBe(400);
+  const { error } = await response.json<{ error: { fields: FieldProblem[] } }>();
+  expect(error.fields.map(({ field }) => field).toSorted()).toEqual(names.toSorted());
+  const workerId = error.fields.find(({ field }) => field === "workerId");
+  expect(workerId?.expected).toBe("1 to 64 letters, digits, dots, hyphens or underscores");
 });

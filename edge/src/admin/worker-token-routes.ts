@@ -27,6 +27,8 @@ const mintSchema = z.strictObject(
   "a JSON object",
 );
 
+const revokeSchema = z.strictObject({ workerId: workerIdSchema });
+
 const allApps = createMiddleware<AppContext>(async (c, next) => {
   requireAllApps(c.get("caller"));
   await next();
@@ -45,7 +47,7 @@ export const workerTokenRoutes = new Hono<AppContext>()
     return c.json({ ...added.value, token } satisfies NewWorkerToken, 201);
   })
   .delete("/:workerId", async (c) => {
-    const workerId = validate(workerIdSchema, c.req.param("workerId"));
+    const { workerId } = validate(revokeSchema, c.req.param());
     await c.env.KEYRING.getByName(KEYRING).revokeWorker(c.get("caller"), workerId);
     await disconnectWorker(c.env, workerId);
     return c.body(null, 204);
