@@ -12,6 +12,8 @@ export interface HandOverOptions {
   readonly accepted: AcceptedTasks;
   /** Writes what was accepted, up to this one, into the tables that are searched. */
   readonly file: (upToSeq: number) => void;
+  /** How long an object may take. */
+  readonly answerTimeoutMs?: number;
 }
 
 /** Gives accepted tasks to their Task objects. Giving one twice changes nothing. */
@@ -19,16 +21,18 @@ export class HandOver {
   readonly #env: Env;
   readonly #accepted: AcceptedTasks;
   readonly #file: HandOverOptions["file"];
+  readonly #answerTimeoutMs: number;
   #running: Promise<void> | undefined;
   readonly #making = new Map<string, Promise<void>>();
   #lastTookMs = 0;
   /** When the last few were accepted, the newest last, Unix ms. */
   #acceptedAtMs: number[] = [];
 
-  constructor({ env, accepted, file }: HandOverOptions) {
+  constructor({ env, accepted, file, answerTimeoutMs = ANSWER_TIMEOUT_MS }: HandOverOptions) {
     this.#env = env;
     this.#accepted = accepted;
     this.#file = file;
+    this.#answerTimeoutMs = answerTimeoutMs;
   }
 
   /** Tasks were accepted: many within a short time make the handing over wait. */
@@ -132,7 +136,7 @@ export class HandOver {
   async #create(waiting: WaitingTask): Promise<void> {
     const { atMs, callbacks } = waiting;
     const task = { ...waiting.task, successor: this.#successorOf(waiting) };
-    await inTime(this.#env.TASK.getByName(task.taskId).create(task, atMs, callbacks));
+    await inTime(this.#env.TASK.getByName(task.taskId).create(task, atMs, callbacks), this.#answerTimeoutMs);
     // Only now: what is still here after a crash is handed over again.
     this.#accepted.remove(task.taskId);
   }
@@ -150,10 +154,10 @@ export class HandOver {
   }
 }
 
-async function inTime(answer: Promise<void>): Promise<void> {
+async function inTime(answer: Promise<void>, timeoutMs: number): Promise<void> {
   const waited = new AbortController();
   const late = async () => {
-    await scheduler.wait(ANSWER_TIMEOUT_MS, { signal: waited.signal });
+    await scheduler.wait(timeoutMs, { signal: waited.signal });
     throw new Error("the object did not answer in time");
   };
   try {
