@@ -77,6 +77,8 @@ const configSchema = z.object({
   RETENTION_MS: durationMs(1000, 72 * HOUR_MS),
   /** How long a lost worker may take to come back with its tasks. */
   WORKER_GRACE_MS: durationMs(0, 1000),
+  /** How long after a restart of the edge itself workers may take to come back. */
+  WORKER_RETURN_MS: durationMs(0, 6000),
   HEARTBEAT_TIMEOUT_MS: durationMs(200, 6000),
   REPORT_INTERVAL_MS: durationMs(50, 1000),
   /** How long a worker may take to say hello. */
@@ -131,6 +133,7 @@ export interface Config {
   readonly taskSilenceMs: number;
   readonly retentionMs: number;
   readonly workerGraceMs: number;
+  readonly workerReturnMs: number;
   readonly heartbeatTimeoutMs: number;
   readonly reportIntervalMs: number;
   readonly helloTimeoutMs: number;
@@ -188,6 +191,7 @@ export function parseConfig(variables: object): Config {
     taskSilenceMs: values.TASK_SILENCE_MS,
     retentionMs: values.RETENTION_MS,
     workerGraceMs: values.WORKER_GRACE_MS,
+    workerReturnMs: values.WORKER_RETURN_MS,
     heartbeatTimeoutMs: values.HEARTBEAT_TIMEOUT_MS,
     reportIntervalMs: values.REPORT_INTERVAL_MS,
     helloTimeoutMs: values.HELLO_TIMEOUT_MS,

@@ -23,7 +23,7 @@ const OBJECT_CALL = "GET /object HTTP/1.1\r\nHost: yardstick.example\r\n\r\n";
 const QUIET_CORES = 0.15;
 /** workerd puts an object away that nobody has needed for 10 s. */
 const EVICTION_MS = 15_000;
-const QUIET_TIMEOUT_MS = 120_000;
+const QUIET_TIMEOUT_MS = 300_000;
 
 interface Round {
   readonly hello: LoadReport;

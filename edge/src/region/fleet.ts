@@ -4,6 +4,7 @@ import type { Env } from "../env.ts";
 import { migrate } from "../storage/migrate.ts";
 import { type Assignment, Assignments } from "./assignments.ts";
 import { DrainedWorkers } from "./drained-workers.ts";
+import { ExpectedWorkers, type ReturnTime } from "./expected-workers.ts";
 import { MeasuredLoads } from "./measured-loads.ts";
 import type { Candidate } from "./place.ts";
 import { ProgressBoard } from "./progress-board.ts";
@@ -22,6 +23,7 @@ export class Fleet {
   readonly assignments: Assignments;
   readonly waiting: WaitingTasks;
   readonly drained: DrainedWorkers;
+  readonly expected: ExpectedWorkers;
   readonly progress = new ProgressBoard();
   /** A figure counts for as long as a worker may be silent. */
   readonly measured = new MeasuredLoads(() => this.config.heartbeatTimeoutMs);
@@ -37,6 +39,7 @@ export class Fleet {
     this.assignments = new Assignments(ctx.storage.sql);
     this.waiting = new WaitingTasks(ctx.storage.sql);
     this.drained = new DrainedWorkers(ctx.storage.sql);
+    this.expected = new ExpectedWorkers(ctx.storage.sql, this.sockets.greetedIds(), Date.now());
     this.tasks = new TaskLine(env);
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
@@ -47,6 +50,11 @@ export class Fleet {
 
   get config(): Config {
     return readConfig(this.env);
+  }
+
+  /** By which it is told who is expected back. */
+  returnTime(nowMs: number): ReturnTime {
+    return { nowMs, returnMs: this.config.workerReturnMs };
   }
 
   /** There is one alarm: it is moved only to come earlier. */
@@ -149,9 +157,10 @@ export class Fleet {
     if (state === undefined || state.phase === "gone" || state.phase === "greeting") return;
     this.measured.forget(state.workerId);
     const releaseAtMs = Date.now() + (state.draining ? 0 : this.config.workerGraceMs);
+    if (this.sockets.ofWorker(state.workerId) === undefined) this.expected.leaves(state.workerId, releaseAtMs);
     const orphans = this.assignments.ofWorker(state.workerId).filter((assignment) => assignment.releaseAtMs === null);
     for (const assignment of orphans) this.assignments.put({ ...assignment, releaseAtMs });
-    if (orphans.length > 0) await this.wakeAt(releaseAtMs);
+    await this.wakeAt(releaseAtMs);
   }
 
   /** Closes a socket that has done wrong; its tasks go the way of a lost worker's. */

@@ -64,6 +64,7 @@ export class WorkerGreeter {
       deadlineMs: nowMs + config.helloTimeoutMs,
     };
     sockets.set(socket, greeted);
+    this.#fleet.expected.came(workerId);
     // What it said on an older socket may be of another process.
     this.#fleet.measured.forget(workerId);
     this.#fleet.measure(greeted, hello.load.cpu);

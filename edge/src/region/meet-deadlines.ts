@@ -37,6 +37,7 @@ export async function meetDeadlines(fleet: Fleet): Promise<void> {
     );
   });
   await Promise.all(checks);
+  later(fleet.expected.forgetLeft(nowMs));
   if (nextMs < NEVER) await fleet.wakeAt(nextMs);
 }
 
@@ -57,16 +58,23 @@ interface Now {
 /** Does what is due for an assignment and says when to look again, Unix ms. */
 async function checkAssignment(fleet: Fleet, assignment: Assignment, { nowMs, connected }: Now): Promise<number> {
   const { taskId, attempt, workerId, releaseAtMs, confirmed, sinceMs } = assignment;
+  if (releaseAtMs !== null && releaseAtMs > nowMs) return releaseAtMs;
+  const returnTime = fleet.returnTime(nowMs);
+  if (fleet.expected.has(workerId, returnTime)) {
+    // Its socket ended with the runtime: it is dialling.
+    const untilMs = fleet.expected.untilMs(returnTime.returnMs);
+    fleet.assignments.put({ ...assignment, releaseAtMs: untilMs });
+    return untilMs;
+  }
   if (releaseAtMs !== null) {
-    if (releaseAtMs > nowMs) return releaseAtMs;
     await fleet.release(assignment);
     return NEVER;
   }
   if (!connected.has(workerId)) {
-    // Its socket ended without a word: the runtime itself was restarted.
-    const graceMs = nowMs + fleet.config.workerGraceMs;
-    fleet.assignments.put({ ...assignment, releaseAtMs: graceMs });
-    return graceMs;
+    // Its socket ended without a word.
+    const graceEndMs = nowMs + fleet.config.workerGraceMs;
+    fleet.assignments.put({ ...assignment, releaseAtMs: graceEndMs });
+    return graceEndMs;
   }
   if (confirmed) return NEVER;
   if (sinceMs + CHECK_RESERVATION_AFTER_MS > nowMs) return sinceMs + CHECK_RESERVATION_AFTER_MS;

@@ -15,5 +15,7 @@ export const REGION_TABLES: Migrations = {
       `),
     /** 2: workers that an operator takes out of service. */
     (sql) => sql.exec("CREATE TABLE IF NOT EXISTS drained (worker_id TEXT PRIMARY KEY)"),
+    /** 3: workers that are connected, so that they are expected back when all sockets end with the runtime. */
+    (sql) => sql.exec("CREATE TABLE IF NOT EXISTS connected (worker_id TEXT PRIMARY KEY)"),
   ],
 };

@@ -181,9 +181,14 @@ export class Region extends DurableObject<Env> {
     return this.#fleet.assignments.get(taskId)?.attempt === attempt;
   }
 
-  /** Whether this worker has reported this attempt. */
-  hasReported(taskId: string, { attempt, workerId }: AttemptRef): boolean {
-    return this.#fleet.assignments.match(taskId, attempt, workerId)?.confirmed === true;
+  /** Whether this worker has reported this attempt, or is expected back, after a restart of the edge, to do so. */
+  answersFor(taskId: string, { attempt, workerId }: AttemptRef): boolean {
+    const { assignments, expected } = this.#fleet;
+    const assignment = assignments.match(taskId, attempt, workerId);
+    if (assignment === undefined) return false;
+    return (
+      assignment.confirmed || (assignment.dispatched && expected.has(workerId, this.#fleet.returnTime(Date.now())))
+    );
   }
 
   /** The newest progress that a worker has reported of this attempt. */
@@ -199,8 +204,10 @@ export class Region extends DurableObject<Env> {
     }
   }
 
-  workerCount(): number {
-    return this.#fleet.sockets.ready().length;
+  /** Who could take a task: `returningMs` for how much longer workers are expected back after a restart, 0: none are. */
+  outlook(): { workers: number; returningMs: number } {
+    const { sockets, expected } = this.#fleet;
+    return { workers: sockets.ready().length, returningMs: expected.leftMs(this.#fleet.returnTime(Date.now())) };
   }
 
   workers(region: string): WorkerList["workers"] {

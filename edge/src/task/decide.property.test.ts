@@ -47,6 +47,7 @@ const RARE_CONTROLS: readonly ControlEvent[] = [
   { type: "stopAsked", how: "tidy", reason: "enough" },
   { type: "stopAsked", how: "now", reason: "enough" },
   { type: "queueTimeout", workers: 1, waitedMs: 1 },
+  { type: "waitsOn", sinceMs: 7 },
   { type: "stopTimeout" },
   { type: "executionTimeout", limitMs: 1 },
   { type: "broken", error: RETRYABLE },

@@ -110,6 +110,7 @@ test.each<ControlEvent>([
   { type: "stopAsked", how: "now", reason: "x" },
   { type: "acceptTimeout" },
   { type: "queueTimeout", workers: 0, waitedMs: 1 },
+  { type: "waitsOn", sinceMs: 1 },
   { type: "stopTimeout" },
   { type: "executionTimeout", limitMs: 1 },
   { type: "broken", error: ERROR },

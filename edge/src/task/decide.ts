@@ -11,6 +11,7 @@ import {
   transition,
 } from "@roomcast/shared";
 import { type AttemptHolder, MAX_HOLDERS, type Progress, type StopIntention, type TaskRecord } from "./task-record.ts";
+import { firstPlaceAtMs } from "./task-times.ts";
 
 /** Attempts that may be lost, or refused, one after another before the task fails. */
 export const MAX_LOST_IN_A_ROW = 5;
@@ -45,6 +46,8 @@ export type ControlEvent =
   | { readonly type: "stopAsked"; readonly how: StopIntention["how"]; readonly reason: string }
   | { readonly type: "acceptTimeout" }
   | { readonly type: "queueTimeout"; readonly workers: number | null; readonly waitedMs: number }
+  /** It waits for longer than it may, but as if only since then. */
+  | { readonly type: "waitsOn"; readonly sinceMs: number }
   | { readonly type: "stopTimeout" }
   | { readonly type: "executionTimeout"; readonly limitMs: number }
   /** The edge itself cannot go on with it. */
@@ -127,7 +130,7 @@ export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: 
     case "woken":
       // A push with a time to start at waits for that time, whatever room there is.
       return state.name === "queued"
-        ? changed({ ...record, placeAtMs: Math.max(atMs, record.waitingSinceMs) })
+        ? changed({ ...record, placeAtMs: firstPlaceAtMs(record.request, atMs) })
         : { kind: "stale" };
     case "giveWay": {
       const giving = { ...record, successor: event.successor };
@@ -146,6 +149,8 @@ export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: 
         requeued(record, { why: "lost", reason: "The worker did not accept the task in time.", atMs }),
         stopHolder(record, "now"),
       );
+    case "waitsOn":
+      return state.name === "queued" ? changed({ ...record, waitingSinceMs: event.sinceMs }) : { kind: "stale" };
     case "queueTimeout":
       if (state.name !== "queued") return { kind: "stale" };
       return changed(failed(record, noWorker(record.region, event).toBody(), atMs));

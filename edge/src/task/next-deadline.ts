@@ -1,7 +1,7 @@
 import { isTerminal } from "@roomcast/shared";
 import type { Config } from "../config.ts";
 import type { TaskRecord } from "./task-record.ts";
-import { executionLimitMs } from "./task-times.ts";
+import { executionLimitMs, queueTimeoutMs } from "./task-times.ts";
 
 export type DeadlineKind =
   /** Look for a worker. */
@@ -46,7 +46,10 @@ function deadlines(record: TaskRecord, policy: DeadlinePolicy): [Deadline, ...De
       : [{ kind: "settle", atMs: state.sinceMs }];
   }
   if (state.name === "queued") {
-    const timeout = { kind: "queueTimeout", atMs: record.waitingSinceMs + queueTimeoutMs(record, policy) } as const;
+    const timeout = {
+      kind: "queueTimeout",
+      atMs: record.waitingSinceMs + queueTimeoutMs(record.request, policy),
+    } as const;
     return record.placeAtMs === null ? [timeout] : [{ kind: "place", atMs: record.placeAtMs }, timeout];
   }
   const active: [Deadline, ...Deadline[]] = [{ kind: "silence", atMs: record.heardAtMs + policy.taskSilenceMs }];
@@ -62,8 +65,4 @@ function deadlines(record: TaskRecord, policy: DeadlinePolicy): [Deadline, ...De
     active.push({ kind: "stopTimeout", atMs: stop.atMs + patienceMs });
   }
   return active;
-}
-
-function queueTimeoutMs({ request }: TaskRecord, policy: DeadlinePolicy): number {
-  return request.QueueTimeout === undefined ? policy.queueTimeoutMs : request.QueueTimeout * 1000;
 }

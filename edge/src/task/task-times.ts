@@ -5,11 +5,16 @@ const START_LEAD_MS = 15_000;
 /** What a worker may take to end a push by itself after its MaxDuration. */
 const END_MARGIN_MS = 60_000;
 
-type Timed = Pick<PushRequest | ShownRequest, "StartAt" | "MaxDuration" | "ExecutionTimeout">;
+type Timed = Pick<PushRequest | ShownRequest, "StartAt" | "MaxDuration" | "ExecutionTimeout" | "QueueTimeout">;
 
 /** When a task that is accepted now may first be placed, Unix ms. Pure. */
 export function firstPlaceAtMs({ StartAt }: Timed, nowMs: number): number {
   return StartAt === undefined ? nowMs : Math.max(nowMs, Date.parse(StartAt) - START_LEAD_MS);
+}
+
+/** How long a push may wait for a worker, ms: as the request says; else as the edge allows. Pure. */
+export function queueTimeoutMs({ QueueTimeout }: Timed, policy: { readonly queueTimeoutMs: number }): number {
+  return QueueTimeout === undefined ? policy.queueTimeoutMs : QueueTimeout * 1000;
 }
 
 /**

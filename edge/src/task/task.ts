@@ -35,7 +35,7 @@ import { type GivesWay, givesWay, goesOn } from "./takeover.ts";
 import { directoryOf, regionOf } from "./task-core.ts";
 import { TaskLog } from "./task-log.ts";
 import { type NewTask, newRecord, type StopIntention, type TaskRecord } from "./task-record.ts";
-import { executionLimitMs } from "./task-times.ts";
+import { executionLimitMs, queueTimeoutMs } from "./task-times.ts";
 import { TaskUpdater, type UpdateAnswer } from "./task-updater.ts";
 import { upgradeRecord } from "./upgrade-record.ts";
 
@@ -213,13 +213,8 @@ export class Task extends DurableObject<Env> {
     switch (kind) {
       case "place":
         return this.#turns.run("request", () => placeTask(this.#core));
-      case "queueTimeout": {
-        const waitedMs = Date.now() - record.waitingSinceMs;
-        const workers = await regionOf(this.#core, record)
-          .workerCount()
-          .catch((thrown: unknown) => this.#failed("workers not counted", thrown));
-        return this.#control({ type: "queueTimeout", workers: workers ?? null, waitedMs });
-      }
+      case "queueTimeout":
+        return this.#onWaitedLong(record);
       case "acceptTimeout":
         return this.#onNotAccepted(record);
       case "stopTimeout":
@@ -239,14 +234,29 @@ export class Task extends DurableObject<Env> {
     }
   }
 
-  /** In a busy edge a worker's word takes its time; where the region has heard of the attempt, the task is not taken back. */
+  async #onWaitedLong(record: TaskRecord): Promise<void> {
+    const outlook = await regionOf(this.#core, record)
+      .outlook()
+      .catch((thrown: unknown) => this.#failed("workers not counted", thrown));
+    const { workers = null, returningMs = 0 } = outlook ?? {};
+    const nowMs = Date.now();
+    await (returningMs > 0
+      ? // While the edge was down nobody could take it: that time does not count.
+        this.#control({
+          type: "waitsOn",
+          sinceMs: nowMs + returningMs - queueTimeoutMs(record.request, this.#config()),
+        })
+      : this.#control({ type: "queueTimeout", workers, waitedMs: nowMs - record.waitingSinceMs }));
+  }
+
+  /** In a busy edge a worker's word takes its time; where the region has heard of the attempt it is not taken back. */
   async #onNotAccepted(record: TaskRecord): Promise<void> {
     if (!isActive(record.state)) return;
     const ref = { attempt: record.state.attempt, workerId: record.state.holder.workerId };
-    const reported = await regionOf(this.#core, record)
-      .hasReported(record.taskId, ref)
+    const answers = await regionOf(this.#core, record)
+      .answersFor(record.taskId, ref)
       .catch((thrown: unknown) => this.#failed("region not asked", thrown));
-    if (reported === true) await this.hear(ref, { type: "accepted" });
+    if (answers === true) await this.hear(ref, { type: "accepted" });
     else await this.#control({ type: "acceptTimeout" });
   }
 
