@@ -17,7 +17,7 @@ function setClock(nowMs: number): void {
 
 /** The worker's socket ends, and the region's object with it. */
 async function restart({ region, workerId }: { region: string; workerId: string }, worker: FakeWorker): Promise<void> {
-  await worker.close();
+  worker.close();
   const object = env.REGION.getByName(region);
   await vi.waitFor(async () => expect(await object.workers(region)).toEqual([]));
   expect(await isConnected(region, workerId)).toBe(true);
@@ -105,6 +105,6 @@ test("a worker that has left is not expected back after a restart", async () => 
   const at = { workerId: fresh("w"), region: fresh("ap") };
   const worker = await FakeWorker.connect(at);
   expect(await isConnected(at.region, at.workerId)).toBe(true);
-  await worker.close();
+  worker.close();
   await vi.waitFor(async () => expect(await isConnected(at.region, at.workerId)).toBe(false), { timeout: 5000 });
 });

@@ -55,7 +55,7 @@ export class ExpectedWorkers {
     if (this.#expected.size === 0) return 0;
     const leftMs = this.untilMs(returnMs) - nowMs;
     if (leftMs > 0) return leftMs;
-    for (const workerId of [...this.#expected]) this.#forget(workerId);
+    for (const workerId of this.#expected) this.#forget(workerId);
     return 0;
   }
 
