@@ -122,6 +122,25 @@ test("a task of another application of the same credential is not the one that i
   expect(await refusal("StopStreamIngest", other, { service: "trtc" })).toMatchObject({ Code: "ResourceNotFound" });
 });
 
+test("SCF's actions know nothing of another application's task, and cannot end it", async () => {
+  const { taskId } = await running();
+  const names = { FunctionName: "push", Namespace: "default" };
+  for (const [action, parameters] of [
+    ["TerminateAsyncEvent", { ...names, InvokeRequestId: taskId }],
+    ["GetAsyncEventStatus", { InvokeRequestId: taskId }],
+  ] as const) {
+    expect([action, await refusal(action, parameters, { as: RIVAL })]).toMatchObject([
+      action,
+      { Code: expect.stringContaining("ResourceNotFound") },
+    ]);
+  }
+  const logs = await callTencent("GetFunctionLogs", { ...names, FunctionRequestId: taskId }, { as: RIVAL });
+  expect(logs).toMatchObject({ TotalCount: 0, Data: [] });
+  const listed = await callTencent("ListAsyncEvents", { ...names, InvokeRequestId: taskId }, { as: RIVAL });
+  expect(listed).toMatchObject({ TotalCount: 0, EventList: [] });
+  expect(await view(taskId)).toMatchObject({ state: "pushing" });
+});
+
 test("a UserSig of another user is refused as a wrong parameter", async () => {
   const parameters = {
     SdkAppId: APP,
