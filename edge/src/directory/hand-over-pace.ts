@@ -27,9 +27,12 @@ const FEW = 8;
 const QUIET_MS = 100;
 /** No burst keeps a task waiting for longer; then new tasks are accepted only as fast as objects can be made. */
 const MAX_WAIT_MS = 10_000;
-/** In a burst objects get a tenth of the time: to make one, and as much for what it does then; eighteen to accept. */
+/**
+ * In a burst objects get a twentieth of the time at most. What follows the making of one (its first look for a worker)
+ * costs a few times what the making itself takes, so that there is a least pause too.
+ */
 const PAUSES = 19;
-const MIN_PAUSE_MS = 20;
+const MIN_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 500;
 
 /** Making an object costs many times what accepting a task does, so in a burst it is put off. Pure. */
