@@ -31,6 +31,8 @@ const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
   { path: /^\/(healthz|v1\/workers|v1\/regions|v1\/fleet\/connect)$/, allow: "GET" },
 ];
 
+const REQUEST_ID_HEADER = "x-request-id";
+
 /** The HTTP API. Everything thrown meets `errorResponse`. */
 export const app = new Hono<AppContext>();
 
@@ -49,9 +51,11 @@ app.notFound((c) => {
 app.use(async (c, next) => {
   c.set("requestId", crypto.randomUUID());
   readConfig(c.env);
+  // Before there is an answer: added to one that is made already, it would have the answer made anew.
+  c.header(REQUEST_ID_HEADER, c.get("requestId"));
   await next();
   // The answer to an upgrade is the socket itself and must not be touched.
-  if (c.res.status !== 101) c.header("x-request-id", c.get("requestId"));
+  if (c.res.status !== 101 && !c.res.headers.has(REQUEST_ID_HEADER)) c.header(REQUEST_ID_HEADER, c.get("requestId"));
 });
 
 app.get("/healthz", (c) => c.json({ status: "ok" }));
