@@ -43,7 +43,7 @@ async function reserveIn(region: string): Promise<string> {
     onlyWorkerId: null,
     avoidWorkerId: null,
   });
-  if (reserved === null) throw new Error("no room");
+  if (reserved.kind === "noRoom") throw new Error("no room");
   return reserved.workerId;
 }
 

@@ -108,3 +108,18 @@ test("a worker that has left is not expected back after a restart", async () => 
   worker.close();
   await vi.waitFor(async () => expect(await isConnected(at.region, at.workerId)).toBe(false), { timeout: 5000 });
 });
+
+test("where many wait in a region, each looks for room more seldom", async () => {
+  const region = fresh("ap");
+  await runInDurableObject(env.REGION.getByName(region), (_region, { storage }) => {
+    for (let n = 0; n < 1000; n += 1)
+      storage.sql.exec("INSERT INTO waiting (task_id, units) VALUES (?, 4)", `other-${n}`);
+  });
+  const beganAtMs = Date.now();
+  const taskId = await start(await pushBody({ Region: region }));
+  await reaches(taskId, "queued");
+  await vi.waitFor(async () => {
+    const nextAtMs = await runInDurableObject(env.TASK.getByName(taskId), (_task, { storage }) => storage.getAlarm());
+    expect(nextAtMs).toBeGreaterThanOrEqual(beganAtMs + 20_000);
+  });
+});

@@ -32,7 +32,7 @@ interface Sizes {
   readonly failoverRuns: number;
 }
 
-const FULL = { dispatchRuns: 300, creates: { connections: 32, seconds: 5, rounds: 3 }, failoverRuns: 10 };
+const FULL = { dispatchRuns: 300, creates: { connections: 32, seconds: 3, rounds: 3 }, failoverRuns: 10 };
 const QUICK: Sizes = {
   dispatchRuns: 20,
   fleet: { workers: 10, levels: [50, 100], seconds: 3, settleMs: 1000 },

@@ -53,16 +53,17 @@ const wranglerDate = /^compatibility_date = "([\d-]+)"/m;
 /**
  * Bundles the edge as wrangler does and runs it.
  *
+ * @param overrides variables of the edge, instead of their defaults
  * @throws Error when it does not start; its last output is in the message.
  */
-export async function startEdgeWorkerd(): Promise<EdgeWorkerd> {
+export async function startEdgeWorkerd(overrides: Readonly<Record<string, string>> = {}): Promise<EdgeWorkerd> {
   const stateParent = existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir();
   const folder = await makeTempFolder();
   const state = await makeTempFolder(stateParent);
   const removeFolders = () => Promise.all([folder.remove(), state.remove()]);
   try {
     const secrets = newStackSecrets();
-    const settings = { ...edgeSettings(secrets), HEARTBEAT_TIMEOUT_MS };
+    const settings = { ...edgeSettings(secrets), HEARTBEAT_TIMEOUT_MS, ...overrides };
     await Promise.all([
       bundle(join(ROOT, "edge/src/index.ts"), join(folder.path, EDGE_BUNDLE)),
       bundle(fileURLToPath(new URL("yardstick-worker.mjs", import.meta.url)), join(folder.path, YARDSTICK_BUNDLE)),

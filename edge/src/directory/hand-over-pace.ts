@@ -15,6 +15,8 @@ export interface Pace {
   readonly pauseMs: number;
   /** How many to hand over after the pause, at most. */
   readonly count: number;
+  /** What can wait shall wait. */
+  readonly inBurst: boolean;
 }
 
 /** So many accepted within `WITHIN_MS` are a burst. Fewer get their objects at once. */
@@ -22,6 +24,11 @@ export const BURST = 10;
 const WITHIN_MS = 200;
 /** At the same time, where there is no burst. */
 const AT_ONCE = 4;
+/**
+ * Between those, while many wait: at most 200 objects a second are made. Each keeps three files open until it was not
+ * needed for 10 s, and a workerd that runs out of files answers nobody any more.
+ */
+const BREATH_MS = 20;
 /** While more than this wait, a burst is over when nothing has come for `QUIET_MS`: making objects slows accepting down. */
 const FEW = 8;
 const QUIET_MS = 100;
@@ -38,8 +45,11 @@ const MAX_PAUSE_MS = 500;
 /** Making an object costs many times what accepting a task does, so in a burst it is put off. Pure. */
 export function handOverPace({ waiting, oldestMs, quietMs, burstMs, lastTookMs }: Backlog): Pace {
   const isBurst = within(burstMs, WITHIN_MS) || (waiting > FEW && within(quietMs, QUIET_MS));
-  if (!isBurst || oldestMs >= MAX_WAIT_MS) return { pauseMs: 0, count: AT_ONCE };
-  return { pauseMs: Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, PAUSES * lastTookMs)), count: 1 };
+  if (!isBurst || oldestMs >= MAX_WAIT_MS) {
+    return { pauseMs: waiting > FEW ? BREATH_MS : 0, count: AT_ONCE, inBurst: false };
+  }
+  const pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, PAUSES * lastTookMs));
+  return { pauseMs, count: 1, inBurst: true };
 }
 
 /** A clock that went back must not look like a burst without end. */

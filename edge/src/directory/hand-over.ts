@@ -76,7 +76,7 @@ export class HandOver {
         return;
       }
       const nowMs = Date.now();
-      const { pauseMs, count } = handOverPace({
+      const { pauseMs, count, inBurst } = handOverPace({
         waiting: this.#accepted.size,
         oldestMs: nowMs - oldest.atMs,
         quietMs: nowMs - (this.#acceptedAtMs.at(-1) ?? Number.NEGATIVE_INFINITY),
@@ -86,7 +86,7 @@ export class HandOver {
       if (pauseMs > 0) await scheduler.wait(pauseMs);
       const tasks = this.#ready(failed, count);
       // Filing is put off in a burst as well.
-      this.#file(pauseMs > 0 ? Math.max(0, ...tasks.map(({ seq }) => seq)) : Number.POSITIVE_INFINITY);
+      this.#file(inBurst ? Math.max(0, ...tasks.map(({ seq }) => seq)) : Number.POSITIVE_INFINITY);
       await this.#handOver(tasks, failed);
     }
   }

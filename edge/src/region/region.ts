@@ -39,8 +39,15 @@ export interface Reserve extends Wanted {
 }
 
 export interface Reserved {
+  readonly kind: "reserved";
   readonly workerId: string;
   readonly region: string;
+}
+
+export interface NoRoom {
+  readonly kind: "noRoom";
+  /** How many wait in this region. */
+  readonly waiting: number;
 }
 
 /** The workers of one region: it places tasks on them and passes messages; it owns no task's truth. */
@@ -96,14 +103,15 @@ export class Region extends DurableObject<Env> {
 
   /**
    * Finds a worker with room and holds the room: in this region, else in the nearest neighbour that has any, unless the
-   * task is pinned. Null: there is none now; the task is woken when there may be some here.
+   * task is pinned. Where there is none now, the task is woken when there may be some here.
    */
-  async reserve(wanted: Reserve): Promise<Reserved | null> {
+  async reserve(wanted: Reserve): Promise<Reserved | NoRoom> {
     const here = await this.reserveHere(wanted);
     if (here !== null) return here;
     const { taskId, units, region, pinned, onlyWorkerId } = wanted;
     this.#fleet.waiting.add({ taskId, units });
-    if (pinned || onlyWorkerId != null) return null;
+    const noRoom: NoRoom = { kind: "noRoom", waiting: this.#fleet.waiting.count };
+    if (pinned || onlyWorkerId != null) return noRoom;
     const neighbours = neighboursOf(region, await this.#knownRegions.all(this.env)).slice(0, MAX_NEIGHBOURS);
     for (const neighbour of neighbours) {
       const there = await this.env.REGION.getByName(neighbour)
@@ -113,7 +121,7 @@ export class Region extends DurableObject<Env> {
       this.#fleet.waiting.remove(taskId);
       return there;
     }
-    return null;
+    return noRoom;
   }
 
   /** Finds a worker of this region with room and holds the room. */
@@ -137,7 +145,7 @@ export class Region extends DurableObject<Env> {
       releaseAtMs: null,
     });
     await this.#fleet.wakeAt(sinceMs + CHECK_RESERVATION_AFTER_MS);
-    return { workerId: chosen.workerId, region };
+    return { kind: "reserved", workerId: chosen.workerId, region };
   }
 
   /** Hands a task to the worker that was reserved for it. False: the worker is not there any more. */

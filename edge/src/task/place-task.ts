@@ -15,6 +15,9 @@ const SEAT_RETRY_MS = 1000;
 const AWAY_PATIENCE_MS = 2000;
 const AWAY_RETRY_MS = 200;
 
+/** Of all tasks that wait in a region: where many do, each looks again more seldom. Room in the region wakes them anyway. */
+const RETRIES_A_SECOND = 50;
+
 export interface PlacedTask extends TaskCore {
   /** Grows with each wake-up, so that one which comes while the task looks for a place is not missed. */
   readonly wakes: number;
@@ -46,15 +49,15 @@ export async function placeTask(core: PlacedTask): Promise<void> {
     avoidWorkerId,
     onlyWorkerId: takeover.kind === "beside" ? takeover.workerId : null,
   });
-  if (found === null && takeover.kind === "beside") {
+  if (found.kind === "noRoom" && takeover.kind === "beside") {
     const awayMs = Date.now() - record.waitingSinceMs;
     if (awayMs > AWAY_PATIENCE_MS) return waitForSeat(core, wakes);
     return core.control({ type: "noRoom", retryAtMs: Date.now() + AWAY_RETRY_MS });
   }
-  if (found === null) {
+  if (found.kind === "noRoom") {
     const nowMs = Date.now();
-    const retryAtMs = core.wakes === wakes ? nowMs + core.config.placeRetryMs : nowMs;
-    return core.control({ type: "noRoom", retryAtMs });
+    const retryMs = Math.max(core.config.placeRetryMs, (found.waiting / RETRIES_A_SECOND) * 1000);
+    return core.control({ type: "noRoom", retryAtMs: core.wakes === wakes ? nowMs + retryMs : nowMs });
   }
   if (core.record?.state.name !== "queued" || core.record.state.attempt !== attempt) {
     // Stopped while it looked for a place.

@@ -84,14 +84,15 @@ export interface NewTask {
   readonly replaces: readonly string[];
 }
 
-export function newRecord(task: NewTask, nowMs: number): TaskRecord {
-  const placeAtMs = firstPlaceAtMs(task.request, nowMs);
+/** @param madeAtMs when its object is made, which in a burst is later than it was accepted: its time in the queue begins */
+export function newRecord(task: NewTask, acceptedAtMs: number, madeAtMs: number = acceptedAtMs): TaskRecord {
+  const placeAtMs = firstPlaceAtMs(task.request, madeAtMs);
   return {
     schema: RECORD_SCHEMA,
     ...task,
-    createdAtMs: nowMs,
+    createdAtMs: acceptedAtMs,
     startedAtMs: null,
-    state: initialState(nowMs),
+    state: initialState(acceptedAtMs),
     waitingSinceMs: placeAtMs,
     placeAtMs,
     accepted: false,
@@ -105,7 +106,7 @@ export function newRecord(task: NewTask, nowMs: number): TaskRecord {
     progress: null,
     paused: false,
     plan: null,
-    heardAtMs: nowMs,
+    heardAtMs: acceptedAtMs,
     settled: false,
     retryAtMs: 0,
   };

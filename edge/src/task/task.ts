@@ -77,7 +77,7 @@ export class Task extends DurableObject<Env> {
     if (this.#record !== undefined) return;
     this.#log.create();
     if (callbacks !== null) this.#callbacks.create(callbacks);
-    await this.#write(newRecord(task, acceptedAtMs));
+    await this.#write(newRecord(task, acceptedAtMs, Date.now()));
     if (successor !== null) await this.#control({ type: "giveWay", successor });
   }
 
