@@ -39,8 +39,8 @@ const allowList = z
     }
   });
 
-function durationMs(minMs: number, defaultMs: number) {
-  return z.coerce.number().int().min(minMs).max(0x7fff_ffff).default(defaultMs);
+function durationMs(minMs: number, defaultMs: number, maxMs = 0x7fff_ffff) {
+  return z.coerce.number().int().min(minMs).max(maxMs).default(defaultMs);
 }
 
 const credentialSchema = z.strictObject({
@@ -78,7 +78,7 @@ const configSchema = z.object({
   /** How long a lost worker may take to come back with its tasks. */
   WORKER_GRACE_MS: durationMs(0, 1000),
   /** How long after a restart of the edge itself workers may take to come back. */
-  WORKER_RETURN_MS: durationMs(0, 6000),
+  WORKER_RETURN_MS: durationMs(0, 6000, 60_000),
   HEARTBEAT_TIMEOUT_MS: durationMs(200, 6000),
   REPORT_INTERVAL_MS: durationMs(50, 1000),
   /** How long a worker may take to say hello. */

@@ -1,6 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test, vi } from "vitest";
+import { Task } from "./task/task.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { fresh, pushBody, reaches, start, view } from "./testing/fixtures.ts";
 import { running } from "./testing/running-push.ts";
@@ -47,6 +48,31 @@ test("after a restart of the edge a worker that is not back yet keeps its tasks,
   setClock(Date.now() + RETURN_MS);
   back.report([reportOf(dispatch, { positionMs: 10_000 })]);
   await vi.waitFor(async () => expect((await view(taskId)).progress?.positionMs).toBe(10_000));
+  expect(await view(taskId)).toMatchObject({ state: "pushing", attempt: 1 });
+});
+
+test("a worker that is back keeps its tasks for as long as they are being compared with the truth", async () => {
+  const { at, worker, taskId, dispatch } = await running();
+  setClock(Date.now());
+  await restart(at, worker);
+  const region = env.REGION.getByName(at.region);
+  await runDurableObjectAlarm(region);
+  const answers = Promise.withResolvers<void>();
+  // SAFETY: called with the object below.
+  const hear = Reflect.get(Task.prototype, "hear") as Task["hear"];
+  const spy = vi.spyOn(Task.prototype, "hear").mockImplementation(async function (this: Task, ref, event) {
+    if (ref.workerId === at.workerId && event.type === "reported") await answers.promise;
+    return hear.call(this, ref, event);
+  });
+  const back = await FakeWorker.dial({ ...at, instanceId: worker.instanceId });
+  back.hello({ ...at, running: [reportOf(dispatch, { positionMs: 9000 })] });
+  const heard = expect.objectContaining({ workerId: at.workerId });
+  await vi.waitFor(() => expect(spy).toHaveBeenCalledWith(heard, expect.objectContaining({ type: "reported" })));
+  setClock(Date.now() + RETURN_MS + 1000);
+  await runDurableObjectAlarm(region);
+  answers.resolve();
+  expect(await back.next("welcome")).toMatchObject({ keep: [{ taskId, attempt: 1 }], stop: [] });
+  spy.mockRestore();
   expect(await view(taskId)).toMatchObject({ state: "pushing", attempt: 1 });
 });
 

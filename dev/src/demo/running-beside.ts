@@ -9,19 +9,21 @@ export interface RunningBeside {
 }
 
 /**
- * Who else runs `npm run dev` in this clone, by the files that they have written. A file whose process is gone is
- * removed; that happens where even its reaper was killed.
+ * Who else runs `npm run dev` in this clone, by the files that they have written. A file whose process is gone, also
+ * the demo's, is removed; that happens where even its reaper was killed.
  */
 export async function runningBeside(folder: string = OWN_FOLDER): Promise<RunningBeside[]> {
   const running: RunningBeside[] = [];
   for (const name of await readdir(folder).catch(() => [])) {
-    const pid = Number(/^dev-(\d+)\.env$/.exec(name)?.[1]);
+    const [, kind, digits] = /^(dev|demo)-(\d+)\.env$/.exec(name) ?? [];
+    const pid = Number(digits);
     if (Number.isNaN(pid) || pid === process.pid) continue;
     const path = join(folder, name);
     if (!isAlive(pid)) {
       await rm(path, { force: true });
       continue;
     }
+    if (kind !== "dev") continue;
     const text = await readFile(path, "utf8").catch(() => "");
     const edgeUrl = /^EDGE='(.*)'$/m.exec(text)?.[1];
     if (edgeUrl !== undefined) running.push({ pid, edgeUrl });

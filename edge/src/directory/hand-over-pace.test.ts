@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { type Backlog, handOverPace, type Pace } from "./hand-over-pace.ts";
 
-const IN_A_BURST: Backlog = { waiting: 500, oldestMs: 900, quietMs: 1, burstMs: 20, lastTookMs: 10 };
+const IN_A_BURST: Backlog = { waiting: 500, quietMs: 1, burstMs: 20, lastTookMs: 10, catchingUp: false };
 
 test.each<[string, Partial<Backlog>, Pace]>([
   [
@@ -16,15 +16,20 @@ test.each<[string, Partial<Backlog>, Pace]>([
     { lastTookMs: 5000 },
     { pauseMs: 500, count: 1, inBurst: true },
   ],
-  ["a burst that was slowed down is one still", { burstMs: 2000 }, { pauseMs: 190, count: 1, inBurst: true }],
+  ["a burst that was slowed down is one still", { burstMs: 300 }, { pauseMs: 190, count: 1, inBurst: true }],
   [
     "after a burst at most two hundred a second are made",
     { quietMs: 100, burstMs: 200 },
     { pauseMs: 20, count: 4, inBurst: false },
   ],
   [
-    "a burst without end keeps none waiting for longer than 10 s",
-    { oldestMs: 10_000 },
+    "what goes on for longer than a burst may is none any more",
+    { catchingUp: true },
+    { pauseMs: 20, count: 4, inBurst: false },
+  ],
+  [
+    "fifteen a second are no burst, whatever waits",
+    { quietMs: 60, burstMs: 600 },
     { pauseMs: 20, count: 4, inBurst: false },
   ],
   ["a clock that goes back is no burst", { quietMs: -5, burstMs: -5 }, { pauseMs: 20, count: 4, inBurst: false }],

@@ -1,14 +1,14 @@
 /** What decides how fast accepted tasks get their objects. */
 export interface Backlog {
   readonly waiting: number;
-  /** How long the oldest of those that wait has waited. */
-  readonly oldestMs: number;
   /** How long ago the last one was accepted. */
   readonly quietMs: number;
   /** How long ago the last but `BURST - 1` was accepted. */
   readonly burstMs: number;
   /** How long it took to hand over the last few; 0: none were. */
   readonly lastTookMs: number;
+  /** Some have waited for as long as they may, and pushes have not stopped coming since. */
+  readonly catchingUp: boolean;
 }
 
 export interface Pace {
@@ -32,8 +32,8 @@ const BREATH_MS = 20;
 /** While more than this wait, a burst is over when nothing has come for `QUIET_MS`: making objects slows accepting down. */
 const FEW = 8;
 const QUIET_MS = 100;
-/** No burst keeps a task waiting for longer; then new tasks are accepted only as fast as objects can be made. */
-const MAX_WAIT_MS = 10_000;
+/** No burst keeps a task waiting for longer. What goes on longer is no burst: from then on objects are made as they come. */
+export const MAX_WAIT_MS = 10_000;
 /**
  * In a burst objects get a twentieth of the time at most. What follows the making of one (its first look for a worker)
  * costs a few times what the making itself takes, so that there is a least pause too.
@@ -43,9 +43,9 @@ const MIN_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 500;
 
 /** Making an object costs many times what accepting a task does, so in a burst it is put off. Pure. */
-export function handOverPace({ waiting, oldestMs, quietMs, burstMs, lastTookMs }: Backlog): Pace {
-  const isBurst = within(burstMs, WITHIN_MS) || (waiting > FEW && within(quietMs, QUIET_MS));
-  if (!isBurst || oldestMs >= MAX_WAIT_MS) {
+export function handOverPace({ waiting, quietMs, burstMs, lastTookMs, catchingUp }: Backlog): Pace {
+  const isSlowed = waiting > FEW && within(quietMs, QUIET_MS) && within(burstMs, 2 * WITHIN_MS);
+  if (catchingUp || !(within(burstMs, WITHIN_MS) || isSlowed)) {
     return { pauseMs: waiting > FEW ? BREATH_MS : 0, count: AT_ONCE, inBurst: false };
   }
   const pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, PAUSES * lastTookMs));

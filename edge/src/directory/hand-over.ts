@@ -1,9 +1,11 @@
 import type { Env } from "../env.ts";
 import { firstPlaceAtMs } from "../task/task-times.ts";
 import type { AcceptedTasks, WaitingTask } from "./accepted-tasks.ts";
-import { BURST, handOverPace } from "./hand-over-pace.ts";
+import { BURST, handOverPace, MAX_WAIT_MS } from "./hand-over-pace.ts";
 
 const RETRY_MS = 1000;
+/** A pause of pushes for so long ends whatever went on before it. */
+const CALM_MS = 1000;
 /** An object that takes longer keeps no other one waiting; it is asked again later. */
 const ANSWER_TIMEOUT_MS = 15_000;
 
@@ -27,6 +29,7 @@ export class HandOver {
   #lastTookMs = 0;
   /** When the last few were accepted, the newest last, Unix ms. */
   #acceptedAtMs: number[] = [];
+  #catchingUp = false;
 
   constructor({ env, accepted, file, answerTimeoutMs = ANSWER_TIMEOUT_MS }: HandOverOptions) {
     this.#env = env;
@@ -37,6 +40,7 @@ export class HandOver {
 
   /** Tasks were accepted: many within a short time make the handing over wait. */
   noteAccepted(count: number, atMs: number): void {
+    if (atMs - (this.#acceptedAtMs.at(-1) ?? atMs) >= CALM_MS) this.#catchingUp = false;
     this.#acceptedAtMs = [...this.#acceptedAtMs, ...Array<number>(Math.min(count, BURST)).fill(atMs)].slice(-BURST);
   }
 
@@ -76,12 +80,13 @@ export class HandOver {
         return;
       }
       const nowMs = Date.now();
+      if (nowMs - oldest.atMs >= MAX_WAIT_MS) this.#catchingUp = true;
       const { pauseMs, count, inBurst } = handOverPace({
         waiting: this.#accepted.size,
-        oldestMs: nowMs - oldest.atMs,
         quietMs: nowMs - (this.#acceptedAtMs.at(-1) ?? Number.NEGATIVE_INFINITY),
         burstMs: nowMs - (this.#acceptedAtMs.at(-BURST) ?? Number.NEGATIVE_INFINITY),
         lastTookMs: this.#lastTookMs,
+        catchingUp: this.#catchingUp,
       });
       if (pauseMs > 0) await scheduler.wait(pauseMs);
       const tasks = this.#ready(failed, count);

@@ -44,7 +44,8 @@ export class Fleet {
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
       // What is due may have been due while the object was away.
-      if (this.sockets.all().length + this.assignments.all().length > 0) await this.wakeAt(Date.now());
+      const isExpecting = this.expected.leftMs(this.returnTime(Date.now())) > 0;
+      if (isExpecting || this.sockets.all().length + this.assignments.all().length > 0) await this.wakeAt(Date.now());
     });
   }
 

@@ -38,6 +38,8 @@ export async function meetDeadlines(fleet: Fleet): Promise<void> {
   });
   await Promise.all(checks);
   later(fleet.expected.forgetLeft(nowMs));
+  const expectedMs = fleet.expected.leftMs(fleet.returnTime(nowMs));
+  if (expectedMs > 0) later(nowMs + expectedMs);
   if (nextMs < NEVER) await fleet.wakeAt(nextMs);
 }
 
@@ -66,6 +68,8 @@ async function checkAssignment(fleet: Fleet, assignment: Assignment, { nowMs, co
     fleet.assignments.put({ ...assignment, releaseAtMs: untilMs });
     return untilMs;
   }
+  // It is back, and is asked for this task next: what it says of it sets the time anew.
+  if (fleet.sockets.greeted(workerId)?.[1].phase === "reconciling") return nowMs + RETRY_MS;
   if (releaseAtMs !== null) {
     await fleet.release(assignment);
     return NEVER;

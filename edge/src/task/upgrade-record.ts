@@ -21,8 +21,10 @@ const STEPS: readonly ((record: StoredRecord) => StoredRecord)[] = [
   ({ lastWorkerId, ...record }) => {
     // SAFETY: every version stored a state.
     const { name, attempt } = record["state"] as TaskState;
-    const last = name === "queued" ? attempt - 1 : attempt;
-    const holders = lastWorkerId === null ? [] : [{ attempt: last, workerId: lastWorkerId }];
+    const isActive = name !== "queued" && name !== "finished" && name !== "failed" && name !== "aborted";
+    // One that has ended may have ended in the queue, after its worker's attempt.
+    const attempts = isActive ? [attempt] : name === "queued" ? [attempt - 1] : [attempt - 1, attempt];
+    const holders = lastWorkerId === null ? [] : attempts.map((of) => ({ attempt: of, workerId: lastWorkerId }));
     return { ...record, schema: 4, lastWorkerId, holders };
   },
 ];

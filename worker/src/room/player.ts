@@ -172,7 +172,7 @@ export class Player {
 
   /** On its way, or about to be sent for again. */
   get #isSomethingComing(): boolean {
-    return this.#arrivals.incoming !== undefined || this.#secondTries.isPending;
+    return this.#arrivals.incoming !== undefined || this.#secondTries.pending !== undefined;
   }
 
   #attendIncoming(nowMs: number, stage: Stage): PlayerEnd | undefined {
@@ -247,6 +247,8 @@ export class Player {
   }
 
   #tryAgain(nowMs: number): undefined {
+    // While it stands still nothing comes after what is, or was, on the air.
+    if (this.#pause.active && this.#secondTries.pending?.role === "next") return;
     const wish = this.#secondTries.take(nowMs);
     if (wish !== undefined) this.#bring(wish);
   }

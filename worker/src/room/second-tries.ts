@@ -11,8 +11,9 @@ export class SecondTries {
     this.#backoff = new Backoff({ initialMs: 500, maxMs: 5_000, budgetMs, healthyAfterMs: Number.POSITIVE_INFINITY });
   }
 
-  get isPending(): boolean {
-    return this.#next !== undefined;
+  /** What is still to be tried. */
+  get pending(): ChangeWish | undefined {
+    return this.#next?.wish;
   }
 
   /** A try failed; returns whether there is another one. */
