@@ -154,8 +154,11 @@ describe.concurrent("a task survives", () => {
     const outcomes = await outcomesOf(pushes.map(({ taskId }) => taskId));
     expect(outcomes).toMatchObject({ ABORTED: 2 });
     for (const pushed of pushes) expectOnePublisherAtATime(pushed);
-    const { lost, doubled, reordered, malformed } = link.fates;
-    expect(Math.min(lost, doubled, reordered, malformed)).toBeGreaterThan(0);
+    // How many frames that took depends on the machine; the worker goes on reporting until all of it has happened.
+    await vi.waitFor(() => {
+      const { lost, doubled, reordered, malformed } = link.fates;
+      expect(Math.min(lost, doubled, reordered, malformed)).toBeGreaterThan(0);
+    }, PATIENT);
     link.heal();
     for (const pushed of pushes) await system.expectNothingLeft(pushed);
   });

@@ -23,7 +23,7 @@ export interface UnreliableLink extends LoopbackServer {
 const LOST = 0.06;
 const DOUBLED = 0.06;
 const REORDERED = 0.06;
-const MALFORMED = 0.01;
+const MALFORMED = 0.03;
 
 export async function startUnreliableLink(targetPort: number, seed: number): Promise<UnreliableLink> {
   const random = mulberry32(seed);
