@@ -25,7 +25,7 @@ export default defineProject({
           ]),
           TRTC_APPS: JSON.stringify({ 1400000002: "the app's SecretKey, only for tests" }),
           DEFAULT_REGION: "ap-default",
-          WORKER_GRACE_MS: "300",
+          WORKER_GRACE_MS: "1000",
           CALLBACK_TIMEOUT_MS: "300",
           CALLBACK_RETRY_MS: "200",
           CALLBACK_GIVE_UP_MS: "1000",

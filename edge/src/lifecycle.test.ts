@@ -167,7 +167,7 @@ test("a worker that falls silent is closed, and its task is given to another one
   await later(region, 1000);
   expect(await worker.end()).toMatchObject({ code: CLOSE.silent });
   const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
-  await later(region, 301);
+  await later(region, 1001);
   await runDurableObjectAlarm(env.TASK.getByName(taskId));
   expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 2 });
 });

@@ -28,9 +28,10 @@ export async function meetDeadlines(fleet: Fleet): Promise<void> {
   }
   // Once, and not for each of thousands of assignments.
   const connected = new Set(fleet.sockets.greetedIds());
+  const reconciling = new Set(fleet.sockets.reconcilingIds());
   const checks = fleet.assignments.all().map(async (assignment) => {
     later(
-      await checkAssignment(fleet, assignment, { nowMs, connected }).catch((thrown: unknown) => {
+      await checkAssignment(fleet, assignment, { nowMs, connected, reconciling }).catch((thrown: unknown) => {
         warn("assignment not checked", thrown);
         return Date.now() + RETRY_MS;
       }),
@@ -55,10 +56,16 @@ interface Now {
   readonly nowMs: number;
   /** Workers that have said hello. */
   readonly connected: ReadonlySet<string>;
+  /** Of these, those that are still being asked for their tasks. */
+  readonly reconciling: ReadonlySet<string>;
 }
 
 /** Does what is due for an assignment and says when to look again, Unix ms. */
-async function checkAssignment(fleet: Fleet, assignment: Assignment, { nowMs, connected }: Now): Promise<number> {
+async function checkAssignment(
+  fleet: Fleet,
+  assignment: Assignment,
+  { nowMs, connected, reconciling }: Now,
+): Promise<number> {
   const { taskId, attempt, workerId, releaseAtMs, confirmed, sinceMs } = assignment;
   if (releaseAtMs !== null && releaseAtMs > nowMs) return releaseAtMs;
   const returnTime = fleet.returnTime(nowMs);
@@ -68,9 +75,9 @@ async function checkAssignment(fleet: Fleet, assignment: Assignment, { nowMs, co
     fleet.assignments.put({ ...assignment, releaseAtMs: untilMs });
     return untilMs;
   }
-  // It is back, and is asked for this task next: what it says of it sets the time anew.
-  if (fleet.sockets.greeted(workerId)?.[1].phase === "reconciling") return nowMs + RETRY_MS;
   if (releaseAtMs !== null) {
+    // It is back, and is asked for this task next: what it says of it sets the time anew.
+    if (reconciling.has(workerId)) return nowMs + RETRY_MS;
     await fleet.release(assignment);
     return NEVER;
   }

@@ -98,6 +98,11 @@ export class WorkerSockets {
     );
   }
 
+  /** The workers whose tasks are being compared with the truth. */
+  reconcilingIds(): string[] {
+    return [...this.#states.values()].flatMap((state) => (state.phase === "reconciling" ? state.workerId : []));
+  }
+
   /** The socket on which a worker has said hello. */
   ofWorker(workerId: string): WebSocket | undefined {
     return this.greeted(workerId)?.[0];

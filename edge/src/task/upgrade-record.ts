@@ -1,4 +1,4 @@
-import type { TaskState } from "@roomcast/shared";
+import { isActive, type TaskState } from "@roomcast/shared";
 import { RECORD_SCHEMA, type TaskRecord } from "./task-record.ts";
 
 type StoredRecord = Readonly<Record<string, unknown>> & { readonly schema: number };
@@ -20,10 +20,10 @@ const STEPS: readonly ((record: StoredRecord) => StoredRecord)[] = [
   /** 4: who had which attempt; known of the last one only. */
   ({ lastWorkerId, ...record }) => {
     // SAFETY: every version stored a state.
-    const { name, attempt } = record["state"] as TaskState;
-    const isActive = name !== "queued" && name !== "finished" && name !== "failed" && name !== "aborted";
+    const state = record["state"] as TaskState;
+    const { name, attempt } = state;
     // One that has ended may have ended in the queue, after its worker's attempt.
-    const attempts = isActive ? [attempt] : name === "queued" ? [attempt - 1] : [attempt - 1, attempt];
+    const attempts = isActive(state) ? [attempt] : name === "queued" ? [attempt - 1] : [attempt - 1, attempt];
     const holders = lastWorkerId === null ? [] : attempts.map((of) => ({ attempt: of, workerId: lastWorkerId }));
     return { ...record, schema: 4, lastWorkerId, holders };
   },
