@@ -58,8 +58,8 @@ test("a worker that is back keeps its tasks for as long as they are being compar
   const region = env.REGION.getByName(at.region);
   await runDurableObjectAlarm(region);
   const answers = Promise.withResolvers<void>();
-  // SAFETY: called with the object below.
-  const hear = Reflect.get(Task.prototype, "hear") as Task["hear"];
+  // Read in this way because it is called with the object below.
+  const hear = Reflect.get(Task.prototype, "hear");
   const spy = vi.spyOn(Task.prototype, "hear").mockImplementation(async function (this: Task, ref, event) {
     if (ref.workerId === at.workerId && event.type === "reported") await answers.promise;
     return hear.call(this, ref, event);
