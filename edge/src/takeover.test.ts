@@ -298,7 +298,7 @@ test("pushes for one seat whose objects are made one by one ask each other a few
   const worker = await FakeWorker.connect({ workerId: fresh("w"), region });
   const body = await pushBody({ Region: region });
   const ids: string[] = [];
-  for (let n = 0; n < 20; n += 1) {
+  for (let n = 0; n < 40; n += 1) {
     const taskId = await start(body);
     ids.push(taskId);
     // Looking makes it, before there is a newer one.
@@ -306,7 +306,8 @@ test("pushes for one seat whose objects are made one by one ask each other a few
     cut(worker);
   }
   await oneIsLeft(ids, worker);
-  expect(askedFor(ids)).toBeLessThan(4 * ids.length);
+  // Each asking all before it would be 780 calls, which come more often on a fast machine.
+  expect(askedFor(ids)).toBeLessThan(8 * ids.length);
 }, 60_000);
 
 test("a push that is to start later leaves its seat until then to one that starts now, though both come at once", async () => {
