@@ -2,11 +2,11 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { positiveInteger, type Suite, type SuiteContext, type SuiteReport, wantedParts } from "../suite.ts";
 import { type ControlReport, formatControlReport } from "./control-report.ts";
-import { startEdgeWorkerd } from "./edge-workerd.ts";
 import { type MeasureCreatesOptions, measureCreates } from "./measure-creates.ts";
 import { measureDispatch } from "./measure-dispatch.ts";
 import { measureFailover } from "./measure-failover.ts";
 import { type MeasureFleetOptions, measureFleet } from "./measure-fleet.ts";
+import { startMeasuredEdge } from "./measured-edge.ts";
 import { pushRequests } from "./push-requests.ts";
 
 export const controlBench: Suite = {
@@ -42,7 +42,7 @@ const QUICK: Sizes = {
 
 async function runControlBench({ args, onProgress, signal }: SuiteContext): Promise<SuiteReport> {
   const { sizes, wants } = readArguments(args);
-  const edge = await startEdgeWorkerd();
+  const edge = await startMeasuredEdge();
   signal.addEventListener("abort", () => void edge.stop());
   try {
     const requests = await pushRequests(edge);

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { EdgeWorkerd } from "@roomcast/dev/stack/edge-workerd";
 import { percentile } from "../median.ts";
 import { cpuSecondsOf } from "../process-usage.ts";
 import type { CreatesReport, LoadReport } from "./control-report.ts";
-import { type EdgeWorkerd, startEdgeWorkerd } from "./edge-workerd.ts";
 import { loadHttp } from "./http-load.ts";
+import { startMeasuredEdge } from "./measured-edge.ts";
 import { pushRequests } from "./push-requests.ts";
 
 export interface MeasureCreatesOptions {
@@ -50,7 +51,7 @@ export async function measureCreates(options: MeasureCreatesOptions): Promise<Cr
   const measured: Round[] = [];
   for (let round = 0; round < rounds; round += 1) {
     onProgress(`hellos, new objects and creates, ${round + 1} of ${rounds}`);
-    const edge = await startEdgeWorkerd(WITHOUT_WORKERS);
+    const edge = await startMeasuredEdge(WITHOUT_WORKERS);
     signal.addEventListener("abort", () => void edge.stop());
     try {
       measured.push(await measureRound(edge, options));
@@ -99,10 +100,10 @@ async function measureRound(edge: EdgeWorkerd, { connections, seconds }: Measure
       p99Ms: percentile(result.latenciesMs, 0.99),
     };
   };
-  const object = await load(edge.yardstickPort, () => OBJECT_CALL);
+  const object = await load(edge.companionPort, () => OBJECT_CALL);
   // workerd takes as many objects away again later on.
   await delay(EVICTION_MS);
-  const hello = await load(edge.yardstickPort, () => HELLO_CALL);
+  const hello = await load(edge.companionPort, () => HELLO_CALL);
   const create = await load(edge.edgePort, () => requests.nextCall());
   const afterwards = await untilQuiet(edge);
   return { hello, object, create, afterwards };

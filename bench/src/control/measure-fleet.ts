@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { EdgeWorkerd } from "@roomcast/dev/stack/edge-workerd";
 import { REGION } from "@roomcast/dev/stack/stack-secrets";
 import { cpuSecondsOf, pssBytesOf } from "../process-usage.ts";
 import type { FleetLevel, FleetReport } from "./control-report.ts";
-import type { EdgeWorkerd } from "./edge-workerd.ts";
 import { startFleet } from "./fleet.ts";
 import { loadHttp } from "./http-load.ts";
 import type { PushRequests } from "./push-requests.ts";

@@ -1,5 +1,5 @@
+import type { EdgeWorkerd } from "@roomcast/dev/stack/edge-workerd";
 import { SDK_APP_ID, stackUserSig } from "@roomcast/dev/stack/stack-secrets";
-import type { EdgeWorkerd } from "./edge-workerd.ts";
 
 const USER_ID = "bench";
 
