@@ -7,7 +7,7 @@ import { credentialRoutes } from "./admin/credential-routes.ts";
 import { workerTokenRoutes } from "./admin/worker-token-routes.ts";
 import { authenticate } from "./auth/authenticate.ts";
 import { readConfig } from "./config.ts";
-import type { AppContext } from "./http/app-context.ts";
+import { type AppContext, REQUEST_ID_HEADER } from "./http/app-context.ts";
 import { errorResponse } from "./http/error-response.ts";
 import { limitRate } from "./rate-limit/limit-rate.ts";
 import { fleetRoutes } from "./routes/fleet-routes.ts";
@@ -31,8 +31,6 @@ const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
   { path: /^\/(healthz|v1\/workers|v1\/regions|v1\/fleet\/connect)$/, allow: "GET" },
 ];
 
-const REQUEST_ID_HEADER = "x-request-id";
-
 /** The HTTP API. Everything thrown meets `errorResponse`. */
 export const app = new Hono<AppContext>();
 
@@ -51,10 +49,9 @@ app.notFound((c) => {
 app.use(async (c, next) => {
   c.set("requestId", crypto.randomUUID());
   readConfig(c.env);
-  // Before there is an answer: added to one that is made already, it would have the answer made anew.
-  c.header(REQUEST_ID_HEADER, c.get("requestId"));
   await next();
-  // The answer to an upgrade is the socket itself and must not be touched.
+  // The answer to an upgrade is the socket itself and must not be touched. An answer that is made already has to be made
+  // anew for the header, so those that are many bring it along.
   if (c.res.status !== 101 && !c.res.headers.has(REQUEST_ID_HEADER)) c.header(REQUEST_ID_HEADER, c.get("requestId"));
 });
 

@@ -117,12 +117,16 @@ test("a body over 64 KiB is refused, also when it does not say how long it is", 
   expect(await errorOf(response)).toMatchObject({ code: "RequestSizeLimitExceeded", status: 413 });
 });
 
-test("bytes that are no UTF-8 are refused as no JSON", async () => {
+test.each<[string, Record<string, string>]>([
+  ["whole", { "Content-Length": "4" }],
+  ["as they come", {}],
+])("bytes that are no UTF-8, read %s, are refused as no JSON", async (_how, length) => {
   const request = new Request("http://edge/", {
     method: "POST",
-    headers: { Authorization: `Bearer ${SCHOOL}` },
+    headers: { Authorization: `Bearer ${SCHOOL}`, ...length },
     body: new Uint8Array([0x7b, 0xff, 0xfe, 0x7d]),
   });
+  expect(request.headers.get("Content-Length")).toBe(length["Content-Length"] ?? null);
   const response = await app.fetch(request, env, createExecutionContext());
   expect(await errorOf(response)).toMatchObject({ code: "InvalidParameter", status: 400 });
 });

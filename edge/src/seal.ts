@@ -71,7 +71,7 @@ export async function seal(value: unknown, keys: SealKeys, subject: string): Pro
     await dayKey(keys[0], day),
     encoder.encode(JSON.stringify(value)),
   );
-  return [VERSION, day, toBase64(iv), toBase64(new Uint8Array(sealed))].join(".");
+  return [VERSION, day, iv.toBase64(), new Uint8Array(sealed).toBase64()].join(".");
 }
 
 /** As `openSealed`, for who does not keep the sealed text. */
@@ -118,14 +118,18 @@ function partsOf(text: string): SealedParts | undefined {
 }
 
 async function openWith(sealKey: string, { day, iv, sealed }: SealedParts, subject: string): Promise<unknown> {
-  const algorithm = { name: "AES-GCM", iv: fromBase64(iv) };
+  const algorithm = { name: "AES-GCM", iv: Uint8Array.fromBase64(iv) };
   const opened =
     day === null
-      ? await crypto.subtle.decrypt(algorithm, await deriveKey(sealKey, subject, VERSION_BEFORE), fromBase64(sealed))
+      ? await crypto.subtle.decrypt(
+          algorithm,
+          await deriveKey(sealKey, subject, VERSION_BEFORE),
+          Uint8Array.fromBase64(sealed),
+        )
       : await crypto.subtle.decrypt(
           { ...algorithm, additionalData: encoder.encode(subject) },
           await dayKey(sealKey, day),
-          fromBase64(sealed),
+          Uint8Array.fromBase64(sealed),
         );
   return JSON.parse(new TextDecoder().decode(opened));
 }
@@ -158,17 +162,4 @@ function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return `{${entries.map(([name, inner]) => `${JSON.stringify(name)}:${canonical(inner)}`).join(",")}}`;
-}
-
-function toBase64(bytes: Uint8Array): string {
-  let binary = "";
-  for (const byte of bytes) binary += String.fromCharCode(byte);
-  return btoa(binary);
-}
-
-function fromBase64(text: string): Uint8Array<ArrayBuffer> {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let at = 0; at < binary.length; at += 1) bytes[at] = binary.charCodeAt(at);
-  return bytes;
 }

@@ -225,10 +225,7 @@ export class Keyring extends DurableObject<Env> {
   }
 
   async #newKey(secretId: string): Promise<{ secretKey: string; sealed: string }> {
-    const bytes = crypto.getRandomValues(new Uint8Array(24));
-    const secretKey = btoa(String.fromCharCode(...bytes))
-      .replaceAll("+", "-")
-      .replaceAll("/", "_");
+    const secretKey = crypto.getRandomValues(new Uint8Array(24)).toBase64({ alphabet: "base64url" });
     return { secretKey, sealed: await seal(secretKey, this.#sealKeys(), credentialSubject(secretId)) };
   }
 

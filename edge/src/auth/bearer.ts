@@ -45,15 +45,20 @@ function isOneOf(given: string, keys: readonly string[]): boolean {
   return keys.map((key) => sameSecret(given, key)).includes(true);
 }
 
-/** Filled up to one length, which is compared whole: the time that it takes says nothing of either secret. */
+/** Two secrets, each filled up to one length; written anew for each comparison. */
+const givenBytes = new Uint8Array(LENGTH_BYTES + MAX_BYTES_PER_UNIT * MAX_PAIR_LENGTH);
+const expectedBytes = new Uint8Array(givenBytes.length);
+
+/** Compared is the whole length: the time that it takes says nothing of either secret. */
 function sameSecret(given: string, expected: string): boolean {
-  return crypto.subtle.timingSafeEqual(filled(given), filled(expected));
+  fill(givenBytes, given);
+  fill(expectedBytes, expected);
+  return crypto.subtle.timingSafeEqual(givenBytes, expectedBytes);
 }
 
-/** A text's length, which the zeros would hide, and its bytes. */
-function filled(text: string): Uint8Array {
-  const bytes = new Uint8Array(LENGTH_BYTES + MAX_BYTES_PER_UNIT * MAX_PAIR_LENGTH);
+/** With a text's length, which the zeros would hide, and its bytes. */
+function fill(bytes: Uint8Array, text: string): void {
+  bytes.fill(0);
   const { written } = encoder.encodeInto(text, bytes.subarray(LENGTH_BYTES));
   new DataView(bytes.buffer).setUint32(0, written);
-  return bytes;
 }

@@ -46,5 +46,5 @@ export async function signature(body: string, key: string): Promise<string> {
     "sign",
   ]);
   const digest = await crypto.subtle.sign("HMAC", imported, encoder.encode(body));
-  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+  return new Uint8Array(digest).toBase64();
 }

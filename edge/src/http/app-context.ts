@@ -1,6 +1,9 @@
 import type { Caller } from "../auth/caller.ts";
 import type { Env } from "../env.ts";
 
+/** Of each answer; its value is `requestId`. */
+export const REQUEST_ID_HEADER = "x-request-id";
+
 /** What Hono's handlers find in their context. */
 export interface AppContext {
   Bindings: Env;

@@ -1,6 +1,6 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Context } from "hono";
-import type { AppContext } from "./app-context.ts";
+import { type AppContext, REQUEST_ID_HEADER } from "./app-context.ts";
 
 /** The one place where something thrown becomes an HTTP answer. Never a stack, never a cause. */
 export function errorResponse(thrown: unknown, c: Context<AppContext>): Response {
@@ -14,7 +14,7 @@ export function errorResponse(thrown: unknown, c: Context<AppContext>): Response
     requestId,
     ...(error.fields.length > 0 ? { fields: error.fields } : {}),
   };
-  const headers: Record<string, string> = { "x-request-id": requestId };
+  const headers: Record<string, string> = { [REQUEST_ID_HEADER]: requestId };
   if (error.code === "RequestLimitExceeded") headers["retry-after"] = "1";
   if (error.httpStatus === 401) headers["www-authenticate"] = "Bearer";
   return Response.json({ error: body }, { status: error.httpStatus, headers });

@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import type { AppContext } from "../http/app-context.ts";
+import { type AppContext, REQUEST_ID_HEADER } from "../http/app-context.ts";
 import { readJson } from "../http/read-json.ts";
 import { createPush } from "../push/create-push.ts";
 
@@ -12,5 +12,11 @@ export const pushRoutes = new Hono<AppContext>().on("POST", ["/", "/push"], asyn
     regionHeader: c.req.header("X-TC-Region"),
     cf: c.req.raw.cf,
   });
-  return c.text("Async run task submitted", 200, { "x-scf-reqid": taskId });
+  // As `c.text` would answer, but for the two sets of headers that it makes: they take a twentieth of a create's time.
+  const headers = {
+    "Content-Type": "text/plain; charset=UTF-8",
+    "x-scf-reqid": taskId,
+    [REQUEST_ID_HEADER]: c.get("requestId"),
+  };
+  return new Response("Async run task submitted", { headers });
 });
