@@ -37,8 +37,8 @@ test("a create whose directory does not answer is answered with an error and lea
   const push = await running();
   const directory = bound.DIRECTORY.getByName(String(push.body["SdkAppId"]));
   let refused = "";
-  const accept = (task: Accept) => {
-    refused = task.taskId;
+  const accept = ([task]: readonly Accept[]) => {
+    refused = task?.taskId ?? "";
     return Promise.reject(new Error("the runtime was restarted"));
   };
   const response = await post(without("DIRECTORY", { accept }), push.body);
@@ -53,9 +53,9 @@ test("a create whose answer was lost is, repeated with its key, the task that wa
   const body = await pushBody({ Region: fresh("ap") });
   const headers = { "Idempotency-Key": fresh("key") };
   let promised = "";
-  const accept = async (task: Accept) => {
-    promised = task.taskId;
-    await bound.DIRECTORY.getByName(String(task.sdkAppId)).accept(task);
+  const accept = async (group: readonly Accept[]) => {
+    promised = group.map(({ taskId }) => taskId).join();
+    await bound.DIRECTORY.getByName(String(body["SdkAppId"])).accept(group);
     throw new Error("the runtime was restarted");
   };
   expect((await post(without("DIRECTORY", { accept }), body, headers)).status).toBe(500);

@@ -1,20 +1,30 @@
-import type { Room } from "@roomcast/shared";
+import type { Room, ShownRequest } from "@roomcast/shared";
 import type { CallbackTarget } from "../callback/outbox.ts";
-import type { NewTask } from "../task/task-record.ts";
 
 /** A task that was accepted and that its Task object does not have yet. */
 export interface AcceptedTask {
-  readonly task: NewTask;
-  readonly callbacks: CallbackTarget | null;
+  readonly taskId: string;
   readonly sdkAppId: number;
   readonly seatKey: string;
-  readonly room: Room;
-  readonly userId: string;
   /** Unix ms. */
   readonly atMs: number;
+  /** Before then it takes no place, Unix ms; 0: it may at once. */
+  readonly startsAtMs: number;
   /** The task that held the seat before. */
   readonly holder: string | null;
+  /** That one and those before it that have not ended, the newest first. */
+  readonly replaces: readonly string[];
   readonly idempotency: { readonly key: string; readonly fingerprint: string } | null;
+}
+
+/** What an accepted task is to do. It is most of what is stored, and is read when the task's object is made. */
+export interface AcceptedPush {
+  readonly region: string;
+  readonly request: ShownRequest;
+  readonly sealedRequest: string;
+  readonly callbacks: CallbackTarget | null;
+  readonly room: Room;
+  readonly userId: string;
 }
 
 export interface WaitingTask extends AcceptedTask {
@@ -24,14 +34,14 @@ export interface WaitingTask extends AcceptedTask {
 const FILED_KEY = "filed";
 
 /**
- * Tasks that wait for their objects, in the order of their coming: in SQLite, with a copy in memory. A row is only
- * appended when a task is accepted, because each index of a table costs as much again. The tables that are searched are
- * written later, for many tasks at once: what was accepted after `filed` is not in them yet.
+ * Tasks that wait for their objects, in the order of their coming: in SQLite, with a copy in memory of all but their
+ * pushes. A row is only appended when a task is accepted, because each index of a table costs as much again. The tables
+ * that are searched are written later, for many tasks at once: what was accepted after `filed` is not in them yet.
  */
 export class AcceptedTasks {
   readonly #storage: DurableObjectStorage;
   readonly #byId = new Map<string, WaitingTask>();
-  readonly #bySeat = new Map<string, Set<WaitingTask>>();
+  readonly #bySeat = new Map<string, WaitingTask[]>();
   readonly #unfiledSeats = new Map<string, WaitingTask>();
   readonly #unfiledKeys = new Map<string, WaitingTask>();
   #filedSeq = 0;
@@ -90,10 +100,19 @@ export class AcceptedTasks {
     return [...this.#byId.values()].filter(({ seq }) => seq > this.#filedSeq && seq <= upToSeq);
   }
 
-  add(accepted: AcceptedTask): void {
+  /** @param push an `AcceptedPush` as JSON */
+  add(accepted: AcceptedTask, push: string): void {
     const seq = this.#lastSeq + 1;
-    this.#storage.sql.exec("INSERT INTO accepted (seq, body) VALUES (?, ?)", seq, JSON.stringify(accepted));
+    const body = JSON.stringify(accepted);
+    this.#storage.sql.exec("INSERT INTO accepted (seq, body, push) VALUES (?, ?, ?)", seq, body, push);
     this.#remember({ ...accepted, seq });
+  }
+
+  /** What a task that waits here is to do. */
+  pushOf({ seq }: WaitingTask): AcceptedPush {
+    const { push } = this.#storage.sql.exec<{ push: string }>("SELECT push FROM accepted WHERE seq = ?", seq).one();
+    // SAFETY: the edge that accepted it wrote it.
+    return JSON.parse(push) as AcceptedPush;
   }
 
   /** All up to this one stand in the tables which are searched; written in the same transaction as those. */
@@ -111,15 +130,16 @@ export class AcceptedTasks {
     if (known === undefined) return;
     this.#byId.delete(taskId);
     const ofSeat = this.#bySeat.get(known.seatKey);
-    ofSeat?.delete(known);
-    if (ofSeat?.size === 0) this.#bySeat.delete(known.seatKey);
+    if (ofSeat?.length === 1) this.#bySeat.delete(known.seatKey);
+    else ofSeat?.splice(ofSeat.indexOf(known), 1);
     this.#storage.sql.exec("DELETE FROM accepted WHERE seq = ?", known.seq);
   }
 
   #remember(waiting: WaitingTask): void {
-    this.#byId.set(waiting.task.taskId, waiting);
-    const ofSeat = this.#bySeat.get(waiting.seatKey) ?? new Set();
-    this.#bySeat.set(waiting.seatKey, ofSeat.add(waiting));
+    this.#byId.set(waiting.taskId, waiting);
+    const ofSeat = this.#bySeat.get(waiting.seatKey);
+    if (ofSeat === undefined) this.#bySeat.set(waiting.seatKey, [waiting]);
+    else ofSeat.push(waiting);
     this.#lastSeq = Math.max(this.#lastSeq, waiting.seq);
     if (waiting.seq <= this.#filedSeq) return;
     this.#unfiledSeats.set(waiting.seatKey, waiting);

@@ -1,4 +1,6 @@
 import type { Migrations } from "../storage/migrate.ts";
+import { firstPlaceAtMs } from "../task/task-times.ts";
+import type { AcceptedPush, AcceptedTask } from "./accepted-tasks.ts";
 
 /** What a Directory stores. Times are Unix ms. */
 export const DIRECTORY_TABLES: Migrations = {
@@ -26,5 +28,29 @@ export const DIRECTORY_TABLES: Migrations = {
       `),
     /** 3: tasks that have no object of their own yet. */
     (sql) => sql.exec("CREATE TABLE IF NOT EXISTS accepted (seq INTEGER PRIMARY KEY, body TEXT NOT NULL)"),
+    /** 4: what such a task is to do stands apart from what is looked at before. */
+    (sql) => {
+      sql.exec("ALTER TABLE accepted ADD COLUMN push TEXT NOT NULL DEFAULT ''");
+      for (const { seq, body } of sql.exec<{ seq: number; body: string }>("SELECT seq, body FROM accepted").toArray()) {
+        const [task, push] = splitAccepted(body);
+        sql.exec("UPDATE accepted SET body = ?, push = ? WHERE seq = ?", task, push, seq);
+      }
+    },
   ],
 };
+
+/** An accepted task of version 3. */
+type WholeAccepted = Omit<AcceptedTask, "taskId" | "replaces" | "startsAtMs"> &
+  Omit<AcceptedPush, "region" | "request" | "sealedRequest"> & {
+    readonly task: Pick<AcceptedTask, "taskId" | "replaces"> &
+      Pick<AcceptedPush, "region" | "request" | "sealedRequest">;
+  };
+
+/** Of version 3's text of a task, version 4's two. */
+function splitAccepted(body: string): [task: string, push: string] {
+  // SAFETY: version 3 wrote it.
+  const { task, callbacks, room, userId, ...rest } = JSON.parse(body) as WholeAccepted;
+  const { taskId, replaces, ...push } = task;
+  const accepted: AcceptedTask = { ...rest, taskId, replaces, startsAtMs: firstPlaceAtMs(push.request, 0) };
+  return [JSON.stringify(accepted), JSON.stringify({ ...push, callbacks, room, userId } satisfies AcceptedPush)];
+}

@@ -1,11 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
-import { type Room, SCF_STATUSES, type ScfStatus, type ShownRequest, type TaskList } from "@roomcast/shared";
-import type { CallbackTarget } from "../callback/outbox.ts";
+import { SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
 import type { Env } from "../env.ts";
 import { migrate } from "../storage/migrate.ts";
 import { time } from "../task/show-task.ts";
 import { AcceptedTasks } from "./accepted-tasks.ts";
-import { CommitGroup } from "./commit-group.ts";
 import { DIRECTORY_TABLES } from "./directory-tables.ts";
 import { HandOver } from "./hand-over.ts";
 import { conditionOf, type ListedTask, type ListQuery, orderSql, statusCondition } from "./task-filter.ts";
@@ -25,12 +23,10 @@ export interface Accept {
   readonly taskId: string;
   readonly sdkAppId: number;
   readonly seatKey: string;
-  readonly room: Room;
-  readonly userId: string;
-  readonly region: string;
-  readonly request: ShownRequest;
-  readonly sealedRequest: string;
-  readonly callbacks: CallbackTarget | null;
+  /** Before then it takes no place, Unix ms; 0: it may at once. */
+  readonly startsAtMs: number;
+  /** An `AcceptedPush` as JSON: one text is passed on and stored for a fraction of what its parts cost. */
+  readonly push: string;
   /** Whether a task that holds the seat is replaced. */
   readonly onConflict: "replace" | "reject";
   /** A task that is known to have ended, though it may not have said so here yet: it never rejects another one. */
@@ -59,7 +55,6 @@ export class Directory extends DurableObject<Env> {
   readonly #index = new TaskIndex(this.#sql);
   readonly #accepted: AcceptedTasks;
   readonly #handOver: HandOver;
-  readonly #accepts = new CommitGroup((group: readonly Accept[]) => this.#acceptAll(group));
   /** Known to the root directory. */
   #announced = false;
   #alarmAtMs: number | null = null;
@@ -74,13 +69,20 @@ export class Directory extends DurableObject<Env> {
     });
   }
 
-  /** Takes a seat for a new task and keeps the task until its object has it; written down when this returns. */
-  async accept(accept: Accept): Promise<AcceptAnswer> {
-    if (!this.#announced) await this.#announce(String(accept.sdkAppId));
-    const answer = await this.#accepts.join(accept);
-    // At once where it comes alone; the alarm goes on with it should this object die now.
-    if (answer.kind === "accepted") this.ctx.waitUntil(this.#handOver.run());
-    return answer;
+  /**
+   * Takes seats for new tasks of one application, one after another, and keeps the tasks until their objects have them.
+   * All is written down when this returns; where it throws, nothing is.
+   *
+   * @returns an answer to each, in their order
+   */
+  async accept(group: readonly Accept[]): Promise<readonly AcceptAnswer[]> {
+    const [first] = group;
+    if (first === undefined) return [];
+    if (!this.#announced) await this.#announce(String(first.sdkAppId));
+    const answers = this.#acceptAll(group);
+    // At once where one comes alone; the alarm goes on with it should this object die now.
+    this.ctx.waitUntil(this.#handOver.run());
+    return answers;
   }
 
   /** Before the first task is written, so that no application with tasks is ever missing in the list of all. */
@@ -104,7 +106,7 @@ export class Directory extends DurableObject<Env> {
   }
 
   #accept(accept: Accept, atMs: number): AcceptAnswer {
-    const { taskId, seatKey, region, sdkAppId, room, userId, request, sealedRequest, callbacks, idempotency } = accept;
+    const { taskId, seatKey, sdkAppId, startsAtMs, push, idempotency } = accept;
     const key = idempotency?.key ?? null;
     if (this.#accepted.hasUnfiled({ seatKey, key })) this.#file(Number.POSITIVE_INFINITY);
     const before = key === null ? undefined : this.#index.keyUse(key);
@@ -117,18 +119,17 @@ export class Directory extends DurableObject<Env> {
     if (holder !== null && holder !== accept.endedHolder && accept.onConflict === "reject") {
       return { kind: "taken", by: holder };
     }
-    const replaces = this.#index.runningFrom(holder);
-    this.#accepted.add({
-      task: { taskId, region, request, sealedRequest, replaces },
-      callbacks,
+    const task = {
+      taskId,
       sdkAppId,
       seatKey,
-      room,
-      userId,
       atMs,
+      startsAtMs,
       holder,
+      replaces: this.#index.runningFrom(holder),
       idempotency: idempotency === null ? null : { key: idempotency.key, fingerprint: idempotency.fingerprints[0] },
-    });
+    };
+    this.#accepted.add(task, push);
     return { kind: "accepted", taskId };
   }
 
@@ -138,7 +139,7 @@ export class Directory extends DurableObject<Env> {
     const last = unfiled.at(-1);
     if (last === undefined) return;
     this.ctx.storage.transactionSync(() => {
-      for (const task of unfiled) this.#index.file(task);
+      for (const task of unfiled) this.#index.file(task, this.#accepted.pushOf(task));
       this.#accepted.filed(last.seq);
     });
   }

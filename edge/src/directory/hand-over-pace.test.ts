@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { type Backlog, handOverPace, type Pace } from "./hand-over-pace.ts";
 
-const IN_A_BURST: Backlog = { waiting: 500, quietMs: 1, burstMs: 20, lastTookMs: 10, catchingUp: false };
+const IN_A_BURST: Backlog = { waiting: 500, quietMs: 1, burstMs: 20, lastTookMs: 20, catchingUp: false };
 
 test.each<[string, Partial<Backlog>, Pace]>([
   [
@@ -9,14 +9,14 @@ test.each<[string, Partial<Backlog>, Pace]>([
     { waiting: 8, burstMs: Number.POSITIVE_INFINITY },
     { pauseMs: 0, count: 4, inBurst: false },
   ],
-  ["in a burst objects are made in a twentieth of the time", {}, { pauseMs: 190, count: 1, inBurst: true }],
-  ["however fast one is made, at most ten a second", { lastTookMs: 1 }, { pauseMs: 100, count: 1, inBurst: true }],
+  ["in a burst objects are made in a twentieth of the time", {}, { pauseMs: 380, count: 1, inBurst: true }],
+  ["however fast one is made, at most three a second", { lastTookMs: 1 }, { pauseMs: 300, count: 1, inBurst: true }],
   [
     "an object that takes very long does not stop the others",
     { lastTookMs: 5000 },
     { pauseMs: 500, count: 1, inBurst: true },
   ],
-  ["a burst that was slowed down is one still", { burstMs: 300 }, { pauseMs: 190, count: 1, inBurst: true }],
+  ["a burst that was slowed down is one still", { burstMs: 300 }, { pauseMs: 380, count: 1, inBurst: true }],
   [
     "after a burst at most two hundred a second are made",
     { quietMs: 100, burstMs: 200 },

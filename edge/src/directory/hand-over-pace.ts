@@ -39,7 +39,7 @@ export const MAX_WAIT_MS = 10_000;
  * costs a few times what the making itself takes, so that there is a least pause too.
  */
 const PAUSES = 19;
-const MIN_PAUSE_MS = 100;
+const MIN_PAUSE_MS = 300;
 const MAX_PAUSE_MS = 500;
 
 /** Making an object costs many times what accepting a task does, so in a burst it is put off. Pure. */

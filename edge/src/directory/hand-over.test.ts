@@ -24,14 +24,9 @@ function partsOf(storage: DurableObjectStorage, seats: readonly string[]) {
   for (const [n, seatKey] of seats.entries()) {
     const taskId = `task ${n}`;
     seatOf.set(taskId, seatKey);
-    const { region, request, sealedRequest, ...rest } = acceptOf({ taskId, sdkAppId: 1, seatKey });
-    accepted.add({
-      ...rest,
-      task: { taskId, region, request, sealedRequest, replaces: [] },
-      atMs: Date.now(),
-      holder: null,
-      idempotency: null,
-    });
+    const { push, sdkAppId, startsAtMs } = acceptOf({ taskId, sdkAppId: 1, seatKey });
+    const task = { taskId, sdkAppId, seatKey, startsAtMs, atMs: Date.now() };
+    accepted.add({ ...task, holder: null, replaces: [], idempotency: null }, push);
   }
   const made: string[] = [];
   const asked: string[] = [];
@@ -54,7 +49,7 @@ test("an object that does not answer in time keeps no other seat's task waiting,
       await handOver.run();
       expect(made.toSorted()).toEqual(["task 1", "task 2", "task 3", "task 4", "task 5", "task 7"]);
       // The newer one of its seat must find it, and so is not made before it.
-      expect([...accepted].map(({ task }) => task.taskId)).toEqual(["task 0", "task 6"]);
+      expect([...accepted].map(({ taskId }) => taskId)).toEqual(["task 0", "task 6"]);
       expect(asked).not.toContain("task 6");
 
       objects.answer = true;

@@ -1,5 +1,4 @@
 import type { Env } from "../env.ts";
-import { firstPlaceAtMs } from "../task/task-times.ts";
 import type { AcceptedTasks, WaitingTask } from "./accepted-tasks.ts";
 import { BURST, handOverPace, MAX_WAIT_MS } from "./hand-over-pace.ts";
 
@@ -131,7 +130,7 @@ export class HandOver {
 
   /** Who asks for an object that is being made already waits for it. */
   #make(waiting: WaitingTask): Promise<void> {
-    const { taskId } = waiting.task;
+    const { taskId } = waiting;
     if (this.#accepted.get(taskId) === undefined) return Promise.resolve();
     const making = this.#making.get(taskId) ?? this.#create(waiting).finally(() => this.#making.delete(taskId));
     this.#making.set(taskId, making);
@@ -139,11 +138,12 @@ export class HandOver {
   }
 
   async #create(waiting: WaitingTask): Promise<void> {
-    const { atMs, callbacks } = waiting;
-    const task = { ...waiting.task, successor: this.#successorOf(waiting) };
-    await inTime(this.#env.TASK.getByName(task.taskId).create(task, atMs, callbacks), this.#answerTimeoutMs);
+    const { taskId, atMs, replaces } = waiting;
+    const { region, request, sealedRequest, callbacks } = this.#accepted.pushOf(waiting);
+    const task = { taskId, region, request, sealedRequest, replaces, successor: this.#successorOf(waiting) };
+    await inTime(this.#env.TASK.getByName(taskId).create(task, atMs, callbacks), this.#answerTimeoutMs);
     // Only now: what is still here after a crash is handed over again.
-    this.#accepted.remove(task.taskId);
+    this.#accepted.remove(taskId);
   }
 
   /**
@@ -152,10 +152,8 @@ export class HandOver {
    */
   #successorOf({ seatKey, seq }: WaitingTask): string | null {
     const nowMs = Date.now();
-    const newer = this.#accepted
-      .ofSeat(seatKey)
-      .findLast((other) => other.seq > seq && firstPlaceAtMs(other.task.request, nowMs) <= nowMs);
-    return newer?.task.taskId ?? null;
+    const newer = this.#accepted.ofSeat(seatKey).findLast((other) => other.seq > seq && other.startsAtMs <= nowMs);
+    return newer?.taskId ?? null;
   }
 }
 

@@ -12,11 +12,14 @@ import {
 import { type Caller, requireApp, requireRole } from "../auth/caller.ts";
 import { callbackTarget, checkCallbackUrl, forWorker } from "../callback/request-callback.ts";
 import { readConfig } from "../config.ts";
+import type { AcceptedPush } from "../directory/accepted-tasks.ts";
 import type { Accept, AcceptAnswer } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
 import { KnownRegions } from "../region/known-regions.ts";
 import { fingerprints, seal } from "../seal.ts";
 import { newTaskId } from "../task/task-id.ts";
+import { firstPlaceAtMs } from "../task/task-times.ts";
+import { acceptTogether } from "./accept-together.ts";
 import { callerCoordinates, chooseRegion } from "./choose-region.ts";
 import { inflate } from "./inflate.ts";
 
@@ -62,16 +65,20 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   if (request.CallbackUrl !== undefined) checkCallbackUrl("CallbackUrl", request.CallbackUrl, config);
   const seat = seatOf(request);
   const taskId = newTaskId(request.SdkAppId);
-  const answer = await accept(env, {
-    taskId,
-    sdkAppId: request.SdkAppId,
-    seatKey: seatKey(seat),
-    room: seat.room,
-    userId: seat.userId,
+  const push: AcceptedPush = {
     region,
     request: shownRequest(request),
     sealedRequest: await seal(forWorker(request) satisfies PushRequest, config.sealKeys, taskId),
     callbacks: await callbackTarget(env, request, taskId),
+    room: seat.room,
+    userId: seat.userId,
+  };
+  const answer = await accept(env, {
+    taskId,
+    sdkAppId: request.SdkAppId,
+    seatKey: seatKey(seat),
+    startsAtMs: firstPlaceAtMs(request, 0),
+    push: JSON.stringify(push),
     onConflict: request.OnConflict ?? "replace",
     endedHolder: null,
     idempotency:
@@ -107,11 +114,10 @@ async function checkUserSigOf(request: PushRequest, secretKey: string | undefine
 }
 
 async function accept(env: Env, wanted: Accept): Promise<AcceptAnswer> {
-  const directory = env.DIRECTORY.getByName(String(wanted.sdkAppId));
-  const answer = await directory.accept(wanted);
+  const answer = await acceptTogether(env, wanted);
   // The directory hears of an end a moment later than the task itself.
   if (answer.kind !== "taken" || !(await env.TASK.getByName(answer.by).hasEnded())) return answer;
-  return directory.accept({ ...wanted, endedHolder: answer.by });
+  return acceptTogether(env, { ...wanted, endedHolder: answer.by });
 }
 
 function headerRegion(header: string | undefined): string | undefined {

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { expect, test, vi } from "vitest";
 import { readConfig } from "../config.ts";
 import { seal } from "../seal.ts";
+import { newTaskId } from "../task/task-id.ts";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
 import { ADMIN, call, fresh, pushBody, reaches, start, userSig, view } from "../testing/fixtures.ts";
 
@@ -37,6 +38,25 @@ async function oldRecord(taskId: string, at: { region: string; workerId: string 
     heardAtMs: NOW,
     settled: false,
     retryAtMs: 0,
+  };
+}
+
+/** A push as version 3 of the Directory kept it until its object was made: all in one text. */
+async function acceptedByVersion3({ app, UserSig, Region }: { app: number; UserSig: string; Region: string }) {
+  const [taskId, room] = [newTaskId(app), fresh("room").replaceAll("-", "_")];
+  const shown = { VideoSrc: "https://media.example/lesson.mp4", SdkAppId: app, StrRoomId: room, UserId: "teacher" };
+  const request = { ...shown, Mode: "vod", Redis: false };
+  const sealedRequest = await seal({ ...request, UserSig }, readConfig(env).sealKeys, taskId);
+  return {
+    task: { taskId, region: Region, request, sealedRequest, replaces: [] },
+    callbacks: null,
+    sdkAppId: app,
+    seatKey: `${app}/string/${room}/teacher`,
+    room: { kind: "string", id: room },
+    userId: "teacher",
+    atMs: NOW,
+    holder: null,
+    idempotency: null,
   };
 }
 
@@ -125,6 +145,27 @@ test("a push that an older version has stored goes on elsewhere when its worker 
   const { at, taskId } = await runningSinceVersion1();
   const other = await FakeWorker.connect({ region: at.region, workerId: fresh("w") });
   expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 2, resumeAtMs: 4000, resumeItem: 0 });
+});
+
+test("a push that the version before had accepted, and made no object for yet, starts", async () => {
+  const app = SDK_APP_ID + 2;
+  const UserSig = await userSig({ sdkAppId: app });
+  const Region = fresh("ap");
+  const record = await acceptedByVersion3({ app, UserSig, Region });
+  const { taskId, request } = record.task;
+  const directory = env.DIRECTORY.getByName(String(app));
+  await runInDurableObject(directory, async (_directory, { storage }) => {
+    storage.sql.exec("ALTER TABLE accepted DROP COLUMN push");
+    storage.kv.put("schema:directory", 3);
+    storage.sql.exec("INSERT INTO accepted (seq, body) VALUES (1, ?)", JSON.stringify(record));
+    await storage.setAlarm(Date.now() + 50);
+  });
+  await evictDurableObject(directory);
+  const worker = await FakeWorker.connect({ region: Region, workerId: fresh("w") });
+  expect(await worker.next("dispatch", (frame) => frame.taskId === taskId)).toMatchObject({
+    request: { ...request, UserSig },
+  });
+  expect(await view(taskId)).toMatchObject({ createdAt: new Date(NOW).toISOString(), request });
 });
 
 test("a push that was claimed and created by the version before accepted tasks is listed and taken over", async () => {

@@ -1,11 +1,10 @@
+import type { AcceptedPush } from "../directory/accepted-tasks.ts";
 import type { Accept } from "../directory/directory.ts";
 
 /** What a Directory is told of a new task; its request is of no matter. */
 export function acceptOf(rest: Pick<Accept, "taskId" | "sdkAppId" | "seatKey"> & Partial<Accept>): Accept {
   const room = { kind: "string", id: "room" } as const;
-  return {
-    room,
-    userId: "teacher",
+  const push: AcceptedPush = {
     region: "ap-test",
     request: {
       VideoSrc: "https://a.example/x",
@@ -17,6 +16,12 @@ export function acceptOf(rest: Pick<Accept, "taskId" | "sdkAppId" | "seatKey"> &
     },
     sealedRequest: "sealed",
     callbacks: null,
+    room,
+    userId: "teacher",
+  };
+  return {
+    startsAtMs: 0,
+    push: JSON.stringify(push),
     onConflict: "replace",
     endedHolder: null,
     idempotency: null,

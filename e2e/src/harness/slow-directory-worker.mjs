@@ -1,0 +1,22 @@
+// JavaScript, because its types (workerd's) and those of the rest of this package (Node's) exclude each other.
+import { acceptTogether } from "../../../edge/src/push/accept-together.ts";
+
+const ANSWER_MS = 200;
+
+/** A Directory that answers late, and to each with how many came together. */
+const DIRECTORY = {
+  getByName: () => ({
+    accept: async (group) => {
+      await scheduler.wait(ANSWER_MS);
+      return group.map(() => ({ kind: "accepted", taskId: String(group.length) }));
+    },
+  }),
+};
+
+/** @public Each request asks for one push to be accepted. */
+export default {
+  fetch: async () => {
+    const { taskId } = await acceptTogether({ DIRECTORY }, { sdkAppId: 1 });
+    return new Response(taskId);
+  },
+};

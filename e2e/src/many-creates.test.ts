@@ -1,0 +1,62 @@
+import { connect } from "node:net";
+import { fileURLToPath } from "node:url";
+import { type EdgeWorkerd, startEdgeWorkerd } from "@roomcast/dev/stack/edge-workerd";
+import { SDK_APP_ID, stackUserSig } from "@roomcast/dev/stack/stack-secrets";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const SLOW_DIRECTORY = fileURLToPath(new URL("harness/slow-directory-worker.mjs", import.meta.url));
+
+// Without the proxies of `wrangler dev`: whoever hangs up there hangs up on a proxy.
+let edge: EdgeWorkerd;
+let userSig: string;
+
+beforeAll(async () => {
+  edge = await startEdgeWorkerd({ companion: { entry: SLOW_DIRECTORY, objects: {} } });
+  userSig = await stackUserSig(edge.secrets, "teacher");
+});
+
+afterAll(() => edge?.stop());
+
+/** What a create was answered first: a line of HTTP. Undefined: its client did not wait for it. */
+function create(room: string, leavesAfterMs: number | null): Promise<string | undefined> {
+  const body = JSON.stringify({
+    VideoSrc: "https://media.example/lesson.mp4",
+    SdkAppId: SDK_APP_ID,
+    StrRoomId: room,
+    UserId: "teacher",
+    UserSig: userSig,
+  });
+  const head = `POST / HTTP/1.1\r\nHost: edge.example\r\nAuthorization: ${edge.authorization}\r\nContent-Length: ${body.length}`;
+  const socket = connect({ port: edge.edgePort, host: "127.0.0.1", noDelay: true });
+  return new Promise<string | undefined>((resolve, reject) => {
+    socket.on("error", reject);
+    socket.on("close", () => reject(new Error("The edge closed the connection.")));
+    socket.once("data", (answer) => resolve(String(answer).split("\r\n")[0]));
+    socket.write(`${head}\r\n\r\n${body}`, () => {
+      if (leavesAfterMs !== null) setTimeout(() => resolve(undefined), leavesAfterMs);
+    });
+  }).finally(() => socket.resetAndDestroy());
+}
+
+test("each of many creates that come at once is accepted, though its neighbours hang up", async () => {
+  // A client that leaves may be the one whose call takes the others along: it leaves at another moment in each round.
+  for (let round = 0; round < 30; round += 1) {
+    const answers = Array.from({ length: 40 }, (_, n) => create(`room_${round}_${n}`, n % 2 === 0 ? round % 6 : null));
+    const [leaving, staying] = [0, 1].map((odd) => Promise.all(answers.filter((_, n) => n % 2 === odd)));
+    expect(new Set(await staying)).toEqual(new Set(["HTTP/1.1 200 OK"]));
+    await leaving;
+  }
+  const { total } = await edge.client.tasks("?limit=1");
+  expect(total).toBeGreaterThanOrEqual(30 * 20);
+});
+
+test("creates that wait for another one's call are not taken for hung while nothing else happens", async () => {
+  let together = 1;
+  for (let round = 0; round < 20 && together === 1; round += 1) {
+    const asked = Array.from({ length: 8 }, () => fetch(`http://127.0.0.1:${edge.companionPort}/`));
+    const answers = await Promise.all(asked.map(async (answer) => (await answer).text()));
+    expect(answers.join(" ")).toMatch(/^\d( \d){7}$/);
+    together = Math.max(...answers.map(Number));
+  }
+  expect(together).toBeGreaterThan(1);
+});
