@@ -2,6 +2,8 @@ import { env, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
 import { fresh } from "../testing/fixtures.ts";
+import { running, stop } from "../testing/running-push.ts";
+import { Pace } from "./pace.ts";
 import { TaskLine } from "./task-line.ts";
 
 afterEach(() => {
@@ -37,13 +39,13 @@ function holdTasks(held: readonly { readonly taskId: string }[]) {
 test("a hello with 2,000 tasks is gone through in batches, while other workers are heard", async () => {
   const region = fresh("ap");
   const other = await FakeWorker.connect({ workerId: fresh("w"), region });
-  const running = Array.from({ length: 2000 }, () =>
+  const reports = Array.from({ length: 2000 }, () =>
     reportOf({ taskId: crypto.randomUUID(), attempt: 1 }, { plan: null }),
   );
-  const tasks = holdTasks(running);
+  const tasks = holdTasks(reports);
   const workerId = fresh("w");
   const large = await FakeWorker.dial({ workerId, region });
-  large.hello({ workerId, region, running });
+  large.hello({ workerId, region, running: reports });
   for (const asked of [50, 1000, 2000]) {
     tasks.answer(asked - 50);
     await tasks.asked(asked);
@@ -55,16 +57,16 @@ test("a hello with 2,000 tasks is gone through in batches, while other workers a
   tasks.answer(2000);
   const { keep, stop } = await large.next("welcome");
   expect(keep).toEqual([]);
-  expect(new Set(stop.map(({ taskId }) => taskId))).toEqual(new Set(running.map(({ taskId }) => taskId)));
+  expect(new Set(stop.map(({ taskId }) => taskId))).toEqual(new Set(reports.map(({ taskId }) => taskId)));
 });
 
 test("the time for a hello counts anew as long as tasks answer, and ends when they do not", async () => {
   const region = fresh("ap");
-  const running = Array.from({ length: 150 }, () => reportOf({ taskId: crypto.randomUUID(), attempt: 1 }));
-  const tasks = holdTasks(running);
+  const reports = Array.from({ length: 150 }, () => reportOf({ taskId: crypto.randomUUID(), attempt: 1 }));
+  const tasks = holdTasks(reports);
   const workerId = fresh("w");
   const worker = await FakeWorker.dial({ workerId, region });
-  worker.hello({ workerId, region, running });
+  worker.hello({ workerId, region, running: reports });
   for (const asked of [50, 100]) {
     await tasks.asked(asked);
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 0.8 * HELLO_TIMEOUT_MS });
@@ -81,4 +83,44 @@ test("the time for a hello counts anew as long as tasks answer, and ends when th
   expect(await runDurableObjectAlarm(env.REGION.getByName(region))).toBe(true);
   expect(await worker.end()).toMatchObject({ code: 4408 });
   tasks.answer(150);
+});
+
+test("what a region has given to a worker's process is kept at once when it dials again, before its tasks answer", async () => {
+  const { at, worker, taskId, dispatch } = await running();
+  worker.close();
+  const tasks = holdTasks([{ taskId }]);
+  const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
+  expect(await back.next("welcome")).toMatchObject({ keep: [{ taskId, attempt: 1 }], stop: [] });
+  await tasks.asked(1);
+  // As the task says then, it has gone on elsewhere without a word to the region.
+  tasks.answer(1);
+  expect(await back.next("stop")).toMatchObject({ taskId, attempt: 1, how: "now" });
+  await vi.waitFor(async () => expect(await env.REGION.getByName(at.region).holds(taskId, 1)).toBe(false));
+});
+
+test("a push that was asked to end while its worker was away is ended when that is back", async () => {
+  const { at, worker, taskId, dispatch } = await running();
+  worker.close();
+  await stop(taskId, "tidy");
+  const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
+  expect(await back.next("welcome")).toMatchObject({ keep: [{ taskId, attempt: 1 }] });
+  expect(await back.next("stop")).toMatchObject({ taskId, attempt: 1, how: "tidy" });
+});
+
+test("the tasks of a worker that is back are not woken all at once", async () => {
+  const [turns, woken] = [Promise.withResolvers<void>(), vi.fn()];
+  const { at, worker, dispatch } = await running();
+  worker.close();
+  vi.spyOn(Pace.prototype, "turn").mockImplementation(() => turns.promise);
+  vi.spyOn(TaskLine.prototype, "tell").mockImplementation(async (...word) => {
+    woken(...word);
+    return { kind: "holds", stop: null };
+  });
+  const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
+  const heard = back.frames.length;
+  back.report([reportOf(dispatch)]);
+  await vi.waitFor(() => expect(back.frames.length).toBeGreaterThan(heard));
+  expect(woken).not.toHaveBeenCalled();
+  turns.resolve();
+  await vi.waitFor(() => expect(woken).toHaveBeenCalledOnce());
 });

@@ -2,6 +2,8 @@ import { CLOSE, type TaskRef, type TaskReport, type WorkerFrameOf } from "@roomc
 import { ROOT } from "../directory/directory.ts";
 import type { WorkerAnswer } from "../task/task.ts";
 import type { Fleet } from "./fleet.ts";
+import { pass } from "./hear-worker.ts";
+import { Pace } from "./pace.ts";
 import { warn } from "./warn.ts";
 import type { GreetedSocket, SocketState } from "./worker-sockets.ts";
 
@@ -10,6 +12,11 @@ const TRY_AGAIN_LATER = 1013;
 
 /** Each wakes a Task object: thousands at once would keep the region from hearing anything else. */
 const RECONCILED_AT_ONCE = 50;
+/**
+ * 200 a second, of all workers together: after a restart of the edge they all say hello, and an object that was woken
+ * keeps its files open for a while (docs/scale.md).
+ */
+const COMPARE_GAP_MS = 5;
 
 type Hello = WorkerFrameOf<"hello">;
 type Greeting = SocketState & { readonly phase: "greeting" };
@@ -19,9 +26,13 @@ interface Checked extends TaskRef {
   readonly answer: WorkerAnswer;
 }
 
-/** Answers hellos: compares what a worker says it runs with the truth, and lets it have tasks. */
+/**
+ * Answers hellos: compares what a worker says it runs with the truth, and lets it have tasks. What this region has given
+ * to the worker's process, and has heard of from it, is kept at once; its tasks are asked afterwards, a few at a time.
+ */
 export class WorkerGreeter {
   readonly #fleet: Fleet;
+  readonly #comparing = new Pace(COMPARE_GAP_MS);
   #announced = false;
 
   constructor(fleet: Fleet) {
@@ -80,7 +91,9 @@ export class WorkerGreeter {
     const { sockets, config } = this.#fleet;
     const { workerId, instanceId } = hello;
     await this.#announce(region);
-    const checked = await this.#reconcileAll(socket, hello);
+    const [known, unknown] = this.#partition(hello);
+    for (const report of known) this.#fleet.adopt(report, workerId, instanceId);
+    const checked = await this.#reconcileAll(socket, { workerId, instanceId, running: unknown });
     await this.#missing(workerId, instanceId, new Set(hello.running.map(({ taskId }) => taskId)));
     const state = sockets.get(socket);
     if (state?.phase !== "reconciling") return;
@@ -92,7 +105,7 @@ export class WorkerGreeter {
       protocol: state.protocol,
       reportIntervalMs: config.reportIntervalMs,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
-      keep: refs.filter(({ held }) => held).map(({ taskId, attempt }) => ({ taskId, attempt })),
+      keep: [...known, ...refs.filter(({ held }) => held)].map(({ taskId, attempt }) => ({ taskId, attempt })),
       stop: refs.filter(({ held }) => !held).map(({ taskId, attempt }) => ({ taskId, attempt })),
     });
     for (const { taskId, attempt, answer } of checked) {
@@ -100,8 +113,36 @@ export class WorkerGreeter {
         sockets.send(socket, { type: "stop", taskId, attempt, how: answer.stop.how, reason: answer.stop.reason });
       }
     }
+    void this.#compare(socket, workerId, known);
     await this.#fleet.wakeAt(Date.now() + config.heartbeatTimeoutMs);
     this.#fleet.wakeWaiting();
+  }
+
+  /** What this region has given to the worker's process and has heard of from it, and the rest. */
+  #partition({ running, workerId, instanceId }: Hello): [known: TaskReport[], unknown: TaskReport[]] {
+    const isKnown = ({ taskId, attempt }: TaskReport) => {
+      const assignment = this.#fleet.assignments.match(taskId, attempt, workerId);
+      return assignment?.confirmed === true && assignment.instanceId === instanceId;
+    };
+    return [running.filter(isKnown), running.filter((report) => !isKnown(report))];
+  }
+
+  /**
+   * Tells tasks that their worker is back: one may have been asked to end meanwhile, or may have gone on elsewhere
+   * without a word to this region. Never rejects.
+   */
+  async #compare(socket: WebSocket, workerId: string, known: readonly TaskReport[]): Promise<void> {
+    const { sockets, assignments, progress } = this.#fleet;
+    for (const report of known) progress.put(report, Date.now());
+    for (const report of known) {
+      await this.#comparing.turn();
+      // It has left, or has dialled again.
+      if (sockets.get(socket)?.phase !== "ready") return;
+      const { taskId, attempt } = report;
+      // It has ended.
+      if (assignments.match(taskId, attempt, workerId) === undefined) continue;
+      void pass(this.#fleet, socket, { taskId, attempt, workerId, event: { type: "reported", report } });
+    }
   }
 
   /** The root directory knows all regions that ever had a worker. */
@@ -112,7 +153,10 @@ export class WorkerGreeter {
   }
 
   /** A few at a time, so that other workers are heard meanwhile; the deadline moves on as long as tasks answer. */
-  async #reconcileAll(socket: WebSocket, { running, workerId, instanceId }: Hello): Promise<Checked[]> {
+  async #reconcileAll(
+    socket: WebSocket,
+    { running, workerId, instanceId }: Pick<Hello, "running" | "workerId" | "instanceId">,
+  ): Promise<Checked[]> {
     const { sockets, config } = this.#fleet;
     const checked: Checked[] = [];
     for (let first = 0; first < running.length; first += RECONCILED_AT_ONCE) {

@@ -113,13 +113,19 @@ interface Word extends AttemptRef {
   readonly ifHeld?: () => unknown;
 }
 
-/** Passes a worker's word on to the task; a stale attempt is answered with `stop`. */
-async function pass(fleet: Fleet, socket: WebSocket, word: Word): Promise<void> {
+/**
+ * Passes a worker's word on to the task; an attempt that is stale, or that was asked to end, is answered with `stop`. Never
+ * rejects.
+ */
+export async function pass(fleet: Fleet, socket: WebSocket, word: Word): Promise<void> {
   const { taskId, attempt, workerId, event, ifHeld } = word;
   try {
     const answer = await fleet.tasks.tell(taskId, { attempt, workerId }, event);
     if (answer.kind === "holds") {
       ifHeld?.();
+      // It may have been away when it was asked.
+      if (answer.stop !== null)
+        fleet.sockets.send(socket, { type: "stop", taskId, attempt, how: answer.stop.how, reason: answer.stop.reason });
       return;
     }
     if (fleet.assignments.removeOf(workerId, taskId, attempt)) fleet.progress.remove(taskId);

@@ -1,0 +1,16 @@
+/** Lets through one after another, with a gap between. */
+export class Pace {
+  readonly #gapMs: number;
+  #next: Promise<void> = Promise.resolve();
+
+  constructor(gapMs: number) {
+    this.#gapMs = gapMs;
+  }
+
+  /** Resolves when it is the caller's turn. */
+  turn(): Promise<void> {
+    const turn = this.#next;
+    this.#next = turn.then(() => scheduler.wait(this.#gapMs));
+    return turn;
+  }
+}
