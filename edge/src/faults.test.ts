@@ -37,11 +37,11 @@ test("a create whose directory does not answer is answered with an error and lea
   const push = await running();
   const directory = bound.DIRECTORY.getByName(String(push.body["SdkAppId"]));
   let refused = "";
-  const accept = ([task]: readonly Accept[]) => {
+  const acceptAll = ([task]: readonly Accept[]) => {
     refused = task?.taskId ?? "";
     return Promise.reject(new Error("the runtime was restarted"));
   };
-  const response = await post(without("DIRECTORY", { accept }), push.body);
+  const response = await post(without("DIRECTORY", { acceptAll }), push.body);
   expect(response.status).toBe(500);
   expect(await response.text()).not.toContain("restarted");
   expect(await storedIn(directory)).not.toContain(refused);
@@ -53,12 +53,12 @@ test("a create whose answer was lost is, repeated with its key, the task that wa
   const body = await pushBody({ Region: fresh("ap") });
   const headers = { "Idempotency-Key": fresh("key") };
   let promised = "";
-  const accept = async (group: readonly Accept[]) => {
+  const acceptAll = async (group: readonly Accept[]) => {
     promised = group.map(({ taskId }) => taskId).join();
-    await bound.DIRECTORY.getByName(String(body["SdkAppId"])).accept(group);
+    await bound.DIRECTORY.getByName(String(body["SdkAppId"])).acceptAll(group);
     throw new Error("the runtime was restarted");
   };
-  expect((await post(without("DIRECTORY", { accept }), body, headers)).status).toBe(500);
+  expect((await post(without("DIRECTORY", { acceptAll }), body, headers)).status).toBe(500);
   expect(await start(body, { headers })).toBe(promised);
   expect(await view(promised)).toMatchObject({ state: "queued" });
 });

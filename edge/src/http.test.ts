@@ -120,7 +120,7 @@ test("a body over 64 KiB is refused, also when it does not say how long it is", 
 test.each<[string, Record<string, string>]>([
   ["whole", { "Content-Length": "4" }],
   ["as they come", {}],
-])("bytes that are no UTF-8, read %s, are refused as no JSON", async (_how, length) => {
+])("bytes that are no UTF-8, read %s, are refused", async (_how, length) => {
   const request = new Request("http://edge/", {
     method: "POST",
     headers: { Authorization: `Bearer ${SCHOOL}`, ...length },

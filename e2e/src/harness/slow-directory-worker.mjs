@@ -6,7 +6,7 @@ const ANSWER_MS = 200;
 /** A Directory that answers late, and to each with how many came together. */
 const DIRECTORY = {
   getByName: () => ({
-    accept: async (group) => {
+    acceptAll: async (group) => {
       await scheduler.wait(ANSWER_MS);
       return group.map(() => ({ kind: "accepted", taskId: String(group.length) }));
     },
@@ -16,7 +16,7 @@ const DIRECTORY = {
 /** @public Each request asks for one push to be accepted. */
 export default {
   fetch: async () => {
-    const { taskId } = await acceptTogether({ DIRECTORY }, { sdkAppId: 1 });
+    const { taskId } = await acceptTogether({ DIRECTORY }, { sdkAppId: 1, push: "" });
     return new Response(taskId);
   },
 };

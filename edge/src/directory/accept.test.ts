@@ -22,7 +22,7 @@ test("pushes that come in one call are answered one after another, as if each ha
     asked(seat, { onConflict: "reject" }),
     asked(seat),
   ];
-  const answers = await env.DIRECTORY.getByName(fresh("directory")).accept(group);
+  const answers = await env.DIRECTORY.getByName(fresh("directory")).acceptAll(group);
   expect(answers).toEqual([
     { kind: "accepted", taskId: first.taskId },
     { kind: "accepted", taskId: group[1]?.taskId },

@@ -6,6 +6,9 @@ export interface AcceptedTask {
   readonly taskId: string;
   readonly sdkAppId: number;
   readonly seatKey: string;
+  readonly room: Room;
+  readonly userId: string;
+  readonly region: string;
   /** Unix ms. */
   readonly atMs: number;
   /** Before then it takes no place, Unix ms; 0: it may at once. */
@@ -19,12 +22,9 @@ export interface AcceptedTask {
 
 /** What an accepted task is to do. It is most of what is stored, and is read when the task's object is made. */
 export interface AcceptedPush {
-  readonly region: string;
   readonly request: ShownRequest;
   readonly sealedRequest: string;
   readonly callbacks: CallbackTarget | null;
-  readonly room: Room;
-  readonly userId: string;
 }
 
 export interface WaitingTask extends AcceptedTask {

@@ -40,17 +40,16 @@ export const DIRECTORY_TABLES: Migrations = {
 };
 
 /** An accepted task of version 3. */
-type WholeAccepted = Omit<AcceptedTask, "taskId" | "replaces" | "startsAtMs"> &
-  Omit<AcceptedPush, "region" | "request" | "sealedRequest"> & {
-    readonly task: Pick<AcceptedTask, "taskId" | "replaces"> &
-      Pick<AcceptedPush, "region" | "request" | "sealedRequest">;
+type WholeAccepted = Omit<AcceptedTask, "taskId" | "region" | "replaces" | "startsAtMs"> &
+  Pick<AcceptedPush, "callbacks"> & {
+    readonly task: Pick<AcceptedTask, "taskId" | "region" | "replaces"> & Omit<AcceptedPush, "callbacks">;
   };
 
 /** Of version 3's text of a task, version 4's two. */
 function splitAccepted(body: string): [task: string, push: string] {
   // SAFETY: version 3 wrote it.
-  const { task, callbacks, room, userId, ...rest } = JSON.parse(body) as WholeAccepted;
-  const { taskId, replaces, ...push } = task;
-  const accepted: AcceptedTask = { ...rest, taskId, replaces, startsAtMs: firstPlaceAtMs(push.request, 0) };
-  return [JSON.stringify(accepted), JSON.stringify({ ...push, callbacks, room, userId } satisfies AcceptedPush)];
+  const { task, callbacks, ...rest } = JSON.parse(body) as WholeAccepted;
+  const { taskId, region, replaces, request, sealedRequest } = task;
+  const accepted: AcceptedTask = { ...rest, taskId, region, replaces, startsAtMs: firstPlaceAtMs(request, 0) };
+  return [JSON.stringify(accepted), JSON.stringify({ request, sealedRequest, callbacks } satisfies AcceptedPush)];
 }

@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
+import { type Room, SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
 import type { Env } from "../env.ts";
 import { migrate } from "../storage/migrate.ts";
 import { time } from "../task/show-task.ts";
@@ -23,6 +23,9 @@ export interface Accept {
   readonly taskId: string;
   readonly sdkAppId: number;
   readonly seatKey: string;
+  readonly room: Room;
+  readonly userId: string;
+  readonly region: string;
   /** Before then it takes no place, Unix ms; 0: it may at once. */
   readonly startsAtMs: number;
   /** An `AcceptedPush` as JSON: one text is passed on and stored for a fraction of what its parts cost. */
@@ -75,13 +78,13 @@ export class Directory extends DurableObject<Env> {
    *
    * @returns an answer to each, in their order
    */
-  async accept(group: readonly Accept[]): Promise<readonly AcceptAnswer[]> {
+  async acceptAll(group: readonly Accept[]): Promise<readonly AcceptAnswer[]> {
     const [first] = group;
     if (first === undefined) return [];
     if (!this.#announced) await this.#announce(String(first.sdkAppId));
-    const answers = this.#acceptAll(group);
+    const answers = this.#commit(group);
     // At once where one comes alone; the alarm goes on with it should this object die now.
-    this.ctx.waitUntil(this.#handOver.run());
+    if (answers.some(({ kind }) => kind === "accepted")) this.ctx.waitUntil(this.#handOver.run());
     return answers;
   }
 
@@ -94,7 +97,7 @@ export class Directory extends DurableObject<Env> {
     this.#announced = true;
   }
 
-  #acceptAll(group: readonly Accept[]): readonly AcceptAnswer[] {
+  #commit(group: readonly Accept[]): readonly AcceptAnswer[] {
     const atMs = Date.now();
     const answers = this.#accepted.orReload(() =>
       this.ctx.storage.transactionSync(() => group.map((accept) => this.#accept(accept, atMs))),
@@ -106,7 +109,7 @@ export class Directory extends DurableObject<Env> {
   }
 
   #accept(accept: Accept, atMs: number): AcceptAnswer {
-    const { taskId, seatKey, sdkAppId, startsAtMs, push, idempotency } = accept;
+    const { taskId, sdkAppId, seatKey, room, userId, region, startsAtMs, push, idempotency } = accept;
     const key = idempotency?.key ?? null;
     if (this.#accepted.hasUnfiled({ seatKey, key })) this.#file(Number.POSITIVE_INFINITY);
     const before = key === null ? undefined : this.#index.keyUse(key);
@@ -123,6 +126,9 @@ export class Directory extends DurableObject<Env> {
       taskId,
       sdkAppId,
       seatKey,
+      room,
+      userId,
+      region,
       atMs,
       startsAtMs,
       holder,
@@ -139,7 +145,7 @@ export class Directory extends DurableObject<Env> {
     const last = unfiled.at(-1);
     if (last === undefined) return;
     this.ctx.storage.transactionSync(() => {
-      for (const task of unfiled) this.#index.file(task, this.#accepted.pushOf(task));
+      for (const task of unfiled) this.#index.file(task);
       this.#accepted.filed(last.seq);
     });
   }
@@ -262,7 +268,7 @@ function listed(row: TaskRow): ListedTask {
     createdAt: time(row.created_at_ms),
     endedAt: row.ended_at_ms === null ? null : time(row.ended_at_ms),
     SdkAppId: row.sdk_app_id,
-    // SAFETY: written by `#claim` from a room's id.
+    // SAFETY: written by `TaskIndex.file` from a room's id.
     room: JSON.parse(row.room) as number | string,
     UserId: row.user_id,
     region: row.region,

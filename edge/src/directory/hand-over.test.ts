@@ -24,9 +24,8 @@ function partsOf(storage: DurableObjectStorage, seats: readonly string[]) {
   for (const [n, seatKey] of seats.entries()) {
     const taskId = `task ${n}`;
     seatOf.set(taskId, seatKey);
-    const { push, sdkAppId, startsAtMs } = acceptOf({ taskId, sdkAppId: 1, seatKey });
-    const task = { taskId, sdkAppId, seatKey, startsAtMs, atMs: Date.now() };
-    accepted.add({ ...task, holder: null, replaces: [], idempotency: null }, push);
+    const { push, ...task } = acceptOf({ taskId, sdkAppId: 1, seatKey });
+    accepted.add({ ...task, atMs: Date.now(), holder: null, replaces: [], idempotency: null }, push);
   }
   const made: string[] = [];
   const asked: string[] = [];

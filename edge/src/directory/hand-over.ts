@@ -138,8 +138,8 @@ export class HandOver {
   }
 
   async #create(waiting: WaitingTask): Promise<void> {
-    const { taskId, atMs, replaces } = waiting;
-    const { region, request, sealedRequest, callbacks } = this.#accepted.pushOf(waiting);
+    const { taskId, region, atMs, replaces } = waiting;
+    const { request, sealedRequest, callbacks } = this.#accepted.pushOf(waiting);
     const task = { taskId, region, request, sealedRequest, replaces, successor: this.#successorOf(waiting) };
     await inTime(this.#env.TASK.getByName(taskId).create(task, atMs, callbacks), this.#answerTimeoutMs);
     // Only now: what is still here after a crash is handed over again.

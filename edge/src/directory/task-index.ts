@@ -1,5 +1,5 @@
 import type { ScfStatus } from "@roomcast/shared";
-import type { AcceptedPush, AcceptedTask } from "./accepted-tasks.ts";
+import type { AcceptedTask } from "./accepted-tasks.ts";
 
 export interface Ended {
   readonly taskId: string;
@@ -18,8 +18,7 @@ export class TaskIndex {
   }
 
   /** Writes an accepted task: its seat is its own from now on. Writing it again changes nothing. */
-  file(task: AcceptedTask, { room, userId, region }: Pick<AcceptedPush, "room" | "userId" | "region">): void {
-    const { taskId, sdkAppId, seatKey, atMs, holder, idempotency } = task;
+  file({ taskId, sdkAppId, seatKey, room, userId, region, atMs, holder, idempotency }: AcceptedTask): void {
     const { rowsWritten } = this.#sql.exec(
       `INSERT OR IGNORE INTO task
          (task_id, sdk_app_id, seat_key, room, user_id, region, status, created_at_ms, replaced, confirmed)

@@ -1,6 +1,6 @@
 import { RoomcastError } from "@roomcast/shared";
 
-/** What a decoder that forgives puts in the place of bytes that are no UTF-8. */
+/** What a decoder that forgives puts in the place of bytes that are no UTF-8. No request needs the character itself. */
 const REPLACEMENT = "\uFFFD";
 
 /** The longest body of a request, bytes. */
@@ -37,11 +37,10 @@ export async function readText(request: Request): Promise<string> {
   if (announced <= MAX_BODY_BYTES) {
     const whole = await request.text();
     if (whole.length > MAX_BODY_BYTES) throw tooLong();
-    if (whole.includes(REPLACEMENT)) throw notText();
-    return whole;
+    return checked(whole);
   }
   if (request.body === null) return "";
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  const decoder = new TextDecoder();
   const reader = request.body.getReader();
   let text = "";
   let length = 0;
@@ -53,23 +52,19 @@ export async function readText(request: Request): Promise<string> {
       await reader.cancel();
       throw tooLong();
     }
-    text += decode(() => decoder.decode(value, { stream: true }));
+    text += decoder.decode(value, { stream: true });
   }
-  return text + decode(() => decoder.decode());
+  return checked(text + decoder.decode());
+}
+
+function checked(text: string): string {
+  if (!text.includes(REPLACEMENT)) return text;
+  throw new RoomcastError(
+    "InvalidParameter",
+    "The body holds bytes that are not UTF-8, or the character U+FFFD: expected JSON in UTF-8, with that character as \\ufffd.",
+  );
 }
 
 function tooLong(): RoomcastError {
   return new RoomcastError("RequestSizeLimitExceeded", `The body is longer than ${MAX_BODY_BYTES} bytes.`);
-}
-
-function decode(step: () => string): string {
-  try {
-    return step();
-  } catch (cause) {
-    throw notText({ cause });
-  }
-}
-
-function notText(options?: ErrorOptions): RoomcastError {
-  return new RoomcastError("InvalidParameter", "The body is not JSON: it is not UTF-8 text.", options);
 }

@@ -11,16 +11,19 @@ interface Member {
 /** Pushes that one call takes along. */
 interface Group {
   readonly members: Member[];
+  /** Of their texts. */
+  length: number;
   /** Unix ms. */
   readonly sinceMs: number;
 }
 
-/** Pushes that come so soon after one another wait for those that have arrived already. */
+/** Pushes, of whichever application, that come so soon after one another wait for those that have arrived already. */
 const BURST_GAP_MS = 10;
-/** A call takes 32 MiB; a push, sealed and shown, has some 200 kB at most. */
 const MAX_MEMBERS = 64;
-/** A call that has not been made by then never will be: the runtime has ended its request. */
-const STALE_MS = 1000;
+/** A call takes 32 MiB, and a character up to two bytes. The longest push has some 300,000 characters. */
+const MAX_GROUP_LENGTH = 4 * 1024 * 1024;
+/** A call that has not been made by then may never be: perhaps the runtime has ended its request. */
+const STALE_MS = 200;
 const ANSWER_TIMEOUT_MS = 30_000;
 
 /** Groups whose call has not been made yet, by the name of their Directory. */
@@ -29,7 +32,8 @@ let lastCallAtMs = Number.NEGATIVE_INFINITY;
 
 /**
  * Asks an application's Directory to accept a push. Pushes of several requests that come at once share one call, which
- * costs as much as all the rest of a request; who comes alone calls at once.
+ * costs as much as all the rest of a request; who comes alone calls at once. Where a client hangs up meanwhile, the runtime
+ * warns that its request does not go on when another one's call is answered, which is as it should be.
  *
  * @throws RoomcastError `InternalError` where no answer comes; whether the push was accepted is not known then.
  */
@@ -38,14 +42,16 @@ export async function acceptTogether(env: Env, accept: Accept): Promise<AcceptAn
   const member: Member = { accept, done: Promise.withResolvers() };
   const nowMs = Date.now();
   const group = gathering.get(name);
-  if (group === undefined || nowMs - group.sinceMs > STALE_MS) {
-    const own: Group = { members: [member], sinceMs: nowMs };
+  const { length } = accept.push;
+  if (group === undefined || nowMs - group.sinceMs > STALE_MS || group.length + length > MAX_GROUP_LENGTH) {
+    const own: Group = { members: [member], length, sinceMs: nowMs };
     if (mayWaitForOthers()) gathering.set(name, own);
     // Others rely on the call: it is made, and heard to its end, even if this request's client hangs up.
     waitUntil(callFor(env, name, own));
   } else {
     group.members.push(member);
-    if (group.members.length === MAX_MEMBERS) gathering.delete(name);
+    group.length += length;
+    if (group.members.length === MAX_MEMBERS) close(name, group);
   }
   // The runtime takes a request for hung that waits for another one's call and has nothing of its own to wait for. The
   // timer goes with the request.
@@ -68,20 +74,27 @@ async function callFor(env: Env, name: string, group: Group): Promise<void> {
     // One turn of the event loop: what has arrived already joins.
     if (Date.now() - lastCallAtMs < BURST_GAP_MS) await scheduler.wait(0);
     lastCallAtMs = Date.now();
-    if (gathering.get(name) === group) gathering.delete(name);
-    const answers = await env.DIRECTORY.getByName(name).accept(members.map(({ accept }) => accept));
+    close(name, group);
+    const answers = await env.DIRECTORY.getByName(name).acceptAll(members.map(({ accept }) => accept));
     members.forEach(({ done }, at) => {
       // SAFETY: there is an answer for each.
       done.resolve(answers[at] as AcceptAnswer);
     });
-  } catch (thrown) {
-    for (const { done } of members) done.reject(thrown);
+  } catch (cause) {
+    close(name, group);
+    for (const { done } of members) done.reject(unanswered({ cause }));
   }
 }
 
-function unanswered(): RoomcastError {
+/** Nobody joins any more. */
+function close(name: string, group: Group): void {
+  if (gathering.get(name) === group) gathering.delete(name);
+}
+
+function unanswered(options?: ErrorOptions): RoomcastError {
   return new RoomcastError(
     "InternalError",
-    "The push was not answered in time, and may have been accepted: list the tasks, or send it again with the same Idempotency-Key.",
+    "The edge does not know whether the push was accepted: list the tasks, or send it again with the same Idempotency-Key.",
+    options,
   );
 }

@@ -66,17 +66,17 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   const seat = seatOf(request);
   const taskId = newTaskId(request.SdkAppId);
   const push: AcceptedPush = {
-    region,
     request: shownRequest(request),
     sealedRequest: await seal(forWorker(request) satisfies PushRequest, config.sealKeys, taskId),
     callbacks: await callbackTarget(env, request, taskId),
-    room: seat.room,
-    userId: seat.userId,
   };
   const answer = await accept(env, {
     taskId,
     sdkAppId: request.SdkAppId,
     seatKey: seatKey(seat),
+    room: seat.room,
+    userId: seat.userId,
+    region,
     startsAtMs: firstPlaceAtMs(request, 0),
     push: JSON.stringify(push),
     onConflict: request.OnConflict ?? "replace",

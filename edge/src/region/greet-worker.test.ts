@@ -55,9 +55,9 @@ test("a hello with 2,000 tasks is gone through in batches, while other workers a
     expect(large.frames).toEqual([]);
   }
   tasks.answer(2000);
-  const { keep, stop } = await large.next("welcome");
-  expect(keep).toEqual([]);
-  expect(new Set(stop.map(({ taskId }) => taskId))).toEqual(new Set(reports.map(({ taskId }) => taskId)));
+  const welcome = await large.next("welcome");
+  expect(welcome.keep).toEqual([]);
+  expect(new Set(welcome.stop.map(({ taskId }) => taskId))).toEqual(new Set(reports.map(({ taskId }) => taskId)));
 });
 
 test("the time for a hello counts anew as long as tasks answer, and ends when they do not", async () => {
@@ -108,14 +108,11 @@ test("a push that was asked to end while its worker was away is ended when that 
 });
 
 test("the tasks of a worker that is back are not woken all at once", async () => {
-  const [turns, woken] = [Promise.withResolvers<void>(), vi.fn()];
+  const turns = Promise.withResolvers<void>();
   const { at, worker, dispatch } = await running();
   worker.close();
   vi.spyOn(Pace.prototype, "turn").mockImplementation(() => turns.promise);
-  vi.spyOn(TaskLine.prototype, "tell").mockImplementation(async (...word) => {
-    woken(...word);
-    return { kind: "holds", stop: null };
-  });
+  const woken = vi.spyOn(TaskLine.prototype, "tell").mockResolvedValue({ kind: "holds", stop: null });
   const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
   const heard = back.frames.length;
   back.report([reportOf(dispatch)]);

@@ -2,8 +2,11 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test, vi } from "vitest";
 import { readConfig } from "../config.ts";
+import { AcceptedTasks } from "../directory/accepted-tasks.ts";
+import { DIRECTORY_TABLES } from "../directory/directory-tables.ts";
 import { seal } from "../seal.ts";
 import { newTaskId } from "../task/task-id.ts";
+import { START_LEAD_MS } from "../task/task-times.ts";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
 import { ADMIN, call, fresh, pushBody, reaches, start, userSig, view } from "../testing/fixtures.ts";
 
@@ -166,6 +169,27 @@ test("a push that the version before had accepted, and made no object for yet, s
     request: { ...request, UserSig },
   });
   expect(await view(taskId)).toMatchObject({ createdAt: new Date(NOW).toISOString(), request });
+});
+
+test("all that the version before kept of accepted pushes is there after the upgrade", async () => {
+  const startAt = "2030-01-01T00:00:00.000Z";
+  const row = await acceptedByVersion3({ app: SDK_APP_ID + 3, UserSig: "sealed anyhow", Region: "ap-later" });
+  const { task, callbacks, ...rest } = { ...row, callbacks: { kind: "app", events: "all" }, holder: "the one before" };
+  const request = { ...task.request, StartAt: startAt };
+  const idempotency = { key: "a key", fingerprint: "a fingerprint" };
+  const whole = { ...rest, callbacks, idempotency, task: { ...task, request, replaces: ["the one before"] } };
+  const later = Date.parse(startAt) - START_LEAD_MS;
+  await runInDurableObject(env.DIRECTORY.getByName(fresh("directory")), (_directory, { storage }) => {
+    storage.sql.exec("ALTER TABLE accepted DROP COLUMN push");
+    storage.sql.exec("INSERT INTO accepted (seq, body) VALUES (7, ?)", JSON.stringify(whole));
+    DIRECTORY_TABLES.steps[3]?.(storage.sql);
+    const accepted = new AcceptedTasks(storage);
+    const [waiting] = accepted;
+    const { sealedRequest, taskId, region } = task;
+    const replaces = ["the one before"];
+    expect(waiting).toEqual({ ...rest, idempotency, taskId, region, replaces, startsAtMs: later, seq: 7 });
+    expect(waiting && accepted.pushOf(waiting)).toEqual({ request, sealedRequest, callbacks });
+  });
 });
 
 test("a push that was claimed and created by the version before accepted tasks is listed and taken over", async () => {

@@ -5,7 +5,6 @@ import type { Accept } from "../directory/directory.ts";
 export function acceptOf(rest: Pick<Accept, "taskId" | "sdkAppId" | "seatKey"> & Partial<Accept>): Accept {
   const room = { kind: "string", id: "room" } as const;
   const push: AcceptedPush = {
-    region: "ap-test",
     request: {
       VideoSrc: "https://a.example/x",
       SdkAppId: rest.sdkAppId,
@@ -16,10 +15,11 @@ export function acceptOf(rest: Pick<Accept, "taskId" | "sdkAppId" | "seatKey"> &
     },
     sealedRequest: "sealed",
     callbacks: null,
-    room,
-    userId: "teacher",
   };
   return {
+    room,
+    userId: "teacher",
+    region: "ap-test",
     startsAtMs: 0,
     push: JSON.stringify(push),
     onConflict: "replace",
