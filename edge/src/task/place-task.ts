@@ -1,5 +1,5 @@
 import { requiredProtocol } from "@roomcast/shared";
-import { type AttemptRef, holds } from "./decide.ts";
+import { type AttemptRef, holds, type WorkerEvent } from "./decide.ts";
 import { expectedUnits } from "./expected-units.ts";
 import { withFreshUserSig } from "./fresh-user-sig.ts";
 import { openRequest } from "./sealed-request.ts";
@@ -21,8 +21,8 @@ const RETRIES_A_SECOND = 50;
 export interface PlacedTask extends TaskCore {
   /** Grows with each wake-up, so that one which comes while the task looks for a place is not missed. */
   readonly wakes: number;
-  /** The dispatch did not reach the worker. */
-  release(ref: AttemptRef, reason: string): Promise<unknown>;
+  /** A worker's word about an attempt, or what is known of it without one. */
+  hear(ref: AttemptRef, event: WorkerEvent): Promise<unknown>;
 }
 
 /** Finds a worker, writes down who it is, and only then hands it the task. */
@@ -70,7 +70,7 @@ export async function placeTask(core: PlacedTask): Promise<void> {
   const ref = { attempt, workerId: found.workerId };
   await core.control({ type: "placed", workerId: found.workerId });
   if (await dispatch(core, ref)) return;
-  await core.release(ref, "The worker left before it got the task.");
+  await core.hear(ref, { type: "released", reason: "The worker left before it got the task.", progress: null });
 }
 
 /** The worker that has the seat cannot take this task too: the seat is left first. */

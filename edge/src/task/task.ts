@@ -4,7 +4,6 @@ import {
   isActive,
   isTerminal,
   type LogLine,
-  scfStatus,
   shownText,
   type TaskLogs,
   type TaskUpdate,
@@ -27,15 +26,14 @@ import {
   type StopWorker,
   type WorkerEvent,
 } from "./decide.ts";
-import { type DeadlineKind, nextDeadline } from "./next-deadline.ts";
-import { type PlacedTask, placeTask } from "./place-task.ts";
+import { type DueTask, meetDeadline } from "./meet-deadline.ts";
+import { nextDeadline } from "./next-deadline.ts";
 import { showTask, time } from "./show-task.ts";
-import { endReplaced, giveSeatBack } from "./take-seat.ts";
+import { endReplaced } from "./take-seat.ts";
 import { type GivesWay, givesWay, goesOn } from "./takeover.ts";
-import { directoryOf, regionOf } from "./task-core.ts";
+import { regionOf } from "./task-core.ts";
 import { TaskLog } from "./task-log.ts";
 import { type NewTask, newRecord, type StopIntention, type TaskRecord } from "./task-record.ts";
-import { executionLimitMs, queueTimeoutMs } from "./task-times.ts";
 import { TaskUpdater, type UpdateAnswer } from "./task-updater.ts";
 import { upgradeRecord } from "./upgrade-record.ts";
 
@@ -198,7 +196,7 @@ export class Task extends DurableObject<Env> {
       for (let met = 0; met < MAX_DEADLINES_A_PASS && this.#record !== undefined; met += 1) {
         const deadline = nextDeadline(this.#record, this.#config());
         if (deadline.atMs > Date.now()) break;
-        await this.#meet(deadline.kind, this.#record);
+        await meetDeadline(this.#core, deadline.kind, this.#record);
       }
     } catch (thrown) {
       // The runtime gives up an alarm that throws again and again; a task may not be given up.
@@ -206,79 +204,6 @@ export class Task extends DurableObject<Env> {
       await this.#putOff(Date.now() + RETRY_MS);
     }
     await this.#schedule();
-  }
-
-  async #meet(kind: DeadlineKind, record: TaskRecord): Promise<void> {
-    const config = this.#config();
-    switch (kind) {
-      case "place":
-        return this.#turns.run("request", () => placeTask(this.#core));
-      case "queueTimeout":
-        return this.#onWaitedLong(record);
-      case "acceptTimeout":
-        return this.#onNotAccepted(record);
-      case "stopTimeout":
-        return this.#control({ type: kind });
-      case "executionTimeout":
-        return this.#control({ type: kind, limitMs: executionLimitMs(record.request, config.executionTimeoutMs) });
-      case "silence":
-        return this.#askRegion(record);
-      case "settle":
-        return this.#settle(record);
-      case "retention":
-        await directoryOf(this.#core, record).forget(record.taskId);
-        this.#record = undefined;
-        this.#callbacks.drop();
-        await this.ctx.storage.deleteAll();
-        return;
-    }
-  }
-
-  async #onWaitedLong(record: TaskRecord): Promise<void> {
-    const outlook = await regionOf(this.#core, record)
-      .outlook()
-      .catch((thrown: unknown) => this.#failed("workers not counted", thrown));
-    const { workers = null, returningMs = 0 } = outlook ?? {};
-    const nowMs = Date.now();
-    await (returningMs > 0
-      ? // While the edge was down nobody could take it: that time does not count.
-        this.#control({
-          type: "waitsOn",
-          sinceMs: nowMs + returningMs - queueTimeoutMs(record.request, this.#config()),
-        })
-      : this.#control({ type: "queueTimeout", workers, waitedMs: nowMs - record.waitingSinceMs }));
-  }
-
-  /** In a busy edge a worker's word takes its time; where the region has heard of the attempt it is not taken back. */
-  async #onNotAccepted(record: TaskRecord): Promise<void> {
-    if (!isActive(record.state)) return;
-    const ref = { attempt: record.state.attempt, workerId: record.state.holder.workerId };
-    const answers = await regionOf(this.#core, record)
-      .answersFor(record.taskId, ref)
-      .catch((thrown: unknown) => this.#failed("region not asked", thrown));
-    if (answers === true) await this.hear(ref, { type: "accepted" });
-    else await this.#control({ type: "acceptTimeout" });
-  }
-
-  async #askRegion(record: TaskRecord): Promise<void> {
-    if (!isActive(record.state)) return;
-    const ref = { attempt: record.state.attempt, workerId: record.state.holder.workerId };
-    const held = await regionOf(this.#core, record).holds(record.taskId, ref.attempt);
-    if (held) return this.#put({ ...(this.#record ?? record), heardAtMs: Date.now() });
-    await this.hear(ref, { type: "released", reason: "No worker has the task any more.", progress: null });
-  }
-
-  async #settle(record: TaskRecord): Promise<void> {
-    const { state, taskId } = record;
-    if (!isTerminal(state)) return;
-    const heir = await giveSeatBack(this.#core);
-    const status = scfStatus(state.name);
-    await directoryOf(this.#core, record).ended({ taskId, status, endedAtMs: state.sinceMs, heir });
-    await regionOf(this.#core, record).forget(taskId, state.attempt);
-    // It may have waited for this end: for the worker, which one that only waited itself never had.
-    if (record.successor !== null && record.lastWorkerId !== null)
-      await this.env.TASK.getByName(record.successor).wake();
-    await this.#put({ ...(this.#record ?? record), settled: true, retryAtMs: 0 });
   }
 
   /** Another object did not answer: what was due is due again later, and must not stand before the other deadlines. */
@@ -332,6 +257,12 @@ export class Task extends DurableObject<Env> {
     return stored === undefined ? undefined : upgradeRecord(stored);
   }
 
+  async #delete(): Promise<void> {
+    this.#record = undefined;
+    this.#callbacks.drop();
+    await this.ctx.storage.deleteAll();
+  }
+
   async #schedule(): Promise<void> {
     if (this.#record === undefined) return;
     const { atMs } = nextDeadline(this.#record, this.#config());
@@ -343,7 +274,7 @@ export class Task extends DurableObject<Env> {
     return readConfig(this.env);
   }
 
-  #newCore(): PlacedTask {
+  #newCore(): DueTask {
     const now = { record: () => this.#record, config: () => this.#config(), wakes: () => this.#wakes };
     return {
       env: this.env,
@@ -358,7 +289,9 @@ export class Task extends DurableObject<Env> {
       },
       put: (record) => this.#put(record),
       control: (event) => this.#control(event),
-      release: (ref, reason) => this.hear(ref, { type: "released", reason, progress: null }),
+      hear: (ref, event) => this.hear(ref, event),
+      inTurn: (job) => this.#turns.run("request", job),
+      delete: () => this.#delete(),
       failed: (message, thrown) => this.#failed(message, thrown),
     };
   }
