@@ -9,6 +9,11 @@ test.each<[string, Partial<Backlog>, Pace]>([
     { waiting: 8, burstMs: Number.POSITIVE_INFINITY },
     { pauseMs: 0, count: 4, inBurst: false },
   ],
+  [
+    "a task that waits alone gets its object at once, however many have come just before",
+    { waiting: 1 },
+    { pauseMs: 0, count: 4, inBurst: false },
+  ],
   ["in a burst objects are made in a twentieth of the time", {}, { pauseMs: 380, count: 1, inBurst: true }],
   ["however fast one is made, at most three a second", { lastTookMs: 1 }, { pauseMs: 300, count: 1, inBurst: true }],
   [
