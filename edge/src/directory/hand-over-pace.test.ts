@@ -10,9 +10,9 @@ test.each<[string, Partial<Backlog>, Pace]>([
     { pauseMs: 0, count: 4, inBurst: false },
   ],
   [
-    "a task that waits alone gets its object at once, however many have come just before",
+    "a task that waits alone gets its object soon, however many have come just before: two hundred a second",
     { waiting: 1 },
-    { pauseMs: 0, count: 4, inBurst: false },
+    { pauseMs: 5, count: 1, inBurst: false },
   ],
   ["in a burst objects are made in a twentieth of the time", {}, { pauseMs: 380, count: 1, inBurst: true }],
   ["however fast one is made, at most three a second", { lastTookMs: 1 }, { pauseMs: 300, count: 1, inBurst: true }],

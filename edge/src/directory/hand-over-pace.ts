@@ -44,9 +44,10 @@ const MAX_PAUSE_MS = 500;
 
 /** Making an object costs many times what accepting a task does, so in a burst it is put off. Pure. */
 export function handOverPace({ waiting, quietMs, burstMs, lastTookMs, catchingUp }: Backlog): Pace {
-  // What waits alone is no backlog: its caller may wait for it before he asks for the next one.
-  const isFresh = waiting > 1 && within(burstMs, WITHIN_MS);
+  const isFresh = within(burstMs, WITHIN_MS);
   const isSlowed = waiting > FEW && within(quietMs, QUIET_MS) && within(burstMs, 2 * WITHIN_MS);
+  // What waits alone is no backlog: its caller may wait for it before he asks for the next one.
+  if (isFresh && waiting === 1) return { pauseMs: BREATH_MS / AT_ONCE, count: 1, inBurst: false };
   if (catchingUp || !(isFresh || isSlowed)) {
     return { pauseMs: waiting > FEW ? BREATH_MS : 0, count: AT_ONCE, inBurst: false };
   }

@@ -131,6 +131,11 @@ export class Fleet {
     });
   }
 
+  /** From now on the task itself is asked before a worker that says it runs this attempt may keep it. */
+  doubt(assignment: Assignment): void {
+    this.assignments.put({ ...assignment, units: 0, confirmed: false });
+  }
+
   /** The attempt is over. That the task may wait for a place for its next one already is not touched. */
   unassign(taskId: string, attempt: number): void {
     if (this.assignments.remove(taskId, attempt)) this.progress.remove(taskId);
@@ -144,7 +149,10 @@ export class Fleet {
   }
 
   /** Gives a task that its worker has lost back to its Task object. */
-  async release({ taskId, attempt, workerId }: Assignment): Promise<void> {
+  async release(assignment: Assignment): Promise<void> {
+    const { taskId, attempt, workerId } = assignment;
+    // The task may know that it is released before this region does, or after this object has died.
+    this.doubt(assignment);
     const progress = this.progress.newest(taskId, attempt);
     const reason = `Worker ${workerId} was lost.`;
     await this.tasks.tell(taskId, { attempt, workerId }, { type: "released", reason, progress });

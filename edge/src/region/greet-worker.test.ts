@@ -1,10 +1,11 @@
 import { env, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
+import { Task } from "../task/task.ts";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
-import { fresh } from "../testing/fixtures.ts";
+import { fresh, reaches, view } from "../testing/fixtures.ts";
 import { running, stop } from "../testing/running-push.ts";
-import { Pace } from "./pace.ts";
 import { TaskLine } from "./task-line.ts";
+import { Turnstile } from "./turnstile.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -98,20 +99,84 @@ test("what a region has given to a worker's process is kept at once when it dial
   await vi.waitFor(async () => expect(await env.REGION.getByName(at.region).holds(taskId, 1)).toBe(false));
 });
 
-test("a push that was asked to end while its worker was away is ended when that is back", async () => {
+/** No task of those that are kept at once has its turn to be told. */
+function holdTurns() {
+  const turns = Promise.withResolvers<void>();
+  vi.spyOn(Turnstile.prototype, "turn").mockImplementation(() => turns.promise);
+  return turns;
+}
+
+test("a push that was asked to end while its worker was away is ended when that is back, before anything else", async () => {
   const { at, worker, taskId, dispatch } = await running();
   worker.close();
+  await vi.waitFor(async () => expect((await env.REGION.getByName(at.region).outlook()).workers).toBe(0));
   await stop(taskId, "tidy");
+  holdTurns();
   const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
   expect(await back.next("welcome")).toMatchObject({ keep: [{ taskId, attempt: 1 }] });
   expect(await back.next("stop")).toMatchObject({ taskId, attempt: 1, how: "tidy" });
 });
 
+test("a worker that comes back while its task is being released does not keep it", async () => {
+  const { at, worker, taskId, dispatch } = await running();
+  const [releasing, released] = [Promise.withResolvers<void>(), { yes: false }];
+  // Read in this way because it is called with the object below.
+  const hear = Reflect.get(Task.prototype, "hear");
+  vi.spyOn(Task.prototype, "hear").mockImplementation(async function (this: Task, ref, event) {
+    const answer = await hear.call(this, ref, event);
+    if (ref.workerId !== at.workerId || event.type !== "released") return answer;
+    // It has written that down, and its region does not know yet.
+    releasing.resolve();
+    while (!released.yes) await scheduler.wait(10);
+    return answer;
+  });
+  worker.close();
+  await releasing.promise;
+  const back = await FakeWorker.dial({ ...at, instanceId: worker.instanceId });
+  back.hello({ ...at, running: [reportOf(dispatch)] });
+  // By then the region has read the hello.
+  await FakeWorker.connect({ region: at.region, workerId: fresh("w") });
+  expect(back.frames).toEqual([]);
+  released.yes = true;
+  expect(await back.next("welcome")).toMatchObject({ keep: [], stop: [{ taskId, attempt: 1 }] });
+});
+
+test("what ends while a hello's other tasks are being asked is not kept", async () => {
+  const { at, worker, taskId, dispatch } = await running();
+  worker.close();
+  const other = reportOf({ taskId: crypto.randomUUID(), attempt: 1 });
+  const tasks = holdTasks([other]);
+  const back = await FakeWorker.dial({ ...at, instanceId: worker.instanceId });
+  back.hello({ ...at, running: [reportOf(dispatch), other] });
+  await tasks.asked(1);
+  const region = env.REGION.getByName(at.region);
+  await region.forget(taskId, 1);
+  tasks.answer(1);
+  const welcome = await back.next("welcome");
+  expect(welcome.keep).toEqual([]);
+  expect(welcome.stop.map((ref) => ref.taskId).toSorted()).toEqual([taskId, other.taskId].toSorted());
+  expect(await region.progress(taskId, 1)).toBeNull();
+});
+
+test("a task whose turn comes late is told the newest state, not what the hello said", async () => {
+  const { at, worker, taskId, dispatch } = await running();
+  worker.close();
+  const turns = holdTurns();
+  const said = reportOf(dispatch, { state: "reconnecting", positionMs: 6000 });
+  const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [said] });
+  back.report([reportOf(dispatch, { positionMs: 20_000 })]);
+  await reaches(taskId, "pushing");
+  const told = vi.spyOn(TaskLine.prototype, "tell");
+  turns.resolve();
+  await vi.waitFor(() => expect(told).toHaveBeenCalledOnce());
+  await told.mock.results[0]?.value;
+  expect(await view(taskId)).toMatchObject({ state: "pushing", progress: { positionMs: 20_000 } });
+});
+
 test("the tasks of a worker that is back are not woken all at once", async () => {
-  const turns = Promise.withResolvers<void>();
   const { at, worker, dispatch } = await running();
   worker.close();
-  vi.spyOn(Pace.prototype, "turn").mockImplementation(() => turns.promise);
+  const turns = holdTurns();
   const woken = vi.spyOn(TaskLine.prototype, "tell").mockResolvedValue({ kind: "holds", stop: null });
   const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
   const heard = back.frames.length;

@@ -3,7 +3,7 @@ import { ROOT } from "../directory/directory.ts";
 import type { WorkerAnswer } from "../task/task.ts";
 import type { Fleet } from "./fleet.ts";
 import { pass } from "./hear-worker.ts";
-import { Pace } from "./pace.ts";
+import { Turnstile } from "./turnstile.ts";
 import { warn } from "./warn.ts";
 import type { GreetedSocket, SocketState } from "./worker-sockets.ts";
 
@@ -32,7 +32,7 @@ interface Checked extends TaskRef {
  */
 export class WorkerGreeter {
   readonly #fleet: Fleet;
-  readonly #comparing = new Pace(COMPARE_GAP_MS);
+  readonly #comparing = new Turnstile(COMPARE_GAP_MS);
   #announced = false;
 
   constructor(fleet: Fleet) {
@@ -91,7 +91,9 @@ export class WorkerGreeter {
     const { sockets, config } = this.#fleet;
     const { workerId, instanceId } = hello;
     await this.#announce(region);
-    const [known, unknown] = this.#partition(hello);
+    // It may have left meanwhile, and another process of this id may have come: what that one says counts.
+    if (sockets.get(socket)?.phase !== "reconciling") return;
+    const { known, unknown } = this.#partition(hello);
     for (const report of known) this.#fleet.adopt(report, workerId, instanceId);
     const checked = await this.#reconcileAll(socket, { workerId, instanceId, running: unknown });
     await this.#missing(workerId, instanceId, new Set(hello.running.map(({ taskId }) => taskId)));
@@ -99,13 +101,18 @@ export class WorkerGreeter {
     if (state?.phase !== "reconciling") return;
     const { deadlineMs: _deadlineMs, ...rest } = state;
     sockets.set(socket, { ...rest, phase: "ready" });
-    const refs = checked.map(({ taskId, attempt, answer }) => ({ taskId, attempt, held: answer.kind === "holds" }));
+    const isHere = ({ taskId, attempt }: TaskRef) =>
+      this.#fleet.assignments.match(taskId, attempt, workerId) !== undefined;
+    const refs = [
+      ...known.map(({ taskId, attempt }) => ({ taskId, attempt, held: isHere({ taskId, attempt }) })),
+      ...checked.map(({ taskId, attempt, answer }) => ({ taskId, attempt, held: answer.kind === "holds" })),
+    ];
     sockets.send(socket, {
       type: "welcome",
       protocol: state.protocol,
       reportIntervalMs: config.reportIntervalMs,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
-      keep: [...known, ...refs.filter(({ held }) => held)].map(({ taskId, attempt }) => ({ taskId, attempt })),
+      keep: refs.filter(({ held }) => held).map(({ taskId, attempt }) => ({ taskId, attempt })),
       stop: refs.filter(({ held }) => !held).map(({ taskId, attempt }) => ({ taskId, attempt })),
     });
     for (const { taskId, attempt, answer } of checked) {
@@ -113,35 +120,37 @@ export class WorkerGreeter {
         sockets.send(socket, { type: "stop", taskId, attempt, how: answer.stop.how, reason: answer.stop.reason });
       }
     }
-    void this.#compare(socket, workerId, known);
+    void this.#compare(socket, workerId, known.filter(isHere));
     await this.#fleet.wakeAt(Date.now() + config.heartbeatTimeoutMs);
     this.#fleet.wakeWaiting();
   }
 
   /** What this region has given to the worker's process and has heard of from it, and the rest. */
-  #partition({ running, workerId, instanceId }: Hello): [known: TaskReport[], unknown: TaskReport[]] {
-    const isKnown = ({ taskId, attempt }: TaskReport) => {
-      const assignment = this.#fleet.assignments.match(taskId, attempt, workerId);
-      return assignment?.confirmed === true && assignment.instanceId === instanceId;
-    };
-    return [running.filter(isKnown), running.filter((report) => !isKnown(report))];
+  #partition({ running, workerId, instanceId }: Hello): { known: TaskReport[]; unknown: TaskReport[] } {
+    const known: TaskReport[] = [];
+    const unknown: TaskReport[] = [];
+    for (const report of running) {
+      const assignment = this.#fleet.assignments.match(report.taskId, report.attempt, workerId);
+      const isKnown = assignment?.confirmed === true && assignment.instanceId === instanceId;
+      (isKnown ? known : unknown).push(report);
+    }
+    return { known, unknown };
   }
 
   /**
-   * Tells tasks that their worker is back: one may have been asked to end meanwhile, or may have gone on elsewhere
-   * without a word to this region. Never rejects.
+   * Tells tasks that their worker is back: one may have gone on elsewhere without a word to this region. Each is told of
+   * its newest report, because it may have heard of newer ones than the hello's. Never rejects.
    */
   async #compare(socket: WebSocket, workerId: string, known: readonly TaskReport[]): Promise<void> {
-    const { sockets, assignments, progress } = this.#fleet;
+    const { sockets, progress } = this.#fleet;
     for (const report of known) progress.put(report, Date.now());
     for (const report of known) {
       await this.#comparing.turn();
       // It has left, or has dialled again.
       if (sockets.get(socket)?.phase !== "ready") return;
       const { taskId, attempt } = report;
-      // It has ended.
-      if (assignments.match(taskId, attempt, workerId) === undefined) continue;
-      void pass(this.#fleet, socket, { taskId, attempt, workerId, event: { type: "reported", report } });
+      const newest = progress.newestReport(taskId, attempt) ?? report;
+      void pass(this.#fleet, socket, { taskId, attempt, workerId, event: { type: "reported", report: newest } });
     }
   }
 
@@ -161,7 +170,7 @@ export class WorkerGreeter {
     const checked: Checked[] = [];
     for (let first = 0; first < running.length; first += RECONCILED_AT_ONCE) {
       const few = running.slice(first, first + RECONCILED_AT_ONCE);
-      checked.push(...(await Promise.all(few.map((report) => this.#reconcile(report, workerId, instanceId)))));
+      checked.push(...(await Promise.all(few.map((report) => this.#reconcile(socket, report, workerId, instanceId)))));
       const state = sockets.get(socket);
       // It has left, or has dialled again.
       if (state?.phase !== "reconciling") break;
@@ -171,9 +180,10 @@ export class WorkerGreeter {
   }
 
   /** Asks a task whether the worker that says it runs it still holds it. */
-  async #reconcile(report: TaskReport, workerId: string, instanceId: string): Promise<Checked> {
+  async #reconcile(socket: WebSocket, report: TaskReport, workerId: string, instanceId: string): Promise<Checked> {
     const { taskId, attempt } = report;
     const answer = await this.#fleet.tasks.tell(taskId, { attempt, workerId }, { type: "reported", report });
+    if (this.#fleet.sockets.get(socket)?.phase !== "reconciling") return { taskId, attempt, answer };
     if (answer.kind === "holds") this.#fleet.adopt(report, workerId, instanceId);
     else this.#fleet.assignments.removeOf(workerId, taskId, attempt);
     return { taskId, attempt, answer };

@@ -76,7 +76,7 @@ async function checkAssignment(
     return untilMs;
   }
   if (releaseAtMs !== null) {
-    // It is back, and is asked for this task next: what it says of it sets the time anew.
+    // It is back, and what it says of this task comes next and sets the time anew.
     if (reconciling.has(workerId)) return nowMs + RETRY_MS;
     await fleet.release(assignment);
     return NEVER;

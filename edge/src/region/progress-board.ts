@@ -41,12 +41,21 @@ export class ProgressBoard {
   }
 
   newest(taskId: string, attempt: number): Progress | null {
-    const entry = this.#entries.get(taskId);
-    return entry?.report.attempt === attempt ? progressOf(entry.report, entry.atMs) : null;
+    const entry = this.#of(taskId, attempt);
+    return entry === undefined ? null : progressOf(entry.report, entry.atMs);
+  }
+
+  newestReport(taskId: string, attempt: number): TaskReport | undefined {
+    return this.#of(taskId, attempt)?.report;
   }
 
   remove(taskId: string): void {
     this.#entries.delete(taskId);
+  }
+
+  #of(taskId: string, attempt: number): Entry | undefined {
+    const entry = this.#entries.get(taskId);
+    return entry?.report.attempt === attempt ? entry : undefined;
   }
 }
 

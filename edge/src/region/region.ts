@@ -165,8 +165,11 @@ export class Region extends DurableObject<Env> {
 
   /** Tells a worker to end a task. A worker that is away is told when it is back. */
   stopTask({ workerId, ...stop }: Omit<EdgeFrameOf<"stop">, "type"> & AttemptRef): void {
-    const socket = this.#fleet.sockets.ofWorker(workerId);
-    if (socket !== undefined) this.#fleet.sockets.send(socket, { type: "stop", ...stop });
+    const { sockets, assignments } = this.#fleet;
+    const socket = sockets.ofWorker(workerId);
+    if (socket !== undefined) return sockets.send(socket, { type: "stop", ...stop });
+    const assignment = assignments.match(stop.taskId, stop.attempt, workerId);
+    if (assignment !== undefined) this.#fleet.doubt(assignment);
   }
 
   /** Asks a worker to change a push. False: it is not there now, or too old for it. */

@@ -1,5 +1,5 @@
 /** Lets through one after another, with a gap between. */
-export class Pace {
+export class Turnstile {
   readonly #gapMs: number;
   #next: Promise<void> = Promise.resolve();
 

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { Pace } from "./pace.ts";
+import { Turnstile } from "./turnstile.ts";
 
 test("turns come in order, with a gap between, and the first one at once", async () => {
-  const pace = new Pace(20);
+  const turnstile = new Turnstile(20);
   const came: number[] = [];
   const startedAtMs = performance.now();
   const turns = [0, 1, 2, 3].map(async (n) => {
-    await pace.turn();
+    await turnstile.turn();
     came.push(n);
   });
   await turns[0];
