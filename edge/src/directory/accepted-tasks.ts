@@ -42,7 +42,6 @@ export class AcceptedTasks {
   readonly #storage: DurableObjectStorage;
   readonly #byId = new Map<string, WaitingTask>();
   readonly #bySeat = new Map<string, WaitingTask[]>();
-  readonly #unfiledSeats = new Map<string, WaitingTask>();
   readonly #unfiledKeys = new Map<string, WaitingTask>();
   #filedSeq = 0;
   #lastSeq = 0;
@@ -67,7 +66,7 @@ export class AcceptedTasks {
     try {
       return transaction();
     } catch (thrown) {
-      for (const known of [this.#byId, this.#bySeat, this.#unfiledSeats, this.#unfiledKeys]) known.clear();
+      for (const known of [this.#byId, this.#bySeat, this.#unfiledKeys]) known.clear();
       this.#load();
       throw thrown;
     }
@@ -92,12 +91,18 @@ export class AcceptedTasks {
   }
 
   hasUnfiled({ seatKey, key }: { readonly seatKey: string; readonly key: string | null }): boolean {
-    return this.#unfiledSeats.has(seatKey) || (key !== null && this.#unfiledKeys.has(key));
+    const newest = this.#bySeat.get(seatKey)?.at(-1);
+    return (newest !== undefined && newest.seq > this.#filedSeq) || (key !== null && this.#unfiledKeys.has(key));
   }
 
   /** Those, up to this one, that are not in the tables which are searched; in the order of their coming. */
   unfiled(upToSeq: number): WaitingTask[] {
-    return [...this.#byId.values()].filter(({ seq }) => seq > this.#filedSeq && seq <= upToSeq);
+    const unfiled: WaitingTask[] = [];
+    for (const waiting of this.#byId.values()) {
+      if (waiting.seq > upToSeq) break;
+      if (waiting.seq > this.#filedSeq) unfiled.push(waiting);
+    }
+    return unfiled;
   }
 
   /** @param push an `AcceptedPush` as JSON */
@@ -119,9 +124,7 @@ export class AcceptedTasks {
   filed(upToSeq: number): void {
     this.#storage.kv.put(FILED_KEY, upToSeq);
     this.#filedSeq = upToSeq;
-    for (const unfiled of [this.#unfiledSeats, this.#unfiledKeys]) {
-      for (const [name, { seq }] of unfiled) if (seq <= this.#filedSeq) unfiled.delete(name);
-    }
+    for (const [key, { seq }] of this.#unfiledKeys) if (seq <= this.#filedSeq) this.#unfiledKeys.delete(key);
   }
 
   /** Its object has the task, or it was deleted. */
@@ -141,8 +144,8 @@ export class AcceptedTasks {
     if (ofSeat === undefined) this.#bySeat.set(waiting.seatKey, [waiting]);
     else ofSeat.push(waiting);
     this.#lastSeq = Math.max(this.#lastSeq, waiting.seq);
-    if (waiting.seq <= this.#filedSeq) return;
-    this.#unfiledSeats.set(waiting.seatKey, waiting);
-    if (waiting.idempotency !== null) this.#unfiledKeys.set(waiting.idempotency.key, waiting);
+    if (waiting.seq > this.#filedSeq && waiting.idempotency !== null) {
+      this.#unfiledKeys.set(waiting.idempotency.key, waiting);
+    }
   }
 }
