@@ -100,12 +100,72 @@ const audioEncodeParams = z.strictObject(
   "an object with any of SampleRate, Channel, BitRate, Volume",
 );
 
-/** Cross-field rules run whatever else is wrong, so that all problems of a request come at once. */
+/** Rules between fields run whatever else is wrong, so that all problems of a request come at once. */
 const always = ({ value }: { value: unknown }) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 function isGiven(value: unknown): boolean {
   return value !== undefined;
 }
+
+/** The fields that say something of each other, whatever was sent for them. */
+type RelatedFields = Readonly<
+  Partial<
+    Record<
+      | "RoomId"
+      | "StrRoomId"
+      | "Redis"
+      | "RedisHost"
+      | "RedisPort"
+      | "RedisPassword"
+      | "CallbackUrl"
+      | "CallbackKey"
+      | "CallbackEvents",
+      unknown
+    >
+  >
+>;
+
+interface CrossFieldRule {
+  /** At fault where the rule is broken. */
+  readonly field: keyof RelatedFields;
+  readonly expected: string;
+  readonly holds: (request: RelatedFields) => boolean;
+}
+
+/** Checked as one: each check of a schema costs as much as a field. */
+const CROSS_FIELD_RULES: readonly CrossFieldRule[] = [
+  {
+    field: "RoomId",
+    expected: "RoomId (an integer room) or StrRoomId (a string room)",
+    holds: (request) => isGiven(request.RoomId) || isGiven(request.StrRoomId),
+  },
+  {
+    field: "RedisHost",
+    expected: "the host name or address of your Redis, because Redis is true",
+    holds: (request) => request.Redis !== true || isGiven(request.RedisHost),
+  },
+  {
+    field: "RedisPort",
+    expected: "the port of your Redis, because Redis is true",
+    holds: (request) => request.Redis !== true || isGiven(request.RedisPort),
+  },
+  {
+    field: "RedisPassword",
+    expected: 'the password of your Redis, because Redis is true ("" where it has none)',
+    holds: (request) => request.Redis !== true || isGiven(request.RedisPassword),
+  },
+  {
+    field: "CallbackKey",
+    expected: "the key that signs the callbacks, because CallbackUrl is given",
+    holds: (request) => !isGiven(request.CallbackUrl) || isGiven(request.CallbackKey),
+  },
+  {
+    field: "CallbackUrl",
+    expected: "where to send the callbacks, because CallbackKey or CallbackEvents is given",
+    holds: (request) =>
+      isGiven(request.CallbackUrl) || !(isGiven(request.CallbackKey) || isGiven(request.CallbackEvents)),
+  },
+];
 
 /**
  * The request that starts a push: the cloud-function template's parameters by their names and types, those of TRTC's
@@ -165,38 +225,13 @@ export const pushRequestSchema = z
     },
     "a JSON object",
   )
-  .refine((request) => isGiven(request.RoomId) || isGiven(request.StrRoomId), {
-    path: ["RoomId"],
-    message: "RoomId (an integer room) or StrRoomId (a string room)",
-    when: always,
-  })
-  .refine((request) => request.Redis !== true || isGiven(request.RedisHost), {
-    path: ["RedisHost"],
-    message: "the host name or address of your Redis, because Redis is true",
-    when: always,
-  })
-  .refine((request) => request.Redis !== true || isGiven(request.RedisPort), {
-    path: ["RedisPort"],
-    message: "the port of your Redis, because Redis is true",
-    when: always,
-  })
-  .refine((request) => request.Redis !== true || isGiven(request.RedisPassword), {
-    path: ["RedisPassword"],
-    message: 'the password of your Redis, because Redis is true ("" where it has none)',
-    when: always,
-  })
-  .refine((request) => !isGiven(request.CallbackUrl) || isGiven(request.CallbackKey), {
-    path: ["CallbackKey"],
-    message: "the key that signs the callbacks, because CallbackUrl is given",
-    when: always,
-  })
-  .refine(
-    (request) => isGiven(request.CallbackUrl) || !(isGiven(request.CallbackKey) || isGiven(request.CallbackEvents)),
-    {
-      path: ["CallbackUrl"],
-      message: "where to send the callbacks, because CallbackKey or CallbackEvents is given",
-      when: always,
+  .superRefine(
+    (request: RelatedFields, context) => {
+      for (const { field, expected, holds } of CROSS_FIELD_RULES) {
+        if (!holds(request)) context.addIssue({ code: "custom", path: [field], message: expected });
+      }
     },
+    { when: always },
   );
 
 /** A checked request, its defaults filled in. */

@@ -1,13 +1,25 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { acceptOf } from "../testing/accept-of.ts";
 import { fresh } from "../testing/fixtures.ts";
+import type { ListQuery } from "./task-filter.ts";
 
 const SDK_APP_ID = 1_477_100_001;
 
 function asked(seatKey: string, rest: Partial<Parameters<typeof acceptOf>[0]> = {}) {
   return acceptOf({ taskId: fresh("task"), sdkAppId: SDK_APP_ID, seatKey, ...rest });
 }
+
+const EVERYTHING: ListQuery = {
+  taskId: null,
+  statuses: null,
+  created: null,
+  ended: null,
+  orderBy: "created",
+  order: "asc",
+  limit: 10,
+};
 
 test("pushes that come in one call are answered one after another, as if each had come alone", async () => {
   const [seat, other, key] = [fresh("seat"), fresh("seat"), fresh("key")];
@@ -31,4 +43,60 @@ test("pushes that come in one call are answered one after another, as if each ha
     { kind: "taken", by: first.taskId },
     { kind: "accepted", taskId: group[5]?.taskId },
   ]);
+});
+
+test("who held a seat when a call began does not hold it any more for those that come later in the call", async () => {
+  const directory = env.DIRECTORY.getByName(fresh("directory"));
+  const [seat, other, free] = [fresh("seat"), fresh("seat"), fresh("seat")];
+  const before = asked(seat);
+  await directory.acceptAll([before]);
+  const newer = asked(seat);
+  const group = [
+    asked(seat, { onConflict: "reject" }),
+    newer,
+    asked(other),
+    // Writes all that came before it into the tables.
+    asked(other),
+    asked(seat, { onConflict: "reject" }),
+    asked(free, { onConflict: "reject" }),
+  ];
+  const answers = await directory.acceptAll(group);
+  expect(answers.map((answer) => (answer.kind === "taken" ? answer.by : answer.kind))).toEqual([
+    before.taskId,
+    "accepted",
+    "accepted",
+    "accepted",
+    newer.taskId,
+    "accepted",
+  ]);
+});
+
+test("a call with more pushes than one statement writes keeps them all, in their order", async () => {
+  const name = fresh("directory");
+  const seats = Array.from({ length: 70 }, () => fresh("seat"));
+  const tasks = seats.map((seat) => asked(seat, { startsAtMs: Date.now() + 3_600_000 }));
+  const directory = env.DIRECTORY.getByName(name);
+  expect(await directory.acceptAll(tasks)).toEqual(tasks.map(({ taskId }) => ({ kind: "accepted", taskId })));
+  const again = seats.map((seat) => asked(seat, { onConflict: "reject" }));
+  expect(await directory.acceptAll(again)).toEqual(tasks.map(({ taskId }) => ({ kind: "taken", by: taskId })));
+  const stored = await runInDurableObject(directory, (_directory, { storage }) =>
+    storage.sql.exec<{ task_id: string }>("SELECT task_id FROM task ORDER BY rowid").toArray(),
+  );
+  expect(stored.map(({ task_id }) => task_id)).toEqual(tasks.map(({ taskId }) => taskId));
+});
+
+test("where one push of a call cannot be written, none of the call is accepted, and the next call is as if it had not been", async () => {
+  const directory = env.DIRECTORY.getByName(fresh("directory"));
+  const seat = fresh("seat");
+  // SAFETY: that it is none is what the table refuses.
+  const unwritable = asked(fresh("seat"), { push: null as unknown as string });
+  const others = Array.from({ length: 40 }, () => asked(fresh("seat")));
+  const call = async () => directory.acceptAll([asked(seat), unwritable, ...others]);
+  await expect(call()).rejects.toThrow("NOT NULL");
+  const next = asked(seat, { onConflict: "reject" });
+  expect(await directory.acceptAll([next])).toEqual([{ kind: "accepted", taskId: next.taskId }]);
+  const { tasks } = await directory.list(EVERYTHING);
+  expect(tasks.map(({ taskId }) => taskId)).toEqual([next.taskId]);
+  await evictDurableObject(directory);
+  expect(await directory.list(EVERYTHING)).toMatchObject({ total: 1 });
 });

@@ -1,13 +1,10 @@
-import type { Room, ShownRequest } from "@roomcast/shared";
+import type { ShownRequest } from "@roomcast/shared";
 import type { CallbackTarget } from "../callback/outbox.ts";
 
 /** A task that was accepted and that its Task object does not have yet. */
 export interface AcceptedTask {
   readonly taskId: string;
-  readonly sdkAppId: number;
   readonly seatKey: string;
-  readonly room: Room;
-  readonly userId: string;
   readonly region: string;
   /** Unix ms. */
   readonly atMs: number;
@@ -32,6 +29,8 @@ export interface WaitingTask extends AcceptedTask {
 }
 
 const FILED_KEY = "filed";
+/** A statement takes 100 values, and a row has three. */
+const ROWS_PER_INSERT = 32;
 
 /**
  * Tasks that wait for their objects, in the order of their coming: in SQLite, with a copy in memory of all but their
@@ -43,6 +42,8 @@ export class AcceptedTasks {
   readonly #byId = new Map<string, WaitingTask>();
   readonly #bySeat = new Map<string, WaitingTask[]>();
   readonly #unfiledKeys = new Map<string, WaitingTask>();
+  /** Rows that were added and stand in no table yet: seq, body, push. */
+  #unwritten: [number, string, string][] = [];
   #filedSeq = 0;
   #lastSeq = 0;
 
@@ -61,11 +62,19 @@ export class AcceptedTasks {
     }
   }
 
-  /** Runs a transaction; where it throws, and so is undone, what is known in memory is undone too. */
-  orReload<Result>(transaction: () => Result): Result {
+  /**
+   * Runs what adds tasks as one transaction, with the rows of all of them written at its end: a statement for each costs
+   * more than the row. Where it throws, and so is undone, what is known in memory is undone too.
+   */
+  transaction<Result>(addSome: () => Result): Result {
     try {
-      return transaction();
+      return this.#storage.transactionSync(() => {
+        const result = addSome();
+        this.#write();
+        return result;
+      });
     } catch (thrown) {
+      this.#unwritten = [];
       for (const known of [this.#byId, this.#bySeat, this.#unfiledKeys]) known.clear();
       this.#load();
       throw thrown;
@@ -90,9 +99,14 @@ export class AcceptedTasks {
     return [...(this.#bySeat.get(seatKey) ?? [])];
   }
 
-  hasUnfiled({ seatKey, key }: { readonly seatKey: string; readonly key: string | null }): boolean {
+  /** Whether what a push asks for, its seat or its idempotency key, is used by a task that is not in the tables yet. */
+  hasUnfiled({
+    seatKey,
+    idempotency,
+  }: Pick<AcceptedTask, "seatKey"> & { readonly idempotency: { readonly key: string } | null }): boolean {
     const newest = this.#bySeat.get(seatKey)?.at(-1);
-    return (newest !== undefined && newest.seq > this.#filedSeq) || (key !== null && this.#unfiledKeys.has(key));
+    const isSeatUsed = newest !== undefined && newest.seq > this.#filedSeq;
+    return isSeatUsed || (idempotency !== null && this.#unfiledKeys.has(idempotency.key));
   }
 
   /** Those, up to this one, that are not in the tables which are searched; in the order of their coming. */
@@ -105,16 +119,28 @@ export class AcceptedTasks {
     return unfiled;
   }
 
-  /** @param push an `AcceptedPush` as JSON */
+  /**
+   * A part of a `transaction`.
+   *
+   * @param push an `AcceptedPush` as JSON
+   */
   add(accepted: AcceptedTask, push: string): void {
     const seq = this.#lastSeq + 1;
-    const body = JSON.stringify(accepted);
-    this.#storage.sql.exec("INSERT INTO accepted (seq, body, push) VALUES (?, ?, ?)", seq, body, push);
+    this.#unwritten.push([seq, JSON.stringify(accepted), push]);
     this.#remember({ ...accepted, seq });
+  }
+
+  #write(): void {
+    while (this.#unwritten.length > 0) {
+      const rows = this.#unwritten.splice(0, ROWS_PER_INSERT);
+      const values = rows.map(() => "(?, ?, ?)").join(", ");
+      this.#storage.sql.exec(`INSERT INTO accepted (seq, body, push) VALUES ${values}`, ...rows.flat());
+    }
   }
 
   /** What a task that waits here is to do. */
   pushOf({ seq }: WaitingTask): AcceptedPush {
+    this.#write();
     const { push } = this.#storage.sql.exec<{ push: string }>("SELECT push FROM accepted WHERE seq = ?", seq).one();
     // SAFETY: the edge that accepted it wrote it.
     return JSON.parse(push) as AcceptedPush;

@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { type Room, SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
+import { SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
 import type { Env } from "../env.ts";
 import { migrate } from "../storage/migrate.ts";
 import { time } from "../task/show-task.ts";
@@ -23,8 +23,6 @@ export interface Accept {
   readonly taskId: string;
   readonly sdkAppId: number;
   readonly seatKey: string;
-  readonly room: Room;
-  readonly userId: string;
   readonly region: string;
   /** Before then it takes no place, Unix ms; 0: it may at once. */
   readonly startsAtMs: number;
@@ -99,35 +97,41 @@ export class Directory extends DurableObject<Env> {
 
   #commit(group: readonly Accept[]): readonly AcceptAnswer[] {
     const atMs = Date.now();
-    const answers = this.#accepted.orReload(() =>
-      this.ctx.storage.transactionSync(() => group.map((accept) => this.#accept(accept, atMs))),
-    );
+    const answers = this.#accepted.transaction(() => {
+      const holders = this.#holdersOf(group);
+      return group.map((accept) => this.#accept(accept, { holders, atMs }));
+    });
     this.#handOver.noteAccepted(answers.filter(({ kind }) => kind === "accepted").length, atMs);
     // Part of the same commit.
     if (this.#accepted.size > 0) void this.#wakeAt(atMs + HAND_OVER_AGAIN_MS);
     return answers;
   }
 
-  #accept(accept: Accept, atMs: number): AcceptAnswer {
-    const { taskId, sdkAppId, seatKey, room, userId, region, startsAtMs, push, idempotency } = accept;
+  /** Which tasks hold the seats that a group asks for. */
+  #holdersOf(group: readonly Accept[]): Map<string, string> {
+    if (group.some((accept) => this.#accepted.hasUnfiled(accept))) this.#file(Number.POSITIVE_INFINITY);
+    return this.#index.holdersOf(group.map(({ seatKey }) => seatKey));
+  }
+
+  /** @param holders by their seats; noted there is who has a seat from now on */
+  #accept(accept: Accept, { holders, atMs }: { holders: Map<string, string>; atMs: number }): AcceptAnswer {
+    const { taskId, seatKey, region, startsAtMs, push, idempotency } = accept;
     const key = idempotency?.key ?? null;
-    if (this.#accepted.hasUnfiled({ seatKey, key })) this.#file(Number.POSITIVE_INFINITY);
+    // Of those that came before it in its group.
+    if (this.#accepted.hasUnfiled(accept)) this.#file(Number.POSITIVE_INFINITY);
     const before = key === null ? undefined : this.#index.keyUse(key);
     if (idempotency !== null && before !== undefined) {
       return idempotency.fingerprints.includes(before.fingerprint)
         ? { kind: "accepted", taskId: before.task_id }
         : { kind: "conflict" };
     }
-    const holder = this.#index.holderOf(seatKey);
+    const holder = holders.get(seatKey) ?? null;
     if (holder !== null && holder !== accept.endedHolder && accept.onConflict === "reject") {
       return { kind: "taken", by: holder };
     }
     const task = {
       taskId,
-      sdkAppId,
       seatKey,
-      room,
-      userId,
       region,
       atMs,
       startsAtMs,
@@ -136,6 +140,7 @@ export class Directory extends DurableObject<Env> {
       idempotency: idempotency === null ? null : { key: idempotency.key, fingerprint: idempotency.fingerprints[0] },
     };
     this.#accepted.add(task, push);
+    holders.set(seatKey, taskId);
     return { kind: "accepted", taskId };
   }
 
@@ -145,7 +150,7 @@ export class Directory extends DurableObject<Env> {
     const last = unfiled.at(-1);
     if (last === undefined) return;
     this.ctx.storage.transactionSync(() => {
-      for (const task of unfiled) this.#index.file(task);
+      for (const task of unfiled) this.#index.file(task, this.#accepted.pushOf(task).request);
       this.#accepted.filed(last.seq);
     });
   }

@@ -20,13 +20,13 @@ function withTasks(seats: readonly string[], run: (parts: ReturnType<typeof part
 
 function partsOf(storage: DurableObjectStorage, seats: readonly string[]) {
   const accepted = new AcceptedTasks(storage);
-  const seatOf = new Map<string, string>();
-  for (const [n, seatKey] of seats.entries()) {
-    const taskId = `task ${n}`;
-    seatOf.set(taskId, seatKey);
-    const { push, ...task } = acceptOf({ taskId, sdkAppId: 1, seatKey });
-    accepted.add({ ...task, atMs: Date.now(), holder: null, replaces: [], idempotency: null }, push);
-  }
+  const seatOf = new Map(seats.map((seatKey, n) => [`task ${n}`, seatKey]));
+  accepted.transaction(() => {
+    for (const [taskId, seatKey] of seatOf) {
+      const { push, ...task } = acceptOf({ taskId, sdkAppId: 1, seatKey });
+      accepted.add({ ...task, atMs: Date.now(), holder: null, replaces: [], idempotency: null }, push);
+    }
+  });
   const made: string[] = [];
   const asked: string[] = [];
   const objects = { answer: false };

@@ -1,4 +1,4 @@
-import type { ScfStatus } from "@roomcast/shared";
+import { type ScfStatus, type ShownRequest, seatOf } from "@roomcast/shared";
 import type { AcceptedTask } from "./accepted-tasks.ts";
 
 export interface Ended {
@@ -18,7 +18,8 @@ export class TaskIndex {
   }
 
   /** Writes an accepted task: its seat is its own from now on. Writing it again changes nothing. */
-  file({ taskId, sdkAppId, seatKey, room, userId, region, atMs, holder, idempotency }: AcceptedTask): void {
+  file({ taskId, seatKey, region, atMs, holder, idempotency }: AcceptedTask, request: ShownRequest): void {
+    const { sdkAppId, room, userId } = seatOf(request);
     const { rowsWritten } = this.#sql.exec(
       `INSERT OR IGNORE INTO task
          (task_id, sdk_app_id, seat_key, room, user_id, region, status, created_at_ms, replaced, confirmed)
@@ -50,9 +51,13 @@ export class TaskIndex {
       .toArray()[0];
   }
 
-  holderOf(seatKey: string): string | null {
-    const seats = this.#sql.exec<{ task_id: string }>("SELECT task_id FROM seat WHERE seat_key = ?", seatKey);
-    return seats.toArray()[0]?.task_id ?? null;
+  /** The tasks that hold some of these seats, at most 100, by seat. One look for all: it costs little more than for one. */
+  holdersOf(seatKeys: readonly string[]): Map<string, string> {
+    const seats = this.#sql.exec<{ seat_key: string; task_id: string }>(
+      `SELECT seat_key, task_id FROM seat WHERE seat_key IN (${seatKeys.map(() => "?").join(", ")})`,
+      ...seatKeys,
+    );
+    return new Map(seats.toArray().map(({ seat_key, task_id }) => [seat_key, task_id]));
   }
 
   /**

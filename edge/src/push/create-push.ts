@@ -63,7 +63,6 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   const key = checkedKey(idempotencyKey);
   await checkUserSigOf(request, config.trtcApps.get(request.SdkAppId));
   if (request.CallbackUrl !== undefined) checkCallbackUrl("CallbackUrl", request.CallbackUrl, config);
-  const seat = seatOf(request);
   const taskId = newTaskId(request.SdkAppId);
   const push: AcceptedPush = {
     request: shownRequest(request),
@@ -73,9 +72,7 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   const answer = await accept(env, {
     taskId,
     sdkAppId: request.SdkAppId,
-    seatKey: seatKey(seat),
-    room: seat.room,
-    userId: seat.userId,
+    seatKey: seatKey(seatOf(request)),
     region,
     startsAtMs: firstPlaceAtMs(request, 0),
     push: JSON.stringify(push),

@@ -3,12 +3,11 @@ import type { Accept } from "../directory/directory.ts";
 
 /** What a Directory is told of a new task; its request is of no matter. */
 export function acceptOf(rest: Pick<Accept, "taskId" | "sdkAppId" | "seatKey"> & Partial<Accept>): Accept {
-  const room = { kind: "string", id: "room" } as const;
   const push: AcceptedPush = {
     request: {
       VideoSrc: "https://a.example/x",
       SdkAppId: rest.sdkAppId,
-      StrRoomId: room.id,
+      StrRoomId: "room",
       UserId: "teacher",
       Mode: "vod",
       Redis: false,
@@ -17,8 +16,6 @@ export function acceptOf(rest: Pick<Accept, "taskId" | "sdkAppId" | "seatKey"> &
     callbacks: null,
   };
   return {
-    room,
-    userId: "teacher",
     region: "ap-test",
     startsAtMs: 0,
     push: JSON.stringify(push),
