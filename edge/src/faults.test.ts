@@ -5,6 +5,7 @@ import { app } from "./app.ts";
 import type { Accept } from "./directory/directory.ts";
 import type { Env } from "./env.ts";
 import { Task } from "./task/task.ts";
+import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, SCHOOL, start, view } from "./testing/fixtures.ts";
 import { running } from "./testing/running-push.ts";
@@ -71,7 +72,7 @@ test("frames that come twice, late and in any order end a push once, and free it
     for (const say of shuffled(words(worker, taskId), seed)) say();
     await worker.next("ack", (frame) => frame.taskId === taskId && frame.attempt === 1);
     const other = await FakeWorker.connect({ ...push.at, workerId: fresh("w") });
-    const seen = await vi.waitFor(async () => {
+    const seen = await eventually(async () => {
       const task = await view(taskId);
       // Given back first, it goes on with the next attempt, of which nothing was said: it is ended properly.
       if (task.state === "queued" || task.state === "starting") {
@@ -86,7 +87,7 @@ test("frames that come twice, late and in any order end a push once, and free it
     worker.report([]);
     // A row of the table of seats.
     const seat = `${String(push.body["StrRoomId"])}/teacher","task_id"`;
-    await vi.waitFor(async () => expect(await storedIn(directory)).not.toContain(seat));
+    await eventually(async () => expect(await storedIn(directory)).not.toContain(seat));
     expect(await view(taskId)).toEqual(seen);
   }
 });
@@ -134,10 +135,10 @@ test("a task whose directory does not answer tries again until it does, and lose
   await rename("task", "task_away");
   push.worker.ended(push.dispatch, { name: "finished" });
   await reaches(push.taskId, "finished");
-  await vi.waitFor(async () => expect(await storedIn(task)).toMatch(/"retryAtMs":[1-9]/));
+  await eventually(async () => expect(await storedIn(task)).toMatch(/"retryAtMs":[1-9]/));
   expect(await storedIn(task)).toContain('"settled":false');
   await rename("task_away", "task");
-  await vi.waitFor(async () => expect(await storedIn(task)).toContain('"settled":true'), { timeout: 10_000 });
+  await eventually(async () => expect(await storedIn(task)).toContain('"settled":true'));
   expect(await view(push.taskId)).toMatchObject({ state: "finished" });
 });
 
@@ -154,7 +155,7 @@ test("a task whose worker has reported it is not taken back although the edge is
   const taskId = await start(await pushBody({ Region: at.region }));
   const dispatch = await worker.next("dispatch", (frame) => frame.taskId === taskId);
   worker.report([reportOf(dispatch, { positionMs: 5000 })]);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(spy).toHaveBeenCalledWith(
       expect.objectContaining({ workerId: at.workerId }),
       expect.objectContaining({ type: "reported" }),

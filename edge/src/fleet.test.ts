@@ -1,7 +1,8 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { CLOSE, mintWorkerToken, PROTOCOL_VERSION } from "@roomcast/shared";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
+import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, start, WORKER_TOKEN_KEY } from "./testing/fixtures.ts";
 import { running } from "./testing/running-push.ts";
@@ -212,7 +213,7 @@ test("a worker writes no lines into the log of a task that another worker has", 
   stranger.send({ type: "confirm", taskId, attempt: 1 });
   await stranger.next("stop");
   worker.send({ type: "logs", taskId, attempt: 1, lines: [{ atMs: Date.now(), level: "info", message: "own" }] });
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const { lines } = await (await call(`/v1/tasks/${taskId}/logs`)).json<{ lines: { message: string }[] }>();
     expect(lines.map(({ message }) => message)).toEqual(["own"]);
   });
@@ -248,7 +249,7 @@ test("the worker of an attempt that was taken back still delivers its last lines
   await Promise.all([heard(first, 2), heard(stranger, 2)]);
   log(second, 1, "forged");
   log(second, 2, "its own");
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const { lines } = await (await call(`/v1/tasks/${taskId}/logs`)).json<{
       lines: { attempt: number; message: string }[];
     }>();

@@ -3,6 +3,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import type { Env } from "./env.ts";
 import { Task } from "./task/task.ts";
 import { sdkAppIdOf } from "./task/task-id.ts";
+import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { ADMIN, call, fresh, pushBody, reaches, start, userSig, view } from "./testing/fixtures.ts";
 import { storedIn } from "./testing/stored-in.ts";
@@ -46,7 +47,7 @@ test("a push that was answered starts although the edge dies before its object i
   const headers = { "Idempotency-Key": fresh("key") };
   const taskId = await create({ headers });
   expect(sdkAppIdOf(taskId)).toBe(SdkAppId);
-  await vi.waitFor(async () => expect(await listed(SdkAppId)).toMatchObject([{ taskId, status: "RUNNING" }]));
+  await eventually(async () => expect(await listed(SdkAppId)).toMatchObject([{ taskId, status: "RUNNING" }]));
   await evictDurableObject(directory);
   expect(await create({ headers })).toBe(taskId);
   release();
@@ -93,7 +94,7 @@ test("whoever asks for a task that has no object yet makes it: to look, to read 
     const release = holdObjects();
     const { create, directory } = await ownPush();
     const taskId = await create();
-    await vi.waitFor(async () => expect(await storedIn(directory)).toContain(`"filed",1`));
+    await eventually(async () => expect(await storedIn(directory)).toContain(`"filed",1`));
     release();
     const response = await ask(taskId);
     expect([name, response.status, await response.json()]).toMatchObject([name, 200, expected]);
@@ -117,7 +118,7 @@ test("a second create for a seat whose first task has no object yet replaces it"
   expect(await view(first)).toMatchObject({ state: "aborted", reason: `replaced by ${second}` });
   const rejected = await call("/", { method: "POST", as: ADMIN, body: { ...body, OnConflict: "reject" } });
   expect([rejected.status, await rejected.text()]).toEqual([409, expect.stringContaining(second)]);
-  await vi.waitFor(async () =>
+  await eventually(async () =>
     expect(new Map((await listed(SdkAppId)).map(({ taskId, status }) => [taskId, status]))).toEqual(
       new Map([
         [first, "ABORTED"],
@@ -149,14 +150,11 @@ test("of many creates at once none is lost, whatever seats and keys they share",
   const headers = { "Idempotency-Key": fresh("key") };
   expect(new Set(await Promise.all([1, 2, 3, 4].map(() => create({ headers })))).size).toBe(1);
   // Of each room one goes on, the other has given way to it.
-  await vi.waitFor(
-    async () => {
-      const tasks = await Promise.all(ids.map(view));
-      expect(tasks.filter(({ state }) => state === "queued")).toHaveLength(12);
-      expect(tasks.filter(({ reason }) => reason?.startsWith("replaced by"))).toHaveLength(12);
-    },
-    { timeout: 10_000 },
-  );
+  await eventually(async () => {
+    const tasks = await Promise.all(ids.map(view));
+    expect(tasks.filter(({ state }) => state === "queued")).toHaveLength(12);
+    expect(tasks.filter(({ reason }) => reason?.startsWith("replaced by"))).toHaveLength(12);
+  });
   expect((await listed(SdkAppId)).length).toBe(20);
 });
 
@@ -169,7 +167,7 @@ test("one object that cannot be made keeps no other task waiting", async () => {
   });
   const broken = await start({ ...body, StrRoomId: "broken" }, { as: ADMIN });
   const whole = await start({ ...body, StrRoomId: "whole" }, { as: ADMIN });
-  await vi.waitFor(async () => expect(await bound.TASK.getByName(whole).exists()).toBe(true));
+  await eventually(async () => expect(await bound.TASK.getByName(whole).exists()).toBe(true));
   expect(await bound.TASK.getByName(broken).exists()).toBe(false);
   vi.restoreAllMocks();
   await runDurableObjectAlarm(directory);

@@ -2,6 +2,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { CLOSE } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
+import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, start, view } from "./testing/fixtures.ts";
 import { running } from "./testing/running-push.ts";
@@ -31,7 +32,7 @@ test("a push is placed on a connected worker, reported, and ends finished", asyn
 
   // The newest position is shown though the task itself is told of it only now and then.
   worker.report([reportOf(dispatch, { positionMs: 6000 })]);
-  await vi.waitFor(async () => expect((await view(taskId)).progress?.positionMs).toBe(6000));
+  await eventually(async () => expect((await view(taskId)).progress?.positionMs).toBe(6000));
 
   worker.ended(dispatch, { name: "finished" });
   await worker.next("ack");
@@ -82,9 +83,9 @@ test("a worker that does not stop in time loses the task, which ends aborted", a
   await later(env.TASK.getByName(taskId), 10_001);
   expect(await reaches(taskId, "aborted")).toMatchObject({ reason: "stopped by the user" });
   const stops = () => worker.frames.filter(({ type }) => type === "stop").length;
-  await vi.waitFor(() => expect(stops()).toBe(2));
+  await eventually(() => expect(stops()).toBe(2));
   // It is told with every report, until it has understood.
-  await vi.waitFor(() => {
+  await eventually(() => {
     worker.report([reportOf(dispatch)]);
     expect(stops()).toBeGreaterThan(2);
   });
@@ -93,7 +94,7 @@ test("a worker that does not stop in time loses the task, which ends aborted", a
 test("a task that finds no worker waits, and gets the first one that comes", async () => {
   const at = place();
   const taskId = await start(await pushBody({ Region: at.region }));
-  await vi.waitFor(() =>
+  await eventually(() =>
     runInDurableObject(env.REGION.getByName(at.region), (_region, { storage }) => {
       expect(storage.sql.exec("SELECT * FROM waiting").toArray()).toHaveLength(1);
     }),
@@ -106,7 +107,7 @@ test("a task that finds no worker waits, and gets the first one that comes", asy
 test("a task that finds no worker in time fails and says what to do", async () => {
   const region = fresh("ap");
   const taskId = await start(await pushBody({ Region: region }));
-  await vi.waitFor(() =>
+  await eventually(() =>
     runInDurableObject(env.REGION.getByName(region), (_region, { storage }) => {
       expect(storage.sql.exec("SELECT * FROM waiting").toArray()).toHaveLength(1);
     }),
@@ -115,7 +116,7 @@ test("a task that finds no worker in time fails and says what to do", async () =
   const failed = await reaches(taskId, "failed");
   expect(failed.error).toMatchObject({ code: "ResourceInsufficient", retryable: true });
   expect(failed.error?.message).toMatch(new RegExp(`No worker is connected in region ${region}: start one there`));
-  await vi.waitFor(() =>
+  await eventually(() =>
     runInDurableObject(env.REGION.getByName(region), (_region, { storage }) => {
       expect(storage.sql.exec("SELECT * FROM waiting").toArray()).toHaveLength(0);
     }),
@@ -236,7 +237,7 @@ test("log lines of a push can be read, without what looks like a secret", async 
   const { worker, taskId } = await running();
   const message = "opening https://media.example/a.mp4?token=very-secret-token";
   worker.send({ type: "logs", taskId, attempt: 1, lines: [{ atMs: Date.now(), level: "info", message }] });
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const { lines } = await (await call(`/v1/tasks/${taskId}/logs`)).json<{ lines: { message: string }[] }>();
     expect(lines.map((line) => line.message)).toEqual(["opening https://media.example/a.mp4?…"]);
   });
@@ -251,7 +252,7 @@ test("a log keeps its newest thousand lines, oldest first", async () => {
     );
     worker.send({ type: "logs", taskId, attempt: 1, lines });
   }
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const { lines } = await (await call(`/v1/tasks/${taskId}/logs`)).json<{ lines: { message: string }[] }>();
     expect(lines).toHaveLength(1000);
     expect([lines.at(0)?.message, lines.at(-1)?.message]).toEqual(["line 500", "line 1499"]);
@@ -276,7 +277,7 @@ test("an ended task is kept 72 hours and then deleted everywhere", async () => {
   worker.ended(dispatch, { name: "finished" });
   await worker.next("ack");
   const task = env.TASK.getByName(taskId);
-  await vi.waitFor(async () => expect(await listedStatus(taskId)).toBe("FINISHED"));
+  await eventually(async () => expect(await listedStatus(taskId)).toBe("FINISHED"));
   await later(task, 71 * 3_600_000);
   expect(await view(taskId)).toMatchObject({ state: "finished" });
   await later(task, 2 * 3_600_000);

@@ -2,6 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { CLOSE, type RegionList, type WorkerList } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
+import { eventually } from "./testing/eventually.ts";
 import { FakeWorker } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, start } from "./testing/fixtures.ts";
 
@@ -49,16 +50,13 @@ async function reserveIn(region: string): Promise<string> {
 
 /** The worker that the task was dispatched to. */
 async function holderOf(taskId: string, workers: readonly FakeWorker[]): Promise<FakeWorker> {
-  return vi.waitFor(
-    () => {
-      const has = ({ frames }: FakeWorker) =>
-        frames.some((frame) => frame.type === "dispatch" && frame.taskId === taskId);
-      const holder = workers.find(has);
-      if (holder === undefined) throw new Error(`${taskId} was not dispatched`);
-      return holder;
-    },
-    { timeout: 10_000, interval: 10 },
-  );
+  return eventually(() => {
+    const has = ({ frames }: FakeWorker) =>
+      frames.some((frame) => frame.type === "dispatch" && frame.taskId === taskId);
+    const holder = workers.find(has);
+    if (holder === undefined) throw new Error(`${taskId} was not dispatched`);
+    return holder;
+  });
 }
 
 test("the worker whose CPU is less busy gets the next task, and what it measures is shown", async () => {

@@ -2,6 +2,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test, vi } from "vitest";
 import { Task } from "./task/task.ts";
+import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { fresh, pushBody, reaches, start, view } from "./testing/fixtures.ts";
 import { running } from "./testing/running-push.ts";
@@ -20,7 +21,7 @@ function setClock(nowMs: number): void {
 async function restart({ region, workerId }: { region: string; workerId: string }, worker: FakeWorker): Promise<void> {
   worker.close();
   const object = env.REGION.getByName(region);
-  await vi.waitFor(async () => expect(await object.workers(region)).toEqual([]));
+  await eventually(async () => expect(await object.workers(region)).toEqual([]));
   expect(await isConnected(region, workerId)).toBe(true);
   await evictDurableObject(object);
 }
@@ -47,7 +48,7 @@ test("after a restart of the edge a worker that is not back yet keeps its tasks,
   expect(await back.next("welcome")).toMatchObject({ keep: [{ taskId, attempt: 1 }], stop: [] });
   setClock(Date.now() + RETURN_MS);
   back.report([reportOf(dispatch, { positionMs: 10_000 })]);
-  await vi.waitFor(async () => expect((await view(taskId)).progress?.positionMs).toBe(10_000));
+  await eventually(async () => expect((await view(taskId)).progress?.positionMs).toBe(10_000));
   expect(await view(taskId)).toMatchObject({ state: "pushing", attempt: 1 });
 });
 
@@ -67,7 +68,7 @@ test("a worker that is back keeps its tasks for as long as they are being compar
   const back = await FakeWorker.dial({ ...at, instanceId: worker.instanceId });
   back.hello({ ...at, running: [reportOf(dispatch, { positionMs: 9000 })] });
   const heard = expect.objectContaining({ workerId: at.workerId });
-  await vi.waitFor(() => expect(spy).toHaveBeenCalledWith(heard, expect.objectContaining({ type: "reported" })));
+  await eventually(() => expect(spy).toHaveBeenCalledWith(heard, expect.objectContaining({ type: "reported" })));
   setClock(Date.now() + RETURN_MS + 1000);
   await runDurableObjectAlarm(region);
   answers.resolve();
@@ -99,7 +100,7 @@ test("a push does not run out of its time in the queue while workers are expecte
   await reaches(waitsInVain, "queued");
   setClock(Date.now() + 2500);
   for (const taskId of [waits, waitsInVain]) {
-    await vi.waitFor(async () => expect(await runDurableObjectAlarm(env.TASK.getByName(taskId))).toBe(true));
+    await eventually(async () => expect(await runDurableObjectAlarm(env.TASK.getByName(taskId))).toBe(true));
     expect(await view(taskId)).toMatchObject({ state: "queued" });
   }
   const worker = await FakeWorker.connect({ ...at, capacityUnits: 10 });
@@ -108,7 +109,7 @@ test("a push does not run out of its time in the queue while workers are expecte
   worker.report([reportOf(dispatch)], 10);
   const other = dispatch.taskId === waits ? waitsInVain : waits;
   setClock(Date.now() + RETURN_MS);
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     await runDurableObjectAlarm(env.TASK.getByName(other));
     expect(await view(other)).toMatchObject({ state: "failed", error: { code: "ResourceInsufficient" } });
   });
@@ -121,7 +122,7 @@ test("a region that never had a worker keeps nobody waiting, whether it is new o
   const taskId = await start(await pushBody({ Region: region, QueueTimeout: 1 }));
   await reaches(taskId, "queued");
   setClock(Date.now() + 1500);
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     await runDurableObjectAlarm(env.TASK.getByName(taskId));
     expect(await view(taskId)).toMatchObject({ state: "failed", error: { code: "ResourceInsufficient" } });
   });
@@ -132,7 +133,7 @@ test("a worker that has left is not expected back after a restart", async () => 
   const worker = await FakeWorker.connect(at);
   expect(await isConnected(at.region, at.workerId)).toBe(true);
   worker.close();
-  await vi.waitFor(async () => expect(await isConnected(at.region, at.workerId)).toBe(false), { timeout: 5000 });
+  await eventually(async () => expect(await isConnected(at.region, at.workerId)).toBe(false));
 });
 
 test("where many wait in a region, each looks for room more seldom", async () => {
@@ -144,7 +145,7 @@ test("where many wait in a region, each looks for room more seldom", async () =>
   const beganAtMs = Date.now();
   const taskId = await start(await pushBody({ Region: region }));
   await reaches(taskId, "queued");
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const nextAtMs = await runInDurableObject(env.TASK.getByName(taskId), (_task, { storage }) => storage.getAlarm());
     expect(nextAtMs).toBeGreaterThanOrEqual(beganAtMs + 20_000);
   });

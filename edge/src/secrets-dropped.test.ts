@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { WorkerFrameOf } from "@roomcast/shared";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { APP, call, fresh, pushBody, start, userSig } from "./testing/fixtures.ts";
 import { storedIn } from "./testing/stored-in.ts";
@@ -87,7 +88,7 @@ test.each<[string, End]>([
     CallbackEvents: "all",
   });
   const taskId = await start(body);
-  const accepted = await vi.waitFor(async () => {
+  const accepted = await eventually(async () => {
     const text = await stored(taskId);
     expect(text).toMatch(SEALED);
     return text;
@@ -98,14 +99,11 @@ test.each<[string, End]>([
     return worker;
   };
   await end({ taskId, connectWorker });
-  const ended = await vi.waitFor(
-    async () => {
-      const text = await stored(taskId);
-      expect(text).not.toMatch(SEALED);
-      return text;
-    },
-    { timeout: 10_000, interval: 50 },
-  );
+  const ended = await eventually(async () => {
+    const text = await stored(taskId);
+    expect(text).not.toMatch(SEALED);
+    return text;
+  });
   expect(ended).toContain(taskId);
   // The directory that has accepted it has given all of it away.
   const directory = await storedIn(env.DIRECTORY.getByName(String(APP)));

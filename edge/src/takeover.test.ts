@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test, vi } from "vitest";
 import { Task } from "./task/task.ts";
+import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, start, view } from "./testing/fixtures.ts";
 import { running, stop } from "./testing/running-push.ts";
@@ -29,7 +30,7 @@ function seatHolder({ body }: Running): Promise<string | undefined> {
 }
 
 function holds(push: Running, taskId: string | undefined): Promise<void> {
-  return vi.waitFor(async () => expect(await seatHolder(push)).toBe(taskId), { timeout: 10_000 });
+  return eventually(async () => expect(await seatHolder(push)).toBe(taskId));
 }
 
 function stopped(worker: FakeWorker, taskId: string): boolean {
@@ -168,7 +169,7 @@ test("three clips posted one after another: the newest gets the seat from the on
   const [second, third] = [await next(push), await next(push)];
   push.worker.ended(second.dispatch, { name: "aborted", reason: `replaced by ${third.taskId}` }, 0);
   expect(await reaches(second.taskId, "aborted")).toMatchObject({ reason: `replaced by ${third.taskId}` });
-  await vi.waitFor(async () => expect(await listed(push, second.taskId)).toBe("ABORTED"));
+  await eventually(async () => expect(await listed(push, second.taskId)).toBe("ABORTED"));
   expect(await view(push.taskId)).toMatchObject({ state: "pushing" });
   await holds(push, third.taskId);
 
@@ -285,7 +286,7 @@ test("of 60 pushes for one seat at once one runs, and the others ask each other 
   push.worker.report([reportOf(await push.worker.next("dispatch", ({ taskId }) => taskId === newest))]);
   await reaches(newest, "pushing");
   await holds(push, newest);
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const statuses = await Promise.all([push.taskId, ...ids].map((taskId) => listed(push, taskId)));
     expect(statuses.filter((status) => status === "ABORTED")).toHaveLength(60);
   });

@@ -1,7 +1,8 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { TaskView } from "@roomcast/shared";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
+import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { call, fresh, pushBody, reaches, start, view, WATCHER } from "./testing/fixtures.ts";
 import { running, stop } from "./testing/running-push.ts";
@@ -80,7 +81,7 @@ test("a playlist goes on elsewhere with the item that was played", async () => {
   const VideoSrc = ["https://media.example/a.mp4", "https://media.example/b.mp4"];
   const { at, worker, taskId, dispatch } = await running({ rest: { VideoSrc } });
   worker.report([reportOf(dispatch, { item: 1, positionMs: 700 })]);
-  await vi.waitFor(async () => expect((await view(taskId)).progress).toMatchObject({ item: 1, positionMs: 700 }));
+  await eventually(async () => expect((await view(taskId)).progress).toMatchObject({ item: 1, positionMs: 700 }));
   const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
   worker.ended({ taskId, attempt: 1, item: 1 }, { name: "released" }, 900);
   expect(await other.next("dispatch")).toMatchObject({ attempt: 2, resumeItem: 1, resumeAtMs: 900 });
@@ -132,7 +133,7 @@ test("a change that is answered too late says so, and holds all the same", async
   expect(await response.json()).toMatchObject({ error: { code: "FailedOperation.UpdateTimeout" } });
   await evictDurableObject(env.TASK.getByName(taskId));
   worker.updated(await worker.next("update"));
-  await vi.waitFor(async () => expect((await view(taskId)).request.VideoSrc).toContain("better.mp4"));
+  await eventually(async () => expect((await view(taskId)).request.VideoSrc).toContain("better.mp4"));
   const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
   worker.close();
   expect((await other.next("dispatch")).request.VideoSrc).toBe(BETTER);

@@ -5,6 +5,7 @@ import { expect, test, vi } from "vitest";
 import { KEYRING } from "../admin/keyring.ts";
 import { app } from "../app.ts";
 import type { TaskRecord } from "../task/task-record.ts";
+import { eventually } from "../testing/eventually.ts";
 import {
   ADMIN,
   APP,
@@ -218,7 +219,7 @@ test("an Idempotency-Key of one credential or application says nothing about ano
   const forged = await answer(await call("/", { method: "POST", body, as: RIVAL, headers: key }));
   expect(forged).toMatchObject({ status: 403 });
   // It has looked for a worker: nothing is under way when these tests are over.
-  await vi.waitFor(() =>
+  await eventually(() =>
     runInDurableObject(env.TASK.getByName(keyed), (_task, { storage }) => {
       expect(storage.kv.get<TaskRecord>("task")?.placeAtMs).toBeGreaterThan(Date.now());
     }),

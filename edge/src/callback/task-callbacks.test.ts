@@ -2,6 +2,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { seal, unseal } from "../seal.ts";
+import { eventually } from "../testing/eventually.ts";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
 import {
   ADMIN,
@@ -71,8 +72,8 @@ function events(url: string): string[] {
     });
 }
 
-function eventually(url: string, expected: readonly string[]): Promise<void> {
-  return vi.waitFor(() => expect(events(url)).toEqual(expected), { timeout: 10_000, interval: 20 });
+function untilReceived(url: string, expected: readonly string[]): Promise<void> {
+  return eventually(() => expect(events(url)).toEqual(expected));
 }
 
 function hook(): { url: string; parameters: { CallbackUrl: string; CallbackKey: string } } {
@@ -99,17 +100,17 @@ test("a push tells its receiver when it has started and when it has ended, signe
   const { attempt, request } = await holder.next("dispatch", (frame) => frame.taskId === taskId);
   expect(JSON.stringify(request)).not.toContain("Callback");
   holder.report([reportOf({ taskId, attempt })]);
-  await eventually(url, ["701/0"]);
+  await untilReceived(url, ["701/0"]);
   expect(JSON.stringify(await storedCallbacks(taskId))).not.toContain(KEY);
   holder.ended({ taskId, attempt }, { name: "finished" });
-  await eventually(url, ["701/0", "702/0"]);
+  await untilReceived(url, ["701/0", "702/0"]);
   for (const { headers, body } of received) {
     expect(headers.get("Sign")).toBe(await signature(body, KEY));
     expect(headers.get("SdkAppId")).toBe(String(APP));
     expect(headers.get("Content-Type")).toBe("application/json");
     expect(JSON.parse(body)).toMatchObject({ EventGroupId: 7, EventInfo: { TaskId: taskId } });
   }
-  await vi.waitFor(async () => expect(await storedCallbacks(taskId)).toBeUndefined(), { timeout: 5000 });
+  await eventually(async () => expect(await storedCallbacks(taskId)).toBeUndefined());
 });
 
 test("an application's receiver is told of its pushes, of every change where it asks for all", async () => {
@@ -125,7 +126,7 @@ test("an application's receiver is told of its pushes, of every change where it 
   const UserSig = await userSig({ sdkAppId: KEYED_APP, secretKey: KEYED_APP_SECRET });
   const taskId = await start(await pushBody({ SdkAppId: KEYED_APP, UserSig, Region: fresh("ap") }));
   await call(`/v1/tasks/${taskId}`, { method: "DELETE" });
-  await eventually(url, ["1 queued", "2 aborted", "702/0"]);
+  await untilReceived(url, ["1 queued", "2 aborted", "702/0"]);
   // SAFETY: a wrong shape fails the comparison.
   expect((JSON.parse(received.at(-2)?.body ?? "") as { EventInfo: unknown }).EventInfo).toMatchObject({
     State: "aborted",
@@ -141,7 +142,7 @@ test("a request's own receiver comes before the application's", async () => {
   const { url, parameters } = hook();
   const taskId = await start(await pushBody({ Region: fresh("ap"), ...parameters }));
   await call(`/v1/tasks/${taskId}`, { method: "DELETE" });
-  await eventually(url, ["702/0"]);
+  await untilReceived(url, ["702/0"]);
   expect(events(app)).toEqual([]);
 });
 
@@ -165,17 +166,14 @@ test("an event that nobody takes is given up, said so in the task's log without 
   const body = await pushBody({ Region: fresh("ap"), ...parameters, CallbackUrl: `${url}?token=url-secret` });
   const taskId = await start(body);
   await call(`/v1/tasks/${taskId}`, { method: "DELETE" });
-  const log = await vi.waitFor(
-    async () => {
-      const text = await (await call(`/v1/tasks/${taskId}/logs`)).text();
-      expect(text).toContain("given up");
-      return text;
-    },
-    { timeout: 10_000, interval: 50 },
-  );
+  const log = await eventually(async () => {
+    const text = await (await call(`/v1/tasks/${taskId}/logs`)).text();
+    expect(text).toContain("given up");
+    return text;
+  });
   expect(log).toMatch(/The callback 702 was given up after \d tries: the receiver answered HTTP 503/);
   expect(log).not.toContain("url-secret");
-  await vi.waitFor(async () => expect(await storedCallbacks(taskId)).toBeUndefined(), { timeout: 5000 });
+  await eventually(async () => expect(await storedCallbacks(taskId)).toBeUndefined());
 });
 
 test("a receiver that hangs does not hold up the task", async () => {
@@ -184,7 +182,7 @@ test("a receiver that hangs does not hold up the task", async () => {
   answers = [never];
   const holder = await worker(Region);
   const taskId = await start(await pushBody({ Region, ...parameters, CallbackEvents: "all" }));
-  await vi.waitFor(() => expect(received).toHaveLength(1), { timeout: 5000, interval: 5 });
+  await eventually(() => expect(received).toHaveLength(1));
   const { attempt } = await holder.next("dispatch", (frame) => frame.taskId === taskId);
   holder.report([reportOf({ taskId, attempt })]);
   expect(await reaches(taskId, "pushing")).toMatchObject({ attempt: 1 });
@@ -195,16 +193,13 @@ test("what was not sent when the object died is sent by its next life", async ()
   answers = [never];
   const taskId = await start(await pushBody({ Region: fresh("ap"), ...parameters }));
   await call(`/v1/tasks/${taskId}`, { method: "DELETE" });
-  await vi.waitFor(() => expect(events(url)).toHaveLength(1), { timeout: 5000, interval: 5 });
+  await eventually(() => expect(events(url)).toHaveLength(1));
   await evictDurableObject(env.TASK.getByName(taskId));
   answers = [() => new Response("")];
-  await vi.waitFor(
-    async () => {
-      expect(await storedCallbacks(taskId)).toBeUndefined();
-      expect(events(url).length).toBeGreaterThanOrEqual(2);
-    },
-    { timeout: 10_000, interval: 50 },
-  );
+  await eventually(async () => {
+    expect(await storedCallbacks(taskId)).toBeUndefined();
+    expect(events(url).length).toBeGreaterThanOrEqual(2);
+  });
   expect(new Set(events(url))).toEqual(new Set(["702/0"]));
 });
 
@@ -222,15 +217,12 @@ test("after a new key was put first in SEAL_KEY, what is left to send is sealed 
   await evictDurableObject(task);
   answers = [never];
   await call(`/v1/tasks/${taskId}`, { method: "DELETE" });
-  const { sealed } = await vi.waitFor(
-    async () => {
-      // SAFETY: what the task stores under this key.
-      const { target: now } = (await storedCallbacks(taskId)) as Outbox;
-      if (now.kind !== "request" || now.sealed === target.sealed) throw new Error("not sealed anew yet");
-      return now;
-    },
-    { timeout: 5000, interval: 10 },
-  );
+  const { sealed } = await eventually(async () => {
+    // SAFETY: what the task stores under this key.
+    const { target: now } = (await storedCallbacks(taskId)) as Outbox;
+    if (now.kind !== "request" || now.sealed === target.sealed) throw new Error("not sealed anew yet");
+    return now;
+  });
   expect(await unseal(sealed, [newest], subject)).toEqual({ url, key: KEY });
 });
 

@@ -1,6 +1,7 @@
 import { env, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { Task } from "../task/task.ts";
+import { eventually } from "../testing/eventually.ts";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
 import { fresh, reaches, view } from "../testing/fixtures.ts";
 import { running, stop } from "../testing/running-push.ts";
@@ -30,7 +31,7 @@ function holdTasks(held: readonly { readonly taskId: string }[]) {
   });
   return {
     /** So many were asked in all, and no more of them yet. */
-    asked: (count: number) => vi.waitFor(() => expect(asked).toBe(count), { timeout: 10_000, interval: 5 }),
+    asked: (count: number) => eventually(() => expect(asked).toBe(count)),
     answer: (upTo: number) => {
       gate.upTo = upTo;
     },
@@ -52,7 +53,7 @@ test("a hello with 2,000 tasks is gone through in batches, while other workers a
     await tasks.asked(asked);
     const heard = other.frames.length;
     other.report([]);
-    await vi.waitFor(() => expect(other.frames).toHaveLength(heard + 1), { timeout: 10_000, interval: 5 });
+    await eventually(() => expect(other.frames).toHaveLength(heard + 1));
     expect(large.frames).toEqual([]);
   }
   tasks.answer(2000);
@@ -96,7 +97,7 @@ test("what a region has given to a worker's process is kept at once when it dial
   // As the task says then, it has gone on elsewhere without a word to the region.
   tasks.answer(1);
   expect(await back.next("stop")).toMatchObject({ taskId, attempt: 1, how: "now" });
-  await vi.waitFor(async () => expect(await env.REGION.getByName(at.region).holds(taskId, 1)).toBe(false));
+  await eventually(async () => expect(await env.REGION.getByName(at.region).holds(taskId, 1)).toBe(false));
 });
 
 /** No task of those that are kept at once has its turn to be told. */
@@ -109,7 +110,7 @@ function holdTurns() {
 test("a push that was asked to end while its worker was away is ended when that is back, before anything else", async () => {
   const { at, worker, taskId, dispatch } = await running();
   worker.close();
-  await vi.waitFor(async () => expect((await env.REGION.getByName(at.region).outlook()).workers).toBe(0));
+  await eventually(async () => expect((await env.REGION.getByName(at.region).outlook()).workers).toBe(0));
   await stop(taskId, "tidy");
   holdTurns();
   const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
@@ -168,7 +169,7 @@ test("a task whose turn comes late is told the newest state, not what the hello 
   await reaches(taskId, "pushing");
   const told = vi.spyOn(TaskLine.prototype, "tell");
   turns.resolve();
-  await vi.waitFor(() => expect(told).toHaveBeenCalledOnce());
+  await eventually(() => expect(told).toHaveBeenCalledOnce());
   await told.mock.results[0]?.value;
   expect(await view(taskId)).toMatchObject({ state: "pushing", progress: { positionMs: 20_000 } });
 });
@@ -181,8 +182,8 @@ test("the tasks of a worker that is back are not woken all at once", async () =>
   const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
   const heard = back.frames.length;
   back.report([reportOf(dispatch)]);
-  await vi.waitFor(() => expect(back.frames.length).toBeGreaterThan(heard));
+  await eventually(() => expect(back.frames.length).toBeGreaterThan(heard));
   expect(woken).not.toHaveBeenCalled();
   turns.resolve();
-  await vi.waitFor(() => expect(woken).toHaveBeenCalledOnce());
+  await eventually(() => expect(woken).toHaveBeenCalledOnce());
 });

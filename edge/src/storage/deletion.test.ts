@@ -2,6 +2,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test, vi } from "vitest";
 import { ROOT } from "../directory/directory.ts";
+import { eventually } from "../testing/eventually.ts";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
 import { APP, call, fresh, pushBody, reaches, start } from "../testing/fixtures.ts";
 import { storedIn } from "../testing/stored-in.ts";
@@ -19,7 +20,7 @@ test("after its 72 hours nothing of a task is left in any object: no row, no key
   const taskId = await start(body, { headers: { "Idempotency-Key": fresh("key") } });
   const [task, region] = [env.TASK.getByName(taskId), env.REGION.getByName(at.region)];
   const directories = [env.DIRECTORY.getByName(String(APP)), env.DIRECTORY.getByName(ROOT)];
-  await vi.waitFor(async () => expect(await storedIn(region)).toContain(taskId));
+  await eventually(async () => expect(await storedIn(region)).toContain(taskId));
   const worker = await FakeWorker.connect(at);
   const dispatch = await worker.next("dispatch");
   worker.report([reportOf(dispatch)]);
@@ -37,7 +38,7 @@ test("after its 72 hours nothing of a task is left in any object: no row, no key
   await change;
   await reaches(taskId, "aborted");
   await reaches(successor, "pushing");
-  await vi.waitFor(async () => expect(await storedIn(task)).toContain('"settled":true'));
+  await eventually(async () => expect(await storedIn(task)).toContain('"settled":true'));
   expect(await storedIn(directories[0])).toContain(taskId);
 
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + RETENTION_MS + 1000 });

@@ -1,12 +1,13 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { readConfig } from "../config.ts";
 import { AcceptedTasks } from "../directory/accepted-tasks.ts";
 import { DIRECTORY_TABLES } from "../directory/directory-tables.ts";
 import { seal } from "../seal.ts";
 import { newTaskId } from "../task/task-id.ts";
 import { START_LEAD_MS } from "../task/task-times.ts";
+import { eventually } from "../testing/eventually.ts";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
 import { ADMIN, call, fresh, pushBody, reaches, start, userSig, view } from "../testing/fixtures.ts";
 
@@ -122,7 +123,7 @@ test("a push that an older version has stored runs on: seen, changed, logged, li
   const logs = await (await call(`/v1/tasks/${taskId}/logs`, { as: ADMIN })).json<{ lines: { message: string }[] }>();
   expect(logs.lines.map(({ message }) => message)).toEqual(["old line"]);
   worker.send({ type: "logs", taskId, attempt: 1, lines: [{ atMs: NOW, level: "info", message: "new line" }] });
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     expect(await (await call(`/v1/tasks/${taskId}/logs`, { as: ADMIN })).text()).toContain("new line");
   });
   const change = call(`/v1/tasks/${taskId}`, { method: "PATCH", as: ADMIN, body: { Volume: 30 } });
@@ -137,7 +138,7 @@ test("a push that an older version has stored runs on: seen, changed, logged, li
   worker.report([reportOf(dispatch)]);
   await reaches(next, "pushing");
   expect(await reaches(taskId, "aborted")).toMatchObject({ request: { Volume: 30 } });
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const response = await call(`/v1/tasks?SdkAppId=${SDK_APP_ID}&status=ABORTED&orderBy=ended`, { as: ADMIN });
     const { tasks } = await response.json<{ tasks: { taskId: string }[] }>();
     expect(tasks.map((task) => task.taskId)).toEqual([taskId]);
@@ -211,7 +212,7 @@ test("a push that was claimed and created by the version before accepted tasks i
   for (const object of [directory, env.TASK.getByName(older)]) await evictDurableObject(object);
   expect(await view(older)).toMatchObject({ taskId: older, state: "pushing" });
   const newer = await start(body, { as: ADMIN });
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const response = await call(`/v1/tasks?SdkAppId=${app}&orderBy=created`, { as: ADMIN });
     const { tasks } = await response.json<{ tasks: { taskId: string }[] }>();
     expect(tasks.map(({ taskId }) => taskId)).toEqual([newer, older]);

@@ -12,7 +12,8 @@ import {
   type WorkerFrame,
   type WorkerFrameOf,
 } from "@roomcast/shared";
-import { vi } from "vitest";
+
+import { eventually } from "./eventually.ts";
 import { WORKER_TOKEN_KEY } from "./fixtures.ts";
 
 interface FakeWorkerOptions {
@@ -144,27 +145,20 @@ export class FakeWorker {
     type: Type,
     fits: (frame: EdgeFrameOf<Type>) => boolean = () => true,
   ): Promise<EdgeFrameOf<Type>> {
-    return vi.waitFor(
-      () => {
-        // SAFETY: the type was compared.
-        const found = this.frames.find((frame) => frame.type === type && fits(frame as EdgeFrameOf<Type>));
-        if (found === undefined)
-          throw new Error(`no ${type} among ${this.frames.map((frame) => frame.type).join(", ")}`);
-        return found as EdgeFrameOf<Type>;
-      },
-      { timeout: 10_000, interval: 10 },
-    );
+    return eventually(() => {
+      // SAFETY: the type was compared.
+      const found = this.frames.find((frame) => frame.type === type && fits(frame as EdgeFrameOf<Type>));
+      if (found === undefined) throw new Error(`no ${type} among ${this.frames.map((frame) => frame.type).join(", ")}`);
+      return found as EdgeFrameOf<Type>;
+    });
   }
 
   /** How the edge closed the socket. */
   end(): Promise<{ readonly code: number; readonly reason: string }> {
-    return vi.waitFor(
-      () => {
-        if (this.closed === undefined) throw new Error("still open");
-        return this.closed;
-      },
-      { timeout: 10_000, interval: 10 },
-    );
+    return eventually(() => {
+      if (this.closed === undefined) throw new Error("still open");
+      return this.closed;
+    });
   }
 
   close(): void {

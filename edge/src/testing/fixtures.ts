@@ -1,6 +1,7 @@
 import { exports } from "cloudflare:workers";
 import { mintUserSig, type TaskView } from "@roomcast/shared";
-import { vi } from "vitest";
+
+import { eventually } from "./eventually.ts";
 
 /** As bound by vitest.config.ts. */
 export const WORKER_TOKEN_KEY = "a key for worker tokens, only for tests";
@@ -78,12 +79,9 @@ export async function view(taskId: string): Promise<TaskView> {
 
 /** The task once it is in this state. */
 export function reaches(taskId: string, state: TaskView["state"]): Promise<TaskView> {
-  return vi.waitFor(
-    async () => {
-      const task = await view(taskId);
-      if (task.state !== state) throw new Error(`${taskId} is ${task.state}: ${JSON.stringify(task.error)}`);
-      return task;
-    },
-    { timeout: 10_000, interval: 20 },
-  );
+  return eventually(async () => {
+    const task = await view(taskId);
+    if (task.state !== state) throw new Error(`${taskId} is ${task.state}: ${JSON.stringify(task.error)}`);
+    return task;
+  });
 }
