@@ -15,6 +15,8 @@ import { bundleOf, COMPANION, EDGE, workerdConfig } from "./workerd-config.ts";
 export interface EdgeWorkerdOptions {
   /** Variables of the edge, instead of their defaults. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Whether the edge may call private networks too; default false, as workerd has it. */
+  readonly reachesPrivate?: boolean;
   /** A second worker in the same process. */
   readonly companion?: {
     /** The path of its main module. */
@@ -64,7 +66,7 @@ const wranglerDate = /^compatibility_date = "([\d-]+)"/m;
  * @throws Error when it does not start; its last output is in the message.
  */
 export async function startEdgeWorkerd(options: EdgeWorkerdOptions = {}): Promise<EdgeWorkerd> {
-  const { companion } = options;
+  const { companion, reachesPrivate = false } = options;
   const stateParent = existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir();
   const folder = await makeTempFolder();
   const state = await makeTempFolder(stateParent);
@@ -81,7 +83,7 @@ export async function startEdgeWorkerd(options: EdgeWorkerdOptions = {}): Promis
     const { compatibilityDate, objects } = await readWrangler();
     const variables = Object.keys(settings);
     const companionObjects = companion?.objects ?? null;
-    const config = { compatibilityDate, objects, companionObjects, variables, stateFolder: state.path };
+    const config = { compatibilityDate, objects, companionObjects, variables, stateFolder: state.path, reachesPrivate };
     await writeFile(configPath, workerdConfig(config));
     const { path, version } = workerdPackage();
     const ports = new Map<string, number>();

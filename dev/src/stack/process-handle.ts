@@ -51,6 +51,12 @@ export interface ProcessHandle {
   kill(): Promise<void>;
 }
 
+/** Leaders of the groups that die with this process. */
+const groups = new Set<number>();
+process.once("exit", () => {
+  for (const pid of groups) signalGroup(pid, "SIGKILL");
+});
+
 const KEPT_LINES = 60;
 const STOP_TIMEOUT_MS = 5000;
 
@@ -102,13 +108,13 @@ function handleOf({ child, pid, exited, lines, options }: Started): ProcessHandl
   let exit: ProcessExit | undefined;
   let stopping: Promise<void> | undefined;
   reaper().addGroup(pid);
+  groups.add(pid);
   const killGroup = () => signalGroup(pid, "SIGKILL");
-  process.once("exit", killGroup);
   // What the leader of the group has left behind goes with it, before the system may use the group's number again.
   child.once("exit", killGroup);
   const ended = exited.then((how) => {
     exit = how;
-    process.off("exit", killGroup);
+    groups.delete(pid);
     reaper().removeGroup(pid);
     return how;
   });

@@ -9,11 +9,17 @@ export interface WorkerdConfig {
   readonly variables: readonly string[];
   /** Where the Durable Objects keep their databases. */
   readonly stateFolder: string;
+  /** Whether private networks may be reached too: by workerd's own default only public addresses are. */
+  readonly reachesPrivate: boolean;
 }
 
 /** Workers in the process; a worker's name is its socket's, too. */
 export const EDGE = "edge";
 export const COMPANION = "companion";
+
+/** What workers' calls go through, instead of workerd's own service of this name. */
+const ALL_NETWORKS =
+  '(name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))';
 
 /** The name of a worker's bundle, beside the configuration file. */
 export function bundleOf(worker: string): string {
@@ -29,12 +35,14 @@ export function workerdConfig(config: WorkerdConfig): string {
   }
   const names = companionObjects === null ? [EDGE] : [EDGE, COMPANION];
   const services = names.map((name) => `(name = ${text(name)}, worker = .${name})`);
+  services.push(`(name = "state", disk = (path = ${text(config.stateFolder)}, writable = true))`);
+  if (config.reachesPrivate) services.push(ALL_NETWORKS);
   const sockets = names.map(
     (name) => `(name = ${text(name)}, address = "127.0.0.1:0", http = (), service = ${text(name)})`,
   );
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [${services.join(", ")}, (name = "state", disk = (path = ${text(config.stateFolder)}, writable = true))],
+  services = [${services.join(", ")}],
   sockets = [${sockets.join(", ")}],
 );
 ${workers.join("")}`;

@@ -33,7 +33,23 @@ export interface Pushed {
 /** How often a condition is looked at. */
 const POLL = { interval: 100 } as const;
 const DEFAULT_PATIENCE_MS = 40_000;
+/** Where many tasks end one after another, on a busy machine. */
+const LONG_PATIENCE_MS = 60_000;
+/** How long the publisher that is replaced and its successor may be in the room together. */
+const TAKEOVER_MS = 100;
 const PATIENT_POLL = { ...POLL, timeout: DEFAULT_PATIENCE_MS } as const;
+
+/** Settings of an edge that notices faults soon, so that they are also over soon. */
+export const FAULTS_SOON_NOTICED = {
+  PLACE_RETRY_MS: "3000",
+  REPORT_INTERVAL_MS: "250",
+  HEARTBEAT_TIMEOUT_MS: "4000",
+  HELLO_TIMEOUT_MS: "2000",
+  ACCEPT_TIMEOUT_MS: "4000",
+  STOP_TIMEOUT_MS: "4000",
+  // A busy machine may take its time to dial again.
+  WORKER_GRACE_MS: "2000",
+};
 
 /** A whole Roomcast, and what tests ask of it. Rooms and users are new for each push, so tests can share one system. */
 export class TestSystem {
@@ -152,6 +168,48 @@ export class TestSystem {
       const listed = tasks.find(({ taskId }) => taskId === pushed.taskId);
       expect(listed?.status, "the listing says that it ended").toMatch(/FINISHED|FAILED|ABORTED/);
     }, PATIENT_POLL);
+  }
+
+  /** At no time had the push's user two publishers in the room, but for the moment in which one takes the other's place. */
+  expectOnePublisherAtATime(pushed: Pushed): void {
+    const sessions = this.user(pushed)?.sessions ?? [];
+    const togetherMs = sessions.flatMap(({ endedAtMs }, index) => {
+      const next = sessions[index + 1];
+      return next === undefined ? [] : [(endedAtMs ?? Number.POSITIVE_INFINITY) - next.publishedAtMs];
+    });
+    expect(togetherMs.filter((ms) => ms >= TAKEOVER_MS)).toEqual([]);
+  }
+
+  /** Once these have all ended: how many ended as what. */
+  async outcomesOf(pushes: readonly Pick<Pushed, "taskId">[]): Promise<Record<string, number>> {
+    const outcomes: Record<string, number> = {};
+    for (const pushed of pushes) {
+      const { status, error } = await this.untilEnded(pushed, LONG_PATIENCE_MS);
+      const outcome = error === null ? status : `${status} ${error.code}`;
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    }
+    return outcomes;
+  }
+
+  /** Takes a worker out of service. */
+  async drain(workerId: string): Promise<void> {
+    await this.#drain(workerId, "POST");
+  }
+
+  /** Puts it back. */
+  async undrain(workerId: string): Promise<void> {
+    await this.#drain(workerId, "DELETE");
+  }
+
+  async #drain(workerId: string, method: "POST" | "DELETE"): Promise<void> {
+    const response = await this.stack.client.fetch(`/v1/workers/${workerId}/drain`, { method });
+    expect({ status: response.status, body: await response.json() }).toMatchObject({ status: 200 });
+  }
+
+  /** A worker that is ready to take over, and takes nothing before `undrain`. */
+  async addReserve(workerId: string, region: string): Promise<void> {
+    await this.stack.addWorker({ workerId, region });
+    await this.drain(workerId);
   }
 
   /** When all tasks have ended, workers hold nothing for them and run no other process. */

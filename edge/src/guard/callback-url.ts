@@ -16,8 +16,8 @@ const PRIVATE_NAMES = ["localhost", "local", "internal", "intranet", "lan", "hom
 
 /**
  * Whether events may be sent to a URL on a user's behalf: https to a public host; to what the policy lists http as
- * well. Host names are not looked up, since workerd connects by name and could not be held to what was checked; on
- * Cloudflare the edge stands in no private network. Pure.
+ * well. Host names are not looked up: workerd dials by name and could not be held to what was found here. It looks at the
+ * address that it dials itself, and by default refuses private ones (e2e/src/callback-network.test.ts). Pure.
  */
 export function judgeCallbackUrl(text: string, policy: AddressPolicy): UrlProblem {
   if (text.length > MAX_URL_LENGTH || !PLAIN_URL.test(text)) return EXPECTED;
