@@ -28,15 +28,19 @@ type Part = (typeof PARTS)[number];
 interface Sizes {
   readonly dispatchRuns: number;
   readonly fleet: Pick<MeasureFleetOptions, "workers" | "levels" | "seconds" | "settleMs">;
-  readonly creates: Pick<MeasureCreatesOptions, "connections" | "seconds" | "rounds">;
+  readonly creates: Pick<MeasureCreatesOptions, "loads" | "seconds" | "rounds">;
   readonly failoverRuns: number;
 }
 
-const FULL = { dispatchRuns: 300, creates: { connections: 32, seconds: 3, rounds: 3 }, failoverRuns: 10 };
+const FULL: Omit<Sizes, "fleet"> = {
+  dispatchRuns: 300,
+  creates: { loads: [32, 64, 128], seconds: 2, rounds: 5 },
+  failoverRuns: 10,
+};
 const QUICK: Sizes = {
   dispatchRuns: 20,
   fleet: { workers: 10, levels: [50, 100], seconds: 3, settleMs: 1000 },
-  creates: { connections: 8, seconds: 1, rounds: 1 },
+  creates: { loads: [8], seconds: 1, rounds: 1 },
   failoverRuns: 1,
 };
 

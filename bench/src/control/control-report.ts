@@ -9,23 +9,31 @@ export interface LoadReport {
   readonly p99Ms: number;
 }
 
-export interface CreatesReport {
+/** Hellos and creates under the same load, those of the round in the middle. */
+export interface CreatesRow {
+  /** Kept alive, each with one request under way at a time. */
   readonly connections: number;
-  /** Of each round on each side; the numbers are those of the round in the middle. */
-  readonly seconds: number;
-  readonly rounds: number;
   /** A bare Hono `GET /hello` in the same workerd. */
   readonly hello: LoadReport;
-  /** A call of a bare Hono app that makes a new Durable Object with one small write and an alarm, in the same workerd. */
-  readonly object: LoadReport;
   /** `POST /`, accepted. */
   readonly create: LoadReport;
-  /** Creates per second / hellos per second. */
+  /** Creates per second / hellos per second, in the middle of all rounds. */
   readonly ratio: number;
-  /** New bare objects per second / hellos per second: one object for each task cannot do better. */
-  readonly objectRatio: number;
   /** CPU of a hello / CPU of a create. */
   readonly cpuRatio: number;
+}
+
+export interface CreatesReport {
+  /** Of each load, after a warm-up. */
+  readonly seconds: number;
+  readonly rounds: number;
+  /** A call of a bare Hono app that makes a new Durable Object with one small write and an alarm, in the same workerd. */
+  readonly object: LoadReport;
+  readonly loads: readonly CreatesRow[];
+  /** The load under which most creates are accepted. */
+  readonly best: CreatesRow;
+  /** New bare objects per second / hellos per second: one object for each task cannot do better. */
+  readonly objectRatio: number;
   /** CPU time of workerd for each create after the last answer: objects are made, and look for a worker. */
   readonly afterwardsMicrosecondsEach: number;
   /** How long that took. */
@@ -106,17 +114,37 @@ export function formatControlReport({ dispatch, fleet, creates, failover, enviro
   ].join("\n");
 }
 
-function formatCreates(report: CreatesReport): string[] {
-  const { hello, object, create, connections, seconds, rounds, ratio, objectRatio, cpuRatio } = report;
-  const { afterwardsMicrosecondsEach, afterwardsS } = report;
+function formatCreates({ seconds, rounds, object, loads, best, objectRatio, ...afterwards }: CreatesReport): string[] {
+  const columns = [
+    "connections",
+    "hellos/s",
+    "creates/s",
+    "ratio",
+    "CPU of a hello",
+    "of a create",
+    "ratio",
+    "p50",
+    "p99",
+  ];
+  const rows = loads.map(({ connections, hello, create, ratio, cpuRatio }) => [
+    String(connections),
+    hello.perSecond.toFixed(0),
+    create.perSecond.toFixed(0),
+    ratio.toFixed(3),
+    `${hello.cpuMicrosecondsEach.toFixed(0)} µs`,
+    `${create.cpuMicrosecondsEach.toFixed(0)} µs`,
+    cpuRatio.toFixed(3),
+    ms(create.p50Ms),
+    ms(create.p99Ms),
+  ]);
+  const { afterwardsMicrosecondsEach: each, afterwardsS } = afterwards;
   return [
     "",
-    `Creates against a bare Hono GET /hello, ${connections} connections, ${seconds} s, the middle one of ${rounds}:`,
-    `  hello   ${formatLoad(hello)}`,
-    `  object  ${formatLoad(object)}`,
-    `  create  ${formatLoad(create)}`,
-    `  ratio ${ratio.toFixed(3)} by rate, ${cpuRatio.toFixed(3)} by CPU; of a new bare object ${objectRatio.toFixed(3)}`,
-    `  after the last answer: ${afterwardsMicrosecondsEach.toFixed(0)} µs CPU for each create, over ${afterwardsS.toFixed(0)} s`,
+    `Creates against a bare Hono GET /hello, each load for ${seconds} s, the middle of ${rounds} rounds:`,
+    ...formatTable(columns, rows).map((line) => `  ${line}`),
+    `  most creates are accepted with ${best.connections} connections: ratio ${best.ratio.toFixed(3)}`,
+    `  a new bare object: ${formatLoad(object)}; ratio ${objectRatio.toFixed(3)}`,
+    `  after the last answer: ${each.toFixed(0)} µs CPU for each create, over ${afterwardsS.toFixed(0)} s`,
   ];
 }
 

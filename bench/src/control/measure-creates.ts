@@ -1,17 +1,17 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { EdgeWorkerd } from "@roomcast/dev/stack/edge-workerd";
-import { percentile } from "../median.ts";
+import { median, percentile } from "../median.ts";
 import { cpuSecondsOf } from "../process-usage.ts";
-import type { CreatesReport, LoadReport } from "./control-report.ts";
-import { loadHttp } from "./http-load.ts";
+import type { CreatesReport, CreatesRow, LoadReport } from "./control-report.ts";
+import { type HttpLoadOptions, loadHttp } from "./http-load.ts";
 import { startMeasuredEdge } from "./measured-edge.ts";
 import { pushRequests } from "./push-requests.ts";
 
 export interface MeasureCreatesOptions {
-  readonly connections: number;
-  /** How long each side is loaded. */
+  /** Numbers of connections; hellos and creates are measured under each of them. */
+  readonly loads: readonly [number, ...number[]];
+  /** How long each load lasts. All of a round's creates are one burst, which shall last less than 10 s. */
   readonly seconds: number;
-  /** How often each side is loaded, in turn. */
   readonly rounds: number;
   readonly onProgress: (what: string) => void;
   readonly signal: AbortSignal;
@@ -29,11 +29,21 @@ const QUIET_CORES = 0.15;
 const EVICTION_MS = 15_000;
 const QUIET_TIMEOUT_MS = 300_000;
 
-interface Round {
+/** Before the first measurement of each side: its code is compiled, its heap grows. */
+const WARM_UP_S = 1;
+
+/** Both sides under one load. */
+interface Pair {
+  readonly connections: number;
   readonly hello: LoadReport;
-  readonly object: LoadReport;
   readonly create: LoadReport;
-  readonly afterwards: Afterwards;
+}
+
+interface Round {
+  /** Under the load of the first pair. */
+  readonly object: LoadReport;
+  readonly pairs: readonly Pair[];
+  readonly created: number;
 }
 
 /** What accepted tasks cost after the last answer. */
@@ -44,69 +54,101 @@ interface Afterwards {
 
 /**
  * Accepted creates beside the yardsticks, one after another, by the same client in the same workerd. Each round has a
- * workerd of its own, because tasks that were accepted go on after the answer.
+ * workerd of its own, because tasks that were accepted go on after the answer; how they do is looked at after the last.
  */
 export async function measureCreates(options: MeasureCreatesOptions): Promise<CreatesReport> {
-  const { connections, seconds, rounds, onProgress, signal } = options;
+  const { loads, seconds, rounds, onProgress, signal } = options;
   const measured: Round[] = [];
+  let afterwards: Afterwards = { cpuSeconds: Number.NaN, elapsedS: Number.NaN };
   for (let round = 0; round < rounds; round += 1) {
     onProgress(`hellos, new objects and creates, ${round + 1} of ${rounds}`);
     const edge = await startMeasuredEdge(WITHOUT_WORKERS);
     signal.addEventListener("abort", () => void edge.stop());
     try {
-      measured.push(await measureRound(edge, options));
+      // What comes first in a burst and what comes last is another load each time.
+      measured.push(await measureRound(edge, { loads: rotated(loads, round), seconds }));
+      if (round === rounds - 1) afterwards = await untilQuiet(edge);
     } finally {
       await edge.stop();
     }
   }
-  const hellos = measured.map((round) => round.hello);
-  const objects = measured.map((round) => round.object);
-  const creates = measured.map((round) => round.create);
-  const hello = middleOf(hellos);
-  const object = middleOf(objects);
-  const create = middleOf(creates);
-  const { afterwards } = measured.find((round) => round.create === create) ?? { afterwards: undefined };
-  const created = create.perSecond * seconds;
+  const pairs = measured.flatMap((round) => round.pairs);
+  const rows = loads.map((connections) => rowOf(pairs.filter((pair) => pair.connections === connections)));
+  const [best] = rows.toSorted((a, b) => b.create.perSecond - a.create.perSecond);
+  const last = measured.at(-1);
+  if (best === undefined || last === undefined) throw new Error("Nothing was measured.");
   return {
-    connections,
     seconds,
     rounds,
-    hello,
-    object,
-    create,
-    ratio: create.perSecond / hello.perSecond,
-    objectRatio: object.perSecond / hello.perSecond,
-    cpuRatio: hello.cpuMicrosecondsEach / create.cpuMicrosecondsEach,
-    afterwardsMicrosecondsEach: ((afterwards?.cpuSeconds ?? Number.NaN) / created) * 1e6,
-    afterwardsS: afterwards?.elapsedS ?? Number.NaN,
+    object: middleOf(measured.map(({ object }) => object)),
+    loads: rows,
+    best,
+    objectRatio: median(measured.map(({ object, pairs: [first] }) => object.perSecond / (first?.hello.perSecond ?? 0))),
+    afterwardsMicrosecondsEach: (afterwards.cpuSeconds / last.created) * 1e6,
+    afterwardsS: afterwards.elapsedS,
   };
 }
 
-async function measureRound(edge: EdgeWorkerd, { connections, seconds }: MeasureCreatesOptions): Promise<Round> {
-  const requests = await pushRequests(edge);
-  const load = async (port: number, nextRequest: () => string): Promise<LoadReport> => {
-    const cpuBefore = cpuSecondsOf([edge.pid]);
-    const result = await loadHttp({
-      port,
-      connections,
-      goesOn: (_sent, elapsedMs) => elapsedMs < seconds * 1000,
-      nextRequest,
-    });
-    const cpuSeconds = cpuSecondsOf([edge.pid]) - cpuBefore;
-    return {
-      perSecond: result.perSecond,
-      cpuMicrosecondsEach: (cpuSeconds / result.latenciesMs.length) * 1e6,
-      p50Ms: percentile(result.latenciesMs, 0.5),
-      p99Ms: percentile(result.latenciesMs, 0.99),
-    };
+function rotated<Item>(items: readonly [Item, ...Item[]], by: number): [Item, ...Item[]] {
+  const at = by % items.length;
+  // SAFETY: as many as before.
+  return [...items.slice(at), ...items.slice(0, at)] as [Item, ...Item[]];
+}
+
+/** @param pairs of one load, from each round */
+function rowOf(pairs: readonly Pair[]): CreatesRow {
+  return {
+    connections: pairs[0]?.connections ?? Number.NaN,
+    hello: middleOf(pairs.map(({ hello }) => hello)),
+    create: middleOf(pairs.map(({ create }) => create)),
+    ratio: median(pairs.map(({ hello, create }) => create.perSecond / hello.perSecond)),
+    cpuRatio: median(pairs.map(({ hello, create }) => hello.cpuMicrosecondsEach / create.cpuMicrosecondsEach)),
   };
-  const object = await load(edge.companionPort, () => OBJECT_CALL);
+}
+
+async function measureRound(
+  edge: EdgeWorkerd,
+  { loads, seconds }: Pick<MeasureCreatesOptions, "loads" | "seconds">,
+): Promise<Round> {
+  const [first] = loads;
+  const load = (port: number, nextRequest: () => string) => (connections: number, forS: number) =>
+    loadEdge(edge, { port, connections, goesOn: (_sent, elapsedMs) => elapsedMs < forS * 1000, nextRequest });
+  const object = await load(edge.companionPort, () => OBJECT_CALL)(first, seconds);
   // workerd takes as many objects away again later on.
   await delay(EVICTION_MS);
-  const hello = await load(edge.companionPort, () => HELLO_CALL);
-  const create = await load(edge.edgePort, () => requests.nextCall());
-  const afterwards = await untilQuiet(edge);
-  return { hello, object, create, afterwards };
+  const requests = await pushRequests(edge);
+  let created = 0;
+  const hello = load(edge.companionPort, () => HELLO_CALL);
+  const create = load(edge.edgePort, () => {
+    created += 1;
+    return requests.nextCall();
+  });
+  const underEach = async (side: typeof hello): Promise<LoadReport[]> => {
+    await side(first, WARM_UP_S);
+    const reports: LoadReport[] = [];
+    for (const connections of loads) reports.push(await side(connections, seconds));
+    return reports;
+  };
+  // Not in turn: after a pause of creates their objects are made, beside which a hello takes longer.
+  const hellos = await underEach(hello);
+  const creates = await underEach(create);
+  const pairs = loads.map((connections, at) => {
+    // SAFETY: there is a report for each load.
+    return { connections, hello: hellos[at] as LoadReport, create: creates[at] as LoadReport };
+  });
+  return { object, pairs, created };
+}
+
+async function loadEdge(edge: EdgeWorkerd, options: HttpLoadOptions): Promise<LoadReport> {
+  const cpuBefore = cpuSecondsOf([edge.pid]);
+  const { perSecond, latenciesMs } = await loadHttp(options);
+  const cpuSeconds = cpuSecondsOf([edge.pid]) - cpuBefore;
+  return {
+    perSecond,
+    cpuMicrosecondsEach: (cpuSeconds / latenciesMs.length) * 1e6,
+    p50Ms: percentile(latenciesMs, 0.5),
+    p99Ms: percentile(latenciesMs, 0.99),
+  };
 }
 
 /** Until every accepted task has its object, and has looked for a worker once. */
