@@ -38,11 +38,11 @@ test("a create whose directory does not answer is answered with an error and lea
   const push = await running();
   const directory = bound.DIRECTORY.getByName(String(push.body["SdkAppId"]));
   let refused = "";
-  const acceptAll = ([task]: readonly Accept[]) => {
+  const acceptGroup = ([task]: readonly Accept[]) => {
     refused = task?.taskId ?? "";
     return Promise.reject(new Error("the runtime was restarted"));
   };
-  const response = await post(without("DIRECTORY", { acceptAll }), push.body);
+  const response = await post(without("DIRECTORY", { acceptGroup }), push.body);
   expect(response.status).toBe(500);
   expect(await response.text()).not.toContain("restarted");
   expect(await storedIn(directory)).not.toContain(refused);
@@ -54,12 +54,12 @@ test("a create whose answer was lost is, repeated with its key, the task that wa
   const body = await pushBody({ Region: fresh("ap") });
   const headers = { "Idempotency-Key": fresh("key") };
   let promised = "";
-  const acceptAll = async (group: readonly Accept[]) => {
+  const acceptGroup = async (group: readonly Accept[]) => {
     promised = group.map(({ taskId }) => taskId).join();
-    await bound.DIRECTORY.getByName(String(body["SdkAppId"])).acceptAll(group);
+    await bound.DIRECTORY.getByName(String(body["SdkAppId"])).acceptGroup(group);
     throw new Error("the runtime was restarted");
   };
-  expect((await post(without("DIRECTORY", { acceptAll }), body, headers)).status).toBe(500);
+  expect((await post(without("DIRECTORY", { acceptGroup }), body, headers)).status).toBe(500);
   expect(await start(body, { headers })).toBe(promised);
   expect(await view(promised)).toMatchObject({ state: "queued" });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Seat, seatKey, seatOf } from "./seat.ts";
+import { parseSeatKey, type Seat, seatKey, seatOf } from "./seat.ts";
 
 describe("seatOf", () => {
   it("takes the integer room where both are given", () => {
@@ -26,5 +26,18 @@ describe("seatKey", () => {
     ["kind of room, though its id reads the same", { ...seat, room: { kind: "string", id: "42" } }],
   ])("differs for another %s", (_what, other) => {
     expect(seatKey(other)).not.toBe(seatKey(seat));
+  });
+});
+
+describe("parseSeatKey", () => {
+  it.each<Seat>([
+    { sdkAppId: 1_400_000_001, room: { kind: "number", id: 4_294_967_294 }, userId: "teacher-7b" },
+    { sdkAppId: 1, room: { kind: "string", id: "42" }, userId: "u" },
+  ])("reads what seatKey writes: %o", (seat) => {
+    expect(parseSeatKey(seatKey(seat))).toEqual(seat);
+  });
+
+  it.each(["", "1/number/42", "1/string/a/u/more", "1/hall/a/u"])("takes %j for no seat", (text) => {
+    expect(() => parseSeatKey(text)).toThrow("no key of a seat");
   });
 });

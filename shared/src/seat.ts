@@ -23,3 +23,16 @@ export function seatOf(request: Pick<PushRequest, "SdkAppId" | "RoomId" | "StrRo
 export function seatKey(seat: Seat): string {
   return `${seat.sdkAppId}/${seat.room.kind}/${seat.room.id}/${seat.userId}`;
 }
+
+/**
+ * The seat of such a text.
+ *
+ * @throws Error where it is none.
+ */
+export function parseSeatKey(key: string): Seat {
+  const [sdkAppId, kind, id, userId, ...more] = key.split("/");
+  const isWhole = id !== undefined && userId !== undefined && more.length === 0;
+  if (!isWhole || (kind !== "number" && kind !== "string")) throw new Error("This is no key of a seat.");
+  const room: Room = kind === "number" ? { kind, id: Number(id) } : { kind, id };
+  return { sdkAppId: Number(sdkAppId), room, userId };
+}

@@ -6,7 +6,7 @@ const ANSWER_MS = 200;
 /** A Directory that answers late, and to each with how many came together. */
 const DIRECTORY = {
   getByName: () => ({
-    acceptAll: async (group) => {
+    acceptGroup: async (group) => {
       await scheduler.wait(ANSWER_MS);
       return group.map(() => ({ kind: "accepted", taskId: String(group.length) }));
     },

@@ -1,14 +1,20 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
+import { seatKey } from "@roomcast/shared";
 import { expect, test } from "vitest";
 import { acceptOf } from "../testing/accept-of.ts";
 import { fresh } from "../testing/fixtures.ts";
+import type { Accept } from "./directory.ts";
 import type { ListQuery } from "./task-filter.ts";
 
 const SDK_APP_ID = 1_477_100_001;
 
-function asked(seatKey: string, rest: Partial<Parameters<typeof acceptOf>[0]> = {}) {
-  return acceptOf({ taskId: fresh("task"), sdkAppId: SDK_APP_ID, seatKey, ...rest });
+function asked(seat: string, rest: Partial<Parameters<typeof acceptOf>[0]> = {}) {
+  return acceptOf({ taskId: fresh("task"), sdkAppId: SDK_APP_ID, seatKey: keyOf(seat), ...rest });
+}
+
+function keyOf(seat: string): string {
+  return seatKey({ sdkAppId: SDK_APP_ID, room: { kind: "string", id: seat }, userId: "teacher" });
 }
 
 const EVERYTHING: ListQuery = {
@@ -34,7 +40,7 @@ test("pushes that come in one call are answered one after another, as if each ha
     asked(seat, { onConflict: "reject" }),
     asked(seat),
   ];
-  const answers = await env.DIRECTORY.getByName(fresh("directory")).acceptAll(group);
+  const answers = await env.DIRECTORY.getByName(fresh("directory")).acceptGroup(group);
   expect(answers).toEqual([
     { kind: "accepted", taskId: first.taskId },
     { kind: "accepted", taskId: group[1]?.taskId },
@@ -49,7 +55,7 @@ test("who held a seat when a call began does not hold it any more for those that
   const directory = env.DIRECTORY.getByName(fresh("directory"));
   const [seat, other, free] = [fresh("seat"), fresh("seat"), fresh("seat")];
   const before = asked(seat);
-  await directory.acceptAll([before]);
+  await directory.acceptGroup([before]);
   const newer = asked(seat);
   const group = [
     asked(seat, { onConflict: "reject" }),
@@ -60,7 +66,7 @@ test("who held a seat when a call began does not hold it any more for those that
     asked(seat, { onConflict: "reject" }),
     asked(free, { onConflict: "reject" }),
   ];
-  const answers = await directory.acceptAll(group);
+  const answers = await directory.acceptGroup(group);
   expect(answers.map((answer) => (answer.kind === "taken" ? answer.by : answer.kind))).toEqual([
     before.taskId,
     "accepted",
@@ -76,27 +82,37 @@ test("a call with more pushes than one statement writes keeps them all, in their
   const seats = Array.from({ length: 70 }, () => fresh("seat"));
   const tasks = seats.map((seat) => asked(seat, { startsAtMs: Date.now() + 3_600_000 }));
   const directory = env.DIRECTORY.getByName(name);
-  expect(await directory.acceptAll(tasks)).toEqual(tasks.map(({ taskId }) => ({ kind: "accepted", taskId })));
+  expect(await directory.acceptGroup(tasks)).toEqual(tasks.map(({ taskId }) => ({ kind: "accepted", taskId })));
   const again = seats.map((seat) => asked(seat, { onConflict: "reject" }));
-  expect(await directory.acceptAll(again)).toEqual(tasks.map(({ taskId }) => ({ kind: "taken", by: taskId })));
+  expect(await directory.acceptGroup(again)).toEqual(tasks.map(({ taskId }) => ({ kind: "taken", by: taskId })));
   const stored = await runInDurableObject(directory, (_directory, { storage }) =>
     storage.sql.exec<{ task_id: string }>("SELECT task_id FROM task ORDER BY rowid").toArray(),
   );
   expect(stored.map(({ task_id }) => task_id)).toEqual(tasks.map(({ taskId }) => taskId));
 });
 
-test("where one push of a call cannot be written, none of the call is accepted, and the next call is as if it had not been", async () => {
-  const directory = env.DIRECTORY.getByName(fresh("directory"));
-  const seat = fresh("seat");
-  // SAFETY: that it is none is what the table refuses.
-  const unwritable = asked(fresh("seat"), { push: null as unknown as string });
-  const others = Array.from({ length: 40 }, () => asked(fresh("seat")));
-  const call = async () => directory.acceptAll([asked(seat), unwritable, ...others]);
-  await expect(call()).rejects.toThrow("NOT NULL");
-  const next = asked(seat, { onConflict: "reject" });
-  expect(await directory.acceptAll([next])).toEqual([{ kind: "accepted", taskId: next.taskId }]);
-  const { tasks } = await directory.list(EVERYTHING);
-  expect(tasks.map(({ taskId }) => taskId)).toEqual([next.taskId]);
-  await evictDurableObject(directory);
-  expect(await directory.list(EVERYTHING)).toMatchObject({ total: 1 });
-});
+// One statement writes 32.
+test.for([3, 43])(
+  "where push %i of 43 cannot be written, none of them is accepted, and the next call is as if they had not come",
+  async (nth) => {
+    const directory = env.DIRECTORY.getByName(fresh("directory"));
+    const [seat, key] = [fresh("seat"), fresh("key")];
+    const group = [
+      asked(seat, { idempotency: { key, fingerprints: ["of a request that is lost"] } }),
+      // Writes what came before it into the tables that are searched.
+      asked(seat),
+      ...Array.from({ length: 41 }, () => asked(fresh("seat"))),
+    ].map((accept, at): Accept => {
+      // SAFETY: that it is none is what the table refuses.
+      return at === nth - 1 ? { ...accept, push: null as unknown as string } : accept;
+    });
+    const call = async () => directory.acceptGroup(group);
+    await expect(call()).rejects.toThrow("NOT NULL");
+    const next = asked(seat, { onConflict: "reject", idempotency: { key, fingerprints: ["of the next request"] } });
+    expect(await directory.acceptGroup([next])).toEqual([{ kind: "accepted", taskId: next.taskId }]);
+    const { tasks } = await directory.list(EVERYTHING);
+    expect(tasks.map(({ taskId }) => taskId)).toEqual([next.taskId]);
+    await evictDurableObject(directory);
+    expect(await directory.list(EVERYTHING)).toMatchObject({ total: 1 });
+  },
+);

@@ -28,6 +28,9 @@ export interface WaitingTask extends AcceptedTask {
   readonly seq: number;
 }
 
+/** Adds a task, with its `AcceptedPush` as JSON. */
+export type AddAccepted = (accepted: AcceptedTask, push: string) => void;
+
 const FILED_KEY = "filed";
 /** A statement takes 100 values, and a row has three. */
 const ROWS_PER_INSERT = 32;
@@ -57,7 +60,7 @@ export class AcceptedTasks {
     this.#lastSeq = this.#filedSeq;
     const rows = this.#storage.sql.exec<{ seq: number; body: string }>("SELECT seq, body FROM accepted ORDER BY seq");
     for (const { seq, body } of rows) {
-      // SAFETY: `add` wrote it.
+      // SAFETY: `#add` wrote it.
       this.#remember({ ...(JSON.parse(body) as AcceptedTask), seq });
     }
   }
@@ -66,10 +69,10 @@ export class AcceptedTasks {
    * Runs what adds tasks as one transaction, with the rows of all of them written at its end: a statement for each costs
    * more than the row. Where it throws, and so is undone, what is known in memory is undone too.
    */
-  transaction<Result>(addSome: () => Result): Result {
+  transaction<Result>(addSome: (add: AddAccepted) => Result): Result {
     try {
       return this.#storage.transactionSync(() => {
-        const result = addSome();
+        const result = addSome((accepted, push) => this.#add(accepted, push));
         this.#write();
         return result;
       });
@@ -119,12 +122,7 @@ export class AcceptedTasks {
     return unfiled;
   }
 
-  /**
-   * A part of a `transaction`.
-   *
-   * @param push an `AcceptedPush` as JSON
-   */
-  add(accepted: AcceptedTask, push: string): void {
+  #add(accepted: AcceptedTask, push: string): void {
     const seq = this.#lastSeq + 1;
     this.#unwritten.push([seq, JSON.stringify(accepted), push]);
     this.#remember({ ...accepted, seq });
@@ -140,7 +138,6 @@ export class AcceptedTasks {
 
   /** What a task that waits here is to do. */
   pushOf({ seq }: WaitingTask): AcceptedPush {
-    this.#write();
     const { push } = this.#storage.sql.exec<{ push: string }>("SELECT push FROM accepted WHERE seq = ?", seq).one();
     // SAFETY: the edge that accepted it wrote it.
     return JSON.parse(push) as AcceptedPush;

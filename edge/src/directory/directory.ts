@@ -3,7 +3,7 @@ import { SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
 import type { Env } from "../env.ts";
 import { migrate } from "../storage/migrate.ts";
 import { time } from "../task/show-task.ts";
-import { AcceptedTasks } from "./accepted-tasks.ts";
+import { AcceptedTasks, type AddAccepted } from "./accepted-tasks.ts";
 import { DIRECTORY_TABLES } from "./directory-tables.ts";
 import { HandOver } from "./hand-over.ts";
 import { conditionOf, type ListedTask, type ListQuery, orderSql, statusCondition } from "./task-filter.ts";
@@ -50,6 +50,13 @@ export type AcceptAnswer =
   /** Another request was made with this idempotency key. */
   | { readonly kind: "conflict" };
 
+interface AcceptContext {
+  /** By their seats. Noted there is who has a seat from now on. */
+  readonly holders: Map<string, string>;
+  readonly atMs: number;
+  readonly add: AddAccepted;
+}
+
 /** The index of an application's tasks, which task holds which seat, and the tasks that have no object of their own yet. */
 export class Directory extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql;
@@ -71,12 +78,13 @@ export class Directory extends DurableObject<Env> {
   }
 
   /**
-   * Takes seats for new tasks of one application, one after another, and keeps the tasks until their objects have them.
-   * All is written down when this returns; where it throws, nothing is.
+   * Takes seats for new tasks of one application, at most 100, one after another, and keeps the tasks until their objects have them.
+   * All is written down when this returns; where it throws, nothing is. With another shape of `Accept` it gets another
+   * name: a Worker of one version and a Directory of another, while a deploy is under way, must not misread each other.
    *
    * @returns an answer to each, in their order
    */
-  async acceptAll(group: readonly Accept[]): Promise<readonly AcceptAnswer[]> {
+  async acceptGroup(group: readonly Accept[]): Promise<readonly AcceptAnswer[]> {
     const [first] = group;
     if (first === undefined) return [];
     if (!this.#announced) await this.#announce(String(first.sdkAppId));
@@ -97,9 +105,9 @@ export class Directory extends DurableObject<Env> {
 
   #commit(group: readonly Accept[]): readonly AcceptAnswer[] {
     const atMs = Date.now();
-    const answers = this.#accepted.transaction(() => {
+    const answers = this.#accepted.transaction((add) => {
       const holders = this.#holdersOf(group);
-      return group.map((accept) => this.#accept(accept, { holders, atMs }));
+      return group.map((accept) => this.#accept(accept, { holders, atMs, add }));
     });
     this.#handOver.noteAccepted(answers.filter(({ kind }) => kind === "accepted").length, atMs);
     // Part of the same commit.
@@ -113,8 +121,7 @@ export class Directory extends DurableObject<Env> {
     return this.#index.holdersOf(group.map(({ seatKey }) => seatKey));
   }
 
-  /** @param holders by their seats; noted there is who has a seat from now on */
-  #accept(accept: Accept, { holders, atMs }: { holders: Map<string, string>; atMs: number }): AcceptAnswer {
+  #accept(accept: Accept, { holders, atMs, add }: AcceptContext): AcceptAnswer {
     const { taskId, seatKey, region, startsAtMs, push, idempotency } = accept;
     const key = idempotency?.key ?? null;
     // Of those that came before it in its group.
@@ -139,7 +146,7 @@ export class Directory extends DurableObject<Env> {
       replaces: this.#index.runningFrom(holder),
       idempotency: idempotency === null ? null : { key: idempotency.key, fingerprint: idempotency.fingerprints[0] },
     };
-    this.#accepted.add(task, push);
+    add(task, push);
     holders.set(seatKey, taskId);
     return { kind: "accepted", taskId };
   }
@@ -150,7 +157,7 @@ export class Directory extends DurableObject<Env> {
     const last = unfiled.at(-1);
     if (last === undefined) return;
     this.ctx.storage.transactionSync(() => {
-      for (const task of unfiled) this.#index.file(task, this.#accepted.pushOf(task).request);
+      for (const task of unfiled) this.#index.file(task);
       this.#accepted.filed(last.seq);
     });
   }

@@ -21,10 +21,10 @@ function withTasks(seats: readonly string[], run: (parts: ReturnType<typeof part
 function partsOf(storage: DurableObjectStorage, seats: readonly string[]) {
   const accepted = new AcceptedTasks(storage);
   const seatOf = new Map(seats.map((seatKey, n) => [`task ${n}`, seatKey]));
-  accepted.transaction(() => {
+  accepted.transaction((add) => {
     for (const [taskId, seatKey] of seatOf) {
       const { push, ...task } = acceptOf({ taskId, sdkAppId: 1, seatKey });
-      accepted.add({ ...task, atMs: Date.now(), holder: null, replaces: [], idempotency: null }, push);
+      add({ ...task, atMs: Date.now(), holder: null, replaces: [], idempotency: null }, push);
     }
   });
   const made: string[] = [];

@@ -26,7 +26,7 @@ async function tasks(rows: readonly (readonly [createdMin: number, endedMin: num
     vi.useFakeTimers({ toFake: ["Date"], now: T0 + createdMin * MINUTE });
     const taskId = crypto.randomUUID();
     ids.push(taskId);
-    await directory.acceptAll([acceptOf({ taskId, sdkAppId, seatKey: taskId })]);
+    await directory.acceptGroup([acceptOf({ taskId, sdkAppId, seatKey: `${sdkAppId}/string/${taskId}/teacher` })]);
     if (endedMin !== null) {
       const end = { taskId, status: status as "FINISHED", endedAtMs: T0 + endedMin * MINUTE, heir: null };
       await directory.ended(end);

@@ -1,4 +1,4 @@
-import { type ScfStatus, type ShownRequest, seatOf } from "@roomcast/shared";
+import { parseSeatKey, type ScfStatus } from "@roomcast/shared";
 import type { AcceptedTask } from "./accepted-tasks.ts";
 
 export interface Ended {
@@ -18,8 +18,8 @@ export class TaskIndex {
   }
 
   /** Writes an accepted task: its seat is its own from now on. Writing it again changes nothing. */
-  file({ taskId, seatKey, region, atMs, holder, idempotency }: AcceptedTask, request: ShownRequest): void {
-    const { sdkAppId, room, userId } = seatOf(request);
+  file({ taskId, seatKey, region, atMs, holder, idempotency }: AcceptedTask): void {
+    const { sdkAppId, room, userId } = parseSeatKey(seatKey);
     const { rowsWritten } = this.#sql.exec(
       `INSERT OR IGNORE INTO task
          (task_id, sdk_app_id, seat_key, room, user_id, region, status, created_at_ms, replaced, confirmed)

@@ -75,7 +75,7 @@ async function callFor(env: Env, name: string, group: Group): Promise<void> {
     if (Date.now() - lastCallAtMs < BURST_GAP_MS) await scheduler.wait(0);
     lastCallAtMs = Date.now();
     close(name, group);
-    const answers = await env.DIRECTORY.getByName(name).acceptAll(members.map(({ accept }) => accept));
+    const answers = await env.DIRECTORY.getByName(name).acceptGroup(members.map(({ accept }) => accept));
     members.forEach(({ done }, at) => {
       // SAFETY: there is an answer for each.
       done.resolve(answers[at] as AcceptAnswer);

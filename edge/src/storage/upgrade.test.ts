@@ -6,7 +6,6 @@ import { AcceptedTasks } from "../directory/accepted-tasks.ts";
 import { DIRECTORY_TABLES } from "../directory/directory-tables.ts";
 import { seal } from "../seal.ts";
 import { newTaskId } from "../task/task-id.ts";
-import { START_LEAD_MS } from "../task/task-times.ts";
 import { eventually } from "../testing/eventually.ts";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
 import { ADMIN, call, fresh, pushBody, reaches, start, userSig, view } from "../testing/fixtures.ts";
@@ -151,35 +150,54 @@ test("a push that an older version has stored goes on elsewhere when its worker 
   expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 2, resumeAtMs: 4000, resumeItem: 0 });
 });
 
-test("a push that the version before had accepted, and made no object for yet, starts", async () => {
-  const app = SDK_APP_ID + 2;
-  const UserSig = await userSig({ sdkAppId: app });
-  const Region = fresh("ap");
-  const record = await acceptedByVersion3({ app, UserSig, Region });
-  const { taskId, request } = record.task;
+/** The row that an older version of the Directory has written; it holds it when it wakes next. */
+async function wakeWith(app: number, version: 3 | 4, row: Record<string, string>): Promise<void> {
   const directory = env.DIRECTORY.getByName(String(app));
   await runInDurableObject(directory, async (_directory, { storage }) => {
-    storage.sql.exec("ALTER TABLE accepted DROP COLUMN push");
-    storage.kv.put("schema:directory", 3);
-    storage.sql.exec("INSERT INTO accepted (seq, body) VALUES (1, ?)", JSON.stringify(record));
+    if (version === 3) storage.sql.exec("ALTER TABLE accepted DROP COLUMN push");
+    storage.kv.put("schema:directory", version);
+    const columns = Object.keys(row);
+    const marks = columns.map(() => "?").join(", ");
+    storage.sql.exec(`INSERT INTO accepted (seq, ${columns.join(", ")}) VALUES (1, ${marks})`, ...Object.values(row));
     await storage.setAlarm(Date.now() + 50);
   });
   await evictDurableObject(directory);
-  const worker = await FakeWorker.connect({ region: Region, workerId: fresh("w") });
-  expect(await worker.next("dispatch", (frame) => frame.taskId === taskId)).toMatchObject({
-    request: { ...request, UserSig },
-  });
-  expect(await view(taskId)).toMatchObject({ createdAt: new Date(NOW).toISOString(), request });
-});
+}
 
-test("all that the version before kept of accepted pushes is there after the upgrade", async () => {
+test.for([3, 4] as const)(
+  "a push that version %i had accepted, and made no object for yet, starts and is listed",
+  async (version) => {
+    const app = SDK_APP_ID + 2 + 10 * version;
+    const UserSig = await userSig({ sdkAppId: app });
+    const Region = fresh("ap");
+    const record = await acceptedByVersion3({ app, UserSig, Region });
+    const { task, callbacks, ...rest } = record;
+    const { request, sealedRequest, ...moved } = task;
+    const ofVersion4 = {
+      body: JSON.stringify({ ...rest, ...moved, startsAtMs: 0 }),
+      push: JSON.stringify({ request, sealedRequest, callbacks }),
+    };
+    await wakeWith(app, version, version === 3 ? { body: JSON.stringify(record) } : ofVersion4);
+    const worker = await FakeWorker.connect({ region: Region, workerId: fresh("w") });
+    expect(await worker.next("dispatch", (frame) => frame.taskId === task.taskId)).toMatchObject({
+      request: { ...request, UserSig },
+    });
+    expect(await view(task.taskId)).toMatchObject({ createdAt: new Date(NOW).toISOString(), request });
+    const response = await call(`/v1/tasks?SdkAppId=${app}`, { as: ADMIN });
+    const { tasks } = await response.json<{ tasks: unknown[] }>();
+    expect(tasks).toMatchObject([{ taskId: task.taskId, SdkAppId: app, room: request.StrRoomId, UserId: "teacher" }]);
+  },
+);
+
+test("all that version 3 kept of accepted pushes is there after the upgrade", async () => {
   const startAt = "2030-01-01T00:00:00.000Z";
   const row = await acceptedByVersion3({ app: SDK_APP_ID + 3, UserSig: "sealed anyhow", Region: "ap-later" });
   const { task, callbacks, ...rest } = { ...row, callbacks: { kind: "app", events: "all" }, holder: "the one before" };
   const request = { ...task.request, StartAt: startAt };
   const idempotency = { key: "a key", fingerprint: "a fingerprint" };
   const whole = { ...rest, callbacks, idempotency, task: { ...task, request, replaces: ["the one before"] } };
-  const later = Date.parse(startAt) - START_LEAD_MS;
+  // As version 4 had it.
+  const later = Date.parse(startAt) - 15_000;
   await runInDurableObject(env.DIRECTORY.getByName(fresh("directory")), (_directory, { storage }) => {
     storage.sql.exec("ALTER TABLE accepted DROP COLUMN push");
     storage.sql.exec("INSERT INTO accepted (seq, body) VALUES (7, ?)", JSON.stringify(whole));

@@ -1,7 +1,7 @@
 import type { PushRequest, ShownRequest } from "@roomcast/shared";
 
 /** A push with a time to start at is given to a worker so long before it, so that its source is ready then. */
-export const START_LEAD_MS = 15_000;
+const START_LEAD_MS = 15_000;
 /** What a worker may take to end a push by itself after its MaxDuration. */
 const END_MARGIN_MS = 60_000;
 
