@@ -100,36 +100,65 @@ const audioEncodeParams = z.strictObject(
   "an object with any of SampleRate, Channel, BitRate, Volume",
 );
 
-/** Rules between fields run whatever else is wrong, so that all problems of a request come at once. */
+/** Rules between fields run though single fields are wrong, so that all problems of a request come at once. */
 const always = ({ value }: { value: unknown }) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 function isGiven(value: unknown): boolean {
   return value !== undefined;
 }
 
-/** The fields that say something of each other, whatever was sent for them. */
-type RelatedFields = Readonly<
-  Partial<
-    Record<
-      | "RoomId"
-      | "StrRoomId"
-      | "Redis"
-      | "RedisHost"
-      | "RedisPort"
-      | "RedisPassword"
-      | "CallbackUrl"
-      | "CallbackKey"
-      | "CallbackEvents",
-      unknown
-    >
-  >
->;
+/** Of a push's request. */
+const pushFields = {
+  VideoSrc: videoSrc,
+  SdkAppId: sdkAppId,
+  RoomId: integer(1, 4_294_967_294).optional(),
+  StrRoomId: boundedText(64, "1 to 64 letters, digits or underscores", /^[A-Za-z0-9_]+$/).optional(),
+  Mode: z.enum(["vod", "live"], '"vod" or "live"').default("vod"),
+  UserId: boundedText(32, "1 to 32 letters, digits, hyphens or underscores", /^[A-Za-z0-9_-]+$/),
+  UserSig: boundedText(MAX_USER_SIG_LENGTH, `the UserSig of UserId, a text of 1 to ${MAX_USER_SIG_LENGTH} characters`),
+  Redis: z.boolean("true or false").default(false),
+  RedisHost: boundedText(253, "a host name or address", /^[A-Za-z0-9_.:-]+$/).optional(),
+  RedisPort: integer(1, 65_535).optional(),
+  RedisPassword: z.string("a text of at most 512 characters").max(512, "a text of at most 512 characters").optional(),
+  Region: regionName.optional(),
+  /** Where the first source begins, seconds. */
+  SeekSecond: integer(0, MAX_SEEK_S).optional(),
+  /** How often all is played: -1 for ever. */
+  RepeatNum: repeatNum.optional(),
+  /** The task ends after so many minutes. */
+  MaxDuration: integer(1, 10_080).optional(),
+  Volume: volume.optional(),
+  Tempo: tempo.optional(),
+  /** How long a live source, or a room, may be away before the task ends, seconds. */
+  IdleTimeout: integer(0, 600).optional(),
+  VideoEncodeParams: videoEncodeParams.optional(),
+  AudioEncodeParams: audioEncodeParams.optional(),
+  PrivateMapKey: boundedText(1024, "a text of 1 to 1024 characters").optional(),
+  /** Likely next sources, kept ready for a switch. */
+  Preload: preload.optional(),
+  /** The first picture is shown then, not before. */
+  StartAt: z.iso.datetime({ offset: true, error: START_AT_EXPECTED }).optional(),
+  /** How long the task may wait for a worker before it fails, seconds. */
+  QueueTimeout: integer(1, 86_400).optional(),
+  /** How long the push may run before it fails, counted from its first picture, seconds. */
+  ExecutionTimeout: integer(1, 604_800).optional(),
+  /** What happens when another task holds the seat. */
+  OnConflict: z.enum(["replace", "reject"], '"replace" or "reject"').optional(),
+  /** Where this push's events are sent, instead of where its application's are. */
+  CallbackUrl: callbackUrl.optional(),
+  /** Signs them. */
+  CallbackKey: callbackKey.optional(),
+  CallbackEvents: callbackEvents.optional(),
+};
+
+/** What was sent for the fields, whatever it is. */
+type Sent = Readonly<Partial<Record<keyof typeof pushFields, unknown>>>;
 
 interface CrossFieldRule {
   /** At fault where the rule is broken. */
-  readonly field: keyof RelatedFields;
+  readonly field: keyof Sent;
   readonly expected: string;
-  readonly holds: (request: RelatedFields) => boolean;
+  readonly holds: (request: Sent) => boolean;
 }
 
 /** Checked as one: each check of a schema costs as much as a field. */
@@ -173,66 +202,14 @@ const CROSS_FIELD_RULES: readonly CrossFieldRule[] = [
  * added after the first version is optional and has no default here, so that requests which are stored or on the wire
  * stay as their senders wrote them.
  */
-export const pushRequestSchema = z
-  .strictObject(
-    {
-      VideoSrc: videoSrc,
-      SdkAppId: sdkAppId,
-      RoomId: integer(1, 4_294_967_294).optional(),
-      StrRoomId: boundedText(64, "1 to 64 letters, digits or underscores", /^[A-Za-z0-9_]+$/).optional(),
-      Mode: z.enum(["vod", "live"], '"vod" or "live"').default("vod"),
-      UserId: boundedText(32, "1 to 32 letters, digits, hyphens or underscores", /^[A-Za-z0-9_-]+$/),
-      UserSig: boundedText(
-        MAX_USER_SIG_LENGTH,
-        `the UserSig of UserId, a text of 1 to ${MAX_USER_SIG_LENGTH} characters`,
-      ),
-      Redis: z.boolean("true or false").default(false),
-      RedisHost: boundedText(253, "a host name or address", /^[A-Za-z0-9_.:-]+$/).optional(),
-      RedisPort: integer(1, 65_535).optional(),
-      RedisPassword: z
-        .string("a text of at most 512 characters")
-        .max(512, "a text of at most 512 characters")
-        .optional(),
-      Region: regionName.optional(),
-      /** Where the first source begins, seconds. */
-      SeekSecond: integer(0, MAX_SEEK_S).optional(),
-      /** How often all is played: -1 for ever. */
-      RepeatNum: repeatNum.optional(),
-      /** The task ends after so many minutes. */
-      MaxDuration: integer(1, 10_080).optional(),
-      Volume: volume.optional(),
-      Tempo: tempo.optional(),
-      /** How long a live source, or a room, may be away before the task ends, seconds. */
-      IdleTimeout: integer(0, 600).optional(),
-      VideoEncodeParams: videoEncodeParams.optional(),
-      AudioEncodeParams: audioEncodeParams.optional(),
-      PrivateMapKey: boundedText(1024, "a text of 1 to 1024 characters").optional(),
-      /** Likely next sources, kept ready for a switch. */
-      Preload: preload.optional(),
-      /** The first picture is shown then, not before. */
-      StartAt: z.iso.datetime({ offset: true, error: START_AT_EXPECTED }).optional(),
-      /** How long the task may wait for a worker before it fails, seconds. */
-      QueueTimeout: integer(1, 86_400).optional(),
-      /** How long the push may run before it fails, counted from its first picture, seconds. */
-      ExecutionTimeout: integer(1, 604_800).optional(),
-      /** What happens when another task holds the seat. */
-      OnConflict: z.enum(["replace", "reject"], '"replace" or "reject"').optional(),
-      /** Where this push's events are sent, instead of where its application's are. */
-      CallbackUrl: callbackUrl.optional(),
-      /** Signs them. */
-      CallbackKey: callbackKey.optional(),
-      CallbackEvents: callbackEvents.optional(),
-    },
-    "a JSON object",
-  )
-  .superRefine(
-    (request: RelatedFields, context) => {
-      for (const { field, expected, holds } of CROSS_FIELD_RULES) {
-        if (!holds(request)) context.addIssue({ code: "custom", path: [field], message: expected });
-      }
-    },
-    { when: always },
-  );
+export const pushRequestSchema = z.strictObject(pushFields, "a JSON object").superRefine(
+  (request: Sent, context) => {
+    for (const { field, expected, holds } of CROSS_FIELD_RULES) {
+      if (!holds(request)) context.addIssue({ code: "custom", path: [field], message: expected });
+    }
+  },
+  { when: always },
+);
 
 /** A checked request, its defaults filled in. */
 export type PushRequest = z.output<typeof pushRequestSchema>;
