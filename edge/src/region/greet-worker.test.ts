@@ -1,5 +1,6 @@
 import { env, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
+import { Directory } from "../directory/directory.ts";
 import { Task } from "../task/task.ts";
 import { eventually } from "../testing/eventually.ts";
 import { FakeWorker, reportOf } from "../testing/fake-worker.ts";
@@ -140,6 +141,45 @@ test("a worker that comes back while its task is being released does not keep it
   expect(back.frames).toEqual([]);
   released.yes = true;
   expect(await back.next("welcome")).toMatchObject({ keep: [], stop: [{ taskId, attempt: 1 }] });
+});
+
+/** The first note of a region in the root directory is made when its gate is open. */
+function holdFirstAnnouncement() {
+  const gate = { open: false };
+  const known = Promise.withResolvers<void>();
+  const know: Directory["know"] = Reflect.get(Directory.prototype, "know");
+  const spy = vi.spyOn(Directory.prototype, "know");
+  spy.mockImplementationOnce(function (this: Directory, ...entry) {
+    const whenOpen = async () => {
+      while (!gate.open) await scheduler.wait(10);
+      know.call(this, ...entry);
+      known.resolve();
+    };
+    // SAFETY: whoever calls another object waits for what it returns, be it a promise or not.
+    return whenOpen() as unknown as void;
+  });
+  const begun = () => eventually(() => expect(spy).toHaveBeenCalled());
+  const open = () => {
+    gate.open = true;
+    return known.promise;
+  };
+  return { begun, open };
+}
+
+test("a process that was gone before its hello was answered takes nothing from its successor", async () => {
+  const at = { workerId: fresh("w"), region: fresh("ap") };
+  const { begun, open } = holdFirstAnnouncement();
+  const late = await FakeWorker.dial(at);
+  late.hello({ ...at, running: [] });
+  await begun();
+  late.close();
+  const { taskId } = await running({ at });
+  await open();
+  // By then the region has gone on with the late hello, which named none of its tasks.
+  await FakeWorker.connect({ region: at.region, workerId: fresh("w") });
+  await runDurableObjectAlarm(env.REGION.getByName(at.region));
+  expect(await view(taskId)).toMatchObject({ state: "pushing", attempt: 1 });
+  expect(await env.REGION.getByName(at.region).holds(taskId, 1)).toBe(true);
 });
 
 test("what ends while a hello's other tasks are being asked is not kept", async () => {

@@ -12,7 +12,6 @@ import {
   type WorkerFrame,
   type WorkerFrameOf,
 } from "@roomcast/shared";
-
 import { eventually } from "./eventually.ts";
 import { WORKER_TOKEN_KEY } from "./fixtures.ts";
 

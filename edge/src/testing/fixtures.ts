@@ -1,6 +1,5 @@
 import { exports } from "cloudflare:workers";
 import { mintUserSig, type TaskView } from "@roomcast/shared";
-
 import { eventually } from "./eventually.ts";
 
 /** As bound by vitest.config.ts. */
