@@ -2,7 +2,8 @@ import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { request as httpRequest } from "undici";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../eventually.test-support.ts";
 import { parseAddressPolicy } from "./address-policy.ts";
 import { Egress } from "./egress.ts";
 import { type GatewaySession, SourceGateway } from "./source-gateway.ts";
@@ -141,7 +142,7 @@ describe("what is read through the gateway", () => {
     expect((await read({ ...session, url: child ?? "" })).status).toBe(502);
     expect(session.failure).toMatchObject({ code: "FailedOperation.SourceForbidden" });
     await (await read(session)).text();
-    await vi.waitFor(() => expect(session.failure).toBeUndefined());
+    await eventually(() => expect(session.failure).toBeUndefined());
     expect(session.refusal).toMatchObject({ code: "FailedOperation.SourceForbidden" });
     session.close();
   });
@@ -161,7 +162,7 @@ describe("what is read through the gateway", () => {
     expect(session.failure?.message).not.toContain("s3cret");
     answer = (_request, response) => response.end("yes");
     await (await read(session)).text();
-    await vi.waitFor(() => expect(session.failure).toBeUndefined());
+    await eventually(() => expect(session.failure).toBeUndefined());
     session.close();
   });
 
@@ -172,7 +173,7 @@ describe("what is read through the gateway", () => {
     };
     const session = gateway.open(`${origin}/a`);
     await expect(read(session).then((response) => response.text())).rejects.toThrow("terminated");
-    await vi.waitFor(() => expect(session.failure).toMatchObject({ code: "FailedOperation.SourceUnreachable" }));
+    await eventually(() => expect(session.failure).toMatchObject({ code: "FailedOperation.SourceUnreachable" }));
     session.close();
   });
 
@@ -198,7 +199,7 @@ describe("what is read through the gateway", () => {
     };
     const session = gateway.open(`${origin}/a`);
     await expect(read(session).then((response) => response.text())).rejects.toThrow("terminated");
-    await vi.waitFor(() => expect(session.failure).toMatchObject({ code: "FailedOperation.SourceTimeout" }));
+    await eventually(() => expect(session.failure).toMatchObject({ code: "FailedOperation.SourceTimeout" }));
     session.close();
   });
 });

@@ -4,7 +4,8 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type PushRequest, pushRequestSchema, RoomcastError, validate } from "@roomcast/shared";
 import { Redis } from "ioredis";
 import { pino } from "pino";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { eventually } from "../eventually.test-support.ts";
 import { type ProgressValues, progressKey } from "./progress-record.ts";
 import { ProgressStore, type ProgressStoreOptions } from "./progress-store.ts";
 import { freePort, type RedisChild, startRedisChild } from "./redis-child.ts";
@@ -87,10 +88,6 @@ async function track(
   const progress = await store.open({ taskId: options.taskId ?? TASK_A, attempt: options.attempt ?? 1, request, log });
   progress.track(() => values(now.positionMs));
   return { progress, now };
-}
-
-function eventually(check: () => unknown): Promise<unknown> {
-  return vi.waitFor(check, { timeout: 15_000, interval: 10 });
 }
 
 const key = (): string => progressKey(requestFor());

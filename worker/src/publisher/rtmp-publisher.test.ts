@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import net from "node:net";
 import type { RoomcastError } from "@roomcast/shared";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { eventually } from "../eventually.test-support.ts";
 import { parseTagBody } from "../flv/flv-tag.ts";
 import type { FlvTag } from "../flv/flv-writer.ts";
 import { PLAIN_AAC, PLAIN_H264, runFfmpeg, sampleFlv } from "../flv/sample-flv.ts";
@@ -15,7 +16,6 @@ const METADATA = { width: 640, height: 360, fps: 25 };
 const SIGNATURE = "eJwtSECRETSECRET";
 
 /** A busy machine may take longer than the second that `waitFor` gives by itself. */
-const eventually = (check: () => void) => vi.waitFor(check, { timeout: 15_000 });
 
 const cleanUps: (() => Promise<void>)[] = [];
 afterEach(async () => {

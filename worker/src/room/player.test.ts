@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { eventually } from "../eventually.test-support.ts";
 import { ScriptedSource, scriptedTags } from "../source/scripted-source.ts";
 import { clip, library, lost, prepare, steps } from "./room-session.test-support.ts";
 
@@ -52,7 +53,7 @@ describe("a live source", () => {
       },
     });
     const outcome = played.run();
-    await vi.waitFor(() => expect(states).toEqual(["pushing", "reconnecting", "pushing"]), 5_000);
+    await eventually(() => expect(states).toEqual(["pushing", "reconnecting", "pushing"]));
     played.stop("tidy");
     expect(await outcome).toMatchObject({ name: "aborted" });
     expect(rooms).toHaveLength(1);
@@ -202,7 +203,7 @@ describe("a change", () => {
   async function playing(url: string) {
     const shelf = library();
     const made = prepare({ openSource: shelf.openSource, programme: { items: [url], plays: 1 } });
-    await vi.waitFor(() => expect(made.rooms[0]?.pictures()).toBeGreaterThan(2));
+    await eventually(() => expect(made.rooms[0]?.pictures()).toBeGreaterThan(2));
     return { ...shelf, ...made };
   }
 
@@ -253,7 +254,7 @@ describe("a change", () => {
   it("during a change: the newest wins, the older one is told so", async () => {
     const { session: played, slow, opened } = await playing("a:9000");
     const older = played.change({ VideoSrc: "slow-b:300" });
-    await vi.waitFor(() => expect(slow.size).toBe(1));
+    await eventually(() => expect(slow.size).toBe(1));
     const newer = played.change({ VideoSrc: "c:300" });
     await expect(older).rejects.toMatchObject({ code: "FailedOperation.Superseded" });
     await newer;
@@ -287,7 +288,7 @@ describe("a change", () => {
     const { session: played, states, sources } = await playing("a:600");
     await played.change({ IsPause: true });
     const { positionMs } = played.snapshot();
-    await vi.waitFor(() => expect(played.snapshot().state).toBe("paused"));
+    await eventually(() => expect(played.snapshot().state).toBe("paused"));
     await played.change({ IsPause: false });
     expect(played.snapshot().positionMs).toBeLessThan(positionMs + 100);
     expect(await played.run()).toEqual({ name: "finished" });
@@ -307,7 +308,7 @@ describe("a change", () => {
   it("to a source that was preloaded opens nothing more", async () => {
     const { session: played, opened } = await playing("a:9000");
     await played.change({ Preload: ["b:300", "c:300"] });
-    await vi.waitFor(() => expect(opened).toHaveLength(3));
+    await eventually(() => expect(opened).toHaveLength(3));
     await played.change({ VideoSrc: "c:300" });
     expect(opened).toHaveLength(3);
     expect(await played.run()).toEqual({ name: "finished" });
@@ -320,7 +321,7 @@ describe("a change", () => {
       programme: { items: ["a:9000"], plays: 1 },
       limits: { longestPauseMs: 100 },
     });
-    await vi.waitFor(() => expect(rooms[0]?.pictures()).toBeGreaterThan(2));
+    await eventually(() => expect(rooms[0]?.pictures()).toBeGreaterThan(2));
     await played.change({ IsPause: true });
     expect(await played.run()).toMatchObject({ name: "aborted", reason: expect.stringContaining("paused") });
   });

@@ -1,5 +1,6 @@
 import { RoomcastError } from "@roomcast/shared";
 import { describe, expect, it, vi } from "vitest";
+import { eventually } from "../eventually.test-support.ts";
 import type { Source } from "../source/source.ts";
 import { clip, library, lost, MemoryRoom, newSession, prepare, steps } from "./room-session.test-support.ts";
 import type { RoomStay } from "./room-stay.ts";
@@ -67,7 +68,7 @@ describe("a room that is lost", () => {
       },
     });
     const outcome = played.run();
-    await vi.waitFor(() => expect(rooms[0]?.pictures()).toBeGreaterThan(5));
+    await eventually(() => expect(rooms[0]?.pictures()).toBeGreaterThan(5));
     rooms[0]?.onEnded?.(lost("RoomLost"));
     expect(await outcome).toEqual({ name: "finished" });
     expect(rooms).toHaveLength(2);
@@ -89,7 +90,7 @@ describe("a room that is lost", () => {
       },
     });
     const outcome = played.run();
-    await vi.waitFor(() => expect(rooms[0]?.pictures()).toBeGreaterThan(5));
+    await eventually(() => expect(rooms[0]?.pictures()).toBeGreaterThan(5));
     away = true;
     rooms[0]?.onEnded?.(lost("RoomLost"));
     expect(await outcome).toEqual({ name: "finished" });
@@ -102,7 +103,7 @@ describe("a room that is lost", () => {
   it("to another publisher is not fought for", async () => {
     const { session: played, rooms } = prepare({ openSource: () => Promise.resolve(clip(5_000)) });
     const outcome = played.run();
-    await vi.waitFor(() => expect(rooms[0]?.pictures()).toBeGreaterThan(0));
+    await eventually(() => expect(rooms[0]?.pictures()).toBeGreaterThan(0));
     rooms[0]?.onEnded?.(lost("RoomReplaced"));
     expect(await outcome).toMatchObject({ name: "failed", error: { code: "FailedOperation.RoomReplaced" } });
     expect(rooms).toHaveLength(1);
@@ -115,7 +116,7 @@ describe("a room that is lost", () => {
       returnBudgetMs: 0,
     });
     const outcome = played.run();
-    await vi.waitFor(() => expect(rooms[0]?.pictures()).toBeGreaterThan(0));
+    await eventually(() => expect(rooms[0]?.pictures()).toBeGreaterThan(0));
     if (rooms[0] !== undefined) rooms[0].queuedBytes = 64 * 1024 * 1024;
     expect(await outcome).toMatchObject({ name: "failed", error: { code: "FailedOperation.RoomLost" } });
   });
@@ -130,7 +131,7 @@ describe("a second task on the seat", () => {
       openSource: shelf.openSource,
       programme: { items: ["a:700"], plays: 1 },
     });
-    await vi.waitFor(() => expect(made.rooms[0]?.pictures()).toBeGreaterThan(2));
+    await eventually(() => expect(made.rooms[0]?.pictures()).toBeGreaterThan(2));
     before(first);
     const second = made.enter({
       taskId: "second",

@@ -1,181 +1,22 @@
-import {
-  type EdgeFrameOf,
-  type LogLine,
-  pushRequestSchema,
-  RoomcastError,
-  type TaskRef,
-  type TaskUpdate,
-  taskCost,
-  validate,
-  type WorkerFrameOf,
-} from "@roomcast/shared";
+import { RoomcastError, type TaskRef, type TaskUpdate, taskCost } from "@roomcast/shared";
 import { pino } from "pino";
-import { describe, expect, test, vi } from "vitest";
-import type { ProgressRecord, ProgressValues } from "../progress/progress-record.ts";
-import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-stay.ts";
-import type { Source } from "../source/source.ts";
+import { describe, expect, test } from "vitest";
+import { eventually } from "../eventually.test-support.ts";
+import type { ProgressRecord } from "../progress/progress-record.ts";
+import {
+  DEFAULTS,
+  dispatch,
+  newHost,
+  OTHER,
+  outcomesOf,
+  request,
+  SOURCE_REQUEST,
+  source,
+  started,
+  TASK,
+  withRedis,
+} from "./memory-host.test-support.ts";
 import { TaskHost } from "./task-host.ts";
-
-const TASK = "11111111-1111-4111-8111-111111111111";
-const OTHER = "22222222-2222-4222-8222-222222222222";
-
-const request = validate(pushRequestSchema, {
-  VideoSrc: "https://media.example.com/a.mp4",
-  SdkAppId: 1400000001,
-  RoomId: 42,
-  UserId: "teacher",
-  UserSig: "sig",
-});
-const withRedis = { ...request, Redis: true, RedisHost: "redis", RedisPort: 6379, RedisPassword: "" };
-
-function dispatch(changes: Partial<EdgeFrameOf<"dispatch">> = {}): EdgeFrameOf<"dispatch"> {
-  return {
-    type: "dispatch",
-    taskId: TASK,
-    attempt: 1,
-    request,
-    resumeAtMs: null,
-    resumeItem: 0,
-    paused: false,
-    ...changes,
-  };
-}
-
-const DEFAULTS = { reconnectBudgetMs: 60_000, sourceSilenceMs: 15_000 };
-const SOURCE_REQUEST = {
-  url: "https://media.example.com/a.mp4",
-  startAtMs: 0,
-  volume: 100,
-  tempo: 1,
-  format: undefined,
-};
-
-/** A stay in a room in memory: it plays until the test says how it ends. */
-class MemoryStay implements RoomStay {
-  readonly options: StayOptions;
-  readonly stops: ("now" | "tidy")[] = [];
-  readonly changes: TaskUpdate[] = [];
-  readonly #ended = Promise.withResolvers<RoomOutcome>();
-  readonly done = this.#ended.promise;
-  /** Whether it ends when it is told to. */
-  obedient: boolean;
-  snapshotNow: RoomSnapshot;
-
-  constructor(options: StayOptions, obedient: boolean) {
-    this.options = options;
-    this.obedient = obedient;
-    this.snapshotNow = {
-      ...options.startAt,
-      state: "pushing",
-      durationMs: 30_000,
-      bitRateKbps: 2000,
-      fps: 30,
-      droppedFrames: 0,
-      plan: null,
-    };
-  }
-
-  snapshot(): RoomSnapshot {
-    return this.snapshotNow;
-  }
-
-  stop(how: "now" | "tidy"): void {
-    this.stops.push(how);
-    if (this.obedient || how === "now") this.end({ name: "aborted", reason: "" });
-  }
-
-  change(update: TaskUpdate): Promise<void> {
-    this.changes.push(update);
-    return update.VideoSrc === "https://media.example.com/bad.mp4"
-      ? Promise.reject(new RoomcastError("FailedOperation.SourceNotFound", "There is no such file."))
-      : Promise.resolve();
-  }
-
-  at(positionMs: number): void {
-    this.snapshotNow = { ...this.snapshotNow, positionMs };
-  }
-
-  end(outcome: RoomOutcome): void {
-    this.#ended.resolve(outcome);
-  }
-}
-
-interface Progress {
-  found: ProgressRecord | null;
-  /** What was written last, and whether nothing more comes. */
-  closedWith: ProgressValues[];
-  /** The sources whose record was opened. */
-  opened: string[];
-  read: (() => ProgressValues) | undefined;
-}
-
-function newHost(options: { capacityUnits?: number; obedient?: boolean; redis?: Promise<unknown> } = {}) {
-  const sessions: MemoryStay[] = [];
-  const ended: WorkerFrameOf<"ended">[] = [];
-  const lines: { ref: TaskRef; line: LogLine }[] = [];
-  const progress: Progress = { found: null, closedWith: [], opened: [], read: undefined };
-  const host = new TaskHost({
-    capacityUnits: options.capacityUnits ?? 200,
-    news: {
-      addEnded: (frame) => void ended.push(frame),
-      addLog: (ref, line) => void lines.push({ ref, line }),
-    },
-    createTaskLog: ({ onLine }) =>
-      pino(
-        { level: "info" },
-        { write: (text) => onLine({ atMs: 0, level: "info", message: String(JSON.parse(text).msg) }) },
-      ),
-    parts: {
-      openProgress: async ({ request: opened }) => {
-        progress.opened.push(String(opened.VideoSrc));
-        await options.redis;
-        return {
-          found: progress.found,
-          track: (read) => {
-            progress.read = read;
-          },
-          close: async (last) => void progress.closedWith.push(last),
-        };
-      },
-      openSource: async () => source,
-      createPublisher: () => {
-        throw new Error("no session here asks for one");
-      },
-      enterRoom: (_seat, stay) => {
-        const made = new MemoryStay(stay, options.obedient ?? true);
-        sessions.push(made);
-        return made;
-      },
-      untilMayEnterAgain: () => Promise.resolve(),
-      defaults: DEFAULTS,
-    },
-  });
-  return { host, sessions, ended, lines, progress };
-}
-
-// SAFETY: nothing but `info` is looked at.
-const source = {
-  info: {
-    live: false,
-    durationMs: 30_000,
-    width: 1280,
-    height: 720,
-    fps: 30,
-    plan: { video: "transcode", audio: "copy", reasons: ["B-frames"] },
-  },
-} as unknown as Source;
-
-async function started(sessions: MemoryStay[], index = 0): Promise<MemoryStay> {
-  return await vi.waitFor(() => {
-    const session = sessions[index];
-    if (session === undefined) throw new Error(`session ${index} does not run`);
-    return session;
-  });
-}
-
-function outcomesOf(ended: WorkerFrameOf<"ended">[]) {
-  return ended.map(({ taskId, attempt, outcome }) => [taskId, attempt, outcome.name]);
-}
 
 describe("a dispatch", () => {
   test("is accepted, runs, is reported, and ends in one `ended` with its last position", async () => {
@@ -186,7 +27,7 @@ describe("a dispatch", () => {
     session.at(30_000);
     expect(host.report().tasks).toMatchObject([{ state: "pushing", positionMs: 30_000, fps: 30 }]);
     session.end({ name: "finished" });
-    await vi.waitFor(() => expect(ended).toHaveLength(1));
+    await eventually(() => expect(ended).toHaveLength(1));
     expect(ended[0]).toEqual({
       type: "ended",
       taskId: TASK,
@@ -204,7 +45,7 @@ describe("a dispatch", () => {
     host.dispatch(dispatch());
     const error = new RoomcastError("FailedOperation.SourceNotFound", "The source answered 404.");
     (await started(sessions)).end({ name: "failed", error });
-    await vi.waitFor(() => expect(ended[0]?.outcome).toEqual({ name: "failed", error: error.toBody() }));
+    await eventually(() => expect(ended[0]?.outcome).toEqual({ name: "failed", error: error.toBody() }));
   });
 
   test("whose session cannot even be made ends as failed, without what was thrown", async () => {
@@ -225,7 +66,7 @@ describe("a dispatch", () => {
       },
     });
     host.dispatch(dispatch());
-    await vi.waitFor(() => expect(ended[0]?.outcome).toMatchObject({ name: "failed" }));
+    await eventually(() => expect(ended[0]?.outcome).toMatchObject({ name: "failed" }));
     expect(JSON.stringify(ended)).not.toContain("secret internals");
   });
 
@@ -240,9 +81,9 @@ describe("a dispatch", () => {
     const { host, sessions, ended } = newHost();
     host.dispatch(dispatch());
     (await started(sessions)).end({ name: "finished" });
-    await vi.waitFor(() => expect(ended).toHaveLength(1));
+    await eventually(() => expect(ended).toHaveLength(1));
     expect(host.dispatch(dispatch()).type).toBe("accepted");
-    await vi.waitFor(() => expect(ended).toHaveLength(2));
+    await eventually(() => expect(ended).toHaveLength(2));
     expect(ended[1]).toEqual(ended[0]);
     expect(sessions).toHaveLength(1);
   });
@@ -253,7 +94,7 @@ describe("a dispatch", () => {
     const session = await started(sessions);
     expect(host.dispatch(dispatch({ attempt: 2 })).type).toBe("refused");
     session.end({ name: "finished" });
-    await vi.waitFor(() => expect(ended).toHaveLength(1));
+    await eventually(() => expect(ended).toHaveLength(1));
     expect(host.dispatch(dispatch({ attempt: 2 })).type).toBe("refused");
     expect(sessions).toHaveLength(1);
   });
@@ -268,7 +109,7 @@ describe("a dispatch", () => {
     expect(first.stops).toEqual(["now"]);
     expect(outcomesOf(ended)).toEqual([[TASK, 1, "aborted"]]);
     second.end({ name: "finished" });
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(outcomesOf(ended)).toEqual([
         [TASK, 1, "aborted"],
         [TASK, 2, "finished"],
@@ -320,7 +161,7 @@ describe("stop", () => {
     host.dispatch(dispatch());
     const session = await started(sessions);
     host.stop({ taskId: TASK, attempt: 1 }, how, "The user asked.");
-    await vi.waitFor(() => expect(ended[0]?.outcome).toEqual({ name: "aborted", reason: "The user asked." }));
+    await eventually(() => expect(ended[0]?.outcome).toEqual({ name: "aborted", reason: "The user asked." }));
     expect(session.stops).toEqual([how]);
   });
 
@@ -337,7 +178,7 @@ describe("stop", () => {
     const { host, sessions, ended, progress } = newHost({ redis: new Promise(() => {}) });
     host.dispatch(dispatch({ request: withRedis }));
     host.stop({ taskId: TASK, attempt: 1 }, "now", "The user asked.");
-    await vi.waitFor(() => expect(outcomesOf(ended)).toEqual([[TASK, 1, "aborted"]]));
+    await eventually(() => expect(outcomesOf(ended)).toEqual([[TASK, 1, "aborted"]]));
     expect(sessions).toEqual([]);
     expect(progress.read).toBeUndefined();
   });
@@ -387,7 +228,7 @@ describe("a task that another takes over", () => {
     const { host, sessions, ended } = newHost();
     host.dispatch(dispatch());
     (await started(sessions)).end({ name: "replaced", byTaskId: OTHER });
-    await vi.waitFor(() => expect(ended[0]?.outcome).toEqual({ name: "aborted", reason: `replaced by ${OTHER}` }));
+    await eventually(() => expect(ended[0]?.outcome).toEqual({ name: "aborted", reason: `replaced by ${OTHER}` }));
   });
 });
 
@@ -416,7 +257,7 @@ describe("progress", () => {
     session.at(7_000);
     expect(progress.read?.()).toMatchObject({ positionMs: 7_000, state: "pushing" });
     session.end({ name: "finished" });
-    await vi.waitFor(() => expect(ended).toHaveLength(1));
+    await eventually(() => expect(ended).toHaveLength(1));
     expect(progress.closedWith).toEqual([{ item: 0, positionMs: 7_000, durationMs: 30_000, state: "finished" }]);
   });
 
@@ -426,7 +267,7 @@ describe("progress", () => {
     refused.catch(() => {});
     const { host, sessions, ended } = newHost({ redis: refused });
     host.dispatch(dispatch({ request: withRedis }));
-    await vi.waitFor(() => expect(ended[0]?.outcome).toEqual({ name: "failed", error: error.toBody() }));
+    await eventually(() => expect(ended[0]?.outcome).toEqual({ name: "failed", error: error.toBody() }));
     expect(sessions).toEqual([]);
   });
 });

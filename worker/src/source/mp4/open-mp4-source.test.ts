@@ -1,7 +1,8 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { eventually } from "../../eventually.test-support.ts";
 import type { MediaTag } from "../media-tag.ts";
 import { COPYABLE_VIDEO, drain, FileServer, ffmpeg, PICTURE, TONE, tagsOfFlv } from "./mp4.test-support.ts";
 
@@ -192,7 +193,7 @@ describe("a file that must go through ffmpeg", () => {
     server.file = Buffer.alloc(16 * 1024 * 1024, "x");
     expect(await server.open()).toMatchObject({ name: "needs-ffmpeg", media: null });
     expect(server.requests).toEqual([0]);
-    await vi.waitFor(async () => expect(await server.openConnections()).toBe(0));
+    await eventually(async () => expect(await server.openConnections()).toBe(0));
   });
 
   test("has its index at the end, on a server without ranges", async () => {
@@ -298,12 +299,12 @@ describe("a reader that is slow", () => {
     ]);
     expect(server.file.length).toBeGreaterThan(12 * 1024 * 1024);
     const source = await server.openSource();
-    await vi.waitFor(() => expect(source.queuedBytes).toBeGreaterThan(512 * 1024));
+    await eventually(() => expect(source.queuedBytes).toBeGreaterThan(512 * 1024));
     const full = source.queuedBytes;
     const read = server.bytesRead;
     // The server gives up on a reader that does not read; the reader finds out when it reads on.
     server.dropConnections();
-    await vi.waitFor(async () => expect(await server.openConnections()).toBe(0));
+    await eventually(async () => expect(await server.openConnections()).toBe(0));
     expect(source.queuedBytes).toBe(full);
     expect(server.bytesRead).toBe(read);
     expect(source.end).toBeUndefined();
@@ -333,7 +334,7 @@ describe("closing", () => {
     const source = await server.openSource();
     await Promise.all([source.close(), source.close()]);
     expect(source.peek()).toBeUndefined();
-    await vi.waitFor(async () => expect(await server.openConnections()).toBe(0));
+    await eventually(async () => expect(await server.openConnections()).toBe(0));
   });
 
   test("while it opens, by the signal, rejects with the signal's reason and leaves nothing open", async () => {
@@ -341,6 +342,6 @@ describe("closing", () => {
     const opening = server.open({ signal: controller.signal });
     controller.abort(new Error("no longer wanted"));
     await expect(opening).rejects.toThrow("no longer wanted");
-    await vi.waitFor(async () => expect(await server.openConnections()).toBe(0));
+    await eventually(async () => expect(await server.openConnections()).toBe(0));
   });
 });

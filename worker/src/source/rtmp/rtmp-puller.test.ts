@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { RoomcastError } from "@roomcast/shared";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
+import { eventually } from "../../eventually.test-support.ts";
 import type { FlvTag } from "../../flv/flv-writer.ts";
 import { directDial } from "../../rtmp/dial-rtmp.ts";
 import { dataMessage, MESSAGE, USER_EVENT, userControl } from "../../rtmp/message.ts";
@@ -9,7 +10,6 @@ import type { SourceEnd } from "../source.ts";
 import { RtmpPuller, type RtmpPullerOptions } from "./rtmp-puller.ts";
 
 /** A busy machine may take longer than the second that `waitFor` gives by itself. */
-const eventually = (check: () => void) => vi.waitFor(check, { timeout: 15_000 });
 
 const cleanUps: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../../eventually.test-support.ts";
 import type { FlvTag } from "../../flv/flv-writer.ts";
 import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
 import { directDial } from "../../rtmp/dial-rtmp.ts";
@@ -13,7 +14,6 @@ import type { Source } from "../source.ts";
 import { openRtmpSource, type RtmpSourceOptions } from "./rtmp-source.ts";
 
 /** A busy machine may take longer than the second that `waitFor` gives by itself. */
-const eventually = (check: () => void) => vi.waitFor(check, { timeout: 15_000 });
 
 const fixture = (name: string) => readFileSync(new URL(`../../rtmp/fixtures/${name}`, import.meta.url), "utf8");
 

@@ -1,7 +1,8 @@
 import { pino } from "pino";
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { parseAddressPolicy } from "../../egress/address-policy.ts";
 import { Egress } from "../../egress/egress.ts";
+import { eventually } from "../../eventually.test-support.ts";
 import { findMediaTools, type MediaTools } from "../../media-tools.ts";
 import { mayReturn } from "../../room/reconnect-policy.ts";
 import { childCommandLines, children } from "../child-processes.test-support.ts";
@@ -62,13 +63,10 @@ async function open(url: string, more: Partial<OpenSourceOptions> = {}): Promise
 
 async function take(source: Source, pictures: number): Promise<MediaTag[]> {
   const tags: MediaTag[] = [];
-  await vi.waitFor(
-    () => {
-      for (let tag = source.shift(); tag !== undefined; tag = source.shift()) tags.push(tag);
-      expect(media(tags, "video").length).toBeGreaterThanOrEqual(pictures);
-    },
-    { timeout: 20_000 },
-  );
+  await eventually(() => {
+    for (let tag = source.shift(); tag !== undefined; tag = source.shift()) tags.push(tag);
+    expect(media(tags, "video").length).toBeGreaterThanOrEqual(pictures);
+  });
   return tags;
 }
 
@@ -155,7 +153,7 @@ describe("an SRT source", () => {
   it("can be given up while it is called, and leaves no process behind", async () => {
     const controller = new AbortController();
     const opening = open("srt://127.0.0.1:9", { signal: controller.signal });
-    await vi.waitFor(async () => expect((await childCommandLines()).length).toBeGreaterThan(0), { timeout: 10_000 });
+    await eventually(async () => expect((await childCommandLines()).length).toBeGreaterThan(0));
     controller.abort(new Error("enough"));
     await expect(opening).rejects.toThrow("enough");
     expect(await childCommandLines()).toEqual([]);

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import dgram from "node:dgram";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { vi } from "vitest";
+import { eventually } from "../../eventually.test-support.ts";
 
 const MEDIA = "-re -f lavfi -i testsrc2=s=320x180:r=25 -f lavfi -i sine=r=48000";
 export const COPYABLE = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 12 -keyint_min 12 -c:a aac";
@@ -27,12 +27,9 @@ export class SrtServer {
   static async start(query: string, { codecs = COPYABLE, port }: { codecs?: string; port?: number } = {}) {
     const server = new SrtServer(port ?? (await freeUdpPort()), query, codecs);
     const bound = `:${server.port.toString(16).toUpperCase().padStart(4, "0")} `;
-    await vi.waitFor(
-      async () => {
-        if (!(await readFile("/proc/net/udp", "utf8")).includes(bound)) throw new Error("It does not listen yet.");
-      },
-      { timeout: 20_000 },
-    );
+    await eventually(async () => {
+      if (!(await readFile("/proc/net/udp", "utf8")).includes(bound)) throw new Error("It does not listen yet.");
+    });
     return server;
   }
 

@@ -1,0 +1,177 @@
+import {
+  type EdgeFrameOf,
+  type LogLine,
+  pushRequestSchema,
+  RoomcastError,
+  type TaskRef,
+  type TaskUpdate,
+  validate,
+  type WorkerFrameOf,
+} from "@roomcast/shared";
+import { pino } from "pino";
+import { eventually } from "../eventually.test-support.ts";
+import type { ProgressRecord, ProgressValues } from "../progress/progress-record.ts";
+import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-stay.ts";
+import type { Source } from "../source/source.ts";
+import { TaskHost } from "./task-host.ts";
+
+export const TASK = "11111111-1111-4111-8111-111111111111";
+export const OTHER = "22222222-2222-4222-8222-222222222222";
+
+export const request = validate(pushRequestSchema, {
+  VideoSrc: "https://media.example.com/a.mp4",
+  SdkAppId: 1400000001,
+  RoomId: 42,
+  UserId: "teacher",
+  UserSig: "sig",
+});
+export const withRedis = { ...request, Redis: true, RedisHost: "redis", RedisPort: 6379, RedisPassword: "" };
+
+export function dispatch(changes: Partial<EdgeFrameOf<"dispatch">> = {}): EdgeFrameOf<"dispatch"> {
+  return {
+    type: "dispatch",
+    taskId: TASK,
+    attempt: 1,
+    request,
+    resumeAtMs: null,
+    resumeItem: 0,
+    paused: false,
+    ...changes,
+  };
+}
+
+export const DEFAULTS = { reconnectBudgetMs: 60_000, sourceSilenceMs: 15_000 };
+export const SOURCE_REQUEST = {
+  url: "https://media.example.com/a.mp4",
+  startAtMs: 0,
+  volume: 100,
+  tempo: 1,
+  format: undefined,
+};
+
+/** A stay in a room in memory: it plays until the test says how it ends. */
+export class MemoryStay implements RoomStay {
+  readonly options: StayOptions;
+  readonly stops: ("now" | "tidy")[] = [];
+  readonly changes: TaskUpdate[] = [];
+  readonly #ended = Promise.withResolvers<RoomOutcome>();
+  readonly done = this.#ended.promise;
+  /** Whether it ends when it is told to. */
+  obedient: boolean;
+  snapshotNow: RoomSnapshot;
+
+  constructor(options: StayOptions, obedient: boolean) {
+    this.options = options;
+    this.obedient = obedient;
+    this.snapshotNow = {
+      ...options.startAt,
+      state: "pushing",
+      durationMs: 30_000,
+      bitRateKbps: 2000,
+      fps: 30,
+      droppedFrames: 0,
+      plan: null,
+    };
+  }
+
+  snapshot(): RoomSnapshot {
+    return this.snapshotNow;
+  }
+
+  stop(how: "now" | "tidy"): void {
+    this.stops.push(how);
+    if (this.obedient || how === "now") this.end({ name: "aborted", reason: "" });
+  }
+
+  change(update: TaskUpdate): Promise<void> {
+    this.changes.push(update);
+    return update.VideoSrc === "https://media.example.com/bad.mp4"
+      ? Promise.reject(new RoomcastError("FailedOperation.SourceNotFound", "There is no such file."))
+      : Promise.resolve();
+  }
+
+  at(positionMs: number): void {
+    this.snapshotNow = { ...this.snapshotNow, positionMs };
+  }
+
+  end(outcome: RoomOutcome): void {
+    this.#ended.resolve(outcome);
+  }
+}
+
+interface Progress {
+  found: ProgressRecord | null;
+  /** What was written last, and whether nothing more comes. */
+  closedWith: ProgressValues[];
+  /** The sources whose record was opened. */
+  opened: string[];
+  read: (() => ProgressValues) | undefined;
+}
+
+export function newHost(options: { capacityUnits?: number; obedient?: boolean; redis?: Promise<unknown> } = {}) {
+  const sessions: MemoryStay[] = [];
+  const ended: WorkerFrameOf<"ended">[] = [];
+  const lines: { ref: TaskRef; line: LogLine }[] = [];
+  const progress: Progress = { found: null, closedWith: [], opened: [], read: undefined };
+  const host = new TaskHost({
+    capacityUnits: options.capacityUnits ?? 200,
+    news: {
+      addEnded: (frame) => void ended.push(frame),
+      addLog: (ref, line) => void lines.push({ ref, line }),
+    },
+    createTaskLog: ({ onLine }) =>
+      pino(
+        { level: "info" },
+        { write: (text) => onLine({ atMs: 0, level: "info", message: String(JSON.parse(text).msg) }) },
+      ),
+    parts: {
+      openProgress: async ({ request: opened }) => {
+        progress.opened.push(String(opened.VideoSrc));
+        await options.redis;
+        return {
+          found: progress.found,
+          track: (read) => {
+            progress.read = read;
+          },
+          close: async (last) => void progress.closedWith.push(last),
+        };
+      },
+      openSource: async () => source,
+      createPublisher: () => {
+        throw new Error("no session here asks for one");
+      },
+      enterRoom: (_seat, stay) => {
+        const made = new MemoryStay(stay, options.obedient ?? true);
+        sessions.push(made);
+        return made;
+      },
+      untilMayEnterAgain: () => Promise.resolve(),
+      defaults: DEFAULTS,
+    },
+  });
+  return { host, sessions, ended, lines, progress };
+}
+
+// SAFETY: nothing but `info` is looked at.
+export const source = {
+  info: {
+    live: false,
+    durationMs: 30_000,
+    width: 1280,
+    height: 720,
+    fps: 30,
+    plan: { video: "transcode", audio: "copy", reasons: ["B-frames"] },
+  },
+} as unknown as Source;
+
+export async function started(sessions: MemoryStay[], index = 0): Promise<MemoryStay> {
+  return await eventually(() => {
+    const session = sessions[index];
+    if (session === undefined) throw new Error(`session ${index} does not run`);
+    return session;
+  });
+}
+
+export function outcomesOf(ended: WorkerFrameOf<"ended">[]) {
+  return ended.map(({ taskId, attempt, outcome }) => [taskId, attempt, outcome.name]);
+}
