@@ -27,7 +27,8 @@ function publishes(pushed: Pushed): number {
   return system.user(pushed)?.publishes ?? 0;
 }
 
-describe.concurrent("a task survives", () => {
+// Each waits for many things after one another, each of which a busy machine may make slow.
+describe.concurrent("a task survives", { timeout: 180_000 }, () => {
   afterAll(() => system.expectIdle());
 
   test("a worker that freezes: another one goes on, and the thawed one does not come back into the room", async () => {
