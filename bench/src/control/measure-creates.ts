@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { EdgeWorkerd } from "@roomcast/dev/stack/edge-workerd";
-import { median, percentile } from "../median.ts";
+import { percentile } from "../median.ts";
 import { cpuSecondsOf } from "../process-usage.ts";
 import type { CreatesReport, CreatesRow, LoadReport } from "./control-report.ts";
 import { type HttpLoadOptions, loadHttp } from "./http-load.ts";
@@ -10,7 +10,7 @@ import { pushRequests } from "./push-requests.ts";
 export interface MeasureCreatesOptions {
   /** Numbers of connections; hellos and creates are measured under each of them. */
   readonly loads: readonly [number, ...number[]];
-  /** How long each load lasts. All of a round's creates are one burst, which shall last less than 10 s. */
+  /** How long each load lasts. All of a round's creates are one burst, of less than 10 s. */
   readonly seconds: number;
   readonly rounds: number;
   readonly onProgress: (what: string) => void;
@@ -29,6 +29,8 @@ const QUIET_CORES = 0.15;
 const EVICTION_MS = 15_000;
 const QUIET_TIMEOUT_MS = 300_000;
 
+/** What lasts longer is no burst for the edge: from then on objects are made as creates come. */
+const MAX_BURST_S = 10;
 /** Before the first measurement of each side: its code is compiled, its heap grows. */
 const WARM_UP_S = 1;
 
@@ -40,7 +42,6 @@ interface Pair {
 }
 
 interface Round {
-  /** Under the load of the first pair. */
   readonly object: LoadReport;
   readonly pairs: readonly Pair[];
   readonly created: number;
@@ -58,6 +59,8 @@ interface Afterwards {
  */
 export async function measureCreates(options: MeasureCreatesOptions): Promise<CreatesReport> {
   const { loads, seconds, rounds, onProgress, signal } = options;
+  const burstS = WARM_UP_S + loads.length * seconds;
+  if (burstS >= MAX_BURST_S) throw new Error(`A burst of ${burstS} s is none: expected less than ${MAX_BURST_S} s.`);
   const measured: Round[] = [];
   let afterwards: Afterwards = { cpuSeconds: Number.NaN, elapsedS: Number.NaN };
   for (let round = 0; round < rounds; round += 1) {
@@ -65,8 +68,7 @@ export async function measureCreates(options: MeasureCreatesOptions): Promise<Cr
     const edge = await startMeasuredEdge(WITHOUT_WORKERS);
     signal.addEventListener("abort", () => void edge.stop());
     try {
-      // What comes first in a burst and what comes last is another load each time.
-      measured.push(await measureRound(edge, { loads: rotated(loads, round), seconds }));
+      measured.push(await measureRound(edge, { loads, seconds, first: round % loads.length }));
       if (round === rounds - 1) afterwards = await untilQuiet(edge);
     } finally {
       await edge.stop();
@@ -74,78 +76,82 @@ export async function measureCreates(options: MeasureCreatesOptions): Promise<Cr
   }
   const pairs = measured.flatMap((round) => round.pairs);
   const rows = loads.map((connections) => rowOf(pairs.filter((pair) => pair.connections === connections)));
-  const [best] = rows.toSorted((a, b) => b.create.perSecond - a.create.perSecond);
+  const [firstRow] = rows;
   const last = measured.at(-1);
-  if (best === undefined || last === undefined) throw new Error("Nothing was measured.");
+  if (firstRow === undefined || last === undefined) throw new Error("Nothing was measured.");
+  const object = middle(
+    measured.map((round) => round.object),
+    ({ perSecond }) => perSecond,
+  );
+  const most = (side: "hello" | "create") => Math.max(...rows.map((row) => row[side].perSecond));
   return {
     seconds,
     rounds,
-    object: middleOf(measured.map(({ object }) => object)),
     loads: rows,
-    best,
-    objectRatio: median(measured.map(({ object, pairs: [first] }) => object.perSecond / (first?.hello.perSecond ?? 0))),
+    peakRatio: most("create") / most("hello"),
+    object,
+    objectRatio: object.perSecond / firstRow.hello.perSecond,
     afterwardsMicrosecondsEach: (afterwards.cpuSeconds / last.created) * 1e6,
     afterwardsS: afterwards.elapsedS,
   };
 }
 
-function rotated<Item>(items: readonly [Item, ...Item[]], by: number): [Item, ...Item[]] {
-  const at = by % items.length;
-  // SAFETY: as many as before.
-  return [...items.slice(at), ...items.slice(0, at)] as [Item, ...Item[]];
-}
-
 /** @param pairs of one load, from each round */
 function rowOf(pairs: readonly Pair[]): CreatesRow {
-  return {
-    connections: pairs[0]?.connections ?? Number.NaN,
-    hello: middleOf(pairs.map(({ hello }) => hello)),
-    create: middleOf(pairs.map(({ create }) => create)),
-    ratio: median(pairs.map(({ hello, create }) => create.perSecond / hello.perSecond)),
-    cpuRatio: median(pairs.map(({ hello, create }) => hello.cpuMicrosecondsEach / create.cpuMicrosecondsEach)),
-  };
+  const pair = middle(pairs, rateRatio);
+  const { hello, create } = pair;
+  return { ...pair, ratio: rateRatio(pair), cpuRatio: hello.cpuMicrosecondsEach / create.cpuMicrosecondsEach };
+}
+
+function rateRatio({ hello, create }: Pair): number {
+  return create.perSecond / hello.perSecond;
 }
 
 async function measureRound(
   edge: EdgeWorkerd,
-  { loads, seconds }: Pick<MeasureCreatesOptions, "loads" | "seconds">,
+  { loads, seconds, first }: Pick<MeasureCreatesOptions, "loads" | "seconds"> & { readonly first: number },
 ): Promise<Round> {
-  const [first] = loads;
+  const [objectLoad] = loads;
   const load = (port: number, nextRequest: () => string) => (connections: number, forS: number) =>
     loadEdge(edge, { port, connections, goesOn: (_sent, elapsedMs) => elapsedMs < forS * 1000, nextRequest });
-  const object = await load(edge.companionPort, () => OBJECT_CALL)(first, seconds);
-  // workerd takes as many objects away again later on.
-  await delay(EVICTION_MS);
+  const object = load(edge.companionPort, () => OBJECT_CALL);
+  const hello = load(edge.companionPort, () => HELLO_CALL);
   const requests = await pushRequests(edge);
   let created = 0;
-  const hello = load(edge.companionPort, () => HELLO_CALL);
   const create = load(edge.edgePort, () => {
     created += 1;
     return requests.nextCall();
   });
+  await object(objectLoad, WARM_UP_S);
+  const objects = await object(objectLoad, seconds);
+  // workerd takes as many objects away again later on.
+  await delay(EVICTION_MS);
+  // What comes first in a burst and what comes last is another load in each round.
+  const order = [...loads.slice(first), ...loads.slice(0, first)];
   const underEach = async (side: typeof hello): Promise<LoadReport[]> => {
-    await side(first, WARM_UP_S);
+    await side(objectLoad, WARM_UP_S);
     const reports: LoadReport[] = [];
-    for (const connections of loads) reports.push(await side(connections, seconds));
+    for (const connections of order) reports.push(await side(connections, seconds));
     return reports;
   };
   // Not in turn: after a pause of creates their objects are made, beside which a hello takes longer.
   const hellos = await underEach(hello);
   const creates = await underEach(create);
-  const pairs = loads.map((connections, at) => {
+  const pairs = order.map((connections, at) => {
     // SAFETY: there is a report for each load.
     return { connections, hello: hellos[at] as LoadReport, create: creates[at] as LoadReport };
   });
-  return { object, pairs, created };
+  return { object: objects, pairs, created };
 }
 
 async function loadEdge(edge: EdgeWorkerd, options: HttpLoadOptions): Promise<LoadReport> {
   const cpuBefore = cpuSecondsOf([edge.pid]);
   const { perSecond, latenciesMs } = await loadHttp(options);
-  const cpuSeconds = cpuSecondsOf([edge.pid]) - cpuBefore;
+  const cpuSecondsEach = (cpuSecondsOf([edge.pid]) - cpuBefore) / latenciesMs.length;
   return {
     perSecond,
-    cpuMicrosecondsEach: (cpuSeconds / latenciesMs.length) * 1e6,
+    cpuMicrosecondsEach: cpuSecondsEach * 1e6,
+    cores: cpuSecondsEach * perSecond,
     p50Ms: percentile(latenciesMs, 0.5),
     p99Ms: percentile(latenciesMs, 0.99),
   };
@@ -165,10 +171,10 @@ async function untilQuiet(edge: EdgeWorkerd): Promise<Afterwards> {
   }
 }
 
-/** The round in the middle by its rate. */
-function middleOf(loads: readonly LoadReport[]): LoadReport {
-  const sorted = loads.toSorted((a, b) => a.perSecond - b.perSecond);
-  const middle = sorted[Math.floor(sorted.length / 2)];
-  if (middle === undefined) throw new Error("Nothing was measured.");
-  return middle;
+/** The one in the middle by a number of each. */
+function middle<Item>(items: readonly Item[], by: (item: Item) => number): Item {
+  const sorted = items.toSorted((a, b) => by(a) - by(b));
+  const item = sorted[Math.floor(sorted.length / 2)];
+  if (item === undefined) throw new Error("Nothing was measured.");
+  return item;
 }
