@@ -28,6 +28,12 @@ export interface WaitingTask extends AcceptedTask {
   readonly seq: number;
 }
 
+/** What a push asks for that another one may have. */
+interface Claim {
+  readonly seatKey: string;
+  readonly idempotency: { readonly key: string } | null;
+}
+
 /** Adds a task, with its `AcceptedPush` as JSON. */
 export type AddAccepted = (accepted: AcceptedTask, push: string) => void;
 
@@ -102,11 +108,8 @@ export class AcceptedTasks {
     return [...(this.#bySeat.get(seatKey) ?? [])];
   }
 
-  /** Whether what a push asks for, its seat or its idempotency key, is used by a task that is not in the tables yet. */
-  hasUnfiled({
-    seatKey,
-    idempotency,
-  }: Pick<AcceptedTask, "seatKey"> & { readonly idempotency: { readonly key: string } | null }): boolean {
+  /** Whether a push asks for what a task has that is not in the tables which are searched yet. */
+  hasUnfiled({ seatKey, idempotency }: Claim): boolean {
     const newest = this.#bySeat.get(seatKey)?.at(-1);
     const isSeatUsed = newest !== undefined && newest.seq > this.#filedSeq;
     return isSeatUsed || (idempotency !== null && this.#unfiledKeys.has(idempotency.key));

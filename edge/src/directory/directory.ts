@@ -78,9 +78,10 @@ export class Directory extends DurableObject<Env> {
   }
 
   /**
-   * Takes seats for new tasks of one application, at most 100, one after another, and keeps the tasks until their objects have them.
-   * All is written down when this returns; where it throws, nothing is. With another shape of `Accept` it gets another
-   * name: a Worker of one version and a Directory of another, while a deploy is under way, must not misread each other.
+   * Takes seats for new tasks of one application, at most 100, one after another, and keeps the tasks until their objects
+   * have them. All is written down when this returns; where it throws, nothing is. With another shape of `Accept` it gets
+   * another name: a Worker of one version and a Directory of another, while a deploy is under way, must not misread each
+   * other.
    *
    * @returns an answer to each, in their order
    */
