@@ -92,7 +92,7 @@ function enterRoom(publishUrl: string): { readonly stay: RoomStay; readonly conn
       connections += 1;
       return new RtmpPublisher({ url: publishUrl });
     },
-    untilMayEnterAgain: () => Promise.resolve(),
+    untilConfirmed: async () => ({ holds: () => true }),
     programme: { items: [shelf.good[0] ?? ""], plays: Number.POSITIVE_INFINITY },
     startAt: { item: 0, positionMs: 0 },
     volume: 100,

@@ -1,10 +1,13 @@
 import { SAMPLE_VIDEO, sampleClip, sampleFrames } from "@roomcast/dev/stack/sample-media";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { startCuttableLink } from "./harness/cuttable-link.ts";
 import { FAULTS_SOON_NOTICED, type Pushed, TestSystem } from "./harness/test-system.ts";
 import { startUnreliableLink } from "./harness/unreliable-link.ts";
 
 const CLIP_S = 8;
 const SHORT_CLIP_S = 2;
+/** Longer than a task takes to move, and shorter than it plays. */
+const SLOW_ROOM_MS = 6000;
 const CLOCK_OFF_MS = 10 * 60_000;
 const SHIFTED_CLOCK = new URL("harness/shifted-clock.mjs", import.meta.url).href;
 const PATIENT = { timeout: 60_000, interval: 250 } as const;
@@ -28,7 +31,7 @@ function publishes(pushed: Pushed): number {
 }
 
 // Each waits for many things after one another, each of which a busy machine may make slow.
-describe.concurrent("a task survives", { timeout: 180_000 }, () => {
+describe.concurrent("a task survives", { timeout: 240_000 }, () => {
   afterAll(() => system.expectIdle());
 
   test("a worker that freezes: another one goes on, and the thawed one does not come back into the room", async () => {
@@ -52,6 +55,31 @@ describe.concurrent("a task survives", { timeout: 180_000 }, () => {
       const ids = (await system.stack.client.workers()).map(({ workerId }) => workerId);
       expect(ids).toContain("frozen");
     }, PATIENT);
+  });
+
+  test("a worker that is cut off before it is in its room: it does not push out who has the seat by then", async () => {
+    const Region = "ap-late";
+    await using parts = new AsyncDisposableStack();
+    const { edge, emulator } = system.stack;
+    const link = await startCuttableLink(edge.port);
+    parts.defer(() => link.stop());
+    const roomUrl = new URL(emulator.rtmpUrl);
+    const slowRoom = await startCuttableLink(Number(roomUrl.port), SLOW_ROOM_MS);
+    parts.defer(() => slowRoom.stop());
+    roomUrl.port = String(slowRoom.port);
+    await system.addReserve("in-time", Region);
+    await system.stack.addWorker({
+      workerId: "late",
+      region: Region,
+      settings: { ROOMCAST_EDGE_URL: `http://127.0.0.1:${link.port}`, ROOMCAST_RTMP_URL: roomUrl.href },
+    });
+    const pushed = await system.push({ VideoSrc, Region });
+    await system.until(pushed, ({ workerId, state }) => workerId === "late" && state === "starting");
+    await vi.waitFor(() => expect(slowRoom.connections).toBe(1), PATIENT);
+    await link.stop();
+    await system.undrain("in-time");
+    expect(await system.expectFinished(pushed)).toMatchObject({ workerId: "in-time", attempt: 2 });
+    expect(publishes(pushed)).toBe(1);
   });
 
   test.for([1, 2])("frames that are lost, doubled, reordered and malformed (seed %i)", async (seed) => {

@@ -81,7 +81,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
         return new MeteredPublisher(new RtmpPublisher({ url }), media);
       },
       enterRoom: (seat, stay) => rooms.enter(seat, stay),
-      untilMayEnterAgain: (ref, signal) => confirmations.until(ref, signal),
+      untilConfirmed: (ref, signal) => confirmations.until(ref, signal),
       defaults: { reconnectBudgetMs: config.reconnectBudgetMs, sourceSilenceMs: SOURCE_SILENCE_MS },
     },
   });

@@ -9,8 +9,12 @@ export interface CuttableLink extends LoopbackServer {
   cut(): void;
 }
 
-/** Relays connections to a port of this machine. */
-export async function startCuttableLink(targetPort: number): Promise<CuttableLink> {
+/**
+ * Relays connections to a port of this machine.
+ *
+ * @param delayMs how long each connection has to wait before anything goes through
+ */
+export async function startCuttableLink(targetPort: number, delayMs = 0): Promise<CuttableLink> {
   const sockets = new Set<Socket>();
   let connections = 0;
   const own = (socket: Socket) => {
@@ -22,7 +26,7 @@ export async function startCuttableLink(targetPort: number): Promise<CuttableLin
       connections += 1;
       const far = connect(targetPort, "127.0.0.1");
       for (const socket of [near, far]) own(socket);
-      near.pipe(far).pipe(near);
+      setTimeout(() => near.pipe(far).pipe(near), delayMs);
       near.once("close", () => far.destroy());
       far.once("close", () => near.destroy());
     }),

@@ -34,7 +34,7 @@ export interface Pushed {
 const POLL = { interval: 100 } as const;
 const DEFAULT_PATIENCE_MS = 40_000;
 /** Where many tasks end one after another, on a busy machine. */
-const LONG_PATIENCE_MS = 60_000;
+const LONG_PATIENCE_MS = 120_000;
 /** How long the publisher that is replaced and its successor may be in the room together. */
 const TAKEOVER_MS = 100;
 const PATIENT_POLL = { ...POLL, timeout: DEFAULT_PATIENCE_MS } as const;

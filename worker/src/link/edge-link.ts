@@ -195,6 +195,7 @@ export class EdgeLink {
       clearInterval(report);
       this.#socket = undefined;
       this.#welcomed = false;
+      this.#options.confirmations.socketLost();
     }
   }
 
@@ -225,7 +226,7 @@ export class EdgeLink {
   #askToConfirm(refs: readonly TaskRef[]): void {
     if (!this.#welcomed || this.#socket === undefined) return;
     for (const { taskId, attempt } of refs) {
-      this.#options.confirmations.asked({ taskId, attempt }, performance.now());
+      this.#options.confirmations.asked({ taskId, attempt });
       this.#socket.send({ type: "confirm", taskId, attempt });
     }
   }
@@ -274,7 +275,7 @@ export class EdgeLink {
         return;
       case "confirmed":
         // Half of what the edge waits for: what is younger was said by an edge that counts on us still.
-        this.#options.confirmations.confirm(frame, performance.now(), this.#heartbeatTimeoutMs / 2);
+        this.#options.confirmations.confirm(frame, this.#heartbeatTimeoutMs / 2);
         return;
       case "heartbeat":
         // Any frame proves that the edge lives; this one says nothing more.
@@ -298,7 +299,6 @@ export class EdgeLink {
     socket.welcomed(frame);
     for (const ref of frame.stop) this.#stopTask(ref, "now", STOP_REASON_AT_WELCOME);
     this.#sendEnded(this.#options.outbox.ended);
-    this.#options.confirmations.askAnew();
     // The edge learns at once how the tasks are that it takes over from the hello.
     this.#report(socket, this.#options.tasks);
   }

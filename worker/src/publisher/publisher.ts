@@ -20,9 +20,10 @@ export interface Publisher {
   /**
    * Connects and is allowed to publish. All or nothing.
    *
+   * @param mayPublish is waited for right before the seat is taken, when all else is done
    * @throws RoomcastError `FailedOperation.RoomUnreachable` (retryable) or `FailedOperation.RoomRefused`.
    */
-  start(): Promise<void>;
+  start(mayPublish: () => Promise<void>): Promise<void>;
   sendMetadata(metadata: StreamMetadata): void;
   /** Never blocks; watch `queuedBytes`. After the end it does nothing. */
   send(media: OutgoingMedia): void;

@@ -265,6 +265,28 @@ describe("RtmpPublisher", () => {
     });
   });
 
+  it("takes its place only when it may, with all else done by then", async () => {
+    const { server, publisher } = await scripted(letIn);
+    const allowed = Promise.withResolvers<void>();
+    const starting = publisher.start(() => allowed.promise);
+    const commands = () => server.peers[0]?.commands.map(({ name }) => name) ?? [];
+    await eventually(() => expect(commands()).toContain("createStream"));
+    expect(commands()).not.toContain("publish");
+    allowed.resolve();
+    await starting;
+    expect(commands().at(-1)).toBe("publish");
+  });
+
+  it("does not wait for leave to publish when it is stopped", async () => {
+    const { server, publisher } = await scripted(letIn);
+    const starting = publisher.start(() => new Promise(() => undefined));
+    await eventually(() => expect(server.peers[0]?.commands.at(-1)?.name).toBe("createStream"));
+    await Promise.all([
+      publisher.stop(),
+      expect(starting).rejects.toMatchObject({ code: "FailedOperation.RoomUnreachable" }),
+    ]);
+  });
+
   it("may be stopped while it waits to be let in", async () => {
     const { server, publisher } = await scripted(admit);
     const starting = publisher.start();

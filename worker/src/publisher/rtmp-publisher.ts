@@ -78,19 +78,19 @@ export class RtmpPublisher implements Publisher {
     return this.#client?.connection.sentBytes ?? 0;
   }
 
-  start(): Promise<void> {
-    this.#starting ??= this.#start();
+  start(mayPublish = () => Promise.resolve()): Promise<void> {
+    this.#starting ??= this.#start(mayPublish);
     return this.#starting;
   }
 
-  async #start(): Promise<void> {
+  async #start(mayPublish: () => Promise<void>): Promise<void> {
     if (this.#state.name !== "idle") throw stoppedBeforehand();
     const abort = new AbortController();
     this.#state = { name: "starting", abort };
     const timeoutMs = this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS;
     const timer = setTimeout(() => abort.abort(this.#unreachable(`did not answer within ${timeoutMs} ms`)), timeoutMs);
     try {
-      const streamId = await this.#negotiate(abort.signal);
+      const streamId = await this.#negotiate(abort.signal, mayPublish);
       abort.signal.throwIfAborted();
       if (this.#client === undefined) throw new Error("there is no client after negotiation");
       this.#state = { name: "publishing", client: this.#client, streamId };
@@ -157,7 +157,7 @@ export class RtmpPublisher implements Publisher {
   }
 
   /** Three round trips after TCP: handshake; connect to createStream in one go; publish. */
-  async #negotiate(signal: AbortSignal): Promise<number> {
+  async #negotiate(signal: AbortSignal, mayPublish: () => Promise<void>): Promise<number> {
     const { host, port, tls, app, tcUrl, streamKey } = this.#address;
     const dial = this.#options.dial ?? directDial(this.#options.caCertificate);
     const socket = await dial({ host, port, tls, signal });
@@ -182,6 +182,9 @@ export class RtmpPublisher implements Publisher {
       await connected;
       const streamId = createdStreamId(await created);
       if (streamId === null) throw this.#unreachable("gave no stream to publish on");
+      // Rejected where the connection ends meanwhile.
+      await Promise.race([mayPublish(), this.#started.promise]);
+      signal.throwIfAborted();
       client.send(streamId, "publish", null, streamKey, "live");
       await this.#started.promise;
       return streamId;

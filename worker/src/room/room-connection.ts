@@ -26,6 +26,8 @@ export interface RoomConnectionOptions {
   readonly ticker: Ticker;
   readonly rates: RateMeter;
   readonly occupants: Occupants;
+  /** Waited for right before the seat is taken. */
+  readonly mayPublish: () => Promise<void>;
   /** A room that takes nothing for this long is lost, ms. */
   readonly stallMs: number;
 }
@@ -71,13 +73,13 @@ export class RoomConnection {
 
   /** The room and the first source are dialled at the same time; when one fails, the other is not waited for. */
   async #enter(): Promise<ConnectionEnd | undefined> {
-    const { publisher, ticker, occupants } = this.#options;
+    const { publisher, ticker, occupants, mayPublish } = this.#options;
     const gaveUp = Promise.withResolvers<ConnectionEnd>();
     const attend = (): void => {
       if (occupants.giveUp()) gaveUp.resolve({ name: "empty" });
     };
     this.#attend = attend;
-    const entered = publisher.start().then(
+    const entered = publisher.start(mayPublish).then(
       () => undefined,
       (thrown: unknown) => ({ name: "lost", error: RoomcastError.from(thrown) }) as const,
     );

@@ -13,6 +13,7 @@ export class MemoryRoom implements Publisher {
   onEnded: ((error: RoomcastError) => void) | undefined;
   queuedBytes = 0;
   sentBytes = 0;
+  published = false;
   stopped = false;
   readonly media: OutgoingMedia[] = [];
   readonly #start: () => Promise<void>;
@@ -21,8 +22,10 @@ export class MemoryRoom implements Publisher {
     this.#start = start;
   }
 
-  start(): Promise<void> {
-    return this.#start();
+  async start(mayPublish: () => Promise<void>): Promise<void> {
+    await this.#start();
+    await mayPublish();
+    this.published = true;
   }
 
   sendMetadata(): void {}
@@ -68,7 +71,7 @@ export function newSession() {
         rooms.push(room);
         return room;
       },
-      untilMayEnterAgain: () => Promise.resolve(),
+      untilConfirmed: async () => ({ holds: () => true }),
       programme: { items: ["a"], plays: 1 },
       startAt: { item: 0, positionMs: 0 },
       volume: 100,

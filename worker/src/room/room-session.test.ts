@@ -54,6 +54,93 @@ describe("a start", () => {
   });
 });
 
+describe("the edge's word that a task holds its seat", () => {
+  /** What the edge says, and when. */
+  function edge() {
+    const asked: PromiseWithResolvers<{ holds: () => boolean }>[] = [];
+    const untilConfirmed = (signal: AbortSignal) => {
+      const word = Promise.withResolvers<{ holds: () => boolean }>();
+      signal.addEventListener("abort", () => word.reject(signal.reason));
+      asked.push(word);
+      return word.promise;
+    };
+    return { asked, untilConfirmed };
+  }
+
+  const holds = { holds: () => true };
+
+  it("is waited for before the room is dialled, while the source opens", async () => {
+    const { asked, untilConfirmed } = edge();
+    const open = vi.fn<(request: unknown, signal: AbortSignal) => Promise<Source>>(async () => clip(500));
+    const { session: played, rooms } = prepare({ openSource: open, untilConfirmed });
+    const run = played.run();
+    await eventually(() => expect(open).toHaveBeenCalled());
+    expect([asked.length, rooms.length]).toEqual([1, 0]);
+    asked[0]?.resolve(holds);
+    expect(await run).toEqual({ name: "finished" });
+    expect(asked).toHaveLength(1);
+  });
+
+  it("is asked for anew where it counts no more when the room is there, and nothing is published before", async () => {
+    const { asked, untilConfirmed } = edge();
+    const dialled = Promise.withResolvers<void>();
+    const room = new MemoryRoom(() => dialled.promise);
+    const createPublisher = vi.fn<() => MemoryRoom>(() => room);
+    const { session: played } = prepare({ openSource: async () => clip(500), untilConfirmed, createPublisher });
+    const run = played.run();
+    let counts = true;
+    await eventually(() => expect(asked).toHaveLength(1));
+    asked[0]?.resolve({ holds: () => counts });
+    await eventually(() => expect(createPublisher).toHaveBeenCalledOnce());
+    counts = false;
+    dialled.resolve();
+    await eventually(() => expect(asked).toHaveLength(2));
+    expect(room.published).toBe(false);
+    asked[1]?.resolve(holds);
+    expect(await run).toEqual({ name: "finished" });
+    expect(room.published).toBe(true);
+  });
+
+  it("keeps the task waiting where the room does not wait for it: the room is dialled again", async () => {
+    const { asked, untilConfirmed } = edge();
+    const closed = Promise.withResolvers<never>();
+    const rooms: MemoryRoom[] = [];
+    const { session: played } = prepare({
+      openSource: async () => clip(500),
+      untilConfirmed,
+      createPublisher: () => {
+        const room = new MemoryRoom();
+        // The first one is closed by the room while the edge is asked.
+        if (rooms.length === 0)
+          vi.spyOn(room, "start").mockImplementation((ask) => Promise.race([ask(), closed.promise]));
+        rooms.push(room);
+        return room;
+      },
+    });
+    const run = played.run();
+    let counts = true;
+    await eventually(() => expect(asked).toHaveLength(1));
+    asked[0]?.resolve({ holds: () => counts && rooms.length === 0 });
+    await eventually(() => expect(asked).toHaveLength(2));
+    counts = false;
+    closed.reject(lost("RoomLost"));
+    await eventually(() => expect(asked).toHaveLength(3));
+    asked[2]?.resolve(holds);
+    expect(await run).toEqual({ name: "finished" });
+    expect(rooms.map(({ published }) => published)).toEqual([false, true]);
+  });
+
+  it("is not waited for by a task that is stopped", async () => {
+    const { asked, untilConfirmed } = edge();
+    const { session: played, rooms } = prepare({ openSource: async () => clip(500), untilConfirmed });
+    const run = played.run();
+    await eventually(() => expect(asked).toHaveLength(1));
+    played.stop("tidy");
+    expect(await run).toMatchObject({ name: "aborted" });
+    expect(rooms).toEqual([]);
+  });
+});
+
 describe("a room that is lost", () => {
   it("is entered anew, and a recorded source goes on where the room stopped seeing it", async () => {
     const openedAt: number[] = [];

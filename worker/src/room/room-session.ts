@@ -1,6 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { RoomcastError } from "@roomcast/shared";
 import { Backoff } from "../backoff.ts";
+import { cancellableSleep } from "../cancellable-sleep.ts";
+import type { Confirmation } from "../link/confirmations.ts";
 import type { SourceInfo } from "../source/source.ts";
 import { StreamFiller } from "../timeline/filler/stream-filler.ts";
 import { processTicker, type Ticker } from "../timeline/ticker.ts";
@@ -21,6 +22,8 @@ interface Stay {
   readonly player: Player;
   readonly done: PromiseWithResolvers<RoomOutcome>;
   stopped: "now" | "tidy" | undefined;
+  /** The edge's last word that its task holds the seat. */
+  confirmation: Confirmation | undefined;
 }
 
 /** `next`: the room was left, and a task came while it was: it enters the room anew. */
@@ -42,8 +45,10 @@ export class RoomSession {
   /** How the last task ended, until it is told. */
   #outcome: RoomOutcome | undefined;
   #running: Promise<void> | undefined;
-  /** Ends a wait for the room when the last task is stopped meanwhile. */
+  /** Ends a wait, for the room or for the edge, when the last task is stopped meanwhile. */
   #wake = new AbortController();
+  /** The room was there, and the edge's word was still waited for. */
+  #unconfirmed = false;
 
   constructor(ticker: Ticker = processTicker) {
     this.#ticker = ticker;
@@ -69,7 +74,7 @@ export class RoomSession {
       format: () => this.#format,
       onReady: () => queueMicrotask(() => this.#onSourceReady()),
     });
-    const stay: Stay = { options, player, done: Promise.withResolvers(), stopped: undefined };
+    const stay: Stay = { options, player, done: Promise.withResolvers(), stopped: undefined, confirmation: undefined };
     if (this.#active === undefined) {
       this.#active = stay;
       this.#running = this.#run();
@@ -97,18 +102,20 @@ export class RoomSession {
       }
       const stay = this.#active;
       if (end.name === "empty" || stay === undefined) return;
+      if (stay.stopped !== undefined) continue;
       const wasOnAir = stay.player.state !== "starting";
       await stay.player.suspend(this.#stage);
       const nowMs = performance.now();
       const { returnBudgetMs } = stay.options.roomLimits;
       backoff ??= new Backoff({ initialMs: 500, maxMs: 5_000, budgetMs: returnBudgetMs, healthyAfterMs: 10_000 });
-      const delayMs = wasOnAir && mayEnterAgain(end.error) ? backoff.failed(nowMs, nowMs - connectedAtMs) : undefined;
+      const mayReturn = (wasOnAir || this.#unconfirmed) && mayEnterAgain(end.error);
+      const delayMs = mayReturn ? backoff.failed(nowMs, nowMs - connectedAtMs) : undefined;
       if (delayMs === undefined) {
         this.#dismissAll({ name: "failed", error: end.error });
         return;
       }
       stay.options.log.warn({ err: end.error, delayMs: Math.round(delayMs) }, "the room is lost; entering it again");
-      await this.#untilMayEnterAgain(stay, delayMs);
+      await this.#pause(stay, delayMs);
     }
   }
 
@@ -125,13 +132,19 @@ export class RoomSession {
     }
     const stay = this.#active;
     if (stay === undefined) return { name: "empty" };
+    const { signal } = (this.#wake = new AbortController());
+    this.#unconfirmed = false;
     try {
       stay.player.prepare();
+      // Before the room is dialled, which would not wait for long; as the source opens, it takes no time of its own.
+      await this.#untilConfirmed(signal);
       this.#connection = new RoomConnection({
         publisher: stay.options.createPublisher(),
         ticker: this.#ticker,
         rates: this.#rates,
         stallMs: stay.options.roomLimits.roomStallMs,
+        // And again: to get so far may have taken long, or the process was frozen.
+        mayPublish: () => this.#untilConfirmed(signal),
         occupants: {
           giveUp: () => this.#giveUpEarly(),
           tick: (nowMs) => this.#tickTasks(nowMs),
@@ -142,11 +155,24 @@ export class RoomSession {
       });
       return await this.#connection.run();
     } catch (thrown) {
+      // Stopped while the edge's word was waited for.
+      if (signal.aborted) return this.#connect();
       return { name: "lost", error: RoomcastError.from(thrown) };
     } finally {
       const connection = this.#connection;
       this.#connection = undefined;
       await connection?.close();
+    }
+  }
+
+  /** Whoever is to play now: the edge has confirmed, just now, that his task holds the seat. */
+  async #untilConfirmed(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const stay = this.#active;
+      if (stay === undefined || stay.confirmation?.holds() === true) return;
+      this.#unconfirmed = true;
+      stay.confirmation = await stay.options.untilConfirmed(signal);
+      this.#unconfirmed = false;
     }
   }
 
@@ -247,17 +273,10 @@ export class RoomSession {
     this.#connection?.attendNow();
   }
 
-  async #untilMayEnterAgain(stay: Stay, delayMs: number): Promise<void> {
+  /** Ends early when the task is stopped, which the next try sees. */
+  async #pause(stay: Stay, delayMs: number): Promise<void> {
     this.#wake = new AbortController();
-    const { signal } = this.#wake;
-    if (stay.stopped !== undefined) return;
-    try {
-      await sleep(delayMs, undefined, { signal });
-      await stay.options.untilMayEnterAgain(signal);
-    } catch (thrown) {
-      // Both reject when the task is stopped meanwhile, which the next try sees.
-      if (!signal.aborted) throw thrown;
-    }
+    if (stay.stopped === undefined) await cancellableSleep(delayMs, this.#wake.signal);
   }
 
   /** The first source fixes what the session sends; undefined: it is not there yet. */

@@ -1,4 +1,5 @@
 import type { ActiveStateName, PlanSummary, TaskUpdate } from "@roomcast/shared";
+import type { Confirmation } from "../link/confirmations.ts";
 import type { Publisher } from "../publisher/publisher.ts";
 import type { PlayerEnd } from "./player-end.ts";
 import type { PlayerOptions } from "./player-options.ts";
@@ -36,10 +37,10 @@ export interface StayOptions extends Omit<PlayerOptions, "onReady" | "format"> {
   readonly taskId: string;
   readonly createPublisher: () => Publisher;
   /**
-   * Resolves when the room may be entered again after it was lost: not before the edge has confirmed that this task
-   * still holds the seat, so that two workers never fight over it.
+   * Resolves when the edge has confirmed that this task holds the seat. Nobody publishes without: a worker that was cut
+   * off or frozen may have lost the task to another one, and two workers must never fight over a seat.
    */
-  readonly untilMayEnterAgain: (signal: AbortSignal) => Promise<void>;
+  readonly untilConfirmed: (signal: AbortSignal) => Promise<Confirmation>;
   readonly roomLimits: RoomLimits;
 }
 

@@ -145,7 +145,7 @@ export function newHost(options: { capacityUnits?: number; obedient?: boolean; r
         sessions.push(made);
         return made;
       },
-      untilMayEnterAgain: () => Promise.resolve(),
+      untilConfirmed: async () => ({ holds: () => true }),
       defaults: DEFAULTS,
     },
   });

@@ -34,8 +34,8 @@ export class MeteredPublisher implements Publisher {
     this.#inner.onEnded = listener;
   }
 
-  start(): Promise<void> {
-    return this.#inner.start();
+  start(mayPublish: () => Promise<void>): Promise<void> {
+    return this.#inner.start(mayPublish);
   }
 
   sendMetadata(metadata: StreamMetadata): void {

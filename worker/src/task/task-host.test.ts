@@ -61,7 +61,7 @@ describe("a dispatch", () => {
         enterRoom: () => {
           throw new TypeError("secret internals");
         },
-        untilMayEnterAgain: () => Promise.resolve(),
+        untilConfirmed: async () => ({ holds: () => true }),
         defaults: DEFAULTS,
       },
     });

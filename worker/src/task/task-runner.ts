@@ -14,6 +14,7 @@ import {
   taskCost,
 } from "@roomcast/shared";
 import type { Logger } from "pino";
+import type { Confirmation } from "../link/confirmations.ts";
 import type { ProgressValues } from "../progress/progress-record.ts";
 import type { OpenProgressOptions, TaskProgress } from "../progress/progress-store.ts";
 import type { Publisher } from "../publisher/publisher.ts";
@@ -37,8 +38,8 @@ export interface TaskParts {
   readonly openSource: (options: OpenTaskSourceOptions) => Promise<Source>;
   readonly createPublisher: (request: PushRequest, log: Logger) => Publisher;
   readonly enterRoom: (seat: Seat, options: StayOptions) => RoomStay;
-  /** Resolves when the edge has confirmed that this attempt may enter its room again. */
-  readonly untilMayEnterAgain: (ref: TaskRef, signal: AbortSignal) => Promise<void>;
+  /** Resolves when the edge has confirmed that this attempt holds its task. */
+  readonly untilConfirmed: (ref: TaskRef, signal: AbortSignal) => Promise<Confirmation>;
   readonly defaults: StayDefaults;
 }
 
@@ -179,7 +180,7 @@ export class TaskRunner {
         return opened;
       },
       createPublisher: () => parts.createPublisher(request, log),
-      untilMayEnterAgain: (signal) => parts.untilMayEnterAgain(ref, signal),
+      untilConfirmed: (signal) => parts.untilConfirmed(ref, signal),
       startAt: this.#startAt,
       paused: dispatch.paused ?? false,
       log,
