@@ -80,8 +80,12 @@ test("a worker that does not stop in time loses the task, which ends aborted", a
   const { worker, taskId, dispatch } = await running();
   await stop(taskId);
   await worker.next("stop");
+  await worker.measures(0.1, [reportOf(dispatch, { positionMs: 7000 })]);
   await later(env.TASK.getByName(taskId), 10_001);
-  expect(await reaches(taskId, "aborted")).toMatchObject({ reason: "stopped by the user" });
+  expect(await reaches(taskId, "aborted")).toMatchObject({
+    reason: "stopped by the user",
+    progress: { positionMs: 7000 },
+  });
   const stops = () => worker.frames.filter(({ type }) => type === "stop").length;
   await eventually(() => expect(stops()).toBe(2));
   // It is told with every report, until it has understood.

@@ -107,9 +107,11 @@ test("a push may set its own execution time-out", async () => {
   expect(dispatch.request).not.toHaveProperty("ExecutionTimeout");
   await later(taskId, 80_000);
   expect(await view(taskId)).toMatchObject({ state: "pushing" });
-  worker.report([reportOf(dispatch)]);
+  await worker.measures(0.1, [reportOf(dispatch, { positionMs: 85_000 })]);
   await later(taskId, 11_000);
   const failed = await reaches(taskId, "failed");
+  // What its worker says of the end comes too late.
+  expect(failed.progress).toMatchObject({ positionMs: 85_000 });
   expect(failed.error).toMatchObject({ code: "FailedOperation.ExecutionTimeout", retryable: false });
   expect(failed.error?.message).toContain("90 s");
 });

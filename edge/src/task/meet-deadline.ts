@@ -3,8 +3,8 @@ import type { AttemptRef } from "./decide.ts";
 import type { DeadlineKind } from "./next-deadline.ts";
 import { type PlacedTask, placeTask } from "./place-task.ts";
 import { giveSeatBack } from "./take-seat.ts";
-import { directoryOf, regionOf } from "./task-core.ts";
-import type { TaskRecord } from "./task-record.ts";
+import { directoryOf, newestProgress, regionOf } from "./task-core.ts";
+import { type TaskRecord, withProgress } from "./task-record.ts";
 import { executionLimitMs, queueTimeoutMs } from "./task-times.ts";
 
 export interface DueTask extends PlacedTask {
@@ -24,8 +24,10 @@ export async function meetDeadline(task: DueTask, kind: DeadlineKind, record: Ta
     case "acceptTimeout":
       return onNotAccepted(task, record);
     case "stopTimeout":
+      await noteProgress(task, record);
       return task.control({ type: kind });
     case "executionTimeout":
+      await noteProgress(task, record);
       return task.control({ type: kind, limitMs: executionLimitMs(record.request, task.config.executionTimeoutMs) });
     case "silence":
       return askRegion(task, record);
@@ -35,6 +37,12 @@ export async function meetDeadline(task: DueTask, kind: DeadlineKind, record: Ta
       await directoryOf(task, record).forget(record.taskId);
       return task.delete();
   }
+}
+
+/** Where the edge ends a task by itself, the worker's word about it comes too late. */
+async function noteProgress(task: DueTask, record: TaskRecord): Promise<void> {
+  const progress = await newestProgress(task, record);
+  if (task.record !== undefined) await task.put(withProgress(task.record, progress, record.state.attempt));
 }
 
 async function onWaitedLong(task: DueTask, record: TaskRecord): Promise<void> {
@@ -67,7 +75,8 @@ async function askRegion(task: DueTask, record: TaskRecord): Promise<void> {
   if (ref === null) return;
   const held = await regionOf(task, record).holds(record.taskId, ref.attempt);
   if (held) return task.put({ ...(task.record ?? record), heardAtMs: Date.now() });
-  await task.hear(ref, { type: "released", reason: "No worker has the task any more.", progress: null });
+  const progress = await newestProgress(task, record);
+  await task.hear(ref, { type: "released", reason: "No worker has the task any more.", progress });
 }
 
 /** Tells everybody of a task's end, once. */

@@ -3,7 +3,7 @@ import type { Directory } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
 import type { Region } from "../region/region.ts";
 import type { ControlEvent } from "./decide.ts";
-import type { TaskRecord } from "./task-record.ts";
+import type { Progress, TaskRecord } from "./task-record.ts";
 
 /** What the parts of a Task object share: its record, and the objects beside it. */
 export interface TaskCore {
@@ -25,4 +25,12 @@ export function regionOf({ env }: Pick<TaskCore, "env">, record: TaskRecord): Du
 
 export function directoryOf({ env }: Pick<TaskCore, "env">, record: TaskRecord): DurableObjectStub<Directory> {
   return env.DIRECTORY.getByName(String(record.request.SdkAppId));
+}
+
+/** How far a worker is with an attempt, as its region has heard; null: not known, or the region did not answer. */
+export async function newestProgress(core: TaskCore, record: TaskRecord): Promise<Progress | null> {
+  const progress = await regionOf(core, record)
+    .progress(record.taskId, record.state.attempt)
+    .catch((thrown: unknown) => core.failed("progress not read", thrown));
+  return progress ?? null;
 }

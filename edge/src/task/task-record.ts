@@ -1,4 +1,11 @@
-import { initialState, type PlanSummary, type ShownRequest, type TaskReport, type TaskState } from "@roomcast/shared";
+import {
+  initialState,
+  isActive,
+  type PlanSummary,
+  type ShownRequest,
+  type TaskReport,
+  type TaskState,
+} from "@roomcast/shared";
 import { firstPlaceAtMs } from "./task-times.ts";
 
 /** What is known of a push's progress. */
@@ -82,6 +89,12 @@ export interface NewTask {
   readonly request: ShownRequest;
   readonly sealedRequest: string;
   readonly replaces: readonly string[];
+}
+
+/** With what was heard of an attempt, as long as that is the one that runs. Pure. */
+export function withProgress(record: TaskRecord, progress: Progress | null, attempt: number): TaskRecord {
+  const isOfNow = isActive(record.state) && record.state.attempt === attempt;
+  return isOfNow && progress !== null ? { ...record, progress } : record;
 }
 
 /** @param madeAtMs when its object is made, which in a burst is later than it was accepted: its time in the queue begins */

@@ -31,9 +31,9 @@ import { nextDeadline } from "./next-deadline.ts";
 import { showTask, time } from "./show-task.ts";
 import { endReplaced } from "./take-seat.ts";
 import { type GivesWay, givesWay, goesOn } from "./takeover.ts";
-import { regionOf } from "./task-core.ts";
+import { newestProgress, regionOf } from "./task-core.ts";
 import { TaskLog } from "./task-log.ts";
-import { type NewTask, newRecord, type StopIntention, type TaskRecord } from "./task-record.ts";
+import { type NewTask, newRecord, type StopIntention, type TaskRecord, withProgress } from "./task-record.ts";
 import { TaskUpdater, type UpdateAnswer } from "./task-updater.ts";
 import { upgradeRecord } from "./upgrade-record.ts";
 
@@ -87,13 +87,8 @@ export class Task extends DurableObject<Env> {
   async view(): Promise<TaskView | null> {
     const record = this.#record;
     if (record === undefined || !isActive(record.state)) return record === undefined ? null : showTask(record);
-    const { attempt } = record.state;
-    const progress = await regionOf(this.#core, record)
-      .progress(record.taskId, attempt)
-      .catch((thrown: unknown) => this.#failed("progress not read", thrown));
-    const now = this.#record ?? record;
-    const newest = progress && now.state.attempt === attempt && isActive(now.state) ? { ...now, progress } : now;
-    return showTask(newest);
+    const progress = await newestProgress(this.#core, record);
+    return showTask(withProgress(this.#record ?? record, progress, record.state.attempt));
   }
 
   logs(): TaskLogs | null {
