@@ -1,4 +1,4 @@
-import { CLOSE, decodeFrame, edgeFrameSchema } from "@roomcast/shared";
+import { type AuditList, CLOSE, decodeFrame, edgeFrameSchema } from "@roomcast/shared";
 import { expect, test } from "vitest";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { ADMIN, call, fresh, pushBody, reaches, SCHOOL, start, view } from "./testing/fixtures.ts";
@@ -73,6 +73,11 @@ test("a drained worker is asked for its tasks, gets no new ones, and stays drain
 
   expect((await drain(at.workerId, "DELETE")).status).toBe(200);
   expect(await again.next("dispatch")).toMatchObject({ taskId, attempt: 2, resumeAtMs: 8000 });
+  const { lines } = await (await call("/v1/audit", { as: ADMIN })).json<AuditList>();
+  expect(lines.filter(({ subject }) => subject === at.workerId)).toMatchObject([
+    { by: "admin", action: "worker.undrain" },
+    { by: "admin", action: "worker.drain" },
+  ]);
 });
 
 test("only who operates the edge drains workers, and only workers that are there", async () => {

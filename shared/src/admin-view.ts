@@ -80,6 +80,8 @@ export const auditListSchema = z.object({
         "credential.revoke",
         "worker-token.mint",
         "worker.revoke",
+        "worker.drain",
+        "worker.undrain",
         "callback.set",
         "callback.remove",
       ]),

@@ -102,7 +102,7 @@ test("a revoked credential opens nothing any more", async () => {
   );
 });
 
-test("a credential of the secret CREDENTIALS is listed and cannot be changed here", async () => {
+test("a credential of the secret CREDENTIALS is listed and cannot be changed here; to who may not see it it is not there", async () => {
   const { credentials } = await (await call("/v1/credentials", { as: ADMIN })).json<CredentialList>();
   expect(credentials.find(({ secretId }) => secretId === "school")).toMatchObject({ source: "secret", keys: [] });
   for (const [method, path] of [
@@ -110,6 +110,8 @@ test("a credential of the secret CREDENTIALS is listed and cannot be changed her
     ["POST", "/v1/credentials/school/rotate"],
   ] as const) {
     expect(await codeOf(await call(path, { method, as: ADMIN }))).toBe("UnsupportedOperation");
+    const ofAnotherApp = await add({ sdkAppIds: [KEYED_APP], role: "admin" });
+    expect(await codeOf(await call(path, { method, as: ofAnotherApp.pair }))).toBe("ResourceNotFound.Credential");
   }
 });
 

@@ -9,6 +9,7 @@ import {
 import { Hono } from "hono";
 import { z } from "zod";
 import { covers } from "../auth/app-scope.ts";
+import type { Caller } from "../auth/caller.ts";
 import { forgetKeyring } from "../auth/keyring-cache.ts";
 import { type Credential, readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
@@ -58,7 +59,7 @@ export const credentialRoutes = new Hono<AppContext>()
     return c.json(added.value, 201);
   })
   .post("/:id/rotate", async (c) => {
-    const secretId = changeable(c.env, c.req.param("id"));
+    const secretId = changeable(c.env, c.get("caller"), c.req.param("id"));
     const { overlapS } = validate(rotateSchema, await readOptionalJson(c.req.raw));
     const credential = await keyring(c.env).rotateCredential(c.get("caller"), secretId, overlapS * 1000);
     if (credential === null) throw notFound();
@@ -66,7 +67,7 @@ export const credentialRoutes = new Hono<AppContext>()
     return c.json(credential);
   })
   .delete("/:id", async (c) => {
-    const secretId = changeable(c.env, c.req.param("id"));
+    const secretId = changeable(c.env, c.get("caller"), c.req.param("id"));
     if (!(await keyring(c.env).revokeCredential(c.get("caller"), secretId))) throw notFound();
     forgetKeyring();
     return c.body(null, 204);
@@ -81,9 +82,11 @@ function showFixed({ secretId, role, sdkAppIds }: Credential): CredentialView {
   return { secretId, role, sdkAppIds: apps, source: "secret", note: "", createdAt: null, createdBy: null, keys: [] };
 }
 
-/** @throws RoomcastError `UnsupportedOperation` */
-function changeable(env: Env, secretId: string): string {
-  if (!readConfig(env).credentials.some((fixed) => fixed.secretId === secretId)) return secretId;
+/** @throws RoomcastError `UnsupportedOperation`, to those who see the credential; to others it is not there */
+function changeable(env: Env, caller: Caller, secretId: string): string {
+  const fixed = readConfig(env).credentials.find((credential) => credential.secretId === secretId);
+  if (fixed === undefined) return secretId;
+  if (!covers(caller.sdkAppIds, fixed.sdkAppIds)) throw notFound();
   throw new RoomcastError(
     "UnsupportedOperation",
     "This credential stands in the edge's secret CREDENTIALS: change it there, with `wrangler secret put CREDENTIALS`.",

@@ -201,6 +201,12 @@ export class Keyring extends DurableObject<Env> {
     return true;
   }
 
+  /** A worker was taken out of service, or put back: that stands in its region, and who did it here. */
+  noteDrain(by: Actor, workerId: string, drained: boolean): void {
+    const action = drained ? "worker.drain" : "worker.undrain";
+    this.#audit.append(by, { action, subject: workerId, sdkAppIds: "*", detail: "" }, Date.now());
+  }
+
   audit(reader: Actor, query: AuditQuery): AuditList["lines"] {
     return this.#audit.lines(reader, query);
   }

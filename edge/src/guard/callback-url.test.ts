@@ -53,6 +53,8 @@ test.each([
   ["a name below localhost", "https://a.localhost/"],
   ["a name in capitals", "https://LOCALHOST/"],
   ["a cloud's internal name", "https://metadata.google.internal/"],
+  ["Tencent Cloud's metadata", "https://metadata.tencentyun.com/latest/meta-data"],
+  ["a name for tests", "https://hooks.test/"],
   ["a name of the local link", "https://printer.local/"],
   ["a name without a domain", "https://redis/"],
 ])("events are not sent to %s", (_what, url) => {

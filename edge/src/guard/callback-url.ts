@@ -11,8 +11,26 @@ const EXPECTED = `an https:// URL of at most ${MAX_URL_LENGTH} characters, witho
  */
 const PLAIN_URL = /^https?:\/\/[^\s\\\p{Cc}]+$/iu;
 
-/** Names that mean this machine or a private network wherever they are looked up (RFC 6761, RFC 6762, RFC 9476). */
-const PRIVATE_NAMES = ["localhost", "local", "internal", "intranet", "lan", "home", "corp", "home.arpa", "alt"];
+/**
+ * Names that mean this machine, a private network or nobody wherever they are looked up (RFC 2606, RFC 6761, RFC 6762,
+ * RFC 7686, RFC 9476), and one under which a cloud tells its machines their secrets.
+ */
+const PRIVATE_NAMES = [
+  "localhost",
+  "localdomain",
+  "local",
+  "internal",
+  "intranet",
+  "lan",
+  "home",
+  "corp",
+  "home.arpa",
+  "alt",
+  "test",
+  "invalid",
+  "onion",
+  "metadata.tencentyun.com",
+];
 
 /**
  * Whether events may be sent to a URL on a user's behalf: https to a public host; to what the policy lists http as

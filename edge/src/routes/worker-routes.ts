@@ -1,6 +1,7 @@
 import { RoomcastError, regionName, validate, type WorkerList, workerIdSchema } from "@roomcast/shared";
 import { Hono } from "hono";
 import { z } from "zod";
+import { KEYRING } from "../admin/keyring.ts";
 import { type Caller, requireAllApps, requireRole } from "../auth/caller.ts";
 import { ROOT } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
@@ -22,6 +23,7 @@ export const workerRoutes = new Hono<AppContext>()
     const { id } = validate(idSchema, c.req.param());
     const found = await inAnyRegion(c.env, (region) => c.env.REGION.getByName(region).drain(id));
     if (!found) throw new RoomcastError("ResourceNotFound.Worker", `No worker ${id} is connected.`);
+    await c.env.KEYRING.getByName(KEYRING).noteDrain(c.get("caller"), id, true);
     return c.json({ workerId: id, draining: true });
   })
   .delete("/:id/drain", async (c) => {
@@ -29,6 +31,7 @@ export const workerRoutes = new Hono<AppContext>()
     const { id } = validate(idSchema, c.req.param());
     const found = await inAnyRegion(c.env, (region) => c.env.REGION.getByName(region).undrain(id));
     if (!found) throw new RoomcastError("ResourceNotFound.Worker", `No worker ${id} is drained.`);
+    await c.env.KEYRING.getByName(KEYRING).noteDrain(c.get("caller"), id, false);
     return c.json({ workerId: id, draining: false });
   });
 
