@@ -59,6 +59,21 @@ test.each<[string, TaskRecord, WorkerEvent, string, number]>([
   ],
   ["a refusal for now queues it", active("starting"), { type: "refused", error: ERROR }, "queued", 2],
   ["a refusal for good fails it", active("starting"), { type: "refused", error: FOR_GOOD }, "failed", 1],
+  [
+    "a worker that cannot get into the room where it was before gives way to another one",
+    active("starting", { startedAtMs: NOW - 9000 }),
+    ended({ name: "failed", error: ERROR }),
+    "queued",
+    2,
+  ],
+  ["a room that nobody was in yet fails it", active("starting"), ended({ name: "failed", error: ERROR }), "failed", 1],
+  [
+    "a room that refuses it fails it, though it was in there before",
+    active("starting", { startedAtMs: NOW - 9000 }),
+    ended({ name: "failed", error: FOR_GOOD }),
+    "failed",
+    1,
+  ],
   ["a failure fails it", active("pushing"), ended({ name: "failed", error: ERROR }), "failed", 1],
   [
     "a failure while it is being stopped aborts it",

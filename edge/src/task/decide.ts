@@ -269,12 +269,24 @@ function ended(record: TaskRecord, event: WorkerEvent & { type: "ended" }, atMs:
     case "finished":
       return moved(at, { type: "finished", atMs });
     case "failed":
-      return failed(at, outcome.error, atMs);
+      return isKeptOut(record, outcome.error)
+        ? requeued(at, { why: "lost", reason: outcome.error.message, atMs })
+        : failed(at, outcome.error, atMs);
     case "aborted":
       return aborted(at, at.stop?.reason ?? outcome.reason, atMs);
     default:
       return requeued(at, { why: "givenBack", reason: "The worker gave the task back.", atMs });
   }
+}
+
+const ROOM_AWAY: ReadonlySet<ErrorBody["code"]> = new Set([
+  "FailedOperation.RoomUnreachable",
+  "FailedOperation.RoomLost",
+]);
+
+/** An earlier attempt was in the room: what keeps this worker out of it need not keep out another one. */
+function isKeptOut({ startedAtMs, state }: TaskRecord, { code }: ErrorBody): boolean {
+  return startedAtMs !== null && state.name === "starting" && ROOM_AWAY.has(code);
 }
 
 function stopAsked(record: TaskRecord, stop: StopIntention): Decision {
