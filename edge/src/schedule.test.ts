@@ -116,6 +116,16 @@ test("a push may set its own execution time-out", async () => {
   expect(failed.error?.message).toContain("90 s");
 });
 
+test("a worker that goes on with a push is told what is left of its MaxDuration", async () => {
+  const { at, worker, taskId, dispatch } = await running({ rest: { MaxDuration: 60 } });
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 20.5 * 60_000 });
+  const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  worker.ended(dispatch, { name: "released" });
+  await reaches(taskId, "queued");
+  await later(taskId, 1);
+  expect(await other.next("dispatch")).toMatchObject({ taskId, attempt: 2, request: { MaxDuration: 40 } });
+});
+
 test("a push with a long MaxDuration is left to its worker to end", async () => {
   const { taskId } = await running({ rest: { MaxDuration: 3 * 24 * 60 } });
   await later(taskId, 48 * HOUR_MS);

@@ -168,6 +168,11 @@ export class Directory extends DurableObject<Env> {
     return this.#handOver.now(taskId);
   }
 
+  /** A task lives in another region from now on. */
+  moved(taskId: string, region: string): void {
+    this.#sql.exec("UPDATE task SET region = ? WHERE task_id = ?", region, taskId);
+  }
+
   /** A task has ended: its seat is its heir's, or free, unless a newer task has taken it. */
   ended(end: Ended): void {
     this.#file(Number.POSITIVE_INFINITY);

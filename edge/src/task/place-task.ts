@@ -4,7 +4,9 @@ import { expectedUnits } from "./expected-units.ts";
 import { withFreshUserSig } from "./fresh-user-sig.ts";
 import { openRequest } from "./sealed-request.ts";
 import { endReplaced, takeSeat } from "./take-seat.ts";
-import { regionOf, type TaskCore } from "./task-core.ts";
+import { directoryOf, regionOf, type TaskCore } from "./task-core.ts";
+import type { TaskRecord } from "./task-record.ts";
+import { leftOfMaxDuration } from "./task-times.ts";
 
 /** The first version whose workers begin a push that stands still. */
 const PROTOCOL_WITH_PAUSE = 2;
@@ -34,7 +36,7 @@ export async function placeTask(core: PlacedTask): Promise<void> {
   if (takeover.kind === "after") return waitForSeat(core, wakes);
   if (takeover.kind === "beside" && record.region !== takeover.region) {
     await regionOf(core, record).forget(record.taskId, record.state.attempt);
-    await core.put({ ...(core.record ?? record), region: takeover.region });
+    await move(core, core.record ?? record, takeover.region);
   }
   const { taskId, plan, request, paused, avoidWorkerId } = record;
   const { attempt } = record.state;
@@ -65,12 +67,20 @@ export async function placeTask(core: PlacedTask): Promise<void> {
   }
   if (found.region !== core.record.region) {
     // It has found room in a neighbour region, and lives there from now on.
-    await core.put({ ...core.record, region: found.region });
+    await move(core, core.record, found.region);
   }
   const ref = { attempt, workerId: found.workerId };
   await core.control({ type: "placed", workerId: found.workerId });
   if (await dispatch(core, ref)) return;
   await core.hear(ref, { type: "released", reason: "The worker left before it got the task.", progress: null });
+}
+
+/** Writes down where a task lives; the listing may hear of it later, or not at all. */
+async function move(core: TaskCore, record: TaskRecord, region: string): Promise<void> {
+  await core.put({ ...record, region });
+  await directoryOf(core, record)
+    .moved(record.taskId, region)
+    .catch((thrown: unknown) => core.failed("new region not listed", thrown));
 }
 
 /** The worker that has the seat cannot take this task too: the seat is left first. */
@@ -86,12 +96,12 @@ async function dispatch(core: TaskCore, ref: AttemptRef): Promise<boolean> {
   const { record } = core;
   // It has ended meanwhile: nobody waits for the dispatch.
   if (record === undefined || request === null || !holds(record.state, ref)) return true;
-  const { taskId, progress, paused } = record;
+  const { taskId, progress, paused, startedAtMs } = record;
   const resumes = progress !== null && request.Mode === "vod";
   return regionOf(core, record).dispatch({
     ...ref,
     taskId,
-    request,
+    request: startedAtMs === null ? request : leftOfMaxDuration(request, Date.now() - startedAtMs),
     resumeAtMs: resumes ? progress.positionMs : null,
     ...(resumes ? { resumeItem: progress.item } : {}),
     ...(paused ? { paused } : {}),

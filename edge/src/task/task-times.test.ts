@@ -1,5 +1,6 @@
+import type { PushRequest } from "@roomcast/shared";
 import { expect, test } from "vitest";
-import { executionLimitMs, firstPlaceAtMs } from "./task-times.ts";
+import { executionLimitMs, firstPlaceAtMs, leftOfMaxDuration } from "./task-times.ts";
 
 const NOW = Date.parse("2026-12-31T12:00:00Z");
 const DAY_MS = 86_400_000;
@@ -21,4 +22,15 @@ test.each([
   ["as long as the edge allows where MaxDuration is shorter", { MaxDuration: 60 }, DAY_MS],
 ])("a push may run %s", (_what, request, limitMs) => {
   expect(executionLimitMs(request, DAY_MS)).toBe(limitMs);
+});
+
+test.each([
+  ["all of it at the start", 60, 0, 60],
+  ["in whole minutes", 60, 61_000, 59],
+  ["a minute at least", 60, 2 * DAY_MS, 1],
+  ["nothing where none was asked for", undefined, 61_000, undefined],
+])("of a MaxDuration is left: %s", (_what, MaxDuration, passedMs, left) => {
+  // SAFETY: nothing else of a request is looked at.
+  const request = (MaxDuration === undefined ? {} : { MaxDuration }) as PushRequest;
+  expect(leftOfMaxDuration(request, passedMs).MaxDuration).toBe(left);
 });
