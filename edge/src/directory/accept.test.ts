@@ -1,13 +1,36 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { seatKey } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Env } from "../env.ts";
 import { acceptOf } from "../testing/accept-of.ts";
 import { fresh } from "../testing/fixtures.ts";
-import type { Accept } from "./directory.ts";
+import type { Accept, Directory } from "./directory.ts";
+import { HandOver } from "./hand-over.ts";
 import type { ListQuery } from "./task-filter.ts";
 
 const SDK_APP_ID = 1_477_100_001;
+
+const directories: DurableObjectStub<Directory>[] = [];
+
+function newDirectory(): DurableObjectStub<Directory> {
+  const bound: Env = env;
+  const directory = bound.DIRECTORY.getByName(fresh("directory"));
+  directories.push(directory);
+  return directory;
+}
+
+// Else the objects of all these tasks would still be made when the last test file is over.
+beforeEach(() => {
+  vi.spyOn(HandOver.prototype, "run").mockResolvedValue();
+});
+afterEach(async () => {
+  for (const directory of directories.splice(0)) {
+    await runInDurableObject(directory, (_directory, { storage }) => storage.sql.exec("DELETE FROM accepted"));
+    await evictDurableObject(directory);
+  }
+  vi.restoreAllMocks();
+});
 
 function asked(seat: string, rest: Partial<Parameters<typeof acceptOf>[0]> = {}) {
   return acceptOf({ taskId: fresh("task"), sdkAppId: SDK_APP_ID, seatKey: keyOf(seat), ...rest });
@@ -40,7 +63,7 @@ test("pushes that come in one call are answered one after another, as if each ha
     asked(seat, { onConflict: "reject" }),
     asked(seat),
   ];
-  const answers = await env.DIRECTORY.getByName(fresh("directory")).acceptGroup(group);
+  const answers = await newDirectory().acceptGroup(group);
   expect(answers).toEqual([
     { kind: "accepted", taskId: first.taskId },
     { kind: "accepted", taskId: group[1]?.taskId },
@@ -52,7 +75,7 @@ test("pushes that come in one call are answered one after another, as if each ha
 });
 
 test("who held a seat when a call began does not hold it any more for those that come later in the call", async () => {
-  const directory = env.DIRECTORY.getByName(fresh("directory"));
+  const directory = newDirectory();
   const [seat, other, free] = [fresh("seat"), fresh("seat"), fresh("seat")];
   const before = asked(seat);
   await directory.acceptGroup([before]);
@@ -78,10 +101,9 @@ test("who held a seat when a call began does not hold it any more for those that
 });
 
 test("a call with more pushes than one statement writes keeps them all, in their order", async () => {
-  const name = fresh("directory");
   const seats = Array.from({ length: 70 }, () => fresh("seat"));
   const tasks = seats.map((seat) => asked(seat, { startsAtMs: Date.now() + 3_600_000 }));
-  const directory = env.DIRECTORY.getByName(name);
+  const directory = newDirectory();
   expect(await directory.acceptGroup(tasks)).toEqual(tasks.map(({ taskId }) => ({ kind: "accepted", taskId })));
   const again = seats.map((seat) => asked(seat, { onConflict: "reject" }));
   expect(await directory.acceptGroup(again)).toEqual(tasks.map(({ taskId }) => ({ kind: "taken", by: taskId })));
@@ -95,7 +117,7 @@ test("a call with more pushes than one statement writes keeps them all, in their
 test.for([3, 43])(
   "where push %i of 43 cannot be written, none of them is accepted, and the next call is as if they had not come",
   async (nth) => {
-    const directory = env.DIRECTORY.getByName(fresh("directory"));
+    const directory = newDirectory();
     const [seat, key] = [fresh("seat"), fresh("key")];
     const group = [
       asked(seat, { idempotency: { key, fingerprints: ["of a request that is lost"] } }),
