@@ -130,6 +130,30 @@ describe("the edge's word that a task holds its seat", () => {
     expect(rooms.map(({ published }) => published)).toEqual([false, true]);
   });
 
+  it("is waited for before a room that was lost is dialled again, and the source is not opened meanwhile", async () => {
+    const { asked, untilConfirmed } = edge();
+    let opened = 0;
+    const { session: played, rooms } = prepare({
+      openSource: async ({ startAtMs }) => {
+        opened += 1;
+        return clip(1500 - startAtMs, startAtMs);
+      },
+      untilConfirmed,
+    });
+    const run = played.run();
+    let counts = true;
+    await eventually(() => expect(asked).toHaveLength(1));
+    asked[0]?.resolve({ holds: () => counts });
+    await eventually(() => expect(rooms[0]?.pictures()).toBeGreaterThan(2));
+    counts = false;
+    rooms[0]?.onEnded?.(lost("RoomLost"));
+    await eventually(() => expect(asked).toHaveLength(2));
+    expect([rooms.length, opened]).toEqual([1, 1]);
+    asked[1]?.resolve(holds);
+    expect(await run).toEqual({ name: "finished" });
+    expect([rooms.length, opened]).toEqual([2, 2]);
+  });
+
   it("is not waited for by a task that is stopped", async () => {
     const { asked, untilConfirmed } = edge();
     const { session: played, rooms } = prepare({ openSource: async () => clip(500), untilConfirmed });

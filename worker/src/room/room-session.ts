@@ -1,6 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { RoomcastError } from "@roomcast/shared";
 import { Backoff } from "../backoff.ts";
-import { cancellableSleep } from "../cancellable-sleep.ts";
 import type { Confirmation } from "../link/confirmations.ts";
 import type { SourceInfo } from "../source/source.ts";
 import { StreamFiller } from "../timeline/filler/stream-filler.ts";
@@ -273,10 +273,17 @@ export class RoomSession {
     this.#connection?.attendNow();
   }
 
-  /** Ends early when the task is stopped, which the next try sees. */
+  /** Before the room is entered again. Ends early when the task is stopped, which the next try sees. */
   async #pause(stay: Stay, delayMs: number): Promise<void> {
-    this.#wake = new AbortController();
-    if (stay.stopped === undefined) await cancellableSleep(delayMs, this.#wake.signal);
+    const { signal } = (this.#wake = new AbortController());
+    if (stay.stopped !== undefined) return;
+    try {
+      await sleep(delayMs, undefined, { signal });
+      // The edge may be away for long, and the source need not be open all the time.
+      await this.#untilConfirmed(signal);
+    } catch (thrown) {
+      if (!signal.aborted) throw thrown;
+    }
   }
 
   /** The first source fixes what the session sends; undefined: it is not there yet. */
