@@ -3,10 +3,13 @@ import { z } from "zod";
 /** ISO 8601, UTC, milliseconds. */
 const time = z.iso.datetime();
 
+const APPS_EXPECTED = 'a list of 1 to 50 SdkAppIds, or "*"';
+const sdkAppId = z.int(APPS_EXPECTED).min(1, APPS_EXPECTED).max(4_294_967_295, APPS_EXPECTED);
+
 /** The applications that a credential may see and touch; `"*"`: all. */
 export const appScopeSchema = z.union(
-  [z.literal("*"), z.array(z.int().min(1).max(4_294_967_295)).min(1).max(50)],
-  'a list of 1 to 50 SdkAppIds, or "*"',
+  [z.literal("*"), z.array(sdkAppId, APPS_EXPECTED).min(1, APPS_EXPECTED).max(50, APPS_EXPECTED)],
+  APPS_EXPECTED,
 );
 
 export const roleSchema = z.enum(["viewer", "operator", "admin"], '"viewer", "operator" or "admin"');

@@ -170,8 +170,11 @@ test.each([
   ["no application", { sdkAppIds: [], role: "viewer" }],
   ["an application that is a text", { sdkAppIds: ["1"], role: "viewer" }],
   ["a SecretId of its own choice", { sdkAppIds: "*", role: "viewer", secretId: "mine" }],
-])("a credential with %s is not made", async (_what, body) => {
-  expect((await call("/v1/credentials", { method: "POST", as: ADMIN, body })).status).toBe(400);
+  ["an application of no number that there is", { sdkAppIds: [0], role: "viewer" }],
+])("a credential with %s is not made, and the answer is in our own words", async (_what, body) => {
+  const answer = await call("/v1/credentials", { method: "POST", as: ADMIN, body });
+  expect(answer.status).toBe(400);
+  expect(await answer.text()).not.toMatch(/Too (small|big)|Invalid input/);
 });
 
 async function dial(token: string, region: string): Promise<Response> {
