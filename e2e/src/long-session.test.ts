@@ -29,7 +29,7 @@ it.each([2 ** 24 - 1, 2 ** 31, 2 ** 32])(
     const userSig = await mintUserSig({ sdkAppId, userId, secretKey: SECRET_KEY, lifetimeS: 3600, nowMs });
     const url = trtcPushUrl({ base: emulator.rtmpUrl, seat: { ...SEAT, userId }, userSig });
     const publisher = new RtmpPublisher({ url });
-    await publisher.start();
+    await publisher.start(() => Promise.resolve());
     const startMs = boundaryMs - (FRAMES / 2) * FRAME_MS;
     for (let n = 0; n < FRAMES; n += 1) {
       // An AVC tag of one NAL unit; large enough, now and then, to need several chunks.

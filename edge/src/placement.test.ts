@@ -1,5 +1,6 @@
 import { type AuditList, CLOSE, decodeFrame, edgeFrameSchema, type TaskList } from "@roomcast/shared";
 import { expect, test } from "vitest";
+import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
 import { ADMIN, call, fresh, pushBody, reaches, SCHOOL, start, view } from "./testing/fixtures.ts";
 
@@ -25,8 +26,10 @@ test("without room in its region a push goes to the nearest neighbour that has a
   expect(dispatch.taskId).toBe(spilled);
   near.report([reportOf(dispatch)]);
   expect(await reaches(spilled, "pushing")).toMatchObject({ region: NEIGHBOUR });
-  const listed = await (await call(`/v1/tasks?taskId=${spilled}`)).json<TaskList>();
-  expect(listed.tasks).toMatchObject([{ taskId: spilled, region: NEIGHBOUR }]);
+  await eventually(async () => {
+    const listed = await (await call(`/v1/tasks?taskId=${spilled}`)).json<TaskList>();
+    expect(listed.tasks).toMatchObject([{ taskId: spilled, region: NEIGHBOUR }]);
+  });
 
   const pinned = await start(await pushBody({ Region: HOME, QueueTimeout: 1 }));
   expect(await reaches(pinned, "failed")).toMatchObject({ region: HOME, error: { code: "ResourceInsufficient" } });

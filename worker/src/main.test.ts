@@ -6,20 +6,12 @@ import { fileURLToPath } from "node:url";
 import { encodeFrame, mintWorkerToken, PROTOCOL_VERSION } from "@roomcast/shared";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { WebSocketServer } from "ws";
+import { WELCOME } from "./link/fleet-door.test-support.ts";
 
 // Each starts a process or more, which takes its time on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
-const WELCOME = {
-  type: "welcome",
-  protocol: PROTOCOL_VERSION,
-  reportIntervalMs: 50,
-  heartbeatTimeoutMs: 60_000,
-  keep: [],
-  stop: [],
-} as const;
-
 let token: string;
 const cleanUps: (() => unknown)[] = [];
 
@@ -109,7 +101,7 @@ describe("the command line", () => {
 
 describe("the process", () => {
   test.each(["SIGTERM", "SIGINT"] as const)("%s ends it tidily, with exit code 0", async (signal) => {
-    const worker = await startWorker(encodeFrame({ ...WELCOME, keep: [], stop: [] }));
+    const worker = await startWorker(encodeFrame(WELCOME));
     await worker.says("connected to the edge");
     worker.child.kill(signal);
     await worker.says('"exitCode":0');
@@ -118,7 +110,7 @@ describe("the process", () => {
   });
 
   test("an edge of another protocol ends it with exit code 1 and a clear word", async () => {
-    const worker = await startWorker(encodeFrame({ ...WELCOME, keep: [], stop: [], protocol: PROTOCOL_VERSION + 1 }));
+    const worker = await startWorker(encodeFrame({ ...WELCOME, protocol: PROTOCOL_VERSION + 1 }));
     await worker.says("another protocol version");
     expect(await worker.exitCode()).toBe(1);
   });

@@ -88,7 +88,7 @@ async function ended(fleet: Fleet, socket: WebSocket, frame: WorkerFrameOf<"ende
   fleet.unassignFrom(workerId, taskId, attempt);
 }
 
-/** The worker has lost the room: may it enter again? */
+/** The worker is about to take the seat in the room: does it still hold the task? */
 async function confirm(
   fleet: Fleet,
   socket: WebSocket,

@@ -6,7 +6,8 @@ import type { Progress } from "../task/task-record.ts";
  * A task hears of its position about this often; of another state at once. Telling wakes a Task object that has been
  * put away, which costs more than everything else about a running task (docs/scale.md). Little is lost by it: who asks
  * for a task is shown the newest position from here, a lost worker's task is released with it, and a hello brings it
- * back. Only where this object's memory and the worker go together, a push goes on from up to so long ago. Below TASK_SILENCE_MS, so that a task which runs well never has to ask.
+ * back. Only where this object's memory and the worker go together, a push goes on from up to so long ago. Below
+ * TASK_SILENCE_MS, so that a task which runs well never has to ask.
  */
 const TELL_EVERY_MS = 240_000;
 

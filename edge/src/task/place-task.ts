@@ -75,10 +75,10 @@ export async function placeTask(core: PlacedTask): Promise<void> {
   await core.hear(ref, { type: "released", reason: "The worker left before it got the task.", progress: null });
 }
 
-/** Writes down where a task lives; the listing may hear of it later, or not at all. */
+/** Writes down where a task lives. Placing does not wait until the listing has heard of it. */
 async function move(core: TaskCore, record: TaskRecord, region: string): Promise<void> {
   await core.put({ ...record, region });
-  await directoryOf(core, record)
+  void directoryOf(core, record)
     .moved(record.taskId, region)
     .catch((thrown: unknown) => core.failed("new region not listed", thrown));
 }

@@ -11,6 +11,8 @@ import { MESSAGE, readData } from "../rtmp/message.ts";
 import { admit, type Script, ScriptedRtmpServer } from "../rtmp/scripted-rtmp-server.ts";
 import { RtmpPublisher } from "./rtmp-publisher.ts";
 
+const allowed = () => Promise.resolve();
+
 const fixture = (name: string) => readFileSync(new URL(`../rtmp/fixtures/${name}`, import.meta.url), "utf8");
 const METADATA = { width: 640, height: 360, fps: 25 };
 const SIGNATURE = "eJwtSECRETSECRET";
@@ -69,7 +71,7 @@ describe("RtmpPublisher with an independent server", () => {
       await played;
       // All of it is sent in one go, which a busy machine may not take in the time that leaving a room may last.
       const publisher = owned(new RtmpPublisher({ url, stopTimeoutMs: 30_000 }));
-      await publisher.start();
+      await publisher.start(allowed);
       publisher.sendMetadata(METADATA);
       const media = tags.flatMap((tag) =>
         tag.kind === "data" ? [] : [{ kind: tag.kind, timestampMs: startMs + tag.timestampMs, payload: tag.payload }],
@@ -106,7 +108,7 @@ describe("RtmpPublisher with an independent server", () => {
     const published = server.published("/live/secure");
     const url = `rtmps://localhost:${server.port}/live/secure`;
     const publisher = owned(new RtmpPublisher({ url, caCertificate: fixture("test-ca.crt.pem") }));
-    await publisher.start();
+    await publisher.start(allowed);
     await published;
     publisher.sendMetadata(METADATA);
     await eventually(() => expect(publisher.queuedBytes).toBe(0));
@@ -117,7 +119,7 @@ describe("RtmpPublisher with an independent server", () => {
     const key = fixture("test-server.key.pem");
     const server = owned(await IndependentRtmpServer.start({ tls: { key, cert: fixture("test-server.crt.pem") } }));
     const publisher = owned(new RtmpPublisher({ url: `rtmps://localhost:${server.port}/live/secure` }));
-    await expect(publisher.start()).rejects.toMatchObject({
+    await expect(publisher.start(allowed)).rejects.toMatchObject({
       code: "FailedOperation.RoomUnreachable",
       message: expect.stringContaining("UNABLE_TO_VERIFY_LEAF_SIGNATURE"),
     });
@@ -131,7 +133,7 @@ describe("RtmpPublisher", () => {
       if (command.name === "createStream") for (const earlier of peer.commands) admit(peer, earlier);
       if (command.name === "publish") peer.status("status", "NetStream.Publish.Start");
     });
-    await publisher.start();
+    await publisher.start(allowed);
     const commands = server.peers[0]?.commands ?? [];
     const names = commands.map((command) => command.name);
     expect(names).toEqual(["connect", "releaseStream", "FCPublish", "createStream", "publish"]);
@@ -142,7 +144,7 @@ describe("RtmpPublisher", () => {
 
   it("sends metadata, audio and video, and leaves properly", async () => {
     const { server, publisher } = await scripted(letIn);
-    await publisher.start();
+    await publisher.start(allowed);
     publisher.sendMetadata(METADATA);
     publisher.send({ kind: "video", timestampMs: 40, payload: Buffer.from("1701", "hex") });
     publisher.send({ kind: "audio", timestampMs: 2 ** 32 + 5, payload: Buffer.from("af01", "hex") });
@@ -172,7 +174,7 @@ describe("RtmpPublisher", () => {
       if (command.name === "publish") peer.status("error", code, why);
     });
     // SAFETY: anything else has not the code that is compared below.
-    const error = (await publisher.start().catch((thrown: unknown) => thrown)) as RoomcastError;
+    const error = (await publisher.start(allowed).catch((thrown: unknown) => thrown)) as RoomcastError;
     expect(error.code).toBe(expected);
     expect(error.message).toContain(`${code}: no entry for`);
     expect(JSON.stringify([error, error.message, error.stack])).not.toContain(SIGNATURE);
@@ -186,7 +188,7 @@ describe("RtmpPublisher", () => {
         peer.connection.sendCommand(0, { name: "_error", transactionId: command.transactionId, values });
       }
     });
-    await expect(publisher.start()).rejects.toMatchObject({
+    await expect(publisher.start(allowed)).rejects.toMatchObject({
       code: "FailedOperation.RoomRefused",
       message: "The room refused the push (NetConnection.Connect.Rejected: no such app).",
     });
@@ -201,7 +203,7 @@ describe("RtmpPublisher", () => {
     const ended = new Promise<RoomcastError>((resolve) => {
       publisher.onEnded = resolve;
     });
-    await publisher.start();
+    await publisher.start(allowed);
     server.peers[0]?.status(level, code);
     expect(await ended).toMatchObject({ code: expected });
   });
@@ -210,7 +212,7 @@ describe("RtmpPublisher", () => {
     const { server, publisher } = await scripted(letIn);
     const onEnded = vi.fn<(error: RoomcastError) => void>();
     publisher.onEnded = onEnded;
-    await publisher.start();
+    await publisher.start(allowed);
     server.peers[0]?.connection.destroy();
     await eventually(() => expect(onEnded).toHaveBeenCalledOnce());
     expect(onEnded.mock.calls[0]?.[0]).toMatchObject({ code: "FailedOperation.RoomLost" });
@@ -220,7 +222,7 @@ describe("RtmpPublisher", () => {
   it("does not report an end that was asked for", async () => {
     const { publisher } = await scripted(letIn);
     publisher.onEnded = vi.fn<(error: RoomcastError) => void>();
-    await publisher.start();
+    await publisher.start(allowed);
     await Promise.all([publisher.stop(), publisher.stop()]);
     expect(publisher.onEnded).not.toHaveBeenCalled();
   });
@@ -229,7 +231,7 @@ describe("RtmpPublisher", () => {
     const server = await ScriptedRtmpServer.start(letIn);
     await server.stop();
     const publisher = new RtmpPublisher({ url: `rtmp://127.0.0.1:${server.port}/push/room?usersig=${SIGNATURE}` });
-    await expect(publisher.start()).rejects.toMatchObject({
+    await expect(publisher.start(allowed)).rejects.toMatchObject({
       code: "FailedOperation.RoomUnreachable",
       message: `The room at rtmp://127.0.0.1:${server.port}/push/…?… could not be reached: ECONNREFUSED.`,
     });
@@ -250,7 +252,7 @@ describe("RtmpPublisher", () => {
     // SAFETY: a TCP server that listens has an AddressInfo.
     const { port } = server.address() as net.AddressInfo;
     const publisher = new RtmpPublisher({ url: `rtmp://127.0.0.1:${port}/push/room` });
-    await expect(publisher.start()).rejects.toMatchObject({
+    await expect(publisher.start(allowed)).rejects.toMatchObject({
       code: "FailedOperation.RoomUnreachable",
       message: expect.stringContaining(why),
     });
@@ -259,7 +261,7 @@ describe("RtmpPublisher", () => {
   it("gives up on a room that never lets it in", async () => {
     const server = owned(await ScriptedRtmpServer.start(admit));
     const publisher = new RtmpPublisher({ url: `rtmp://127.0.0.1:${server.port}/push/room`, startTimeoutMs: 50 });
-    await expect(publisher.start()).rejects.toMatchObject({
+    await expect(publisher.start(allowed)).rejects.toMatchObject({
       code: "FailedOperation.RoomUnreachable",
       message: expect.stringContaining("did not answer within 50 ms"),
     });
@@ -267,12 +269,12 @@ describe("RtmpPublisher", () => {
 
   it("takes its place only when it may, with all else done by then", async () => {
     const { server, publisher } = await scripted(letIn);
-    const allowed = Promise.withResolvers<void>();
-    const starting = publisher.start(() => allowed.promise);
+    const leave = Promise.withResolvers<void>();
+    const starting = publisher.start(() => leave.promise);
     const commands = () => server.peers[0]?.commands.map(({ name }) => name) ?? [];
     await eventually(() => expect(commands()).toContain("createStream"));
     expect(commands()).not.toContain("publish");
-    allowed.resolve();
+    leave.resolve();
     await starting;
     expect(commands().at(-1)).toBe("publish");
   });
@@ -289,7 +291,7 @@ describe("RtmpPublisher", () => {
 
   it("may be stopped while it waits to be let in", async () => {
     const { server, publisher } = await scripted(admit);
-    const starting = publisher.start();
+    const starting = publisher.start(allowed);
     await eventually(() => expect(server.peers[0]?.commands.at(-1)?.name).toBe("publish"));
     await Promise.all([
       publisher.stop(),
@@ -301,7 +303,7 @@ describe("RtmpPublisher", () => {
     const { server, publisher: _unused } = await scripted(letIn);
     const url = `rtmp://127.0.0.1:${server.port}/push/room`;
     const publisher = new RtmpPublisher({ url, stopTimeoutMs: 50 });
-    await publisher.start();
+    await publisher.start(allowed);
     server.peers.at(-1)?.connection.pause();
     for (let n = 0; n < 20; n += 1) {
       publisher.send({ kind: "video", timestampMs: n * 40, payload: Buffer.alloc(1_000_000) });

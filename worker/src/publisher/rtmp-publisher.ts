@@ -78,7 +78,7 @@ export class RtmpPublisher implements Publisher {
     return this.#client?.connection.sentBytes ?? 0;
   }
 
-  start(mayPublish = () => Promise.resolve()): Promise<void> {
+  start(mayPublish: () => Promise<void>): Promise<void> {
     this.#starting ??= this.#start(mayPublish);
     return this.#starting;
   }

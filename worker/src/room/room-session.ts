@@ -47,7 +47,7 @@ export class RoomSession {
   #running: Promise<void> | undefined;
   /** Ends a wait, for the room or for the edge, when the last task is stopped meanwhile. */
   #wake = new AbortController();
-  /** The room was there, and the edge's word was still waited for. */
+  /** The edge's word is waited for: what ends a connection meanwhile is not the room's refusal. */
   #unconfirmed = false;
 
   constructor(ticker: Ticker = processTicker) {
