@@ -6,6 +6,8 @@ export interface MediaTag {
   readonly kind: "audio" | "video";
   /** Decode time on the source's own clock, ms; may be fractional or negative. */
   readonly dtsMs: number;
+  /** Position in the source, ms, where its clock has jumped and `dtsMs` was made continuous; otherwise it is `dtsMs`. */
+  readonly positionMs?: number;
   /** Video: presentation minus decode time, ms (0 without B-frames). Audio: 0. */
   readonly compositionMs: number;
   /** Video: starts with an IDR picture. Audio: true. */

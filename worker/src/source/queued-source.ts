@@ -1,3 +1,4 @@
+import type { ContinuousClock } from "./continuous-clock.ts";
 import type { MediaTag } from "./media-tag.ts";
 import type { Source, SourceEnd, SourceInfo } from "./source.ts";
 import { TagQueue } from "./tag-queue.ts";
@@ -5,7 +6,16 @@ import { TagQueue } from "./tag-queue.ts";
 /** What every kind of source has in common: its subclass fills `queue`, the timeline empties it. */
 export abstract class QueuedSource implements Source {
   abstract readonly info: SourceInfo;
-  protected readonly queue = new TagQueue({ onPause: () => this.pauseReading(), onResume: () => this.resumeReading() });
+  protected readonly queue: TagQueue;
+
+  /** @param clock makes the timestamps of what is queued continuous; undefined where they are by themselves */
+  constructor(clock?: ContinuousClock) {
+    this.queue = new TagQueue({
+      clock,
+      onPause: () => this.pauseReading(),
+      onResume: () => this.resumeReading(),
+    });
+  }
 
   get end(): SourceEnd | undefined {
     return this.queue.end;

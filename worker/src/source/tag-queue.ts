@@ -1,3 +1,4 @@
+import type { ContinuousClock } from "./continuous-clock.ts";
 import type { MediaTag } from "./media-tag.ts";
 import type { Source, SourceEnd } from "./source.ts";
 
@@ -6,6 +7,8 @@ const PAUSE_BYTES = 512 * 1024;
 const RESUME_BYTES = 128 * 1024;
 
 export interface TagQueueOptions {
+  /** Makes the tags' timestamps continuous; unless given they are taken as they are. */
+  readonly clock?: ContinuousClock | undefined;
   /** The queue is full; stop reading. */
   readonly onPause?: () => void;
   /** There is room again. */
@@ -46,8 +49,9 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
   }
 
   /** Does nothing after `finish`. */
-  push(tag: MediaTag): void {
+  push(given: MediaTag): void {
     if (this.#end !== undefined) return;
+    const tag = this.#continuous(given);
     const wasEmpty = this.#head === this.#tags.length;
     this.#tags.push(tag);
     this.#queuedBytes += tag.payload.length;
@@ -57,6 +61,13 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
       this.#options.onPause?.();
     }
     if (wasEmpty) this.onReadable?.();
+  }
+
+  #continuous(tag: MediaTag): MediaTag {
+    const { clock } = this.#options;
+    if (clock === undefined || tag.sequenceHeader) return tag;
+    const shiftMs = clock.shiftMs(tag.kind, tag.dtsMs);
+    return shiftMs === 0 ? tag : { ...tag, dtsMs: tag.dtsMs + shiftMs, positionMs: tag.positionMs ?? tag.dtsMs };
   }
 
   /** The first end counts. */

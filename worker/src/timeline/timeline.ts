@@ -98,6 +98,7 @@ export class Timeline {
   ): void {
     this.#zeroWallMs ??= nowMs;
     const cutMs = this.#nextCutMs(nowMs - this.#zeroWallMs);
+    if (this.#away) this.#skipTo(cutMs);
     this.#soundUpTo(cutMs, sink);
     // Where the last picture is a while ago (a busy machine, a source that had ended), the gap up to the cut is filled.
     this.#fillUpTo(cutMs, sink);
@@ -117,6 +118,8 @@ export class Timeline {
     this.#positionMs = rolls ? (fromMs ?? 0) : positionOf(source, keyframeDtsMs);
     this.#filledSinceMedia = false;
     this.#away = false;
+    // Sound that begins late, or never, is filled from the first picture on.
+    this.#lastMs.audio ??= cutMs - 1;
     // The first picture leaves at once, also when the clock stands a little before the cut.
     this.#zeroWallMs = nowMs - cutMs;
     // A live server begins with the picture group it is in: what is old of it is sent at once, to be at the newest.
@@ -141,6 +144,13 @@ export class Timeline {
 
   resume(): void {
     this.#paused = false;
+  }
+
+  /** Nobody saw the time in which the room was left: it is not filled. */
+  #skipTo(cutMs: number): void {
+    for (const track of ["video", "audio"] as const) {
+      if (this.#lastMs[track] !== undefined) this.#lastMs[track] = cutMs - 1;
+    }
   }
 
   /** Drops all that waits, and what follows it up to the next keyframe: a live source that the room cannot take. */
@@ -270,7 +280,7 @@ export class Timeline {
     if (tag.kind === "video") {
       const stepMs = lastMs === undefined ? 0 : timestampMs - lastMs;
       if (stepMs > 0 && stepMs < LONGEST_FRAME_MS) this.#frameMs = stepMs;
-      this.#positionMs = positionOf(segment.source, tag.dtsMs);
+      this.#positionMs = positionOf(segment.source, tag.positionMs ?? tag.dtsMs);
     }
     this.#lastMs[tag.kind] = timestampMs;
     // Only what the room gets: what a filler makes must follow the last picture that the decoder has seen.

@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { RoomcastError } from "@roomcast/shared";
+import { ContinuousClock } from "../continuous-clock.ts";
 import { classifyEnd } from "../failure.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { MediaTag } from "../media-tag.ts";
@@ -117,7 +118,7 @@ class FfmpegSource extends QueuedSource {
   #closed: Promise<void> | undefined;
 
   constructor(options: CommonOptions, feed: Feed) {
-    super();
+    super(new ContinuousClock({ live: options.live }));
     this.#options = options;
     this.#stdin = feed.stdin;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;

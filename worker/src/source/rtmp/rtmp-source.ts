@@ -3,6 +3,7 @@ import { RoomcastError, shownUrl } from "@roomcast/shared";
 import { parseTagBody } from "../../flv/flv-tag.ts";
 import { type FlvTag, flvHeader, flvTagSlices } from "../../flv/flv-writer.ts";
 import type { Dial } from "../../rtmp/dial-rtmp.ts";
+import { ContinuousClock } from "../continuous-clock.ts";
 import type { TranscodeFlvOptions } from "../ffmpeg/ffmpeg-source.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { OutputWishes } from "../output-wishes.ts";
@@ -219,7 +220,7 @@ class CopiedSource extends QueuedSource {
   readonly #pull: PulledStream;
 
   constructor(pull: PulledStream, media: MediaInfo, plan: Plan) {
-    super();
+    super(new ContinuousClock({ live: true }));
     this.#pull = pull;
     this.info = {
       live: true,

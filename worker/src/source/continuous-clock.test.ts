@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import { ContinuousClock } from "./continuous-clock.ts";
+
+const FRAME_MS = 40;
+const AAC_MS = 1024 / 48;
+
+/** Runs video and audio through a clock in DTS order; the audio of each part lags a few tags behind the picture. */
+function run(clock: ContinuousClock, parts: readonly { fromMs: number; lengthMs: number; announced?: boolean }[]) {
+  const out: { kind: "audio" | "video"; dtsMs: number; atMs: number }[] = [];
+  for (const { fromMs, lengthMs, announced } of parts) {
+    if (announced === true) clock.announceJump();
+    const tags: { kind: "audio" | "video"; dtsMs: number }[] = [];
+    for (let n = 0; n * FRAME_MS < lengthMs; n += 1) tags.push({ kind: "video", dtsMs: fromMs + n * FRAME_MS });
+    for (let n = 0; n * AAC_MS < lengthMs; n += 1) tags.push({ kind: "audio", dtsMs: fromMs + n * AAC_MS });
+    tags.sort((a, b) => a.dtsMs - b.dtsMs);
+    for (const { kind, dtsMs } of tags) out.push({ kind, dtsMs, atMs: dtsMs + clock.shiftMs(kind, dtsMs) });
+  }
+  return out;
+}
+
+function steps(out: ReturnType<typeof run>, kind: "audio" | "video"): number[] {
+  const times = out.filter((tag) => tag.kind === kind).map(({ atMs }) => atMs);
+  return times.slice(1).map((atMs, at) => atMs - (times[at] ?? 0));
+}
+
+describe("ContinuousClock", () => {
+  it("changes nothing while the source's clock goes on", () => {
+    const out = run(new ContinuousClock(), [{ fromMs: 7_200_000, lengthMs: 5000 }]);
+    expect(out.every(({ dtsMs, atMs }) => dtsMs === atMs)).toBe(true);
+  });
+
+  it.each([3_600_000, 30_000, 11_000, -600_000, -30_000, -1000, -400, 1e9, -1e9])(
+    "continues directly behind the last tag when both tracks jump by %i ms",
+    (jumpMs) => {
+      const out = run(new ContinuousClock(), [
+        { fromMs: 5_000_000, lengthMs: 4000 },
+        { fromMs: 5_004_000 + jumpMs, lengthMs: 4000 },
+      ]);
+      expect(Math.max(...steps(out, "video"))).toBeLessThan(80);
+      expect(Math.min(...steps(out, "video"))).toBeGreaterThan(0);
+      expect(Math.max(...steps(out, "audio"))).toBeLessThan(80);
+      const shifts = ["video", "audio"].map((kind) => out.filter((tag) => tag.kind === kind).at(-1));
+      expect(shifts[0] && shifts[0].atMs - shifts[0].dtsMs).toBe(shifts[1] && shifts[1].atMs - shifts[1].dtsMs);
+    },
+  );
+
+  it("keeps a live source's pause that really took that long", () => {
+    let nowMs = 0;
+    const clock = new ContinuousClock({ live: true, now: () => nowMs });
+    expect(clock.shiftMs("video", 0)).toBe(0);
+    nowMs = 6000;
+    expect(clock.shiftMs("video", 6000)).toBe(0);
+  });
+
+  it("does not wait for a live source whose clock advances more than the time that has passed", () => {
+    let nowMs = 0;
+    const clock = new ContinuousClock({ live: true, now: () => nowMs });
+    clock.shiftMs("video", 0);
+    nowMs = 40;
+    clock.shiftMs("video", 40);
+    nowMs = 80;
+    expect(clock.shiftMs("video", 3080)).toBe(-3000);
+  });
+
+  it("takes a picture every five seconds of a recorded source for what it is", () => {
+    const clock = new ContinuousClock();
+    expect([0, 5000, 10_000, 15_000].map((dtsMs) => clock.shiftMs("video", dtsMs))).toEqual([0, 0, 0, 0]);
+  });
+
+  it("closes a gap of any size at an announced discontinuity and leaves a clock alone that simply goes on", () => {
+    const gap = run(new ContinuousClock(), [
+      { fromMs: 0, lengthMs: 4000 },
+      { fromMs: 6000, lengthMs: 4000, announced: true },
+    ]);
+    expect(Math.max(...steps(gap, "video"))).toBeLessThan(80);
+    const none = run(new ContinuousClock(), [
+      { fromMs: 0, lengthMs: 4000 },
+      { fromMs: 4000, lengthMs: 4000, announced: true },
+    ]);
+    expect(none.every(({ dtsMs, atMs }) => dtsMs === atMs)).toBe(true);
+  });
+
+  it("does not mistake a track that begins late, or stops for long, for a jump", () => {
+    const clock = new ContinuousClock();
+    for (let dtsMs = 0; dtsMs < 60_000; dtsMs += FRAME_MS) expect(clock.shiftMs("video", dtsMs)).toBe(0);
+    expect(clock.shiftMs("audio", 60_000)).toBe(0);
+    for (let dtsMs = 60_000; dtsMs < 90_000; dtsMs += FRAME_MS) expect(clock.shiftMs("video", dtsMs)).toBe(0);
+    expect(clock.shiftMs("audio", 90_000)).toBe(0);
+  });
+
+  it("tells by how much the clock has jumped", () => {
+    const jumps: number[] = [];
+    run(new ContinuousClock({ onJump: (byMs) => jumps.push(Math.round(byMs / 1000)) }), [
+      { fromMs: 0, lengthMs: 2000 },
+      { fromMs: 62_000, lengthMs: 2000 },
+    ]);
+    expect(jumps).toEqual([60, 60]);
+  });
+});

@@ -1,0 +1,110 @@
+type Track = "audio" | "video";
+
+/** A step back of a track that is larger than this is a new beginning, ms; a smaller one is jitter. */
+const LARGEST_STEP_BACK_MS = 300;
+/** By so much more than the time that has passed may a live source's clock advance, ms. */
+const LIVE_TOLERANCE_MS = 1000;
+/** A recorded source may show one picture for so long, ms; a longer step is a cut in the recording. */
+const LONGEST_RECORDED_STEP_MS = 10_000;
+/** A source that shows a picture every few seconds keeps doing so: steps up to so many times the last one are no jump. */
+const STEP_FACTOR = 3;
+/** At an announced discontinuity any larger step than this is one, ms. */
+const ANNOUNCED_TOLERANCE_MS = 100;
+/** Between the last tag before a jump and the first one after it when no step of that track is known, ms. */
+const DEFAULT_STEP_MS = { video: 40, audio: 23 } as const;
+
+interface TrackClock {
+  /** Added to the source's timestamps, ms. */
+  shiftMs: number;
+  /** The last continuous timestamp; undefined before the first. */
+  lastMs: number | undefined;
+  stepMs: number;
+  /** A discontinuity was announced and this track has not passed it yet. */
+  announced: boolean;
+}
+
+export interface ContinuousClockOptions {
+  /** Tags come as they happen, so that a step is compared with the time that has passed; false unless given. */
+  readonly live?: boolean;
+  /** Monotonic, ms. */
+  readonly now?: () => number;
+  /** Called when the clock has jumped, with the difference to what was expected, ms. */
+  readonly onJump?: (byMs: number) => void;
+}
+
+/**
+ * Decides for every kind of source when its clock has jumped, and makes a continuous one of it.
+ *
+ * A jump, forwards or backwards and of any size, is a new beginning: what follows is placed directly behind what came
+ * before, so that nobody waits for it and nothing is dropped. The tracks of a source jump together but not at the same
+ * tag, so each has its own shift, and the second one to jump takes over the shift of the first where that fits.
+ */
+export class ContinuousClock {
+  readonly #live: boolean;
+  readonly #now: () => number;
+  readonly #onJump: ((byMs: number) => void) | undefined;
+  readonly #tracks: Record<Track, TrackClock> = { video: newTrack("video"), audio: newTrack("audio") };
+  #lastAtMs: number | undefined;
+
+  constructor(options: ContinuousClockOptions = {}) {
+    this.#live = options.live ?? false;
+    this.#now = options.now ?? (() => performance.now());
+    this.#onJump = options.onJump;
+  }
+
+  /** The next tag of each track may follow anywhere on the source's clock and belongs directly behind the last one. */
+  announceJump(): void {
+    this.#tracks.video.announced = true;
+    this.#tracks.audio.announced = true;
+  }
+
+  /**
+   * @param dtsMs decode time of a media tag on the source's clock, ms
+   * @returns what is to be added to it to make it continuous, ms; 0 as long as the clock has not jumped
+   */
+  shiftMs(kind: Track, dtsMs: number): number {
+    const track = this.#tracks[kind];
+    const other = this.#tracks[kind === "video" ? "audio" : "video"];
+    const elapsedMs = this.#elapsedMs();
+    if (this.#isJump(dtsMs + track.shiftMs, track, other, elapsedMs)) {
+      const before = track.shiftMs;
+      track.shiftMs = this.#isJump(dtsMs + other.shiftMs, track, other, elapsedMs)
+        ? this.#nextMs(track, other) - dtsMs
+        : other.shiftMs;
+      this.#onJump?.(before - track.shiftMs);
+    }
+    track.announced = false;
+    const atMs = dtsMs + track.shiftMs;
+    if (track.lastMs !== undefined && atMs > track.lastMs) track.stepMs = atMs - track.lastMs;
+    track.lastMs = Math.max(track.lastMs ?? atMs, atMs);
+    return track.shiftMs;
+  }
+
+  #elapsedMs(): number {
+    if (!this.#live) return 0;
+    const nowMs = this.#now();
+    const elapsedMs = nowMs - (this.#lastAtMs ?? nowMs);
+    this.#lastAtMs = nowMs;
+    return elapsedMs;
+  }
+
+  #isJump(atMs: number, track: TrackClock, other: TrackClock, elapsedMs: number): boolean {
+    const newestMs = Math.max(track.lastMs ?? Number.NEGATIVE_INFINITY, other.lastMs ?? Number.NEGATIVE_INFINITY);
+    if (newestMs === Number.NEGATIVE_INFINITY) return false;
+    const backMs = track.announced ? ANNOUNCED_TOLERANCE_MS : LARGEST_STEP_BACK_MS;
+    if (track.lastMs !== undefined && atMs < track.lastMs - backMs) return true;
+    const usualMs = this.#live ? elapsedMs + LIVE_TOLERANCE_MS : LONGEST_RECORDED_STEP_MS;
+    const aheadMs = track.announced ? track.stepMs + ANNOUNCED_TOLERANCE_MS : usualMs;
+    return atMs > newestMs + Math.max(aheadMs, track.announced ? 0 : track.stepMs * STEP_FACTOR);
+  }
+
+  /** Where the first tag after a jump belongs: behind its own track, and not before what the other track has given. */
+  #nextMs(track: TrackClock, other: TrackClock): number {
+    const ownMs = track.lastMs === undefined ? Number.NEGATIVE_INFINITY : track.lastMs + track.stepMs;
+    return Math.max(ownMs, other.lastMs ?? Number.NEGATIVE_INFINITY);
+  }
+}
+
+function newTrack(kind: Track): TrackClock {
+  return { shiftMs: 0, lastMs: undefined, stepMs: DEFAULT_STEP_MS[kind], announced: false };
+}
