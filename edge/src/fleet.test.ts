@@ -88,9 +88,9 @@ test.each<[string, string | ArrayBuffer, number, RegExp]>([
     "a hello of another protocol",
     '{"type":"hello","protocol":99,"novelty":{}}',
     CLOSE.protocolMismatch,
-    /protocols 1 to 2/,
+    /protocols 1 to 3/,
   ],
-  ["a hello of a protocol too old", hello({ protocol: 0 }), CLOSE.protocolMismatch, /protocols 1 to 2/],
+  ["a hello of a protocol too old", hello({ protocol: 0 }), CLOSE.protocolMismatch, /protocols 1 to 3/],
   ["a hello in another's name", hello({ workerId: "w-other" }), CLOSE.unauthorized, /another worker/],
   ["a hello for another region", hello({ region: "ap-other" }), CLOSE.malformedFrame, /another region/],
 ])("a first frame that is %s closes the socket with a reason", async (_what, frame, code, reason) => {

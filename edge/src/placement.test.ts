@@ -155,3 +155,17 @@ test("a worker of the version before is welcomed in its own, and gets only what 
     expect(known).toContain(decodeFrame(edgeFrameSchema, JSON.stringify(frame)).type);
   }
 });
+
+test("a request that only workers of the newest protocol can carry waits for one", async () => {
+  const region = fresh("ap");
+  const old = await FakeWorker.connect({ workerId: fresh("old"), region, protocol: 2 });
+  const taskId = await start(
+    await pushBody({ Region: region, AudioTrack: "en", Rendition: "720p", OnItemError: "fail" }),
+  );
+  const young = await FakeWorker.connect({ workerId: fresh("young"), region });
+  expect(await young.next("dispatch")).toMatchObject({
+    taskId,
+    request: { AudioTrack: "en", Rendition: "720p", OnItemError: "fail" },
+  });
+  expect(old.frames.filter(({ type }) => type === "dispatch")).toEqual([]);
+});

@@ -56,6 +56,27 @@ test("a change that the worker cannot make answers why, and the push goes on as 
   });
 });
 
+test("a change that only a newer worker can make is refused by name, and the push goes on as it was", async () => {
+  const { worker, taskId } = await running({ protocol: 2 });
+  const response = await change(taskId, { AudioTrack: "en" });
+  expect(response.status).toBe(405);
+  expect(await response.json()).toMatchObject({
+    error: { code: "UnsupportedOperation", message: expect.stringContaining("of an older version") },
+  });
+  expect(worker.frames.filter(({ type }) => type === "update")).toEqual([]);
+  expect((await view(taskId)).request).not.toHaveProperty("AudioTrack");
+});
+
+test("another sound track and rendition are kept for the next attempt", async () => {
+  const { at, worker, taskId } = await running();
+  const answer = change(taskId, { AudioTrack: 2, Rendition: "480p" });
+  worker.updated(await worker.next("update"));
+  expect(await (await answer).json()).toMatchObject({ request: { AudioTrack: 2, Rendition: "480p" } });
+  const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  worker.close();
+  expect(await other.next("dispatch")).toMatchObject({ request: { AudioTrack: 2, Rendition: "480p" } });
+});
+
 test("another attempt goes on with what was changed: source, loudness, speed, pause and position", async () => {
   const { at, worker, taskId, body } = await running();
   const answer = change(taskId, { VideoSrc: BETTER, SeekSecond: 12.5, Volume: 40, Tempo: 1.5, IsPause: true });

@@ -3,6 +3,7 @@ export * from "./admin-view.ts";
 export * from "./errors.ts";
 export * from "./push-request.ts";
 export * from "./redact.ts";
+export * from "./redis-address.ts";
 export * from "./region.ts";
 export * from "./required-protocol.ts";
 export * from "./seat.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { RoomcastError } from "./errors.ts";
-import { pushRequestSchema, taskUpdateSchema } from "./push-request.ts";
+import { pushRequestSchema, renditionHeight, taskUpdateSchema } from "./push-request.ts";
 import { seatOf } from "./seat.ts";
 import { validate } from "./validate.ts";
 
@@ -51,11 +51,23 @@ describe("a push request", () => {
     expect(error.fields).toMatchObject([{ field: name, problem: "missing" }]);
   });
 
-  it.each(["RedisHost", "RedisPort", "RedisPassword"])("without %s is refused when Redis is true", (name) => {
-    const error = failure(without({ ...REQUIRED, ...REDIS }, name));
+  it("without RedisHost is refused when Redis is true", () => {
+    const error = failure(without({ ...REQUIRED, ...REDIS }, "RedisHost"));
     expect(error.code).toBe("MissingParameter");
-    expect(error.fields).toMatchObject([{ field: name, problem: "missing" }]);
+    expect(error.fields).toMatchObject([{ field: "RedisHost", problem: "missing" }]);
     expect(error.message).toContain("because Redis is true");
+  });
+
+  it("needs neither RedisPort nor RedisPassword when Redis is true", () => {
+    const request = { ...REQUIRED, Redis: true, RedisHost: "10.0.0.7" };
+    expect(validate(pushRequestSchema, request)).toEqual({ ...request, Mode: "vod" });
+  });
+
+  it.each<[string, object]>([
+    ["RedisPort", { RedisHost: "rediss://r.example:6380", RedisPort: 6379 }],
+    ["RedisTls", { RedisHost: "rediss://r.example", RedisTls: false }],
+  ])("is refused where %s contradicts the URL in RedisHost", (field, redis) => {
+    expect(failure({ ...REQUIRED, Redis: true, ...redis }).fields).toMatchObject([{ field, problem: "invalid" }]);
   });
 
   it("needs no Redis parameters when Redis is false", () => {
@@ -85,9 +97,26 @@ describe("a push request", () => {
     ["UserId", ["a", "A-9_z", "x".repeat(32)]],
     ["UserSig", ["x", "x".repeat(4096)]],
     ["Redis", [false]],
-    ["RedisHost", ["redis", "10.0.0.7", "::1", "r.example.com"]],
+    [
+      "RedisHost",
+      [
+        "redis",
+        "10.0.0.7",
+        "::1",
+        "r.example.com",
+        "rediss://r.example.com",
+        "rediss://r:6380",
+        "rediss://[::1]:6380/",
+      ],
+    ],
     ["RedisPort", [1, 65_535]],
     ["RedisPassword", ["", "x".repeat(512)]],
+    ["RedisUser", ["default", "a:b@c", "x".repeat(128)]],
+    ["RedisTls", [true, false]],
+    ["RedisDb", [0, 15, 65_535]],
+    ["AudioTrack", ["en", "eng", "zh-CN", "zh-Hans-CN", "EN-us", 1, 100]],
+    ["Rendition", ["720p", "1080P", "64p", "4320p"]],
+    ["OnItemError", ["skip", "fail"]],
     ["Region", ["ap-guangzhou"]],
   ])("takes %s at its bounds", (name, values) => {
     for (const value of values) {
@@ -131,9 +160,32 @@ describe("a push request", () => {
     ["UserId", ["", "a b", "a/b", "a\n", "x".repeat(33), 7]],
     ["UserSig", ["", "x".repeat(4097), 7, { secret }]],
     ["Redis", ["true", 1, 0]],
-    ["RedisHost", ["", "redis://h", "h/0", "u@h", "x".repeat(254), 7]],
+    [
+      "RedisHost",
+      [
+        "",
+        "redis://h",
+        "rediss://",
+        "rediss://u@h",
+        `rediss://:${secret}@h`,
+        "rediss://h:0",
+        "rediss://h:65536",
+        "rediss://h/1",
+        "rediss://h?a=b",
+        "h/0",
+        "u@h",
+        "x".repeat(254),
+        7,
+      ],
+    ],
     ["RedisPort", [0, 65_536, 1.5, "6379"]],
     ["RedisPassword", ["x".repeat(513), 7]],
+    ["RedisUser", ["", "a b", "a\n", "x".repeat(129), 7]],
+    ["RedisTls", ["true", "rediss://h", 1]],
+    ["RedisDb", [-1, 65_536, 1.5, "0"]],
+    ["AudioTrack", ["", "e", "english", "en_US", "en-", "2", 0, -1, 1.5, 101, ["en"], { secret }]],
+    ["Rendition", ["", "p", "720", 720, "63p", "4321p", "0720p", "720p60", "-720p", "1280x720", " 720p"]],
+    ["OnItemError", ["", "ignore", true]],
     ["Region", ["", "guangzhou", "AP-GUANGZHOU", 7]],
     ["SeekSecond", [-1, 1.5, "10"]],
     ["RepeatNum", [0, -2, 1001, 1.5]],
@@ -178,7 +230,9 @@ describe("a push request", () => {
     const error = failure(wrong);
     expect(error.code).toBe("InvalidParameterValue");
     expect(error.fields.map((field) => field.field).toSorted()).toEqual(
-      [...Object.keys(wrong).filter((name) => name !== "Redis"), "RedisPassword"].toSorted(),
+      Object.keys(wrong)
+        .filter((name) => name !== "Redis")
+        .toSorted(),
     );
     expect(JSON.stringify([error.message, error.fields])).not.toContain(secret);
   });
@@ -211,6 +265,9 @@ describe("parameters of the stream itself", () => {
       StartAt: "2026-12-31T20:15:00+08:00",
       OnConflict: "reject",
       ExecutionTimeout: 604_800,
+      AudioTrack: "zh-CN",
+      Rendition: "720p",
+      OnItemError: "fail",
     };
     expect(validate(pushRequestSchema, { ...REQUIRED, ...given })).toMatchObject(given);
     expect(Object.keys(validate(pushRequestSchema, REQUIRED)).toSorted()).toEqual(
@@ -243,6 +300,15 @@ describe("parameters of the stream itself", () => {
   });
 });
 
+describe("a rendition", () => {
+  it.each([
+    ["720p", 720],
+    ["1080P", 1080],
+  ])("of %s has at most %i lines", (rendition, lines) => {
+    expect(renditionHeight(rendition)).toBe(lines);
+  });
+});
+
 describe("a change of a running push", () => {
   it("changes at least one thing, each within the bounds of a request", () => {
     expect(validate(taskUpdateSchema, { SeekSecond: 1.5, IsPause: false })).toEqual({
@@ -250,7 +316,10 @@ describe("a change of a running push", () => {
       IsPause: false,
     });
     expect(() => validate(taskUpdateSchema, {})).toThrow("at least one of VideoSrc");
+    expect(validate(taskUpdateSchema, { AudioTrack: 2 })).toEqual({ AudioTrack: 2 });
+    expect(validate(taskUpdateSchema, { Rendition: "480p" })).toEqual({ Rendition: "480p" });
     expect(() => validate(taskUpdateSchema, { Volume: 201 })).toThrow("Volume");
+    expect(() => validate(taskUpdateSchema, { Rendition: "low" })).toThrow("Rendition is invalid");
     expect(() => validate(taskUpdateSchema, { UserId: "other" })).toThrow("UserId is not a known parameter");
     expect(() => validate(taskUpdateSchema, { UserId: "other", Volume: 20 })).toThrow(
       expect.objectContaining({

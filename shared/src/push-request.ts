@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isRedisUrl, portInRedisHost, redisHost } from "./redis-address.ts";
 import { regionName } from "./region.ts";
 import { MAX_USER_SIG_LENGTH } from "./user-sig.ts";
 
@@ -76,6 +77,30 @@ const MAX_PRELOADED = 4;
 const PRELOAD_EXPECTED = `a list of at most ${MAX_PRELOADED} sources, each ${SOURCE_EXPECTED}`;
 const preload = z.array(sourceUrl, PRELOAD_EXPECTED).max(MAX_PRELOADED, PRELOAD_EXPECTED);
 
+const MAX_AUDIO_TRACK = 100;
+const AUDIO_TRACK_EXPECTED = `a language such as "en" or "zh-CN", or the number of a sound track from 1 to ${MAX_AUDIO_TRACK}`;
+/** A language tag (RFC 5646), or the three letters that MP4 and MPEG-TS write. */
+const LANGUAGE_TAG = /^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}$/;
+
+/** Which of a source's sound tracks is heard. */
+const audioTrack = z.union(
+  [z.string().regex(LANGUAGE_TAG, AUDIO_TRACK_EXPECTED), z.int().min(1).max(MAX_AUDIO_TRACK)],
+  AUDIO_TRACK_EXPECTED,
+);
+
+const RENDITION_EXPECTED = 'the largest height of the picture, such as "720p", from "64p" to "4320p"';
+
+/** The lines of a rendition's picture at most: 720 of `"720p"`. Pure. */
+export function renditionHeight(rendition: string): number {
+  return Number(rendition.slice(0, -1));
+}
+
+/** Which variant of a source that offers several is played: the best one that is not higher. */
+const rendition = z
+  .string(RENDITION_EXPECTED)
+  .regex(/^[1-9][0-9]{1,3}[pP]$/, RENDITION_EXPECTED)
+  .refine((text) => renditionHeight(text) >= 64 && renditionHeight(text) <= 4320, RENDITION_EXPECTED);
+
 const START_AT_EXPECTED = 'a time with its offset such as "2026-12-31T20:15:00+08:00"';
 
 /** What the room shall see; what is not given follows the source. Kbit/s, seconds, pixels. */
@@ -117,9 +142,14 @@ const pushFields = {
   UserId: boundedText(32, "1 to 32 letters, digits, hyphens or underscores", /^[A-Za-z0-9_-]+$/),
   UserSig: boundedText(MAX_USER_SIG_LENGTH, `the UserSig of UserId, a text of 1 to ${MAX_USER_SIG_LENGTH} characters`),
   Redis: z.boolean("true or false").default(false),
-  RedisHost: boundedText(253, "a host name or address", /^[A-Za-z0-9_.:-]+$/).optional(),
+  RedisHost: redisHost.optional(),
   RedisPort: integer(1, 65_535).optional(),
   RedisPassword: z.string("a text of at most 512 characters").max(512, "a text of at most 512 characters").optional(),
+  /** The user of its access control list that the password is for. */
+  RedisUser: boundedText(128, "1 to 128 characters without spaces", /^[^\s\p{Cc}]+$/u).optional(),
+  RedisTls: z.boolean("true or false").optional(),
+  /** The number of the database. */
+  RedisDb: integer(0, 65_535).optional(),
   Region: regionName.optional(),
   /** Where the first source begins, seconds. */
   SeekSecond: integer(0, MAX_SEEK_S).optional(),
@@ -136,6 +166,10 @@ const pushFields = {
   PrivateMapKey: boundedText(1024, "a text of 1 to 1024 characters").optional(),
   /** Likely next sources, kept ready for a switch. */
   Preload: preload.optional(),
+  AudioTrack: audioTrack.optional(),
+  Rendition: rendition.optional(),
+  /** What an item of a playlist that cannot be played does: it is passed over, as by default, or the push fails. */
+  OnItemError: z.enum(["skip", "fail"], '"skip" or "fail"').optional(),
   /** The first picture is shown then, not before. */
   StartAt: z.iso.datetime({ offset: true, error: START_AT_EXPECTED }).optional(),
   /** How long the task may wait for a worker before it fails, seconds. */
@@ -175,13 +209,16 @@ const CROSS_FIELD_RULES: readonly CrossFieldRule[] = [
   },
   {
     field: "RedisPort",
-    expected: "the port of your Redis, because Redis is true",
-    holds: (request) => request.Redis !== true || isGiven(request.RedisPort),
+    expected: "the port that RedisHost names, or none beside it",
+    holds: ({ RedisHost, RedisPort }) => {
+      const named = portInRedisHost(RedisHost);
+      return named === null || !isGiven(RedisPort) || RedisPort === named;
+    },
   },
   {
-    field: "RedisPassword",
-    expected: 'the password of your Redis, because Redis is true ("" where it has none)',
-    holds: (request) => request.Redis !== true || isGiven(request.RedisPassword),
+    field: "RedisTls",
+    expected: "true, or none beside a RedisHost that begins with rediss://",
+    holds: ({ RedisHost, RedisTls }) => RedisTls !== false || !isRedisUrl(RedisHost),
   },
   {
     field: "CallbackKey",
@@ -234,11 +271,13 @@ export const taskUpdateSchema = z
       Volume: volume.optional(),
       Tempo: tempo.optional(),
       Preload: preload.optional(),
+      AudioTrack: audioTrack.optional(),
+      Rendition: rendition.optional(),
     },
     "a JSON object",
   )
   .refine((update) => Object.keys(update).length > 0, {
     path: [],
-    message: "at least one of VideoSrc, SeekSecond, IsPause, Volume, Tempo, Preload",
+    message: "at least one of VideoSrc, SeekSecond, IsPause, Volume, Tempo, Preload, AudioTrack, Rendition",
   });
 export type TaskUpdate = z.output<typeof taskUpdateSchema>;

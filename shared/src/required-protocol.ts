@@ -1,5 +1,6 @@
-import type { PushRequest } from "./push-request.ts";
+import type { PushRequest, TaskUpdate } from "./push-request.ts";
 import type { ShownRequest } from "./redact.ts";
+import { isRedisUrl } from "./redis-address.ts";
 
 type Parameter = keyof PushRequest;
 
@@ -29,21 +30,36 @@ const READ_BY_1: readonly Parameter[] = [
   "Region",
 ];
 
+/** What a worker of protocol 2 refuses, in a request as in a change. */
+const NEW_IN_3: readonly Parameter[] = ["AudioTrack", "Rendition", "OnItemError", "RedisUser", "RedisTls", "RedisDb"];
+
+/** Workers before protocol 3 demand these where Redis is true. */
+const REDIS_DEFAULTS = { RedisPort: 6379, RedisPassword: "" } as const satisfies Partial<PushRequest>;
+
 /** The request as a worker gets it: without the parameters on which only the edge acts. Pure. */
 export function requestForWorker(request: PushRequest): PushRequest {
   // SAFETY: only optional parameters are left out.
-  return Object.fromEntries(forWorker(request)) as PushRequest;
+  const sent = Object.fromEntries(forWorker(request)) as PushRequest;
+  return sent.Redis && !isRedisUrl(sent.RedisHost) ? { ...REDIS_DEFAULTS, ...sent } : sent;
 }
 
 /** The oldest protocol version whose workers can carry a request. Pure. */
 export function requiredProtocol(request: PushRequest | ShownRequest): number {
-  const oldParameters = forWorker(request).every(([name]) => READ_BY_1.some((known) => known === name));
+  const sent = forWorker(request);
+  if (isRedisUrl(request.RedisHost) || sent.some(([name]) => isAmong(NEW_IN_3, name))) return 3;
   const oldSource = typeof request.VideoSrc === "string" && !/^srt:/i.test(request.VideoSrc);
-  return oldSource && oldParameters ? 1 : 2;
+  return oldSource && sent.every(([name]) => isAmong(READ_BY_1, name)) ? 1 : 2;
+}
+
+/** The oldest protocol version whose workers can make this change of a push. Pure. */
+export function requiredProtocolOfUpdate(change: TaskUpdate): number {
+  return Object.keys(change).some((name) => isAmong(NEW_IN_3, name)) ? 3 : 2;
+}
+
+function isAmong(parameters: readonly Parameter[], name: string): boolean {
+  return parameters.some((known) => known === name);
 }
 
 function forWorker(request: PushRequest | ShownRequest): [string, unknown][] {
-  return Object.entries(request).filter(
-    ([name, value]) => value !== undefined && !FOR_THE_EDGE.some((known) => known === name),
-  );
+  return Object.entries(request).filter(([name, value]) => value !== undefined && !isAmong(FOR_THE_EDGE, name));
 }

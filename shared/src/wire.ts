@@ -7,11 +7,16 @@ import { ACTIVE_STATES } from "./task-state.ts";
 /**
  * The language of the socket between edge and worker. Raised when a change would be misread by the other side.
  * 2: playlists and parameters of the stream itself, changes of a running push, handing over, and confirming an attempt.
+ * 3: the sound track and the rendition that are played, what a bad item of a playlist does, Redis by TLS, with a user or
+ *    in a numbered database.
  */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
-/** The oldest worker that an edge takes: one version back, so that the edge is deployed first and workers follow. */
-export const OLDEST_PROTOCOL_VERSION = PROTOCOL_VERSION - 1;
+/**
+ * The oldest worker that an edge takes, so that the edge is deployed first and workers follow. Version 3 changed nothing
+ * but what a request may hold, so workers of version 1 are still understood.
+ */
+export const OLDEST_PROTOCOL_VERSION = 1;
 
 /** A frame longer than this closes the socket. UTF-16 code units. */
 export const MAX_FRAME_LENGTH = 512 * 1024;

@@ -1,5 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
-import { CLOSE, type EdgeFrameOf, type RegionList, requestForWorker, type WorkerList } from "@roomcast/shared";
+import {
+  CLOSE,
+  type EdgeFrameOf,
+  type RegionList,
+  requestForWorker,
+  requiredProtocolOfUpdate,
+  type WorkerList,
+} from "@roomcast/shared";
 import type { Env } from "../env.ts";
 import type { AttemptRef } from "../task/decide.ts";
 import type { Progress } from "../task/task-record.ts";
@@ -20,9 +27,6 @@ const RETRY_MS = 1000;
 /** Headers with which the Worker tells, after it has verified the token, who connects to which region. */
 export const WORKER_ID_HEADER = "x-roomcast-worker-id";
 export const REGION_HEADER = "x-roomcast-region";
-
-/** The first version whose workers change a push while it runs. */
-const PROTOCOL_WITH_UPDATE = 2;
 
 /** So many of the nearest neighbours are asked for room. */
 const MAX_NEIGHBOURS = 4;
@@ -172,13 +176,14 @@ export class Region extends DurableObject<Env> {
     if (assignment !== undefined) this.#fleet.doubt(assignment);
   }
 
-  /** Asks a worker to change a push. False: it is not there now, or too old for it. */
-  updateTask({ workerId, ...update }: Omit<EdgeFrameOf<"update">, "type"> & AttemptRef): boolean {
+  /** Asks a worker to change a push. */
+  updateTask({ workerId, ...update }: Omit<EdgeFrameOf<"update">, "type"> & AttemptRef): "asked" | "away" | "tooOld" {
     const [socket, state] = this.#fleet.sockets.greeted(workerId) ?? [];
-    // A worker of protocol 1 would close its socket at such a frame.
-    if (socket === undefined || state === undefined || state.protocol < PROTOCOL_WITH_UPDATE) return false;
+    if (socket === undefined || state === undefined) return "away";
+    // It would close its socket at such a frame.
+    if (state.protocol < requiredProtocolOfUpdate(update.change)) return "tooOld";
     this.#fleet.sockets.send(socket, { type: "update", ...update });
-    return true;
+    return "asked";
   }
 
   /** The task needs nothing of this region any more in this attempt. */

@@ -46,7 +46,7 @@ export async function placeTask(core: PlacedTask): Promise<void> {
     attempt,
     region: asked.region,
     pinned: request.Region !== undefined,
-    protocol: paused ? PROTOCOL_WITH_PAUSE : requiredProtocol(request),
+    protocol: paused ? Math.max(PROTOCOL_WITH_PAUSE, requiredProtocol(request)) : requiredProtocol(request),
     units: expectedUnits(plan, request),
     avoidWorkerId,
     onlyWorkerId: takeover.kind === "beside" ? takeover.workerId : null,

@@ -12,7 +12,14 @@ import { PendingUpdates } from "./pending-updates.ts";
 import { writeChange } from "./sealed-request.ts";
 import { regionOf, type TaskCore } from "./task-core.ts";
 import type { TaskRecord } from "./task-record.ts";
-import { ATTEMPT_OVER, MAX_PENDING_UPDATES, refusalOfUpdate, UPDATE_LATE, WORKER_AWAY } from "./update-refusal.ts";
+import {
+  ATTEMPT_OVER,
+  MAX_PENDING_UPDATES,
+  refusalOfUpdate,
+  UPDATE_LATE,
+  WORKER_AWAY,
+  WORKER_TOO_OLD,
+} from "./update-refusal.ts";
 
 /** What became of a change that was asked for. */
 export type UpdateAnswer =
@@ -61,7 +68,7 @@ export class TaskUpdater {
     const sent = await regionOf(this.#core, record)
       .updateTask({ taskId: record.taskId, ...ref, updateId, change })
       .catch((thrown: unknown) => this.#core.failed("change not passed on", thrown));
-    if (sent !== true) this.#pending.settle(updateId, WORKER_AWAY);
+    if (sent !== "asked") this.#pending.settle(updateId, sent === "tooOld" ? WORKER_TOO_OLD : WORKER_AWAY);
     return { outcome };
   }
 

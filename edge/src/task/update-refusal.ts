@@ -12,6 +12,11 @@ export const WORKER_AWAY = new RoomcastError(
   "The worker that has this push is not connected now. Try again.",
 ).toBody();
 
+export const WORKER_TOO_OLD = new RoomcastError(
+  "UnsupportedOperation",
+  "The worker that has this push is of an older version, which cannot make this change: drain it, so that a newer one goes on.",
+).toBody();
+
 export const UPDATE_LATE = new RoomcastError(
   "FailedOperation.UpdateTimeout",
   "The worker has not answered in time: the change may still come to hold. Look at the task, or try again.",

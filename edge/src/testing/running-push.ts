@@ -4,12 +4,14 @@ import { call, fresh, pushBody, reaches, start } from "./fixtures.ts";
 interface RunningOptions {
   readonly at?: { readonly workerId: string; readonly region: string };
   readonly rest?: Record<string, unknown>;
+  /** Of the worker; the newest by default. */
+  readonly protocol?: number;
 }
 
 /** A push that runs on a worker, 5 s into its source. */
 export async function running(options: RunningOptions = {}) {
-  const { at = { workerId: fresh("w"), region: fresh("ap") }, rest = {} } = options;
-  const worker = await FakeWorker.connect(at);
+  const { at = { workerId: fresh("w"), region: fresh("ap") }, rest = {}, protocol } = options;
+  const worker = await FakeWorker.connect({ ...at, ...(protocol === undefined ? {} : { protocol }) });
   const body = await pushBody({ Region: at.region, ...rest });
   const taskId = await start(body);
   const dispatch = await worker.next("dispatch", (frame) => frame.taskId === taskId);
