@@ -8,6 +8,7 @@ import { workerTokenRoutes } from "./admin/worker-token-routes.ts";
 import { authenticate } from "./auth/authenticate.ts";
 import { readConfig } from "./config.ts";
 import { type AppContext, REQUEST_ID_HEADER } from "./http/app-context.ts";
+import { crossOrigin } from "./http/cross-origin.ts";
 import { errorResponse } from "./http/error-response.ts";
 import { limitRate } from "./rate-limit/limit-rate.ts";
 import { fleetRoutes } from "./routes/fleet-routes.ts";
@@ -55,6 +56,7 @@ app.use(async (c, next) => {
   if (c.res.status !== 101 && !c.res.headers.has(REQUEST_ID_HEADER)) c.header(REQUEST_ID_HEADER, c.get("requestId"));
 });
 
+app.use(crossOrigin);
 app.get("/healthz", (c) => c.json({ status: "ok" }));
 app.route("/v1/fleet", fleetRoutes);
 

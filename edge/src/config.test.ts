@@ -26,6 +26,15 @@ test("texts are read as what they mean", () => {
   expect(config.trtcApps.get(1_400_000_001)).toBe("k");
 });
 
+test.each<[string | undefined, "*" | string[]]>([
+  [undefined, []],
+  ["", []],
+  [" * ", "*"],
+  ["https://app.example, http://localhost:5173", ["https://app.example", "http://localhost:5173"]],
+])("CORS_ORIGINS %j lists %j", (text, listed) => {
+  expect(parseConfig({ ...GOOD, ...(text === undefined ? {} : { CORS_ORIGINS: text }) }).corsOrigins).toEqual(listed);
+});
+
 test("SEAL_KEY is one text, or a JSON list with the newest first", () => {
   const [newest, older] = ["n".repeat(32), "o".repeat(40)];
   expect(parseConfig({ ...GOOD, SEAL_KEY: newest }).sealKeys).toEqual([newest]);
@@ -50,6 +59,8 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   ["an application that is no number", { TRTC_APPS: '{"app":"k"}' }, /TRTC_APPS is malformed/],
   ["a time that is no number", { QUEUE_TIMEOUT_MS: "soon" }, /QUEUE_TIMEOUT_MS is malformed.*milliseconds/],
   ["a share above all of it", { BUSY_CPU_PERCENT: "101" }, /BUSY_CPU_PERCENT is malformed.*0 to 100/],
+  ["an origin with a path", { CORS_ORIGINS: "https://app.example/" }, /CORS_ORIGINS is malformed.*origins such as/],
+  ["an origin that is a bare host", { CORS_ORIGINS: "https://a.example, app.example" }, /CORS_ORIGINS is malformed/],
   ["a region that is no name", { DEFAULT_REGION: "?" }, /DEFAULT_REGION is malformed/],
 ])("%s: the variable is named, its value is not", (_what, wrong, message) => {
   expect(() => parseConfig({ ...GOOD, ...wrong })).toThrow(message);

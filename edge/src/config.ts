@@ -39,6 +39,18 @@ const allowList = z
     }
   });
 
+/** As a browser writes an origin (RFC 6454, section 6.2): no path, no slash at its end, no port that is the scheme's own. */
+function isOrigin(text: string): boolean {
+  return /^https?:$/.test(URL.parse(text)?.protocol ?? "") && URL.parse(text)?.origin === text;
+}
+
+/** Origins with commas between; `*` is any. */
+const origins = z
+  .string()
+  .default("")
+  .transform((text) => (text.trim() === "*" ? "*" : text.split(",").flatMap((entry) => entry.trim() || [])))
+  .refine((entries) => entries === "*" || entries.every(isOrigin));
+
 function durationMs(minMs: number, defaultMs: number, maxMs = 0x7fff_ffff) {
   return z.coerce.number().int().min(minMs).max(maxMs).default(defaultMs);
 }
@@ -87,6 +99,8 @@ const configSchema = z.object({
   BUSY_CPU_PERCENT: z.coerce.number().int().min(0).max(100).default(90),
   /** Private hosts, or hosts without TLS, that callbacks may be sent to. */
   CALLBACK_ALLOW_HOSTS: allowList,
+  /** The origins whose pages may call from a browser. */
+  CORS_ORIGINS: origins,
   /** How long a callback's receiver may take to answer. */
   CALLBACK_TIMEOUT_MS: durationMs(50, 5000),
   /** How long after a failed try, but the first, the next one comes. */
@@ -112,6 +126,7 @@ const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
   SCF_UTC_OFFSET_MINUTES: "a whole number of minutes from -840 to 840, set under [vars] of wrangler.toml",
   CALLBACK_ALLOW_HOSTS:
     'host names, addresses or CIDR ranges with commas between, such as "10.0.12.0/24", set under [vars] of wrangler.toml',
+  CORS_ORIGINS: 'origins such as "https://app.example" with commas between, or "*", set under [vars] of wrangler.toml',
   DEFAULT_REGION: 'a region name such as "ap-guangzhou", set under [vars] of wrangler.toml',
 };
 
@@ -139,6 +154,7 @@ export interface Config {
   readonly helloTimeoutMs: number;
   readonly busyCpuPercent: number;
   readonly callbackAllow: AddressPolicy;
+  readonly corsOrigins: "*" | readonly string[];
   readonly callbackTimeoutMs: number;
   readonly callbackRetryMs: number;
   readonly callbackGiveUpMs: number;
@@ -197,6 +213,7 @@ export function parseConfig(variables: object): Config {
     helloTimeoutMs: values.HELLO_TIMEOUT_MS,
     busyCpuPercent: values.BUSY_CPU_PERCENT,
     callbackAllow: values.CALLBACK_ALLOW_HOSTS,
+    corsOrigins: values.CORS_ORIGINS,
     callbackTimeoutMs: values.CALLBACK_TIMEOUT_MS,
     callbackRetryMs: values.CALLBACK_RETRY_MS,
     callbackGiveUpMs: values.CALLBACK_GIVE_UP_MS,

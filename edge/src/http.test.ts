@@ -61,13 +61,34 @@ test("all wrong fields of a request are named at once, with what was expected, a
   expect(fields?.map(({ field, problem }) => `${field} ${problem}`).toSorted()).toEqual([
     "Extra unknown",
     "RedisHost missing",
-    "RedisPassword missing",
-    "RedisPort missing",
     "SdkAppId invalid",
     "UserSig missing",
     "VideoSrc invalid",
   ]);
   expect(text).not.toContain("secret-host");
+});
+
+test.each([null, ""])("optional fields that are %j count as not given", async (none) => {
+  const optional = { Mode: none, Redis: none, RedisHost: none, RoomId: none, Volume: none, Region: none };
+  const taskId = await start(await pushBody({ ...optional, VideoEncodeParams: { Width: none, Height: 720 } }));
+  const { request } = await view(taskId);
+  expect(request).toMatchObject({ Mode: "vod", Redis: false, VideoEncodeParams: { Height: 720 } });
+  expect(Object.keys(request)).not.toEqual(expect.arrayContaining(["Volume"]));
+  const change = await call(`/v1/tasks/${taskId}`, { method: "PATCH", body: { Volume: 50, Tempo: none } });
+  expect(change.status).toBe(200);
+  const nothing = await call(`/v1/tasks/${taskId}`, { method: "PATCH", body: { Tempo: none } });
+  expect((await errorOf(nothing)).message).toContain("at least one of");
+});
+
+test("a number or a true in quotes is told as a text, and not repeated", async () => {
+  const wrong = { SdkAppId: "1400000001", RoomId: "1001", Redis: "true" };
+  const { status, message, fields } = await errorOf(
+    await call("/", { method: "POST", body: { ...(await pushBody()), ...wrong } }),
+  );
+  expect(status).toBe(400);
+  expect(fields?.map(({ field }) => field).toSorted()).toEqual(Object.keys(wrong).toSorted());
+  for (const { expected } of fields ?? []) expect(expected).toContain("not a text: write it without quotes");
+  expect(message).not.toContain("1001");
 });
 
 test.each([

@@ -207,7 +207,25 @@ describe("a push request", () => {
     }
   });
 
-  it.each([0, -2, 1001, 1.5, "1"])("says the same of every wrong RepeatNum, as of %j", (RepeatNum) => {
+  it("says of each number, and of true and false, that it must be written without quotes", () => {
+    const texts = {
+      SdkAppId: "1400000001",
+      RoomId: "42",
+      Redis: "true",
+      RedisPort: "6379",
+      RedisTls: "false",
+      SeekSecond: "10",
+      RepeatNum: "-1",
+      Tempo: "1.5",
+      AudioTrack: "2",
+    };
+    const { fields, message } = failure({ ...REQUIRED, RedisHost: "redis", ...texts });
+    expect(fields.map(({ field }) => field).toSorted()).toEqual(Object.keys(texts).toSorted());
+    for (const { expected } of fields) expect(expected).toContain("not a text: write it without quotes");
+    for (const value of ["1400000001", "6379"]) expect(message).not.toContain(value);
+  });
+
+  it.each([0, -2, 1001, 1.5, {}])("says the same of every wrong RepeatNum, as of %j", (RepeatNum) => {
     expect(failure({ ...REQUIRED, RepeatNum }).message).toBe(
       "RepeatNum is invalid: expected an integer from 1 to 1000, or -1 for ever.",
     );

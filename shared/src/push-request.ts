@@ -84,7 +84,8 @@ const LANGUAGE_TAG = /^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}$/;
 
 /** Which of a source's sound tracks is heard. */
 const audioTrack = z.union(
-  [z.string().regex(LANGUAGE_TAG, AUDIO_TRACK_EXPECTED), z.int().min(1).max(MAX_AUDIO_TRACK)],
+  // Aborting, so that a number in a text is told as a text that is no number either.
+  [z.string().regex(LANGUAGE_TAG, { abort: true }), z.int().min(1).max(MAX_AUDIO_TRACK)],
   AUDIO_TRACK_EXPECTED,
 );
 

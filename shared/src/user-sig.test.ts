@@ -101,6 +101,48 @@ describe("a UserSig", () => {
     expect(passed).toEqual(passed.map(() => ({ fields: expect.objectContaining({ lifetimeS: 600 }) })));
   });
 
+  const whole = tencent.genUserSig(subject.userId, 600);
+  it.each<[string, string, string]>([
+    ["double quotes", `"${whole}"`, "quotation marks"],
+    ["single quotes", `'${whole}'`, "quotation marks"],
+    ["an opening quote only", `"${whole}`, "quotation marks"],
+    ["typographic quotes", `\u201c${whole}\u201d`, "quotation marks"],
+    ["quotes and a line end", `"${whole}"\n`, "quotation marks"],
+    ["a line end", `${whole}\n`, "a line end"],
+    ["a line end of Windows", `${whole}\r\n`, "a line end"],
+    ["a line end in the middle", `${whole.slice(0, 76)}\n${whole.slice(76)}`, "a line end"],
+    ["a line end that was escaped", `${whole}\\n`, "a line end"],
+    ["a blank before it", ` ${whole}`, "blanks"],
+    ["a tab after it", `${whole}\t`, "blanks"],
+    ["a space of no width", `${whole}\u200b`, "blanks"],
+    ["percent-encoding", encodeURIComponent(whole).replaceAll("*", "%2A"), "percent-encoded"],
+    [
+      "the signs of standard base64",
+      `${whole.replaceAll("*", "+").replaceAll("-", "/").replaceAll("_", "=")}=`,
+      "standard base64",
+    ],
+  ])("spoiled by %s is refused, and the error says by what", async (_what, userSig, says) => {
+    await expect(checkUserSig({ ...subject, userSig, nowMs: nowMs() })).rejects.toMatchObject({
+      code: "AuthFailure.InvalidUserSig",
+      message: expect.stringMatching(new RegExp(`^UserSig cannot be read: it .*${says}.*; expected the text`)),
+    });
+  });
+
+  it("that has expired says since when", async () => {
+    const userSig = await mintUserSig({ ...subject, lifetimeS: 600, nowMs: 1_700_000_000_000 });
+    await expect(checkUserSig({ ...subject, userSig, nowMs: 1_800_000_000_000 })).rejects.toMatchObject({
+      code: "AuthFailure.UserSigExpired",
+      message: "UserSig has expired since 2023-11-14T22:23:20.000Z: make a new one for this UserId.",
+    });
+  });
+
+  it("that has expired before there was a calendar is refused without a date", async () => {
+    const userSig = await mintUserSig({ ...subject, lifetimeS: -9e14, nowMs: 1_700_000_000_000 });
+    await expect(checkUserSig({ ...subject, userSig, nowMs: 1_800_000_000_000 })).rejects.toMatchObject({
+      message: "UserSig has expired: make a new one for this UserId.",
+    });
+  });
+
   it("with something after its deflated end is refused", async () => {
     const json = JSON.stringify({
       "TLS.identifier": "u",

@@ -112,10 +112,26 @@ export async function readUserSig(userSig: string, inflate: Inflate = inflateByS
   } catch (cause) {
     throw new RoomcastError(
       "AuthFailure.InvalidUserSig",
-      "UserSig cannot be read: expected the text that TRTC's generator returns for this UserId and SdkAppId.",
+      `UserSig cannot be read: ${spoiledBy(userSig)}expected the text that TRTC's generator returns for this UserId and SdkAppId.`,
       { cause, fields: [{ field: "UserSig", problem: "invalid", expected: "a readable UserSig" }] },
     );
   }
+}
+
+/** What copying and configuration files do to a UserSig. */
+const SPOILED: readonly (readonly [sign: RegExp, what: string])[] = [
+  [/^\s*["'`\u2018-\u201f].*|["'`\u2018-\u201f]\s*$/su, "it stands in quotation marks of its own"],
+  [/\\[rn]|[\r\n\u2028\u2029]/u, "it has a line end in it"],
+  [/[\s\u200b\ufeff]/u, "it has blanks in it"],
+  [/%[0-9a-f]{2}/iu, "it is percent-encoded"],
+  [/[+/=]/u, "it is standard base64, where a UserSig has * for +, - for / and _ for ="],
+];
+
+/** What can be seen of why a text is no UserSig; "": nothing. */
+function spoiledBy(userSig: string): string {
+  if (userSig.length > MAX_USER_SIG_LENGTH) return "it is too long; ";
+  const found = SPOILED.find(([sign]) => sign.test(userSig));
+  return found === undefined ? "" : `${found[1]}; `;
 }
 
 /**
@@ -131,10 +147,12 @@ export async function checkUserSig(options: CheckUserSigOptions): Promise<UserSi
   if (fields.userId !== options.userId) throw invalid("it was made for another UserId");
   if (fields.sdkAppId !== options.sdkAppId) throw invalid("it was made for another SdkAppId");
   if (fields.issuedAtS - MAX_AHEAD_S > options.nowMs / 1000) throw invalid("it was made for a time still to come");
-  if ((fields.issuedAtS + fields.lifetimeS) * 1000 <= options.nowMs) {
-    throw new RoomcastError("AuthFailure.UserSigExpired", "UserSig has expired: make a new one for this UserId.", {
-      fields: [{ field: "UserSig", problem: "invalid", expected: "a UserSig that has not expired" }],
-    });
+  if (expiryMs(fields) <= options.nowMs) {
+    throw new RoomcastError(
+      "AuthFailure.UserSigExpired",
+      `UserSig has expired${since(expiryMs(fields))}: make a new one for this UserId.`,
+      { fields: [{ field: "UserSig", problem: "invalid", expected: "a UserSig that has not expired" }] },
+    );
   }
   if (options.secretKey !== undefined && known === undefined) {
     const key = await verifyingKey(options.secretKey);
@@ -144,6 +162,16 @@ export async function checkUserSig(options: CheckUserSigOptions): Promise<UserSi
     keepNewest(genuine, MAX_GENUINE, nameOfGenuine, fields);
   }
   return fields;
+}
+
+/** When a UserSig stops to hold, Unix ms. */
+export function expiryMs({ issuedAtS, lifetimeS }: Pick<UserSigFields, "issuedAtS" | "lifetimeS">): number {
+  return (issuedAtS + lifetimeS) * 1000;
+}
+
+/** What a generator with a wrong unit has written may be no date at all. */
+function since(ms: number): string {
+  return ms < 0 ? "" : ` since ${new Date(ms).toISOString()}`;
 }
 
 function invalid(why: string): RoomcastError {

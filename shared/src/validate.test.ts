@@ -9,6 +9,9 @@ const schema = z.strictObject(
     size: z.int("an integer").optional(),
     canvas: z.strictObject({ width: z.int("an integer") }, "an object").optional(),
     list: z.array(z.int("an integer"), "a list").optional(),
+    loud: z.boolean("true or false").optional(),
+    speed: z.literal([1, 2], "1 or 2").optional(),
+    track: z.union([z.string().regex(/^[a-z]+$/, { abort: true }), z.int()], "a language or a number").optional(),
   },
   "a JSON object",
 );
@@ -29,14 +32,45 @@ describe("validate", () => {
 
   it.each<[string, unknown, string, string]>([
     ["missing", {}, "MissingParameter", "name is missing: expected a text."],
-    ["mistyped", { name: 1 }, "InvalidParameterValue", "name is invalid: expected a text."],
+    ["mistyped", { name: ["a"] }, "InvalidParameterValue", "name is invalid: expected a text."],
+    [
+      "a number instead of a text",
+      { name: 1 },
+      "InvalidParameterValue",
+      "name is invalid: expected a text, not a number: write it in quotes.",
+    ],
+    [
+      "a number in quotes",
+      { name: "a", size: " 12 " },
+      "InvalidParameterValue",
+      "size is invalid: expected an integer, not a text: write it without quotes.",
+    ],
+    [
+      "true or false in quotes",
+      { name: "a", loud: "True" },
+      "InvalidParameterValue",
+      "loud is invalid: expected true or false, not a text: write it without quotes.",
+    ],
+    [
+      "a choice of numbers in quotes",
+      { name: "a", speed: "2" },
+      "InvalidParameterValue",
+      "speed is invalid: expected 1 or 2, not a text: write it without quotes.",
+    ],
+    [
+      "a number in quotes where some texts are right too",
+      { name: "a", track: "2" },
+      "InvalidParameterValue",
+      "track is invalid: expected a language or a number, not a text: write it without quotes.",
+    ],
+    ["a text of words", { name: "a", size: "big" }, "InvalidParameterValue", "size is invalid: expected an integer."],
     ["null", { name: null }, "InvalidParameterValue", "name is invalid: expected a text."],
     ["unknown", { name: "a", nmae: 1 }, "UnknownParameter", "nmae is not a known parameter."],
     [
       "nested",
-      { name: "a", canvas: { width: "1", height: 1 }, list: [1, "2"] },
+      { name: "a", canvas: { width: "1", height: 1 }, list: [1, "b"] },
       "InvalidParameterValue",
-      "canvas.width is invalid: expected an integer; canvas.height is not a known parameter; list.1 is invalid: expected an integer.",
+      "canvas.width is invalid: expected an integer, not a text: write it without quotes; canvas.height is not a known parameter; list.1 is invalid: expected an integer.",
     ],
   ])("names a field that is %s and what was expected", (_what, input, code, message) => {
     expect(failure(input)).toMatchObject({ code, message });

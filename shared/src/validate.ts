@@ -16,8 +16,30 @@ function problemsOf(issue: Issue, input: unknown): FieldProblem[] {
       expected: "no such field",
     }));
   }
-  const missing = valueAt(input, issue.path) === undefined;
-  return [{ field: path === "" ? "(body)" : path, problem: missing ? "missing" : "invalid", expected: issue.message }];
+  const value = valueAt(input, issue.path);
+  return [
+    {
+      field: path === "" ? "(body)" : path,
+      problem: value === undefined ? "missing" : "invalid",
+      expected: `${issue.message}${path === "" ? "" : quoting(issue, value)}`,
+    },
+  ];
+}
+
+/** Forms and loosely typed languages send numbers as texts, and texts of digits as numbers: that is said. */
+function quoting(issue: Issue, value: unknown): string {
+  if (typeof value === "string" && /^\s*(?:[-+]?[0-9][0-9.,]*|true|false)\s*$/i.test(value) && wantsBareWord(issue))
+    return ", not a text: write it without quotes";
+  if (typeof value === "number" && issue.code === "invalid_type" && issue.expected === "string")
+    return ", not a number: write it in quotes";
+  return "";
+}
+
+/** Whether a number, or true or false, would have been right. */
+function wantsBareWord(issue: Issue): boolean {
+  if (issue.code === "invalid_type") return issue.expected === "number" || issue.expected === "boolean";
+  if (issue.code === "invalid_value") return issue.values.every((value) => typeof value !== "string");
+  return issue.code === "invalid_union" && issue.errors.flat().some(wantsBareWord);
 }
 
 /** A name that the caller made up is repeated, so that he finds it, but never at length. */

@@ -1,4 +1,5 @@
 import { RoomcastError } from "@roomcast/shared";
+import { expanded } from "./expanded.ts";
 
 /** What a decoder that forgives puts in the place of bytes that are no UTF-8. No request needs the character itself. */
 const REPLACEMENT = "\uFFFD";
@@ -13,25 +14,43 @@ const MAX_BODY_BYTES = 64 * 1024;
  * @throws RoomcastError `RequestSizeLimitExceeded` or `InvalidParameter`.
  */
 export async function readJson(request: Request): Promise<unknown> {
-  return parse(await readText(request));
+  return parseJson(await readText(request), request.headers);
 }
 
 /** As `readJson`; an empty body is an empty object. A proxy in front of us may turn "no body" into an empty one. */
 export async function readOptionalJson(request: Request): Promise<unknown> {
   const text = await readText(request);
-  return text === "" ? {} : parse(text);
+  return text === "" ? {} : parseJson(text, request.headers);
 }
 
-function parse(text: string): unknown {
+/** @throws RoomcastError `InvalidParameter` that says what was sent instead, as far as `headers` tell. */
+export function parseJson(text: string, headers: Headers): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new RoomcastError("InvalidParameter", "The body is not JSON: expected a JSON object.", { cause });
+    const found = text === "" ? "The body is empty" : `The body is not JSON${sentInstead(headers)}`;
+    throw new RoomcastError(
+      "InvalidParameter",
+      `${found}: expected a JSON object, with Content-Type: application/json.`,
+      { cause },
+    );
   }
 }
 
-/** Reads a request's body as text, at most so long. */
+/** What the sender takes it for, unless that is JSON. */
+function sentInstead(headers: Headers): string {
+  const type = headers.get("Content-Type")?.split(";")[0]?.trim().toLowerCase() ?? "";
+  if (!/^[a-z0-9.+-]{1,40}\/[a-z0-9.+-]{1,60}$/.test(type) || /[/+]json$/.test(type)) return "";
+  return `, and its Content-Type is ${type}`;
+}
+
+/** Reads a request's body as text, at most so long; a compressed one as what it was before. */
 export async function readText(request: Request): Promise<string> {
+  const encoding = request.headers.get("Content-Encoding")?.trim().toLowerCase() ?? "";
+  if (encoding !== "" && encoding !== "identity") {
+    const bytes = expanded(await readBytes(request), encoding, MAX_BODY_BYTES);
+    return checked(new TextDecoder().decode(bytes));
+  }
   const announced = Number(request.headers.get("Content-Length") ?? Number.NaN);
   // HTTP gives the body that length, whatever the sender had in mind; to read it whole takes a third of the time.
   if (announced <= MAX_BODY_BYTES) {
@@ -39,10 +58,13 @@ export async function readText(request: Request): Promise<string> {
     if (whole.length > MAX_BODY_BYTES) throw tooLong();
     return checked(whole);
   }
-  if (request.body === null) return "";
-  const decoder = new TextDecoder();
+  return checked(new TextDecoder().decode(await readBytes(request)));
+}
+
+async function readBytes(request: Request): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array(0);
   const reader = request.body.getReader();
-  let text = "";
+  const chunks: Uint8Array[] = [];
   let length = 0;
   for (;;) {
     const { done, value } = await reader.read();
@@ -52,13 +74,28 @@ export async function readText(request: Request): Promise<string> {
       await reader.cancel();
       throw tooLong();
     }
-    text += decoder.decode(value, { stream: true });
+    chunks.push(value);
   }
-  return checked(text + decoder.decode());
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
 }
 
+/** Some programs on Windows put a byte order mark before their text. */
 function checked(text: string): string {
-  if (!text.includes(REPLACEMENT)) return text;
+  const plain = text.startsWith("\uFEFF") ? text.slice(1) : text;
+  if (!plain.includes(REPLACEMENT)) return plain;
+  // The first two bytes of gzip (RFC 1952, section 2.3.1).
+  if (plain.startsWith(`\u001F${REPLACEMENT}`)) {
+    throw new RoomcastError(
+      "InvalidParameter",
+      "The body is compressed by gzip, and no Content-Encoding says so: send plain JSON, or Content-Encoding: gzip.",
+    );
+  }
   throw new RoomcastError(
     "InvalidParameter",
     "The body holds bytes that are not UTF-8, or the character U+FFFD: expected JSON in UTF-8, with that character as \\ufffd.",

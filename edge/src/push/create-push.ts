@@ -1,5 +1,7 @@
 import {
   checkUserSig,
+  expiryMs,
+  givenFields,
   type PushRequest,
   pushRequestSchema,
   RoomcastError,
@@ -49,7 +51,7 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   const { caller, idempotencyKey } = options;
   const config = readConfig(env);
   requireRole(caller, "operator");
-  const request = validate(pushRequestSchema, options.input);
+  const request = validate(pushRequestSchema, givenFields(pushRequestSchema, options.input));
   requireApp(caller, request.SdkAppId);
   const region = await chooseRegion(
     {
@@ -101,13 +103,16 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   return answer.taskId;
 }
 
-/** It must hold when the push starts; where the SecretKey is known, a fresh one is made then. */
+/** It must hold now and when the push starts; where the SecretKey is known, a fresh one is made then. */
 async function checkUserSigOf(request: PushRequest, secretKey: string | undefined): Promise<void> {
   const { UserSig: userSig, UserId: userId, SdkAppId: sdkAppId, StartAt } = request;
-  const nowMs = Date.now();
-  await checkUserSig({ userSig, userId, sdkAppId, secretKey, nowMs, inflate });
-  if (StartAt === undefined || secretKey !== undefined) return;
-  await checkUserSig({ userSig, userId, sdkAppId, inflate, nowMs: Math.max(nowMs, Date.parse(StartAt)) });
+  const fields = await checkUserSig({ userSig, userId, sdkAppId, secretKey, nowMs: Date.now(), inflate });
+  if (StartAt === undefined || secretKey !== undefined || Date.parse(StartAt) < expiryMs(fields)) return;
+  throw new RoomcastError(
+    "AuthFailure.UserSigExpired",
+    `UserSig holds only until ${new Date(expiryMs(fields)).toISOString()}, and the push starts later: make one that still holds at StartAt.`,
+    { fields: [{ field: "UserSig", problem: "invalid", expected: "a UserSig that holds at StartAt" }] },
+  );
 }
 
 async function accept(env: Env, wanted: Accept): Promise<AcceptAnswer> {

@@ -1,4 +1,4 @@
-import { RoomcastError, SCF_STATUSES, type ScfStatus, taskUpdateSchema, validate } from "@roomcast/shared";
+import { givenFields, RoomcastError, SCF_STATUSES, type ScfStatus, taskUpdateSchema, validate } from "@roomcast/shared";
 import { type Context, Hono } from "hono";
 import { z } from "zod";
 import { requireRole } from "../auth/caller.ts";
@@ -67,7 +67,7 @@ export const taskRoutes = new Hono<AppContext>()
   })
   .patch("/:id", async (c) => {
     requireRole(c.get("caller"), "operator");
-    const change = validate(taskUpdateSchema, await readJson(c.req.raw));
+    const change = validate(taskUpdateSchema, givenFields(taskUpdateSchema, await readJson(c.req.raw)));
     const { taskId } = await visibleTask(c.env, c.get("caller"), c.req.param("id"));
     const answer = (await c.env.TASK.getByName(taskId).update(change)) ?? taskNotFound();
     if (answer.kind === "refused") throw RoomcastError.fromBody(answer.error);

@@ -1,4 +1,4 @@
-import { validate } from "@roomcast/shared";
+import { givenFields, validate } from "@roomcast/shared";
 import type { z } from "zod";
 import type { Caller } from "../auth/caller.ts";
 import type { Env } from "../env.ts";
@@ -21,6 +21,6 @@ export function tencentAction<Schema extends z.ZodType>(
   run: (context: ActionContext, parameters: z.output<Schema>) => Promise<object>,
 ): TencentAction {
   return async (context, { kind, value }) => {
-    return run(context, validate(schema, kind === "texts" ? typedFor(schema, value) : value));
+    return run(context, validate(schema, givenFields(schema, kind === "texts" ? typedFor(schema, value) : value)));
   };
 }

@@ -1,5 +1,4 @@
-import { RoomcastError } from "@roomcast/shared";
-import { readText } from "../http/read-json.ts";
+import { parseJson, readText } from "../http/read-json.ts";
 import { nested } from "./query-parameters.ts";
 
 /** A call of Tencent Cloud API 3.0 as it came; nothing of it is checked yet. */
@@ -48,18 +47,10 @@ export type CallParameters = { readonly kind: "json" | "texts"; readonly value: 
 
 /** @throws RoomcastError `InvalidParameter` when they cannot be read. */
 export function parametersOf(call: TencentCall): CallParameters {
-  if (call.method === "POST") return { kind: "json", value: parseBody(call.body) };
+  if (call.method === "POST")
+    return { kind: "json", value: call.body === "" ? {} : parseJson(call.body, call.headers) };
   const pairs = [...new URLSearchParams(call.query)].filter(([name]) => !COMMON.some((common) => common === name));
   return { kind: "texts", value: nested(pairs) };
-}
-
-function parseBody(body: string): unknown {
-  if (body === "") return {};
-  try {
-    return JSON.parse(body);
-  } catch (cause) {
-    throw new RoomcastError("InvalidParameter", "The body is not JSON: expected a JSON object.", { cause });
-  }
 }
 
 function queryOf(request: Request): URLSearchParams {

@@ -1,0 +1,26 @@
+import { cors } from "hono/cors";
+import { createMiddleware } from "hono/factory";
+import { readConfig } from "../config.ts";
+import { type AppContext, REQUEST_ID_HEADER } from "./app-context.ts";
+
+/** Each page of a listed origin may call; with credentials of its own, never with those of the browser. */
+const allowed = cors({
+  origin: (origin, c) => {
+    const { corsOrigins } = readConfig(c.env);
+    if (corsOrigins === "*") return "*";
+    return corsOrigins.includes(origin) ? origin : null;
+  },
+  allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
+  exposeHeaders: ["x-scf-reqid", REQUEST_ID_HEADER, "Retry-After", "Allow"],
+  maxAge: 7200,
+});
+
+/**
+ * Cross-origin resource sharing, as `CORS_ORIGINS` allows it; off where it lists nothing. The answer to an upgrade is
+ * the socket itself and gets no headers.
+ */
+export const crossOrigin = createMiddleware<AppContext>(async (c, next) => {
+  const isOff = readConfig(c.env).corsOrigins.length === 0;
+  if (isOff || c.req.header("Origin") === undefined || c.req.header("Upgrade") !== undefined) return next();
+  return allowed(c, next);
+});
