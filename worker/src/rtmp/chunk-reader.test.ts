@@ -84,6 +84,47 @@ const GOLDEN: [string, string, Seen[]][] = [
     [audio(0, "11"), audio(0x1000000, "22")],
   ],
   [
+    "an extended timestamp that the sender does not repeat",
+    `04 ffffff 000182 08 01000000 ${ext} ${"11".repeat(128)} c4 ${"22".repeat(128)} c4 ${"33".repeat(128)} c4 4444`,
+    [audio(0xffffff, "11".repeat(128) + "22".repeat(128) + "33".repeat(128) + "4444")],
+  ],
+  [
+    "an extended timestamp that is not repeated, before payload that begins like it",
+    `04 ffffff 000082 08 01000000 ${ext} ${"11".repeat(128)} c4 00ff 04 000005 000001 08 01000000 55`,
+    [audio(0xffffff, "11".repeat(128) + "00ff"), audio(5, "55")],
+  ],
+  [
+    "payload that looks like the timestamp once its sender is known not to repeat it",
+    `04 ffffff 000104 08 01000000 ${ext} ${"11".repeat(128)} c4 ${"22".repeat(128)} c4 ${ext}`,
+    [audio(0xffffff, "11".repeat(128) + "22".repeat(128) + ext)],
+  ],
+  [
+    "an extended delta, repeated as it is or as the message's time, or not repeated",
+    [
+      `04 000010 000001 08 01000000 11 44 ffffff 000081 08 01000000 ${"22".repeat(128)} c4 01000000 33`,
+      `05 000010 000001 08 01000000 11 45 ffffff 000081 08 01000000 ${"22".repeat(128)} c5 01000010 33`,
+      `06 000010 000001 08 01000000 11 46 ffffff 000081 08 01000000 ${"22".repeat(128)} c6 33`,
+    ].join(" "),
+    [4, 5, 6].flatMap((chunkStreamId) => [
+      { ...audio(0x10, "11"), chunkStreamId },
+      { ...audio(0x1000010, "22".repeat(128) + "33"), chunkStreamId },
+    ]),
+  ],
+  [
+    "an extended delta in a type 2 chunk, and a type 3 message that goes as far again",
+    "04 000000 000001 08 01000000 11 84 ffffff 01000000 22 c4 01000000 33 c4 01000000 44",
+    [audio(0, "11"), audio(0x1000000, "22"), audio(0x2000000, "33"), audio(0x3000000, "44")],
+  ],
+  [
+    "type 3 messages at the extended time of the type 0 chunk before, repeated or not",
+    `04 ffffff 000001 08 01000000 ${ext} 11 c4 ${ext} 22 05 ffffff 000001 08 01000000 ${ext} 11 c5 22 c5 33`,
+    [
+      audio(0xffffff, "11"),
+      audio(0xffffff, "22"),
+      ...["11", "22", "33"].map((payload) => ({ ...audio(0xffffff, payload), chunkStreamId: 5 })),
+    ],
+  ],
+  [
     "timestamps that wrap at 2^32",
     `04 ffffff 000001 08 01000000 fffffff0 11 44 000020 000001 08 22`,
     [audio(0xfffffff0, "11"), audio(0x10, "22")],

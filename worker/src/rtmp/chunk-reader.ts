@@ -23,7 +23,14 @@ interface IncomingStream {
   timestamp: number;
   /** What the last header said of time: a delta, or after type 0 the timestamp itself (section 5.3.1.2.4). */
   timeField: number;
+  /** The last header that said anything of time was of type 0. */
+  absolute: boolean;
   extended: boolean;
+  /**
+   * Whether the sender repeats an extended timestamp on its type 3 chunks. The specification (section 5.3.1.3) has been
+   * read both ways, so the first such chunk decides; null: none has come yet.
+   */
+  repeatsExtended: boolean | null;
   length: number;
   typeId: number;
   streamId: number;
@@ -86,9 +93,12 @@ export class ChunkReader {
       this.#cutBytes += copied;
       return data.length;
     }
-    const next = offset + length - this.#cutBytes;
+    const before = this.#cutBytes;
     this.#cutBytes = 0;
-    return next;
+    if (length >= before) return offset + length - before;
+    // The bytes that were held because they might have been an extended timestamp are payload.
+    this.push(Buffer.from(this.#cut.subarray(length, before)));
+    return offset;
   }
 
   /** @returns the header's length; 0 where it is not complete, and nothing has changed. */
@@ -105,13 +115,17 @@ export class ChunkReader {
     const id = low > 1 ? low : 64 + bytes.readUInt8(start + 1) + (low === 1 ? bytes.readUInt8(start + 2) * 256 : 0);
     const known = this.#streams.get(id);
     const field = type === 3 ? (known?.timeField ?? 0) : bytes.readUIntBE(at, 3);
-    const extended = type === 3 ? (known?.extended ?? false) : field === EXTENDED;
-    if (extended && afterHeader + 4 > end) return 0;
+    const extended =
+      type === 3 ? known?.extended === true && repeatsExtended(known, bytes, afterHeader, end) : field === EXTENDED;
+    if (extended === null || (extended && afterHeader + 4 > end)) return 0;
 
     const stream = known ?? this.#open(id, type);
-    if (type !== 3) {
+    if (type === 3) {
+      if (stream.extended) stream.repeatsExtended = extended;
+    } else {
       if (stream.received !== null) throw new RtmpProtocolError("A message began inside another of its chunk stream.");
       stream.extended = extended;
+      stream.absolute = type === 0;
       stream.timeField = extended ? bytes.readUInt32BE(afterHeader) : field;
     }
     if (type <= 1) {
@@ -124,7 +138,11 @@ export class ChunkReader {
     if (type === 0) stream.streamId = bytes.readUInt32LE(at + 7);
     if (stream.received === null) {
       stream.received = 0;
-      stream.timestamp = type === 0 ? stream.timeField : (stream.timestamp + stream.timeField) >>> 0;
+      // Section 5.3.1.2.4 takes a type 0 timestamp for the delta of a type 3 message behind it. Nobody means that of an
+      // extended one: it would skip hours.
+      const same = type === 3 && stream.extended && stream.absolute;
+      if (type === 0) stream.timestamp = stream.timeField;
+      else if (!same) stream.timestamp = (stream.timestamp + stream.timeField) >>> 0;
     }
     this.#missingBytes = Math.min(this.#chunkBytes, stream.length - stream.received);
     if (this.#missingBytes > 0) this.#current = stream;
@@ -140,7 +158,9 @@ export class ChunkReader {
       id,
       timestamp: 0,
       timeField: 0,
+      absolute: false,
       extended: false,
+      repeatsExtended: null,
       length: 0,
       typeId: 0,
       streamId: 0,
@@ -212,4 +232,23 @@ export class ChunkReader {
     stream.received = null;
     stream.room = null;
   }
+}
+
+/**
+ * Whether an extended timestamp stands behind a type 3 header, decided once for a chunk stream as SRS does it: the four
+ * bytes are one where they are what would be repeated, the field of the last header or the message's time.
+ *
+ * @returns null where the bytes that are here do not decide it.
+ */
+function repeatsExtended(stream: IncomingStream, bytes: Buffer, start: number, end: number): boolean | null {
+  if (stream.repeatsExtended !== null) return stream.repeatsExtended;
+  const here = Math.min(4, end - start);
+  const isRepeated = (value: number) => {
+    for (let index = 0; index < here; index += 1) {
+      if (bytes[start + index] !== ((value >>> (24 - 8 * index)) & 0xff)) return false;
+    }
+    return true;
+  };
+  if (!isRepeated(stream.timeField) && !isRepeated(stream.timestamp)) return false;
+  return here === 4 ? true : null;
 }
