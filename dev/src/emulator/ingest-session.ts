@@ -1,7 +1,14 @@
 import type { Socket } from "node:net";
 import type { Seat } from "@roomcast/shared";
 import { type AmfValue, amfEntries } from "@roomcast/worker/rtmp/amf0";
-import { MESSAGE, type RtmpCommand, type RtmpMessage, readCommand, readData } from "@roomcast/worker/rtmp/message";
+import {
+  isCommand,
+  MESSAGE,
+  type RtmpCommand,
+  type RtmpMessage,
+  readCommand,
+  readData,
+} from "@roomcast/worker/rtmp/message";
 import { RtmpConnection } from "@roomcast/worker/rtmp/rtmp-connection";
 import { RtmpProtocolError } from "@roomcast/worker/rtmp/rtmp-protocol-error";
 import type { Admission } from "./admission.ts";
@@ -105,6 +112,7 @@ export class IngestSession implements PublisherHandle {
       default: {
         const command = readCommand(message);
         if (command !== null) this.#obey(command);
+        else if (isCommand(message)) throw new RtmpProtocolError("A command cannot be read.");
       }
     }
   }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { splitAggregate } from "./aggregate.ts";
 import type { RtmpMessage } from "./message.ts";
-import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
 
 const TWO_TAGS = "0800000100006400000000af0000000c090000020000780000000017010000000d";
 
@@ -27,9 +26,20 @@ describe("splitAggregate", () => {
     expect(splitAggregate(message)).toEqual([message]);
   });
 
-  it("refuses one that is cut short with the typed error", () => {
-    for (const length of [1, 10, 11, 17, 27, 28]) {
-      expect(() => splitAggregate(aggregate(TWO_TAGS.slice(0, length * 2)))).toThrow(RtmpProtocolError);
-    }
+  it.each([
+    ["that wraps", 2 ** 32 - 10, "ffffffff", "00000009", [2 ** 32 - 10, 0]],
+    ["that goes back", 5000, "00000064", "00000050", [5000, 4980]],
+    ["past 16,777,215 ms", 0x1000000, "01000000", "01000014", [0x1000000, 0x1000014]],
+  ])("keeps a clock %s", (_what, timestampMs, first, second, expected) => {
+    const tag = (timestamp: string) => `08000001${timestamp.slice(2)}${timestamp.slice(0, 2)}000000af0000000c`;
+    const seen = splitAggregate({ ...aggregate(tag(first) + tag(second)), timestampMs });
+    expect(seen.map((message) => message.timestampMs)).toEqual(expected);
+  });
+
+  it("gives the whole messages of one that is cut short", () => {
+    const counts = [1, 10, 11, 12, 17, 27, 28].map(
+      (length) => splitAggregate(aggregate(TWO_TAGS.slice(0, length * 2))).length,
+    );
+    expect(counts).toEqual([0, 0, 0, 1, 1, 1, 1]);
   });
 });

@@ -1,23 +1,20 @@
 import { MESSAGE, type RtmpMessage } from "./message.ts";
-import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
 
 const TAG_HEADER_BYTES = 11;
 const BACK_POINTER_BYTES = 4;
 
 /**
- * The messages inside an aggregate (Adobe RTMP 1.0, section 7.1.6); any other message as it is. Payloads are views.
- *
- * @throws RtmpProtocolError for an aggregate that is cut short.
+ * The messages inside an aggregate (Adobe RTMP 1.0, section 7.1.6), as many as are whole; any other message as it is.
+ * Payloads are views.
  */
 export function splitAggregate(message: RtmpMessage): readonly RtmpMessage[] {
   if (message.typeId !== MESSAGE.aggregate) return [message];
   const { payload } = message;
   const messages: RtmpMessage[] = [];
   let firstTimestamp: number | undefined;
-  for (let at = 0; at < payload.length; ) {
-    if (at + TAG_HEADER_BYTES > payload.length) throw new RtmpProtocolError("An aggregate message is cut short.");
+  for (let at = 0; at + TAG_HEADER_BYTES <= payload.length; ) {
     const end = at + TAG_HEADER_BYTES + payload.readUIntBE(at + 1, 3);
-    if (end > payload.length) throw new RtmpProtocolError("An aggregate message is cut short.");
+    if (end > payload.length) break;
     const timestamp = (payload.readUIntBE(at + 4, 3) | (payload.readUInt8(at + 7) << 24)) >>> 0;
     firstTimestamp ??= timestamp;
     messages.push({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { AmfEcmaArray, type AmfValue, amfEntries, decodeAmf0, encodeAmf0 } from "./amf0.ts";
+import { AmfEcmaArray, type AmfValue, amfEntries, decodeAmf0, encodeAmf0, readableAmf0 } from "./amf0.ts";
 import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
 
 const GOLDEN: [string, AmfValue, string][] = [
@@ -46,6 +46,22 @@ describe("AMF0", () => {
     expect(decodeAmf0(Buffer.from("1000015400016e05000009", "hex"))).toEqual([{ n: null }]);
   });
 
+  it("reads past a reference", () => {
+    expect(decodeAmf0(Buffer.from("0700010101", "hex"))).toEqual([undefined, true]);
+  });
+
+  it.each([
+    ["AMF3 behind a text", "020001611101", ["a"]],
+    ["a movie clip behind a text", "0200016104", ["a"]],
+    ["an object with an AMF3 value in it", "0300016e050001771101", [{ n: null }]],
+    ["an associative array that is cut short", "080000000200016e050001", [{ n: null }]],
+    ["an object whose inner object is cut short", "0300016e050001780300", [{ n: null }]],
+    ["nothing but an unknown type", "7f", []],
+    ["nothing", "", []],
+  ])("reads %s as far as it can be read", (_what, hex, expected) => {
+    expect(readableAmf0(Buffer.from(hex, "hex"))).toEqual(expected);
+  });
+
   it("keeps a peer's key __proto__ an ordinary key", () => {
     const [value] = decodeAmf0(Buffer.from("0300095f5f70726f746f5f5f05000009", "hex"));
     expect(Object.keys(amfEntries(value) ?? {})).toEqual(["__proto__"]);
@@ -67,7 +83,6 @@ describe("AMF0", () => {
   it.each([
     ["a list that claims 4,294,967,295 values", "0affffffff05"],
     ["a text that claims 4 GiB", "0cffffffff61"],
-    ["a reference", "070001"],
     ["AMF3", "1101"],
     ["an unknown type", "7f"],
     ["a list nested 1000 deep", "0a00000001".repeat(1000)],

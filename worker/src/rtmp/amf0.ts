@@ -33,6 +33,7 @@ const MARKER = {
   object: 0x03,
   null: 0x05,
   undefined: 0x06,
+  reference: 0x07,
   ecmaArray: 0x08,
   objectEnd: 0x09,
   strictArray: 0x0a,
@@ -58,28 +59,45 @@ export function amfEntries(value: AmfValue): AmfObject | null {
  * Reads values until the bytes end.
  *
  * @throws RtmpProtocolError for bytes that are cut short, nested over 16 levels, or of a type that RTMP does not use
- *   (references, AMF3).
+ *   (AMF3).
  */
 export function decodeAmf0(bytes: Buffer): AmfValue[] {
-  const reader = new AmfReader(bytes);
-  const values: AmfValue[] = [];
-  while (!reader.atEnd) values.push(reader.value(0));
+  const { values, error } = new AmfReader(bytes).values();
+  if (error !== null) throw error;
   return values;
+}
+
+/**
+ * Reads values as far as they can be read: the value that breaks off, if it is an object, with the entries before the
+ * break. AMF0 values have no length of their own, so that nothing behind a value of unknown type can be found.
+ */
+export function readableAmf0(bytes: Buffer): AmfValue[] {
+  return new AmfReader(bytes).values().values;
 }
 
 class AmfReader {
   readonly #bytes: Buffer;
   #offset = 0;
+  /** The outermost object in which a value breaks off. */
+  #broken: AmfValue | null = null;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
   }
 
-  get atEnd(): boolean {
-    return this.#offset === this.#bytes.length;
+  values(): { readonly values: AmfValue[]; readonly error: RtmpProtocolError | null } {
+    const values: AmfValue[] = [];
+    try {
+      while (this.#offset < this.#bytes.length) values.push(this.#value(0));
+      return { values, error: null };
+    } catch (error) {
+      if (!(error instanceof RtmpProtocolError)) throw error;
+      if (this.#broken !== null) values.push(this.#broken);
+      return { values, error };
+    }
   }
 
-  value(depth: number): AmfValue {
+  #value(depth: number): AmfValue {
     if (depth > MAX_DEPTH) throw new RtmpProtocolError("An AMF0 value is nested too deeply.");
     const marker = this.#bytes.readUInt8(this.#take(1));
     switch (marker) {
@@ -95,6 +113,10 @@ class AmfReader {
         return null;
       case MARKER.undefined:
       case MARKER.unsupported:
+        return undefined;
+      case MARKER.reference:
+        // Section 2.9: an object of the same message once more. Nothing that is read here comes in one.
+        this.#take(2);
         return undefined;
       case MARKER.ecmaArray:
         // The count is a hint only (section 2.10); the end marker counts.
@@ -122,13 +144,18 @@ class AmfReader {
   #object(depth: number): AmfObject {
     // SAFETY: a fresh object without a prototype, filled below with AmfValues only.
     const object = Object.create(null) as Record<string, AmfValue>;
-    for (;;) {
-      const key = this.#text(this.#uint16());
-      if (key === "" && this.#bytes[this.#offset] === MARKER.objectEnd) {
-        this.#take(1);
-        return object;
+    try {
+      for (;;) {
+        const key = this.#text(this.#uint16());
+        if (key === "" && this.#bytes[this.#offset] === MARKER.objectEnd) {
+          this.#take(1);
+          return object;
+        }
+        object[key] = this.#value(depth + 1);
       }
-      object[key] = this.value(depth + 1);
+    } catch (error) {
+      if (depth === 0) this.#broken = object;
+      throw error;
     }
   }
 
@@ -136,7 +163,7 @@ class AmfReader {
     const count = this.#uint32();
     const values: AmfValue[] = [];
     // No room is made for `count`: it may lie. Each value takes a byte at least, so the loop ends with the bytes.
-    for (let index = 0; index < count; index += 1) values.push(this.value(depth + 1));
+    for (let index = 0; index < count; index += 1) values.push(this.#value(depth + 1));
     return values;
   }
 

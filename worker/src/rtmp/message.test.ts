@@ -6,6 +6,7 @@ import {
   MESSAGE,
   type RtmpMessage,
   readCommand,
+  readControlNumber,
   readData,
   readUserControl,
   setChunkSize,
@@ -57,11 +58,30 @@ describe("RTMP messages", () => {
     expect(readData(message(MESSAGE.video, "1701"))).toBeNull();
   });
 
+  it("reads a command of which only the beginning can be read", () => {
+    const name = "0200086f6e537461747573";
+    expect(readCommand(message(MESSAGE.commandAmf3, `00${name}0000000000000000000511`))).toEqual({
+      name: "onStatus",
+      transactionId: 0,
+      values: [null],
+    });
+  });
+
+  it("reads AMF3 data messages with and without the byte in front", () => {
+    for (const front of ["00", ""]) {
+      expect(readData(message(MESSAGE.dataAmf3, `${front}0200016111`))).toEqual(["a"]);
+    }
+  });
+
   it.each([
     ["a command without a name", () => readCommand(message(MESSAGE.commandAmf0, "05"))],
     ["an empty command", () => readCommand(message(MESSAGE.commandAmf3, ""))],
     ["a user control event that is cut short", () => readUserControl(message(MESSAGE.userControl, "0006"))],
-  ])("refuses %s with the typed error", (_what, reading) => {
-    expect(reading).toThrow(RtmpProtocolError);
+  ])("passes over %s", (_what, reading) => {
+    expect(reading()).toBeNull();
+  });
+
+  it("refuses a control number that is cut short with the typed error", () => {
+    expect(() => readControlNumber(message(MESSAGE.setChunkSize, "0001"))).toThrow(RtmpProtocolError);
   });
 });

@@ -1,4 +1,4 @@
-import { type AmfValue, decodeAmf0, encodeAmf0 } from "./amf0.ts";
+import { type AmfValue, encodeAmf0, readableAmf0 } from "./amf0.ts";
 import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
 
 /** Message type ids (Adobe RTMP 1.0, sections 5.4 and 7.1). */
@@ -106,34 +106,44 @@ export function dataMessage(streamId: number, values: readonly AmfValue[]): Rtmp
 }
 
 /**
- * Reads a command message, in AMF0 or in the AMF0 that an "AMF3" command message holds behind its first byte.
+ * Reads a command message, in AMF0 or in the AMF0 that an "AMF3" command message holds behind its first byte. Values
+ * behind one that cannot be read are left out.
  *
- * @returns null for any other message.
- * @throws RtmpProtocolError for one that cannot be read.
+ * @returns null for any other message, and for a command whose name cannot be read.
  */
 export function readCommand(message: RtmpMessage): RtmpCommand | null {
-  if (message.typeId !== MESSAGE.commandAmf0 && message.typeId !== MESSAGE.commandAmf3) return null;
-  const payload = message.typeId === MESSAGE.commandAmf3 ? message.payload.subarray(1) : message.payload;
-  const [name, transactionId, ...values] = decodeAmf0(payload);
-  if (typeof name !== "string") throw new RtmpProtocolError("A command has no name.");
+  if (!isCommand(message)) return null;
+  const [name, transactionId, ...values] = readableAmf0(amf0Of(message));
+  if (typeof name !== "string") return null;
   return { name, transactionId: typeof transactionId === "number" ? transactionId : 0, values };
 }
 
-/**
- * Reads a data message: `[handler, ...values]`.
- *
- * @returns null for any other message.
- * @throws RtmpProtocolError for one that cannot be read.
- */
-export function readData(message: RtmpMessage): AmfValue[] | null {
-  if (message.typeId === MESSAGE.dataAmf0) return decodeAmf0(message.payload);
-  if (message.typeId === MESSAGE.dataAmf3) return decodeAmf0(message.payload.subarray(1));
-  return null;
+export function isCommand(message: RtmpMessage): boolean {
+  return message.typeId === MESSAGE.commandAmf0 || message.typeId === MESSAGE.commandAmf3;
 }
 
-/** @throws RtmpProtocolError for an event that is cut short. */
-export function readUserControl(message: RtmpMessage): UserControlEvent {
-  if (message.payload.length < 6) throw new RtmpProtocolError("A user control event is cut short.");
+/**
+ * Reads a data message: `[handler, ...values]`. Values behind one that cannot be read are left out.
+ *
+ * @returns null for any other message.
+ */
+export function readData(message: RtmpMessage): AmfValue[] | null {
+  if (message.typeId !== MESSAGE.dataAmf0 && message.typeId !== MESSAGE.dataAmf3) return null;
+  return readableAmf0(amf0Of(message));
+}
+
+/**
+ * The AMF0 of a command or data message. An "AMF3" one has a byte in front that is 0 for AMF0 (AMF3 then comes only
+ * behind a marker); some senders leave it out. Neither kind of message begins with a number, whose marker is 0.
+ */
+function amf0Of({ typeId, payload }: RtmpMessage): Buffer {
+  const amf3 = typeId === MESSAGE.commandAmf3 || typeId === MESSAGE.dataAmf3;
+  return amf3 && payload[0] === 0 ? payload.subarray(1) : payload;
+}
+
+/** @returns null for an event without a value: none of those that are known. */
+export function readUserControl(message: RtmpMessage): UserControlEvent | null {
+  if (message.payload.length < 6) return null;
   return { event: message.payload.readUInt16BE(0), value: message.payload.readUInt32BE(2) };
 }
 

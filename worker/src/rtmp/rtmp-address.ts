@@ -4,37 +4,124 @@ export interface RtmpAddress {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
-  /** `app` of the connect command. */
+  /** `app` of the connect command, with its parameters where the URL has some in front of the stream's name. */
   readonly app: string;
-  /** `tcUrl` of the connect command: without user, key and query. */
+  /** `tcUrl` of the connect command: without user and key. */
   readonly tcUrl: string;
-  /** Stream name of publish and play, with the URL's query. */
+  /** Stream name of publish and play, with the URL's query. Empty where the URL names an app only. */
   readonly streamKey: string;
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "rtmp:": 1935, "rtmps:": 443 };
 
+/** App and stream name, byte for byte as the URL has them. */
+interface Split {
+  readonly app: string;
+  readonly name: string;
+}
+
 /**
- * Splits an rtmp(s) URL as players do: `/app/key`, or `/app/instance/key` where there are three segments or more; the
- * query belongs to the key. Pure.
+ * Splits an rtmp(s) URL as ffmpeg (libavformat/rtmpproto.c) and players do: `/app/key`, or `/app/instance/key` where
+ * there are three segments or more; the query belongs to the key. Pure.
  *
- * @returns null for what is no rtmp(s) URL with a host and a stream name.
+ * @returns null for what is no rtmp(s) URL with a host and an app.
  */
 export function parseRtmpUrl(text: string): RtmpAddress | null {
-  const url = URL.parse(text);
+  return rtmpAddresses(text)[0] ?? null;
+}
+
+/**
+ * The ways in which servers may want a URL to be split, the most likely first: where a server does not know the first
+ * app or stream, it may know the second. Pure.
+ *
+ * @returns an empty list for what is no rtmp(s) URL with a host and an app.
+ */
+export function rtmpAddresses(text: string): readonly RtmpAddress[] {
+  const trimmed = text.trim();
+  const url = URL.parse(trimmed);
   const defaultPort = url === null ? undefined : DEFAULT_PORTS[url.protocol];
-  if (url === null || defaultPort === undefined || url.hostname === "") return null;
-  const segments = url.pathname.split("/").slice(1);
-  const appSegments = Math.min(2, segments.length - 1);
-  const app = segments.slice(0, appSegments).join("/");
-  const name = segments.slice(appSegments).join("/");
-  if (name === "") return null;
-  return {
+  // The parser encodes and shortens paths, while servers compare names byte for byte.
+  const path = /^rtmps?:\/\/[^/?#]*\/(.+)$/is.exec(trimmed)?.[1];
+  if (url === null || defaultPort === undefined || url.hostname === "" || path === undefined) return [];
+  // oxlint-disable-next-line no-control-regex -- Line ends and the like are never part of a name.
+  if (/[\0-\x1f\x7f]/.test(path)) return [];
+  const server = {
     host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
     port: url.port === "" ? defaultPort : Number(url.port),
     tls: url.protocol === "rtmps:",
+  };
+  return distinct(splits(path)).map(({ app, name }) => ({
+    ...server,
     app,
     tcUrl: `${url.protocol}//${url.host}/${app}`,
-    streamKey: `${name}${url.search}`,
-  };
+    streamKey: name,
+  }));
+}
+
+function splits(path: string): Split[] {
+  const mark = path.indexOf("?");
+  const query = mark === -1 ? "" : path.slice(mark);
+  const segments = (mark === -1 ? path : path.slice(0, mark)).split("/");
+  const [first = ""] = segments;
+  if (first === "") return [];
+  const at = (appSegments: number): Split => ({
+    app: segments.slice(0, appSegments).join("/"),
+    name: `${segments.slice(appSegments).join("/")}${query}`,
+  });
+  const inFront = parametersInFront(path, mark);
+  if (segments.length === 1)
+    return inFront === null
+      ? [
+          { app: path, name: "" },
+          { app: "", name: path },
+        ]
+      : [inFront];
+  if (segments.at(-1) === "" && query === "" && segments.length === 3) {
+    // The slash at the end adds nothing to a name that is there.
+    return [{ app: first, name: segments[1] ?? "" }, at(2)];
+  }
+  const usual = at(usualAppSegments(segments));
+  const other = segments.length > 2 ? [at(segments.length - (segments.length > 3 ? 1 : 2)), at(1)] : [];
+  return [usual, ...typed(usual, query), ...other, ...(inFront === null ? [] : [inFront])];
+}
+
+/** Two for `/app/instance/key`; one where a type such as `mp4:` says that the second segment belongs to the name. */
+function usualAppSegments(segments: readonly string[]): number {
+  if (segments[0] === "ondemand") return 1;
+  return segments.length > 2 && segments[1]?.includes(":") !== true ? 2 : 1;
+}
+
+/** `live?vhost=a.com&token=b/stream?sign=c/d`: the parameters of the app stand in front of the stream's name. */
+function parametersInFront(path: string, mark: number): Split | null {
+  if (mark === -1) return null;
+  const second = path.indexOf("?", mark + 1);
+  const slash = path.lastIndexOf("/", second === -1 ? path.length : second);
+  const name = path.slice(slash + 1);
+  return slash < mark || name === "" ? null : { app: path.slice(0, slash), name };
+}
+
+/** Flash servers want recorded files with their type in front, and FLV ones without their extension. */
+function typed({ app, name }: Split, query: string): Split[] {
+  const file = name.slice(0, name.length - query.length);
+  if (file.includes(":")) return [];
+  if (/\.(?:mp4|f4v)$/i.test(file)) return [{ app, name: `mp4:${name}` }];
+  return /.\.flv$/i.test(file) ? [{ app, name: `${file.slice(0, -".flv".length)}${query}` }] : [];
+}
+
+function distinct(found: readonly Split[]): Split[] {
+  return found.filter(
+    ({ app, name }, index) => found.findIndex((other) => other.app === app && other.name === name) === index,
+  );
+}
+
+/** A shorter name is a word that may be read, not a key. */
+const MAX_READABLE_NAME = 8;
+
+/** App and stream for an error's text: without parameters, and without a name that may be a key. */
+export function shownStream({ app, streamKey }: RtmpAddress): string {
+  const path = streamKey.replace(/\?.*$/s, "");
+  const nameAt = path.lastIndexOf("/") + 1;
+  const name = path.length - nameAt < MAX_READABLE_NAME ? path.slice(nameAt) : "…";
+  const query = streamKey.includes("?") ? "?…" : "";
+  return `app "${app.replace(/\?.*$/s, "?…")}", stream "${path.slice(0, nameAt)}${name}${query}"`;
 }

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { type AmfObject, type AmfValue, amfEntries } from "./amf0.ts";
-import { type RtmpMessage, readCommand } from "./message.ts";
+import { isCommand, type RtmpMessage, readCommand } from "./message.ts";
 import { RtmpConnection } from "./rtmp-connection.ts";
 
 /** What a server says of a connection or a stream (Adobe RTMP 1.0, sections 7.2.1.1 and 7.2.2). */
@@ -92,7 +92,8 @@ export class RtmpClient {
   #receive(message: RtmpMessage): void {
     const command = readCommand(message);
     if (command === null) {
-      this.#options.onMessage(message);
+      // A command that cannot be read is passed over, as other clients do.
+      if (!isCommand(message)) this.#options.onMessage(message);
       return;
     }
     const { name, transactionId, values } = command;

@@ -183,25 +183,31 @@ export class RtmpConnection {
       case MESSAGE.abort:
         return;
       case MESSAGE.acknowledgement:
-        this.#acknowledgedBytes = readControlNumber(message);
-        return;
       case MESSAGE.windowAckSize:
-        this.#ackWindowBytes = Math.max(1, readControlNumber(message));
+      case MESSAGE.setPeerBandwidth:
+        // One that is cut short says nothing, and harms nothing.
+        if (message.payload.length >= 4) this.#control(message.typeId, readControlNumber(message));
         return;
-      case MESSAGE.setPeerBandwidth: {
-        // Section 5.4.5: answered with the window, where it differs from the last one told.
-        const sizeBytes = readControlNumber(message);
-        if (sizeBytes !== this.#announcedWindowBytes) this.setWindowAckSize(sizeBytes);
-        return;
-      }
       case MESSAGE.userControl: {
-        const { event, value } = readUserControl(message);
-        if (event === USER_EVENT.pingRequest) this.send(userControl(USER_EVENT.pingResponse, value));
-        else if (event !== USER_EVENT.pingResponse) this.#options.onMessage(message);
+        const event = readUserControl(message);
+        if (event?.event === USER_EVENT.pingRequest) this.send(userControl(USER_EVENT.pingResponse, event.value));
+        else if (event !== null && event.event !== USER_EVENT.pingResponse) this.#options.onMessage(message);
         return;
       }
       default:
         this.#options.onMessage(message);
+    }
+  }
+
+  #control(typeId: number, value: number): void {
+    if (typeId === MESSAGE.acknowledgement) {
+      this.#acknowledgedBytes = value;
+    } else if (typeId === MESSAGE.windowAckSize) {
+      // A window of 0 asks for no acknowledgements.
+      this.#ackWindowBytes = value === 0 ? Number.POSITIVE_INFINITY : value;
+    } else if (value !== 0 && value !== this.#announcedWindowBytes) {
+      // Section 5.4.5: answered with the window, where it differs from the last one told.
+      this.setWindowAckSize(value);
     }
   }
 

@@ -4,7 +4,7 @@ import { judgePullStatus } from "./pull-status.ts";
 it.each([
   ["status", "NetStream.Play.Start", "started"],
   ["status", "NetStream.Play.Reset", "told"],
-  ["status", "NetStream.Play.PublishNotify", "told"],
+  ["status", "NetStream.Play.PublishNotify", "started"],
   ["error", "NetStream.Play.StreamNotFound", "notFound"],
   ["error", "NetConnection.Connect.InvalidApp", "notFound"],
   ["error", "NetConnection.Connect.Rejected", "refused"],
@@ -16,4 +16,14 @@ it.each([
   ["status", "NetStream.Play.Complete", "finished"],
 ] as const)("%s %s means %s to a player", (level, code, verdict) => {
   expect(judgePullStatus({ level, code })).toBe(verdict);
+});
+
+it.each([
+  ["error", "NetStream.Play.StreamNotFound", "lost"],
+  ["error", "NetStream.Play.Failed", "lost"],
+  ["error", "NetStream.Seek.Failed", "told"],
+  ["error", "", "told"],
+  ["status", "NetStream.Play.Complete", "finished"],
+] as const)("%s %j means %s to a player that plays", (level, code, verdict) => {
+  expect(judgePullStatus({ level, code }, "playing")).toBe(verdict);
 });

@@ -5,6 +5,8 @@ export type PullVerdict = "started" | "told" | "notFound" | "refused" | "finishe
 
 const VERDICTS: Readonly<Record<string, PullVerdict>> = {
   "NetStream.Play.Start": "started",
+  /** A publisher came. */
+  "NetStream.Play.PublishNotify": "started",
   "NetStream.Play.StreamNotFound": "notFound",
   "NetStream.Play.FileNotFound": "notFound",
   "NetConnection.Connect.InvalidApp": "notFound",
@@ -19,7 +21,15 @@ const VERDICTS: Readonly<Record<string, PullVerdict>> = {
   "NetConnection.Connect.AppShutdown": "lost",
 };
 
-/** Reads a status of the server that is played from; an unknown one of level `error` is a refusal. Pure. */
-export function judgePullStatus(status: Pick<RtmpStatus, "level" | "code">): PullVerdict {
-  return VERDICTS[status.code] ?? (status.level === "error" ? "refused" : "told");
+/**
+ * Reads a status of the server that is played from. Before it plays, an unknown one of level `error` is a refusal.
+ * Afterwards what would have been one is a loss, which may pass, and an unknown error is none while media comes. Pure.
+ */
+export function judgePullStatus(
+  status: Pick<RtmpStatus, "level" | "code">,
+  phase: "starting" | "playing" = "starting",
+): PullVerdict {
+  const known = VERDICTS[status.code];
+  if (phase === "starting") return known ?? (status.level === "error" ? "refused" : "told");
+  return known === "notFound" || known === "refused" ? "lost" : (known ?? "told");
 }

@@ -1,10 +1,11 @@
 import { RoomcastError, shownText, shownUrl } from "@roomcast/shared";
 import type { FlvTag } from "../../flv/flv-writer.ts";
+import { TagBodyNormaliser } from "../../flv/tag-body-normaliser.ts";
 import { splitAggregate } from "../../rtmp/aggregate.ts";
-import { amfEntries } from "../../rtmp/amf0.ts";
+import { AmfEcmaArray, type AmfObject, type AmfValue, amfEntries, encodeAmf0 } from "../../rtmp/amf0.ts";
 import type { Dial } from "../../rtmp/dial-rtmp.ts";
 import { MESSAGE, type RtmpMessage, readData, readUserControl, USER_EVENT, userControl } from "../../rtmp/message.ts";
-import { parseRtmpUrl, type RtmpAddress } from "../../rtmp/rtmp-address.ts";
+import { type RtmpAddress, rtmpAddresses, shownStream } from "../../rtmp/rtmp-address.ts";
 import { createdStreamId, RtmpCallError, RtmpClient, type RtmpStatus } from "../../rtmp/rtmp-client.ts";
 import { TimestampUnwrapper } from "../../rtmp/timestamp-unwrapper.ts";
 import type { SourceEnd } from "../source.ts";
@@ -15,13 +16,19 @@ const DEFAULT_SILENCE_TIMEOUT_MS = 10_000;
 /** How much the server may send ahead, ms. */
 const BUFFER_MS = 1000;
 const WINDOW_BYTES = 2_500_000;
+/** In how many ways the URL is split into app and stream until the server knows them. */
+const MAX_SPLITS = 3;
+const MAX_METADATA_NAME = 256;
 
 export interface RtmpPullerOptions {
   /** `rtmp(s)://host[:port]/app/stream?query`; it stays inside this process. */
   readonly url: string;
   /** Makes the connection; on a user's behalf through the egress guard. */
   readonly connect: Dial;
-  /** Media as it comes, of whatever codec; timestamps do not wrap. */
+  /**
+   * Media as it comes, of whatever codec, H.264 and AAC with classic headers; of several tracks the first. Timestamps do
+   * not wrap.
+   */
   readonly onTag: (tag: FlvTag) => void;
   /** Once, if the stream ends after `start` without `stop()`. */
   readonly onEnd: (end: SourceEnd) => void;
@@ -39,27 +46,33 @@ type State = "idle" | "starting" | "playing" | "ended";
 /** Plays one RTMP stream (Adobe RTMP 1.0, section 7.2.2.1). One use. */
 export class RtmpPuller {
   readonly #options: RtmpPullerOptions;
-  readonly #address: RtmpAddress;
+  readonly #addresses: readonly RtmpAddress[];
+  #address: RtmpAddress;
   readonly #abort = new AbortController();
-  readonly #started = Promise.withResolvers<void>();
+  #started = Promise.withResolvers<void>();
   readonly #clock = new TimestampUnwrapper();
+  readonly #normalisers = { audio: new TagBodyNormaliser(), video: new TagBodyNormaliser() };
   #state: State = "idle";
   #client: RtmpClient | undefined;
   #starting: Promise<void> | undefined;
   #end: SourceEnd | undefined;
   #silence: NodeJS.Timeout | undefined;
   #paused = false;
+  /** How far the server has let us in. */
+  #admission: "connecting" | "asked" | "connected" = "connecting";
 
   /** @throws RoomcastError `InvalidParameterValue` for a URL that is no RTMP address. */
   constructor(options: RtmpPullerOptions) {
-    const address = parseRtmpUrl(options.url);
-    if (address === null) {
+    const addresses = rtmpAddresses(options.url).slice(0, MAX_SPLITS);
+    const [address] = addresses;
+    if (address === undefined) {
       throw new RoomcastError(
         "InvalidParameterValue",
         "VideoSrc is no RTMP address: expected rtmp or rtmps, a host, an app and a stream.",
       );
     }
     this.#options = options;
+    this.#addresses = addresses;
     this.#address = address;
     this.#started.promise.catch(() => undefined);
   }
@@ -109,7 +122,7 @@ export class RtmpPuller {
     try {
       signal.throwIfAborted();
       this.#state = "starting";
-      await this.#negotiate(signal);
+      await this.#playKnownStream(signal);
       signal.throwIfAborted();
       // It may have ended in the same breath in which it began.
       if (this.#end !== undefined) throw endError(this.#end) ?? this.#failed("lost", "the stream is over").error;
@@ -124,8 +137,38 @@ export class RtmpPuller {
     }
   }
 
-  async #negotiate(signal: AbortSignal): Promise<void> {
-    const { host, port, tls, app, tcUrl, streamKey } = this.#address;
+  /** Servers do not agree where the app ends in a URL of several segments: the next way is tried on "not found". */
+  async #playKnownStream(signal: AbortSignal): Promise<void> {
+    let first: RoomcastError | undefined;
+    for (const address of this.#addresses) {
+      this.#address = address;
+      this.#end = undefined;
+      this.#admission = "connecting";
+      this.#started = Promise.withResolvers<void>();
+      this.#started.promise.catch(() => undefined);
+      try {
+        await this.#negotiate(address, signal);
+        return;
+      } catch (thrown) {
+        if (signal.aborted) throw thrown;
+        const error = this.#startError(thrown);
+        first ??= error;
+        if (!this.#mayKnowAnother(error)) throw error.code === "FailedOperation.SourceForbidden" ? error : first;
+        this.#client?.connection.destroy();
+        await this.#client?.connection.closed;
+      }
+    }
+    throw first ?? new Error("there was no address");
+  }
+
+  #mayKnowAnother(error: RoomcastError): boolean {
+    if (error.code === "FailedOperation.SourceNotFound") return true;
+    // Servers turn an unknown app away in their own words, or close without any.
+    return this.#admission === "asked";
+  }
+
+  async #negotiate(address: RtmpAddress, signal: AbortSignal): Promise<void> {
+    const { host, port, tls, app, tcUrl, streamKey } = address;
     const socket = await this.#options.connect({ host, port, tls, signal });
     const client = new RtmpClient({
       socket,
@@ -141,7 +184,9 @@ export class RtmpPuller {
       await client.ready;
       // Not pipelined as a publisher's commands are: sources are servers of all kinds.
       const player = { app, tcUrl, fpad: false, capabilities: 15, audioCodecs: 4071, videoCodecs: 252 };
+      this.#admission = "asked";
       await client.call("connect", { ...player, flashVer: "LNX 9,0,124,2", videoFunction: 1 });
+      this.#admission = "connected";
       client.connection.setWindowAckSize(WINDOW_BYTES);
       const streamId = createdStreamId(await client.call("createStream", null));
       if (streamId === null) throw new Error("no stream was given");
@@ -155,7 +200,7 @@ export class RtmpPuller {
 
   #receive(message: RtmpMessage): void {
     if (message.typeId === MESSAGE.userControl) {
-      if (readUserControl(message).event === USER_EVENT.streamEof)
+      if (readUserControl(message)?.event === USER_EVENT.streamEof)
         this.#finish(this.#failed("lost", "the stream ended"));
       return;
     }
@@ -165,31 +210,36 @@ export class RtmpPuller {
   #receivePart(message: RtmpMessage): void {
     if (this.#state === "ended") return;
     if (message.typeId === MESSAGE.audio || message.typeId === MESSAGE.video) {
-      // Some servers send media without a word before it.
-      this.#started.resolve();
-      if (this.#silence === undefined) this.#watchSilence();
-      else if (!this.#paused) this.#silence.refresh();
-      this.#options.onTag({
-        kind: message.typeId === MESSAGE.audio ? "audio" : "video",
-        timestampMs: this.#clock.unwrap(message.timestampMs),
-        payload: message.payload,
-      });
+      this.#receiveMedia(message.typeId === MESSAGE.audio ? "audio" : "video", message);
       return;
     }
-    const data = readData(message);
-    if (data === null) return;
-    if (data[0] === "onPlayStatus") {
-      const code = amfEntries(data[1])?.["code"];
+    const [handler, ...values] = readData(message) ?? [];
+    if (handler === "onPlayStatus") {
+      const code = entriesIn(values)?.["code"];
       if (typeof code === "string") this.#judge({ level: "status", code, description: "" });
       return;
     }
-    if (data[0] === "onMetaData") {
-      this.#options.onTag({ kind: "data", timestampMs: 0, payload: message.payload });
-    }
+    // Some servers hand on the publisher's wrapping.
+    const named = handler === "onMetaData" || (handler === "@setDataFrame" && values[0] === "onMetaData");
+    const metadata = named ? entriesIn(values) : null;
+    if (metadata === null) return;
+    // Written again: what came may be AMF3, or end in something that nobody can read.
+    const payload = encodeAmf0(["onMetaData", new AmfEcmaArray(plainEntries(metadata))]);
+    this.#options.onTag({ kind: "data", timestampMs: 0, payload });
+  }
+
+  #receiveMedia(kind: "audio" | "video", message: RtmpMessage): void {
+    // Some servers send media without a word before it.
+    this.#started.resolve();
+    if (this.#silence === undefined) this.#watchSilence();
+    else if (!this.#paused) this.#silence.refresh();
+    const timestampMs = this.#clock.unwrap(message.timestampMs);
+    const payload = this.#normalisers[kind].normalise(kind, message.payload);
+    if (payload !== null) this.#options.onTag({ kind, timestampMs, payload });
   }
 
   #judge(status: RtmpStatus): void {
-    const verdict = judgePullStatus(status);
+    const verdict = judgePullStatus(status, this.#state === "playing" ? "playing" : "starting");
     if (verdict === "told") return;
     if (verdict === "started") this.#started.resolve();
     else if (verdict === "finished") this.#finish({ name: "finished" });
@@ -247,12 +297,42 @@ export class RtmpPuller {
 
   #said(status: RtmpStatus): string {
     const words = [status.code, status.description].filter((part) => part !== "").join(": ");
-    const values = URL.parse(this.#options.url)?.searchParams.values() ?? [];
-    return shownText(words, [this.#address.streamKey, ...values]).slice(0, 500);
+    const { app, streamKey } = this.#address;
+    // Everything behind a question mark may be a secret, wherever in the URL it stands.
+    const parameters = [app, streamKey].flatMap((text) => text.split("?").slice(1)).flatMap((text) => text.split("&"));
+    const values = parameters.map((parameter) => parameter.slice(parameter.indexOf("=") + 1));
+    const secrets = [...parameters, ...values, ...(streamKey.includes("?") ? [streamKey] : [])];
+    return shownText(words, [...secrets, ...secrets.map(decoded)]).slice(0, 500) || "it gave no reason";
   }
 
   get #shown(): string {
-    return shownUrl(this.#options.url);
+    return `${shownUrl(this.#options.url)} (${shownStream(this.#address)})`;
+  }
+}
+
+/** The entries of the first object among the values. */
+function entriesIn(values: readonly AmfValue[]) {
+  for (const value of values) {
+    const entries = amfEntries(value);
+    if (entries !== null) return entries;
+  }
+  return null;
+}
+
+/** The numbers, texts and truth values: all that is read of metadata. */
+function plainEntries(entries: AmfObject): AmfObject {
+  const plain = Object.entries(entries).filter(
+    ([name, value]) => name.length <= MAX_METADATA_NAME && ["number", "string", "boolean"].includes(typeof value),
+  );
+  return Object.fromEntries(plain);
+}
+
+/** Percent-decoded; what is not properly encoded stays as it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
 
