@@ -21,8 +21,8 @@ export interface AacConfig {
   readonly samplesPerFrame: 1024 | 960;
 }
 
-/** Table 1.18. */
-const SAMPLE_RATES_HZ = [
+/** Table 1.18: samplingFrequencyIndex, without 15, which says that the rate itself follows. */
+export const AAC_SAMPLE_RATES_HZ: readonly number[] = [
   96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350,
 ];
 /** Table 1.19; index 0 means: see the program configuration. */
@@ -79,7 +79,7 @@ function readObjectType(reader: BitReader): number {
 
 function readSampleRate(reader: BitReader): number {
   const index = reader.bits(4);
-  const rate = index === 15 ? reader.bits(24) : SAMPLE_RATES_HZ[index];
+  const rate = index === 15 ? reader.bits(24) : AAC_SAMPLE_RATES_HZ[index];
   if (rate === undefined || rate === 0) throw new CodecError("The AAC config says an unknown sample rate.");
   return rate;
 }

@@ -14,6 +14,9 @@ export interface AvcConfig {
   readonly ppsUnits: readonly Uint8Array[];
 }
 
+/** Profiles whose record says the chroma format (5.3.3.1.2); ffmpeg writes it for all but baseline, main and extended. */
+const PROFILES_WITH_FORMAT = new Set([100, 110, 122, 144, 244]);
+
 /**
  * Parses the record; needs at least one SPS and one PPS in it.
  *
@@ -53,4 +56,30 @@ function readUnits(record: Uint8Array, start: number, count: number): { units: U
     position = end;
   }
   return { units, end: position };
+}
+
+/**
+ * Writes the record, with NAL lengths of 4 bytes, of sets without start codes; the first SPS gives profile and level.
+ *
+ * @throws CodecError where the first SPS is not sound.
+ */
+export function writeAvcConfig(spsUnits: readonly Uint8Array[], ppsUnits: readonly Uint8Array[]): Buffer {
+  const first = spsUnits[0];
+  if (first === undefined) throw new CodecError("There is no SPS.");
+  const { profileIdc, chromaFormatIdc, bitDepthLuma, bitDepthChroma } = parseSps(first);
+  const parts: Uint8Array[] = [
+    // Version; profile, compatibility and level as the SPS has them; four reserved ones before each count's bits.
+    Buffer.of(1, first[1] ?? 0, first[2] ?? 0, first[3] ?? 0, 0xff, 0xe0 | spsUnits.length),
+    ...spsUnits.flatMap(withLength),
+    Buffer.of(ppsUnits.length),
+    ...ppsUnits.flatMap(withLength),
+  ];
+  if (PROFILES_WITH_FORMAT.has(profileIdc)) {
+    parts.push(Buffer.of(0xfc | chromaFormatIdc, 0xf8 | (bitDepthLuma - 8), 0xf8 | (bitDepthChroma - 8), 0));
+  }
+  return Buffer.concat(parts);
+}
+
+function withLength(unit: Uint8Array): Uint8Array[] {
+  return [Buffer.of(unit.length >> 8, unit.length & 0xff), unit];
 }

@@ -33,6 +33,12 @@ export interface DemuxerOptions {
    * wrap-around (a 33-bit clock goes on past its wrap); jumps of the clock are passed on as they are.
    */
   readonly onTag: (tag: MediaTag) => void;
+  /**
+   * Called for each H.264 picture from which a decoder can begin although it is no IDR picture (broadcast with open
+   * groups of pictures, or refreshed bit by bit). Its tag is no keyframe. A stream that has such pictures and no keyframe
+   * cannot be copied, but can be encoded.
+   */
+  readonly onRecoveryPoint?: ((dtsMs: number) => void) | undefined;
 }
 
 /**

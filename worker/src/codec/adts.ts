@@ -1,0 +1,54 @@
+import { AAC_SAMPLE_RATES_HZ } from "./aac-config.ts";
+
+/** What the fixed and variable header of one ADTS frame say (ISO/IEC 13818-7, 6.2; ISO/IEC 14496-3, 1.A.2.2). */
+export interface AdtsHeader {
+  /** Of an AudioSpecificConfig: 2 is AAC-LC. HE-AAC shows as its core. */
+  readonly objectType: number;
+  readonly sampleRateIndex: number;
+  readonly sampleRateHz: number;
+  /** 0: a program config element in the frame says it. */
+  readonly channelConfiguration: number;
+  /** 7, or 9 with a checksum. */
+  readonly headerBytes: number;
+  /** Header included. */
+  readonly frameBytes: number;
+  /** Raw data blocks in the frame, 1024 samples each. */
+  readonly blocks: number;
+}
+
+export const ADTS_HEADER_BYTES = 7;
+export const AAC_BLOCK_SAMPLES = 1024;
+
+/** Returns null if no ADTS header stands there, or if the bytes end inside it. */
+export function parseAdtsHeader(bytes: Uint8Array, at: number): AdtsHeader | null {
+  if (at + ADTS_HEADER_BYTES > bytes.length) return null;
+  const second = bytes[at + 1] ?? 0;
+  // A sync word of twelve ones, and a layer of 0, which MPEG audio of layers I to III never has.
+  if (bytes[at] !== 0xff || (second & 0xf6) !== 0xf0) return null;
+  const third = bytes[at + 2] ?? 0;
+  const fourth = bytes[at + 3] ?? 0;
+  const sampleRateIndex = (third >> 2) & 0x0f;
+  const sampleRateHz = AAC_SAMPLE_RATES_HZ[sampleRateIndex];
+  if (sampleRateHz === undefined) return null;
+  const headerBytes = (second & 1) === 1 ? 7 : 9;
+  const frameBytes = ((fourth & 3) << 11) | ((bytes[at + 4] ?? 0) << 3) | ((bytes[at + 5] ?? 0) >> 5);
+  if (frameBytes <= headerBytes) return null;
+  return {
+    objectType: (third >> 6) + 1,
+    sampleRateIndex,
+    sampleRateHz,
+    channelConfiguration: ((third & 1) << 2) | (fourth >> 6),
+    headerBytes,
+    frameBytes,
+    blocks: ((bytes[at + 6] ?? 0) & 3) + 1,
+  };
+}
+
+/** The AudioSpecificConfig that says the same as an ADTS header (ISO/IEC 14496-3, 1.6.2.1). */
+export function aacConfigOfAdts(header: AdtsHeader): Buffer {
+  const { objectType, sampleRateIndex, channelConfiguration } = header;
+  return Buffer.of(
+    (objectType << 3) | (sampleRateIndex >> 1),
+    ((sampleRateIndex & 1) << 7) | (channelConfiguration << 3),
+  );
+}

@@ -1,0 +1,24 @@
+const WRAP = 2 ** 33;
+const HALF = 2 ** 32;
+const TICKS_PER_MS = 90;
+
+/** The shorter way round from one time of a 33-bit clock to another. */
+export function signedTicks(difference: number): number {
+  const positive = ((difference % WRAP) + WRAP) % WRAP;
+  return positive >= HALF ? positive - WRAP : positive;
+}
+
+export function ticksToMs(ticks: number): number {
+  return ticks / TICKS_PER_MS;
+}
+
+/** Makes one clock without wrap-around of the 33-bit times (90 kHz) that all tracks of a stream share. */
+export class Clock33 {
+  #last: number | undefined;
+
+  /** @param ticks 0 to 2^33 - 1. @returns ticks, beginning with the first time itself; may be negative. */
+  unwrap(ticks: number): number {
+    this.#last = this.#last === undefined ? ticks : this.#last + signedTicks(ticks - this.#last);
+    return this.#last;
+  }
+}

@@ -1,0 +1,204 @@
+import { AvcParameterSets } from "../../codec/avc-parameter-sets.ts";
+import type { MediaTag } from "../media-tag.ts";
+import { ticksToMs } from "./clock-33.ts";
+import { type ElementaryStream, TimeMarks } from "./elementary-stream.ts";
+import { NAL, saysRecoveryPoint, startsPicture } from "./nal-units.ts";
+import { PictureClock } from "./picture-clock.ts";
+import { Scratch } from "./scratch.ts";
+import { sequenceHeaderTag, TagMaker, VIDEO_HEADER_BYTES } from "./tag-maker.ts";
+
+export interface H264StreamOptions {
+  readonly onTag: (tag: MediaTag) => void;
+  /** A picture from which a decoder can begin, but which is no IDR picture. */
+  readonly onRecoveryPoint: (dtsMs: number) => void;
+}
+
+/** The largest picture of level 6.2 that anybody streams is a few megabytes. */
+const MAX_PICTURE_BYTES = 16 * 1024 * 1024;
+const MAX_UNITS = 4096;
+const LENGTH_BYTES = 4;
+/** The head of a slice with first_mb_in_slice 0 and slice_type 7: all slices of the picture are I. */
+const FIRST_SLICE_ALL_INTRA = 0x88;
+/** 00 00 01 */
+const START_CODE_BYTES = 3;
+
+/**
+ * Makes tags of an H.264 byte stream (ITU-T H.264, annex B). Pictures are told apart by what the stream says, not by PES
+ * packets: one of those may hold several, or a part of one. Parameter sets, delimiters and filler are taken out.
+ */
+export class H264Stream implements ElementaryStream {
+  readonly #options: H264StreamOptions;
+  readonly #tags = new TagMaker();
+  readonly #sets = new AvcParameterSets();
+  readonly #clock = new PictureClock();
+  readonly #marks = new TimeMarks();
+  readonly #scratch = new Scratch(MAX_PICTURE_BYTES);
+  /** Positions of the headers of the units of the picture that is read. */
+  readonly #units: number[] = [];
+  /** Where the next start code may end. */
+  #scanned = 2;
+  #hasSlice = false;
+  #times: { readonly pts: number; readonly dts: number | null } | null = null;
+  #headerGiven = false;
+  /** Bytes were lost: nothing is taken before the next PES packet. */
+  #lost = false;
+
+  constructor(options: H264StreamOptions) {
+    this.#options = options;
+  }
+
+  begin(pts: number | null, dts: number | null): void {
+    this.#lost = false;
+    this.#marks.add(this.#scratch.length, pts, dts);
+  }
+
+  append(bytes: Buffer, start: number, end: number): void {
+    if (this.#lost) return;
+    if (this.#scratch.append(bytes, start, end)) this.#scan(false);
+    else this.lose();
+  }
+
+  lose(): void {
+    this.#restart();
+    this.#lost = true;
+  }
+
+  flush(): void {
+    this.#scan(true);
+    if (this.#hasSlice) this.#give(this.#scratch.length);
+    this.#restart();
+    this.#clock.reset();
+  }
+
+  #restart(): void {
+    this.#scratch.clear();
+    this.#units.length = 0;
+    this.#marks.clear();
+    this.#scanned = 2;
+    this.#hasSlice = false;
+    this.#times = null;
+  }
+
+  /** Looks at every byte once: most steps are three bytes wide, because few bytes are 0 or 1. */
+  #scan(final: boolean): void {
+    // A slice is known by the byte behind its header; the last unit of all may be a header alone.
+    let end = this.#scratch.length - (final ? 1 : 2);
+    let at = this.#scanned;
+    let { bytes } = this.#scratch;
+    while (at < end) {
+      const byte = bytes[at] ?? 0;
+      if (byte === 0) {
+        at += 1;
+      } else if (byte !== 1 || bytes[at - 1] !== 0 || bytes[at - 2] !== 0) {
+        at += 3;
+      } else {
+        const dropped = this.#unit(at + 1);
+        ({ bytes } = this.#scratch);
+        end -= dropped;
+        at += START_CODE_BYTES - dropped;
+      }
+    }
+    this.#scanned = Math.max(at, 2);
+    if (this.#units.length === 0) this.#forget(Math.min(this.#scanned - 2, this.#scratch.length));
+  }
+
+  /** The first bytes belong to no picture. */
+  #forget(count: number): void {
+    if (count === 0) return;
+    this.#scratch.drop(count);
+    this.#marks.shift(count);
+    this.#scanned -= count;
+  }
+
+  /** A unit's header stands here. @returns how many bytes in front of it were given away and forgotten. */
+  #unit(header: number): number {
+    const { bytes } = this.#scratch;
+    const ends = this.#hasSlice && startsPicture(bytes, header, this.#scratch.length);
+    if (ends) {
+      this.#give(header - START_CODE_BYTES);
+      this.#units.length = 0;
+      this.#hasSlice = false;
+    }
+    // What stands in front of a picture's first unit is no part of it.
+    const dropped = this.#units.length === 0 ? header - START_CODE_BYTES : 0;
+    const type = (bytes[header] ?? 0) & 0x1f;
+    const slice = type >= NAL.slice && type <= NAL.idrSlice;
+    if (this.#units.length === 0) this.#times = null;
+    // Parameter sets may come in a PES packet in front of the slices', whose time counts.
+    if (this.#units.length === 0 || (slice && !this.#hasSlice)) this.#times = this.#marks.take(header) ?? this.#times;
+    if (slice) this.#hasSlice = true;
+    this.#forget(dropped);
+    if (this.#units.length < MAX_UNITS) {
+      this.#units.push(header - dropped);
+      return dropped;
+    }
+    const forgotten = this.#scratch.length;
+    this.lose();
+    return forgotten;
+  }
+
+  /** Gives the picture whose last unit ends here. */
+  #give(end: number): void {
+    const { bytes } = this.#scratch;
+    const picture = this.#survey(end);
+    const times = this.#clock.next(this.#times, this.#sets.activeSps);
+    if (times === null || picture.bytes === 0) return;
+    const dtsMs = ticksToMs(times.dts);
+    const record = this.#sets.takeChanged();
+    if (record !== null) this.#options.onTag(sequenceHeaderTag("video", dtsMs, record));
+    this.#headerGiven ||= record !== null;
+    // Without parameter sets nobody can decode it.
+    if (!this.#headerGiven) return;
+    if (picture.recoveryPoint) this.#options.onRecoveryPoint(dtsMs);
+    const tag = this.#tags.picture({ dtsMs, ptsMs: ticksToMs(times.pts), keyframe: picture.idr }, picture.bytes);
+    let at = VIDEO_HEADER_BYTES;
+    for (let index = 0; index < this.#units.length; index += 1) {
+      const start = this.#units[index] ?? 0;
+      if (!isKept(bytes[start] ?? 0)) continue;
+      const unitEnd = this.#unitEnd(index, end);
+      tag.payload.writeUInt32BE(unitEnd - start, at);
+      bytes.copy(tag.payload, at + LENGTH_BYTES, start, unitEnd);
+      at += LENGTH_BYTES + unitEnd - start;
+    }
+    this.#options.onTag(tag);
+  }
+
+  /** Takes the parameter sets out, and sums up what is left. */
+  #survey(end: number): { readonly bytes: number; readonly idr: boolean; readonly recoveryPoint: boolean } {
+    const { bytes } = this.#scratch;
+    let total = 0;
+    let idr = false;
+    let recoveryPoint = false;
+    let hasSps = false;
+    let intra = false;
+    for (let index = 0; index < this.#units.length; index += 1) {
+      const start = this.#units[index] ?? 0;
+      const unitEnd = this.#unitEnd(index, end);
+      const type = (bytes[start] ?? 0) & 0x1f;
+      if (type === NAL.sps || type === NAL.pps) this.#sets.collect(bytes.subarray(start, unitEnd));
+      if (type === NAL.idrSlice && !idr) this.#sets.activate(bytes.subarray(start, unitEnd));
+      idr ||= type === NAL.idrSlice;
+      recoveryPoint ||= type === NAL.sei && saysRecoveryPoint(bytes, start, unitEnd);
+      hasSps ||= type === NAL.sps;
+      intra ||= type === NAL.slice && bytes[start + 1] === FIRST_SLICE_ALL_INTRA;
+      if (isKept(bytes[start] ?? 0)) total += LENGTH_BYTES + unitEnd - start;
+    }
+    return { bytes: total, idr, recoveryPoint: !idr && (recoveryPoint || (hasSps && intra)) };
+  }
+
+  /** Zeros between a unit and the next start code belong to neither (B.1.1). */
+  #unitEnd(index: number, pictureEnd: number): number {
+    const { bytes } = this.#scratch;
+    const start = this.#units[index] ?? 0;
+    const next = this.#units[index + 1];
+    let end = next === undefined ? pictureEnd : next - START_CODE_BYTES;
+    while (end > start + 1 && bytes[end - 1] === 0) end -= 1;
+    return end;
+  }
+}
+
+/** Slices with their SEI; no parameter sets, delimiters or filler, and nothing of scalable or multi-view extensions. */
+function isKept(header: number): boolean {
+  const type = header & 0x1f;
+  return (type >= NAL.slice && type <= NAL.sei) || type === NAL.auxiliarySlice;
+}

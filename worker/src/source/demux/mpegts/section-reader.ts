@@ -1,0 +1,81 @@
+const HEADER_BYTES = 3;
+const MAX_SECTION_BYTES = HEADER_BYTES + 4093;
+
+/** Puts together the sections of program specific information (ISO/IEC 13818-1, 2.4.4) that come on one PID. */
+export class SectionReader {
+  readonly #onSection: (section: Buffer) => void;
+  readonly #bytes = Buffer.allocUnsafe(MAX_SECTION_BYTES);
+  #length = 0;
+  /** A section has begun, or the bytes of one may follow on the last one. */
+  #open = false;
+  #sumSeenRight = false;
+
+  /** @param onSection is given each whole section, valid until it returns. */
+  constructor(onSection: (section: Buffer) => void) {
+    this.#onSection = onSection;
+  }
+
+  /** The payload of one packet. */
+  packet(bytes: Buffer, start: number, end: number, unitStarts: boolean): void {
+    if (!unitStarts) {
+      if (this.#open) this.#take(bytes, start, end);
+      return;
+    }
+    const pointer = start + 1 + (bytes[start] ?? 0);
+    if (pointer > end) return this.lose();
+    if (this.#open && this.#length > 0) this.#take(bytes, start + 1, pointer);
+    this.#length = 0;
+    this.#open = true;
+    this.#take(bytes, pointer, end);
+  }
+
+  /** Bytes are missing here. */
+  lose(): void {
+    this.#open = false;
+    this.#length = 0;
+  }
+
+  #take(bytes: Buffer, start: number, end: number): void {
+    let at = start;
+    while (at < end) {
+      // A table id of all ones is stuffing up to the packet's end.
+      if (this.#length === 0 && bytes[at] === 0xff) return this.lose();
+      const header = this.#length < HEADER_BYTES;
+      const wanted = header ? HEADER_BYTES : this.#sectionBytes();
+      const copied = bytes.copy(this.#bytes, this.#length, at, Math.min(end, at + wanted - this.#length));
+      this.#length += copied;
+      at += copied;
+      if (this.#length < HEADER_BYTES) return;
+      if (this.#sectionBytes() > MAX_SECTION_BYTES) return this.lose();
+      if (this.#length < this.#sectionBytes()) continue;
+      const section = this.#bytes.subarray(0, this.#length);
+      this.#length = 0;
+      if (this.#isTrusted(section)) this.#onSection(section);
+    }
+  }
+
+  #sectionBytes(): number {
+    return HEADER_BYTES + (((this.#bytes[1] ?? 0) & 0x0f) << 8) + (this.#bytes[2] ?? 0);
+  }
+
+  /** Some muxers never write the checksum: it counts once it has been right. */
+  #isTrusted(section: Buffer): boolean {
+    const right = crc32(section) === 0;
+    this.#sumSeenRight ||= right;
+    return right || !this.#sumSeenRight;
+  }
+}
+
+const POLYNOMIAL = 0x04c1_1db7;
+const CRC_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 24;
+  for (let bit = 0; bit < 8; bit += 1) crc = crc < 0 ? (crc << 1) ^ POLYNOMIAL : crc << 1;
+  return crc;
+});
+
+/** ISO/IEC 13818-1, annex A: 0 over a section with its checksum. */
+export function crc32(bytes: Uint8Array): number {
+  let crc = -1;
+  for (const byte of bytes) crc = (crc << 8) ^ (CRC_TABLE[((crc >>> 24) ^ byte) & 0xff] ?? 0);
+  return crc >>> 0;
+}

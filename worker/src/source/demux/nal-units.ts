@@ -1,0 +1,42 @@
+/** nal_unit_type (ITU-T H.264, table 7-1). */
+export const NAL = {
+  slice: 1,
+  partitionA: 2,
+  idrSlice: 5,
+  sei: 6,
+  sps: 7,
+  pps: 8,
+  delimiter: 9,
+  auxiliarySlice: 19,
+} as const;
+
+const SEI_RECOVERY_POINT = 6;
+
+/**
+ * Whether a unit that comes after a slice is the first of another picture (7.4.1.2.3), as far as that shows without
+ * parsing slices: by what only stands in front of a picture, and by a slice of the first macroblock.
+ */
+export function startsPicture(bytes: Buffer, header: number, end: number): boolean {
+  const type = (bytes[header] ?? 0) & 0x1f;
+  if (type === NAL.slice || type === NAL.partitionA || type === NAL.idrSlice) {
+    return header + 1 < end && ((bytes[header + 1] ?? 0) & 0x80) !== 0;
+  }
+  return (type >= NAL.sei && type <= NAL.delimiter) || (type >= 14 && type <= 18);
+}
+
+/** Whether an SEI unit (7.3.2.3.1) holds a recovery point: decoding may begin here although it is no IDR picture. */
+export function saysRecoveryPoint(bytes: Buffer, header: number, end: number): boolean {
+  let at = header + 1;
+  while (at + 2 < end) {
+    let type = 0;
+    for (; at < end && bytes[at] === 0xff; at += 1) type += 255;
+    type += bytes[at] ?? 0;
+    at += 1;
+    let size = 0;
+    for (; at < end && bytes[at] === 0xff; at += 1) size += 255;
+    size += bytes[at] ?? 0;
+    at += 1 + size;
+    if (type === SEI_RECOVERY_POINT) return true;
+  }
+  return false;
+}

@@ -1,0 +1,53 @@
+import type { MediaTag } from "../media-tag.ts";
+import { PayloadPool } from "../mp4/payload-pool.ts";
+
+/** VideoTagHeader with AVCVIDEOPACKET, AudioTagHeader with AACAUDIODATA (Adobe FLV 10.1, E.4.3.1 and E.4.2.1). */
+export const VIDEO_HEADER_BYTES = 5;
+export const AUDIO_HEADER_BYTES = 2;
+const KEYFRAME_AVC = 0x17;
+const INTER_FRAME_AVC = 0x27;
+const AAC_44KHZ_16BIT_STEREO = 0xaf;
+const PACKET_SEQUENCE_HEADER = 0;
+const PACKET_MEDIA = 1;
+/** Seconds between decoding and showing are a damaged clock, not B-frames. */
+const MAX_COMPOSITION_MS = 10_000;
+
+interface PictureTimes {
+  readonly dtsMs: number;
+  readonly ptsMs: number;
+  readonly keyframe: boolean;
+}
+
+/** Makes tags whose payloads come from one pool; their data are to be written behind the header by the caller. */
+export class TagMaker {
+  readonly #pool = new PayloadPool();
+
+  /** The payload has room for `bytes` of NAL units, each with a length of 4 bytes, from {@link VIDEO_HEADER_BYTES} on. */
+  picture({ dtsMs, ptsMs, keyframe }: PictureTimes, bytes: number): MediaTag {
+    const payload = this.#pool.allocate(VIDEO_HEADER_BYTES + bytes);
+    const difference = Math.round(ptsMs - dtsMs);
+    const compositionMs = Math.abs(difference) > MAX_COMPOSITION_MS ? 0 : difference;
+    payload[0] = keyframe ? KEYFRAME_AVC : INTER_FRAME_AVC;
+    payload[1] = PACKET_MEDIA;
+    payload.writeIntBE(compositionMs, 2, 3);
+    return { kind: "video", dtsMs, compositionMs, keyframe, sequenceHeader: false, payload };
+  }
+
+  /** The payload has room for `bytes` of one raw AAC frame from {@link AUDIO_HEADER_BYTES} on. */
+  sound(dtsMs: number, bytes: number): MediaTag {
+    const payload = this.#pool.allocate(AUDIO_HEADER_BYTES + bytes);
+    payload[0] = AAC_44KHZ_16BIT_STEREO;
+    payload[1] = PACKET_MEDIA;
+    return { kind: "audio", dtsMs, compositionMs: 0, keyframe: true, sequenceHeader: false, payload };
+  }
+}
+
+/** @param record an AVCDecoderConfigurationRecord or an AudioSpecificConfig */
+export function sequenceHeaderTag(kind: MediaTag["kind"], dtsMs: number, record: Buffer): MediaTag {
+  const head =
+    kind === "video"
+      ? Buffer.of(KEYFRAME_AVC, PACKET_SEQUENCE_HEADER, 0, 0, 0)
+      : Buffer.of(AAC_44KHZ_16BIT_STEREO, PACKET_SEQUENCE_HEADER);
+  const payload = Buffer.concat([head, record]);
+  return { kind, dtsMs, compositionMs: 0, keyframe: kind === "audio", sequenceHeader: true, payload };
+}
