@@ -59,6 +59,7 @@ function formatFor(source: AudioFormat, { audioFormat, audioEncode }: OutputWish
 /** Why the audio does not fit any room. */
 function mustBeEncoded(audio: AudioInfo): string[] {
   const reasons: string[] = [];
+  if (audio.uncopyable !== undefined) reasons.push(audio.uncopyable);
   if (audio.codec !== "aac") reasons.push(`The audio is ${audio.codec}; rooms take AAC.`);
   if (audio.channels > 2) reasons.push(`The audio has ${audio.channels} channels, more than 2.`);
   if (!ROOM_SAMPLE_RATES.includes(audio.sampleRateHz)) {

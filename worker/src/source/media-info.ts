@@ -26,6 +26,10 @@ export interface VideoInfo {
   readonly hdr?: HdrTransfer;
   /** On average; absent: not known. */
   readonly bitRateKbps?: number;
+  /** Where its first picture is shown, ms from the beginning; absent: at the beginning, or not known. */
+  readonly startMs?: number;
+  /** A sentence that says why it would be shown wrongly if it were copied (an edit list, wrong flags); absent: it would not. */
+  readonly uncopyable?: string;
 }
 
 export interface AudioInfo {
@@ -35,9 +39,13 @@ export interface AudioInfo {
   readonly sampleRateHz: number;
   /** On average; absent: not known. */
   readonly bitRateKbps?: number;
+  /** Where it is first heard, ms from the beginning; absent: at the beginning, or not known. */
+  readonly startMs?: number;
+  /** As for video. */
+  readonly uncopyable?: string;
 }
 
-/** What a source holds: at most one video and one audio track, the default ones. */
+/** What a source holds: at most one video and one audio track, those that are played. */
 export interface MediaInfo {
   /** ffmpeg's format name: `mov,mp4,m4a,3gp,3g2,mj2`, `flv`, `hls`, … */
   readonly container: string;
@@ -45,4 +53,6 @@ export interface MediaInfo {
   readonly durationMs: number | null;
   readonly video: VideoInfo | null;
   readonly audio: AudioInfo | null;
+  /** Sentences about the choice of tracks, and why there is none of a kind where the source has some. */
+  readonly choices?: readonly string[];
 }

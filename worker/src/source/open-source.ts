@@ -80,7 +80,7 @@ export class SourceFactory {
     const opened = await openMp4Source({ openRange, startAtMs, signal, plan: wishesIn(options) });
     if (opened.name === "opened") return opened.source;
     log.debug({ reason: opened.reason }, "source needs ffmpeg");
-    return await this.#openWithFfmpeg(options, opened.media);
+    return await this.#openWithFfmpeg(options, opened.probed);
   }
 
   async #openRtmp(options: OpenSourceOptions): Promise<Source> {
@@ -112,10 +112,10 @@ export class SourceFactory {
     });
   }
 
-  async #openWithFfmpeg(options: OpenSourceOptions, known: MediaInfo | null): Promise<Source> {
+  async #openWithFfmpeg(options: OpenSourceOptions, known: ProbedMedia | null): Promise<Source> {
     const session = this.#gateway.open(options.url);
     try {
-      const probed = known === null ? await this.#probe(session, options) : withoutIndexes(known);
+      const probed = known ?? (await this.#probe(session, options));
       const { media } = probed;
       if (media.video === null && media.audio === null) {
         throw new RoomcastError("FailedOperation.SourceNotMedia", "The source holds neither video nor audio.");
@@ -158,19 +158,14 @@ export class SourceFactory {
   }
 }
 
-/** The first tracks of their kind are meant. */
-function withoutIndexes(media: MediaInfo): ProbedMedia {
-  return { media, videoIndex: undefined, audioIndex: undefined };
-}
-
 /** What declares a duration is recorded. What does not is live where its playlist, its length or the request says so. */
 function isLive(media: MediaInfo, said: boolean): boolean {
   return media.durationMs === null && (said || media.container === "hls");
 }
 
 function wishesIn(options: OpenSourceOptions): OutputWishes {
-  const { canvas, audioFormat, volume, tempo, videoEncode, audioEncode } = options;
-  return { canvas, audioFormat, volume, tempo, videoEncode, audioEncode };
+  const { canvas, audioFormat, volume, tempo, videoEncode, audioEncode, audioTrack } = options;
+  return { canvas, audioFormat, volume, tempo, videoEncode, audioEncode, audioTrack };
 }
 
 function withinDuration(startAtMs: number, durationMs: number | null): number {

@@ -1,4 +1,5 @@
 import type { PushRequest } from "@roomcast/shared";
+import type { AudioTrackWish } from "./track-choice.ts";
 
 /** A picture's size and frame rate. */
 export interface Canvas {
@@ -51,6 +52,8 @@ export interface OutputWishes {
   readonly tempo?: number | undefined;
   readonly videoEncode?: VideoEncode | undefined;
   readonly audioEncode?: AudioEncode | undefined;
+  /** The sound to play: a language (`en`, `eng`, `zh-Hans`), or a number among the audio tracks, from 1. */
+  readonly audioTrack?: AudioTrackWish | undefined;
 }
 
 /**

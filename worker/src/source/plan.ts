@@ -28,9 +28,10 @@ export interface PlanOptions extends OutputWishes {
 export function planPush(media: MediaInfo, options: PlanOptions = {}): Plan {
   const live = options.live ?? false;
   const wishes = live ? { ...options, tempo: 1 } : options;
-  const video = planVideo(media.video, wishes);
+  const lateMs = live || media.audio === null ? 0 : (media.video?.startMs ?? 0) - (media.audio.startMs ?? 0);
+  const video = planVideo(media.video, { ...wishes, lateMs });
   const audio = planAudio(media.audio, wishes);
-  const reasons = [...video.reasons, ...audio.reasons, ...notAsAsked(options, live)];
+  const reasons = [...(media.choices ?? []), ...video.reasons, ...audio.reasons, ...notAsAsked(options, live)];
   return { video: video.plan, audio: audio.plan, reasons };
 }
 

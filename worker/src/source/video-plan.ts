@@ -52,17 +52,28 @@ const GENERATED_FPS = 15;
 const GENERATED_BIT_RATE_KBPS = 300;
 const FALLBACK_FPS = 30;
 const GOP_S = 2;
+/** Later than this behind the sound a picture is waited for with a made one. */
+const LATE_PICTURE_MS = 1000;
 
 /** What becomes of the video, and the sentences that say why it is not copied. Pure. */
 export function planVideo(
   video: VideoInfo | null,
-  wishes: OutputWishes & { readonly toneMapping?: boolean | undefined },
+  wishes: OutputWishes & {
+    readonly toneMapping?: boolean | undefined;
+    /** How long after the sound the picture begins, ms. */
+    readonly lateMs?: number;
+  },
 ): { readonly plan: VideoPlan; readonly reasons: readonly string[] } {
   if (video === null) {
     return { plan: generated(wishes), reasons: ["There is no video: a picture is made."] };
   }
-  const { toneMapping = true } = wishes;
-  const reasons = [...mustBeEncoded(video), ...foreignColours(video, toneMapping), ...isWishedOtherwise(video, wishes)];
+  const { toneMapping = true, lateMs = 0 } = wishes;
+  const reasons = [
+    ...mustBeEncoded(video),
+    ...foreignColours(video, toneMapping),
+    ...isWishedOtherwise(video, wishes),
+    ...(lateMs > LATE_PICTURE_MS ? [`The picture begins ${round(lateMs / 1000)} s after the sound.`] : []),
+  ];
   const tonesOf = toneMapping ? video.hdr : undefined;
   return { plan: reasons.length === 0 ? { action: "copy" } : { ...encoded(video, wishes), tonesOf }, reasons };
 }
@@ -114,6 +125,7 @@ function mustBeEncoded(video: VideoInfo): string[] {
       `Keyframes are up to ${round(video.gopMs / 1000)} s apart, more than ${LONGEST_COPIED_GOP_MS / 1000} s.`,
     );
   }
+  if (video.uncopyable !== undefined) reasons.push(video.uncopyable);
   if (video.rotation !== 0) reasons.push(`The picture is to be turned by ${video.rotation} degrees.`);
   if (!video.squarePixels) reasons.push("The pixels are not square.");
   if (video.interlaced) reasons.push("The video is interlaced.");

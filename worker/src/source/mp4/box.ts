@@ -9,10 +9,13 @@ export interface Box {
   readonly end: number;
 }
 
+/** Real files have some tens on a level. The limit keeps an index full of empty boxes from costing time and memory. */
+const MAX_BOXES_ON_A_LEVEL = 1024;
+
 /**
- * The boxes that lie one after another between two positions. At least 8 bytes each, so their number is bounded.
+ * The boxes that lie one after another between two positions.
  *
- * @throws Mp4Error where a box does not fit.
+ * @throws Mp4Error where a box does not fit, or where there are too many.
  */
 export function listBoxes(buffer: Buffer, start: number, end: number): Box[] {
   const boxes: Box[] = [];
@@ -28,6 +31,7 @@ export function listBoxes(buffer: Buffer, start: number, end: number): Box[] {
     } else if (size === 0) {
       size = end - position;
     }
+    if (boxes.length === MAX_BOXES_ON_A_LEVEL) throw new Mp4Error("The file's index has too many boxes.");
     if (size < header || size > end - position) throw new Mp4Error(`The box ${shownType(type)} has a wrong size.`);
     boxes.push({ type, start: position + header, end: position + size });
     position += size;

@@ -1,26 +1,25 @@
 import { type Box, findBox } from "./box.ts";
 import { Mp4Error } from "./mp4-error.ts";
 
-/** The one kind of edit list that is handled: wait, then play the media from a point near its start to its end. */
-export interface EditStart {
+/** What an edit list (ISO/IEC 14496-12, 8.6.6) makes of a track. */
+export interface EditList {
   /** Before the track begins, in the movie's time scale. */
   readonly emptyDuration: number;
   /** The media time that is shown first, in the track's time scale. */
   readonly mediaTime: number;
-  /** How long the media plays, in the movie's time scale; 0: to its end. */
+  /** How long the media play, in the movie's time scale; 0: to their end. */
   readonly duration: number;
+  /** It cuts something out of the middle, repeats something or changes the speed: only a decoder can follow it. */
+  readonly complex: boolean;
 }
 
-const NO_EDITS: EditStart = { emptyDuration: 0, mediaTime: 0, duration: 0 };
-const MAX_EDITS = 16;
+const NO_EDITS: EditList = { emptyDuration: 0, mediaTime: 0, duration: 0, complex: false };
+/** Editors write one entry for each cut. */
+const MAX_EDITS = 10_000;
 const NORMAL_RATE = 0x0001_0000;
 
-/**
- * ISO/IEC 14496-12, 8.6.6.
- *
- * @throws Mp4Error for cuts, repeats and changes of speed.
- */
-export function parseEditList(buffer: Buffer, trak: Box): EditStart {
+/** @throws Mp4Error where it does not fit its box. */
+export function parseEditList(buffer: Buffer, trak: Box): EditList {
   const edts = findBox(buffer, trak, "edts");
   const elst = edts === undefined ? undefined : findBox(buffer, edts, "elst");
   if (elst === undefined) return NO_EDITS;
@@ -31,20 +30,27 @@ export function parseEditList(buffer: Buffer, trak: Box): EditStart {
   if (count > MAX_EDITS || count > (elst.end - elst.start - 8) / entryBytes) {
     throw new Mp4Error("The edit list has too many entries.");
   }
-  let emptyDuration = 0;
+  let edits: EditList = NO_EDITS;
+  let played = 0;
   for (let entry = 0; entry < count; entry += 1) {
     const at = elst.start + 8 + entry * entryBytes;
     const duration = long ? Number(buffer.readBigUInt64BE(at)) : buffer.readUInt32BE(at);
     const mediaTime = long ? Number(buffer.readBigInt64BE(at + 8)) : buffer.readInt32BE(at + 4);
-    if (mediaTime === -1) {
-      emptyDuration += duration;
+    const normalRate = buffer.readUInt32BE(at + entryBytes - 4) === NORMAL_RATE;
+    if (mediaTime === -1 && played === 0) {
+      edits = { ...edits, emptyDuration: edits.emptyDuration + duration };
       continue;
     }
-    const normalRate = buffer.readUInt32BE(at + entryBytes - 4) === NORMAL_RATE;
-    if (entry !== count - 1 || mediaTime < 0 || !normalRate) {
-      throw new Mp4Error("The edit list cuts, repeats or changes the speed.");
-    }
-    return { emptyDuration, mediaTime, duration };
+    if (mediaTime < -1) throw new Mp4Error("The edit list begins before the media.");
+    const odd = played > 0 || !normalRate || mediaTime === -1;
+    edits = {
+      emptyDuration: edits.emptyDuration,
+      mediaTime: played === 0 ? mediaTime : edits.mediaTime,
+      // Without a length it plays to the end, and what follows it is never reached.
+      duration: played > 0 && edits.duration === 0 ? 0 : edits.duration + duration,
+      complex: edits.complex || odd,
+    };
+    played += 1;
   }
-  return { emptyDuration, mediaTime: 0, duration: 0 };
+  return edits;
 }

@@ -1,17 +1,12 @@
 import type { AudioTrack, VideoTrack } from "./movie.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import { SampleCursor } from "./sample-cursor.ts";
-
-/** How the samples of two tracks lie in the file. */
-export interface Layout {
-  /** First byte after the last sample. */
-  readonly endByte: number;
-  /** The most bytes that must be held back so that both tracks come out in decoding order while read in file order. */
-  readonly heldBytes: number;
-}
+import type { WorkSlices } from "./work-slices.ts";
 
 /** No picture of 1080p has more. */
 const MAX_SAMPLE_BYTES = 8 * 1024 * 1024;
+/** An advance of a cursor costs as much as reading so many table entries. */
+const ADVANCE_UNITS = 8;
 
 interface Walk {
   readonly cursor: SampleCursor;
@@ -19,22 +14,27 @@ interface Walk {
 }
 
 /**
- * Walks all samples once (some ms for a film of two hours).
+ * Whether two tracks can be read from front to back and given in decoding order, with at most `maxHeldBytes` held back
+ * meanwhile. Goes through all samples, in slices.
  *
  * @throws Mp4Error where samples overlap, are huge, or do not lie in decoding order.
  */
-export function surveyLayout(video: VideoTrack, audio: AudioTrack): Layout {
+export async function fitsInOnePass(
+  { video, audio }: { readonly video: VideoTrack; readonly audio: AudioTrack },
+  { maxHeldBytes, slices }: { readonly maxHeldBytes: number; readonly slices: WorkSlices },
+): Promise<boolean> {
+  if (Math.max(video.samples.largestBytes, audio.samples.largestBytes) > MAX_SAMPLE_BYTES) {
+    throw new Mp4Error("A sample is too large.");
+  }
   const reading = [walk(video), walk(audio)] as const;
   const giving = [walk(video), walk(audio)] as const;
   let position = 0;
   let held = 0;
-  let heldBytes = 0;
   for (;;) {
     const next = earlier(reading, (one) => one.cursor.offset);
-    if (next === undefined) break;
+    if (next === undefined) return true;
     const { cursor } = next;
     if (cursor.offset < position) throw new Mp4Error("The samples do not lie in order in the file.");
-    if (cursor.size > MAX_SAMPLE_BYTES) throw new Mp4Error("A sample is too large.");
     position = cursor.offset + cursor.size;
     held += cursor.size;
     cursor.advance();
@@ -45,14 +45,15 @@ export function surveyLayout(video: VideoTrack, audio: AudioTrack): Layout {
       if (first === undefined || first.cursor.index >= read.cursor.index) break;
       held -= first.cursor.size;
       first.cursor.advance();
+      if (slices.spent(ADVANCE_UNITS)) await slices.pause();
     }
-    heldBytes = Math.max(heldBytes, held);
+    if (held > maxHeldBytes) return false;
+    if (slices.spent(ADVANCE_UNITS)) await slices.pause();
   }
-  return { endByte: position, heldBytes };
 }
 
 function walk(track: VideoTrack | AudioTrack): Walk {
-  const cursor = new SampleCursor(track.table);
+  const cursor = new SampleCursor(track.samples, track.firstSample, track.endSample);
   const { timescale, shiftMs } = track;
   return { cursor, atMs: () => (cursor.decodeTime * 1000) / timescale + shiftMs };
 }
@@ -62,17 +63,4 @@ function earlier(walks: readonly [Walk, Walk], of: (walk: Walk) => number): Walk
   if (first.cursor.done) return second.cursor.done ? undefined : second;
   if (second.cursor.done) return first;
   return of(first) <= of(second) ? first : second;
-}
-
-/** The longest distance between sync samples, also from the last one to the end, ms. */
-export function longestGopMs({ table, timescale }: VideoTrack): number {
-  const cursor = new SampleCursor(table);
-  let since = 0;
-  let longest = 0;
-  for (; !cursor.done; cursor.advance()) {
-    if (!cursor.sync) continue;
-    longest = Math.max(longest, cursor.decodeTime - since);
-    since = cursor.decodeTime;
-  }
-  return (Math.max(longest, table.duration - since) * 1000) / timescale;
 }

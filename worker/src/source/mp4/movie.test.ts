@@ -3,12 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { listBoxes } from "./box.ts";
-import { longestGopMs, surveyLayout } from "./layout.ts";
+import { fitsInOnePass } from "./layout.ts";
 import { type Movie, parseMovie } from "./movie.ts";
 import { COPYABLE_VIDEO, ffmpeg, PICTURE, TONE } from "./mp4.test-support.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import { mediaInfoOf } from "./mp4-media-info.ts";
 import { SampleCursor } from "./sample-cursor.ts";
+import { WorkSlices } from "./work-slices.ts";
 
 const CONTAINERS = new Set(["trak", "mdia", "minf", "stbl", "dinf", "edts"]);
 
@@ -26,16 +27,18 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Everything that is done with an index before a file is played. */
-function readFully(bytes: Buffer): Movie {
-  const movie = parseMovie(bytes);
+async function readFully(bytes: Buffer): Promise<Movie> {
+  const slices = new WorkSlices(() => Promise.resolve());
+  const movie = await parseMovie(bytes, { fileBytes: 1_000_000, slices });
   mediaInfoOf(movie);
-  if (movie.video !== null && movie.audio !== null) surveyLayout(movie.video, movie.audio);
+  const { video, audio } = movie;
+  if (video !== null && audio !== null) await fitsInOnePass({ video, audio }, { maxHeldBytes: 2 ** 21, slices });
   return movie;
 }
 
-function refusal(bytes: Buffer): unknown {
+async function refusal(bytes: Buffer): Promise<unknown> {
   try {
-    readFully(bytes);
+    await readFully(bytes);
     return undefined;
   } catch (error) {
     return error;
@@ -70,58 +73,71 @@ function changed(change: (bytes: Buffer) => void): Buffer {
 }
 
 describe("an index", () => {
-  test("is described as ffmpeg describes it", () => {
-    expect(mediaInfoOf(readFully(moov))).toMatchObject({
+  test("is described as ffmpeg describes it", async () => {
+    expect(mediaInfoOf(await readFully(moov))).toMatchObject({
       video: { codec: "h264", width: 320, height: 180, fps: 25, hasBFrames: false, gopMs: 1000, rotation: 0 },
       audio: { codec: "aac", channels: 1, sampleRateHz: 48_000 },
     });
   });
 
-  test("gives each sample its place, decode time and keyframe flag", () => {
-    const { video } = readFully(moov);
+  test("gives each sample its place, decode time and keyframe flag", async () => {
+    const { video } = await readFully(moov);
     if (video === null) throw new Error("no video");
-    const cursor = new SampleCursor(video.table);
+    const cursor = new SampleCursor(video.samples);
     const seen: { atMs: number; sync: boolean }[] = [];
     for (; !cursor.done; cursor.advance()) {
       seen.push({ atMs: (cursor.decodeTime * 1000) / video.timescale, sync: cursor.sync });
     }
     expect(seen).toEqual(Array.from({ length: 50 }, (_, index) => ({ atMs: index * 40, sync: index % 25 === 0 })));
-    expect(longestGopMs(video)).toBe(1000);
+    expect(mediaInfoOf(await readFully(moov)).video?.gopMs).toBe(1000);
+  });
+
+  test("gives a sample in the middle the same place as one that is walked to", async () => {
+    const { video, audio } = await readFully(moov);
+    for (const { samples } of [video, audio].flatMap((track) => track ?? [])) {
+      const walked = new SampleCursor(samples);
+      for (; !walked.done; walked.advance()) {
+        const found = new SampleCursor(samples, walked.index);
+        const { index, offset, size, decodeTime, sync } = walked;
+        expect(found).toMatchObject({ index, offset, size, decodeTime, sync });
+        expect(samples.sampleAt(decodeTime)).toBe(index);
+      }
+    }
   });
 });
 
 describe("a hostile index", () => {
-  test("cut anywhere is refused with the one typed error, or read where only an ornament is missing", () => {
+  test("cut anywhere is refused with the one typed error, or read where only an ornament is missing", async () => {
     for (let length = 0; length < moov.length; length += 1) {
-      const error = refusal(moov.subarray(0, length));
+      const error = await refusal(moov.subarray(0, length));
       expect(error === undefined || error instanceof Mp4Error).toBe(true);
     }
     for (const { end } of allBoxes(moov).filter((box) => ["mvhd", "stsd", "stsz", "stco"].includes(box.type))) {
-      expect(refusal(moov.subarray(0, end - 1))).toBeInstanceOf(Mp4Error);
+      expect(await refusal(moov.subarray(0, end - 1))).toBeInstanceOf(Mp4Error);
     }
   });
 
   test.each([0, 1, 7, 9, 0x7fff_ffff, 0xffff_ffff])(
     "whose boxes say a size of %i gives the one typed error",
-    (size) => {
+    async (size) => {
       for (const box of allBoxes(moov)) {
-        const error = refusal(changed((bytes) => bytes.writeUInt32BE(size, box.start - 8)));
+        const error = await refusal(changed((bytes) => bytes.writeUInt32BE(size, box.start - 8)));
         expect(error === undefined || error instanceof Mp4Error).toBe(true);
       }
     },
   );
 
-  test("with any byte inverted is read or refused with the one typed error", () => {
+  test("with any byte inverted is read or refused with the one typed error", async () => {
     for (let at = 0; at < moov.length; at += 1) {
-      const error = refusal(changed((bytes) => bytes.writeUInt8(bytes.readUInt8(at) ^ 0xff, at)));
+      const error = await refusal(changed((bytes) => bytes.writeUInt8(bytes.readUInt8(at) ^ 0xff, at)));
       expect(error === undefined || error instanceof Mp4Error).toBe(true);
     }
   });
 
   test.each(["stts", "stsc", "stco", "stss"])(
     "whose table %s claims four thousand million entries is refused",
-    (type) => {
-      const error = refusal(changed((bytes) => bytes.writeUInt32BE(0xffff_ffff, place(bytes, type).start + 4)));
+    async (type) => {
+      const error = await refusal(changed((bytes) => bytes.writeUInt32BE(0xffff_ffff, place(bytes, type).start + 4)));
       expect(error).toBeInstanceOf(Mp4Error);
     },
   );
@@ -130,26 +146,26 @@ describe("a hostile index", () => {
     ["claims four thousand million samples", 0, 0xffff_ffff],
     ["claims as many of one size", 1, 0xffff_ffff],
     ["has no samples", 0, 0],
-  ])("that %s is refused", (_name, size, count) => {
+  ])("that %s is refused", async (_name, size, count) => {
     const bytes = changed((copy) => {
       const { start } = place(copy, "stsz");
       copy.writeUInt32BE(size, start + 4);
       copy.writeUInt32BE(count, start + 8);
     });
-    expect(refusal(bytes)).toBeInstanceOf(Mp4Error);
+    expect(await refusal(bytes)).toBeInstanceOf(Mp4Error);
   });
 
   test.each([
     ["overlap", 1, 0],
     ["go back", 2, 10],
-  ])("whose chunks %s is refused", (_name, entry, offset) => {
+  ])("whose chunks %s is refused", async (_name, entry, offset) => {
     const bytes = changed((copy) => copy.writeUInt32BE(offset, place(copy, "stco").start + 8 + entry * 4));
-    expect(refusal(bytes)).toBeInstanceOf(Mp4Error);
+    expect(await refusal(bytes)).toBeInstanceOf(Mp4Error);
   });
 
-  test("with a picture of a gigabyte is refused", () => {
+  test("with a picture of a gigabyte is refused", async () => {
     const bytes = changed((copy) => copy.writeUInt32BE(2 ** 30, place(copy, "stsz").end - 4));
-    expect(refusal(bytes)).toBeInstanceOf(Mp4Error);
+    expect(await refusal(bytes)).toBeInstanceOf(Mp4Error);
   });
 });
 
@@ -164,24 +180,39 @@ function edited(duration: number, mediaTime: number, rate = 0x0001_0000): Buffer
 }
 
 describe("an edit list", () => {
-  test("that only waits shifts the track to the right", () => {
-    expect(readFully(edited(700, -1)).video?.shiftMs).toBe(700);
+  test("that only waits shifts the track to the right", async () => {
+    expect((await readFully(edited(700, -1))).video?.shiftMs).toBe(700);
   });
 
-  test("that plays from the first frame to the end changes nothing", () => {
-    expect(readFully(edited(0, 0)).video?.shiftMs).toBe(0);
+  test("that plays from the first frame to the end changes nothing", async () => {
+    expect((await readFully(edited(0, 0))).video?.shiftMs).toBe(0);
   });
 
-  test("that skips the audio's priming puts it before zero", () => {
-    expect(readFully(moov).audio?.shiftMs).toBeCloseTo(-1024 / 48, 3);
+  test("that skips the audio's priming puts it before zero", async () => {
+    expect((await readFully(moov)).audio?.shiftMs).toBeCloseTo(-1024 / 48, 3);
   });
 
-  test.each([
-    ["cuts the beginning", 0, 12_800, 0x0001_0000],
-    ["cuts the end", 500, 0, 0x0001_0000],
-    ["plays at another speed", 0, 0, 0x0002_0000],
-    ["has a negative start", 0, -2, 0x0001_0000],
-  ])("that %s is left to ffmpeg", (_name, duration, mediaTime, rate) => {
-    expect(() => readFully(edited(duration, mediaTime, rate))).toThrow(Mp4Error);
+  test("that cuts the beginning inside a group of pictures cannot be followed by copying", async () => {
+    const { video } = await readFully(edited(0, 6400));
+    expect(video?.uncopyable).toMatch(/hides the video's beginning/);
+  });
+
+  test("that cuts the beginning at a keyframe begins there", async () => {
+    expect((await readFully(edited(0, 12_800))).video).toMatchObject({ firstSample: 25, shiftMs: -1000, endMs: 1000 });
+    expect((await readFully(edited(0, 12_800))).video?.uncopyable).toBeUndefined();
+  });
+
+  test("that cuts the end plays what is before it", async () => {
+    const { video } = await readFully(edited(500, 0));
+    expect(video).toMatchObject({ endMs: 500, endSample: 13 });
+    expect(video?.uncopyable).toBeUndefined();
+  });
+
+  test("that plays at another speed cannot be followed by copying", async () => {
+    expect((await readFully(edited(0, 0, 0x0002_0000))).video?.uncopyable).toMatch(/changes its speed/);
+  });
+
+  test("that has a negative start is left to ffmpeg", async () => {
+    await expect(readFully(edited(0, -2))).rejects.toThrow(Mp4Error);
   });
 });

@@ -1,5 +1,7 @@
+import { RoomcastError } from "@roomcast/shared";
+import { type AudioTrackWish, chooseTrack, type TrackCandidate } from "../track-choice.ts";
 import { type Box, findBox, listBoxes, needBox } from "./box.ts";
-import { type EditStart, parseEditList } from "./edit-list.ts";
+import { type EditList, parseEditList } from "./edit-list.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import {
   type AacDescription,
@@ -7,29 +9,52 @@ import {
   parseAudioDescription,
   parseVideoDescription,
 } from "./sample-description.ts";
-import { parseSampleTable, type SampleTable } from "./sample-table.ts";
+import { SampleIndex } from "./sample-index.ts";
+import { parseSampleTable } from "./sample-table.ts";
+import { listTracks, parseClock, type TrackHeader } from "./track-header.ts";
+import { WorkSlices } from "./work-slices.ts";
 
 interface Timed {
-  readonly table: SampleTable;
+  readonly samples: SampleIndex;
   /** Units of the track's clock in a second. */
   readonly timescale: number;
   /** What is added to decode times (ms) to make them positions in the presentation. */
   readonly shiftMs: number;
+  /** The first sample that is played; what lies before it is hidden by an edit list. */
+  readonly firstSample: number;
+  /** The sample behind the last one that is played. */
+  readonly endSample: number;
+  /** Where the track begins and ends in the presentation, ms. */
+  readonly startMs: number;
+  readonly endMs: number;
+  /** Which of the file's tracks it is, from 0; ffmpeg counts its streams like this. */
+  readonly index: number;
+  /** A sentence that says why its samples, sent as they are, would show what the file hides; undefined: they do not. */
+  readonly uncopyable?: string | undefined;
 }
 
 export type VideoTrack = Timed & { readonly description: AvcDescription; readonly rotation: 0 | 90 | 180 | 270 };
 export type AudioTrack = Timed & { readonly description: AacDescription };
 
-/** What a `moov` box holds, as far as it is played: the default video and audio track. */
+/** What a `moov` box holds, as far as it is played. */
 export interface Movie {
   /** null: the file does not say. */
   readonly durationMs: number | null;
   readonly video: VideoTrack | null;
   readonly audio: AudioTrack | null;
+  /** Sentences about the choice of tracks, and why there is none of a kind where the file has some. */
+  readonly choices: readonly string[];
 }
 
-const MAX_TRACKS = 64;
-const TRACK_ENABLED = 1;
+export interface ParseMovieOptions {
+  /** Size of the file; null: not known. */
+  readonly fileBytes: number | null;
+  readonly audioTrack?: AudioTrackWish | undefined;
+  /** Whether the ffmpeg at hand decodes xHE-AAC; false unless given. */
+  readonly decodesUsac?: boolean | undefined;
+  readonly slices?: WorkSlices;
+}
+
 const SELF_CONTAINED = 1;
 /** An edit that leaves out less at the end is padding. */
 const END_TOLERANCE_MS = 100;
@@ -41,66 +66,116 @@ const MAX_PRIMING_MS = 200;
  *
  * @param moov the box's body
  * @throws Mp4Error for what is not played here
+ * @throws RoomcastError `FailedOperation.SourceUnsupported` where it is encrypted
  */
-export function parseMovie(moov: Buffer): Movie {
+export async function parseMovie(moov: Buffer, options: ParseMovieOptions): Promise<Movie> {
   const root: Box = { type: "moov", start: 0, end: moov.length };
-  const boxes = listBoxes(moov, 0, moov.length);
-  if (boxes.some((box) => box.type === "mvex")) throw new Mp4Error("The file is fragmented.");
-  if (boxes.some((box) => box.type === "cmov")) throw new Mp4Error("The file's index is compressed.");
+  if (findBox(moov, root, "mvex") !== undefined) throw new Mp4Error("The file is fragmented.");
+  if (findBox(moov, root, "cmov") !== undefined) throw new Mp4Error("The file's index is compressed.");
   const clock = parseClock(moov, needBox(moov, root, "mvhd", 20));
-  const traks = boxes.filter((box) => box.type === "trak");
-  if (traks.length > MAX_TRACKS) throw new Mp4Error("The file has too many tracks.");
-  const video = chooseTrack(moov, traks, "vide");
-  const audio = chooseTrack(moov, traks, "soun");
+  const tracks = listTracks(moov, root);
+  const pictures = choose(tracks, "video", options);
+  const sounds = choose(tracks, "audio", options);
+  const reader = new TrackReader(moov, clock.timescale, options);
+  const video = pictures.track === undefined ? null : await reader.video(pictures.track);
+  const audio = sounds.track === undefined ? null : await reader.audio(sounds.track);
+  const ends = [video, audio].flatMap((track) => track?.endMs ?? []);
   return {
-    durationMs: clock.duration === 0 ? null : (clock.duration * 1000) / clock.timescale,
-    video: video === undefined ? null : parseVideoTrack(moov, video, clock.timescale),
-    audio: audio === undefined ? null : parseAudioTrack(moov, audio, clock.timescale),
+    durationMs: ends.length > 0 ? Math.max(...ends) : null,
+    video,
+    audio,
+    choices: [...pictures.reasons, ...sounds.reasons],
   };
 }
 
-/** mvhd and mdhd begin alike: version, two dates, time scale, duration. A duration of all ones is unknown. */
-function parseClock(moov: Buffer, box: Box): { timescale: number; duration: number } {
-  const long = moov.readUInt8(box.start) === 1;
-  if (box.end - box.start < (long ? 32 : 20)) throw new Mp4Error(`The box ${box.type} is too short.`);
-  const timescale = moov.readUInt32BE(box.start + (long ? 20 : 12));
-  if (timescale === 0) throw new Mp4Error(`The box ${box.type} has no time scale.`);
-  const duration = long ? Number(moov.readBigUInt64BE(box.start + 24)) : moov.readUInt32BE(box.start + 16);
-  const unknown = duration === 0xffff_ffff || duration > Number.MAX_SAFE_INTEGER;
-  return { timescale, duration: unknown ? 0 : duration };
+type Candidate = TrackHeader & TrackCandidate;
+
+/** Where all tracks of a kind are encrypted there is nothing to play. */
+function choose(tracks: readonly TrackHeader[], kind: "video" | "audio", options: ParseMovieOptions) {
+  const candidates = tracks
+    .filter((track) => track.kind === kind && !track.still)
+    .map((track): Candidate => ({ ...track, isDefault: track.enabled, problem: problemOf(track, options) }));
+  const decision = chooseTrack(candidates, kind === "audio" ? options.audioTrack : undefined);
+  const [first] = candidates;
+  if (decision.track === undefined && first?.encryption !== undefined) throw encrypted(first.encryption);
+  return decision;
 }
 
-/** The first enabled track of a kind, as ffmpeg's default is; without an enabled one, the first. */
-function chooseTrack(moov: Buffer, traks: readonly Box[], handler: string): Box | undefined {
-  const ofKind = traks.filter((trak) => {
-    const hdlr = needBox(moov, needBox(moov, trak, "mdia"), "hdlr", 12);
-    return moov.toString("latin1", hdlr.start + 8, hdlr.start + 12) === handler;
-  });
-  const enabled = ofKind.find((trak) => {
-    const tkhd = needBox(moov, trak, "tkhd", 4);
-    return (moov.readUInt32BE(tkhd.start) & TRACK_ENABLED) !== 0;
-  });
-  return enabled ?? ofKind[0];
+function problemOf(track: TrackHeader, { decodesUsac = false }: ParseMovieOptions): string | undefined {
+  const what = track.kind === "video" ? "picture" : "sound";
+  if (track.encryption !== undefined) return `The ${what} is encrypted (${track.encryption}).`;
+  if (!track.usac || decodesUsac) return undefined;
+  return "The sound is xHE-AAC (USAC), which this worker's ffmpeg cannot decode.";
 }
 
-interface TrackParts {
-  readonly stbl: Box;
-  readonly table: SampleTable;
-  readonly timescale: number;
-  readonly edit: EditStart;
+/** The one refusal of a source whose media are encrypted. */
+export function encrypted(scheme: string): RoomcastError {
+  const message = `The source is encrypted (${scheme}): rooms cannot be sent protected media. Give a copy without DRM.`;
+  return new RoomcastError("FailedOperation.SourceUnsupported", message);
 }
 
-function parseParts(moov: Buffer, trak: Box): TrackParts {
-  const mdia = needBox(moov, trak, "mdia");
-  const { timescale } = parseClock(moov, needBox(moov, mdia, "mdhd", 20));
-  const minf = needBox(moov, mdia, "minf");
-  checkDataReference(moov, minf);
-  const stbl = needBox(moov, minf, "stbl");
-  return { stbl, table: parseSampleTable(moov, stbl), timescale, edit: parseEditList(moov, trak) };
+class TrackReader {
+  readonly #moov: Buffer;
+  readonly #movieTimescale: number;
+  readonly #options: ParseMovieOptions;
+  readonly #slices: WorkSlices;
+
+  constructor(moov: Buffer, movieTimescale: number, options: ParseMovieOptions) {
+    this.#moov = moov;
+    this.#movieTimescale = movieTimescale;
+    this.#options = options;
+    this.#slices = options.slices ?? new WorkSlices();
+  }
+
+  async video(track: TrackHeader): Promise<VideoTrack> {
+    const description = parseVideoDescription(this.#moov, track.stbl);
+    const rotation = parseRotation(this.#moov, needBox(this.#moov, track.trak, "tkhd"));
+    const { samples, edit, ...timed } = await this.#timed(track);
+    const { minComposition, maxComposition, sampleCount, duration } = samples;
+    const hidden = edit.mediaTime - minComposition;
+    const firstSample = hidden <= duration / sampleCount ? 0 : samples.sampleAt(hidden);
+    // With B-frames it is encoded anyway; ffmpeg then leaves out what is hidden.
+    const cut = minComposition === maxComposition && samples.syncSampleAt(firstSample) !== firstSample;
+    const uncopyable = edit.complex
+      ? "An edit list cuts the video or changes its speed."
+      : cut
+        ? "An edit list hides the video's beginning, up to the middle of a group of pictures."
+        : undefined;
+    return { ...timed, samples, firstSample, uncopyable, description, rotation };
+  }
+
+  async audio(track: TrackHeader): Promise<AudioTrack> {
+    const description = parseAudioDescription(this.#moov, track.stbl);
+    const { samples, edit, ...timed } = await this.#timed(track);
+    const hiddenMs = (edit.mediaTime * 1000) / timed.timescale;
+    // A decoder needs the frame before the first one that is heard.
+    const firstSample = hiddenMs <= MAX_PRIMING_MS ? 0 : Math.max(0, samples.sampleAt(edit.mediaTime) - 1);
+    const uncopyable = edit.complex ? "An edit list cuts the audio or changes its speed." : undefined;
+    return { ...timed, samples, firstSample, uncopyable, description };
+  }
+
+  async #timed({ trak, index, stbl, timescale }: TrackHeader) {
+    checkDataReference(this.#moov, trak);
+    const table = parseSampleTable(this.#moov, stbl, this.#options.fileBytes);
+    const samples = await SampleIndex.build(table, this.#slices);
+    const edit: EditList = parseEditList(this.#moov, trak);
+    const emptyMs = (edit.emptyDuration * 1000) / this.#movieTimescale;
+    const shownAt = samples.minComposition - edit.mediaTime;
+    const mediaMs = ((samples.duration + shownAt) * 1000) / timescale;
+    const editMs = edit.duration === 0 ? Number.POSITIVE_INFINITY : (edit.duration * 1000) / this.#movieTimescale;
+    const startMs = emptyMs + Math.max(0, (shownAt * 1000) / timescale);
+    // One offset for all frames moves the whole track; with B-frames (offsets differ) the shift is the first frame's.
+    const shiftMs = emptyMs + (shownAt * 1000) / timescale;
+    const endMs = emptyMs + (edit.complex ? editMs : Math.min(Math.max(0, mediaMs), editMs));
+    const cutEnd = mediaMs - editMs > END_TOLERANCE_MS;
+    const endSample = cutEnd ? samples.sampleAt((editMs * timescale) / 1000 - shownAt - 1) + 1 : samples.sampleCount;
+    return { samples, edit, index, timescale, shiftMs, startMs, endMs, endSample };
+  }
 }
 
 /** 8.7.2: the media may lie in another file, whose offsets mean nothing in this one. */
-function checkDataReference(moov: Buffer, minf: Box): void {
+function checkDataReference(moov: Buffer, trak: Box): void {
+  const minf = needBox(moov, needBox(moov, trak, "mdia"), "minf");
   const dinf = findBox(moov, minf, "dinf");
   const dref = dinf === undefined ? undefined : needBox(moov, dinf, "dref", 8);
   if (dref === undefined) return;
@@ -108,37 +183,6 @@ function checkDataReference(moov: Buffer, minf: Box): void {
     const external = entry.end - entry.start < 4 || (moov.readUInt32BE(entry.start) & SELF_CONTAINED) === 0;
     if (external) throw new Mp4Error("The media lie in another file.");
   }
-}
-
-function parseVideoTrack(moov: Buffer, trak: Box, movieTimescale: number): VideoTrack {
-  const parts = parseParts(moov, trak);
-  const { table, timescale, edit } = parts;
-  const description = parseVideoDescription(moov, parts.stbl);
-  // One offset for all frames moves the whole track; with B-frames (offsets differ) the shift is the first frame's.
-  const leadMs = ((table.minComposition - edit.mediaTime) * 1000) / timescale;
-  const frameMs = (table.duration * 1000) / timescale / table.sampleCount;
-  const constant = table.minComposition === table.maxComposition;
-  if (constant && leadMs < -frameMs) throw new Mp4Error("The edit list cuts the video's beginning.");
-  checkEnd(parts, movieTimescale);
-  const shiftMs = (edit.emptyDuration * 1000) / movieTimescale + leadMs;
-  return { table, timescale, shiftMs, description, rotation: parseRotation(moov, needBox(moov, trak, "tkhd")) };
-}
-
-function parseAudioTrack(moov: Buffer, trak: Box, movieTimescale: number): AudioTrack {
-  const parts = parseParts(moov, trak);
-  const { table, timescale, edit } = parts;
-  const description = parseAudioDescription(moov, parts.stbl);
-  const primingMs = (edit.mediaTime * 1000) / timescale;
-  if (primingMs > MAX_PRIMING_MS) throw new Mp4Error("The edit list cuts the audio's beginning.");
-  checkEnd(parts, movieTimescale);
-  return { table, timescale, shiftMs: (edit.emptyDuration * 1000) / movieTimescale - primingMs, description };
-}
-
-function checkEnd({ table, timescale, edit }: TrackParts, movieTimescale: number): void {
-  if (edit.duration === 0) return;
-  const mediaMs = ((table.duration - edit.mediaTime) * 1000) / timescale;
-  const playedMs = (edit.duration * 1000) / movieTimescale;
-  if (mediaMs - playedMs > END_TOLERANCE_MS) throw new Mp4Error("The edit list cuts a track's end.");
 }
 
 /** 8.3.2: the matrix {a b u, c d v, x y w}; a and d are cosines, b and c sines, in 16.16. */

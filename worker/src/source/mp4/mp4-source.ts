@@ -33,9 +33,10 @@ class Lane {
   readonly #timescale: number;
   readonly #shiftMs: number;
 
-  constructor(kind: MediaTag["kind"], track: VideoTrack | AudioTrack) {
+  /** @param first the sample to begin on */
+  constructor(kind: MediaTag["kind"], track: VideoTrack | AudioTrack, first: number) {
     this.kind = kind;
-    this.cursor = new SampleCursor(track.table);
+    this.cursor = new SampleCursor(track.samples, first, track.endSample);
     this.#timescale = track.timescale;
     this.#shiftMs = track.shiftMs;
   }
@@ -71,9 +72,9 @@ export class Mp4Source extends QueuedSource {
     super();
     this.info = options.info;
     this.#stream = options.stream;
-    this.#video = new Lane("video", options.video);
-    this.#audio = new Lane("audio", options.audio);
-    if (options.startAtMs > 0) this.#startAt(options.startAtMs, options.video);
+    const { video, audio, startAtMs } = options;
+    this.#video = new Lane("video", video, firstPicture(video, startAtMs));
+    this.#audio = new Lane("audio", audio, startAtMs > 0 ? firstSound(audio, this.#video.dtsMs) : audio.firstSample);
     this.queue.push(headerTag("video", this.#video.dtsMs, options.video.description.record));
     this.queue.push(headerTag("audio", this.#audio.dtsMs, options.audio.description.record));
     this.#pumped = this.#pump();
@@ -90,19 +91,6 @@ export class Mp4Source extends QueuedSource {
     await this.#stream.close();
     this.resumeReading();
     await this.#pumped;
-  }
-
-  /** To the last keyframe that is not behind the position (else to the first), and to the audio from there on. */
-  #startAt(startAtMs: number, track: VideoTrack): void {
-    const keyframe = new Lane("video", track);
-    let index: number | undefined;
-    for (; !keyframe.cursor.done; keyframe.cursor.advance()) {
-      if (!keyframe.cursor.sync) continue;
-      if (index !== undefined && keyframe.dtsMs > startAtMs) break;
-      index = keyframe.cursor.index;
-    }
-    while (this.#video.cursor.index < (index ?? 0)) this.#video.cursor.advance();
-    while (!this.#audio.cursor.done && this.#audio.dtsMs < this.#video.dtsMs) this.#audio.cursor.advance();
   }
 
   async #pump(): Promise<void> {
@@ -175,6 +163,27 @@ export class Mp4Source extends QueuedSource {
     this.#room?.resolve();
     this.#room = undefined;
   }
+}
+
+/** The last keyframe that is not behind the position, else the first. */
+function firstPicture(track: VideoTrack, startAtMs: number): number {
+  const { samples, firstSample, endSample } = track;
+  if (startAtMs <= 0) return firstSample;
+  const sample = Math.min(samples.sampleAt(mediaTimeOf(track, startAtMs)), endSample - 1);
+  return Math.max(firstSample, samples.syncSampleAt(sample) ?? 0);
+}
+
+/** The first frame of sound that is not before the picture, else the last one. */
+function firstSound(track: AudioTrack, pictureMs: number): number {
+  const time = mediaTimeOf(track, pictureMs);
+  const { samples, firstSample, endSample } = track;
+  const sample = samples.sampleAt(time);
+  const from = samples.placeOf(sample).decodeTime < time ? sample + 1 : sample;
+  return Math.max(firstSample, Math.min(from, endSample - 1));
+}
+
+function mediaTimeOf({ timescale, shiftMs }: VideoTrack | AudioTrack, positionMs: number): number {
+  return Math.max(0, ((positionMs - shiftMs) * timescale) / 1000);
 }
 
 function headerTag(kind: MediaTag["kind"], dtsMs: number, record: Buffer): MediaTag {

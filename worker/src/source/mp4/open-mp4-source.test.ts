@@ -158,7 +158,7 @@ describe("a file that must go through ffmpeg", () => {
     server.file = await make(`${name.replaceAll(/\W/g, "-")}.mp4`, given);
     const result = await server.open();
     expect(result).toMatchObject({ name: "needs-ffmpeg", reason: expect.stringMatching(reason) });
-    expect(result.name === "needs-ffmpeg" && result.media).not.toBeNull();
+    expect(result.name === "needs-ffmpeg" && result.probed).not.toBeNull();
   });
 
   test.each([
@@ -169,7 +169,7 @@ describe("a file that must go through ffmpeg", () => {
     server.file = await make(`${name.replaceAll(/\W/g, "-")}.mp4`, [...SOUND_AND_PICTURE, ...args]);
     expect(await server.open()).toEqual({
       name: "needs-ffmpeg",
-      media: null,
+      probed: null,
       reason: expect.stringMatching(reason),
     });
   });
@@ -186,12 +186,15 @@ describe("a file that must go through ffmpeg", () => {
       "256k",
       ...UNFILLED,
     ]);
-    expect(await server.open()).toMatchObject({ name: "needs-ffmpeg", reason: expect.stringMatching(/long after/) });
+    expect(await server.open()).toMatchObject({
+      name: "needs-ffmpeg",
+      reason: expect.stringMatching(/begins 40 s after the sound/),
+    });
   });
 
   test("that is no MP4 at all costs one request, which is cancelled", async () => {
     server.file = Buffer.alloc(16 * 1024 * 1024, "x");
-    expect(await server.open()).toMatchObject({ name: "needs-ffmpeg", media: null });
+    expect(await server.open()).toMatchObject({ name: "needs-ffmpeg", probed: null });
     expect(server.requests).toEqual([0]);
     await eventually(async () => expect(await server.openConnections()).toBe(0));
   });

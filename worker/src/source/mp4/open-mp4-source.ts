@@ -1,13 +1,14 @@
-import type { MediaInfo } from "../media-info.ts";
 import { copiesAll, type PlanOptions, plannedAudio, plannedPicture, planPush, toSummary } from "../plan.ts";
+import type { ProbedMedia } from "../probe-report.ts";
 import type { Source } from "../source.ts";
 import { findMovie } from "./find-movie.ts";
-import { surveyLayout } from "./layout.ts";
+import { fitsInOnePass } from "./layout.ts";
 import { parseMovie } from "./movie.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import { mediaInfoOf } from "./mp4-media-info.ts";
 import { Mp4Source } from "./mp4-source.ts";
 import { type OpenRange, RangeStream } from "./range-stream.ts";
+import { WorkSlices } from "./work-slices.ts";
 
 export interface OpenMp4Options {
   readonly openRange: OpenRange;
@@ -16,13 +17,15 @@ export interface OpenMp4Options {
   /** Gives up the opening; an opened source is ended by its `close()`. */
   readonly signal: AbortSignal;
   readonly plan?: PlanOptions;
+  /** Whether the ffmpeg at hand decodes xHE-AAC; false unless given. */
+  readonly decodesUsac?: boolean | undefined;
   readonly reconnectBudgetMs?: number;
 }
 
 export type OpenMp4Result =
   | { readonly name: "opened"; readonly source: Source }
-  /** Nothing is held open any more. `media` is what a probe would say, where this was found out on the way. */
-  | { readonly name: "needs-ffmpeg"; readonly media: MediaInfo | null; readonly reason: string };
+  /** Nothing is held open any more. `probed` is what a probe would say, where this was found out on the way. */
+  | { readonly name: "needs-ffmpeg"; readonly probed: ProbedMedia | null; readonly reason: string };
 
 /**
  * What may have to be held back because the tracks lie far apart. Files with more are rare (made without
@@ -51,7 +54,7 @@ export async function openMp4Source(options: OpenMp4Options): Promise<OpenMp4Res
   } catch (thrown) {
     await stream.close();
     signal.throwIfAborted();
-    if (thrown instanceof Mp4Error) return { name: "needs-ffmpeg", media: null, reason: thrown.message };
+    if (thrown instanceof Mp4Error) return { name: "needs-ffmpeg", probed: null, reason: thrown.message };
     throw thrown;
   } finally {
     signal.removeEventListener("abort", abort);
@@ -59,20 +62,25 @@ export async function openMp4Source(options: OpenMp4Options): Promise<OpenMp4Res
 }
 
 async function open(stream: RangeStream, options: OpenMp4Options): Promise<OpenMp4Result> {
-  const movie = parseMovie(await findMovie(stream));
+  const slices = new WorkSlices();
+  const moov = await findMovie(stream);
+  const { plan: wishes, decodesUsac, startAtMs } = options;
+  const { audioTrack } = wishes ?? {};
+  const movie = await parseMovie(moov, { fileBytes: stream.totalBytes, audioTrack, decodesUsac, slices });
   const media = mediaInfoOf(movie);
   const { video, audio } = movie;
-  const plan = planPush(media, options.plan);
+  const probed = { media, videoIndex: video?.index, audioIndex: audio?.index };
+  const plan = planPush(media, wishes);
   if (video === null || audio === null || !copiesAll(plan)) {
-    return { name: "needs-ffmpeg", media, reason: plan.reasons.join(" ") };
+    return { name: "needs-ffmpeg", probed, reason: plan.reasons.join(" ") };
   }
-  if (surveyLayout(video, audio).heldBytes > MAX_HELD_BYTES) {
-    return { name: "needs-ffmpeg", media, reason: "Sound and picture lie too far apart in the file." };
+  if (!(await fitsInOnePass({ video, audio }, { maxHeldBytes: MAX_HELD_BYTES, slices }))) {
+    return { name: "needs-ffmpeg", probed, reason: "Sound and picture lie too far apart in the file." };
   }
   const { durationMs } = media;
   const sent = { ...plannedPicture(media, plan), audioFormat: plannedAudio(media, plan), plan: toSummary(plan) };
   const info = { live: false, durationMs, ...sent };
-  const source = new Mp4Source({ info, video, audio, startAtMs: options.startAtMs, stream });
+  const source = new Mp4Source({ info, video, audio, startAtMs, stream });
   await source.opened;
   return { name: "opened", source };
 }

@@ -1,33 +1,49 @@
-import type { SampleTable, TableView } from "./sample-table.ts";
+import type { SampleIndex } from "./sample-index.ts";
+import type { TableView } from "./sample-table.ts";
 
-/** Walks the samples of a track in decoding order, reading the tables where they lie. Begins on the first sample. */
+/** Walks the samples of a track in decoding order, reading the tables where they lie. */
 export class SampleCursor {
-  /** From 0; `sampleCount` once all are passed. */
-  index = 0;
+  /** From 0. */
+  index: number;
   /** Of the current sample: its place in the file and its size, bytes; its decode time in the track's time scale. */
   offset: number;
   size: number;
-  decodeTime = 0;
+  decodeTime: number;
   sync: boolean;
-  readonly #table: SampleTable;
-  #durationEntry = 0;
+  readonly #samples: SampleIndex;
+  readonly #end: number;
+  #durationEntry: number;
   #durationsLeft: number;
-  #chunk = 0;
-  #chunkRun = 0;
+  #chunk: number;
+  #chunkRun: number;
   #chunkSamplesLeft: number;
-  #nextSync = 0;
+  #nextSync: number;
 
-  constructor(table: SampleTable) {
-    this.#table = table;
-    this.#durationsLeft = this.#read(table.durations, 8, 0, 0);
-    this.#chunkSamplesLeft = this.#read(table.chunkRuns, 12, 0, 4);
-    this.offset = this.#chunkOffset();
-    this.size = this.#sampleSize();
+  /**
+   * Costs the same wherever it begins.
+   *
+   * @param first the sample to begin on
+   * @param end the sample not to reach
+   */
+  constructor(samples: SampleIndex, first = 0, end = samples.sampleCount) {
+    this.#samples = samples;
+    this.#end = end;
+    const place = samples.placeOf(first);
+    this.index = first;
+    this.offset = place.offset;
+    this.size = samples.sizeOf(first);
+    this.decodeTime = place.decodeTime;
+    this.#durationEntry = place.durationEntry;
+    this.#durationsLeft = place.durationsLeft;
+    this.#chunk = place.chunk;
+    this.#chunkRun = place.chunkRun;
+    this.#chunkSamplesLeft = place.chunkSamplesLeft;
+    this.#nextSync = place.nextSync;
     this.sync = this.#takeSync();
   }
 
   get done(): boolean {
-    return this.index >= this.#table.sampleCount;
+    return this.index >= this.#end;
   }
 
   advance(): void {
@@ -37,42 +53,31 @@ export class SampleCursor {
     this.#chunkSamplesLeft -= 1;
     if (this.#chunkSamplesLeft === 0) this.#enterNextChunk();
     else this.offset += this.size;
-    this.size = this.#sampleSize();
+    this.size = this.#samples.sizeOf(this.index);
     this.sync = this.#takeSync();
   }
 
   #takeDuration(): number {
+    const { durations } = this.#samples.table;
     while (this.#durationsLeft === 0) {
       this.#durationEntry += 1;
-      this.#durationsLeft = this.#read(this.#table.durations, 8, this.#durationEntry, 0);
+      this.#durationsLeft = this.#read(durations, 8, this.#durationEntry, 0);
     }
     this.#durationsLeft -= 1;
-    return this.#read(this.#table.durations, 8, this.#durationEntry, 4);
+    return this.#read(durations, 8, this.#durationEntry, 4);
   }
 
   #enterNextChunk(): void {
-    const { chunkRuns } = this.#table;
+    const { chunkRuns } = this.#samples.table;
     this.#chunk += 1;
     const next = this.#chunkRun + 1;
     if (next < chunkRuns.count && this.#read(chunkRuns, 12, next, 0) === this.#chunk + 1) this.#chunkRun = next;
     this.#chunkSamplesLeft = this.#read(chunkRuns, 12, this.#chunkRun, 4);
-    this.offset = this.#chunkOffset();
-  }
-
-  #chunkOffset(): number {
-    const { buffer, chunkOffsets, longOffsets } = this.#table;
-    return longOffsets
-      ? Number(buffer.readBigUInt64BE(chunkOffsets.at + this.#chunk * 8))
-      : buffer.readUInt32BE(chunkOffsets.at + this.#chunk * 4);
-  }
-
-  #sampleSize(): number {
-    const { buffer, fixedSize, sizes } = this.#table;
-    return fixedSize === 0 ? buffer.readUInt32BE(sizes.at + this.index * 4) : fixedSize;
+    this.offset = this.#samples.chunkOffset(this.#chunk);
   }
 
   #takeSync(): boolean {
-    const { syncSamples } = this.#table;
+    const { syncSamples } = this.#samples.table;
     if (syncSamples === null) return true;
     if (this.#nextSync === syncSamples.count) return false;
     const sync = this.#read(syncSamples, 4, this.#nextSync, 0) === this.index + 1;
@@ -81,6 +86,6 @@ export class SampleCursor {
   }
 
   #read(view: TableView, entryBytes: number, entry: number, field: number): number {
-    return this.#table.buffer.readUInt32BE(view.at + entry * entryBytes + field);
+    return this.#samples.table.buffer.readUInt32BE(view.at + entry * entryBytes + field);
   }
 }

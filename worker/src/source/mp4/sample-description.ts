@@ -1,7 +1,7 @@
 import { type AacConfig, parseAacConfig } from "../../codec/aac-config.ts";
 import { type AvcConfig, parseAvcConfig } from "../../codec/avc-config.ts";
 import { CodecError } from "../../codec/codec-error.ts";
-import { type Box, listBoxes, needBox, shownType } from "./box.ts";
+import { type Box, findBox, listBoxes, needBox, shownType } from "./box.ts";
 import { Mp4Error } from "./mp4-error.ts";
 
 export interface AvcDescription {
@@ -47,6 +47,60 @@ export function parseAudioDescription(buffer: Buffer, stbl: Box): AacDescription
   const esds = needBox(buffer, { ...entry, start: entry.start + AUDIO_ENTRY_BYTES }, "esds", 4);
   const record = parseEsds(buffer, esds);
   return { record, config: codec(() => parseAacConfig(record)) };
+}
+
+const ENTRY_BYTES = { video: VISUAL_ENTRY_BYTES, audio: AUDIO_ENTRY_BYTES } as const;
+/** What QuickTime's versions of an audio description have beside the first one's fields. */
+const QUICKTIME_EXTRA_BYTES: Readonly<Record<number, number>> = { 1: 16, 2: 36 };
+/** Apple's FairPlay, which has no scheme box. */
+const FAIRPLAY = new Set(["drmi", "drms", "drmt"]);
+const OBJECT_USAC = 42;
+
+/**
+ * How a track is encrypted (ISO/IEC 14496-12, 8.12; ISO/IEC 23001-7): the scheme's name; undefined: it is not.
+ *
+ * @param entry its sample description
+ */
+export function encryptionOf(buffer: Buffer, entry: Box, kind: "video" | "audio"): string | undefined {
+  if (FAIRPLAY.has(entry.type)) return "FairPlay";
+  if (entry.type !== "encv" && entry.type !== "enca") return undefined;
+  const sinf = lenientlyIn(buffer, { ...entry, start: entry.start + fieldBytes(buffer, entry, kind) }, "sinf");
+  const schm = sinf === undefined ? undefined : lenientlyIn(buffer, sinf, "schm");
+  if (schm === undefined || schm.end - schm.start < 8) return "an unknown scheme";
+  return shownType(buffer.toString("latin1", schm.start + 4, schm.start + 8));
+}
+
+/** Whether an audio description is of USAC (ISO/IEC 23003-3); false where that cannot be seen. */
+export function isUsac(buffer: Buffer, entry: Box): boolean {
+  if (entry.type !== "mp4a") return false;
+  const inner = { ...entry, start: entry.start + fieldBytes(buffer, entry, "audio") };
+  const esds = lenientlyIn(buffer, inner, "esds");
+  try {
+    const record = esds === undefined ? undefined : parseEsds(buffer, esds);
+    if (record === undefined || record.length < 2) return false;
+    const bits = record.readUInt16BE(0);
+    const objectType = bits >> 11 === 31 ? 32 + ((bits >> 5) & 0x3f) : bits >> 11;
+    return objectType === OBJECT_USAC;
+  } catch (error) {
+    if (error instanceof Mp4Error) return false;
+    throw error;
+  }
+}
+
+function fieldBytes(buffer: Buffer, entry: Box, kind: "video" | "audio"): number {
+  if (entry.end - entry.start < ENTRY_BYTES[kind]) throw new Mp4Error("A sample description is too short.");
+  const version = kind === "audio" ? buffer.readUInt16BE(entry.start + 8) : 0;
+  return ENTRY_BYTES[kind] + (QUICKTIME_EXTRA_BYTES[version] ?? 0);
+}
+
+/** Boxes behind a description that are damaged are for whoever needs them to refuse. */
+function lenientlyIn(buffer: Buffer, parent: Box, type: string): Box | undefined {
+  try {
+    return findBox(buffer, parent, type);
+  } catch (error) {
+    if (error instanceof Mp4Error) return undefined;
+    throw error;
+  }
 }
 
 function singleEntry(buffer: Buffer, stbl: Box, minBytes: number): Box {
