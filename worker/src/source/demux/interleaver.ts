@@ -1,0 +1,81 @@
+import type { MediaTag } from "../media-tag.ts";
+
+type Kind = MediaTag["kind"];
+
+export interface InterleaverOptions {
+  readonly onTag: (tag: MediaTag) => void;
+  /** As much of one track, ms, may wait for the other one; a track that stays away longer is not waited for. */
+  readonly maxWaitMs: number;
+  readonly maxWaitBytes: number;
+}
+
+interface Lane {
+  readonly tags: MediaTag[];
+  /** Nothing of it is to come, or it has been away for too long: the other track does not wait for it. */
+  away: boolean;
+}
+
+/**
+ * Puts the tags of two tracks in the order of their decode times. Segments may hold all of one track before the other,
+ * and sound may run ahead. The order within a track stays as it is.
+ */
+export class Interleaver {
+  readonly #options: InterleaverOptions;
+  readonly #lanes: Readonly<Record<Kind, Lane>> = {
+    video: { tags: [], away: false },
+    audio: { tags: [], away: false },
+  };
+  #bytes = 0;
+
+  constructor(options: InterleaverOptions) {
+    this.#options = options;
+  }
+
+  /** Says which tracks there are; both until it is called. What was held for one that is not there is given. */
+  expect(kinds: readonly Kind[]): void {
+    this.#lanes.video.away = !kinds.includes("video");
+    this.#lanes.audio.away = !kinds.includes("audio");
+    this.#give();
+  }
+
+  push(tag: MediaTag): void {
+    const lane = this.#lanes[tag.kind];
+    lane.away = false;
+    lane.tags.push(tag);
+    this.#bytes += tag.payload.length;
+    this.#give();
+  }
+
+  /** Gives all that is held. What follows is waited for as before. */
+  flush(): void {
+    const { video, audio } = this.#lanes;
+    const before = [video.away, audio.away];
+    [video.away, audio.away] = [true, true];
+    this.#give();
+    [video.away = false, audio.away = false] = before;
+  }
+
+  #give(): void {
+    const { video, audio } = this.#lanes;
+    for (;;) {
+      const [picture, sound] = [video.tags[0], audio.tags[0]];
+      const lane = picture !== undefined && (sound === undefined || picture.dtsMs <= sound.dtsMs) ? video : audio;
+      const other = lane === video ? audio : video;
+      if (other.tags.length === 0 && !other.away) {
+        if (!this.#isTooMuch(lane)) return;
+        other.away = true;
+      }
+      const tag = lane.tags.shift();
+      if (tag === undefined) return;
+      this.#bytes -= tag.payload.length;
+      this.#options.onTag(tag);
+    }
+  }
+
+  /** A clock that jumps counts as a long wait, either way. */
+  #isTooMuch({ tags }: Lane): boolean {
+    const [first, last] = [tags[0], tags.at(-1)];
+    if (first === undefined || last === undefined) return false;
+    return Math.abs(last.dtsMs - first.dtsMs) > this.#options.maxWaitMs || this.#bytes > this.#options.maxWaitBytes;
+  }
+}
