@@ -1,0 +1,119 @@
+import { AttributeList } from "./attribute-list.ts";
+import type { PlaylistVariables } from "./playlist-variables.ts";
+import { readKey, type SegmentKey } from "./segment-key.ts";
+
+/** One rung of the ladder (`EXT-X-STREAM-INF`). */
+export interface Variant {
+  readonly uri: string;
+  /** Bits per second; 0 where it is not said. */
+  readonly bandwidth: number;
+  /** As they are listed; empty where the playlist does not say. */
+  readonly codecs: readonly string[];
+  /** null: not said. */
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly fps: number | null;
+  /** `SDR`, `PQ`, `HLG`; null: not said. */
+  readonly videoRange: string | null;
+  readonly name: string | null;
+  /** Its group of audio renditions. */
+  readonly audioGroup: string | null;
+}
+
+/** One audio rendition (`EXT-X-MEDIA` of type AUDIO). */
+export interface AudioRendition {
+  readonly groupId: string;
+  readonly name: string;
+  readonly language: string | null;
+  readonly isDefault: boolean;
+  readonly autoSelect: boolean;
+  /** null: it is within the variant itself. */
+  readonly uri: string | null;
+}
+
+export interface MasterPlaylist {
+  readonly kind: "master";
+  readonly url: string;
+  readonly variants: readonly Variant[];
+  readonly audio: readonly AudioRendition[];
+  readonly sessionKeys: readonly SegmentKey[];
+  /** For playlists that import them. */
+  readonly variables: ReadonlyMap<string, string>;
+}
+
+/** Reads the lines of a master playlist, one after the other. Never throws for what is odd. */
+export class MasterPlaylistReader {
+  readonly #url: string;
+  readonly #variables: PlaylistVariables;
+  readonly #variants: Variant[] = [];
+  readonly #audio: AudioRendition[] = [];
+  readonly #sessionKeys: SegmentKey[] = [];
+  #streamInf: string | undefined;
+
+  constructor(url: string, variables: PlaylistVariables) {
+    this.#url = url;
+    this.#variables = variables;
+  }
+
+  tag(name: string, value: string): void {
+    if (name === "EXT-X-STREAM-INF") this.#streamInf = value;
+    else if (name === "EXT-X-MEDIA") this.#media(this.#attributes(value));
+    else if (name === "EXT-X-DEFINE") this.#variables.define(this.#attributes(value));
+    else if (name === "EXT-X-SESSION-KEY") {
+      const key = readKey(this.#attributes(value));
+      if (key !== null) this.#sessionKeys.push(key);
+    }
+  }
+
+  address(line: string): void {
+    if (this.#streamInf === undefined) return;
+    const attributes = this.#attributes(this.#streamInf);
+    this.#streamInf = undefined;
+    const resolution = /^\s*(\d{1,6})\s*[x*×]\s*(\d{1,6})/i.exec(attributes.text("RESOLUTION") ?? "");
+    this.#variants.push({
+      uri: this.#variables.expand(line),
+      bandwidth: positive(attributes.number("BANDWIDTH")) ?? positive(attributes.number("AVERAGE-BANDWIDTH")) ?? 0,
+      codecs: (attributes.text("CODECS") ?? "")
+        .split(",")
+        .map((codec) => codec.trim())
+        .filter((codec) => codec !== ""),
+      width: positive(Number(resolution?.[1] ?? 0)),
+      height: positive(Number(resolution?.[2] ?? 0)),
+      fps: positive(attributes.number("FRAME-RATE")),
+      videoRange: attributes.keyword("VIDEO-RANGE") ?? null,
+      name: attributes.text("NAME") ?? null,
+      audioGroup: attributes.text("AUDIO") ?? null,
+    });
+  }
+
+  finish(): MasterPlaylist {
+    return {
+      kind: "master",
+      url: this.#url,
+      variants: this.#variants,
+      audio: this.#audio,
+      sessionKeys: this.#sessionKeys,
+      variables: this.#variables.values,
+    };
+  }
+
+  #media(attributes: AttributeList): void {
+    if (attributes.keyword("TYPE") !== "AUDIO") return;
+    this.#audio.push({
+      groupId: attributes.text("GROUP-ID") ?? "",
+      name: attributes.text("NAME") ?? "",
+      language: attributes.text("LANGUAGE") ?? null,
+      isDefault: attributes.flag("DEFAULT"),
+      autoSelect: attributes.flag("AUTOSELECT"),
+      uri: attributes.text("URI") ?? null,
+    });
+  }
+
+  #attributes(value: string): AttributeList {
+    return new AttributeList(value, this.#variables.expand);
+  }
+}
+
+function positive(value: number | undefined): number | null {
+  return value !== undefined && value > 0 ? value : null;
+}

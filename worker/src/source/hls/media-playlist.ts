@@ -1,0 +1,274 @@
+import { RoomcastError } from "@roomcast/shared";
+import { AttributeList, finite, readDecimal } from "./attribute-list.ts";
+import type { PlaylistVariables } from "./playlist-variables.ts";
+import { KeysInForce, type SegmentKey } from "./segment-key.ts";
+
+export interface ByteRange {
+  readonly start: number;
+  /** Inclusive. */
+  readonly end: number;
+}
+
+/** An initialisation segment (`EXT-X-MAP`). */
+export interface SegmentMap {
+  readonly uri: string;
+  readonly range: ByteRange | null;
+  readonly key: SegmentKey | null;
+}
+
+export interface PlaylistSegment {
+  readonly sequence: number;
+  /** As it stands in the playlist, variables replaced. */
+  readonly uri: string;
+  /** From the beginning of this playlist, ms. */
+  readonly offsetMs: number;
+  readonly durationMs: number;
+  /** Declared not to continue the segment before. */
+  readonly discontinuity: boolean;
+  /** Declared to be missing. */
+  readonly gap: boolean;
+  /** Wall-clock time of its beginning, ms since 1970; counted on from the last one declared. */
+  readonly programDateTimeMs: number | null;
+  readonly range: ByteRange | null;
+  readonly map: SegmentMap | null;
+  readonly key: SegmentKey | null;
+}
+
+export interface MediaPlaylist {
+  readonly kind: "media";
+  /** Where it came from after redirects: addresses in it are relative to this. */
+  readonly url: string;
+  readonly type: "VOD" | "EVENT" | null;
+  /** Nothing will be added: it says so, or is of type VOD. */
+  readonly complete: boolean;
+  /** How long segments are meant to be, never 0, ms. */
+  readonly targetDurationMs: number;
+  readonly segments: readonly PlaylistSegment[];
+  readonly durationMs: number;
+  /** Where to begin (`EXT-X-START`), ms; negative: from the end. */
+  readonly startMs: number | null;
+  /** How far from the end a live player shall stay, ms. */
+  readonly holdBackMs: number | null;
+  /** Holds nothing but key pictures: no stream to play. */
+  readonly iFramesOnly: boolean;
+}
+
+/** More than a week in segments of two seconds. */
+const MAX_SEGMENTS = 500_000;
+/** Longer segments are mistakes of the packager. */
+const MAX_SEGMENT_MS = 24 * 3600 * 1000;
+const DEFAULT_TARGET_MS = 6000;
+const MAX_DATE_MS = 8.64e15;
+
+/** Reads the lines of a media playlist, one after the other. Never throws for what is odd. */
+export class MediaPlaylistReader {
+  readonly #url: string;
+  readonly #variables: PlaylistVariables;
+  readonly #keys = new KeysInForce();
+  readonly #segments: Mutable<PlaylistSegment>[] = [];
+  #type: "VOD" | "EVENT" | null = null;
+  #ended = false;
+  #declaredTargetMs: number | undefined;
+  #sequence = 0;
+  #startMs: number | null = null;
+  #holdBackMs: number | null = null;
+  #iFramesOnly = false;
+  #map: SegmentMap | null = null;
+  #anyExtinf = false;
+  // What the tags before an address say of it.
+  #durationMs: number | undefined;
+  #hasExtinf = false;
+  #discontinuity = false;
+  #gap = false;
+  #dateMs: number | null = null;
+  #rangeText: string | undefined;
+
+  constructor(url: string, variables: PlaylistVariables) {
+    this.#url = url;
+    this.#variables = variables;
+  }
+
+  tag(name: string, value: string): void {
+    switch (name) {
+      case "EXTINF":
+        this.#durationMs = readDuration(value);
+        this.#hasExtinf = true;
+        return;
+      case "EXT-X-BYTERANGE":
+        this.#rangeText = value;
+        return;
+      case "EXT-X-DISCONTINUITY":
+        this.#discontinuity = true;
+        return;
+      case "EXT-X-GAP":
+        this.#gap = true;
+        return;
+      case "EXT-X-PROGRAM-DATE-TIME":
+        this.#dateMs = readDate(value);
+        return;
+      case "EXT-X-KEY":
+        this.#keys.apply(this.#attributes(value));
+        return;
+      case "EXT-X-MAP":
+        this.#map = this.#readMap(value);
+        return;
+      case "EXT-X-TARGETDURATION":
+        this.#declaredTargetMs = toMs(readDecimal(value));
+        return;
+      case "EXT-X-MEDIA-SEQUENCE":
+        // One that stands behind segments would renumber what was read already.
+        if (this.#segments.length === 0) this.#sequence = count(value) ?? 0;
+        return;
+      case "EXT-X-SKIP":
+        this.#sequence += this.#attributes(value).number("SKIPPED-SEGMENTS") ?? 0;
+        return;
+      case "EXT-X-PLAYLIST-TYPE":
+        this.#type = readType(value);
+        return;
+      case "EXT-X-ENDLIST":
+        this.#ended = true;
+        return;
+      case "EXT-X-I-FRAMES-ONLY":
+        this.#iFramesOnly = true;
+        return;
+      case "EXT-X-START":
+        this.#startMs = signedMs(this.#attributes(value).number("TIME-OFFSET"));
+        return;
+      case "EXT-X-SERVER-CONTROL":
+        this.#holdBackMs = toMs(this.#attributes(value).number("HOLD-BACK")) ?? null;
+        return;
+      case "EXT-X-DEFINE":
+        this.#variables.define(this.#attributes(value));
+        return;
+      default:
+        return;
+    }
+  }
+
+  address(line: string): void {
+    if (this.#hasExtinf && !this.#anyExtinf) {
+      // Lines without EXTINF count only where no line has it.
+      this.#anyExtinf = true;
+      this.#segments.length = 0;
+    }
+    if (this.#anyExtinf && !this.#hasExtinf) return;
+    if (this.#segments.length >= MAX_SEGMENTS) {
+      throw new RoomcastError(
+        "FailedOperation.SourceUnsupported",
+        `The HLS playlist has more than ${MAX_SEGMENTS} segments.`,
+      );
+    }
+    const before = this.#segments.at(-1);
+    const uri = this.#variables.expand(line);
+    this.#segments.push({
+      sequence: before === undefined ? this.#sequence : before.sequence + 1,
+      uri,
+      offsetMs: 0,
+      durationMs: this.#durationMs ?? Number.NaN,
+      discontinuity: this.#discontinuity,
+      gap: this.#gap,
+      programDateTimeMs: this.#dateMs,
+      range: readRange(this.#rangeText, before?.uri === uri && before.range !== null ? before.range.end + 1 : 0),
+      map: this.#map,
+      key: this.#keys.current,
+    });
+    this.#durationMs = undefined;
+    this.#hasExtinf = false;
+    this.#discontinuity = false;
+    this.#gap = false;
+    this.#dateMs = null;
+    this.#rangeText = undefined;
+  }
+
+  finish(): MediaPlaylist {
+    const targetDurationMs = this.#targetMs();
+    const everyZero = this.#segments.every((segment) => segment.durationMs === 0);
+    let offsetMs = 0;
+    let dateMs: number | null = null;
+    for (const segment of this.#segments) {
+      if (Number.isNaN(segment.durationMs) || everyZero) segment.durationMs = targetDurationMs;
+      segment.offsetMs = offsetMs;
+      offsetMs += segment.durationMs;
+      dateMs = segment.programDateTimeMs ?? (segment.discontinuity ? null : dateMs);
+      segment.programDateTimeMs = dateMs;
+      if (dateMs !== null) dateMs += segment.durationMs;
+    }
+    return {
+      kind: "media",
+      url: this.#url,
+      type: this.#type,
+      complete: this.#ended || this.#type === "VOD",
+      targetDurationMs,
+      segments: this.#segments,
+      durationMs: offsetMs,
+      startMs: this.#startMs,
+      holdBackMs: this.#holdBackMs,
+      iFramesOnly: this.#iFramesOnly,
+    };
+  }
+
+  #targetMs(): number {
+    if (this.#declaredTargetMs !== undefined) return this.#declaredTargetMs;
+    let longestMs = 0;
+    for (const { durationMs } of this.#segments) longestMs = durationMs > longestMs ? durationMs : longestMs;
+    return longestMs === 0 ? DEFAULT_TARGET_MS : longestMs;
+  }
+
+  #readMap(value: string): SegmentMap | null {
+    const attributes = this.#attributes(value);
+    const uri = attributes.text("URI");
+    if (uri === undefined) return null;
+    return { uri, range: readRange(attributes.text("BYTERANGE"), 0), key: this.#keys.current };
+  }
+
+  #attributes(value: string): AttributeList {
+    return new AttributeList(value, this.#variables.expand);
+  }
+}
+
+type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
+
+/** ms; undefined where it is no length of time. A comma stands for the point only if another one follows it. */
+function readDuration(value: string): number | undefined {
+  const decimalComma = /^\s*(\d+),(\d+)\s*,/.exec(value);
+  const seconds =
+    decimalComma === null
+      ? finite(/^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)/i.exec(value)?.[1] ?? "NaN")
+      : finite(`${decimalComma[1]}.${decimalComma[2]}`);
+  if (seconds === undefined || seconds < 0 || seconds * 1000 > MAX_SEGMENT_MS) return undefined;
+  return seconds * 1000;
+}
+
+function toMs(seconds: number | undefined): number | undefined {
+  const ms = (seconds ?? 0) * 1000;
+  return ms > 0 && ms <= MAX_SEGMENT_MS ? ms : undefined;
+}
+
+function signedMs(seconds: number | undefined): number | null {
+  return seconds === undefined ? null : seconds * 1000;
+}
+
+function readType(value: string): "VOD" | "EVENT" | null {
+  const type = value.trim().toUpperCase();
+  return type === "VOD" || type === "EVENT" ? type : null;
+}
+
+function readDate(value: string): number | null {
+  const dateMs = Date.parse(value.trim());
+  return Math.abs(dateMs) <= MAX_DATE_MS ? dateMs : null;
+}
+
+/** A whole number that can be counted on from; undefined otherwise. */
+function count(value: string | undefined): number | undefined {
+  const number = Number(/^\s*"?(\d+)/.exec(value ?? "")?.[1] ?? "NaN");
+  return number <= Number.MAX_SAFE_INTEGER - MAX_SEGMENTS ? number : undefined;
+}
+
+/** `<length>[@<start>]`; null where it is none. */
+function readRange(text: string | undefined, followingStart: number): ByteRange | null {
+  const match = /^\s*"?\s*(\d+)\s*(?:@\s*(\d+))?/.exec(text ?? "");
+  const length = count(match?.[1]);
+  const start = match?.[2] === undefined ? followingStart : count(match[2]);
+  if (length === undefined || length === 0 || start === undefined) return null;
+  return { start, end: start + length - 1 };
+}

@@ -1,0 +1,225 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { Logger } from "pino";
+import type { HttpClient, HttpDocument } from "../http/http-client.ts";
+import { type HlsClock, systemClock } from "./hls-clock.ts";
+import { HlsPresentation } from "./hls-presentation.ts";
+import type { AudioRendition, MasterPlaylist, Variant } from "./master-playlist.ts";
+import type { MediaPlaylist } from "./media-playlist.ts";
+import { MAX_PLAYLIST_BYTES, type Playlist, readPlaylist } from "./read-playlist.ts";
+import type { RenditionSource } from "./rendition-feed.ts";
+import { resolveReference } from "./resolve-reference.ts";
+import { encryptedError } from "./segment-loader.ts";
+import { type AudioTrackWish, rankAudio, rankVariants, reasonFor } from "./variant-choice.ts";
+
+export interface OpenHlsOptions {
+  readonly url: string;
+  readonly http: HttpClient;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  /** The document behind `url`, if it was read already. */
+  readonly document?: HttpDocument | undefined;
+  /**
+   * What was asked for: a list of type EVENT that still grows is played from its beginning (`vod`) or near the newest
+   * (`live`). Other lists say themselves what they are.
+   */
+  readonly mode?: "vod" | "live" | undefined;
+  /** Lines of the picture at most. */
+  readonly maxHeight?: number | undefined;
+  readonly audioTrack?: AudioTrackWish | undefined;
+  /** How long a source that gives nothing is waited for, ms. */
+  readonly patienceMs?: number | undefined;
+  readonly clock?: HlsClock | undefined;
+}
+
+const DEFAULT_PATIENCE_MS = 30_000;
+
+/**
+ * Opens an HLS stream: reads its playlists and chooses the variant. Media are read by iterating
+ * `presentation.segments(…)`.
+ *
+ * @throws RoomcastError `FailedOperation.Source…`; of several variants that do not work, the best one's
+ */
+export async function openHls(options: OpenHlsOptions): Promise<HlsPresentation> {
+  const { url, http, signal } = options;
+  const document = options.document ?? (await http.read(url, { signal, maxBytes: MAX_PLAYLIST_BYTES }));
+  const playlist = readPlaylist(document);
+  return playlist.kind === "media" ? openMedia(playlist, options) : openMaster(playlist, options);
+}
+
+function openMedia(playlist: MediaPlaylist, options: OpenHlsOptions): HlsPresentation {
+  checkPlayable(playlist, false);
+  return present(options, {
+    main: source({ playlist, url: options.url }, options),
+    audio: null,
+    variant: null,
+    audioRendition: null,
+    others: [],
+    reasons: ["The playlist has no variants."],
+  });
+}
+
+async function openMaster(master: MasterPlaylist, options: OpenHlsOptions): Promise<HlsPresentation> {
+  const locked = master.sessionKeys.find((key) => key.method === "other");
+  const open = master.sessionKeys.some((key) => key.method === "AES-128");
+  if (locked?.method === "other" && !open) throw encryptedError(locked.name);
+  const ranked = rankVariants(variantsOf(master), options.maxHeight);
+  let firstError: RoomcastError | undefined;
+  let empty: { variant: Variant; loaded: Loaded } | undefined;
+  const reasons: string[] = [];
+  for (const variant of ranked) {
+    try {
+      const loaded = await readMedia(variant.uri, master, options);
+      checkPlayable(loaded.playlist, true);
+      if (loaded.playlist.segments.length > 0) {
+        return await openVariant(master, ranked, { variant, loaded, reasons }, options);
+      }
+      empty ??= { variant, loaded };
+    } catch (error) {
+      options.signal.throwIfAborted();
+      const failure = RoomcastError.from(error);
+      options.logger.warn(
+        { bandwidth: variant.bandwidth, err: failure },
+        "A variant of the playlist is not to be had.",
+      );
+      reasons.push(`A better variant was passed over: ${failure.message}`);
+      firstError ??= failure;
+    }
+  }
+  // A live list may be empty while its encoder starts.
+  if (empty !== undefined) return openVariant(master, ranked, { ...empty, reasons }, options);
+  throw firstError ?? new RoomcastError("FailedOperation.SourceNotMedia", "The HLS playlist names no variant to play.");
+}
+
+/** A playlist of nothing but audio renditions is one of variants without video. */
+function variantsOf(master: MasterPlaylist): readonly Variant[] {
+  if (master.variants.length > 0) return master.variants;
+  const [first] = master.audio.filter(({ uri }) => uri !== null);
+  if (first?.uri == null) return [];
+  const base = { bandwidth: 0, codecs: [], width: null, height: null, fps: null, videoRange: null, audioGroup: null };
+  return [{ ...base, uri: first.uri, name: first.name }];
+}
+
+interface Chosen {
+  readonly variant: Variant;
+  readonly loaded: Loaded;
+  readonly reasons: readonly string[];
+}
+
+async function openVariant(
+  master: MasterPlaylist,
+  ranked: readonly Variant[],
+  { variant, loaded, reasons }: Chosen,
+  options: OpenHlsOptions,
+): Promise<HlsPresentation> {
+  const audio = await openAudio(master, variant, options);
+  return present(options, {
+    main: source(loaded, options, master),
+    audio: audio.source,
+    variant,
+    audioRendition: audio.rendition,
+    others: ranked.map((other) => ({
+      variant: other,
+      open: async (signal) => {
+        const media = await readMedia(other.uri, master, { ...options, signal });
+        checkPlayable(media.playlist, true);
+        return source(media, options, master);
+      },
+    })),
+    reasons: [...reasons, reasonFor(variant, ranked.length), ...audio.reasons],
+  });
+}
+
+interface ChosenAudio {
+  readonly source: RenditionSource | null;
+  readonly rendition: AudioRendition | null;
+  readonly reasons: readonly string[];
+}
+
+async function openAudio(master: MasterPlaylist, variant: Variant, options: OpenHlsOptions): Promise<ChosenAudio> {
+  const { audioTrack } = options;
+  const { renditions, wishMet } = rankAudio(master, variant, audioTrack);
+  const reasons: string[] = [];
+  if (audioTrack !== undefined && !wishMet && renditions.length > 0) {
+    const languages = renditions.map(({ language, name }) => language ?? name).join(", ");
+    reasons.push(`The playlist has no sound track "${audioTrack}" (it has ${languages.slice(0, 200)}).`);
+  }
+  for (const rendition of renditions) {
+    if (rendition.uri === null) return { source: null, rendition, reasons };
+    try {
+      const loaded = await readMedia(rendition.uri, master, options);
+      checkPlayable(loaded.playlist, true);
+      return { source: source(loaded, options, master), rendition, reasons };
+    } catch (error) {
+      options.signal.throwIfAborted();
+      const failure = RoomcastError.from(error);
+      options.logger.warn({ name: rendition.name, err: failure }, "A sound track of the playlist is not to be had.");
+      reasons.push(`The sound track "${rendition.name.slice(0, 80)}" was passed over: ${failure.message}`);
+    }
+  }
+  return { source: null, rendition: null, reasons };
+}
+
+interface Loaded {
+  readonly playlist: MediaPlaylist;
+  /** As it was asked for. */
+  readonly url: string;
+}
+
+async function readMedia(uri: string, master: MasterPlaylist, options: OpenHlsOptions): Promise<Loaded> {
+  const url = resolveReference(uri, master.url);
+  if (url === null) {
+    throw new RoomcastError(
+      "FailedOperation.SourceUnsupported",
+      "The HLS playlist names an address that is not http(s).",
+    );
+  }
+  return loadMedia(url, options, master);
+}
+
+async function loadMedia(url: string, options: OpenHlsOptions, master?: MasterPlaylist): Promise<Loaded> {
+  const document = await options.http.read(url, { signal: options.signal, maxBytes: MAX_PLAYLIST_BYTES });
+  return { playlist: mediaOnly(readPlaylist({ ...document, imported: master?.variables })), url };
+}
+
+function mediaOnly(playlist: Playlist): MediaPlaylist {
+  if (playlist.kind === "media") return playlist;
+  throw new RoomcastError("FailedOperation.SourceNotMedia", "A variant of the HLS playlist names further variants.");
+}
+
+function source({ playlist, url }: Loaded, options: OpenHlsOptions, master?: MasterPlaylist): RenditionSource {
+  // The address as it was given is asked again: where it was redirected to may have expired.
+  return { playlist, reload: async (signal) => (await loadMedia(url, { ...options, signal }, master)).playlist };
+}
+
+/** @throws RoomcastError */
+function checkPlayable(playlist: MediaPlaylist, isVariant: boolean): void {
+  const { segments } = playlist;
+  if (playlist.iFramesOnly) {
+    throw new RoomcastError("FailedOperation.SourceUnsupported", "The HLS playlist holds key pictures only.");
+  }
+  for (const { key, map } of segments) {
+    const locked = key?.method === "other" ? key : map?.key?.method === "other" ? map.key : undefined;
+    if (locked !== undefined) throw encryptedError(locked.name);
+  }
+  if (segments.length === 0 && playlist.complete) {
+    const what = isVariant ? "A variant of the HLS playlist" : "The HLS playlist";
+    throw new RoomcastError("FailedOperation.SourceNotMedia", `${what} is empty: it names no segment.`);
+  }
+}
+
+type Parts = Omit<
+  ConstructorParameters<typeof HlsPresentation>[0],
+  "http" | "clock" | "logger" | "patienceMs" | "live"
+>;
+
+function present(options: OpenHlsOptions, parts: Parts): HlsPresentation {
+  const { playlist } = parts.main;
+  return new HlsPresentation({
+    ...parts,
+    http: options.http,
+    logger: options.logger,
+    clock: options.clock ?? systemClock,
+    patienceMs: options.patienceMs ?? DEFAULT_PATIENCE_MS,
+    live: !playlist.complete && !(playlist.type === "EVENT" && options.mode === "vod"),
+  });
+}

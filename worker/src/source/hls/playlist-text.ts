@@ -1,0 +1,49 @@
+import { isUtf8 } from "node:buffer";
+
+/**
+ * The text of a playlist. Playlists are UTF-8 (RFC 8216, section 4), some are UTF-16. Bytes that are neither stand in
+ * addresses, where a server knows them by their bytes: those are percent-encoded.
+ */
+export function playlistText(body: Buffer): string {
+  if (body.length >= 2 && body[0] === 0xff && body[1] === 0xfe) return body.toString("utf16le", 2);
+  if (body.length >= 2 && body[0] === 0xfe && body[1] === 0xff) {
+    return Buffer.from(body.subarray(0, body.length - (body.length % 2)))
+      .swap16()
+      .toString("utf16le", 2);
+  }
+  if (isUtf8(body)) return body.toString("utf8");
+  return body
+    .toString("latin1")
+    .replaceAll(/[\u0080-\u00ff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/**
+ * Lines that are not blank, without blanks around them. Only LF, CR and CRLF end a line: every other control character
+ * is data, so that none of them can make an address out of a comment.
+ */
+export function* playlistLines(text: string): Generator<string> {
+  let from = 0;
+  while (from < text.length) {
+    let to = from;
+    for (; to < text.length; to += 1) {
+      const code = text.charCodeAt(to);
+      if (code === LF || code === CR) break;
+    }
+    const line = withoutBlanks(text, from, to);
+    if (line !== "") yield line;
+    from = to + 1;
+  }
+}
+
+const LF = 10;
+const CR = 13;
+const BLANKS = new Set([0x20, 0x09, 0xfeff]);
+
+/** Not a regular expression: those take quadratic time for a line of nothing but blanks. */
+function withoutBlanks(text: string, from: number, to: number): string {
+  let start = from;
+  let end = to;
+  while (start < end && BLANKS.has(text.charCodeAt(start))) start += 1;
+  while (end > start && BLANKS.has(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
+}

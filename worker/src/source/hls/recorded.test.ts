@@ -1,0 +1,238 @@
+import { createCipheriv } from "node:crypto";
+import { RoomcastError } from "@roomcast/shared";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { HlsServer, PlainHttpClient, readAll, SleptClock, silent, textOf } from "./hls-server.test-support.ts";
+import { type OpenHlsOptions, openHls } from "./open-hls.ts";
+
+describe("A recorded HLS stream", () => {
+  let server: HlsServer;
+  const signal = new AbortController().signal;
+
+  beforeEach(async () => {
+    server = await HlsServer.start();
+  });
+  afterEach(() => server.close());
+
+  const open = (path: string, options: Partial<OpenHlsOptions> = {}) =>
+    openHls({
+      url: server.url(path),
+      http: new PlainHttpClient(),
+      signal,
+      logger: silent,
+      clock: new SleptClock(),
+      ...options,
+    });
+
+  const play = async (path: string, fromMs?: number, options: Partial<OpenHlsOptions> = {}) =>
+    readAll((await open(path, options)).segments("main", { signal, fromMs }));
+
+  /** A playlist of segments of 4 s whose bodies are their names. */
+  const vod = (names: readonly string[], head = "", tail = "#EXT-X-ENDLIST\n") => {
+    for (const name of names) server.serve(`/${name}`, name);
+    const entries = names.map((name) => `#EXTINF:4,\n${name}\n`).join("");
+    return `#EXTM3U\n#EXT-X-TARGETDURATION:4\n${head}${entries}${tail}`;
+  };
+
+  it("gives its segments in order, once, on the playlist's clock", async () => {
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"]));
+    const presentation = await open("/a.m3u8");
+    expect(presentation).toMatchObject({ live: false, durationMs: 12_000, tracks: ["main"] });
+    const read = await readAll(presentation.segments("main", { signal }));
+    expect(read.map(({ text }) => text)).toEqual(["0.ts", "1.ts", "2.ts"]);
+    expect(read.map(({ segment }) => [segment.startMs, segment.durationMs, segment.discontinuity])).toEqual([
+      [0, 4000, true],
+      [4000, 4000, false],
+      [8000, 4000, false],
+    ]);
+  });
+
+  it("ends once when it is of type VOD and has no ENDLIST", async () => {
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts"], "#EXT-X-PLAYLIST-TYPE:VOD\n", ""));
+    expect((await open("/a.m3u8")).live).toBe(false);
+    expect((await play("/a.m3u8")).map(({ text }) => text)).toEqual(["0.ts", "1.ts"]);
+  });
+
+  it("reads only what it needs from a position on", async () => {
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"]));
+    const read = await play("/a.m3u8", 9000);
+    expect(read.map(({ text, segment }) => [text, segment.startMs])).toEqual([["2.ts", 8000]]);
+    expect(server.requests).toEqual(["/a.m3u8", "/2.ts"]);
+  });
+
+  it("says where it is not continuous: declared, or with another initialisation segment", async () => {
+    server.serve("/i0", "init0").serve("/i1", "init1");
+    for (const name of ["a", "b", "c", "d"]) server.serve(`/${name}`, name);
+    server.serve(
+      "/a.m3u8",
+      '#EXTM3U\n#EXT-X-MAP:URI="i0"\n#EXTINF:4,\na\n#EXTINF:4,\nb\n#EXT-X-DISCONTINUITY\n#EXTINF:4,\nc\n#EXT-X-MAP:URI="i1"\n#EXTINF:4,\nd\n#EXT-X-ENDLIST',
+    );
+    const read = await play("/a.m3u8");
+    expect(read.map(({ segment }) => [segment.init?.toString(), segment.discontinuity])).toEqual([
+      ["init0", true],
+      ["init0", false],
+      ["init0", true],
+      ["init1", true],
+    ]);
+    expect(server.countOf("/i0")).toBe(1);
+  });
+
+  it("reads byte ranges of one file, with and without offsets", async () => {
+    server.serve("/all.ts", "0123456789");
+    server.serve(
+      "/a.m3u8",
+      "#EXTM3U\n#EXTINF:4,\n#EXT-X-BYTERANGE:3@2\nall.ts\n#EXTINF:4,\n#EXT-X-BYTERANGE:4\nall.ts\n#EXT-X-ENDLIST",
+    );
+    expect((await play("/a.m3u8")).map(({ text }) => text)).toEqual(["234", "5678"]);
+  });
+
+  it("decrypts AES-128 with a given vector, with the sequence number, and with keys that change", async () => {
+    const key = Buffer.alloc(16, 1);
+    const other = Buffer.alloc(16, 2);
+    const iv = Buffer.from("0123456789abcdef0123456789abcdef", "hex");
+    const sequence = Buffer.alloc(16);
+    sequence[15] = 8;
+    const encrypt = (text: string, withKey: Buffer, vector: Buffer) => {
+      const cipher = createCipheriv("aes-128-cbc", withKey, vector);
+      return Buffer.concat([cipher.update(text), cipher.final()]);
+    };
+    server.serve("/k1", key).serve("/k2", other).serve("/c", "clear");
+    server.serve("/a", encrypt("first segment, longer than a block", key, iv));
+    server.serve("/b", encrypt("second segment!!", other, sequence));
+    server.serve(
+      "/a.m3u8",
+      `#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-KEY:METHOD=AES-128,URI="k1",IV=0x${iv.toString("hex")}\n#EXTINF:4,\na\n#EXT-X-KEY:METHOD=AES-128,URI="k2"\n#EXTINF:4,\nb\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:4,\nc\n#EXT-X-ENDLIST`,
+    );
+    expect((await play("/a.m3u8")).map(({ text }) => text)).toEqual([
+      "first segment, longer than a block",
+      "second segment!!",
+      "clear",
+    ]);
+  });
+
+  it("leaves out a segment that is not there, and says that the next one does not continue", async () => {
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"])).serve("/1.ts", 404);
+    const read = await play("/a.m3u8");
+    expect(read.map(({ text, segment }) => [text, segment.startMs, segment.discontinuity])).toEqual([
+      ["0.ts", 0, true],
+      ["2.ts", 8000, true],
+    ]);
+  });
+
+  it("plays a segment that is there at the second asking", async () => {
+    let asked = 0;
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts"]));
+    server.serveLive("/1.ts", () => ((asked += 1) === 1 ? 503 : "late"));
+    expect((await play("/a.m3u8")).map(({ text }) => text)).toEqual(["0.ts", "late"]);
+  });
+
+  it("leaves out segments that the playlist declares as gaps, without asking for them", async () => {
+    server.serve("/a.m3u8", vod(["0.ts"], "", "#EXT-X-GAP\n#EXTINF:4,\nnone.ts\n#EXTINF:4,\n2.ts\n#EXT-X-ENDLIST"));
+    server.serve("/2.ts", "2.ts");
+    const read = await play("/a.m3u8");
+    expect(read.map(({ text, segment }) => [text, segment.discontinuity])).toEqual([
+      ["0.ts", true],
+      ["2.ts", true],
+    ]);
+    expect(server.countOf("/none.ts")).toBe(0);
+  });
+
+  it("is lost when several segments in a row are not there, and names the first", async () => {
+    const names = ["0.ts", "1.ts", "2.ts", "3.ts", "4.ts", "5.ts"];
+    server.serve("/a.m3u8", vod(names));
+    for (const name of names.slice(1)) server.serve(`/${name}`, 404);
+    await expect(play("/a.m3u8")).rejects.toMatchObject({
+      code: "FailedOperation.SourceLost",
+      message: expect.stringContaining("Segment 1 and the 3 after it"),
+    });
+  });
+
+  it("goes on at the next byte when a connection breaks", async () => {
+    const body = Buffer.from("0123456789".repeat(1000));
+    let asked = 0;
+    server.serve("/a.m3u8", vod(["0.ts"]));
+    server.serve("/0.ts", (request, response) => {
+      asked += 1;
+      const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
+      response.writeHead(start === 0 ? 200 : 206, { "content-length": body.length - start });
+      if (asked > 1) response.end(body.subarray(start));
+      else response.write(body.subarray(0, 4000), () => response.destroy());
+    });
+    expect((await play("/a.m3u8"))[0]?.text).toBe(body.toString());
+    expect(asked).toBe(2);
+  });
+
+  it("lets a body be read after the next segment was asked for", async () => {
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts"]));
+    const segments = (await open("/a.m3u8")).segments("main", { signal });
+    const first = await segments.next();
+    const second = await segments.next();
+    if (first.done === true || second.done === true) throw new Error("Two segments were expected.");
+    expect([await textOf(first.value), await textOf(second.value)]).toEqual(["0.ts", "1.ts"]);
+    await segments.return();
+  });
+
+  it("is refused by name when it is encrypted by anything but AES-128", async () => {
+    server.serve(
+      "/a.m3u8",
+      vod(["0.ts"], '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery"\n'),
+    );
+    await expect(open("/a.m3u8")).rejects.toMatchObject({
+      code: "FailedOperation.SourceUnsupported",
+      message: expect.stringContaining("SAMPLE-AES (FairPlay)"),
+    });
+  });
+
+  it("plays the next variant when the best one is not there, once, and says so", async () => {
+    server.serve(
+      "/m.m3u8",
+      "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=1280x720\nmissing.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=400000,RESOLUTION=640x360\na.m3u8\n",
+    );
+    server.serve("/a.m3u8", vod(["0.ts"]));
+    const presentation = await open("/m.m3u8");
+    expect(presentation.variant?.height).toBe(360);
+    expect(presentation.reasons.join(" ")).toContain("passed over");
+    expect(server.countOf("/missing.m3u8")).toBe(1);
+  });
+
+  it("tells the best variant's error when none works", async () => {
+    server.serve(
+      "/m.m3u8",
+      "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=400000\nb.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=900000\na.m3u8\n",
+    );
+    server.serve("/a.m3u8", 403);
+    await expect(open("/m.m3u8")).rejects.toMatchObject({ code: "FailedOperation.SourceForbidden" });
+  });
+
+  it("plays the variant's own default sound beside it", async () => {
+    server.serve(
+      "/m.m3u8",
+      '#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="g",NAME="x",LANGUAGE="de",URI="de.m3u8"\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="g",NAME="y",LANGUAGE="en",DEFAULT=YES,URI="en.m3u8"\n#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="g"\nv.m3u8\n',
+    );
+    server
+      .serve("/v.m3u8", vod(["v0.ts"]))
+      .serve("/en.m3u8", vod(["en0.ts"]))
+      .serve("/de.m3u8", vod(["de0.ts"]));
+    const presentation = await open("/m.m3u8");
+    expect(presentation.tracks).toEqual(["main", "audio"]);
+    expect((await readAll(presentation.segments("audio", { signal }))).map(({ text }) => text)).toEqual(["en0.ts"]);
+    const german = await open("/m.m3u8", { audioTrack: "deu" });
+    expect((await readAll(german.segments("audio", { signal }))).map(({ text }) => text)).toEqual(["de0.ts"]);
+    const french = await open("/m.m3u8", { audioTrack: "fr" });
+    expect(french.audioRendition?.language).toBe("en");
+    expect(french.reasons.join(" ")).toContain('no sound track "fr"');
+  });
+
+  it("ends with the signal's reason", async () => {
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts"]));
+    const abort = new AbortController();
+    const segments = (await open("/a.m3u8")).segments("main", { signal: abort.signal });
+    await segments.next();
+    const reason = new Error("no more");
+    abort.abort(reason);
+    await expect(segments.next()).rejects.toBe(reason);
+  });
+
+  it("throws nothing but typed errors", async () => {
+    await expect(open("/none.m3u8")).rejects.toBeInstanceOf(RoomcastError);
+  });
+});

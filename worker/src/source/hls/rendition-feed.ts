@@ -1,0 +1,415 @@
+import { RoomcastError, shownUrl } from "@roomcast/shared";
+import type { Logger } from "pino";
+import type { HlsClock } from "./hls-clock.ts";
+import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
+import { liveStart, maxDistanceMs, reloadDelayMs, segmentLengthMs } from "./live-edge.ts";
+import type { MediaPlaylist, PlaylistSegment, SegmentMap } from "./media-playlist.ts";
+import { alignedBaseMs, PlaylistWindow } from "./playlist-window.ts";
+import type { LoadedSegment, SegmentLoader } from "./segment-loader.ts";
+
+/** So many segments in a row that are not there end the source. */
+const MAX_MISSING = 3;
+/** So often a segment is asked for before others are tried in its place. */
+const TRIES_BEFORE_NEXT = 3;
+const RETRY_FIRST_MS = 300;
+const RETRY_MAX_MS = 4000;
+/** Durations in playlists are rounded. */
+const ROUNDING_MS = 1;
+
+/** One media playlist, and how it is read again. */
+export interface RenditionSource {
+  readonly playlist: MediaPlaylist;
+  /** @throws RoomcastError */
+  reload(signal: AbortSignal): Promise<MediaPlaylist>;
+}
+
+/** What the renditions of one presentation share. */
+export interface LiveFloor {
+  /** What ends before this time on the common clock is not played any more, ms. */
+  floorMs: number;
+}
+
+export interface RenditionFeedOptions {
+  readonly track: HlsTrack;
+  readonly source: RenditionSource;
+  readonly baseMs: number;
+  readonly loader: SegmentLoader;
+  readonly clock: HlsClock;
+  readonly logger: Logger;
+  /** Begins near the newest and stays there, instead of playing everything from `fromMs` on. */
+  readonly live: boolean;
+  readonly fromMs: number;
+  readonly patienceMs: number;
+  readonly floor: LiveFloor;
+  readonly signal: AbortSignal;
+  /** Asked before each segment: another variant that shall be played from there on. */
+  readonly nextSource?: (() => Promise<RenditionSource | null>) | undefined;
+  /** How long the network let us wait for how much media. */
+  readonly onTransferred?: ((waitedMs: number, bytes: number, mediaMs: number) => void) | undefined;
+}
+
+interface Opened {
+  readonly segment: PlaylistSegment;
+  readonly loaded: LoadedSegment;
+  readonly abort: AbortController;
+}
+
+/** Gives the segments of one rendition in their order, each once, and waits for those that are still to come. */
+export class RenditionFeed {
+  readonly #options: RenditionFeedOptions;
+  readonly #clock: HlsClock;
+  readonly #logger: Logger;
+  #source: RenditionSource;
+  #window: PlaylistWindow;
+  /** undefined: where to begin is not decided yet. */
+  #nextSequence: number | undefined;
+  #epoch = 0;
+  #breaks = true;
+  #lastMap: SegmentMap | null | undefined;
+  #loadedAtMs: number;
+  #reloadAfterMs: number;
+  #reloading: Promise<void> | undefined;
+  #reloadError: RoomcastError | undefined;
+
+  constructor(options: RenditionFeedOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#source = options.source;
+    this.#window = new PlaylistWindow(options.source.playlist, options.baseMs);
+    this.#loadedAtMs = this.#clock.nowMs();
+    this.#reloadAfterMs = reloadDelayMs(options.source.playlist, true);
+  }
+
+  get window(): PlaylistWindow {
+    return this.#window;
+  }
+
+  async *segments(): AsyncGenerator<HlsSegment, void, undefined> {
+    const unread = new Set<AbortController>();
+    try {
+      for (;;) {
+        await this.#changeSource();
+        if (!(await this.#waitForNext())) return;
+        const opened = await this.#openNext();
+        if (opened === undefined) continue;
+        unread.add(opened.abort);
+        yield this.#present(opened, () => unread.delete(opened.abort));
+      }
+    } finally {
+      // Segments that were given and never read still hold their connections.
+      for (const abort of unread) abort.abort();
+      await this.#reloading;
+    }
+  }
+
+  #present(opened: Opened, onOpen: () => void): HlsSegment {
+    const { segment, loaded, abort } = opened;
+    const discontinuity = this.#breaks || segment.discontinuity || !sameMap(this.#lastMap, segment.map);
+    this.#breaks = false;
+    this.#lastMap = segment.map;
+    this.#nextSequence = segment.sequence + 1;
+    return {
+      track: this.#options.track,
+      sequence: segment.sequence,
+      startMs: this.#window.startMsOf(segment),
+      durationMs: segment.durationMs,
+      discontinuity,
+      programDateTimeMs: segment.programDateTimeMs,
+      init: loaded.init,
+      url: shownUrl(loaded.url),
+      open(signal) {
+        onOpen();
+        return abortable(loaded.body, signal, abort);
+      },
+    };
+  }
+
+  /** Waits until the list has the next segment; false: there will be none. */
+  async #waitForNext(): Promise<boolean> {
+    const { signal, patienceMs } = this.#options;
+    const sinceMs = this.#clock.nowMs();
+    for (;;) {
+      signal.throwIfAborted();
+      const complete = this.#window.playlist.complete;
+      if (!complete) await this.#reloadIfDue();
+      this.#settlePosition();
+      if (this.#next() !== undefined) return true;
+      if (this.#window.playlist.complete) return false;
+      const waitedMs = this.#clock.nowMs() - sinceMs;
+      if (waitedMs >= patienceMs) throw this.#stoppedError(waitedMs);
+      const dueInMs = this.#loadedAtMs + this.#reloadAfterMs - this.#clock.nowMs();
+      if (dueInMs > 0) await this.#clock.sleep(Math.min(dueInMs, patienceMs - waitedMs), signal);
+    }
+  }
+
+  #stoppedError(waitedMs: number): RoomcastError {
+    const seconds = Math.round(waitedMs / 1000);
+    if (this.#reloadError !== undefined) {
+      return new RoomcastError(
+        "FailedOperation.SourceLost",
+        `The live playlist could not be read for ${seconds} s. ${this.#reloadError.message}`,
+        { cause: this.#reloadError },
+      );
+    }
+    return new RoomcastError(
+      "FailedOperation.SourceLost",
+      `The live playlist has brought no new segment for ${seconds} s: its encoder has stopped.`,
+    );
+  }
+
+  /** Reads a growing list again when it is time. Where segments are at hand, nobody waits for it. */
+  async #reloadIfDue(): Promise<void> {
+    const overdueMs = this.#clock.nowMs() - this.#loadedAtMs - this.#reloadAfterMs;
+    if (overdueMs < 0) return;
+    this.#reloading ??= this.#reload().finally(() => {
+      this.#reloading = undefined;
+    });
+    const isOld = overdueMs > 3 * segmentLengthMs(this.#window.playlist);
+    if (isOld || this.#next() === undefined) await this.#reloading;
+  }
+
+  async #reload(): Promise<void> {
+    const { signal } = this.#options;
+    this.#loadedAtMs = this.#clock.nowMs();
+    try {
+      const playlist = await this.#source.reload(signal);
+      const change = this.#window.update(playlist);
+      this.#reloadAfterMs = reloadDelayMs(this.#window.playlist, change === "grown" || change === "restarted");
+      this.#reloadError = undefined;
+      if (change === "restarted") {
+        this.#logger.info({ track: this.#options.track }, "The live playlist began again; playing goes on with it.");
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (this.#reloadError === undefined) {
+        this.#logger.warn(
+          { track: this.#options.track, err: error },
+          "The live playlist could not be read; trying on.",
+        );
+      }
+      this.#reloadError = RoomcastError.from(error);
+      this.#reloadAfterMs = reloadDelayMs(this.#window.playlist, false);
+    }
+  }
+
+  /** The segment that is to come next, if the list has it. */
+  #next(): PlaylistSegment | undefined {
+    return this.#nextSequence === undefined ? undefined : this.#window.bySequence(this.#nextSequence);
+  }
+
+  /** Decides where to go on: at the beginning, after a restart, and when the place has left the list. */
+  #settlePosition(): void {
+    const window = this.#window;
+    const { live, track, floor, fromMs } = this.#options;
+    const { first, last } = window;
+    if (first === undefined || last === undefined) return;
+    const next = this.#next();
+    if (this.#epoch !== window.epoch) {
+      this.#epoch = window.epoch;
+      this.#goTo(live ? this.#edge() : first);
+    } else if (this.#nextSequence === undefined) {
+      const start = live ? this.#edge() : window.at(fromMs + ROUNDING_MS);
+      if (start !== undefined) this.#goTo(start);
+      else if (window.playlist.complete) this.#nextSequence = last.sequence + 1;
+    } else if (this.#nextSequence < first.sequence) {
+      this.#logger.warn(
+        { track, missed: first.sequence - this.#nextSequence },
+        "Segments left the live playlist before they were read; playing goes on further ahead.",
+      );
+      this.#goTo(live ? this.#edge() : first);
+    } else if (live && !window.playlist.complete && next !== undefined) {
+      const distanceMs = window.endMs - window.startMsOf(next);
+      if (distanceMs > maxDistanceMs(window.playlist)) {
+        this.#logger.info(
+          { track, behindMs: Math.round(distanceMs) },
+          "The stream had fallen behind its live playlist; playing goes on near the newest segment.",
+        );
+        this.#goTo(this.#edge());
+      } else if (window.startMsOf(next) + next.durationMs <= floor.floorMs) {
+        this.#goTo(this.#edge());
+      }
+    }
+  }
+
+  /**
+   * Where live playing begins. The rendition that decides first sets the place for the others, whose lists may be a
+   * little newer or older.
+   */
+  #edge(): PlaylistSegment | undefined {
+    const { floor } = this.#options;
+    const window = this.#window;
+    const own = liveStart(window);
+    if (own === undefined) return undefined;
+    const ownMs = window.startMsOf(own);
+    const nearMs = 3 * segmentLengthMs(window.playlist);
+    const joined = Math.abs(ownMs - floor.floorMs) <= nearMs ? window.at(floor.floorMs + ROUNDING_MS) : undefined;
+    if (joined !== undefined) return joined;
+    floor.floorMs = ownMs;
+    return own;
+  }
+
+  #goTo(segment: PlaylistSegment | undefined): void {
+    if (segment === undefined) return;
+    if (this.#nextSequence !== undefined) this.#breaks = true;
+    this.#nextSequence = segment.sequence;
+  }
+
+  /** Another variant takes over at the beginning of the next segment. */
+  async #changeSource(): Promise<void> {
+    const source = (await this.#options.nextSource?.()) ?? null;
+    if (source === null) return;
+    const old = this.#window;
+    const next = this.#next();
+    const nextMs = next !== undefined ? old.startMsOf(next) : old.endMs;
+    const started = this.#nextSequence !== undefined;
+    this.#source = source;
+    this.#window = new PlaylistWindow(source.playlist, alignedBaseMs(source.playlist, old));
+    this.#epoch = 0;
+    this.#loadedAtMs = this.#clock.nowMs();
+    this.#reloadAfterMs = reloadDelayMs(source.playlist, true);
+    this.#breaks = true;
+    if (!started) return;
+    const found = this.#window.at(nextMs + 1);
+    const last = this.#window.last;
+    if (found !== undefined) {
+      // Where the boundaries differ, less than half of a segment is played twice rather than left out.
+      const overlapMs = nextMs - this.#window.startMsOf(found);
+      this.#nextSequence = found.sequence + (overlapMs > found.durationMs / 2 ? 1 : 0);
+    } else if (last !== undefined) {
+      this.#nextSequence = last.sequence + 1;
+    }
+  }
+
+  /**
+   * Opens the next segment. One that is not there is asked for again, then left out if a later one is there; a source
+   * that cannot be reached is waited for. undefined: look at the list again.
+   */
+  async #openNext(): Promise<Opened | undefined> {
+    const { signal, patienceMs } = this.#options;
+    const sinceMs = this.#clock.nowMs();
+    for (let round = 1; ; round += 1) {
+      const first = this.#next();
+      // The list has gone on without it.
+      if (first === undefined) return undefined;
+      if (first.gap) {
+        this.#skip(first);
+        return undefined;
+      }
+      const waitedMs = this.#clock.nowMs() - sinceMs;
+      const { complete } = this.#window.playlist;
+      // In a growing list it may be late, and is worth as long a wait as it plays.
+      const mayBeLeftOut =
+        round >= TRIES_BEFORE_NEXT && (complete || waitedMs >= segmentLengthMs(this.#window.playlist));
+      const candidates = mayBeLeftOut ? this.#from(first) : [first];
+      const failures: RoomcastError[] = [];
+      for (const candidate of candidates) {
+        const result = await this.#tryOpen(candidate);
+        if (!(result instanceof RoomcastError)) {
+          if (candidate !== first) this.#leaveOut(first, candidate, failures[0]);
+          return result;
+        }
+        failures.push(result);
+      }
+      const mayPass = failures.some(({ retryable }) => retryable) || (!complete && !failures.every(isUnsupported));
+      if (waitedMs >= patienceMs) throw lostError(first, failures);
+      if (mayBeLeftOut && !mayPass) {
+        if (failures.length > MAX_MISSING || failures.every(isUnsupported)) throw lostError(first, failures);
+        // Nothing but the end is missing.
+        this.#leaveOut(first, undefined, failures[0]);
+        return undefined;
+      }
+      await this.#clock.sleep(Math.min(RETRY_FIRST_MS * 2 ** (round - 1), RETRY_MAX_MS), signal);
+      signal.throwIfAborted();
+      if (!complete) {
+        await this.#reloadIfDue();
+        this.#settlePosition();
+      }
+    }
+  }
+
+  /** The segment and those after it that may be played in its place. */
+  #from(first: PlaylistSegment): PlaylistSegment[] {
+    const found: PlaylistSegment[] = [];
+    for (let sequence = first.sequence; found.length <= MAX_MISSING; sequence += 1) {
+      const segment = this.#window.bySequence(sequence);
+      if (segment === undefined) break;
+      if (!segment.gap) found.push(segment);
+    }
+    return found;
+  }
+
+  #skip(segment: PlaylistSegment): void {
+    this.#nextSequence = segment.sequence + 1;
+    this.#breaks = true;
+  }
+
+  #leaveOut(first: PlaylistSegment, next: PlaylistSegment | undefined, failure: RoomcastError | undefined): void {
+    this.#logger.warn(
+      { track: this.#options.track, segment: first.sequence, next: next?.sequence, err: failure },
+      "A segment could not be read and is left out.",
+    );
+    if (next !== undefined) this.#breaks = true;
+    else this.#nextSequence = (this.#window.last?.sequence ?? first.sequence) + 1;
+  }
+
+  async #tryOpen(segment: PlaylistSegment): Promise<Opened | RoomcastError> {
+    const { signal, loader, onTransferred, patienceMs, live } = this.#options;
+    const abort = new AbortController();
+    try {
+      const loaded = await loader.load({
+        segment,
+        baseUrl: this.#window.playlist.url,
+        signal: AbortSignal.any([signal, abort.signal]),
+        patienceMs: live ? 2 * segmentLengthMs(this.#window.playlist) : patienceMs,
+        mayCut: live,
+        onTransferred: (waitedMs, bytes) => onTransferred?.(waitedMs, bytes, segment.durationMs),
+      });
+      return { segment, loaded, abort };
+    } catch (error) {
+      signal.throwIfAborted();
+      return RoomcastError.from(error);
+    }
+  }
+}
+
+function sameMap(a: SegmentMap | null | undefined, b: SegmentMap | null): boolean {
+  if (a === undefined || a === b) return true;
+  if (a === null || b === null) return false;
+  return a.uri === b.uri && a.range?.start === b.range?.start && a.range?.end === b.range?.end;
+}
+
+function isUnsupported(error: RoomcastError): boolean {
+  return error.code === "FailedOperation.SourceUnsupported";
+}
+
+function lostError(first: PlaylistSegment, failures: readonly RoomcastError[]): RoomcastError {
+  const [cause] = failures;
+  const more = failures.length - 1;
+  const which = more > 0 ? `Segment ${first.sequence} and the ${more} after it` : `Segment ${first.sequence}`;
+  const kept = cause !== undefined && !cause.retryable && cause.code !== "FailedOperation.SourceNotFound";
+  return new RoomcastError(
+    kept ? cause.code : "FailedOperation.SourceLost",
+    `${which} of the HLS playlist could not be read. ${cause?.message ?? ""}`.trim(),
+    { cause },
+  );
+}
+
+/** Ends with the signal's reason when that aborts, and frees the connection then. */
+async function* abortable(
+  body: AsyncGenerator<Buffer, void, undefined>,
+  signal: AbortSignal,
+  abort: AbortController,
+): AsyncGenerator<Buffer, void, undefined> {
+  const onAbort = () => {
+    abort.abort(signal.reason);
+  };
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    yield* body;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    abort.abort();
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * The absolute http(s) address of what a playlist names, or null where that is no such address. File names with a colon
+ * (`12h:30.ts`) look like URLs of a scheme of their own: without `//` they are names.
+ */
+export function resolveReference(reference: string, baseUrl: string): string | null {
+  const url = URL.parse(reference, baseUrl);
+  if (url !== null && isHttp(url)) return url.href;
+  if (/^[a-z][a-z0-9+.-]*:(?!\/\/)/i.test(reference)) {
+    const named = URL.parse(`./${reference}`, baseUrl);
+    if (named !== null && isHttp(named)) return named.href;
+  }
+  return null;
+}
+
+function isHttp(url: URL): boolean {
+  return url.protocol === "http:" || url.protocol === "https:";
+}

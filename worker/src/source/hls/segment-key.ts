@@ -1,0 +1,60 @@
+import type { AttributeList } from "./attribute-list.ts";
+
+/** How a segment is encrypted. */
+export type SegmentKey =
+  /** AES-128 in CBC mode over the whole segment; `iv` null: it is the segment's sequence number. */
+  | { readonly method: "AES-128"; readonly uri: string; readonly iv: Buffer | null }
+  /** A method that is not decrypted here, by its name as people know it. */
+  | { readonly method: "other"; readonly name: string };
+
+/** The keys in force at one place of a playlist: one per key format (RFC 8216, section 4.3.2.4). */
+export class KeysInForce {
+  readonly #byFormat = new Map<string, SegmentKey>();
+  #current: SegmentKey | null = null;
+
+  get current(): SegmentKey | null {
+    return this.#current;
+  }
+
+  apply(attributes: AttributeList): void {
+    const key = readKey(attributes);
+    if (key === null) this.#byFormat.clear();
+    else this.#byFormat.set(attributes.text("KEYFORMAT")?.toLowerCase() ?? "identity", key);
+    const keys = [...this.#byFormat.values()];
+    this.#current = keys.find((one) => one.method === "AES-128") ?? keys.at(-1) ?? null;
+  }
+}
+
+const SYSTEMS: readonly (readonly [RegExp, string])[] = [
+  [/edef8ba9-79d6-4ace-a3c8-27dcd51d21ed|widevine/i, "Widevine"],
+  [/9a04f079-9840-4286-ab92-e65be0885f95|playready/i, "PlayReady"],
+  [/com\.apple\.streamingkeydelivery|94ce86fb-07ff-4f43-adb8-93d2fa968ca2|^skd:/i, "FairPlay"],
+];
+
+/** null: not encrypted. */
+export function readKey(attributes: AttributeList): SegmentKey | null {
+  const method = attributes.keyword("METHOD");
+  const uri = attributes.text("URI");
+  if (method === undefined || method === "NONE") return null;
+  const format = attributes.text("KEYFORMAT") ?? "identity";
+  const system = SYSTEMS.find(([pattern]) => pattern.test(format) || pattern.test(uri ?? ""))?.[1];
+  if (method !== "AES-128" || system !== undefined || format.toLowerCase() !== "identity") {
+    const what = /^[A-Z0-9-]{1,32}$/.test(method) ? method : "an unknown method";
+    return { method: "other", name: system === undefined ? what : `${what} (${system})` };
+  }
+  if (uri === undefined) return { method: "other", name: "AES-128 without the address of a key" };
+  return { method: "AES-128", uri, iv: readIv(attributes.text("IV")) };
+}
+
+/** 16 bytes; null where there is no such number. */
+function readIv(text: string | undefined): Buffer | null {
+  const digits = /^(?:0x)?([0-9a-f]{1,64})$/i.exec(text ?? "")?.[1];
+  return digits === undefined ? null : Buffer.from(digits.slice(-32).padStart(32, "0"), "hex");
+}
+
+/** The initialisation vector of a segment whose key names none: its media sequence number (section 5.2). */
+export function sequenceIv(sequence: number): Buffer {
+  const iv = Buffer.alloc(16);
+  iv.writeBigUInt64BE(BigInt(sequence), 8);
+  return iv;
+}

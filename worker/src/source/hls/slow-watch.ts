@@ -1,0 +1,44 @@
+/** So much media must have come before a source is judged. */
+const MIN_SEGMENTS = 2;
+const MIN_MEDIA_MS = 6000;
+const KEPT = 4;
+
+export interface Transferred {
+  /** How long the network let us wait, ms. */
+  readonly waitedMs: number;
+  readonly bytes: number;
+  /** How long the media play, ms. */
+  readonly mediaMs: number;
+}
+
+/** Tells whether a source delivers its media more slowly than they play. */
+export class SlowWatch {
+  #recent: Transferred[] = [];
+
+  add(transferred: Transferred): void {
+    this.#recent.push(transferred);
+    if (this.#recent.length > KEPT) this.#recent.shift();
+  }
+
+  reset(): void {
+    this.#recent = [];
+  }
+
+  get isSlow(): boolean {
+    const last = this.#recent.at(-1);
+    if (last === undefined || this.#recent.length < MIN_SEGMENTS) return false;
+    const mediaMs = this.#sum(({ mediaMs: ms }) => ms);
+    // A single late segment is no reason, and neither is one that has come well again.
+    return mediaMs >= MIN_MEDIA_MS && this.#sum(({ waitedMs }) => waitedMs) > mediaMs && last.waitedMs > last.mediaMs;
+  }
+
+  /** null: not measured. */
+  get bitsPerSecond(): number | null {
+    const waitedMs = this.#sum((one) => one.waitedMs);
+    return waitedMs <= 0 ? null : (this.#sum(({ bytes }) => bytes) * 8000) / waitedMs;
+  }
+
+  #sum(of: (one: Transferred) => number): number {
+    return this.#recent.reduce((total, one) => total + of(one), 0);
+  }
+}

@@ -1,0 +1,172 @@
+import type { AudioRendition, MasterPlaylist, Variant } from "./master-playlist.ts";
+
+/** A language (`en`, `eng`, `en-US`), a name of a rendition, or its number, from 1 on. */
+export type AudioTrackWish = string | number;
+
+/** Bounds of what a room takes as it is. */
+const MAX_LONG_SIDE = 1920;
+const MAX_SHORT_SIDE = 1080;
+const MAX_FPS = 30.5;
+
+/** How much has to be done to a variant for a room; smaller is better. */
+const EFFORT = {
+  none: 0,
+  audioEncoded: 1,
+  videoEncoded: 2,
+  /** Decoding it costs much as well: HEVC, AV1, VP9. */
+  videoDecodedDearly: 3,
+  toneMapped: 4,
+  noVideo: 5,
+} as const;
+
+type Effort = (typeof EFFORT)[keyof typeof EFFORT];
+
+/**
+ * The variants in the order in which they are to be tried. First those that a room takes as they are, of these the largest
+ * picture, then the highest bit rate. Redundant variants (the same attributes, another address) stay behind one another in
+ * the playlist's order. Pure.
+ *
+ * @param maxHeight lines of the picture at most; what is larger is taken only if there is nothing else, the smallest first
+ */
+export function rankVariants(variants: readonly Variant[], maxHeight = Number.POSITIVE_INFINITY): Variant[] {
+  const withVideoSize = variants.some((variant) => variant.height !== null);
+  const rated = variants.map((variant) => ({ variant, ranks: ranksOf(variant, maxHeight, withVideoSize) }));
+  rated.sort((a, b) => compare(a.ranks, b.ranks));
+  return rated.map(({ variant }) => variant);
+}
+
+/** The rungs below one, the next lower first: fewer bits, and no more work than the present one makes. Pure. */
+export function rungsBelow(variants: readonly Variant[], present: Variant): Variant[] {
+  return variants
+    .filter((variant) => {
+      const sameKind = isAudioOnly(variant, true) === isAudioOnly(present, true);
+      return sameKind && variant.bandwidth < present.bandwidth && effortOf(variant) <= effortOf(present);
+    })
+    .toSorted((a, b) => b.bandwidth - a.bandwidth);
+}
+
+/**
+ * The audio renditions of a variant in the order in which they are to be tried: as wished, then DEFAULT, then AUTOSELECT,
+ * then as listed. Empty: its sound is within the variant itself, or it has none. Pure.
+ */
+export function rankAudio(
+  master: MasterPlaylist,
+  variant: Variant,
+  wish?: AudioTrackWish,
+): { readonly renditions: AudioRendition[]; readonly wishMet: boolean } {
+  const group = master.audio.filter((rendition) => rendition.groupId === variant.audioGroup);
+  const wished = wish === undefined ? undefined : findWished(group, wish);
+  const rank = (rendition: AudioRendition) => {
+    if (rendition === wished) return 0;
+    return rendition.isDefault ? 1 : rendition.autoSelect ? 2 : 3;
+  };
+  return { renditions: group.toSorted((a, b) => rank(a) - rank(b)), wishMet: wished !== undefined };
+}
+
+/** Why this variant, in a sentence for the plan. Pure. */
+export function reasonFor(variant: Variant, count: number): string {
+  const what = describeVariant(variant);
+  if (count === 1) return `The playlist has one variant: ${what}.`;
+  switch (effortOf(variant)) {
+    case EFFORT.none:
+      return `Of ${count} variants, ${what} was taken: the best one that a room takes as it is.`;
+    case EFFORT.noVideo:
+      return `Of ${count} variants, ${what} was taken, which has no video.`;
+    default:
+      return `Of ${count} variants, ${what} was taken, which has to be encoded.`;
+  }
+}
+
+/** `1280x720, 2500 kbit/s, avc1.64001f`. */
+export function describeVariant(variant: Variant): string {
+  const parts = [
+    variant.width !== null && variant.height !== null ? `${variant.width}x${variant.height}` : undefined,
+    variant.bandwidth > 0 ? `${Math.round(variant.bandwidth / 1000)} kbit/s` : undefined,
+    variant.codecs.length > 0 ? variant.codecs.slice(0, 4).join(" ").slice(0, 80) : undefined,
+  ];
+  const said = parts.filter((part) => part !== undefined).join(", ");
+  return said === "" ? "one without a description" : said;
+}
+
+const H264 = /^avc[13]\b/i;
+const AAC = /^mp4a\.40\.(?:0?2|0?5)$|^mp4a\.(?:66|67|68)$/i;
+const DEAR_VIDEO = /^(?:hvc1|hev1|av01|vp0?9|vp8|vvc1|vvi1)\b/i;
+const DOLBY_VISION = /^(?:dvh1|dvhe|dva1|dvav|dav1)\b/i;
+const AUDIO = /^(?:mp4a|ac-3|ec-3|ac-4|opus|flac|fLaC|mp3|alac|dts[cehlx+-]?)\b/i;
+
+function effortOf(variant: Variant): Effort {
+  if (isAudioOnly(variant, true)) return EFFORT.noVideo;
+  const { codecs, videoRange, fps } = variant;
+  if ((videoRange !== null && videoRange !== "SDR") || codecs.some((codec) => DOLBY_VISION.test(codec))) {
+    return EFFORT.toneMapped;
+  }
+  if (codecs.some((codec) => DEAR_VIDEO.test(codec))) return EFFORT.videoDecodedDearly;
+  const video = codecs.filter((codec) => !AUDIO.test(codec));
+  if (!video.every((codec) => H264.test(codec)) || isTooLarge(variant) || (fps !== null && fps > MAX_FPS)) {
+    return EFFORT.videoEncoded;
+  }
+  return codecs.some((codec) => AUDIO.test(codec) && !AAC.test(codec)) ? EFFORT.audioEncoded : EFFORT.none;
+}
+
+function isTooLarge({ width, height }: Variant): boolean {
+  return (
+    width !== null &&
+    height !== null &&
+    (Math.max(width, height) > MAX_LONG_SIDE || Math.min(width, height) > MAX_SHORT_SIDE)
+  );
+}
+
+function isAudioOnly(variant: Variant, othersHaveSizes: boolean): boolean {
+  if (variant.height !== null) return false;
+  if (variant.codecs.length > 0) return variant.codecs.every((codec) => AUDIO.test(codec));
+  return othersHaveSizes && variant.bandwidth > 0 && variant.bandwidth < 200_000;
+}
+
+/** Compared from the first to the last; smaller is better. */
+function ranksOf(variant: Variant, maxHeight: number, othersHaveSizes: boolean): number[] {
+  const audioOnly = isAudioOnly(variant, othersHaveSizes);
+  const lines = Math.min(variant.height ?? 0, variant.width ?? Number.POSITIVE_INFINITY);
+  const pixels = (variant.width ?? 0) * (variant.height ?? 0);
+  const effort = audioOnly ? EFFORT.noVideo : effortOf(variant);
+  const tooLarge = isTooLarge(variant);
+  return [
+    lines > maxHeight ? lines : 0,
+    effort,
+    // What is too large is scaled down: the smallest of those is the least work.
+    tooLarge ? 1 : 0,
+    tooLarge ? pixels : -pixels,
+    -variant.bandwidth,
+  ];
+}
+
+function findWished(group: readonly AudioRendition[], wish: AudioTrackWish): AudioRendition | undefined {
+  if (typeof wish === "number") return group[wish - 1];
+  const asked = wish.trim().toLowerCase();
+  const language = canonical(asked);
+  const ofLanguage = (exact: boolean) =>
+    group.find((rendition) => {
+      if (rendition.language === null) return false;
+      const own = canonical(rendition.language);
+      return exact ? own === language : own.split("-")[0] === language.split("-")[0];
+    });
+  return (
+    ofLanguage(true) ?? ofLanguage(false) ?? group.find((rendition) => rendition.name.trim().toLowerCase() === asked)
+  );
+}
+
+/** `eng` and `EN` become `en`; what is no language stays as it is. */
+function canonical(language: string): string {
+  try {
+    return Intl.getCanonicalLocales(language.trim().replaceAll("_", "-"))[0]?.toLowerCase() ?? language;
+  } catch {
+    return language.trim().toLowerCase();
+  }
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  for (const [index, rank] of a.entries()) {
+    const difference = rank - (b[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
