@@ -92,6 +92,7 @@ export class SourceFactory {
       connect: (target) => egress.connect(target),
       transcodeFlv,
       wishes: wishesIn(options),
+      log: options.log,
       ...(readyTimeoutMs === undefined ? {} : { readyTimeoutMs }),
     });
   }

@@ -54,6 +54,11 @@ export function copiesAll(plan: Plan): boolean {
   return plan.video.action === "copy" && plan.audio.action === "copy";
 }
 
+/** Whether no encoder is needed: what is not copied is made of a black still and silence. Pure. */
+export function copiesOrMakes(plan: Plan): boolean {
+  return plan.video.action !== "transcode" && plan.audio.action !== "transcode";
+}
+
 /** How fast the source is played. Pure. */
 export function plannedTempo(plan: Plan): number {
   if (plan.video.action === "transcode") return plan.video.tempo;

@@ -19,6 +19,8 @@ export interface FfmpegArgumentsOptions {
   /** Position to start at, ms; ignored where `live`. */
   readonly startAtMs: number;
   readonly live: boolean;
+  /** So much of the input is decoded and left out, ms. */
+  readonly skipMs?: number | undefined;
   /** Indexes of the tracks in the source; the first of their kind where undefined. */
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
@@ -67,6 +69,9 @@ const RECONNECT_DELAY_MAX_S = 1;
  */
 export const OUTPUT_SHIFT_MS = 1000;
 
+/** How far one track may be ahead of the other before it is given all the same; the muxer's own bound is 10 s. */
+const LONGEST_HOLD_US = 500_000;
+
 /** Options in front of a gateway URL, for ffprobe too. */
 export function gatewayInputOptions(): string[] {
   return [
@@ -96,6 +101,7 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
   return {
     inputs: [sourceInput(options, startAtMs), ...(generated === undefined ? [] : [generated])],
     outputOptions: [
+      (options.skipMs ?? 0) > 0 ? ["-ss", seconds(options.skipMs ?? 0)] : [],
       ["-map", plan.video.action === "generate" ? "1:v:0" : `0:${options.videoIndex ?? "V:0"}`],
       ["-map", plan.audio.action === "generate" ? "1:a:0" : `0:${options.audioIndex ?? "a:0"}`],
       videoOptions(plan.video, startAtMs),
@@ -104,6 +110,8 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
       generated === undefined ? [] : ["-shortest"],
       ["-map_metadata", "-1", "-sn", "-dn"],
       ["-output_ts_offset", seconds(OUTPUT_SHIFT_MS)],
+      // Nothing is held back for a track that has stopped, or is late.
+      ["-max_interleave_delta", String(LONGEST_HOLD_US)],
       ["-flvflags", "no_duration_filesize+no_metadata+no_sequence_end"],
       ["-f", "flv"],
     ].flat(),

@@ -40,11 +40,15 @@ export interface FfmpegSourceOptions extends CommonOptions {
 }
 
 export interface TranscodeFlvOptions extends CommonOptions {
+  /** So much of the beginning is decoded and not given, ms; only where the video is encoded. */
+  readonly skipMs?: number | undefined;
   /** FLV bytes from the headers and a keyframe on. Destroyed when the source closes. */
   readonly stream: Readable;
 }
 
 export interface StreamSourceOptions extends CommonOptions {
+  /** So much of the beginning is decoded and not given, ms; only where the video is encoded. */
+  readonly skipMs?: number | undefined;
   readonly format: StreamFormat;
   /** Destroyed when the source closes. */
   readonly stream: Readable;
@@ -67,9 +71,9 @@ export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<So
 
 /** A source that ffmpeg makes of a byte stream; always from where that begins. */
 export async function openStreamSource(options: StreamSourceOptions): Promise<Source> {
-  const { format, stream, videoIndex, audioIndex } = options;
+  const { format, stream, skipMs, videoIndex, audioIndex } = options;
   const input = { kind: "stream", format } as const;
-  return await open(options, { input, startAtMs: 0, stdin: stream, videoIndex, audioIndex });
+  return await open(options, { input, startAtMs: 0, skipMs, stdin: stream, videoIndex, audioIndex });
 }
 
 /** A source that ffmpeg makes of an FLV byte stream: for live sources whose codecs the room does not take. */
@@ -81,6 +85,7 @@ interface Feed {
   readonly input: FfmpegInput;
   readonly environment?: Readonly<Record<string, string>> | undefined;
   readonly startAtMs: number;
+  readonly skipMs?: number | undefined;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
   readonly stdin?: Readable;

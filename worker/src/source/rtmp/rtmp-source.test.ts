@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { pino } from "pino";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../eventually.test-support.ts";
 import type { FlvTag } from "../../flv/flv-writer.ts";
@@ -35,7 +36,8 @@ function ffmpegPublishes(url: string): void {
 }
 
 async function open(url: string, options: Partial<RtmpSourceOptions> = {}): Promise<Source> {
-  const source = await openRtmpSource({ url, askedLive: true, connect: directDial(), transcodeFlv, ...options });
+  const log = pino({ level: "silent" });
+  const source = await openRtmpSource({ url, askedLive: true, connect: directDial(), transcodeFlv, log, ...options });
   cleanUps.push(() => source.close());
   return source;
 }

@@ -1,12 +1,23 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { FlvTag } from "../../flv/flv-writer.ts";
 import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
-import { AmfEcmaArray, encodeAmf0 } from "../../rtmp/amf0.ts";
-import { LiveProbe, type ProbeVerdict } from "./live-probe.ts";
+import { fedTag } from "./fed-tag.ts";
+import type { Announcement } from "./tag-feed.ts";
+import { type ProbeVerdict, TrackProbe } from "./track-probe.ts";
 
-function probe(tags: readonly FlvTag[], elapsedMs = 0): ProbeVerdict {
-  const live = new LiveProbe();
-  for (const tag of tags) live.observe(tag);
+interface Metadata {
+  readonly kind: "metadata";
+  readonly announcement: Announcement;
+}
+
+function probe(tags: readonly (FlvTag | Metadata)[], elapsedMs = 0): ProbeVerdict {
+  const live = new TrackProbe();
+  for (const tag of tags) {
+    if (tag.kind === "metadata") live.announce(tag.announcement);
+    if (tag.kind !== "audio" && tag.kind !== "video") continue;
+    const fed = fedTag(tag.kind, tag.timestampMs, tag.payload);
+    if (fed !== null) live.observe(fed);
+  }
   return live.verdict(elapsedMs);
 }
 
@@ -15,17 +26,13 @@ const tag = (kind: FlvTag["kind"], timestampMs: number, hex: string): FlvTag => 
   timestampMs,
   payload: Buffer.from(hex, "hex"),
 });
-const metadata = (entries: Record<string, number>): FlvTag => ({
-  kind: "data",
-  timestampMs: 0,
-  payload: encodeAmf0(["onMetaData", new AmfEcmaArray(entries)]),
-});
+const metadata = (announcement: Announcement): Metadata => ({ kind: "metadata", announcement });
 const isKeyframe = (each: FlvTag) => each.kind === "video" && each.payload[0] === 0x17 && each.payload[1] === 1;
 const HEVC_KEYFRAME = tag("video", 0, "1c01000000260102");
 const ENHANCED_HEVC_KEYFRAME = tag("video", 0, "9168766331000000260102");
 const AAC_HEADER = tag("audio", 0, "af001190");
 
-describe("LiveProbe", () => {
+describe("TrackProbe", () => {
   let plain: FlvTag[];
   let reordered: FlvTag[];
 
@@ -38,9 +45,7 @@ describe("LiveProbe", () => {
   it("describes H.264 and AAC as they are in the stream", () => {
     expect(probe(plain)).toMatchObject({
       name: "ready",
-      media: {
-        container: "flv",
-        durationMs: null,
+      tracks: {
         video: { codec: "h264", width: 320, height: 180, fps: 25, pixelFormat: "yuv420p", hasBFrames: false },
         audio: { codec: "aac", channels: 2, sampleRateHz: 48_000 },
       },
@@ -48,7 +53,7 @@ describe("LiveProbe", () => {
   });
 
   it("sees B-frames", () => {
-    expect(probe(reordered)).toMatchObject({ name: "ready", media: { video: { hasBFrames: true } } });
+    expect(probe(reordered)).toMatchObject({ name: "ready", tracks: { video: { hasBFrames: true } } });
   });
 
   it("waits for a keyframe when it joins in the middle", () => {
@@ -67,47 +72,53 @@ describe("LiveProbe", () => {
   ] as const)("takes a stream with only %s for one once it has waited for %s", (kind, missing) => {
     const half = plain.filter((each) => each.kind === kind);
     expect(probe(half, 0)).toEqual({ name: "wait", missing });
-    expect(probe(half, 1500)).toMatchObject({ name: "ready", media: { [missing]: null } });
-    expect(probe(half, 1500)).not.toMatchObject({ media: { [kind]: null } });
+    expect(probe(half, 1500)).toMatchObject({ name: "ready", tracks: { [missing]: null } });
+    expect(probe(half, 1500)).not.toMatchObject({ tracks: { [kind]: null } });
   });
 
   it("waits longer for a track that the metadata announces", () => {
-    const tags = [metadata({ audiocodecid: 10 }), ...plain.filter((each) => each.kind === "video")];
+    const tags = [metadata({ audio: true }), ...plain.filter((each) => each.kind === "video")];
     expect(probe(tags, 1500)).toEqual({ name: "wait", missing: "audio" });
-    expect(probe(tags, 5000)).toMatchObject({ name: "ready", media: { audio: null } });
+    expect(probe(tags, 5000)).toMatchObject({ name: "ready", tracks: { audio: null } });
   });
 
   it("counts the stream's own time as waiting too", () => {
     const [header, ...frames] = plain.filter((each) => each.kind === "video");
     const late = frames.map((each) => ({ ...each, timestampMs: each.timestampMs * 3 }));
-    expect(header && probe([header, ...late], 0)).toMatchObject({ name: "ready", media: { audio: null } });
+    expect(header && probe([header, ...late], 0)).toMatchObject({ name: "ready", tracks: { audio: null } });
   });
 
   it.each([
     ["unofficial", HEVC_KEYFRAME],
     ["enhanced", ENHANCED_HEVC_KEYFRAME],
   ])("names HEVC in its %s form, with the size that the metadata tells", (_form, keyframe) => {
-    const told = metadata({ width: 1920, height: 1080, framerate: 50 });
+    const told = metadata({ video: { width: 1920, height: 1080, fps: 50 } });
     expect(probe([told, AAC_HEADER, keyframe])).toMatchObject({
       name: "ready",
-      media: { video: { codec: "hevc", width: 1920, height: 1080, fps: 50, hasBFrames: true } },
+      tracks: { video: { codec: "hevc", width: 1920, height: 1080, fps: 50, hasBFrames: true } },
     });
   });
 
   it("names other audio codecs with what their header tells", () => {
     const mp3 = tag("audio", 0, "2ffffb90");
     expect(probe([HEVC_KEYFRAME, mp3])).toMatchObject({
-      media: { audio: { codec: "mp3", channels: 2, sampleRateHz: 44_100 } },
+      tracks: { audio: { codec: "mp3", channels: 2, sampleRateHz: 44_100 } },
     });
   });
 
   it.each([
     ["a header that is no AVC configuration", tag("video", 0, "1700000000ff")],
-    ["metadata that cannot be read", tag("data", 0, "07")],
     ["an empty tag", tag("video", 0, "")],
     ["a tag of one byte", tag("audio", 0, "af")],
   ])("survives %s", (_what, hostile) => {
     expect(probe([...plain, hostile])).toMatchObject({ name: "ready" });
+  });
+
+  it.each([
+    ["is in its header, but has no keyframe yet", (each: FlvTag) => !isKeyframe(each)],
+    ["is not there yet", (each: FlvTag) => each.kind !== "video"],
+  ])("plays on without the picture that %s once it has waited long enough", (_what, keep) => {
+    expect(probe(plain.filter(keep), 5000)).toMatchObject({ name: "ready", tracks: { pictureHere: false } });
   });
 
   it("waits while there is nothing at all", () => {

@@ -1,0 +1,207 @@
+import { pino } from "pino";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { parseAvcConfig } from "../../codec/avc-config.ts";
+import type { FlvTag } from "../../flv/flv-writer.ts";
+import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
+import { transcodeFlv } from "../ffmpeg/ffmpeg-source.ts";
+import type { MediaTag } from "../media-tag.ts";
+import type { Source } from "../source.ts";
+import { media, readToEnd } from "../sources.test-support.ts";
+import { type FeedSourceOptions, openFeedSource } from "./feed-source.ts";
+import { ScriptedFeed } from "./scripted-feed.test-support.ts";
+
+const cleanUps: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+});
+
+interface Opening {
+  readonly feed: ScriptedFeed;
+  readonly source: Promise<Source>;
+  readonly lines: string[];
+}
+
+function open(options: Partial<FeedSourceOptions> = {}): Opening {
+  const feed = new ScriptedFeed();
+  const lines: string[] = [];
+  const log = pino({ level: "info" }, { write: (line) => void lines.push(line) });
+  const common = { feed, shown: "the source", container: "flv", live: false, plan: {}, transcodeFlv, log };
+  const source = openFeedSource({ ...common, ...options });
+  source.then(
+    (opened) => cleanUps.push(() => opened.close()),
+    () => undefined,
+  );
+  return { feed, source, lines };
+}
+
+const later = (tags: readonly FlvTag[], byMs: number): FlvTag[] =>
+  tags.map((tag) => ({ ...tag, timestampMs: tag.timestampMs + byMs }));
+const isHeader = (tag: FlvTag) => tag.payload[1] === 0;
+const only = (tags: readonly FlvTag[], kind: FlvTag["kind"]) => tags.filter((tag) => tag.kind === kind);
+const from = (tags: readonly FlvTag[], fromMs: number) =>
+  tags.filter((tag) => isHeader(tag) || tag.timestampMs >= fromMs);
+
+function longestStepMs(tags: readonly MediaTag[]): number {
+  return Math.max(0, ...tags.slice(1).map((tag, at) => tag.dtsMs - (tags[at]?.dtsMs ?? 0)));
+}
+
+function sizesOf(tags: readonly MediaTag[]): string[] {
+  const headers = tags.filter((tag) => tag.kind === "video" && tag.sequenceHeader);
+  return headers.map(({ payload }) => {
+    const { sps } = parseAvcConfig(payload.subarray(5));
+    return `${sps.width}x${sps.height}`;
+  });
+}
+
+describe("openFeedSource", () => {
+  let plain: FlvTag[];
+  let larger: FlvTag[];
+  let mono: FlvTag[];
+  let reordered: FlvTag[];
+  let mp3: FlvTag[];
+
+  beforeAll(async () => {
+    const base = { seconds: 3, fps: 25, video: PLAIN_H264, audio: PLAIN_AAC };
+    [plain, larger, mono, reordered, mp3] = await Promise.all([
+      sampleFlv(base),
+      sampleFlv({ ...base, video: ["-vf", "scale=640:360", ...PLAIN_H264] }),
+      sampleFlv({ ...base, audio: [...PLAIN_AAC, "-ar", "44100", "-ac", "1"] }),
+      sampleFlv({ ...base, video: ["-c:v", "libx264", "-bf", "2", "-g", "25", "-pix_fmt", "yuv420p"] }),
+      sampleFlv({ ...base, audio: ["-c:a", "libmp3lame", "-ar", "44100"] }),
+    ]);
+  });
+
+  it("copies a feed whose tracks rooms take as they are", async () => {
+    const { feed, source } = open();
+    await feed.give(...plain);
+    await feed.end();
+    const opened = await source;
+    expect(opened.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
+    const { tags, end } = await readToEnd(opened);
+    expect(end).toEqual({ name: "finished" });
+    expect(media(tags, "video")).toHaveLength(75);
+  });
+
+  it.each([3_600_000, 30_000, -600_000])("goes on at once when the clock jumps by %i ms", async (jumpMs) => {
+    const { feed, source, lines } = open();
+    const start = 1_000_000;
+    await feed.give(...later(plain, start), ...later(plain, start + 3000 + jumpMs));
+    await feed.end();
+    const { tags } = await readToEnd(await source);
+    expect(media(tags, "video")).toHaveLength(150);
+    expect(longestStepMs(media(tags, "video"))).toBeLessThan(100);
+    expect(media(tags, "video").at(-1)?.positionMs).toBe(start + 3000 + jumpMs + 2960 + 21);
+    expect(lines.join()).toContain("clock has jumped");
+  });
+
+  it("begins with a black picture of the announced size when the picture is late, and shows the picture when it comes", async () => {
+    const { feed, source } = open();
+    (await feed.taker).announce({ video: { width: 320, height: 180 }, audio: true });
+    await feed.give(...only(plain, "audio"), ...later(only(plain, "audio"), 3000), ...later(plain, 6000));
+    await feed.end();
+    const opened = await source;
+    expect(opened.info).toMatchObject({ width: 320, height: 180, plan: { video: "generate", audio: "copy" } });
+    const { tags } = await readToEnd(opened);
+    const pictures = media(tags, "video");
+    expect(pictures[0]).toMatchObject({ keyframe: true, dtsMs: 0 });
+    expect(pictures.filter(({ dtsMs }) => dtsMs < 6000).length).toBeGreaterThanOrEqual(3);
+    expect(pictures.filter(({ dtsMs }) => dtsMs >= 6000)).toHaveLength(75);
+    expect(sizesOf(tags)).toEqual(["320x180", "320x180"]);
+    expect(media(tags, "audio")[0]?.dtsMs).toBe(0);
+  });
+
+  it("encodes a late picture into the session's when its size is another one", async () => {
+    const { feed, source } = open();
+    await feed.give(...only(plain, "audio"), ...later(larger, 3000));
+    await feed.end();
+    const opened = await source;
+    const size = `${opened.info.width}x${opened.info.height}`;
+    const { tags, end } = await readToEnd(opened);
+    expect(end).toEqual({ name: "finished" });
+    expect(new Set(sizesOf(tags))).toEqual(new Set([size]));
+    expect(media(tags, "video").filter(({ dtsMs }) => dtsMs >= 2990).length).toBeGreaterThanOrEqual(73);
+  });
+
+  it("announces silence when the sound is late, and lets it be heard when it comes", async () => {
+    const { feed, source } = open();
+    await feed.give(...only(plain, "video"), ...later(plain, 3000));
+    await feed.end();
+    const opened = await source;
+    expect(opened.info.plan).toMatchObject({ video: "copy", audio: "generate" });
+    const { tags } = await readToEnd(opened);
+    const sound = tags.filter(({ kind }) => kind === "audio");
+    expect(sound[0]?.sequenceHeader).toBe(true);
+    expect(media(sound, "audio")[0]?.dtsMs).toBe(3000);
+    expect(media(sound, "audio").length).toBeGreaterThan(100);
+  });
+
+  it.each([
+    ["size", () => larger],
+    ["sound format", () => mono],
+    ["B-frames", () => reordered],
+    ["sound codec", () => mp3],
+  ])(
+    "keeps the session's picture and sound when the %s changes inside the stream, and says so",
+    async (_what, next) => {
+      const { feed, source, lines } = open();
+      await feed.give(...plain, ...later(next(), 3000), ...later(plain, 6000));
+      await feed.end();
+      const opened = await source;
+      expect(opened.info.plan).toMatchObject({ video: "copy", audio: "copy" });
+      const { tags, end } = await readToEnd(opened);
+      expect(end).toEqual({ name: "finished" });
+      expect(new Set(sizesOf(tags))).toEqual(new Set(["320x180"]));
+      expect(media(tags, "video").every(({ compositionMs }) => compositionMs === 0)).toBe(true);
+      // An encoder may begin or end a frame early.
+      expect(Math.abs(media(tags, "video").length - 225)).toBeLessThanOrEqual(4);
+      expect(longestStepMs(media(tags, "video"))).toBeLessThan(130);
+      const heardMs = media(tags, "audio").map(({ dtsMs }) => dtsMs);
+      expect(heardMs.filter((dtsMs) => dtsMs > 3200 && dtsMs < 5800).length).toBeGreaterThan(100);
+      expect(heardMs.filter((dtsMs) => dtsMs > 6200).length).toBeGreaterThan(100);
+      expect(lines.join()).toContain("changed its format");
+    },
+  );
+
+  it("encodes B-frames and begins exactly where it was asked to", async () => {
+    const { feed, source } = open({ startAtMs: 1600, durationMs: 3000 });
+    const keyframe = reordered.findLast((tag) => tag.payload[0] === 0x17 && !isHeader(tag) && tag.timestampMs < 1600);
+    await feed.give(...from(reordered, keyframe?.timestampMs ?? 0));
+    await feed.end();
+    const opened = await source;
+    expect(opened.info.plan).toMatchObject({ video: "transcode" });
+    const { tags, end } = await readToEnd(opened);
+    expect(end).toEqual({ name: "finished" });
+    const first = media(tags, "video")[0];
+    expect(Math.abs((first?.dtsMs ?? 0) - 1600)).toBeLessThan(80);
+    expect(Math.abs(media(tags, "video").length - 36)).toBeLessThanOrEqual(3);
+  });
+
+  it("plays a feed of sound alone with a made picture", async () => {
+    const { feed, source } = open();
+    await feed.give(...only(plain, "audio"));
+    await feed.end();
+    const opened = await source;
+    expect(opened.info.plan).toMatchObject({ video: "generate", audio: "copy" });
+    const { tags, end } = await readToEnd(opened);
+    expect(end).toEqual({ name: "finished" });
+    expect(media(tags, "video").length).toBeGreaterThan(0);
+  });
+
+  it("fails with the feed's own cause, and when nothing that can be played comes", async () => {
+    const first = open();
+    await first.feed.end();
+    await expect(first.source).rejects.toMatchObject({ code: "FailedOperation.SourceNotMedia" });
+    const second = open({ readyTimeoutMs: 20 });
+    await expect(second.source).rejects.toMatchObject({ code: "FailedOperation.SourceTimeout" });
+    expect(second.feed.closed).toBe(true);
+  });
+
+  it("holds the feed back while nobody takes what it gave", async () => {
+    const { feed, source } = open();
+    for (let n = 0; n < 40; n += 1) await feed.give(...later(plain, n * 3000));
+    const opened = await source;
+    expect(feed.paused).toBe(true);
+    while (opened.shift() !== undefined) continue;
+    expect(feed.paused).toBe(false);
+  });
+});

@@ -1,0 +1,348 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { Logger } from "pino";
+import type { TranscodeFlvOptions } from "../ffmpeg/ffmpeg-source.ts";
+import type { MediaInfo } from "../media-info.ts";
+import type { MediaTag } from "../media-tag.ts";
+import type { OutputWishes } from "../output-wishes.ts";
+import {
+  copiesOrMakes,
+  type Plan,
+  type PlanOptions,
+  plannedAudio,
+  plannedPicture,
+  plannedTempo,
+  planPush,
+  toSummary,
+} from "../plan.ts";
+import { QueuedSource } from "../queued-source.ts";
+import type { Source, SourceEnd, SourceInfo } from "../source.ts";
+import type { FedTag } from "./fed-tag.ts";
+import { FeedIntake } from "./feed-intake.ts";
+import { MadePicture, silenceHeader } from "./made-tracks.ts";
+import { RunFormat } from "./run-format.ts";
+import { CopyRoute, EncodeRoute, type RunRoute } from "./run-route.ts";
+import type { TagFeed } from "./tag-feed.ts";
+import type { FedTracks } from "./track-probe.ts";
+
+export interface FeedSourceOptions {
+  readonly feed: TagFeed;
+  /** The source as it may be shown. */
+  readonly shown: string;
+  /** ffmpeg's name of what the feed reads: `flv`, `hls`, `mpegts`, … */
+  readonly container: string;
+  readonly live: boolean;
+  /** A live source that comes in segments of some seconds. */
+  readonly segmented?: boolean;
+  /** null: live, or not known. */
+  readonly durationMs?: number | null;
+  /** Position to begin at, ms; the feed begins at, or somewhat before, it. Ignored where `live`. */
+  readonly startAtMs?: number;
+  /** An end is a loss, not the end of the recording. */
+  readonly endIsLoss?: boolean;
+  readonly plan: PlanOptions;
+  /** Sentences that the plan is to carry beside its own. */
+  readonly reasons?: readonly string[];
+  /** Makes a source of an FLV stream that must not go into the room as it is. */
+  readonly transcodeFlv: (options: TranscodeFlvOptions) => Promise<Source>;
+  readonly log: Logger;
+  readonly signal?: AbortSignal | undefined;
+  readonly readyTimeoutMs?: number | undefined;
+}
+
+const READY_TIMEOUT_MS = 15_000;
+/** A run that waits for the one before it may hold so much before the feed is held back. */
+const MAX_WAITING_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Plays a feed of tags: copied where the room takes them as they are, else through an encoder. Tracks may come late,
+ * stop, or change their format; the session keeps its picture and its sound.
+ *
+ * @throws RoomcastError `FailedOperation.Source…` why it could not be opened; the signal's reason when that aborts.
+ *   Nothing is left running then.
+ */
+export async function openFeedSource(options: FeedSourceOptions): Promise<Source> {
+  options.signal?.throwIfAborted();
+  const { feed, live, log, shown, signal } = options;
+  const intake = new FeedIntake({
+    feed,
+    live,
+    realTime: live && options.segmented !== true,
+    readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
+    signal,
+    shown,
+    onJump: (byMs) => log.info({ byMs: Math.round(byMs) }, "the source's clock has jumped; going on from there"),
+  });
+  let source: FeedSource | undefined;
+  try {
+    const tracks = await intake.probe();
+    source = new FeedSource(options, intake, tracks);
+    await source.opened;
+    return source;
+  } catch (error) {
+    await (source?.close() ?? feed.close());
+    throw error;
+  }
+}
+
+class FeedSource extends QueuedSource {
+  readonly info: SourceInfo;
+  /** Resolves when the first picture is at hand. */
+  readonly opened: Promise<void>;
+  readonly #options: FeedSourceOptions;
+  readonly #intake: FeedIntake;
+  readonly #startAtMs: number;
+  /** What every run of the session has to fit. */
+  readonly #wishes: OutputWishes;
+  /** The first takes its turn at the output, the last takes the input. Never empty before the end. */
+  readonly #routes: RunRoute[] = [];
+  #format: RunFormat;
+  #made: MadePicture | undefined;
+  /** The kind of track whose change calls for a new run. */
+  #changed: "audio" | "video" | undefined;
+  #feedEnd: SourceEnd | undefined;
+  readonly #holds = new Set<"queue" | "encoder" | "waiting">();
+  #closed: Promise<void> | undefined;
+
+  constructor(options: FeedSourceOptions, intake: FeedIntake, tracks: FedTracks) {
+    super();
+    this.#options = options;
+    this.#intake = intake;
+    this.#startAtMs = options.live ? 0 : (options.startAtMs ?? 0);
+    const { plan, media } = firstPlan(options, intake, tracks);
+    const tempo = plannedTempo(plan);
+    const format = plannedAudio(media, plan);
+    const picture = plannedPicture(media, plan);
+    const summary = toSummary(plan);
+    this.info = {
+      live: options.live,
+      ...(options.live && options.segmented === true ? { segmented: true } : {}),
+      durationMs: options.live ? null : (options.durationMs ?? null),
+      ...picture,
+      audioFormat: format,
+      plan: { ...summary, reasons: [...summary.reasons, ...(options.reasons ?? [])] },
+      ...(tempo === 1 ? {} : { tempo: { factor: tempo, fromMs: this.#startAtMs } }),
+    };
+    this.#wishes = { ...options.plan, canvas: { width: picture.width, height: picture.height }, audioFormat: format };
+    this.#format = this.#formatFor(plan, media);
+    const route = this.#addRoute(plan, media);
+    this.opened = this.#open(route);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  protected override pauseReading(): void {
+    this.#hold("queue", true);
+    this.#routes[0]?.pause();
+  }
+
+  protected override resumeReading(): void {
+    this.#hold("queue", false);
+    this.#routes[0]?.resume();
+  }
+
+  async #close(): Promise<void> {
+    this.queue.clear();
+    await this.#options.feed.close();
+    await Promise.all(this.#routes.splice(0).map((route) => route.close()));
+  }
+
+  async #open(route: RunRoute): Promise<void> {
+    this.#intake.pipe({ take: (tag) => this.#take(tag), end: (end) => this.#end(end) });
+    if (!(route instanceof EncodeRoute)) return;
+    const { signal } = this.#options;
+    const aborted = Promise.withResolvers<never>();
+    const abort = () => aborted.reject(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      await Promise.race([route.ready(), aborted.promise]);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  #take(tag: FedTag): void {
+    if (this.#changed !== undefined && this.#beginsRun(tag)) this.#startRun(tag);
+    const late = this.#format.isLate(tag.kind);
+    const verdict = this.#changed === tag.kind ? "drop" : this.#format.judge(tag);
+    if (verdict === "change") {
+      this.#changed = tag.kind;
+      if (this.#beginsRun(tag)) {
+        this.#startRun(tag);
+        this.#format.judge(tag);
+        this.#write(tag);
+      }
+      return;
+    }
+    if (this.#made !== undefined) this.#makePicture(tag, late && verdict === "pass");
+    if (verdict === "drop") return;
+    if (late) this.#writeHeader(tag.kind);
+    this.#write(tag);
+  }
+
+  /** Where no picture is there the black one goes on; the real one ends it. */
+  #makePicture(tag: FedTag, comes: boolean): void {
+    if (tag.sequenceHeader) return;
+    if (tag.kind === "video" && comes) {
+      this.#made = undefined;
+      return;
+    }
+    for (const made of this.#made?.tagsAt(tag.dtsMs) ?? []) this.#write(made);
+  }
+
+  #write(tag: FedTag): void {
+    const route = this.#routes.at(-1);
+    route?.write(tag);
+    if (this.#routes.length > 1) this.#hold("waiting", (route?.heldBytes ?? 0) > MAX_WAITING_BYTES);
+  }
+
+  #writeHeader(kind: "audio" | "video"): void {
+    const header = this.#intake.headers[kind];
+    if (header !== undefined) this.#write(header);
+  }
+
+  /** A run with pictures begins with a keyframe. */
+  #beginsRun(tag: FedTag): boolean {
+    if (tag.sequenceHeader) return false;
+    return tag.kind === "video" ? tag.keyframe : !this.#intake.tracks.pictureHere;
+  }
+
+  #startRun(tag: FedTag): void {
+    const { live, log, plan: asked } = this.#options;
+    const { audio, video, pictureHere } = this.#intake.tracks;
+    const media = this.#mediaOf({ audio, video: pictureHere ? video : null });
+    const plan = planPush(media, { ...asked, ...this.#wishes, live, askedLive: live });
+    log.warn(
+      { track: this.#changed, video: plan.video.action, audio: plan.audio.action, reasons: plan.reasons },
+      "the source has changed its format; the room keeps its own",
+    );
+    this.#changed = undefined;
+    this.#made = undefined;
+    const before = this.#routes.at(-1);
+    this.#format = this.#formatFor(plan, media);
+    this.#addRoute(plan, media, tag.dtsMs);
+    before?.finish();
+  }
+
+  #addRoute(plan: Plan, media: MediaInfo, fromMs?: number): RunRoute {
+    const route = copiesOrMakes(plan) ? new CopyRoute() : this.#encodeRoute(plan, media, fromMs === undefined);
+    this.#routes.push(route);
+    if (this.#routes.length === 1) this.#attach(route);
+    const encodes = route instanceof EncodeRoute;
+    if (media.video !== null) this.#writeHeader("video");
+    else if (!encodes) this.#made = new MadePicture(this.info);
+    if (media.audio !== null) this.#writeHeader("audio");
+    else if (!encodes) this.#write(silenceHeader(this.info.audioFormat, fromMs ?? 0));
+    return route;
+  }
+
+  #encodeRoute(plan: Plan, media: MediaInfo, first: boolean): EncodeRoute {
+    const { live, transcodeFlv, signal } = this.#options;
+    const factor = plannedTempo(plan);
+    // What is encoded can begin at the very picture that is wanted; what is copied begins at its keyframe.
+    const trims = first && plan.video.action === "transcode" && this.#startAtMs > 0;
+    return new EncodeRoute({
+      tracks: { audio: media.audio !== null, video: media.video !== null },
+      encode: (stream) =>
+        transcodeFlv({
+          // A run ends where its tags end, however long the whole is.
+          media: { ...media, durationMs: null },
+          plan,
+          live,
+          endsProperly: () => true,
+          signal,
+          stream,
+          skipMs: trims ? Math.max(0, this.#startAtMs - (stream.baseMs ?? this.#startAtMs)) : 0,
+          upstreamFailure: () => this.#intake.failure,
+        }),
+      placeMs: (baseMs, encodedMs) => {
+        const beginMs = trims ? Math.max(this.#startAtMs, baseMs) : baseMs;
+        return this.#startAtMs + (beginMs - this.#startAtMs) / factor + encodedMs;
+      },
+      onFull: () => this.#hold("encoder", true),
+      onRoom: () => this.#hold("encoder", false),
+    });
+  }
+
+  #attach(route: RunRoute): void {
+    route.attach({
+      push: (tag) => this.#give(tag),
+      done: (end) => this.#routeDone(route, end),
+    });
+  }
+
+  #give(tag: MediaTag): void {
+    const jumps = !this.info.live && this.info.tempo === undefined && !tag.sequenceHeader;
+    const positionMs = jumps ? this.#intake.positionAt(tag.dtsMs) : undefined;
+    this.queue.push(positionMs === undefined || tag.positionMs !== undefined ? tag : { ...tag, positionMs });
+  }
+
+  #routeDone(route: RunRoute, end: SourceEnd | undefined): void {
+    if (this.#routes[0] !== route) return;
+    if (end !== undefined) {
+      this.queue.finish(end);
+      return;
+    }
+    if (this.#routes.length === 1) {
+      this.queue.finish(this.#feedEnd ?? { name: "finished" });
+      return;
+    }
+    this.#routes.shift();
+    void route.close();
+    this.#hold("waiting", false);
+    const next = this.#routes[0];
+    if (next !== undefined) this.#attach(next);
+  }
+
+  #end(end: SourceEnd): void {
+    const { endIsLoss = false, shown } = this.#options;
+    const lost = new RoomcastError("FailedOperation.SourceLost", `${shown} was lost: the stream ended.`);
+    this.#feedEnd = end.name === "finished" && endIsLoss ? { name: "failed", error: lost } : end;
+    this.#routes.at(-1)?.finish();
+  }
+
+  #hold(why: "queue" | "encoder" | "waiting", held: boolean): void {
+    const before = this.#holds.size;
+    if (held) this.#holds.add(why);
+    else this.#holds.delete(why);
+    if (before === 0 && this.#holds.size > 0) this.#options.feed.pause();
+    if (before > 0 && this.#holds.size === 0) this.#options.feed.resume();
+  }
+
+  #formatFor(plan: Plan, media: MediaInfo): RunFormat {
+    const track = (kind: "audio" | "video") => {
+      const info = media[kind];
+      return info === null ? null : { codec: info.codec, header: this.#intake.headers[kind]?.payload };
+    };
+    return new RunFormat({ plan, wishes: this.#wishes, video: track("video"), audio: track("audio") });
+  }
+
+  #mediaOf(tracks: Pick<MediaInfo, "audio" | "video">): MediaInfo {
+    return { container: this.#options.container, durationMs: this.#options.durationMs ?? null, ...tracks };
+  }
+}
+
+/** The plan of the first run, which fixes what the session sends. */
+function firstPlan(
+  options: FeedSourceOptions,
+  intake: FeedIntake,
+  { audio, video, pictureHere }: FedTracks,
+): { readonly plan: Plan; readonly media: MediaInfo } {
+  const media = { container: options.container, durationMs: options.durationMs ?? null, audio, video };
+  const { live } = options;
+  const asked = { askedLive: live, ...options.plan, live };
+  if (video !== null && pictureHere) return { plan: planPush(media, asked), media };
+  // The picture is still to come: what is made until then already has its size.
+  const size = video === null ? sizeWithin(intake.pictureSize) : plannedPicture(media, planPush(media, asked));
+  const canvas = asked.canvas ?? size;
+  const soundOnly = { ...media, video: null };
+  return { plan: planPush(soundOnly, canvas === undefined ? asked : { ...asked, canvas }), media: soundOnly };
+}
+
+/** Announced sizes are made even and kept within what rooms take. */
+function sizeWithin(size: { readonly width: number; readonly height: number } | undefined) {
+  if (size === undefined || size.width > 1920 || size.height > 1080) return undefined;
+  return { width: size.width + (size.width % 2), height: size.height + (size.height % 2) };
+}

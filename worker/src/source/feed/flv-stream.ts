@@ -1,0 +1,58 @@
+import { Readable } from "node:stream";
+import { flvHeader, flvTagSlices } from "../../flv/flv-writer.ts";
+import type { FedTag } from "./fed-tag.ts";
+
+/** What ffmpeg may be behind before its feed is held back. */
+const HIGH_WATER_BYTES = 512 * 1024;
+
+export interface FlvStreamOptions {
+  readonly tracks: { readonly audio: boolean; readonly video: boolean };
+  readonly onFull: () => void;
+  readonly onRoom: () => void;
+}
+
+/** Tags as the bytes of an FLV file whose clock begins at 0 with the first of them. */
+export class FlvStream extends Readable {
+  readonly #options: FlvStreamOptions;
+  #baseMs: number | undefined;
+  #full = false;
+
+  constructor(options: FlvStreamOptions) {
+    super({ highWaterMark: HIGH_WATER_BYTES });
+    this.#options = options;
+    this.push(flvHeader(options.tracks));
+  }
+
+  /** Where on the feed's clock this stream begins, ms; undefined before the first media. */
+  get baseMs(): number | undefined {
+    return this.#baseMs;
+  }
+
+  write(tag: FedTag): void {
+    if (this.destroyed || this.readableEnded) return;
+    if (!tag.sequenceHeader) this.#baseMs ??= tag.dtsMs;
+    const timestampMs = tag.sequenceHeader ? Math.max(0, tag.dtsMs - (this.#baseMs ?? tag.dtsMs)) : this.#timeOf(tag);
+    // Sound that belongs to pictures before the first one.
+    if (timestampMs < 0) return;
+    const { kind, payload } = tag;
+    for (const slice of flvTagSlices({ kind, payload, timestampMs: Math.round(timestampMs) })) this.push(slice);
+    if (!this.#full && this.readableLength > HIGH_WATER_BYTES) {
+      this.#full = true;
+      this.#options.onFull();
+    }
+  }
+
+  finish(): void {
+    if (!this.destroyed) this.push(null);
+  }
+
+  override _read(): void {
+    if (!this.#full) return;
+    this.#full = false;
+    this.#options.onRoom();
+  }
+
+  #timeOf(tag: FedTag): number {
+    return tag.dtsMs - (this.#baseMs ?? tag.dtsMs);
+  }
+}
