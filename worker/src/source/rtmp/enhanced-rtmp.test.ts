@@ -1,3 +1,4 @@
+import { pino } from "pino";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../eventually.test-support.ts";
 import type { FlvTag } from "../../flv/flv-writer.ts";
@@ -66,6 +67,7 @@ describe("openRtmpSource with enhanced RTMP", () => {
       url: `rtmp://127.0.0.1:${server.port}/live/x`,
       askedLive: true,
       connect: directDial(),
+      log: pino({ level: "silent" }),
       transcodeFlv: () => Promise.reject(new Error("nothing is to be transcoded")),
     });
     cleanUps.push(() => source.close());
