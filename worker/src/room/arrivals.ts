@@ -1,6 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { Closings } from "./closings.ts";
+import type { SourceInfo } from "../source/source.ts";
 import { Preloads } from "./preloads.ts";
 import { type OpenSource, PreparedSource, type SourceRequest } from "./prepared-source.ts";
 import type { Programme, ProgrammePlace } from "./programme.ts";
@@ -15,6 +16,8 @@ export interface Incoming {
   readonly programme: Programme;
   /** Who asked for it. */
   readonly asked: PromiseWithResolvers<void> | undefined;
+  /** Whether it stands still once it is on the air; undefined: as what was there before. */
+  readonly pauses: boolean | undefined;
 }
 
 export interface ArrivalsOptions {
@@ -49,6 +52,11 @@ export class Arrivals {
     if (prepared.state.name !== "opening") this.#options.onReady();
   }
 
+  /** Whether to stand still was wished after it was asked for. */
+  forgetPause(): void {
+    if (this.#incoming !== undefined) this.#incoming = { ...this.#incoming, pauses: undefined };
+  }
+
   /** What was on its way is there, or will not come: whoever calls this sees to it. */
   settle(): void {
     this.#incoming = undefined;
@@ -65,6 +73,14 @@ export class Arrivals {
     if (discarded === undefined) return;
     this.#options.closings.add(discarded);
     await discarded;
+  }
+
+  /** All that is open or being opened; null: being opened. */
+  get holds(): readonly (SourceInfo | null)[] {
+    const all = this.#incoming === undefined ? this.#preloads.all : [this.#incoming.prepared, ...this.#preloads.all];
+    return all.flatMap(({ state }) =>
+      state.name === "opening" ? [null] : state.name === "ready" ? [state.source.info] : [],
+    );
   }
 
   /** Keeps exactly these ready. */

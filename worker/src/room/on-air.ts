@@ -5,6 +5,8 @@ import { SilenceWatch } from "./silence-watch.ts";
 
 /** A recorded source is near its end when so much of it is left, ms: time to open the next. */
 const NEAR_END_MS = 4_000;
+/** An item that was seen for so long is no bad one, ms. */
+const SEEN_WELL_MS = 5_000;
 
 /** The source that the room sees, and since when. Time comes in as an argument. */
 export class OnAir {
@@ -17,6 +19,8 @@ export class OnAir {
   /** When the source came on the air, and when it last gave a picture. */
   #cutAtMs = 0;
   #movedAtMs = 0;
+  /** When its item was first seen; undefined: it has been told that the item is well. */
+  #itemSinceMs: number | undefined;
 
   constructor(limits: PlayerLimits, closings: Closings) {
     this.#limits = limits;
@@ -52,6 +56,19 @@ export class OnAir {
     this.#movedAtMs = nowMs;
     this.listenAnew(nowMs);
     return before;
+  }
+
+  /** What is on the air is an item of its own, not the one before, opened again. */
+  beginItem(nowMs: number): void {
+    this.#itemSinceMs = nowMs;
+  }
+
+  /** @returns whether the item was seen for long enough, or to its end; once for each */
+  becomesWell(): boolean {
+    if (this.#itemSinceMs === undefined) return false;
+    const isWell = this.#movedAtMs - this.#itemSinceMs >= SEEN_WELL_MS || this.#source?.end?.name === "finished";
+    if (isWell) this.#itemSinceMs = undefined;
+    return isWell;
   }
 
   /** It has given a picture. */

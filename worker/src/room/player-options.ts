@@ -1,12 +1,13 @@
 import type { ActiveStateName } from "@roomcast/shared";
 import type { Logger } from "pino";
+import type { OnItemError } from "./bad-items.ts";
 import type { OpenSource, SessionFormat } from "./prepared-source.ts";
 import type { Programme } from "./programme.ts";
 
 export interface PlayerLimits {
   /** A source that gives nothing for this long is lost, ms. */
   readonly sourceSilenceMs: number;
-  /** How long a live source that was on the air is waited for, ms. */
+  /** How long a source that was on the air, or is next, is waited for, ms. */
   readonly idleTimeoutMs: number;
   /** A longer pause ends the task, ms. */
   readonly longestPauseMs: number;
@@ -27,6 +28,8 @@ export interface PlayerOptions {
   /** The first picture is shown then and not before, on the clock of `nowMs`; undefined: as soon as it is there. */
   readonly notBeforeMs: number | undefined;
   readonly live: boolean;
+  /** What becomes of a playlist when one of its items cannot be played. */
+  readonly onItemError: OnItemError;
   readonly limits: PlayerLimits;
   readonly log: Logger;
   readonly onState: (state: ActiveStateName) => void;

@@ -1,8 +1,8 @@
-import { type ActiveStateName, type PlanSummary, RoomcastError, type TaskUpdate } from "@roomcast/shared";
+import { type ActiveStateName, type PlanSummary, RoomcastError, shownUrl, type TaskUpdate } from "@roomcast/shared";
 import type { Source, SourceInfo } from "../source/source.ts";
 import type { Timeline, TimelineSink } from "../timeline/timeline.ts";
-import { Absence } from "./absence.ts";
 import { Arrivals, type Incoming } from "./arrivals.ts";
+import { type BadItem, BadItems, type BadItemVerdict } from "./bad-items.ts";
 import { type ChangeWish, changeWish, checkSeek } from "./change-wish.ts";
 import { Closings } from "./closings.ts";
 import { mayCut } from "./may-cut.ts";
@@ -13,8 +13,8 @@ import type { PlayerEnd } from "./player-end.ts";
 import type { PlayerOptions } from "./player-options.ts";
 import type { SourceRequest } from "./prepared-source.ts";
 import { type Programme, type ProgrammePlace, placeAfter } from "./programme.ts";
-import { mayOpenLater, mayReturn } from "./reconnect-policy.ts";
-import { SecondTries } from "./second-tries.ts";
+import { patienceFor } from "./reconnect-policy.ts";
+import { SourceRetries } from "./source-retries.ts";
 
 /** Where the player puts its media. */
 export interface Stage {
@@ -22,10 +22,9 @@ export interface Stage {
   readonly sink: TimelineSink;
 }
 
-interface FailedAt {
+interface At {
   readonly nowMs: number;
-  /** All of what is on the air was sent, or nothing is. */
-  readonly drained: boolean;
+  readonly stage: Stage;
 }
 
 /** Plays a programme onto a timeline: one source on the air, at most one more on its way, and what is preloaded. */
@@ -34,8 +33,8 @@ export class Player {
   readonly #closings = new Closings();
   readonly #arrivals: Arrivals;
   readonly #onAir: OnAir;
-  readonly #absence: Absence;
-  readonly #secondTries: SecondTries;
+  readonly #retries: SourceRetries;
+  readonly #badItems: BadItems;
   readonly #pause: Pause;
   readonly #settings: PlaySettings;
   #preloaded: readonly string[];
@@ -43,6 +42,12 @@ export class Player {
   #place: ProgrammePlace;
   #positionMs: number;
   #state: ActiveStateName = "starting";
+  /** Where the source that is, or was last, on the air stands in the programme. */
+  #shownPlace: ProgrammePlace | undefined;
+  /** How the programme ends after what is on the air; undefined: another item comes, or it is not known yet. */
+  #endAfter: PlayerEnd | undefined;
+  /** Why nothing of the programme could be opened. */
+  #startError: RoomcastError | undefined;
 
   constructor(options: PlayerOptions) {
     this.#options = options;
@@ -51,10 +56,10 @@ export class Player {
     this.#positionMs = options.startAt.positionMs;
     this.#settings = new PlaySettings(options);
     this.#pause = new Pause(options.paused, options.limits.longestPauseMs);
-    this.#absence = new Absence(options.limits.idleTimeoutMs);
-    this.#secondTries = new SecondTries(options.limits.idleTimeoutMs);
-    const { open, log, onReady } = options;
-    this.#arrivals = new Arrivals({ open, log, closings: this.#closings, onReady });
+    this.#retries = new SourceRetries(options.limits.idleTimeoutMs);
+    this.#badItems = new BadItems(options.onItemError);
+    const { open, log } = options;
+    this.#arrivals = new Arrivals({ open, log, closings: this.#closings, onReady: () => this.#onReady() });
     this.#onAir = new OnAir(options.limits, this.#closings);
     this.#preloaded = options.preload;
   }
@@ -94,14 +99,19 @@ export class Player {
   get prepared(): { readonly error: RoomcastError | null } | undefined {
     // What was on the air before is tried again, once the room is there.
     if (this.#onAir.hasBegun) return { error: null };
-    const state = this.#arrivals.incoming?.prepared.state;
-    if (state?.name === "ready") return { error: null };
-    return state?.name === "failed" ? { error: state.error } : undefined;
+    if (this.#startError !== undefined) return { error: this.#startError };
+    return this.#arrivals.incoming?.prepared.state.name === "ready" ? { error: null } : undefined;
+  }
+
+  /** What it has opened or is opening, on the air or not; null: it is not known yet what that is. */
+  get holds(): readonly (SourceInfo | null)[] {
+    const { source } = this.#onAir;
+    return [...(source === undefined ? [] : [source.info]), ...this.#arrivals.holds];
   }
 
   /** Opens what is to be played first, or after `suspend` what was on the air. */
   prepare(): void {
-    if (this.#onAir.source !== undefined || this.#arrivals.incoming !== undefined) return;
+    if (this.#onAir.source !== undefined || this.#isSomethingComing) return;
     this.#bring({ role: "start", place: this.#place, startAtMs: this.live ? 0 : this.#positionMs });
   }
 
@@ -117,8 +127,8 @@ export class Player {
       this.#onAir.moved(nowMs);
     }
     if (this.#onAir.isOver(nowMs)) return { name: "finished" };
+    if (this.#onAir.becomesWell()) this.#badItems.seenWell();
     if (this.#pause.active) return this.#attendPause(nowMs, stage);
-    if (this.#absence.isNow) return this.#attendAway(nowMs);
     return this.#attendCurrent(nowMs, stage);
   }
 
@@ -134,33 +144,35 @@ export class Player {
    */
   async change(update: TaskUpdate, nowMs: number, stage: Stage): Promise<void> {
     if (update.VideoSrc === undefined && update.SeekSecond !== undefined) checkSeek(update.SeekSecond, this);
-    if (update.Preload !== undefined) this.#preload(update.Preload);
     const moved = update.VideoSrc !== undefined || update.SeekSecond !== undefined;
-    if (update.IsPause === true) this.#standStill(nowMs, stage);
-    if (moved || this.#settings.isChangedBy(update)) {
-      const asked = Promise.withResolvers<void>();
-      const takeBack = this.#settings.change(update);
-      const now = { place: this.#place, positionMs: this.#positionMs, paused: this.#pause.active };
-      const { live, durationMs } = this;
-      this.#bring(changeWish(update, { ...now, live, durationMs }), asked);
-      try {
-        await asked.promise;
-      } catch (error) {
-        takeBack();
-        throw error;
-      }
+    if (moved || this.#settings.isChangedBy(update)) await this.#changeSource(update);
+    else if (update.IsPause === true) this.#standStill(nowMs, stage);
+    else if (update.IsPause === false) this.#goOn(nowMs, stage);
+    if (update.Preload !== undefined) this.#preload(update.Preload);
+  }
+
+  async #changeSource(update: TaskUpdate): Promise<void> {
+    const asked = Promise.withResolvers<void>();
+    const takeBack = this.#settings.change(update);
+    const now = { place: this.#place, positionMs: this.#positionMs, paused: this.#pause.active };
+    const { live, durationMs } = this;
+    this.#bring(changeWish(update, { ...now, live, durationMs }), { asked, pauses: update.IsPause });
+    try {
+      await asked.promise;
+    } catch (error) {
+      takeBack();
+      throw error;
     }
-    if (update.IsPause === false) this.#goOn(nowMs, stage);
   }
 
   /** The room is lost: lets the source go; `prepare` opens it again where the room stopped seeing it. */
   async suspend(stage: Stage): Promise<void> {
     stage.timeline.leave();
     this.#onAir.takeOff();
-    this.#absence.end();
-    this.#secondTries.drop();
-    this.#setState("reconnecting");
-    if (this.#arrivals.incoming?.role !== "switch") await this.#arrivals.discard();
+    this.#retries.drop();
+    if (this.#onAir.hasBegun) this.#setState("reconnecting");
+    // What a user asked for still comes: the room sees it when it is back.
+    if (this.#arrivals.incoming?.asked === undefined) await this.#arrivals.discard();
   }
 
   /** Idempotent; resolves when every source is closed. */
@@ -172,7 +184,33 @@ export class Player {
 
   /** On its way, or about to be sent for again. */
   get #isSomethingComing(): boolean {
-    return this.#arrivals.incoming !== undefined || this.#secondTries.pending !== undefined;
+    return this.#arrivals.incoming !== undefined || this.#retries.wish !== undefined;
+  }
+
+  /** What was sent for is ready, or has failed. */
+  #onReady(): void {
+    const { incoming } = this.#arrivals;
+    // What fails before the first picture is seen to at once: nobody ticks a task that is not in the room yet.
+    if (incoming?.prepared.state.name === "failed" && !this.#onAir.hasBegun) {
+      this.#onStartFailed(incoming, incoming.prepared.state.error);
+    }
+    this.#options.onReady();
+  }
+
+  #onStartFailed({ asked, place, programme }: Incoming, error: RoomcastError): void {
+    this.#arrivals.settle();
+    if (asked !== undefined) {
+      asked.reject(error);
+      this.prepare();
+      return;
+    }
+    const verdict = this.#judge({ programme, place, error });
+    if (verdict.name === "fail") {
+      this.#startError = verdict.error;
+    } else if (verdict.next !== null) {
+      this.#moveTo(verdict.next);
+      this.prepare();
+    }
   }
 
   #attendIncoming(nowMs: number, stage: Stage): PlayerEnd | undefined {
@@ -180,7 +218,7 @@ export class Player {
     if (incoming === undefined) return this.#tryAgain(nowMs);
     const { state } = incoming.prepared;
     const { drained } = stage.timeline;
-    if (state.name === "failed") return this.#onIncomingFailed(incoming, state.error, { nowMs, drained });
+    if (state.name === "failed") return this.#onIncomingFailed(incoming, state.error, { nowMs, stage });
     const end = this.#onAir.source?.end;
     if (incoming.role === "next" && drained && end?.name === "failed") return this.#onLost(end.error, { nowMs, stage });
     const now = { nowMs, notBeforeMs: this.#options.notBeforeMs, positionMs: this.#positionMs, drained };
@@ -191,15 +229,19 @@ export class Player {
   }
 
   #cut(incoming: Incoming, nowMs: number, stage: Stage): void {
-    const { prepared, role, place, programme, asked } = incoming;
+    const { prepared, role, place, programme, asked, pauses } = incoming;
     const source = prepared.take();
     const first = !this.#onAir.hasBegun;
     this.#arrivals.settle();
     const before = this.#onAir.put(source, nowMs);
+    if (place !== this.#shownPlace) this.#onAir.beginItem(nowMs);
     this.#place = place;
+    this.#shownPlace = place;
     this.#programme = programme;
-    this.#absence.end();
-    this.#secondTries.reset();
+    this.#endAfter = undefined;
+    this.#retries.drop();
+    if (pauses === true) this.#pause.begin(nowMs, !this.#pause.active);
+    else if (pauses === false) this.#pause.end();
     stage.timeline.resume();
     // Reopened, a source goes on where the old one stands by now, however long that took.
     const { startAtMs } = prepared.request;
@@ -216,41 +258,37 @@ export class Player {
     this.#options.log.info({ role, item: place.item, positionMs: Math.round(this.#positionMs) }, "on the air");
   }
 
-  #onIncomingFailed(incoming: Incoming, error: RoomcastError, at: FailedAt): PlayerEnd | undefined {
-    if (this.#onAir.hasBegun && (incoming.role === "next" || incoming.role === "start")) {
-      return this.#onProgrammeFailed(incoming, error, at);
-    }
+  #onIncomingFailed(incoming: Incoming, error: RoomcastError, at: At): PlayerEnd | undefined {
+    if (incoming.asked === undefined) return this.#onProgrammeFailed(incoming, error, at);
     this.#arrivals.settle();
-    incoming.asked?.reject(error);
-    const isWish = incoming.role === "switch" || incoming.role === "continue";
-    if (isWish && this.#onAir.hasBegun) {
-      // Where the room or a long pause took the old source away meanwhile, it is fetched again.
-      if (!this.#pause.active && !this.#absence.isNow) this.prepare();
-      return undefined;
-    }
-    if (incoming.role === "return" && this.#absence.isNow && mayReturn(error)) return this.#absence.failed(at.nowMs);
-    return { name: "failed", error };
+    incoming.asked.reject(error);
+    // Where the room or a long pause took the old source away meanwhile, it is fetched again.
+    if (!this.#pause.active) this.prepare();
+    return undefined;
   }
 
-  /** In the middle of a programme, what could not be opened is tried again while the room sees the last picture. */
-  #onProgrammeFailed(incoming: Incoming, error: RoomcastError, { nowMs, drained }: FailedAt): PlayerEnd | undefined {
-    // Nobody misses it yet, and it does not take away what is still playing.
-    if (!drained) this.#secondTries.reset();
-    const passing = this.live ? mayReturn(error) : mayOpenLater(error);
+  /** What could not be opened is tried again while the room sees the last picture. */
+  #onProgrammeFailed(incoming: Incoming, error: RoomcastError, { nowMs, stage }: At): PlayerEnd | undefined {
     const { role, place, programme, prepared } = incoming;
-    const wish = { role, place, programme, startAtMs: prepared.request.startAtMs };
-    if (!passing || !this.#secondTries.failed(wish, nowMs)) return drained ? { name: "failed", error } : undefined;
+    const { drained } = stage.timeline;
+    // Nobody misses it yet, and it does not take away what is still playing.
+    if (!drained) this.#retries.reset();
     this.#arrivals.settle();
+    const wish = { role, place, programme, startAtMs: prepared.request.startAtMs };
+    const patience = patienceFor(error, { live: this.live, history: place === this.#shownPlace ? "away" : "unopened" });
+    const final = this.#retries.failed({ wish, error, patience, nowMs, workedForMs: 0 });
+    if (final !== undefined) return this.#passOver({ place, programme, error: final }, { nowMs, stage });
     this.#options.log.warn({ err: error, item: place.item }, "the source could not be opened; trying again");
     if (drained && !this.#pause.active) this.#setState("reconnecting");
     return undefined;
   }
 
   #tryAgain(nowMs: number): undefined {
-    // While it stands still nothing comes after what is, or was, on the air.
-    if (this.#pause.active && this.#secondTries.pending?.role === "next") return;
-    const wish = this.#secondTries.take(nowMs);
-    if (wish !== undefined) this.#bring(wish);
+    const { wish } = this.#retries;
+    if (wish === undefined || !this.#retries.isDue(nowMs)) return;
+    // In a pause the room sees the last picture anyway; only where it was entered again it needs one.
+    if (this.#pause.active && wish.role !== "start") return;
+    this.#bring(wish);
   }
 
   #attendCurrent(nowMs: number, stage: Stage): PlayerEnd | undefined {
@@ -264,7 +302,8 @@ export class Player {
         { nowMs, stage },
       );
     }
-    if (!this.#isSomethingComing && this.#onAir.isNearEnd(this.#positionMs)) this.#bringNext();
+    const open = this.#endAfter === undefined && !this.#isSomethingComing;
+    if (open && this.#onAir.isNearEnd(this.#positionMs)) this.#bringNext();
     return undefined;
   }
 
@@ -273,33 +312,56 @@ export class Player {
     if (this.#isSomethingComing) return undefined;
     const { end } = source;
     if (end?.name === "failed") return this.#onLost(end.error, { nowMs, stage });
-    if (source.info.live) return this.#onAway({ name: "finished" }, { nowMs, stage });
     this.#positionMs = source.info.durationMs ?? this.#positionMs;
-    return this.#bringNext() ? undefined : { name: "finished" };
+    return this.#endAfter ?? (this.#bringNext() ? undefined : { name: "finished" });
   }
 
-  #onLost(error: RoomcastError, at: { nowMs: number; stage: Stage }): PlayerEnd | undefined {
-    const end = { name: "failed", error } as const;
-    return this.live && mayReturn(error) ? this.#onAway(end, at) : end;
-  }
-
-  /** The live source is gone: the room sees its last picture while it is waited for. */
-  #onAway(first: PlayerEnd, { nowMs, stage }: { nowMs: number; stage: Stage }): PlayerEnd | undefined {
+  /** The source is gone: the room sees its last picture while it is waited for. */
+  #onLost(error: RoomcastError, { nowMs, stage }: At): PlayerEnd | undefined {
+    const { live } = this;
+    const place = this.#place;
+    const programme = this.#programme;
+    const wish = { role: "return", place, startAtMs: live ? 0 : this.#positionMs } as const;
+    const patience = patienceFor(error, { live, history: "brokeOff" });
+    const { workedForMs } = this.#onAir;
+    const final = this.#retries.failed({ wish, error, patience, nowMs, workedForMs });
     stage.timeline.clear();
-    this.#onAir.closeSource();
-    this.#options.log.warn(
-      first.name === "failed" ? { err: first.error } : {},
-      "the live source is gone; waiting for it",
-    );
+    this.#onAir.takeOff();
+    if (this.#arrivals.incoming?.role === "next") void this.#arrivals.discard();
+    if (final !== undefined) return this.#passOver({ place, programme, error: final }, { nowMs, stage });
+    this.#options.log.warn({ err: error, item: place.item }, "the source is gone; waiting for it");
     this.#setState("reconnecting");
-    return this.#absence.begin(first, { nowMs, workedForMs: this.#onAir.workedForMs });
+    return undefined;
   }
 
-  #attendAway(nowMs: number): PlayerEnd | undefined {
-    if (this.#arrivals.incoming === undefined && this.#absence.isDue(nowMs)) {
-      this.#bring({ role: "return", place: this.#place, startAtMs: 0 });
+  /** An item is given up: the next one is sent for, or the programme ends. */
+  #passOver(item: BadItem, { stage }: At): PlayerEnd | undefined {
+    const verdict = this.#judge(item);
+    if (verdict.name === "skip" && verdict.next !== null) {
+      // Nothing of what was given up is on the air: where the room is lost, it goes on behind it.
+      if (this.#onAir.source === undefined) this.#moveTo(verdict.next);
+      this.#bring({ role: "next", place: verdict.next, startAtMs: 0 });
+      return undefined;
     }
+    const end: PlayerEnd = verdict.name === "fail" ? { name: "failed", error: verdict.error } : { name: "finished" };
+    if (stage.timeline.drained) return end;
+    // What still plays is not taken away by what comes after it.
+    this.#endAfter = end;
     return undefined;
+  }
+
+  #judge(item: BadItem): BadItemVerdict {
+    const verdict = this.#badItems.failed(item);
+    if (verdict.name === "skip") {
+      const source = shownUrl(item.programme.items[item.place.item] ?? "");
+      this.#options.log.warn({ err: verdict.error, source }, "an item of the playlist is skipped");
+    }
+    return verdict;
+  }
+
+  #moveTo(place: ProgrammePlace): void {
+    this.#place = place;
+    this.#positionMs = 0;
   }
 
   #attendPause(nowMs: number, stage: Stage): PlayerEnd | undefined {
@@ -315,20 +377,28 @@ export class Player {
   }
 
   #standStill(nowMs: number, stage: Stage): void {
-    this.#pause.begin(nowMs, this.#state !== "paused");
+    this.#pause.begin(nowMs, !this.#pause.active);
+    this.#arrivals.forgetPause();
+    // Before its first picture the stage is another task's, or nobody's: what is wished holds from that picture on.
+    if (!this.#onAir.hasBegun) return;
     stage.timeline.pause();
     this.#setState("paused");
   }
 
   #goOn(nowMs: number, stage: Stage): void {
+    this.#arrivals.forgetPause();
     if (!this.#pause.active) return;
     this.#pause.end();
+    if (!this.#onAir.hasBegun) return;
     stage.timeline.resume();
-    if (this.#onAir.source === undefined) {
-      this.#bring({ role: "switch", place: this.#place, startAtMs: this.live ? 0 : this.#positionMs });
-    } else {
+    this.#retries.tryNow();
+    if (this.#onAir.source !== undefined) {
       this.#onAir.listenAnew(nowMs);
       this.#setState("pushing");
+    } else if (this.#isSomethingComing) {
+      this.#setState("reconnecting");
+    } else {
+      this.#bring({ role: "return", place: this.#place, startAtMs: this.live ? 0 : this.#positionMs });
     }
   }
 
@@ -338,12 +408,14 @@ export class Player {
     return place !== null;
   }
 
-  #bring({ role, place, startAtMs, programme = this.#programme }: ChangeWish, asked?: Incoming["asked"]): void {
-    this.#secondTries.drop();
+  #bring(
+    { role, place, startAtMs, programme = this.#programme }: ChangeWish,
+    { asked, pauses }: Partial<Pick<Incoming, "asked" | "pauses">> = {},
+  ): void {
     const request = this.#requestFor(programme.items[place.item] ?? "", startAtMs);
     // Before the first picture there is nothing that could play on: what was to be switched to is the start.
     const asRole = this.#onAir.hasBegun ? role : "start";
-    this.#arrivals.bring(request, { role: asRole, place, programme, asked });
+    this.#arrivals.bring(request, { role: asRole, place, programme, asked, pauses });
   }
 
   #preload(urls: readonly string[]): void {

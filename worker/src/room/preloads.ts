@@ -15,6 +15,10 @@ export class Preloads {
     this.#options = options;
   }
 
+  get all(): readonly PreparedSource[] {
+    return [...this.#prepared.values()];
+  }
+
   /** Keeps exactly these ready; what is no longer named is closed. */
   set(requests: readonly SourceRequest[]): void {
     const wanted = new Map(requests.map((request) => [keyOf(request), request]));

@@ -1,22 +1,38 @@
 import { type ErrorCode, RoomcastError } from "@roomcast/shared";
-import { expect, it } from "vitest";
-import { mayEnterAgain, mayOpenLater, mayReturn } from "./reconnect-policy.ts";
+import { describe, expect, it } from "vitest";
+import { mayEnterAgain, type Patience, patienceFor } from "./reconnect-policy.ts";
 
-it.each<[ErrorCode, { readonly room: boolean; readonly liveSource: boolean; readonly recorded: boolean }]>([
-  ["FailedOperation.RoomLost", { room: true, liveSource: false, recorded: false }],
-  ["FailedOperation.RoomUnreachable", { room: true, liveSource: false, recorded: false }],
-  ["FailedOperation.RoomRefused", { room: false, liveSource: false, recorded: false }],
-  ["FailedOperation.RoomReplaced", { room: false, liveSource: false, recorded: false }],
-  ["FailedOperation.SourceLost", { room: false, liveSource: true, recorded: true }],
-  ["FailedOperation.SourceNotFound", { room: false, liveSource: true, recorded: false }],
-  ["FailedOperation.SourceTimeout", { room: false, liveSource: true, recorded: true }],
-  ["FailedOperation.SourceUnreachable", { room: false, liveSource: true, recorded: true }],
-  ["FailedOperation.SourceTruncated", { room: false, liveSource: true, recorded: false }],
-  ["FailedOperation.SourceForbidden", { room: false, liveSource: false, recorded: false }],
-  ["FailedOperation.SourceNotMedia", { room: false, liveSource: false, recorded: false }],
-  ["InternalError", { room: false, liveSource: false, recorded: false }],
-])("%s is waited for: %o", (code, expected) => {
-  const error = new RoomcastError(code, "gone");
-  const waitedFor = { room: mayEnterAgain(error), liveSource: mayReturn(error), recorded: mayOpenLater(error) };
-  expect(waitedFor).toEqual(expected);
+describe("patienceFor", () => {
+  it.each<[ErrorCode, { recorded: [Patience, Patience, Patience]; live: [Patience, Patience, Patience] }]>([
+    ["FailedOperation.SourceLost", { recorded: ["wait", "wait", "wait"], live: ["wait", "wait", "wait"] }],
+    ["FailedOperation.SourceTimeout", { recorded: ["wait", "wait", "wait"], live: ["wait", "wait", "wait"] }],
+    ["FailedOperation.SourceUnreachable", { recorded: ["wait", "wait", "wait"], live: ["wait", "wait", "wait"] }],
+    ["FailedOperation.SourceNotFound", { recorded: ["none", "wait", "wait"], live: ["none", "wait", "wait"] }],
+    ["FailedOperation.SourceForbidden", { recorded: ["none", "wait", "wait"], live: ["none", "wait", "wait"] }],
+    ["FailedOperation.MediaEngine", { recorded: ["none", "fewTries", "fewTries"], live: ["none", "wait", "wait"] }],
+    ["InternalError", { recorded: ["none", "fewTries", "fewTries"], live: ["none", "wait", "wait"] }],
+    ["FailedOperation.SourceTruncated", { recorded: ["none", "none", "wait"], live: ["none", "wait", "wait"] }],
+    ["FailedOperation.SourceNotMedia", { recorded: ["none", "none", "wait"], live: ["none", "wait", "wait"] }],
+    ["FailedOperation.SourceUnsupported", { recorded: ["none", "none", "wait"], live: ["none", "wait", "wait"] }],
+    ["FailedOperation.RoomLost", { recorded: ["none", "none", "none"], live: ["none", "none", "none"] }],
+    ["InvalidParameterValue", { recorded: ["none", "none", "none"], live: ["none", "none", "none"] }],
+  ])("waits after %s of a source that was not opened, broke off, is away: %o", (code, expected) => {
+    const error = new RoomcastError(code, "gone");
+    const of = (live: boolean) =>
+      (["unopened", "brokeOff", "away"] as const).map((history) => patienceFor(error, { live, history }));
+    expect({ recorded: of(false), live: of(true) }).toEqual(expected);
+  });
+});
+
+describe("mayEnterAgain", () => {
+  it.each<[ErrorCode, boolean]>([
+    ["FailedOperation.RoomLost", true],
+    ["FailedOperation.RoomUnreachable", true],
+    ["FailedOperation.RoomRefused", false],
+    ["FailedOperation.RoomReplaced", false],
+    ["FailedOperation.SourceLost", false],
+    ["InternalError", false],
+  ])("of a room that was lost with %s is %s", (code, expected) => {
+    expect(mayEnterAgain(new RoomcastError(code, "gone"))).toBe(expected);
+  });
 });

@@ -80,6 +80,7 @@ export function newSession() {
       preload: [],
       notBeforeMs: undefined,
       live: false,
+      onItemError: "skip",
       limits: {
         sourceSilenceMs: 15_000,
         idleTimeoutMs: 60_000,

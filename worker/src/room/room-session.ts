@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { RoomcastError } from "@roomcast/shared";
+import { RoomcastError, type TaskUpdate } from "@roomcast/shared";
 import { Backoff } from "../backoff.ts";
 import type { Confirmation } from "../link/confirmations.ts";
 import type { SourceInfo } from "../source/source.ts";
@@ -87,7 +87,8 @@ export class RoomSession {
       done: stay.done.promise,
       snapshot: () => this.#snapshotOf(stay),
       stop: (how) => this.#stop(stay, how),
-      change: (update) => player.change(update, performance.now(), this.#stage),
+      holds: () => player.holds,
+      change: (update) => this.#change(stay, update),
     };
   }
 
@@ -253,6 +254,14 @@ export class RoomSession {
 
   #dismiss(stay: Stay, outcome: RoomOutcome): void {
     void stay.player.close().then(() => stay.done.resolve(outcome));
+  }
+
+  async #change(stay: Stay, update: TaskUpdate): Promise<void> {
+    // One that has left must not touch what another one plays on.
+    if (stay !== this.#active && stay !== this.#coming) {
+      throw new RoomcastError("ResourceUnavailable.TaskEnded", "The task has left its room.");
+    }
+    await stay.player.change(update, performance.now(), this.#stage);
   }
 
   #stop(stay: Stay, how: "now" | "tidy"): void {

@@ -1,6 +1,7 @@
 import type { ActiveStateName, PlanSummary, TaskUpdate } from "@roomcast/shared";
 import type { Confirmation } from "../link/confirmations.ts";
 import type { Publisher } from "../publisher/publisher.ts";
+import type { SourceInfo } from "../source/source.ts";
 import type { PlayerEnd } from "./player-end.ts";
 import type { PlayerOptions } from "./player-options.ts";
 
@@ -49,6 +50,8 @@ export interface RoomStay {
   /** Resolves when nothing of the stay is left; never rejects. */
   readonly done: Promise<RoomOutcome>;
   snapshot(): RoomSnapshot;
+  /** The sources that it has opened or is opening, on the air or not; null: it is not known yet what that is. */
+  holds(): readonly (SourceInfo | null)[];
   /** Ends the stay with `aborted`: `now` drops what is queued, `tidy` sends it and leaves the room properly. */
   stop(how: "now" | "tidy"): void;
   /**

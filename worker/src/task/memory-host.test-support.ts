@@ -12,7 +12,7 @@ import { pino } from "pino";
 import { eventually } from "../eventually.test-support.ts";
 import type { ProgressRecord, ProgressValues } from "../progress/progress-record.ts";
 import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-stay.ts";
-import type { Source } from "../source/source.ts";
+import type { Source, SourceInfo } from "../source/source.ts";
 import { TaskHost } from "./task-host.ts";
 
 export const TASK = "11111111-1111-4111-8111-111111111111";
@@ -58,6 +58,8 @@ export class MemoryStay implements RoomStay {
   readonly done = this.#ended.promise;
   /** Whether it ends when it is told to. */
   obedient: boolean;
+  /** What it has open; null: being opened. */
+  held: (SourceInfo | null)[] = [null];
   snapshotNow: RoomSnapshot;
 
   constructor(options: StayOptions, obedient: boolean) {
@@ -76,6 +78,10 @@ export class MemoryStay implements RoomStay {
 
   snapshot(): RoomSnapshot {
     return this.snapshotNow;
+  }
+
+  holds(): readonly (SourceInfo | null)[] {
+    return this.held;
   }
 
   stop(how: "now" | "tidy"): void {

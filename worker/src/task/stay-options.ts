@@ -15,7 +15,7 @@ const LONGEST_PAUSE_MS = 12 * 3600 * 1000;
 
 type FromRequest = Pick<
   StayOptions,
-  "programme" | "volume" | "tempo" | "preload" | "notBeforeMs" | "live" | "limits" | "roomLimits"
+  "programme" | "volume" | "tempo" | "preload" | "notBeforeMs" | "live" | "onItemError" | "limits" | "roomLimits"
 >;
 
 /**
@@ -43,6 +43,7 @@ export function stayOptions(
     preload: request.Preload ?? [],
     notBeforeMs: StartAt === undefined ? undefined : Date.parse(StartAt) - clock.unixMs + clock.playerMs,
     live: request.Mode === "live",
+    onItemError: request.OnItemError ?? "skip",
     limits,
     roomLimits: { roomStallMs: ROOM_STALL_MS, returnBudgetMs: idleTimeoutMs },
   };

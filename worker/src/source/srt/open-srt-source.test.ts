@@ -4,7 +4,7 @@ import { parseAddressPolicy } from "../../egress/address-policy.ts";
 import { Egress } from "../../egress/egress.ts";
 import { eventually } from "../../eventually.test-support.ts";
 import { findMediaTools, type MediaTools } from "../../media-tools.ts";
-import { mayReturn } from "../../room/reconnect-policy.ts";
+import { patienceFor } from "../../room/reconnect-policy.ts";
 import { childCommandLines, children } from "../child-processes.test-support.ts";
 import type { MediaTag } from "../media-tag.ts";
 import { type OpenSourceOptions, SourceFactory } from "../open-source.ts";
@@ -105,7 +105,7 @@ describe("an SRT source", () => {
     const { end } = await readToEnd(source);
     if (end.name !== "failed") throw new Error("It has not failed.");
     expect(end.error.code).toBe("FailedOperation.SourceLost");
-    expect(mayReturn(end.error)).toBe(true);
+    expect(patienceFor(end.error, { live: true, history: "brokeOff" })).toBe("wait");
     const away = await open(url).catch((thrown: unknown) => thrown);
     expect(away).toMatchObject({ code: "FailedOperation.SourceUnreachable" });
     await serve({ port: server.port });

@@ -1,0 +1,74 @@
+import { RoomcastError } from "@roomcast/shared";
+import { describe, expect, it } from "vitest";
+import type { ChangeWish } from "./change-wish.ts";
+import { type SourceFailure, SourceRetries } from "./source-retries.ts";
+
+const WISH: ChangeWish = { role: "return", place: { item: 0, round: 0 }, startAtMs: 4_000 };
+const LOST = new RoomcastError("FailedOperation.SourceLost", "The source broke off.");
+
+function failure(nowMs: number, changes: Partial<SourceFailure> = {}): SourceFailure {
+  return { wish: WISH, error: LOST, patience: "wait", nowMs, workedForMs: 0, ...changes };
+}
+
+describe("SourceRetries", () => {
+  it("tries again until the budget is spent", () => {
+    const retries = new SourceRetries(1_000);
+    expect([retries.wish, retries.isDue(0)]).toEqual([undefined, false]);
+    expect(retries.failed(failure(0))).toBeUndefined();
+    expect([retries.wish, retries.isDue(500)]).toEqual([WISH, true]);
+    expect(retries.failed(failure(999))).toBeUndefined();
+    expect(retries.isDue(1_000)).toBe(true);
+    expect(retries.failed(failure(1_000))).toBe(LOST);
+    expect([retries.wish, retries.isDue(9_000)]).toEqual([undefined, false]);
+  });
+
+  it("gives up with what came first, and says what came last", () => {
+    const retries = new SourceRetries(1_000);
+    retries.failed(failure(0));
+    const error = new RoomcastError("FailedOperation.SourceForbidden", "It may not be read.");
+    expect(retries.failed(failure(1_000, { error }))).toMatchObject({
+      code: "FailedOperation.SourceLost",
+      message: "The source broke off. It could not be opened again: It may not be read.",
+    });
+  });
+
+  it("goes on with its budget when the source came back only for a moment", () => {
+    const retries = new SourceRetries(1_000);
+    retries.failed(failure(0));
+    retries.drop();
+    expect(retries.failed(failure(1_001, { workedForMs: 300 }))).toBe(LOST);
+  });
+
+  it("begins a new budget after the source was well for long, or when nobody missed it", () => {
+    const retries = new SourceRetries(1_000);
+    retries.failed(failure(0));
+    retries.drop();
+    expect(retries.failed(failure(20_000, { workedForMs: 19_000 }))).toBeUndefined();
+    retries.reset();
+    expect(retries.failed(failure(30_000))).toBeUndefined();
+  });
+
+  it("tries at once and with a whole budget after a pause", () => {
+    const retries = new SourceRetries(1_000);
+    retries.failed(failure(0));
+    retries.tryNow();
+    expect(retries.isDue(0)).toBe(true);
+    expect(retries.failed(failure(60_000))).toBeUndefined();
+  });
+
+  it("does not try what is final", () => {
+    expect(new SourceRetries(1_000).failed(failure(0, { patience: "none" }))).toBe(LOST);
+  });
+
+  it("opens a source three times whose engine fails without progress, and again after progress", () => {
+    const retries = new SourceRetries(600_000);
+    const crash = (nowMs: number, workedForMs: number) => {
+      const end = retries.failed(failure(nowMs, { patience: "fewTries", workedForMs }));
+      if (end === undefined) retries.drop();
+      return end;
+    };
+    expect([crash(60_000, 60_000), crash(61_000, 900), crash(62_000, 900)]).toEqual([undefined, undefined, undefined]);
+    expect(crash(68_000, 6_000)).toBeUndefined();
+    expect([crash(69_000, 900), crash(70_000, 900), crash(71_000, 900)]).toEqual([undefined, undefined, LOST]);
+  });
+});
