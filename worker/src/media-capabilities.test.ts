@@ -16,5 +16,32 @@ it.each([
   ["tonemap without zscale", ["http"], [TONEMAP, TONEMAP_OPENCL], { srt: false, toneMapping: false }],
   ["another tonemap than the one that is used", ["http"], [TONEMAP_OPENCL, ZSCALE], { srt: false, toneMapping: false }],
 ])("what an ffmpeg can do is read from what it prints: %s", (_name, inputs, lines, expected) => {
-  expect(readCapabilities({ protocols: protocols(inputs, ["srt"]), filters: filters(...lines) })).toEqual(expected);
+  expect(readCapabilities({ protocols: protocols(inputs, ["srt"]), filters: filters(...lines) })).toMatchObject(
+    expected,
+  );
+});
+
+const CODECS = `Codecs:
+ D..... = Decoding supported
+ .E.... = Encoding supported
+ -------
+ DEV.L. av1                  Alliance for Open Media AV1 (decoders: libdav1d av1 ) (encoders: libsvtav1 )
+ ..V.L. avs3                 AVS3
+ DEA.L. aac                  AAC (Advanced Audio Coding) (decoders: aac aac_fixed )
+`;
+
+it("the codecs that an ffmpeg decodes are those that it marks so", () => {
+  const { decodes, decodesUsac } = readCapabilities({ codecs: CODECS, version: "ffmpeg version 5.1.9-0+deb12u1" });
+  expect([...(decodes ?? [])]).toEqual(["av1", "aac"]);
+  expect(decodesUsac).toBe(false);
+});
+
+it.each([
+  ["ffmpeg version 7.1.1", CODECS, true],
+  ["ffmpeg version n8.0", CODECS, true],
+  ["ffmpeg version 7.0.2", CODECS, false],
+  ["ffmpeg version N-66595-gc2b38619c0-static", CODECS, false],
+  ["ffmpeg version 5.1", CODECS.replace("aac_fixed )", "aac_fixed libfdk_aac )"), true],
+])("%s decodes xHE-AAC or not", (version, codecs, expected) => {
+  expect(readCapabilities({ codecs, version }).decodesUsac).toBe(expected);
 });

@@ -7,20 +7,52 @@ export interface MediaCapabilities {
   readonly srt: boolean;
   /** It maps the tones of HDR to those of ordinary screens (built with zimg). */
   readonly toneMapping: boolean;
+  /** ffmpeg's names of the codecs that it decodes; undefined: not known. */
+  readonly decodes?: ReadonlySet<string> | undefined;
+  /** It decodes xHE-AAC (USAC): from version 7.1 on by itself, before that with libfdk_aac. */
+  readonly decodesUsac?: boolean | undefined;
 }
 
 const run = promisify(execFile);
 
-/** Asks ffmpeg; once per process, because it costs two starts of it. */
+/** Asks ffmpeg; once per process, because it costs some starts of it. */
 export async function findMediaCapabilities(ffmpegPath: string): Promise<MediaCapabilities> {
   const ask = async (what: string) => (await run(ffmpegPath, ["-hide_banner", what], { windowsHide: true })).stdout;
-  const [protocols, filters] = await Promise.all([ask("-protocols"), ask("-filters")]);
-  return readCapabilities({ protocols, filters });
+  const [protocols, filters, codecs, version] = await Promise.all(
+    ["-protocols", "-filters", "-codecs", "-version"].map(ask),
+  );
+  return readCapabilities({ protocols, filters, codecs, version });
 }
 
-/** Reads what `ffmpeg -protocols` and `ffmpeg -filters` print. Pure. */
-export function readCapabilities(printed: { readonly protocols: string; readonly filters: string }): MediaCapabilities {
-  const [inputs = ""] = printed.protocols.split(/^Output:/m);
-  const hasFilter = (name: string) => new RegExp(String.raw`^ \S+ ${name} +\S+->`, "m").test(printed.filters);
-  return { srt: /^ +srt$/m.test(inputs), toneMapping: hasFilter("zscale") && hasFilter("tonemap") };
+/** What ffmpeg prints for the options of these names. */
+export interface PrintedCapabilities {
+  readonly protocols?: string | undefined;
+  readonly filters?: string | undefined;
+  readonly codecs?: string | undefined;
+  readonly version?: string | undefined;
+}
+
+/** Reads what ffmpeg prints. Pure. */
+export function readCapabilities({
+  protocols = "",
+  filters = "",
+  codecs = "",
+  version = "",
+}: PrintedCapabilities): MediaCapabilities {
+  const [inputs = ""] = protocols.split(/^Output:/m);
+  const hasFilter = (name: string) => new RegExp(String.raw`^ \S+ ${name} +\S+->`, "m").test(filters);
+  const decodes = new Set(Array.from(codecs.matchAll(/^ D\S{5} (\w\S*)/gm), ([, name = ""]) => name));
+  return {
+    srt: /^ +srt$/m.test(inputs),
+    toneMapping: hasFilter("zscale") && hasFilter("tonemap"),
+    decodes: decodes.size === 0 ? undefined : decodes,
+    decodesUsac: /\(decoders: [^)]*\blibfdk_aac\b/.test(codecs) || hasOwnUsac(version),
+  };
+}
+
+function hasOwnUsac(version: string): boolean {
+  const release = /^ffmpeg version n?(\d+)\.(\d+)/im.exec(version);
+  if (release === null) return false;
+  const [major, minor] = [Number(release[1]), Number(release[2])];
+  return major > 7 || (major === 7 && minor >= 1);
 }

@@ -20,6 +20,7 @@ describe("a source is finished", () => {
     ["where its tracks end a little before", { playedToMs: 9100 }],
     ["where it declares nothing and nothing failed", { declaredMs: null }],
     ["whatever failed upstream, once all of it is here", { upstreamFailure: DROPPED }],
+    ["where only a subtitle goes on", { playedToMs: 5000, declaredIsRough: true }],
   ])("%s", (_name, facts) => {
     expect(classifyEnd({ ...PLAYED, ...facts })).toEqual({ name: "finished" });
   });
@@ -32,6 +33,12 @@ describe("a source is failed", () => {
       { playedToMs: 5000 },
       "SourceTruncated",
       "ends at 5.0 s, but says that it is 10.0 s",
+    ],
+    [
+      "it was cut, and may have tracks that go on",
+      { playedToMs: 5000, declaredIsRough: true, exit: { ...EXIT, stderrTail: ["[matroska] File ended prematurely"] } },
+      "SourceTruncated",
+      "incomplete",
     ],
     ["a read error, not all came", { playedToMs: 5000, exit: { ...EXIT, code: 1 } }, "SourceTruncated", "incomplete"],
     [
@@ -78,6 +85,9 @@ describe("what ffmpeg says of a source that it cannot open", () => {
     ["[mov,mp4 @ 0x1] moov atom not found", "SourceNotMedia"],
     ["[x] Format not on whitelist 'mov,mp4'", "SourceUnsupported"],
     ["[hls @ 0x1] Protocol 'file' not on whitelist 'http,tcp,crypto'!", "SourceUnsupported"],
+    ["[aac @ 0x1] Audio object type 42 is not implemented.", "SourceUnsupported"],
+    ["Could not open codec for input stream 1", "SourceUnsupported"],
+    ["Format dash detected only with low score of 1", "SourceUnsupported"],
     ["Decoder (codec av1) not found for input stream #0:0", "SourceUnsupported"],
     ["tcp://127.0.0.1:1: Connection timed out", "SourceTimeout"],
     ["something else", "MediaEngine"],

@@ -13,6 +13,8 @@ export interface EndFacts {
   readonly playedToMs: number | null;
   /** What the container declares, ms; null: live, not declared, or only estimated. */
   readonly declaredMs: number | null;
+  /** What is declared also counts tracks that are not played; false unless given. */
+  readonly declaredIsRough?: boolean | undefined;
 }
 
 /** Tracks of one file end a little apart, and declared durations are rounded: a tenth is let pass, at most 1 s. */
@@ -21,11 +23,13 @@ const MAX_DURATION_TOLERANCE_MS = 1000;
 
 /** Why a source gives no more media. Pure. A recorded source is `finished` only where nothing of it is missing. */
 export function classifyEnd(facts: EndFacts): SourceEnd {
-  const { exit, playedToMs, declaredMs, upstreamFailure, endIsLoss } = facts;
+  const { exit, playedToMs, upstreamFailure, endIsLoss } = facts;
   if (exit.startError !== undefined) {
     return failed("FailedOperation.MediaEngine", `ffmpeg could not be started: ${exit.startError}`);
   }
   if (playedToMs === null) return { name: "failed", error: upstreamFailure ?? classifyUnopened(exit) };
+  // What may be longer than its pictures and sound is complete unless it shows that it was cut.
+  const declaredMs = facts.declaredIsRough === true && !showsCut(exit) ? null : facts.declaredMs;
   if (endIsLoss) return lost(upstreamFailure, `The live source ended after ${seconds(playedToMs)}.`);
   const complete =
     declaredMs !== null &&
@@ -48,6 +52,11 @@ export function classifyEnd(facts: EndFacts): SourceEnd {
   return failed("FailedOperation.MediaEngine", `ffmpeg failed at ${seconds(playedToMs)}${codeAndTail(exit)}`);
 }
 
+/** Words of ffmpeg's demuxers where a file ends inside of what they read. */
+function showsCut(exit: FfmpegExit): boolean {
+  return exit.stderrTail.some((line) => /ended prematurely|partial file|truncat|unexpected end/i.test(line));
+}
+
 /** What is wrong with a source that ffmpeg or ffprobe reached and could not open. Pure. */
 export function classifyUnopened(exit: Pick<FfmpegExit, "code" | "signal" | "stderrTail">): RoomcastError {
   const said = exit.stderrTail.join("\n");
@@ -61,9 +70,29 @@ export function classifyUnopened(exit: Pick<FfmpegExit, "code" | "signal" | "std
 }
 
 const NOT_MEDIA =
-  "The source is no video or audio file, or a damaged one: expected MP4, MOV, MKV, WebM, FLV, HLS or the like.";
+  "The source is no video or audio file, or one whose beginning is damaged: expected MP4, MOV, MKV, WebM, FLV, HLS or the like.";
 
 const UNOPENED = [
+  [
+    /Audio object type 42 is not implemented/i,
+    "FailedOperation.SourceUnsupported",
+    "The sound is xHE-AAC (USAC), which this worker's ffmpeg cannot decode: give a copy with AAC-LC sound.",
+  ],
+  [
+    /Could not open codec for input stream/i,
+    "FailedOperation.SourceUnsupported",
+    "A track of the source is of a kind that this worker's ffmpeg cannot decode: give a copy with H.264 and AAC.",
+  ],
+  [
+    /moov atom not found/i,
+    "FailedOperation.SourceNotMedia",
+    "The MP4 file has no index (the box moov): its upload or its recording was cut short. Upload it again.",
+  ],
+  [
+    /Format dash|\[dash @/i,
+    "FailedOperation.SourceUnsupported",
+    "The source is a DASH manifest, which is not played: give the HLS playlist or the media file itself.",
+  ],
   [
     /Format not on whitelist|not on (?:the )?whitelist|Protocol .* not /i,
     "FailedOperation.SourceUnsupported",
@@ -76,7 +105,7 @@ const UNOPENED = [
   ],
   [/Stream map .* matches no streams/i, "FailedOperation.SourceUnsupported", "A track that was found is gone again."],
   [
-    /Invalid data found when processing input|moov atom not found|could not find codec parameters|EBML header parsing failed|End of file/i,
+    /Invalid data found when processing input|could not find codec parameters|EBML header parsing failed|End of file/i,
     "FailedOperation.SourceNotMedia",
     NOT_MEDIA,
   ],

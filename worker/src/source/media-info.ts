@@ -51,6 +51,8 @@ export interface MediaInfo {
   readonly container: string;
   /** null: live, or not known. */
   readonly durationMs: number | null;
+  /** The duration also counts tracks that are not played, such as subtitles; absent: it does not. */
+  readonly durationIsRough?: boolean;
   readonly video: VideoInfo | null;
   readonly audio: AudioInfo | null;
   /** Sentences about the choice of tracks, and why there is none of a kind where the source has some. */

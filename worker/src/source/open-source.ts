@@ -77,7 +77,13 @@ export class SourceFactory {
     if (/^srt:/i.test(url)) return await this.#openSrt(options);
     if (options.live) return await this.#openWithFfmpeg(options, null);
     const openRange = httpRange(this.#options.egress, url);
-    const opened = await openMp4Source({ openRange, startAtMs, signal, plan: wishesIn(options) });
+    const opened = await openMp4Source({
+      openRange,
+      startAtMs,
+      signal,
+      plan: wishesIn(options),
+      decodesUsac: this.#capabilities.decodesUsac,
+    });
     if (opened.name === "opened") return opened.source;
     log.debug({ reason: opened.reason }, "source needs ffmpeg");
     return await this.#openWithFfmpeg(options, opened.probed);
@@ -155,6 +161,8 @@ export class SourceFactory {
       upstreamFailure: () => session.failure ?? session.refusal,
       contentType: () => session.contentType,
       receivedBytes: () => session.receivedBytes,
+      audioTrack: options.audioTrack,
+      decodes: this.#capabilities.decodes,
     });
   }
 }

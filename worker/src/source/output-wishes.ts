@@ -64,6 +64,7 @@ export function wishesOf(
   request: Pick<PushRequest, "VideoEncodeParams" | "AudioEncodeParams"> & {
     readonly Volume?: number | undefined;
     readonly Tempo?: number | undefined;
+    readonly AudioTrack?: AudioTrackWish | undefined;
   },
 ): Omit<OutputWishes, "canvas" | "audioFormat"> {
   const { Volume = 100, Tempo = 1, VideoEncodeParams: video, AudioEncodeParams: audio } = request;
@@ -78,5 +79,6 @@ export function wishesOf(
       gopS: video.Gop,
     },
     audioEncode: audio && { sampleRateHz: audio.SampleRate, channels: audio.Channel, bitRateKbps: audio.BitRate },
+    ...(request.AudioTrack === undefined ? {} : { audioTrack: request.AudioTrack }),
   };
 }

@@ -99,6 +99,77 @@ describe("what ffprobe reports", () => {
     expect(read(marked)).toMatchObject({ videoIndex: 2, audioIndex: 3 });
   });
 
+  it("takes the first default picture of a file, whatever its size", () => {
+    const marked = { disposition: { default: 1 } };
+    const streams = [
+      { ...VIDEO, ...marked, index: 0, width: 320, height: 180 },
+      { ...VIDEO, ...marked, index: 1 },
+    ];
+    expect(read(streams)).toMatchObject({ videoIndex: 0 });
+  });
+
+  it("passes over a track that cannot be decoded, and says so", () => {
+    const unknown = { index: 1, codec_type: "audio", codec_tag_string: "apac", disposition: { default: 1 } };
+    const { media, audioIndex } = read([VIDEO, unknown, { ...AUDIO, index: 2 }]);
+    expect(audioIndex).toBe(2);
+    expect(media.choices?.join()).toMatch(/unknown \(apac\).*Track 2 of its kind is played instead/);
+    const none = read([VIDEO, unknown]);
+    expect(none).toMatchObject({ media: { audio: null }, audioIndex: undefined });
+    const decodes = new Set(["h264"]);
+    const report = { streams: [VIDEO, AUDIO], format: { format_name: "matroska,webm" } };
+    expect(readProbe(JSON.stringify(report), { decodes }).media.choices).toEqual([
+      "The sound is aac, which this worker's ffmpeg cannot decode.",
+    ]);
+  });
+
+  it.each([
+    ["en", 2, "as wished"],
+    ["chi", 3, "as wished"],
+    ["zh", 3, "as wished"],
+    [2, 3, "as wished"],
+    ["fr", 1, 'There is no audio track "fr": the source has 1 (no language named), 2 (zho), 3 (eng).'],
+    [4, 1, "There is no audio track 4"],
+  ])("takes the wished sound %s", (audioTrack, index, reason) => {
+    const sounds = [
+      { ...AUDIO, index: 1, disposition: { default: 1 } },
+      { ...AUDIO, index: 3, tags: { language: "zho" } },
+      { ...AUDIO, index: 2, tags: { language: "eng" } },
+    ];
+    const report = { streams: [VIDEO, ...sounds], format: { format_name: "matroska,webm" } };
+    const { media, audioIndex } = readProbe(JSON.stringify(report), { audioTrack });
+    expect(audioIndex).toBe(index);
+    expect(media.choices?.join() ?? "as wished").toContain(reason);
+  });
+
+  it.each([
+    [{ codec_tag_string: "encv" }, "MPEG Common Encryption"],
+    [{ tags: { enc_key_id: "abc" } }, "Matroska encryption"],
+  ])("refuses an encrypted picture by name: %j", (said, scheme) => {
+    expect(() => read([{ ...VIDEO, ...said }, AUDIO])).toThrow(`The source is encrypted (${scheme})`);
+  });
+
+  it("counts the duration of the tracks that are played", () => {
+    const [picture, sound] = [VIDEO, AUDIO].map((one) => ({ ...one, duration: undefined }));
+    const subtitle = { index: 2, codec_type: "subtitle", duration: "45.0" };
+    const tags = { DURATION: "00:00:30.021000000" };
+    expect(read([{ ...picture, tags }, { ...sound, tags }, subtitle], "45").media).toMatchObject({
+      durationMs: 30_021,
+    });
+    expect(read([picture ?? {}, sound ?? {}, subtitle], "45").media).toMatchObject({
+      durationMs: 45_000,
+      durationIsRough: true,
+    });
+    expect(read([picture ?? {}, sound ?? {}], "45").media.durationIsRough).toBeUndefined();
+  });
+
+  it("says where a track begins after the others", () => {
+    const { media } = read([
+      { ...VIDEO, start_time: "15.0" },
+      { ...AUDIO, start_time: "0.0" },
+    ]);
+    expect([media.video?.startMs, media.audio?.startMs]).toEqual([15_000, undefined]);
+  });
+
   it.each(["", "{", "{}", '{"streams":[{}]}', "null"])("%j is a typed error", (text) => {
     expect(() => readProbe(text)).toThrow("ffprobe answered in an unknown way");
   });

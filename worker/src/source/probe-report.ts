@@ -1,6 +1,8 @@
 import { RoomcastError } from "@roomcast/shared";
 import { z } from "zod";
+import { encryptedSource } from "./encrypted-source.ts";
 import type { AudioInfo, HdrTransfer, MediaInfo, VideoInfo } from "./media-info.ts";
+import { type AudioTrackWish, chooseTrack, type TrackCandidate } from "./track-choice.ts";
 
 /** What ffprobe found, and which of the file's tracks were meant. */
 export interface ProbedMedia {
@@ -10,12 +12,21 @@ export interface ProbedMedia {
   readonly audioIndex: number | undefined;
 }
 
+export interface ReadProbeOptions {
+  readonly audioTrack?: AudioTrackWish | undefined;
+  /** ffmpeg's names of the codecs that it can decode; undefined: of every codec that has a name. */
+  readonly decodes?: ReadonlySet<string> | undefined;
+}
+
 const flag = z.number().optional();
+const tag = z.string().optional();
 
 const streamSchema = z.object({
   index: z.number(),
   codec_type: z.string().optional(),
   codec_name: z.string().optional(),
+  codec_tag_string: z.string().optional(),
+  profile: z.union([z.string(), z.number()]).optional(),
   width: z.number().optional(),
   height: z.number().optional(),
   pix_fmt: z.string().optional(),
@@ -29,7 +40,9 @@ const streamSchema = z.object({
   bit_rate: z.string().optional(),
   channels: z.number().optional(),
   sample_rate: z.string().optional(),
+  start_time: z.string().optional(),
   duration: z.string().optional(),
+  tags: z.object({ language: tag, DURATION: tag, enc_key_id: tag }).optional(),
   disposition: z.object({ default: flag, attached_pic: flag, timed_thumbnails: flag }).optional(),
   side_data_list: z.array(z.object({ rotation: z.number().optional() })).optional(),
 });
@@ -37,16 +50,22 @@ type Stream = z.output<typeof streamSchema>;
 
 const reportSchema = z.object({
   streams: z.array(streamSchema).default([]),
-  format: z.object({ format_name: z.string(), duration: z.string().optional() }),
+  format: z.object({
+    format_name: z.string(),
+    start_time: z.string().optional(),
+    duration: z.string().optional(),
+  }),
 });
 
 /**
- * Reads ffprobe's JSON (`-show_format -show_streams`). Pure. Of several tracks the default one is taken, of several
- * pictures that are all or none default (HLS variants) the largest. Cover pictures are no video.
+ * Reads ffprobe's JSON (`-show_format -show_streams`). Pure. Of several tracks the default one that can be decoded is
+ * taken; of several pictures that are all or none default (the variants of a stream) the largest. Cover pictures are no
+ * video.
  *
- * @throws RoomcastError `FailedOperation.MediaEngine` where it is not what ffprobe writes.
+ * @throws RoomcastError `FailedOperation.MediaEngine` where it is not what ffprobe writes; `SourceUnsupported` where the
+ *   source is encrypted.
  */
-export function readProbe(json: string): ProbedMedia {
+export function readProbe(json: string, options: ReadProbeOptions = {}): ProbedMedia {
   const report = reportSchema.safeParse(parseJson(json));
   if (!report.success) {
     throw new RoomcastError("FailedOperation.MediaEngine", "ffprobe answered in an unknown way.", {
@@ -54,19 +73,108 @@ export function readProbe(json: string): ProbedMedia {
     });
   }
   const { streams, format } = report.data;
-  const video = chosen(streams.filter(isPicture), (stream) => (stream.width ?? 0) * (stream.height ?? 0));
-  const audio = chosen(streams.filter(isSound), () => 0);
-  const tracksMs = [video, audio].flatMap((stream) => milliseconds(stream?.duration) ?? []);
+  const pictures = decide(ranked(streams.filter(isPicture), format.format_name), options);
+  const sounds = decide(streams.filter(isSound), options, options.audioTrack);
+  const [video, audio] = [pictures.track?.stream, sounds.track?.stream];
+  const choices = [...pictures.reasons, ...sounds.reasons];
+  const originMs = milliseconds(format.start_time) ?? 0;
   return {
     media: {
       container: format.format_name,
-      durationMs: tracksMs.length > 0 ? Math.max(...tracksMs) : milliseconds(format.duration),
-      video: video === undefined ? null : videoInfo(video),
-      audio: audio === undefined ? null : audioInfo(audio),
+      ...durationOf(report.data, [video, audio]),
+      video: video === undefined ? null : { ...videoInfo(video), ...startOf(video, originMs) },
+      audio: audio === undefined ? null : { ...audioInfo(audio), ...startOf(audio, originMs) },
+      ...(choices.length === 0 ? {} : { choices }),
     },
     videoIndex: video?.index,
     audioIndex: audio?.index,
   };
+}
+
+/** Variants of a stream come as pictures of equal right. In a file the first default one is meant, whatever its size. */
+function ranked(pictures: readonly Stream[], container: string): readonly Stream[] {
+  const pixels = ({ width = 0, height = 0 }: Stream) => width * height;
+  const isFile = container.startsWith("mov,") && pictures.some(({ disposition }) => disposition?.default === 1);
+  return isFile ? pictures : pictures.toSorted((a, b) => pixels(b) - pixels(a));
+}
+
+interface Candidate extends TrackCandidate {
+  readonly stream: Stream;
+}
+
+/** Where all tracks of a kind are encrypted there is nothing to play. */
+function decide(streams: readonly Stream[], options: ReadProbeOptions, wish?: AudioTrackWish) {
+  const candidates = streams.map(
+    (stream): Candidate => ({
+      stream,
+      isDefault: stream.disposition?.default === 1,
+      language: languageOf(stream),
+      problem: problemOf(stream, options),
+    }),
+  );
+  const decision = chooseTrack(candidates, wish);
+  const scheme = streams.map(encryptionOf).find((one) => one !== undefined);
+  if (decision.track === undefined && scheme !== undefined) throw encryptedSource(scheme);
+  return decision;
+}
+
+function languageOf({ tags }: Stream): string | undefined {
+  return tags?.language === "und" ? undefined : tags?.language;
+}
+
+/** Sample descriptions of encrypted MP4 tracks; the scheme itself ffprobe does not tell. */
+const ENCRYPTED_TAGS: Readonly<Record<string, string>> = {
+  encv: "MPEG Common Encryption",
+  enca: "MPEG Common Encryption",
+  drmi: "FairPlay",
+  drms: "FairPlay",
+};
+
+function encryptionOf({ codec_tag_string, tags }: Stream): string | undefined {
+  return tags?.enc_key_id === undefined ? ENCRYPTED_TAGS[codec_tag_string ?? ""] : "Matroska encryption";
+}
+
+function problemOf(stream: Stream, { decodes }: ReadProbeOptions): string | undefined {
+  const what = stream.codec_type === "video" ? "picture" : "sound";
+  const scheme = encryptionOf(stream);
+  if (scheme !== undefined) return `The ${what} is encrypted (${scheme}).`;
+  const { codec_name: codec = "unknown" } = stream;
+  if (codec === "unknown" || codec === "none") {
+    const fourcc = /^\w{4}$/.test(stream.codec_tag_string ?? "") ? ` (${stream.codec_tag_string})` : "";
+    return `The codec of the ${what} is unknown${fourcc} to this worker's ffmpeg.`;
+  }
+  if (decodes === undefined || decodes.has(codec)) {
+    const described = stream.codec_type === "video" || ((stream.channels ?? 0) > 0 && Number(stream.sample_rate) > 0);
+    return described ? undefined : `The ${what} (${codec}) cannot be understood by this worker's ffmpeg.`;
+  }
+  return `The ${what} is ${codec}, which this worker's ffmpeg cannot decode.`;
+}
+
+/**
+ * How long the played tracks are. The container's own duration counts the other tracks too: a subtitle may outlast the
+ * film.
+ */
+function durationOf(
+  { streams, format }: z.output<typeof reportSchema>,
+  played: readonly (Stream | undefined)[],
+): Pick<MediaInfo, "durationMs" | "durationIsRough"> {
+  const tracksMs = played.flatMap((stream) => trackMs(stream) ?? []);
+  if (tracksMs.length > 0) return { durationMs: Math.max(...tracksMs) };
+  const durationMs = milliseconds(format.duration);
+  const others = streams.some((stream) => !played.includes(stream));
+  return { durationMs, ...(durationMs !== null && others ? { durationIsRough: true } : {}) };
+}
+
+/** Matroska has no durations of tracks, but those who write it add one as a tag: `00:00:30.021000000`. */
+function trackMs(stream: Stream | undefined): number | null {
+  const parts = /^(\d+):(\d+):(\d+(?:\.\d+)?)$/.exec(stream?.tags?.DURATION ?? "");
+  if (parts === null) return milliseconds(stream?.duration);
+  return (Number(parts[1]) * 3600 + Number(parts[2]) * 60 + Number(parts[3])) * 1000 || null;
+}
+
+function startOf({ start_time }: Stream, originMs: number): { startMs?: number } {
+  const startMs = (milliseconds(start_time) ?? 0) - originMs;
+  return startMs > 0 ? { startMs } : {};
 }
 
 function parseJson(text: string): unknown {
@@ -83,12 +191,7 @@ function isPicture(stream: Stream): boolean {
 }
 
 function isSound(stream: Stream): boolean {
-  return stream.codec_type === "audio" && (stream.channels ?? 0) > 0 && Number(stream.sample_rate) > 0;
-}
-
-function chosen(streams: readonly Stream[], rank: (stream: Stream) => number): Stream | undefined {
-  const defaults = streams.filter((stream) => stream.disposition?.default === 1);
-  return (defaults.length > 0 ? defaults : streams).toSorted((a, b) => rank(b) - rank(a))[0];
+  return stream.codec_type === "audio";
 }
 
 function videoInfo(stream: Stream): VideoInfo {

@@ -5,7 +5,8 @@ import { classifyUnopened } from "./failure.ts";
 import { childEnvironment } from "./ffmpeg/child-environment.ts";
 import { gatewayInputOptions, type StreamFormat, streamInputOptions } from "./ffmpeg/ffmpeg-arguments.ts";
 import type { MediaInfo } from "./media-info.ts";
-import { type ProbedMedia, readProbe } from "./probe-report.ts";
+import { foreignContentType } from "./foreign-content.ts";
+import { type ProbedMedia, type ReadProbeOptions, readProbe } from "./probe-report.ts";
 
 export type ProbeInput =
   /** A URL of the source gateway, and what ffprobe's environment needs beside it. */
@@ -13,7 +14,7 @@ export type ProbeInput =
   /** Bytes from the beginning on. They can be looked at once only, so that keyframes are not looked for. */
   | { readonly kind: "stream"; readonly format: StreamFormat; readonly stream: Readable };
 
-export interface ProbeOptions {
+export interface ProbeOptions extends ReadProbeOptions {
   readonly ffprobePath: string;
   readonly input: ProbeInput;
   readonly deadlineMs?: number | undefined;
@@ -28,6 +29,12 @@ export interface ProbeOptions {
 
 const DEADLINE_MS = 20_000;
 const MAX_REPORT_BYTES = 1024 * 1024;
+/**
+ * What is read before it is clear what a source holds; the index of a day-long film fits. ffprobe would keep endless ID3
+ * tags and the like in its memory.
+ */
+const MAX_PROBED_BYTES = 192 * 1024 * 1024;
+const WATCH_EVERY_MS = 100;
 const STDERR_CHARACTERS = 8192;
 /** How far into a recorded source the distance between keyframes is measured. */
 const GOP_WINDOW_S = 10;
@@ -40,9 +47,10 @@ const GOP_WINDOW_S = 10;
  */
 export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
   const deadline = AbortSignal.timeout(options.deadlineMs ?? DEADLINE_MS);
-  const probed = readProbe(await runFfprobe(options, deadline, ["-show_format", "-show_streams"]));
+  const probed = readProbe(await runFfprobe(options, deadline, ["-show_format", "-show_streams"]), options);
   if (probed.media.video === null && probed.media.audio === null) {
-    throw options.upstreamFailure?.() ?? notMedia(options, "The source holds neither video nor audio.");
+    const none = ["The source holds neither video nor audio that can be played.", ...(probed.media.choices ?? [])];
+    throw options.upstreamFailure?.() ?? notMedia(options, none.join(" "));
   }
   return { ...probed, media: await withGop(options, deadline, probed) };
 }
@@ -59,7 +67,11 @@ async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: Pro
   if (video.codec !== "h264" || video.hasBFrames) return media;
   const what = ["-select_streams", String(videoIndex), "-read_intervals", `%+${GOP_WINDOW_S}`];
   const text = await runFfprobe(options, deadline, [...what, "-show_entries", "packet=dts_time,flags"]);
-  return { ...media, video: { ...video, gopMs: longestGopMs(text) } };
+  const packets = packetsOf(text);
+  const hidden = packets.some((packet) => packet.hidden)
+    ? { uncopyable: "An edit list hides a part of the video." }
+    : {};
+  return { ...media, video: { ...video, gopMs: longestGopMs(packets), ...hidden } };
 }
 
 async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: readonly string[]): Promise<string> {
@@ -87,18 +99,30 @@ async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: re
   });
   const exited = Promise.withResolvers<{ code: number | null; signal: string | null }>();
   child.once("error", exited.reject).once("close", (code, signal) => exited.resolve({ code, signal }));
+  const receivedAtFirst = options.receivedBytes?.() ?? 0;
+  let tooMuch = false;
+  const watch = setInterval(() => {
+    tooMuch ||= (options.receivedBytes?.() ?? 0) - receivedAtFirst > MAX_PROBED_BYTES;
+    if (tooMuch) kill();
+  }, WATCH_EVERY_MS);
   deadline.addEventListener("abort", kill, { once: true });
   options.signal?.addEventListener("abort", kill, { once: true });
   try {
     const exit = await exited.promise;
     options.signal?.throwIfAborted();
     if (exit.code === 0) return stdout;
+    if (tooMuch) {
+      const read = `${MAX_PROBED_BYTES / 1024 / 1024} MB`;
+      const message = `The source did not show what it holds in its first ${read}: its headers are too large or damaged.`;
+      throw new RoomcastError("FailedOperation.SourceUnsupported", message);
+    }
     throw whyUnopened(options, deadline, { ...exit, stderrTail: shownText(stderr).split("\n").filter(Boolean) });
   } catch (error) {
     options.signal?.throwIfAborted();
     if (error instanceof RoomcastError) throw error;
     throw new RoomcastError("FailedOperation.MediaEngine", "ffprobe could not be started.", { cause: error });
   } finally {
+    clearInterval(watch);
     deadline.removeEventListener("abort", kill);
     options.signal?.removeEventListener("abort", kill);
   }
@@ -119,33 +143,37 @@ function whyUnopened(
 }
 
 function notMedia(options: ProbeOptions, message: string): RoomcastError {
-  const type = options.contentType?.();
-  const text =
-    options.receivedBytes?.() === 0
-      ? "The source is empty (0 bytes)."
-      : type === "text/html"
-        ? "The source is a web page (text/html), not a media file: give the address of the file itself."
-        : message;
-  return new RoomcastError("FailedOperation.SourceNotMedia", text);
+  if (options.receivedBytes?.() === 0) {
+    return new RoomcastError("FailedOperation.SourceNotMedia", "The source is empty (0 bytes).");
+  }
+  return foreignContentType(options.contentType?.()) ?? new RoomcastError("FailedOperation.SourceNotMedia", message);
 }
 
 /** The longest distance between keyframes, ms, and at least the tail behind the last; null where none was seen. */
-function longestGopMs(report: string): number | null {
+function longestGopMs(packets: readonly Packet[]): number | null {
   let longestMs: number | null = null;
   let keyframeAt: number | undefined;
-  for (const { dtsMs, keyframe } of packetsOf(report)) {
+  for (const { dtsMs, keyframe } of packets) {
     if (keyframeAt !== undefined) longestMs = Math.max(longestMs ?? 0, dtsMs - keyframeAt);
     if (keyframe) keyframeAt = dtsMs;
   }
   return longestMs;
 }
 
-function packetsOf(report: string): { dtsMs: number; keyframe: boolean }[] {
+interface Packet {
+  readonly dtsMs: number;
+  readonly keyframe: boolean;
+  /** Decoded, but not shown. */
+  readonly hidden: boolean;
+}
+
+function packetsOf(report: string): Packet[] {
   const packets: unknown = Reflect.get(Object(JSON.parse(report)), "packets");
   if (!Array.isArray(packets)) return [];
   return packets.flatMap((packet: unknown) => {
     const dtsMs = Number(Reflect.get(Object(packet), "dts_time")) * 1000;
     const flags: unknown = Reflect.get(Object(packet), "flags");
-    return Number.isFinite(dtsMs) ? [{ dtsMs, keyframe: typeof flags === "string" && flags.startsWith("K") }] : [];
+    const said = typeof flags === "string" ? flags : "";
+    return Number.isFinite(dtsMs) ? [{ dtsMs, keyframe: said.startsWith("K"), hidden: said.includes("D") }] : [];
   });
 }

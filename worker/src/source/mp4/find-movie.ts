@@ -1,4 +1,5 @@
 import { RoomcastError } from "@roomcast/shared";
+import { foreignContent } from "../foreign-content.ts";
 import { shownType } from "./box.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import type { RangeStream } from "./range-stream.ts";
@@ -8,6 +9,8 @@ const MAX_MOOV_BYTES = 64 * 1024 * 1024;
 /** What is allocated before the bytes for it have come. */
 const FIRST_ALLOCATION_BYTES = 1024 * 1024;
 const MAX_TOP_LEVEL_BOXES = 256;
+/** What tells a web page or an archive from a media file. */
+const SNIFFED_BYTES = 1024;
 
 interface TopLevelBox {
   readonly type: string;
@@ -21,12 +24,17 @@ interface TopLevelBox {
  * front of it, was met, ready to read on. An index behind the media is fetched with a second request.
  *
  * @throws Mp4Error for what is no MP4 file, or none that is played here
- * @throws RoomcastError `SourceTruncated` where the file ends before its index; or what the server says
+ * @throws RoomcastError `SourceTruncated` where the file ends before its index; `SourceUnsupported` where the index
+ *   cannot be reached; `SourceNotMedia` for a web page and the like; or what the server says
  */
 export async function findMovie(stream: RangeStream): Promise<Buffer> {
-  const first = await readHeader(stream);
-  if (first?.type !== "ftyp") throw new Mp4Error("It is not an MP4 file.");
-  await skipBox(stream, first);
+  const start = Buffer.alloc(SNIFFED_BYTES);
+  await stream.readInto(start.subarray(0, 8));
+  if (start.toString("latin1", 4, 8) !== "ftyp") {
+    await stream.readInto(start.subarray(8));
+    throw foreignContent(start) ?? new Mp4Error("It is not an MP4 file.");
+  }
+  await skipBox(stream, { type: "ftyp", bodyBytes: start.readUInt32BE(0) - 8, end: start.readUInt32BE(0) });
   for (let count = 0; count < MAX_TOP_LEVEL_BOXES; count += 1) {
     const box = await nextBox(stream);
     if (box.type === "moov") return await readBody(stream, box);
@@ -37,7 +45,12 @@ export async function findMovie(stream: RangeStream): Promise<Buffer> {
 }
 
 async function findMovieBehind(head: RangeStream, mdat: TopLevelBox): Promise<Buffer> {
-  if (!head.seekable) throw new Mp4Error("The index is at the file's end, and the server cannot send parts of a file.");
+  if (!head.seekable) {
+    const why = "The MP4 file has its index at the end, and its server cannot send parts of a file (HTTP ranges)";
+    const cure =
+      "move the index to the front (ffmpeg -i in.mp4 -c copy -movflags +faststart out.mp4) or use another server";
+    throw new RoomcastError("FailedOperation.SourceUnsupported", `${why}: ${cure}.`);
+  }
   checkInside(head, mdat);
   const tail = head.fork(mdat.end);
   try {
@@ -55,7 +68,7 @@ async function findMovieBehind(head: RangeStream, mdat: TopLevelBox): Promise<Bu
 async function nextBox(stream: RangeStream): Promise<TopLevelBox> {
   const box = await readHeader(stream);
   if (box === undefined) throw truncated("it ends before its index (the box moov)");
-  if (["moof", "styp", "sidx"].includes(box.type)) throw new Mp4Error("The file is fragmented.");
+  if (box.type === "moof") throw new Mp4Error("The file is fragmented.");
   return box;
 }
 

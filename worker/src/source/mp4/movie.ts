@@ -1,4 +1,4 @@
-import { RoomcastError } from "@roomcast/shared";
+import { encryptedSource } from "../encrypted-source.ts";
 import { type AudioTrackWish, chooseTrack, type TrackCandidate } from "../track-choice.ts";
 import { type Box, findBox, listBoxes, needBox } from "./box.ts";
 import { type EditList, parseEditList } from "./edit-list.ts";
@@ -97,7 +97,7 @@ function choose(tracks: readonly TrackHeader[], kind: "video" | "audio", options
     .map((track): Candidate => ({ ...track, isDefault: track.enabled, problem: problemOf(track, options) }));
   const decision = chooseTrack(candidates, kind === "audio" ? options.audioTrack : undefined);
   const [first] = candidates;
-  if (decision.track === undefined && first?.encryption !== undefined) throw encrypted(first.encryption);
+  if (decision.track === undefined && first?.encryption !== undefined) throw encryptedSource(first.encryption);
   return decision;
 }
 
@@ -106,12 +106,6 @@ function problemOf(track: TrackHeader, { decodesUsac = false }: ParseMovieOption
   if (track.encryption !== undefined) return `The ${what} is encrypted (${track.encryption}).`;
   if (!track.usac || decodesUsac) return undefined;
   return "The sound is xHE-AAC (USAC), which this worker's ffmpeg cannot decode.";
-}
-
-/** The one refusal of a source whose media are encrypted. */
-export function encrypted(scheme: string): RoomcastError {
-  const message = `The source is encrypted (${scheme}): rooms cannot be sent protected media. Give a copy without DRM.`;
-  return new RoomcastError("FailedOperation.SourceUnsupported", message);
 }
 
 class TrackReader {

@@ -198,11 +198,43 @@ describe("a file that must go through ffmpeg", () => {
     expect(server.requests).toEqual([0]);
     await eventually(async () => expect(await server.openConnections()).toBe(0));
   });
+});
 
-  test("has its index at the end, on a server without ranges", async () => {
+describe("a file that cannot be played", () => {
+  test("with its index at the end on a server without ranges is refused with the cure", async () => {
     server.file = await make("tail.mp4", ["-i", join(folder, "clip.mp4"), "-c", "copy"]);
     server.ranges = false;
-    expect(await server.open()).toMatchObject({ name: "needs-ffmpeg", reason: expect.stringMatching(/cannot send/) });
+    await expect(server.open()).rejects.toMatchObject({
+      code: "FailedOperation.SourceUnsupported",
+      message: expect.stringMatching(/index at the end.*cannot send parts.*faststart/),
+    });
+  });
+
+  test.each([
+    ["a web page", "<!DOCTYPE html><html><body>Not here</body></html>", "SourceNotMedia", /web page/],
+    ["a web page behind a byte order mark", "\uFEFF\n<html lang=en>", "SourceNotMedia", /web page/],
+    ["a DASH manifest", '<?xml version="1.0"?>\n<!-- made -->\n<MPD xmlns="urn:mpeg">', "SourceUnsupported", /DASH/],
+    ["an error of an object store", '<?xml version="1.0"?><Error><Code>x</Code></Error>', "SourceNotMedia", /XML/],
+    ["a JSON answer", '{"error":"expired"}', "SourceNotMedia", /JSON/],
+    ["a ZIP archive", "PK\u0003\u0004rest of it", "SourceNotMedia", /ZIP/],
+    ["a RAR archive", "Rar!\u001a\u0007\u0000", "SourceNotMedia", /archive/],
+    ["a PDF document", "%PDF-1.7", "SourceNotMedia", /PDF/],
+    ["a torrent", "d8:announce35:udp", "SourceUnsupported", /torrent/],
+  ])("is named for what it is: %s", async (_name, body, code, message) => {
+    server.file = Buffer.from(body, "utf8");
+    await expect(server.open()).rejects.toMatchObject({
+      code: `FailedOperation.${code}`,
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test.each([
+    ["PNG", "89504e470d0a1a0a0000000d49484452"],
+    ["JPEG", "ffd8ffe000104a4649460001"],
+    ["GIF", "474946383961"],
+  ])("is named for what it is: a %s picture", async (_name, hex) => {
+    server.file = Buffer.from(hex, "hex");
+    await expect(server.open()).rejects.toMatchObject({ message: expect.stringMatching(/still picture/) });
   });
 });
 

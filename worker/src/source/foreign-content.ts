@@ -1,0 +1,92 @@
+import { RoomcastError } from "@roomcast/shared";
+
+/** What people give in place of a media file, and what they should give. */
+const KINDS = {
+  webPage: ["SourceNotMedia", "a web page (text/html), not a media file: give the address of the file itself"],
+  dash: ["SourceUnsupported", "a DASH manifest, which is not played: give the HLS playlist or the media file itself"],
+  smooth: ["SourceUnsupported", "a Smooth Streaming manifest, which is not played: give the HLS playlist or the file"],
+  xml: ["SourceNotMedia", "an XML document, not a media file: give the address of the file itself"],
+  json: ["SourceNotMedia", "a JSON document, not a media file: give the address of the file itself"],
+  zip: ["SourceNotMedia", "a ZIP archive: give the address of the media file that is in it, unpacked"],
+  archive: ["SourceNotMedia", "an archive (RAR, 7z, gzip or the like): give the media file that is in it, unpacked"],
+  pdf: ["SourceNotMedia", "a PDF document, not a media file"],
+  picture: ["SourceNotMedia", "a still picture, not a video: give a media file"],
+  torrent: ["SourceUnsupported", "a torrent, which is not played: give the address of the media file itself"],
+  playlist: ["SourceUnsupported", "a playlist of addresses (PLS, ASX or the like): give the address that is in it"],
+} as const;
+
+const TYPES: Readonly<Record<string, keyof typeof KINDS>> = {
+  "text/html": "webPage",
+  "application/xhtml+xml": "webPage",
+  "application/dash+xml": "dash",
+  "application/vnd.ms-sstr+xml": "smooth",
+  "application/json": "json",
+  "application/zip": "zip",
+  "application/x-rar-compressed": "archive",
+  "application/vnd.rar": "archive",
+  "application/x-7z-compressed": "archive",
+  "application/pdf": "pdf",
+  "application/x-bittorrent": "torrent",
+  "audio/x-scpls": "playlist",
+  "video/x-ms-asx": "playlist",
+};
+
+/** Magic numbers, as latin1, and where they stand. */
+const BEGINNINGS: readonly (readonly [start: string, kind: keyof typeof KINDS, at?: number])[] = [
+  ["PK\x03\x04", "zip"],
+  ["PK\x05\x06", "zip"],
+  ["Rar!\x1a\x07", "archive"],
+  ["7z\xbc\xaf\x27\x1c", "archive"],
+  ["\x1f\x8b\x08", "archive"],
+  ["BZh", "archive"],
+  ["\xfd7zXZ\0", "archive"],
+  ["%PDF-", "pdf"],
+  ["\xff\xd8\xff", "picture"],
+  ["\x89PNG\r\n\x1a\n", "picture"],
+  ["GIF87a", "picture"],
+  ["GIF89a", "picture"],
+  ["WEBPVP8", "picture", 8],
+  ["II*\0", "picture"],
+  ["MM\0*", "picture"],
+  ["d8:announce", "torrent"],
+  ["d7:comment", "torrent"],
+  ["d10:created by", "torrent"],
+  ["d4:info", "torrent"],
+  ["[playlist]", "playlist"],
+];
+
+/** The first tag of a document says which kind it is. */
+const TEXTS: readonly (readonly [RegExp, keyof typeof KINDS])[] = [
+  [/^<(?:!doctype\s+html|html|head|body|script|div)\b/i, "webPage"],
+  [/^<(?:\w+:)?MPD\b/, "dash"],
+  [/^<SmoothStreamingMedia\b/, "smooth"],
+  [/^<asx\b/i, "playlist"],
+  [/^<\/?[A-Za-z]/, "xml"],
+  [/^[{[]\s*["{[}]/, "json"],
+];
+
+/**
+ * What a source's first bytes say that it is, where that is no media; undefined: they do not say so. Pure.
+ *
+ * @param start some hundred bytes from the beginning on, or all there are
+ */
+export function foreignContent(start: Buffer): RoomcastError | undefined {
+  const text = start.toString("latin1");
+  const magic = BEGINNINGS.find(([beginning, , at = 0]) => text.startsWith(beginning, at));
+  if (magic !== undefined) return refusal(magic[1]);
+  // A byte order mark, XML's own header, comments and styles may stand before the first tag.
+  const body = text.replace(/^\xef\xbb\xbf/, "").replace(/^(?:\s+|<\?[^>]*\?>|<!--[^]*?-->)*/, "");
+  const document = TEXTS.find(([pattern]) => pattern.test(body));
+  return document === undefined ? undefined : refusal(document[1]);
+}
+
+/** The same by what its server calls it, in lower case. Only of use where it could not be played. Pure. */
+export function foreignContentType(type: string | undefined): RoomcastError | undefined {
+  const kind = type?.startsWith("image/") === true ? "picture" : TYPES[type ?? ""];
+  return kind === undefined ? undefined : refusal(kind);
+}
+
+function refusal(kind: keyof typeof KINDS): RoomcastError {
+  const [code, what] = KINDS[kind];
+  return new RoomcastError(`FailedOperation.${code}`, `The source is ${what}.`);
+}
