@@ -1,7 +1,7 @@
 import { RoomEmulator } from "@roomcast/dev/emulator/room-emulator";
 import { mintUserSig, type Seat } from "@roomcast/shared";
 import { RtmpPublisher } from "@roomcast/worker/publisher/rtmp-publisher";
-import { trtcPushUrl } from "@roomcast/worker/publisher/trtc-push-address";
+import { trtcPushUrls } from "@roomcast/worker/publisher/trtc-push-address";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 const SEAT: Seat = { sdkAppId: 1_400_000_001, room: { kind: "number", id: 42 }, userId: "player" };
@@ -27,7 +27,8 @@ it.each([2 ** 24 - 1, 2 ** 31, 2 ** 32])(
     const nowMs = Date.now();
     const sdkAppId = SEAT.sdkAppId;
     const userSig = await mintUserSig({ sdkAppId, userId, secretKey: SECRET_KEY, lifetimeS: 3600, nowMs });
-    const url = trtcPushUrl({ base: emulator.rtmpUrl, seat: { ...SEAT, userId }, userSig });
+    const hosts = { tls: false, base: emulator.rtmpUrl, baseByApp: {} };
+    const { url } = trtcPushUrls({ hosts, seat: { ...SEAT, userId }, userSig });
     const publisher = new RtmpPublisher({ url });
     await publisher.start(() => Promise.resolve());
     const startMs = boundaryMs - (FRAMES / 2) * FRAME_MS;

@@ -14,7 +14,7 @@ import { parseAddressPolicy } from "@roomcast/worker/egress/address-policy";
 import { Egress } from "@roomcast/worker/egress/egress";
 import { findMediaTools, type MediaTools } from "@roomcast/worker/media-tools";
 import { RtmpPublisher } from "@roomcast/worker/publisher/rtmp-publisher";
-import { trtcPushUrl } from "@roomcast/worker/publisher/trtc-push-address";
+import { trtcPushUrls } from "@roomcast/worker/publisher/trtc-push-address";
 import { RoomSession } from "@roomcast/worker/room/room-session";
 import type { RoomStay } from "@roomcast/worker/room/room-stay";
 import { IndependentRtmpServer } from "@roomcast/worker/rtmp/independent-rtmp-server";
@@ -175,7 +175,8 @@ describe.concurrent("a session with 100 random switches, seeks, pauses and faili
         lifetimeS: 3600,
         nowMs: Date.now(),
       });
-      const { stay, connections } = enterRoom(trtcPushUrl({ base: emulator.rtmpUrl, seat: SEAT, userSig }));
+      const hosts = { tls: false, base: emulator.rtmpUrl, baseByApp: {} };
+      const { stay, connections } = enterRoom(trtcPushUrls({ hosts, seat: SEAT, userSig }).url);
       await expect.poll(() => stay.snapshot().state, { timeout: 20_000 }).toBe("pushing");
       const heldBefore = await heldBytes();
       const { failed, unexpected } = await perform(stay);

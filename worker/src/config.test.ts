@@ -32,7 +32,7 @@ test("the edge's address and a token are enough: the rest follows", () => {
     workerId: "gz-1",
     region: "ap-guangzhou",
     capacityUnits: 400,
-    rtmpUrl: "rtmp://rtmp.rtc.qq.com/push",
+    rtmp: { hosts: { tls: false, base: undefined, baseByApp: {} }, chunkBytes: 1360 },
     allowHosts: [],
     logLevel: "info",
     metrics: null,
@@ -49,6 +49,9 @@ test("every setting can be given", () => {
       ROOMCAST_REGION: "ap-guangzhou",
       ROOMCAST_CAPACITY_UNITS: "150",
       ROOMCAST_RTMP_URL: "rtmps://intl-rtmp.rtc.qq.com/push",
+      ROOMCAST_RTMP_APP_URLS: "1400000001=rtmp://a.example/push, 1400000002=rtmps://b.example:8443/push",
+      ROOMCAST_RTMP_TLS: "on",
+      ROOMCAST_RTMP_CHUNK_SIZE: "4096",
       ROOMCAST_ALLOW_HOSTS: "10.0.0.0/8, redis.internal ,",
       ROOMCAST_LOG_LEVEL: "debug",
       ROOMCAST_METRICS_PORT: "9464",
@@ -60,7 +63,14 @@ test("every setting can be given", () => {
   ).toMatchObject({
     edgeUrl: "ws://127.0.0.1:8787",
     capacityUnits: 150,
-    rtmpUrl: "rtmps://intl-rtmp.rtc.qq.com/push",
+    rtmp: {
+      hosts: {
+        tls: true,
+        base: "rtmps://intl-rtmp.rtc.qq.com/push",
+        baseByApp: { 1400000001: "rtmp://a.example/push", 1400000002: "rtmps://b.example:8443/push" },
+      },
+      chunkBytes: 4096,
+    },
     allowHosts: ["10.0.0.0/8", "redis.internal"],
     logLevel: "debug",
     metrics: { host: "0.0.0.0", port: 9464 },
@@ -124,6 +134,10 @@ describe("wrong settings", () => {
   test.each([
     ["ROOMCAST_ALLOW_HOSTS", "10.0.0.0/99"],
     ["ROOMCAST_METRICS_PORT", "70000"],
+    ["ROOMCAST_RTMP_APP_URLS", "1400000001:rtmp://a.example/push"],
+    ["ROOMCAST_RTMP_APP_URLS", "1400000001=http://a.example/push"],
+    ["ROOMCAST_RTMP_TLS", "yes"],
+    ["ROOMCAST_RTMP_CHUNK_SIZE", "127"],
     ["ROOMCAST_DRAIN_TIMEOUT_MS", "-1"],
     ["ROOMCAST_EDGE_URL", "https://edge.example.com/?token=1"],
     ["ROOMCAST_WORKER_TOKEN", "a.e30.c"],
@@ -137,5 +151,5 @@ test("a wrong port is answered with the numbers that a port may have", () => {
 });
 
 test("the help names every setting", () => {
-  expect(describeConfig().match(/^ {2}ROOMCAST_\w+/gm)).toHaveLength(12);
+  expect(describeConfig().match(/^ {2}ROOMCAST_\w+/gm)).toHaveLength(15);
 });

@@ -2,6 +2,8 @@ import { regionName, UNITS_PER_CORE, validate } from "@roomcast/shared";
 import { z } from "zod";
 import { parseAddressPolicy } from "./egress/address-policy.ts";
 import { readWorkerIdentity } from "./link/worker-identity.ts";
+import { DEFAULT_CHUNK_BYTES } from "./publisher/rtmp-publisher.ts";
+import type { PushHosts } from "./publisher/trtc-push-address.ts";
 
 /** All of a worker's settings begin with this; anything else that does is a typing mistake and an error. */
 const PREFIX = "ROOMCAST_";
@@ -20,6 +22,8 @@ function wholeNumber(min: number, max: number, unit?: string) {
 const EDGE_EXPECTED = "the edge's URL, as wss://edge.example.com (ws, wss, http or https)";
 const TOKEN_EXPECTED = "a worker token (a JWT) that the edge has minted";
 const RTMP_EXPECTED = "an rtmp:// or rtmps:// URL without a query, as rtmp://rtmp.rtc.qq.com/push";
+const APP_RTMP_EXPECTED =
+  "SdkAppIds and rtmp:// or rtmps:// URLs without a query, as 1400000001=rtmp://push.example.com/push,…";
 
 const ALLOW_EXPECTED = "host names, addresses and CIDRs with commas between, as 10.0.0.0/8,redis.internal";
 
@@ -39,6 +43,18 @@ function isAllowList(entries: readonly string[]): boolean {
 function isUrlOf(text: string, schemes: readonly string[]): boolean {
   const url = URL.parse(text);
   return url !== null && url.hostname !== "" && schemes.includes(url.protocol) && url.search === "" && url.hash === "";
+}
+
+/** Reads `<SdkAppId>=<URL>[,…]`; null for anything else. */
+function readAppUrls(text: string): Readonly<Record<number, string>> | null {
+  const entries = listOf(text).map((entry) => /^([1-9]\d{0,9})=(\S+)$/.exec(entry));
+  const urls: Record<number, string> = {};
+  for (const entry of entries) {
+    const [, sdkAppId, url] = entry ?? [];
+    if (sdkAppId === undefined || url === undefined || !isUrlOf(url, ["rtmp:", "rtmps:"])) return null;
+    urls[Number(sdkAppId)] = url;
+  }
+  return urls;
 }
 
 const variables = z.strictObject({
@@ -61,8 +77,22 @@ const variables = z.strictObject({
   ROOMCAST_RTMP_URL: z
     .string(RTMP_EXPECTED)
     .refine((text) => isUrlOf(text, ["rtmp:", "rtmps:"]), RTMP_EXPECTED)
-    .default("rtmp://rtmp.rtc.qq.com/push")
-    .describe("Where rooms are published. Default: rtmp://rtmp.rtc.qq.com/push"),
+    .optional()
+    .describe("Where rooms are published. Default: TRTC's host for the application, with TRTC's backup."),
+  ROOMCAST_RTMP_APP_URLS: z
+    .string(APP_RTMP_EXPECTED)
+    .refine((text) => readAppUrls(text) !== null, APP_RTMP_EXPECTED)
+    .default("")
+    .describe("The same for single applications, as 1400000001=rtmp://push.example.com/push,… Default: none."),
+  ROOMCAST_RTMP_TLS: z
+    .enum(["on", "off"], "on or off")
+    .default("off")
+    .describe("Whether TRTC's own hosts are published to over TLS. Default: off"),
+  ROOMCAST_RTMP_CHUNK_SIZE: wholeNumber(128, 65_536, "bytes")
+    .default(DEFAULT_CHUNK_BYTES)
+    .describe(
+      `The size of the RTMP chunks that are sent into rooms. Default: ${DEFAULT_CHUNK_BYTES}, as TRTC advises.`,
+    ),
   ROOMCAST_ALLOW_HOSTS: z
     .string(ALLOW_EXPECTED)
     .refine((text) => isAllowList(listOf(text)), ALLOW_EXPECTED)
@@ -98,7 +128,10 @@ export interface WorkerConfig {
   readonly workerId: string;
   readonly region: string;
   readonly capacityUnits: number;
-  readonly rtmpUrl: string;
+  readonly rtmp: {
+    readonly hosts: PushHosts;
+    readonly chunkBytes: number;
+  };
   readonly allowHosts: readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** null: no metrics are served. */
@@ -134,7 +167,14 @@ export function readConfig(options: ReadConfigOptions): WorkerConfig {
     workerId: identity.workerId,
     region,
     capacityUnits: env.ROOMCAST_CAPACITY_UNITS ?? options.cores * UNITS_PER_CORE,
-    rtmpUrl: env.ROOMCAST_RTMP_URL,
+    rtmp: {
+      hosts: {
+        tls: env.ROOMCAST_RTMP_TLS === "on",
+        base: env.ROOMCAST_RTMP_URL,
+        baseByApp: readAppUrls(env.ROOMCAST_RTMP_APP_URLS) ?? {},
+      },
+      chunkBytes: env.ROOMCAST_RTMP_CHUNK_SIZE,
+    },
     allowHosts: listOf(env.ROOMCAST_ALLOW_HOSTS),
     logLevel: env.ROOMCAST_LOG_LEVEL,
     metrics:

@@ -12,8 +12,9 @@ import { createTaskLogger } from "./logger.ts";
 import type { MediaTools } from "./media-tools.ts";
 import { type MetricsServer, startMetricsServer } from "./metrics.ts";
 import { ProgressStore } from "./progress/progress-store.ts";
+import { PipelineMemory } from "./publisher/pipeline-memory.ts";
 import { RtmpPublisher } from "./publisher/rtmp-publisher.ts";
-import { trtcPushUrl } from "./publisher/trtc-push-address.ts";
+import { trtcPushUrls } from "./publisher/trtc-push-address.ts";
 import { RoomRegistry } from "./room/room-registry.ts";
 import { settledWithin } from "./settled-within.ts";
 import { SourceFactory } from "./source/open-source.ts";
@@ -56,6 +57,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
   const outbox = new Outbox();
   const confirmations = new Confirmations();
   const rooms = new RoomRegistry();
+  const pipelines = new PipelineMemory();
   const media = { videoMessages: 0, audioMessages: 0, payloadBytes: 0 };
   const tasks = new TaskHost({
     capacityUnits: config.capacityUnits,
@@ -76,9 +78,16 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
           ...source.format,
         });
       },
-      createPublisher: (request) => {
-        const url = trtcPushUrl({ base: config.rtmpUrl, seat: seatOf(request), userSig: request.UserSig });
-        return new MeteredPublisher(new RtmpPublisher({ url }), media);
+      createPublisher: (request, taskLog) => {
+        const { hosts, chunkBytes } = config.rtmp;
+        const { UserSig: userSig, PrivateMapKey: privateMapKey } = request;
+        const urls = trtcPushUrls({
+          hosts,
+          seat: seatOf(request),
+          userSig,
+          ...(privateMapKey === undefined ? {} : { privateMapKey }),
+        });
+        return new MeteredPublisher(new RtmpPublisher({ ...urls, chunkBytes, memory: pipelines, log: taskLog }), media);
       },
       enterRoom: (seat, stay) => rooms.enter(seat, stay),
       untilConfirmed: (ref, signal) => confirmations.until(ref, signal),

@@ -1,54 +1,79 @@
-import { type ErrorCode, RoomcastError, shownText, shownUrl } from "@roomcast/shared";
+import { RoomcastError, shownText, shownUrl } from "@roomcast/shared";
 import { AmfEcmaArray, type AmfObject } from "../rtmp/amf0.ts";
 import { type Dial, directDial } from "../rtmp/dial-rtmp.ts";
 import { CHUNK_STREAM, dataMessage, MESSAGE } from "../rtmp/message.ts";
-import { parseRtmpUrl, type RtmpAddress } from "../rtmp/rtmp-address.ts";
-import { createdStreamId, RtmpCallError, RtmpClient, type RtmpStatus } from "../rtmp/rtmp-client.ts";
+import { RtmpCallError, type RtmpClient, type RtmpStatus } from "../rtmp/rtmp-client.ts";
+import { AcknowledgementWatch } from "./acknowledgement-watch.ts";
+import { PipelineMemory } from "./pipeline-memory.ts";
+import { NoStreamError, NotReachedError, type OpenStream, openPublishStream } from "./publish-dialogue.ts";
 import type { OutgoingMedia, Publisher, StreamMetadata } from "./publisher.ts";
-import { judgeRoomStatus } from "./trtc-refusal.ts";
+import { type PushAddress, pushAddress, secretsOfPush } from "./push-address.ts";
+import { type EndVerdict, reasonOf, roomVerdictError } from "./room-error.ts";
+import { judgeRoomStatus, TRTC_REFUSAL_CAUSES } from "./trtc-refusal.ts";
 
-/** Far above the 128 of the start: nearly every message is one chunk, and servers take it. */
-const CHUNK_BYTES = 60_000;
+/** What TRTC's documents advise; larger chunks are named as a cause of failed pushes. */
+export const DEFAULT_CHUNK_BYTES = 1360;
 const DEFAULT_START_TIMEOUT_MS = 10_000;
 /** How long the room has to take what is queued, and to close its side, when we leave. */
 const DEFAULT_STOP_TIMEOUT_MS = 2000;
+const DEFAULT_PIPELINE_TIMEOUT_MS = 3000;
+/** With the time that the window takes to follow the bit rate, a room that is gone is found within ten seconds. */
+const DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS = 8000;
+/** Looks at the acknowledgements within that time. */
+const LOOKS = 8;
+/** Of the start's time, where another host is to be tried. */
+const DIAL_SHARE = 0.4;
+/** An end this soon is most likely TRTC's refusal of what is in the stream. */
+const EARLY_END_MS = 5000;
 
 export interface RtmpPublisherOptions {
   /** `rtmp(s)://host[:port]/app/key?query`. It is a secret as a whole. */
   readonly url: string;
+  /** The same at another host, tried when the first cannot be resolved or reached. */
+  readonly backupUrl?: string;
+  /** The size of the chunks that are sent. */
+  readonly chunkBytes?: number;
   /** From the first packet to the permission to publish. */
   readonly startTimeoutMs?: number;
   readonly stopTimeoutMs?: number;
+  /** How long the commands that are sent in one go may be without an answer, until they are sent one at a time. */
+  readonly pipelineTimeoutMs?: number;
+  /** A room that owes acknowledgements for so long is lost. */
+  readonly acknowledgementTimeoutMs?: number;
+  /** Shared by the publishers of a process. */
+  readonly memory?: PipelineMemory;
+  /** Takes what a room has answered, without secrets. */
+  readonly log?: { warn(fields: object, message: string): void };
   /** For rtmps: the PEM certificate of an authority to trust in place of the system's. */
   readonly caCertificate?: string;
   /** In place of a direct connection. */
   readonly dial?: Dial;
 }
 
-const VERDICT_ERRORS = {
-  refused: ["FailedOperation.RoomRefused", "The room refused the push"],
-  replaced: ["FailedOperation.RoomReplaced", "Another publisher with the same UserId took the place in the room"],
-  lost: ["FailedOperation.RoomLost", "The room ended the push"],
-} as const satisfies Record<string, readonly [ErrorCode, string]>;
-
-/** What a stream key's query says that a refusal may repeat. */
-const PUBLIC_PARAMETERS = new Set(["sdkappid", "userid", "use_number_room_id"]);
-
 type State =
   | { readonly name: "idle" }
   | { readonly name: "starting"; readonly abort: AbortController }
-  | { readonly name: "publishing"; readonly client: RtmpClient; readonly streamId: number }
+  | {
+      readonly name: "publishing";
+      readonly client: RtmpClient;
+      readonly streamId: number;
+      readonly sinceMs: number;
+      readonly looks: NodeJS.Timeout;
+    }
   | { readonly name: "ended" };
 
 /** Publishes over RTMP or RTMPS (Adobe RTMP 1.0, section 7.2). One use: a new attempt needs a new publisher. */
 export class RtmpPublisher implements Publisher {
   onEnded: ((error: RoomcastError) => void) | undefined;
   readonly #options: RtmpPublisherOptions;
-  readonly #address: RtmpAddress;
+  readonly #addresses: readonly PushAddress[];
+  #address: PushAddress;
   readonly #secrets: readonly string[];
-  readonly #started = Promise.withResolvers<void>();
+  #started = Promise.withResolvers<void>();
   #state: State = { name: "idle" };
   #client: RtmpClient | undefined;
+  /** The publish has been asked for: an end from here on is the room's answer. */
+  #asked = false;
   /** Why the room ended the publish, where it said so before it closed. */
   #told: RoomcastError | undefined;
   #starting: Promise<void> | undefined;
@@ -56,17 +81,11 @@ export class RtmpPublisher implements Publisher {
 
   /** @throws RoomcastError `InvalidParameterValue` for a URL that is no RTMP address. */
   constructor(options: RtmpPublisherOptions) {
-    const address = parseRtmpUrl(options.url);
-    if (address === null) {
-      throw new RoomcastError("InvalidParameterValue", "The room's address is no rtmp(s)://host/app/key URL.");
-    }
     this.#options = options;
-    this.#address = address;
-    const query = [...(URL.parse(options.url)?.searchParams ?? [])];
-    this.#secrets = [
-      address.streamKey,
-      ...query.filter(([name]) => !PUBLIC_PARAMETERS.has(name)).map(([, value]) => value),
-    ];
+    const first = pushAddress(options.url);
+    this.#address = first;
+    this.#addresses = [first, ...(options.backupUrl === undefined ? [] : [pushAddress(options.backupUrl)])];
+    this.#secrets = this.#addresses.flatMap(secretsOfPush);
     this.#started.promise.catch(() => undefined);
   }
 
@@ -90,10 +109,9 @@ export class RtmpPublisher implements Publisher {
     const timeoutMs = this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS;
     const timer = setTimeout(() => abort.abort(this.#unreachable(`did not answer within ${timeoutMs} ms`)), timeoutMs);
     try {
-      const streamId = await this.#negotiate(abort.signal, mayPublish);
+      const opened = await this.#publish(abort.signal, timeoutMs, mayPublish);
       abort.signal.throwIfAborted();
-      if (this.#client === undefined) throw new Error("there is no client after negotiation");
-      this.#state = { name: "publishing", client: this.#client, streamId };
+      this.#state = { name: "publishing", ...opened, sinceMs: performance.now(), looks: this.#watch(opened.client) };
     } catch (thrown) {
       this.#state = { name: "ended" };
       this.#client?.connection.destroy();
@@ -144,7 +162,8 @@ export class RtmpPublisher implements Publisher {
       await this.#starting?.catch(() => undefined);
     }
     if (state.name === "publishing") {
-      const { client, streamId } = state;
+      const { client, streamId, looks } = state;
+      clearInterval(looks);
       client.send(0, "FCUnpublish", null, this.#address.streamKey);
       client.send(0, "deleteStream", null, streamId);
       client.connection.end();
@@ -156,41 +175,79 @@ export class RtmpPublisher implements Publisher {
     await this.#client?.connection.closed;
   }
 
-  /** Three round trips after TCP: handshake; connect to createStream in one go; publish. */
-  async #negotiate(signal: AbortSignal, mayPublish: () => Promise<void>): Promise<number> {
-    const { host, port, tls, app, tcUrl, streamKey } = this.#address;
-    const dial = this.#options.dial ?? directDial(this.#options.caCertificate);
-    const socket = await dial({ host, port, tls, signal });
-    const client = new RtmpClient({
-      socket,
-      onStatus: (status) => this.#readStatus(status),
-      // A publisher is sent nothing that it needs.
-      onMessage: () => undefined,
-      onClose: (error) => this.#closed(error),
-    });
-    this.#client = client;
+  async #publish(signal: AbortSignal, timeoutMs: number, mayPublish: () => Promise<void>): Promise<OpenStream> {
+    const opened = await this.#open(signal, timeoutMs);
+    const { client, streamId } = opened;
     const abort = () => client.connection.destroy();
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     try {
-      await client.ready;
-      client.connection.setChunkSize(CHUNK_BYTES);
-      const connected = client.call("connect", { app, type: "nonprivate", flashVer: "FMLE/3.0 (Roomcast)", tcUrl });
-      client.send(0, "releaseStream", null, streamKey);
-      client.send(0, "FCPublish", null, streamKey);
-      const created = client.call("createStream", null);
-      await connected;
-      const streamId = createdStreamId(await created);
-      if (streamId === null) throw this.#unreachable("gave no stream to publish on");
       // Rejected where the connection ends meanwhile.
       await Promise.race([mayPublish(), this.#started.promise]);
       signal.throwIfAborted();
-      client.send(streamId, "publish", null, streamKey, "live");
+      this.#asked = true;
+      // Most rooms answer with a status, some refuse the command itself.
+      client
+        .callOn(streamId, "publish", null, this.#address.streamKey, "live")
+        .catch((thrown: unknown) => this.#started.reject(thrown));
       await this.#started.promise;
-      return streamId;
+      return opened;
     } finally {
       signal.removeEventListener("abort", abort);
     }
+  }
+
+  /** Connects to the first host that can be reached. */
+  async #open(signal: AbortSignal, timeoutMs: number): Promise<OpenStream> {
+    const { dial = directDial(this.#options.caCertificate), chunkBytes = DEFAULT_CHUNK_BYTES } = this.#options;
+    const { pipelineTimeoutMs = DEFAULT_PIPELINE_TIMEOUT_MS, memory = new PipelineMemory() } = this.#options;
+    for (const address of this.#addresses) {
+      this.#address = address;
+      const last = address === this.#addresses.at(-1);
+      try {
+        return await openPublishStream({
+          address,
+          dial,
+          signal,
+          chunkBytes,
+          pipelineTimeoutMs,
+          memory,
+          ...(last ? {} : { dialTimeoutMs: timeoutMs * DIAL_SHARE }),
+          onClient: (client) => this.#attend(client),
+          onStatus: (client, status) => client === this.#client && this.#readStatus(status),
+          onClose: (client, error) => client === this.#client && this.#closed(error),
+        });
+      } catch (thrown) {
+        if (last || signal.aborted || !(thrown instanceof NotReachedError)) throw thrown;
+        const why = reasonOf(thrown);
+        this.#options.log?.warn(
+          { room: this.#shown, why },
+          "the room's host could not be reached, its backup is tried",
+        );
+      }
+    }
+    throw new Error("there was no address");
+  }
+
+  /** What was said on an earlier connection does not count on this one. */
+  #attend(client: RtmpClient): void {
+    this.#client = client;
+    this.#started = Promise.withResolvers<void>();
+    this.#started.promise.catch(() => undefined);
+  }
+
+  /** Ends the publish when the room does not acknowledge what it is sent. */
+  #watch({ connection }: RtmpClient): NodeJS.Timeout {
+    const timeoutMs = this.#options.acknowledgementTimeoutMs ?? DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS;
+    const watch = new AcknowledgementWatch(connection, { timeoutMs, nowMs: performance.now() });
+    return setInterval(() => {
+      if (watch.look(performance.now())) return;
+      this.#told ??= new RoomcastError(
+        "FailedOperation.RoomLost",
+        `The room has acknowledged nothing for ${timeoutMs} ms (${this.#shown}); the connection was given up.`,
+      );
+      connection.destroy();
+    }, timeoutMs / LOOKS);
   }
 
   #readStatus(status: RtmpStatus): void {
@@ -208,12 +265,14 @@ export class RtmpPublisher implements Publisher {
 
   #closed(error: Error | undefined): void {
     this.#started.reject(this.#told ?? error ?? new Error("closed"));
-    if (this.#state.name !== "publishing") return;
+    const state = this.#state;
+    if (state.name !== "publishing") return;
+    clearInterval(state.looks);
     this.#state = { name: "ended" };
-    const lost = new RoomcastError("FailedOperation.RoomLost", `The connection to the room broke (${this.#shown}).`, {
-      cause: error,
-    });
-    this.onEnded?.(this.#told ?? lost);
+    const lastedMs = Math.round(performance.now() - state.sinceMs);
+    const what = `The connection to the room broke (${this.#shown})`;
+    const text = lastedMs < EARLY_END_MS ? `${what} ${lastedMs} ms after the push began. ${TRTC_REFUSAL_CAUSES}` : what;
+    this.onEnded?.(this.#told ?? new RoomcastError("FailedOperation.RoomLost", `${text}.`, { cause: error }));
   }
 
   #startError(thrown: unknown, signal: AbortSignal): RoomcastError {
@@ -221,14 +280,19 @@ export class RtmpPublisher implements Publisher {
     if (this.#told !== undefined) return this.#told;
     if (thrown instanceof RoomcastError) return thrown;
     if (thrown instanceof RtmpCallError) return this.#verdictError("refused", thrown.status);
+    if (thrown instanceof NoStreamError) return this.#unreachable("gave no stream to publish on");
+    if (this.#asked) {
+      const why = `closed the connection without a reason when it was asked to let the push in. ${TRTC_REFUSAL_CAUSES}`;
+      return this.#unreachable(why, thrown);
+    }
     return this.#unreachable(`could not be reached: ${reasonOf(thrown)}`, thrown);
   }
 
-  #verdictError(verdict: keyof typeof VERDICT_ERRORS, status: RtmpStatus): RoomcastError {
-    const words = [status.code, status.description].filter((part) => part !== "").join(": ");
-    const said = shownText(words, this.#secrets).slice(0, 500);
-    const [code, what] = VERDICT_ERRORS[verdict];
-    return new RoomcastError(code, `${what} (${said}).`);
+  #verdictError(verdict: EndVerdict, status: RtmpStatus): RoomcastError {
+    const starting = this.#state.name !== "publishing";
+    const answer = shownText(status.raw ?? "", this.#secrets);
+    this.#options.log?.warn({ room: this.#shown, verdict, answer }, "the room refused or ended the push");
+    return roomVerdictError({ verdict, status, starting, secrets: this.#secrets });
   }
 
   #unreachable(why: string, cause?: unknown): RoomcastError {
@@ -236,18 +300,10 @@ export class RtmpPublisher implements Publisher {
   }
 
   get #shown(): string {
-    return shownUrl(this.#options.url);
+    return shownUrl(this.#address.url);
   }
 }
 
 function stoppedBeforehand(): RoomcastError {
   return new RoomcastError("FailedOperation.RoomUnreachable", "The push was stopped before the room had let it in.");
-}
-
-/** A socket error's code; its message may repeat what was asked for. */
-function reasonOf(thrown: unknown): string {
-  if (thrown instanceof Error && "code" in thrown && typeof thrown.code === "string") return thrown.code;
-  return thrown instanceof Error && thrown.name === "RtmpProtocolError"
-    ? "it does not speak RTMP"
-    : "it closed the connection";
 }

@@ -1,5 +1,11 @@
 import type { RtmpStatus } from "../rtmp/rtmp-client.ts";
 
+/** Why TRTC turns pushes away, in the order in which its documents name the causes. */
+export const TRTC_REFUSAL_CAUSES =
+  "Usual causes with TRTC, the most frequent first: the application has no RTMP package, or it has expired; the UserSig " +
+  "is wrong or has expired; the stream has B-frames; the RTMP chunk size is too large (1360 is advised); the same UserId " +
+  "pushes elsewhere in the application";
+
 /** What a room's status means for a publish. */
 export type RoomVerdict =
   /** Publishing may begin. */

@@ -28,17 +28,23 @@ describe("ChunkWriter", () => {
     expect(hex(write(messages))).toBe(plain("04 0003e8 000002 08 01000000 af01 44 000017 000001 08 af"));
   });
 
-  it("cuts a payload into chunks without copying it", () => {
+  it("writes a message of several chunks in one piece, and leaves the payload as it is", () => {
     const payload = Buffer.alloc(300, 0x55);
-    const slices = write([audio(0, payload)]);
-    expect(slices.map((slice) => slice.length)).toEqual([12, 128, 1, 128, 1, 44]);
-    for (const index of [1, 3, 5]) expect(slices[index]?.buffer).toBe(payload.buffer);
+    const pieces = write([audio(0, payload)]);
+    const part = (bytes: number) => "55".repeat(bytes);
+    expect(pieces).toHaveLength(1);
+    expect(hex(pieces)).toBe(plain(`04 000000 00012c 08 01000000 ${part(128)} c4 ${part(128)} c4 ${part(44)}`));
+    expect(payload).toEqual(Buffer.alloc(300, 0x55));
+  });
+
+  it("writes no empty chunk behind a payload that fills its chunks", () => {
+    expect(write([audio(0, Buffer.alloc(256))]).map((piece) => piece.length)).toEqual([12 + 256 + 1]);
   });
 
   it("tells a new chunk size before it uses it", () => {
-    const slices = write([audio(0, Buffer.alloc(60_000))], 60_000);
-    expect(hex(slices.slice(0, 2))).toBe(plain("02 000000 000004 01 00000000 0000ea60"));
-    expect(slices.slice(2).map((slice) => slice.length)).toEqual([12, 60_000]);
+    const pieces = write([audio(0, Buffer.alloc(60_000))], 60_000);
+    expect(hex(pieces.slice(0, 1))).toBe(plain("02 000000 000004 01 00000000 0000ea60"));
+    expect(pieces.slice(1).map((piece) => piece.length)).toEqual([12 + 60_000]);
   });
 
   it("repeats an extended timestamp on every chunk of a message that begins past 16,777,215 ms", () => {

@@ -33,7 +33,9 @@ function dial(target: DialTarget, caCertificate: string | undefined): Promise<ne
       })
     : net.connect(where);
   return new Promise((resolve, reject) => {
-    const abort = () => socket.destroy(new Error("The connection took too long."));
+    const abort = () => {
+      socket.destroy(Object.assign(new Error("The connection took too long."), { code: "ETIMEDOUT" }));
+    };
     signal.addEventListener("abort", abort, { once: true });
     socket.once("error", reject);
     socket.once("close", () => signal.removeEventListener("abort", abort));

@@ -11,6 +11,8 @@ export interface RtmpStatus {
   readonly code: string;
   /** The server's own words: they may hold secrets. */
   readonly description: string;
+  /** All that it answered, as JSON, for the log; it may hold secrets. */
+  readonly raw?: string;
 }
 
 /** A server answered a command with `_error`. */
@@ -71,11 +73,16 @@ export class RtmpClient {
    * @throws RtmpCallError for `_error`; another Error when the connection ends before.
    */
   call(name: string, ...values: readonly AmfValue[]): Promise<readonly AmfValue[]> {
+    return this.callOn(0, name, ...values);
+  }
+
+  /** The same for a command of a stream. */
+  callOn(streamId: number, name: string, ...values: readonly AmfValue[]): Promise<readonly AmfValue[]> {
     const answer = Promise.withResolvers<readonly AmfValue[]>();
     // With several calls on their way the first failure is told; the others must not count as unhandled.
     answer.promise.catch(() => undefined);
     this.#calls.set(this.#nextTransactionId(), answer);
-    this.connection.sendCommand(0, { name, transactionId: this.#lastTransactionId, values });
+    this.connection.sendCommand(streamId, { name, transactionId: this.#lastTransactionId, values });
     return answer.promise;
   }
 
@@ -98,13 +105,18 @@ export class RtmpClient {
     }
     const { name, transactionId, values } = command;
     if (name === "onStatus") {
-      this.#options.onStatus(statusOf(values[1]));
+      this.#options.onStatus(statusOf(values));
       return;
     }
     const call = this.#calls.get(transactionId);
-    if (call === undefined) return;
+    if (call === undefined) {
+      // An error without the number of a command concerns what was asked for last. One with the number of a command that
+      // needs no answer does not matter.
+      if (name === "_error" && transactionId === 0) this.#options.onStatus({ ...statusOf(values), level: "error" });
+      return;
+    }
     if (name === "_result") call.resolve(values);
-    else if (name === "_error") call.reject(new RtmpCallError(statusOf(values[1])));
+    else if (name === "_error") call.reject(new RtmpCallError(statusOf(values)));
     else return;
     this.#calls.delete(transactionId);
   }
@@ -124,11 +136,21 @@ export function createdStreamId(values: readonly AmfValue[]): number | null {
   return typeof id === "number" && id >= 0 && id <= 0xffffffff && Number.isInteger(id) ? id : null;
 }
 
-function statusOf(value: AmfValue): RtmpStatus {
-  const info: AmfObject = amfEntries(value) ?? {};
-  return { level: textOf(info["level"]), code: textOf(info["code"]), description: textOf(info["description"]) };
+const MAX_RAW_LENGTH = 2000;
+
+/** Reads the information object, which stands behind the command object; some servers send it first, or a text. */
+function statusOf(values: readonly AmfValue[]): RtmpStatus {
+  const objects = [values[1], values[0], ...values.slice(2)].map(amfEntries).filter((object) => object !== null);
+  const info: AmfObject = objects.find((object) => object["code"] !== undefined) ?? objects[0] ?? {};
+  const words = values.find((value) => typeof value === "string");
+  return {
+    level: textOf(info["level"]),
+    code: textOf(info["code"]),
+    description: textOf(info["description"] ?? info["details"] ?? words),
+    raw: JSON.stringify(values).slice(0, MAX_RAW_LENGTH),
+  };
 }
 
 function textOf(value: AmfValue): string {
-  return typeof value === "string" ? value : "";
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
 }

@@ -48,6 +48,7 @@ export class RtmpConnection {
   #ackWindowBytes = Number.POSITIVE_INFINITY;
   #announcedWindowBytes = 0;
   #acknowledgedBytes = 0;
+  #acknowledgements = 0;
   #writtenBytes = 0;
   #sentBytes = 0;
 
@@ -98,7 +99,22 @@ export class RtmpConnection {
     return this.#acknowledgedBytes;
   }
 
-  /** Sends a message; its payload must not be changed afterwards. Messages of one turn of the event loop leave in one system call. */
+  /** How often the peer has said so. */
+  get acknowledgements(): number {
+    return this.#acknowledgements;
+  }
+
+  /** After how many bytes the peer was last asked to acknowledge them; 0: never asked. */
+  get announcedWindowBytes(): number {
+    return this.#announcedWindowBytes;
+  }
+
+  /** Bytes accepted by `send`, those that the network has not taken included. */
+  get writtenBytes(): number {
+    return this.#writtenBytes;
+  }
+
+  /** Sends a message; its payload is copied. Messages of one turn of the event loop leave in one system call. */
   send(message: RtmpMessage): void {
     this.#writer.write(message);
   }
@@ -202,6 +218,7 @@ export class RtmpConnection {
   #control(typeId: number, value: number): void {
     if (typeId === MESSAGE.acknowledgement) {
       this.#acknowledgedBytes = value;
+      this.#acknowledgements += 1;
     } else if (typeId === MESSAGE.windowAckSize) {
       // A window of 0 asks for no acknowledgements.
       this.#ackWindowBytes = value === 0 ? Number.POSITIVE_INFINITY : value;
