@@ -1,6 +1,7 @@
 export * from "./address-policy.ts";
 export * from "./admin-view.ts";
 export * from "./errors.ts";
+export * from "./expected-units.ts";
 export * from "./given-fields.ts";
 export * from "./push-request.ts";
 export * from "./redact.ts";

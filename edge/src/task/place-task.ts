@@ -1,6 +1,5 @@
-import { requiredProtocol } from "@roomcast/shared";
+import { expectedUnits, requiredProtocol } from "@roomcast/shared";
 import { type AttemptRef, holds, type WorkerEvent } from "./decide.ts";
-import { expectedUnits } from "./expected-units.ts";
 import { withFreshUserSig } from "./fresh-user-sig.ts";
 import { openRequest } from "./sealed-request.ts";
 import { endReplaced, takeSeat } from "./take-seat.ts";

@@ -105,8 +105,10 @@ export class Player {
 
   /** What it has opened or is opening, on the air or not; null: it is not known yet what that is. */
   get holds(): readonly (SourceInfo | null)[] {
-    const { source } = this.#onAir;
-    return [...(source === undefined ? [] : [source.info]), ...this.#arrivals.holds];
+    const { source, info } = this.#onAir;
+    // What is away, or was closed in a long pause, takes its room again when it comes back.
+    const keepsRoom = source !== undefined || this.#arrivals.incoming === undefined;
+    return [...(keepsRoom ? [info ?? null] : []), ...this.#arrivals.holds];
   }
 
   /** Opens what is to be played first, or after `suspend` what was on the air. */

@@ -41,14 +41,6 @@ export function dispatch(changes: Partial<EdgeFrameOf<"dispatch">> = {}): EdgeFr
 }
 
 export const DEFAULTS = { reconnectBudgetMs: 60_000, sourceSilenceMs: 15_000 };
-export const SOURCE_REQUEST = {
-  url: "https://media.example.com/a.mp4",
-  startAtMs: 0,
-  volume: 100,
-  tempo: 1,
-  format: undefined,
-};
-
 /** A stay in a room in memory: it plays until the test says how it ends. */
 export class MemoryStay implements RoomStay {
   readonly options: StayOptions;
@@ -111,6 +103,10 @@ interface Progress {
   closedWith: ProgressValues[];
   /** The sources whose record was opened. */
   opened: string[];
+  /** Those whose record was closed. */
+  closed: string[];
+  /** What opening one waits for. */
+  hold: Promise<unknown> | undefined;
   read: (() => ProgressValues) | undefined;
 }
 
@@ -118,7 +114,7 @@ export function newHost(options: { capacityUnits?: number; obedient?: boolean; r
   const sessions: MemoryStay[] = [];
   const ended: WorkerFrameOf<"ended">[] = [];
   const lines: { ref: TaskRef; line: LogLine }[] = [];
-  const progress: Progress = { found: null, closedWith: [], opened: [], read: undefined };
+  const progress: Progress = { found: null, closedWith: [], opened: [], closed: [], hold: undefined, read: undefined };
   const host = new TaskHost({
     capacityUnits: options.capacityUnits ?? 200,
     news: {
@@ -134,12 +130,16 @@ export function newHost(options: { capacityUnits?: number; obedient?: boolean; r
       openProgress: async ({ request: opened }) => {
         progress.opened.push(String(opened.VideoSrc));
         await options.redis;
+        await progress.hold;
         return {
           found: progress.found,
           track: (read) => {
             progress.read = read;
           },
-          close: async (last) => void progress.closedWith.push(last),
+          close: async (last) => {
+            progress.closed.push(String(opened.VideoSrc));
+            progress.closedWith.push(last);
+          },
         };
       },
       openSource: async () => source,

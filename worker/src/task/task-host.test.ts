@@ -1,8 +1,9 @@
-import { RoomcastError, type TaskRef, type TaskUpdate, taskCost } from "@roomcast/shared";
+import { expectedUnits, RoomcastError, type TaskRef, type TaskUpdate, taskCost } from "@roomcast/shared";
 import { pino } from "pino";
 import { describe, expect, test } from "vitest";
 import { eventually } from "../eventually.test-support.ts";
 import type { ProgressRecord } from "../progress/progress-record.ts";
+import type { SourceInfo } from "../source/source.ts";
 import {
   DEFAULTS,
   dispatch,
@@ -10,13 +11,14 @@ import {
   OTHER,
   outcomesOf,
   request,
-  SOURCE_REQUEST,
   source,
   started,
   TASK,
   withRedis,
 } from "./memory-host.test-support.ts";
 import { TaskHost } from "./task-host.ts";
+
+const copied: SourceInfo = { ...source.info, plan: { video: "copy", audio: "copy", reasons: [] } };
 
 describe("a dispatch", () => {
   test("is accepted, runs, is reported, and ends in one `ended` with its last position", async () => {
@@ -119,23 +121,35 @@ describe("a dispatch", () => {
 });
 
 describe("capacity", () => {
-  test("a task counts as copied until its source is open, then as what it is", async () => {
+  test("a task counts as what is expected of it until its source is open, then as all that it has open", async () => {
     const { host, sessions } = newHost();
     host.dispatch(dispatch());
-    expect(host.loadUnits).toBe(taskCost({ video: "copy" }));
+    expect(host.loadUnits).toBe(expectedUnits(null, request));
     const session = await started(sessions);
-    await session.options.open(SOURCE_REQUEST, new AbortController().signal);
-    expect(host.loadUnits).toBeCloseTo(taskCost({ video: "transcode", pixelsPerSecond: 1280 * 720 * 30 }));
+    expect(host.loadUnits).toBe(expectedUnits(null, request));
+    session.held = [source.info, null];
+    const transcoded = taskCost({ video: "transcode", pixelsPerSecond: 1280 * 720 * 30 });
+    expect(host.loadUnits).toBeCloseTo(transcoded + expectedUnits(null, request));
+    session.held = [source.info, copied, copied];
+    expect(host.loadUnits).toBeCloseTo(transcoded + 2 * taskCost({ video: "copy" }));
+  });
+
+  test("a burst of tasks is not taken for more than what is expected of them", () => {
+    const { host } = newHost({ capacityUnits: 100 });
+    const answers = Array.from({ length: 12 }, (_, n) =>
+      host.dispatch(dispatch({ taskId: TASK.slice(0, -2) + String(n + 10), request: { ...request, RoomId: n + 1 } })),
+    );
+    expect(answers.filter(({ type }) => type === "accepted")).toHaveLength(10);
   });
 
   test("a worker that is full still takes the task that replaces one of its own", () => {
-    const { host } = newHost({ capacityUnits: 7 });
+    const { host } = newHost({ capacityUnits: 15 });
     host.dispatch(dispatch());
     expect(host.dispatch(dispatch({ taskId: OTHER })).type).toBe("accepted");
   });
 
   test("a worker that is full refuses, and says so in a way that lets the task go elsewhere", () => {
-    const { host } = newHost({ capacityUnits: 7 });
+    const { host } = newHost({ capacityUnits: 15 });
     host.dispatch(dispatch());
     const elsewhere = { ...request, RoomId: 43 };
     expect(host.dispatch(dispatch({ taskId: OTHER, request: elsewhere }))).toMatchObject({
@@ -146,12 +160,13 @@ describe("capacity", () => {
     });
   });
 
-  test("twenty copied streams fit on one core", () => {
-    const { host } = newHost({ capacityUnits: 100 });
-    const answers = Array.from({ length: 20 }, (_, n) =>
-      host.dispatch(dispatch({ taskId: TASK.slice(0, -2) + String(n + 10), request: { ...request, RoomId: n + 1 } })),
-    );
-    expect(answers.every(({ type }) => type === "accepted")).toBe(true);
+  test("twenty copied streams fit on one core", async () => {
+    const { host, sessions } = newHost({ capacityUnits: 100 });
+    for (let n = 0; n < 20; n += 1) {
+      const next = dispatch({ taskId: TASK.slice(0, -2) + String(n + 10), request: { ...request, RoomId: n + 1 } });
+      expect(host.dispatch(next).type).toBe("accepted");
+      (await started(sessions, n)).held = [copied];
+    }
   });
 });
 
@@ -220,6 +235,36 @@ describe("an update", () => {
     await host.update(update({ VideoSrc: "https://media.example.com/b.mp4" }));
     expect(progress.opened).toEqual(["https://media.example.com/a.mp4", "https://media.example.com/b.mp4"]);
     expect(progress.closedWith).toMatchObject([{ positionMs: 4_000, state: "aborted" }]);
+  });
+
+  test("to another source while the record of one before is still being opened closes each record once", async () => {
+    const { host, sessions, ended, progress } = newHost();
+    host.dispatch(dispatch({ request: withRedis }));
+    const session = await started(sessions);
+    const gate = Promise.withResolvers<void>();
+    progress.hold = gate.promise;
+    const url = (name: string) => `https://media.example.com/${name}.mp4`;
+    const changes = ["b", "c"].map((name) => host.update(update({ VideoSrc: url(name) })));
+    await eventually(() => expect(progress.opened).toContain(url("b")));
+    gate.resolve();
+    await Promise.all(changes);
+    session.end({ name: "finished" });
+    await eventually(() => expect(ended).toHaveLength(1));
+    expect(progress.opened).toEqual(["a", "b", "c"].map(url));
+    expect(progress.closed).toEqual(["a", "b", "c"].map(url));
+  });
+
+  test("to another source whose record never opens does not keep the task from ending", async () => {
+    const { host, sessions, ended, progress } = newHost();
+    host.dispatch(dispatch({ request: withRedis }));
+    const session = await started(sessions);
+    progress.hold = new Promise(() => {});
+    const changed = host.update(update({ VideoSrc: "https://media.example.com/b.mp4" }));
+    await eventually(() => expect(progress.opened).toHaveLength(2));
+    session.end({ name: "finished" });
+    await eventually(() => expect(ended).toHaveLength(1));
+    expect((await changed).error).toBeNull();
+    expect(progress.closed).toEqual(["https://media.example.com/a.mp4"]);
   });
 });
 

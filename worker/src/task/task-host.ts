@@ -1,5 +1,6 @@
 import {
   type EdgeFrameOf,
+  expectedUnits,
   type LogLine,
   type PushRequest,
   RoomcastError,
@@ -7,7 +8,6 @@ import {
   seatOf,
   type TaskRef,
   type TaskReport,
-  taskCost,
   type WorkerFrameOf,
 } from "@roomcast/shared";
 import type { Logger } from "pino";
@@ -45,7 +45,6 @@ interface Held {
   readonly told: Promise<void>;
 }
 
-const COPY_UNITS = taskCost({ video: "copy" });
 /** Attempts that have ended, remembered so that a frame which comes late or twice does not start them again. */
 const MAX_REMEMBERED = 10_000;
 
@@ -167,7 +166,7 @@ export class TaskHost implements LinkedTasks {
     // What the new one replaces makes room for it: an earlier attempt, or the task on the seat that it takes over.
     const replaced = current ?? this.#holderOf(seatKey(seatOf(request)));
     const loadUnits = this.loadUnits - (replaced?.runner.costUnits ?? 0);
-    if (loadUnits + COPY_UNITS <= capacityUnits) return null;
+    if (loadUnits + expectedUnits(null, request) <= capacityUnits) return null;
     return new RoomcastError(
       "ResourceInsufficient",
       `This worker is full: it carries ${Math.round(loadUnits)} of ${capacityUnits} units.`,

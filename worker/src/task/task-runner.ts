@@ -1,5 +1,6 @@
 import {
   type EdgeFrameOf,
+  expectedUnits,
   type Outcome,
   type PushRequest,
   RoomcastError,
@@ -64,7 +65,6 @@ export interface TaskEnd extends StartPosition {
   readonly outcome: Outcome;
 }
 
-const COPY_UNITS = taskCost({ video: "copy" });
 const DEFAULT_FPS = 30;
 
 /** One attempt at one task, from its dispatch to its end. */
@@ -76,7 +76,10 @@ export class TaskRunner {
   #stay: RoomStay | undefined;
   #progress: TaskProgress | undefined;
   #startAt: StartPosition;
-  #costUnits = COPY_UNITS;
+  /** How it ended. */
+  #last: ProgressValues | undefined;
+  /** The records of new sources are opened and closed one after another, so that each is closed. */
+  #following: Promise<void> = Promise.resolve();
 
   /** Starts at once. */
   constructor(options: TaskRunnerOptions) {
@@ -90,9 +93,11 @@ export class TaskRunner {
     return this.#done;
   }
 
-  /** What it takes of this worker; until its source is open, what a copied stream takes. */
+  /** What it takes of this worker: all that it has open; what is being opened counts as what is expected of it. */
   get costUnits(): number {
-    return this.#costUnits;
+    const held = this.#stay?.holds() ?? [null];
+    const expected = expectedUnits(null, this.#options.dispatch.request);
+    return held.reduce((sum, info) => sum + (info === null ? expected : costOf(info)), 0);
   }
 
   report(): TaskReport {
@@ -118,7 +123,10 @@ export class TaskRunner {
     }
     const before = this.#values("aborted");
     await this.#stay.change(update);
-    if (update.VideoSrc !== undefined && this.#progress !== undefined) await this.#follow(update.VideoSrc, before);
+    const { VideoSrc } = update;
+    if (VideoSrc === undefined || !this.#options.dispatch.request.Redis) return;
+    this.#following = this.#following.then(() => this.#follow(VideoSrc, before));
+    await this.#following;
   }
 
   async #run(): Promise<TaskEnd> {
@@ -162,7 +170,11 @@ export class TaskRunner {
         this.#intent === undefined ? await this.#enterRoom({ taskId, attempt }).done : { name: "aborted", reason: "" };
       end = { ...this.#place(), outcome: this.#outcomeOf(outcome) };
     } finally {
-      await this.#progress?.close(this.#values(end === undefined ? "failed" : lastState(end)));
+      this.#last = this.#values(end === undefined ? "failed" : lastState(end));
+      // What still opens is not waited for.
+      this.#ending.abort();
+      await this.#following;
+      await this.#progress?.close(this.#last);
     }
     return end;
   }
@@ -174,11 +186,7 @@ export class TaskRunner {
     this.#stay = parts.enterRoom(seatOf(request), {
       ...stayOptions(request, parts.defaults, clock),
       taskId: ref.taskId,
-      open: async (source, signal) => {
-        const opened = await parts.openSource({ request, source, signal, log });
-        this.#costUnits = costOf(opened.info);
-        return opened;
-      },
+      open: (source, signal) => parts.openSource({ request, source, signal, log }),
       createPublisher: () => parts.createPublisher(request, log),
       untilConfirmed: (signal) => parts.untilConfirmed(ref, signal),
       startAt: this.#startAt,
@@ -193,15 +201,18 @@ export class TaskRunner {
   async #follow(videoSrc: string, before: ProgressValues): Promise<void> {
     const { dispatch, log } = this.#options;
     const old = this.#progress;
+    // Once the record could not be opened, it stays so: what is played does not depend on it.
+    if (old === undefined) return;
     try {
-      this.#progress = await this.#openProgress({ ...dispatch.request, VideoSrc: videoSrc });
-      this.#progress.track(() => this.#values());
+      const opened = await this.#unlessEnding(this.#openProgress({ ...dispatch.request, VideoSrc: videoSrc }));
+      this.#progress = opened === "ending" || opened === null ? undefined : opened;
+      this.#progress?.track(() => this.#values());
     } catch (thrown) {
       // Once a push runs, Redis may be away: what is played does not depend on it.
       this.#progress = undefined;
       log.warn({ err: thrown }, "the progress of the new source is not recorded");
     }
-    await old?.close(before);
+    await old.close(before);
   }
 
   #openProgress(request: PushRequest): Promise<TaskProgress> {
@@ -221,7 +232,7 @@ export class TaskRunner {
       // What opens later has nobody to use it.
       if (first === "ending")
         void opening?.then(
-          (late) => late.close(this.#values("failed")),
+          (late) => late.close(this.#last ?? this.#values("failed")),
           () => {},
         );
       return first;
@@ -278,7 +289,7 @@ function resumedAt({ resumeAtMs, resumeItem }: TaskRunnerOptions["dispatch"]): S
 
 function costOf(info: SourceInfo): number {
   return info.plan.video === "copy"
-    ? COPY_UNITS
+    ? taskCost({ video: "copy" })
     : taskCost({
         video: "transcode",
         pixelsPerSecond: info.width * info.height * (info.fps ?? DEFAULT_FPS),

@@ -1,4 +1,6 @@
-import { type PlanSummary, type PushRequest, taskCost } from "@roomcast/shared";
+import type { PushRequest } from "./push-request.ts";
+import { taskCost } from "./task-cost.ts";
+import type { PlanSummary } from "./wire.ts";
 
 /** Before the source is probed nobody knows what it costs: more than a copy, less than a transcode. */
 const UNKNOWN_UNITS = 10;

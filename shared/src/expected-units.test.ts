@@ -1,6 +1,6 @@
-import type { PlanSummary } from "@roomcast/shared";
 import { expect, test } from "vitest";
 import { expectedUnits } from "./expected-units.ts";
+import type { PlanSummary } from "./wire.ts";
 
 const plan = (video: PlanSummary["video"]): PlanSummary => ({ video, audio: "copy", reasons: [] });
 
