@@ -77,7 +77,7 @@ function readValue(text: string, from: number): { value: string; next: number } 
   return { value: withoutQuotes(text, at, end), next: end + 1 };
 }
 
-const QUOTES = new Set(['"', "'", "\\", " ", "\t"]);
+const QUOTES = new Set(['"', "'", "\\", ",", " ", "\t"]);
 
 function withoutQuotes(text: string, from: number, to: number): string {
   let start = from;

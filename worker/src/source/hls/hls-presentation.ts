@@ -50,6 +50,7 @@ export class HlsPresentation {
   readonly #slow: SlowWatch;
   readonly #floor = { floorMs: Number.NEGATIVE_INFINITY };
   #variant: Variant | null;
+  readonly #failed = new Set<Variant>();
   #stepWanted = false;
   #main: RenditionSource;
 
@@ -103,6 +104,7 @@ export class HlsPresentation {
       floor: this.#floor,
       signal,
       nextSource: isMain ? () => this.#nextRung(signal) : undefined,
+      replacement: isMain ? () => this.#replacement(signal) : undefined,
       onTransferred: isMain ? (waitedMs, bytes, mediaMs) => this.#slow.add({ waitedMs, bytes, mediaMs }) : undefined,
     });
     yield* feed.segments();
@@ -123,29 +125,53 @@ export class HlsPresentation {
       this.#options.others.map(({ variant }) => variant),
       present,
     );
-    // The first one that the source can deliver, or else the lowest.
-    const fitting = lower.filter(({ bandwidth }) => bitsPerSecond === null || bandwidth <= bitsPerSecond * 0.8);
-    const wanted = fitting.length > 0 ? fitting : lower.slice(-1);
-    for (const variant of wanted) {
-      const other = this.#options.others.find((one) => one.variant === variant);
-      if (other === undefined) continue;
+    // Those that the source can deliver, or else the lowest.
+    const fitting = lower.filter(({ bandwidth }) => bitsPerSecond === null || bandwidth <= bitsPerSecond * SPARE);
+    const source = await this.#openFirst(fitting.length > 0 ? fitting : lower.slice(-1), signal);
+    if (source !== null) {
+      this.#options.logger.warn(
+        { bitsPerSecond, variant: this.#variant === null ? undefined : describeVariant(this.#variant) },
+        "The source delivers too slowly; a lower variant is played from here on.",
+      );
+    }
+    return source;
+  }
+
+  /** Another variant in place of one that gives nothing more, each at most once. */
+  async #replacement(signal: AbortSignal): Promise<RenditionSource | null> {
+    if (this.#variant !== null) this.#failed.add(this.#variant);
+    const variants = this.#options.others.map(({ variant }) => variant).filter((variant) => !this.#failed.has(variant));
+    const source = await this.#openFirst(variants, signal);
+    if (source !== null && this.#variant !== null) {
+      this.#options.logger.warn(
+        { variant: describeVariant(this.#variant) },
+        "A variant of the playlist gives nothing more; another one is played from here on.",
+      );
+    }
+    return source;
+  }
+
+  /** Opens the first of some variants that is to be had, and plays it from now on; null: none is. */
+  async #openFirst(variants: readonly Variant[], signal: AbortSignal): Promise<RenditionSource | null> {
+    for (const variant of variants) {
       try {
-        const source = await other.open(signal);
-        this.#options.logger.warn(
-          { from: describeVariant(present), to: describeVariant(variant), bitsPerSecond },
-          "The source delivers too slowly; a lower variant is played from here on.",
-        );
+        const source = await this.#options.others.find((other) => other.variant === variant)?.open(signal);
+        if (source === undefined) continue;
         this.#variant = variant;
         this.#main = source;
         return source;
       } catch (error) {
         signal.throwIfAborted();
+        this.#failed.add(variant);
         this.#options.logger.warn(
           { variant: describeVariant(variant), err: error },
-          "A lower variant is not to be had.",
+          "Another variant is not to be had.",
         );
       }
     }
     return null;
   }
 }
+
+/** The part of what a source delivers that a variant may take. */
+const SPARE = 0.8;

@@ -44,6 +44,8 @@ export interface RenditionFeedOptions {
   readonly signal: AbortSignal;
   /** Asked before each segment: another variant that shall be played from there on. */
   readonly nextSource?: (() => Promise<RenditionSource | null>) | undefined;
+  /** Asked where the present variant gives nothing more: another one that does. */
+  readonly replacement?: (() => Promise<RenditionSource | null>) | undefined;
   /** How long the network let us wait for how much media. */
   readonly onTransferred?: ((waitedMs: number, bytes: number, mediaMs: number) => void) | undefined;
 }
@@ -89,10 +91,10 @@ export class RenditionFeed {
     const unread = new Set<AbortController>();
     try {
       for (;;) {
-        await this.#changeSource();
-        if (!(await this.#waitForNext())) return;
-        const opened = await this.#openNext();
-        if (opened === undefined) continue;
+        const wanted = (await this.#options.nextSource?.()) ?? null;
+        if (wanted !== null) this.#switchTo(wanted);
+        const opened = await this.#nextOpened();
+        if (opened === null) return;
         unread.add(opened.abort);
         yield this.#present(opened, () => unread.delete(opened.abort));
       }
@@ -101,6 +103,26 @@ export class RenditionFeed {
       for (const abort of unread) abort.abort();
       await this.#reloading;
     }
+  }
+
+  /** null: there will be none. Where this variant gives nothing more, another one may. */
+  async #nextOpened(): Promise<Opened | null> {
+    for (;;) {
+      try {
+        if (!(await this.#waitForNext())) return null;
+        const opened = await this.#openNext();
+        if (opened !== undefined) return opened;
+      } catch (error) {
+        this.#options.signal.throwIfAborted();
+        if (!(await this.#replace())) throw error;
+      }
+    }
+  }
+
+  async #replace(): Promise<boolean> {
+    const source = (await this.#options.replacement?.()) ?? null;
+    if (source !== null) this.#switchTo(source);
+    return source !== null;
   }
 
   #present(opened: Opened, onOpen: () => void): HlsSegment {
@@ -128,7 +150,8 @@ export class RenditionFeed {
   /** Waits until the list has the next segment; false: there will be none. */
   async #waitForNext(): Promise<boolean> {
     const { signal, patienceMs } = this.#options;
-    const sinceMs = this.#clock.nowMs();
+    let sinceMs = this.#clock.nowMs();
+    let mayReplace = true;
     for (;;) {
       signal.throwIfAborted();
       const complete = this.#window.playlist.complete;
@@ -138,6 +161,10 @@ export class RenditionFeed {
       if (this.#window.playlist.complete) return false;
       const waitedMs = this.#clock.nowMs() - sinceMs;
       if (waitedMs >= patienceMs) throw this.#stoppedError(waitedMs);
+      if (mayReplace && waitedMs >= patienceMs / 2) {
+        mayReplace = false;
+        if (await this.#replace()) sinceMs = this.#clock.nowMs();
+      }
       const dueInMs = this.#loadedAtMs + this.#reloadAfterMs - this.#clock.nowMs();
       if (dueInMs > 0) await this.#clock.sleep(Math.min(dueInMs, patienceMs - waitedMs), signal);
     }
@@ -256,9 +283,7 @@ export class RenditionFeed {
   }
 
   /** Another variant takes over at the beginning of the next segment. */
-  async #changeSource(): Promise<void> {
-    const source = (await this.#options.nextSource?.()) ?? null;
-    if (source === null) return;
+  #switchTo(source: RenditionSource): void {
     const old = this.#window;
     const next = this.#next();
     const nextMs = next !== undefined ? old.startMsOf(next) : old.endMs;
@@ -268,6 +293,7 @@ export class RenditionFeed {
     this.#epoch = 0;
     this.#loadedAtMs = this.#clock.nowMs();
     this.#reloadAfterMs = reloadDelayMs(source.playlist, true);
+    this.#reloadError = undefined;
     this.#breaks = true;
     if (!started) return;
     const found = this.#window.at(nextMs + 1);

@@ -7,8 +7,11 @@ export type SegmentKey =
   /** A method that is not decrypted here, by its name as people know it. */
   | { readonly method: "other"; readonly name: string };
 
+const MAX_FORMATS = 16;
+
 /** The keys in force at one place of a playlist: one per key format (RFC 8216, section 4.3.2.4). */
 export class KeysInForce {
+  /** Players know a handful of formats; the oldest give way. */
   readonly #byFormat = new Map<string, SegmentKey>();
   #current: SegmentKey | null = null;
 
@@ -18,8 +21,13 @@ export class KeysInForce {
 
   apply(attributes: AttributeList): void {
     const key = readKey(attributes);
-    if (key === null) this.#byFormat.clear();
-    else this.#byFormat.set(attributes.text("KEYFORMAT")?.toLowerCase() ?? "identity", key);
+    if (key === null) {
+      this.#byFormat.clear();
+    } else {
+      this.#byFormat.set(attributes.text("KEYFORMAT")?.toLowerCase() ?? "identity", key);
+      const [oldest] = this.#byFormat.keys();
+      if (this.#byFormat.size > MAX_FORMATS && oldest !== undefined) this.#byFormat.delete(oldest);
+    }
     const keys = [...this.#byFormat.values()];
     this.#current = keys.find((one) => one.method === "AES-128") ?? keys.at(-1) ?? null;
   }

@@ -1,7 +1,7 @@
-/** So much media must have come before a source is judged. */
-const MIN_SEGMENTS = 2;
+const KEPT = 2;
 const MIN_MEDIA_MS = 6000;
-const KEPT = 4;
+/** One segment that takes this many times as long as it plays is enough. */
+const HOPELESS = 3;
 
 export interface Transferred {
   /** How long the network let us wait, ms. */
@@ -26,10 +26,14 @@ export class SlowWatch {
 
   get isSlow(): boolean {
     const last = this.#recent.at(-1);
-    if (last === undefined || this.#recent.length < MIN_SEGMENTS) return false;
-    const mediaMs = this.#sum(({ mediaMs: ms }) => ms);
-    // A single late segment is no reason, and neither is one that has come well again.
-    return mediaMs >= MIN_MEDIA_MS && this.#sum(({ waitedMs }) => waitedMs) > mediaMs && last.waitedMs > last.mediaMs;
+    if (last === undefined || last.mediaMs === 0) return false;
+    if (last.waitedMs > HOPELESS * last.mediaMs) return true;
+    // A single late segment is no reason, and neither is a source that has come well again.
+    return (
+      this.#recent.length === KEPT &&
+      this.#recent.every(({ waitedMs, mediaMs }) => waitedMs > mediaMs) &&
+      this.#sum(({ mediaMs }) => mediaMs) >= MIN_MEDIA_MS
+    );
   }
 
   /** null: not measured. */
