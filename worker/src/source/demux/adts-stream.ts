@@ -9,7 +9,7 @@ import type { MediaTag } from "../media-tag.ts";
 import { ticksToMs } from "./clock-33.ts";
 import { type ElementaryStream, TimeMarks } from "./elementary-stream.ts";
 import { Scratch } from "./scratch.ts";
-import { AUDIO_HEADER_BYTES, sequenceHeaderTag, TagMaker } from "./tag-maker.ts";
+import { AUDIO_HEADER_BYTES, sequenceHeaderTag, soundTag, TagMaker } from "./tag-maker.ts";
 
 const TICKS_PER_SECOND = 90_000;
 /** A frame is at most 8191 bytes, and the header behind it confirms it. A PES packet has at most 64 KiB. */
@@ -105,9 +105,9 @@ export class AdtsStream implements ElementaryStream {
     }
     const start = at + header.headerBytes;
     const end = at + header.frameBytes;
-    const tag = this.#tags.sound(dtsMs, end - start);
-    this.#scratch.bytes.copy(tag.payload, AUDIO_HEADER_BYTES, start, end);
-    this.#onTag(tag);
+    const payload = this.#tags.room("audio", end - start);
+    this.#scratch.bytes.copy(payload, AUDIO_HEADER_BYTES, start, end);
+    this.#onTag(soundTag(dtsMs, payload));
   }
 }
 

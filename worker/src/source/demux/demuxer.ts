@@ -9,6 +9,8 @@ export interface DemuxedTrack {
   readonly codec: string;
   /** ISO 639 language, in lower case, where the container says it. */
   readonly language?: string | undefined;
+  /** False where the container says that it is not to be played unless asked for; undefined where it does not say. */
+  readonly enabled?: boolean | undefined;
   /** The scheme by which the track is encrypted (`cenc`, `cbcs`, `SAMPLE-AES`, …); undefined if it is not. */
   readonly encryption?: string | undefined;
 }

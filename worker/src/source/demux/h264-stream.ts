@@ -1,24 +1,16 @@
-import { AvcParameterSets } from "../../codec/avc-parameter-sets.ts";
-import type { MediaTag } from "../media-tag.ts";
 import { ticksToMs } from "./clock-33.ts";
+import type { DemuxerOptions } from "./demuxer.ts";
 import { type ElementaryStream, TimeMarks } from "./elementary-stream.ts";
-import { NAL, saysRecoveryPoint, startsPicture } from "./nal-units.ts";
+import { NAL, startsPicture } from "./nal-units.ts";
 import { PictureClock } from "./picture-clock.ts";
+import { PictureSurvey } from "./picture-survey.ts";
 import { Scratch } from "./scratch.ts";
-import { sequenceHeaderTag, TagMaker, VIDEO_HEADER_BYTES } from "./tag-maker.ts";
-
-export interface H264StreamOptions {
-  readonly onTag: (tag: MediaTag) => void;
-  /** A picture from which a decoder can begin, but which is no IDR picture. */
-  readonly onRecoveryPoint: (dtsMs: number) => void;
-}
+import { TagMaker, VIDEO_HEADER_BYTES } from "./tag-maker.ts";
 
 /** The largest picture of level 6.2 that anybody streams is a few megabytes. */
 const MAX_PICTURE_BYTES = 16 * 1024 * 1024;
 const MAX_UNITS = 4096;
 const LENGTH_BYTES = 4;
-/** The head of a slice with first_mb_in_slice 0 and slice_type 7: all slices of the picture are I. */
-const FIRST_SLICE_ALL_INTRA = 0x88;
 /** 00 00 01 */
 const START_CODE_BYTES = 3;
 
@@ -27,9 +19,8 @@ const START_CODE_BYTES = 3;
  * packets: one of those may hold several, or a part of one. Parameter sets, delimiters and filler are taken out.
  */
 export class H264Stream implements ElementaryStream {
-  readonly #options: H264StreamOptions;
   readonly #tags = new TagMaker();
-  readonly #sets = new AvcParameterSets();
+  readonly #survey: PictureSurvey;
   readonly #clock = new PictureClock();
   readonly #marks = new TimeMarks();
   readonly #scratch = new Scratch(MAX_PICTURE_BYTES);
@@ -39,12 +30,11 @@ export class H264Stream implements ElementaryStream {
   #scanned = 2;
   #hasSlice = false;
   #times: { readonly pts: number; readonly dts: number | null } | null = null;
-  #headerGiven = false;
   /** Bytes were lost: nothing is taken before the next PES packet. */
   #lost = false;
 
-  constructor(options: H264StreamOptions) {
-    this.#options = options;
+  constructor(options: Pick<DemuxerOptions, "onTag" | "onRecoveryPoint">) {
+    this.#survey = new PictureSurvey(options);
   }
 
   begin(pts: number | null, dts: number | null): void {
@@ -140,50 +130,27 @@ export class H264Stream implements ElementaryStream {
   /** Gives the picture whose last unit ends here. */
   #give(end: number): void {
     const { bytes } = this.#scratch;
-    const picture = this.#survey(end);
-    const times = this.#clock.next(this.#times, this.#sets.activeSps);
-    if (times === null || picture.bytes === 0) return;
-    const dtsMs = ticksToMs(times.dts);
-    const record = this.#sets.takeChanged();
-    if (record !== null) this.#options.onTag(sequenceHeaderTag("video", dtsMs, record));
-    this.#headerGiven ||= record !== null;
-    // Without parameter sets nobody can decode it.
-    if (!this.#headerGiven) return;
-    if (picture.recoveryPoint) this.#options.onRecoveryPoint(dtsMs);
-    const tag = this.#tags.picture({ dtsMs, ptsMs: ticksToMs(times.pts), keyframe: picture.idr }, picture.bytes);
+    this.#survey.begin();
+    let total = 0;
+    for (let index = 0; index < this.#units.length; index += 1) {
+      const start = this.#units[index] ?? 0;
+      const unitEnd = this.#unitEnd(index, end);
+      this.#survey.unit(bytes, start, unitEnd);
+      if (isKept(bytes[start] ?? 0)) total += LENGTH_BYTES + unitEnd - start;
+    }
+    const times = this.#clock.next(this.#times, this.#survey.sets.activeSps);
+    if (times === null || total === 0) return;
+    const payload = this.#tags.room("video", total);
     let at = VIDEO_HEADER_BYTES;
     for (let index = 0; index < this.#units.length; index += 1) {
       const start = this.#units[index] ?? 0;
       if (!isKept(bytes[start] ?? 0)) continue;
       const unitEnd = this.#unitEnd(index, end);
-      tag.payload.writeUInt32BE(unitEnd - start, at);
-      bytes.copy(tag.payload, at + LENGTH_BYTES, start, unitEnd);
+      payload.writeUInt32BE(unitEnd - start, at);
+      bytes.copy(payload, at + LENGTH_BYTES, start, unitEnd);
       at += LENGTH_BYTES + unitEnd - start;
     }
-    this.#options.onTag(tag);
-  }
-
-  /** Takes the parameter sets out, and sums up what is left. */
-  #survey(end: number): { readonly bytes: number; readonly idr: boolean; readonly recoveryPoint: boolean } {
-    const { bytes } = this.#scratch;
-    let total = 0;
-    let idr = false;
-    let recoveryPoint = false;
-    let hasSps = false;
-    let intra = false;
-    for (let index = 0; index < this.#units.length; index += 1) {
-      const start = this.#units[index] ?? 0;
-      const unitEnd = this.#unitEnd(index, end);
-      const type = (bytes[start] ?? 0) & 0x1f;
-      if (type === NAL.sps || type === NAL.pps) this.#sets.collect(bytes.subarray(start, unitEnd));
-      if (type === NAL.idrSlice && !idr) this.#sets.activate(bytes.subarray(start, unitEnd));
-      idr ||= type === NAL.idrSlice;
-      recoveryPoint ||= type === NAL.sei && saysRecoveryPoint(bytes, start, unitEnd);
-      hasSps ||= type === NAL.sps;
-      intra ||= type === NAL.slice && bytes[start + 1] === FIRST_SLICE_ALL_INTRA;
-      if (isKept(bytes[start] ?? 0)) total += LENGTH_BYTES + unitEnd - start;
-    }
-    return { bytes: total, idr, recoveryPoint: !idr && (recoveryPoint || (hasSps && intra)) };
+    this.#survey.give(payload, ticksToMs(times.dts), ticksToMs(times.pts));
   }
 
   /** Zeros between a unit and the next start code belong to neither (B.1.1). */

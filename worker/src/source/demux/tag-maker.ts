@@ -18,28 +18,31 @@ interface PictureTimes {
   readonly keyframe: boolean;
 }
 
-/** Makes tags whose payloads come from one pool; their data are to be written behind the header by the caller. */
+/** Makes tags whose payloads come from one pool. */
 export class TagMaker {
   readonly #pool = new PayloadPool();
 
-  /** The payload has room for `bytes` of NAL units, each with a length of 4 bytes, from {@link VIDEO_HEADER_BYTES} on. */
-  picture({ dtsMs, ptsMs, keyframe }: PictureTimes, bytes: number): MediaTag {
-    const payload = this.#pool.allocate(VIDEO_HEADER_BYTES + bytes);
-    const difference = Math.round(ptsMs - dtsMs);
-    const compositionMs = Math.abs(difference) > MAX_COMPOSITION_MS ? 0 : difference;
-    payload[0] = keyframe ? KEYFRAME_AVC : INTER_FRAME_AVC;
-    payload[1] = PACKET_MEDIA;
-    payload.writeIntBE(compositionMs, 2, 3);
-    return { kind: "video", dtsMs, compositionMs, keyframe, sequenceHeader: false, payload };
+  /** A payload with room for so many bytes behind its header: {@link VIDEO_HEADER_BYTES}, {@link AUDIO_HEADER_BYTES}. */
+  room(kind: MediaTag["kind"], bytes: number): Buffer {
+    return this.#pool.allocate((kind === "video" ? VIDEO_HEADER_BYTES : AUDIO_HEADER_BYTES) + bytes);
   }
+}
 
-  /** The payload has room for `bytes` of one raw AAC frame from {@link AUDIO_HEADER_BYTES} on. */
-  sound(dtsMs: number, bytes: number): MediaTag {
-    const payload = this.#pool.allocate(AUDIO_HEADER_BYTES + bytes);
-    payload[0] = AAC_44KHZ_16BIT_STEREO;
-    payload[1] = PACKET_MEDIA;
-    return { kind: "audio", dtsMs, compositionMs: 0, keyframe: true, sequenceHeader: false, payload };
-  }
+/** Writes the header of a payload that holds NAL units, each with a length of 4 bytes. */
+export function pictureTag({ dtsMs, ptsMs, keyframe }: PictureTimes, payload: Buffer): MediaTag {
+  const difference = Math.round(ptsMs - dtsMs);
+  const compositionMs = Math.abs(difference) > MAX_COMPOSITION_MS ? 0 : difference;
+  payload[0] = keyframe ? KEYFRAME_AVC : INTER_FRAME_AVC;
+  payload[1] = PACKET_MEDIA;
+  payload.writeIntBE(compositionMs, 2, 3);
+  return { kind: "video", dtsMs, compositionMs, keyframe, sequenceHeader: false, payload };
+}
+
+/** Writes the header of a payload that holds one raw AAC frame. */
+export function soundTag(dtsMs: number, payload: Buffer): MediaTag {
+  payload[0] = AAC_44KHZ_16BIT_STEREO;
+  payload[1] = PACKET_MEDIA;
+  return { kind: "audio", dtsMs, compositionMs: 0, keyframe: true, sequenceHeader: false, payload };
 }
 
 /** @param record an AVCDecoderConfigurationRecord or an AudioSpecificConfig */

@@ -89,9 +89,8 @@ export class TsDemuxer implements Demuxer {
 
   #streamOf({ codec, encryption }: DemuxedTrack): ElementaryStream | undefined {
     if (encryption !== undefined) return undefined;
-    const { onTag, onRecoveryPoint = () => undefined } = this.#options;
-    if (codec === "h264") return new H264Stream({ onTag, onRecoveryPoint });
-    return codec === "aac" ? new AdtsStream(onTag) : undefined;
+    if (codec === "h264") return new H264Stream(this.#options);
+    return codec === "aac" ? new AdtsStream(this.#options.onTag) : undefined;
   }
 }
 

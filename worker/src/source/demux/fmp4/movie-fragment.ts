@@ -1,0 +1,181 @@
+import { type Box, listBoxes } from "../../mp4/box.ts";
+import { DemuxError } from "../demuxer.ts";
+import type { FragmentedTrack } from "./init-segment.ts";
+
+/** A track whose samples are wanted, and how far its clock has come. */
+export interface FragmentLane {
+  readonly source: FragmentedTrack;
+  /** Decode time of the next sample where a fragment does not say it, in the track's time scale. */
+  nextTime: number;
+  /** How much later than the clock says pictures are shown, so that none is shown before it is decoded. */
+  delay: number;
+}
+
+export interface FragmentSample<Lane extends FragmentLane> {
+  readonly lane: Lane;
+  /** Where it begins, in the positions that the fragment's own is given in. */
+  readonly position: number;
+  readonly size: number;
+  readonly dtsMs: number;
+  readonly ptsMs: number;
+}
+
+interface ReadSample<Lane extends FragmentLane> {
+  readonly lane: Lane;
+  readonly position: number;
+  readonly size: number;
+  readonly decodeTime: number;
+  readonly composition: number;
+}
+
+interface Fragment<Lane extends FragmentLane> {
+  readonly moof: Buffer;
+  readonly position: number;
+  readonly lanes: ReadonlyMap<number, Lane>;
+  readonly samples: ReadSample<Lane>[];
+}
+
+/** `tfhd`, 8.8.7 */
+const TFHD = { baseOffset: 0x1, description: 0x2, duration: 0x8, size: 0x10, flags: 0x20, baseIsMoof: 0x2_0000 };
+/** `trun`, 8.8.8 */
+const TRUN = { dataOffset: 0x1, firstFlags: 0x4, duration: 0x100, size: 0x200, flags: 0x400, composition: 0x800 };
+/** An hour of one track in one fragment has fewer. */
+const MAX_SAMPLES = 500_000;
+/** A run whose samples are described by nothing costs its sender no bytes. */
+const MAX_ALIKE = 2000;
+/** Data are not farther from their index. */
+const MAX_DISTANCE = 256 * 1024 * 1024;
+const BOX_HEADER_BYTES = 8;
+
+/**
+ * The samples of the wanted tracks in one `moof` (ISO/IEC 14496-12, 8.8.4), in the order of its runs.
+ *
+ * @param moof the box with its header; `position` is where it begins
+ * @throws Mp4Error where it is broken, DemuxError where it has too many samples
+ */
+export function parseMovieFragment<Lane extends FragmentLane>(
+  moof: Buffer,
+  position: number,
+  lanes: ReadonlyMap<number, Lane>,
+): FragmentSample<Lane>[] {
+  const fragment: Fragment<Lane> = { moof, position, lanes, samples: [] };
+  let implicitBase = position;
+  for (const box of listBoxes(moof, BOX_HEADER_BYTES, moof.length)) {
+    if (box.type === "traf") implicitBase = readTrackFragment(fragment, box, implicitBase);
+  }
+  // Composition times may be negative (8.6.1.3.1): then the decode times are moved, not the times of showing.
+  for (const { lane, composition } of fragment.samples) lane.delay = Math.max(lane.delay, -composition);
+  return fragment.samples.map(({ lane, decodeTime, composition, ...place }) => {
+    const { timescale, shiftMs } = lane.source;
+    const ms = (time: number) => (time * 1000) / timescale + shiftMs;
+    return { lane, ...place, dtsMs: ms(decodeTime - lane.delay), ptsMs: ms(decodeTime + composition) };
+  });
+}
+
+/** @returns where the data of this track end, which is where those of the next one begin if nothing else is said. */
+function readTrackFragment<Lane extends FragmentLane>(
+  fragment: Fragment<Lane>,
+  traf: Box,
+  implicitBase: number,
+): number {
+  const { moof, position } = fragment;
+  const boxes = listBoxes(moof, traf.start, traf.end);
+  const tfhd = boxes.find(({ type }) => type === "tfhd");
+  if (tfhd === undefined || tfhd.end - tfhd.start < 8) return implicitBase;
+  const fields = new Fields(moof, tfhd.start, tfhd.end);
+  const flags = fields.next() & 0xff_ffff;
+  const lane = fragment.lanes.get(fields.next());
+  let base = (flags & TFHD.baseIsMoof) !== 0 ? position : implicitBase;
+  if ((flags & TFHD.baseOffset) !== 0) base = believable(fields.next() * 2 ** 32 + fields.next(), position);
+  if ((flags & TFHD.description) !== 0) fields.next();
+  const duration = (flags & TFHD.duration) !== 0 ? fields.next() : lane?.source.defaults.duration;
+  const size = (flags & TFHD.size) !== 0 ? fields.next() : lane?.source.defaults.size;
+  const tfdt = boxes.find(({ type }) => type === "tfdt");
+  if (lane !== undefined && tfdt !== undefined) lane.nextTime = readDecodeTime(moof, tfdt) ?? lane.nextTime;
+  let end = base;
+  for (const box of boxes) {
+    if (box.type === "trun") {
+      end = readRun(fragment, { box, lane, base, start: end, duration: duration ?? 0, size: size ?? 0 });
+    }
+  }
+  return end;
+}
+
+/** Files that were cut into segments keep the offsets of the whole: then they can only mean the fragment itself. */
+function believable(offset: number, position: number): number {
+  return offset >= position && offset - position <= MAX_DISTANCE ? offset : position;
+}
+
+/** 8.8.12 */
+function readDecodeTime(moof: Buffer, { start, end }: Box): number | null {
+  const fields = new Fields(moof, start, end);
+  const long = fields.next() >>> 24 === 1;
+  if (end - start < (long ? 12 : 8)) return null;
+  return long ? fields.next() * 2 ** 32 + fields.next() : fields.next();
+}
+
+interface Run<Lane extends FragmentLane> {
+  readonly box: Box;
+  readonly lane: Lane | undefined;
+  readonly base: number;
+  /** Where the data begin unless the run says it. */
+  readonly start: number;
+  readonly duration: number;
+  readonly size: number;
+}
+
+/** @returns where its data end. */
+function readRun<Lane extends FragmentLane>(fragment: Fragment<Lane>, run: Run<Lane>): number {
+  const { lane, box } = run;
+  const { moof, position, samples } = fragment;
+  if (box.end - box.start < 8) return run.start;
+  const fields = new Fields(moof, box.start, box.end);
+  const flags = fields.next() & 0xff_ffff;
+  const count = fields.next();
+  let at = run.start;
+  if ((flags & TRUN.dataOffset) !== 0) at = run.base + (fields.next() | 0);
+  // Without an offset, what begins at the index itself can only be meant behind it.
+  else if (at === position) at = position + moof.length + BOX_HEADER_BYTES;
+  if ((flags & TRUN.firstFlags) !== 0) fields.next();
+  const perSample = [TRUN.duration, TRUN.size, TRUN.flags, TRUN.composition].filter(
+    (bit) => (flags & bit) !== 0,
+  ).length;
+  const most = perSample === 0 ? MAX_ALIKE : Math.floor(fields.left / (4 * perSample));
+  if (samples.length + Math.min(count, most) > MAX_SAMPLES) throw new DemuxError("A fragment has too many samples.");
+  for (let index = 0; index < count && index < most; index += 1) {
+    const duration = (flags & TRUN.duration) !== 0 ? fields.next() : run.duration;
+    const size = (flags & TRUN.size) !== 0 ? fields.next() : run.size;
+    if ((flags & TRUN.flags) !== 0) fields.next();
+    // Unsigned in version 0 by the letter; negative ones are written there all the same.
+    const composition = (flags & TRUN.composition) !== 0 ? fields.next() | 0 : 0;
+    if (lane !== undefined) {
+      if (size > 0) samples.push({ lane, position: at, size, decodeTime: lane.nextTime, composition });
+      lane.nextTime += duration;
+    }
+    at += size;
+  }
+  return at;
+}
+
+/** Reads 32-bit fields one after another; 0 behind the end. */
+class Fields {
+  readonly #bytes: Buffer;
+  readonly #end: number;
+  #at: number;
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+  }
+
+  get left(): number {
+    return this.#end - this.#at;
+  }
+
+  next(): number {
+    if (this.#at + 4 > this.#end) return 0;
+    this.#at += 4;
+    return this.#bytes.readUInt32BE(this.#at - 4);
+  }
+}

@@ -1,0 +1,163 @@
+import { shownType } from "../../mp4/box.ts";
+import { DemuxError } from "../demuxer.ts";
+import { Scratch } from "../scratch.ts";
+
+export interface TopBoxReaderOptions {
+  /** A whole `moov` or `moof`, header included. @param position where it begins */
+  readonly onIndex: (type: "moov" | "moof", box: Buffer, position: number) => void;
+  /** A piece of the body of an `mdat`. @param position of `start` */
+  readonly onData: (bytes: Buffer, start: number, end: number, position: number) => void;
+}
+
+type State =
+  | { readonly name: "header" }
+  | { readonly name: "index"; readonly type: "moov" | "moof"; readonly size: number }
+  | { readonly name: "data"; left: number }
+  | { readonly name: "skip"; left: number }
+  | { readonly name: "lost" };
+
+const HEADER_BYTES = 8;
+const LONG_HEADER_BYTES = 16;
+const MAX_INDEX_BYTES = 16 * 1024 * 1024;
+const MOOF_START_BYTES = 16;
+const PASSED_OVER = new Set([
+  "ftyp",
+  "styp",
+  "sidx",
+  "ssix",
+  "emsg",
+  "prft",
+  "free",
+  "skip",
+  "wide",
+  "uuid",
+  "pdin",
+  "meta",
+  "mfra",
+]);
+/** Where the beginning of a fragment is looked for. */
+const SEARCHED_BYTES = 64 * 1024;
+
+/** Follows the outermost boxes of an MP4 file that comes in pieces of any size. Positions count from the last flush. */
+export class TopBoxReader {
+  readonly #options: TopBoxReaderOptions;
+  readonly #kept = new Scratch(MAX_INDEX_BYTES);
+  #state: State = { name: "header" };
+  #position = 0;
+  #known = false;
+
+  constructor(options: TopBoxReaderOptions) {
+    this.#options = options;
+  }
+
+  /** @throws DemuxError for what does not begin like an MP4 file, and for an index of more bytes than may wait. */
+  push(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length; ) at = this.#step(chunk, at);
+  }
+
+  flush(): void {
+    this.#kept.clear();
+    this.#state = { name: "header" };
+    this.#position = 0;
+  }
+
+  /** @returns up to where the chunk is used. */
+  #step(chunk: Buffer, at: number): number {
+    const state = this.#state;
+    switch (state.name) {
+      case "header": {
+        const long = this.#kept.length >= HEADER_BYTES && this.#kept.bytes.readUInt32BE(0) === 1;
+        const next = this.#keep(chunk, at, long ? LONG_HEADER_BYTES : HEADER_BYTES);
+        this.#readHeader();
+        return next;
+      }
+      case "index": {
+        const next = this.#keep(chunk, at, state.size);
+        if (this.#kept.length === state.size) this.#giveIndex(state);
+        return next;
+      }
+      case "data":
+      case "skip": {
+        const end = Math.min(chunk.length, at + state.left);
+        if (state.name === "data") this.#options.onData(chunk, at, end, this.#position);
+        this.#position += end - at;
+        state.left -= end - at;
+        if (state.left === 0) this.#state = { name: "header" };
+        return end;
+      }
+      default:
+        return this.#search(chunk, at);
+    }
+  }
+
+  #keep(chunk: Buffer, at: number, wanted: number): number {
+    const end = Math.min(chunk.length, at + wanted - this.#kept.length);
+    if (!this.#kept.append(chunk, at, end)) throw new DemuxError("The MP4 has a box that is too large.");
+    this.#position += end - at;
+    return end;
+  }
+
+  #readHeader(): void {
+    const { bytes, length } = this.#kept;
+    if (length < HEADER_BYTES) return;
+    const type = bytes.toString("latin1", 4, 8);
+    let size = bytes.readUInt32BE(0);
+    if (size === 1 && length < LONG_HEADER_BYTES) return;
+    if (size === 1) size = bytes.readUInt32BE(8) * 2 ** 32 + bytes.readUInt32BE(12);
+    // It goes on to the end of the file.
+    if (size === 0) size = Number.MAX_SAFE_INTEGER;
+    if (size < length || !/^[\x20-\x7e\xa9]{4}$/.test(type)) return this.#lose();
+    if (type === "moov" || type === "moof") {
+      if (size > MAX_INDEX_BYTES) throw new DemuxError(`The MP4's box ${shownType(type)} is too large.`);
+      this.#known = true;
+      this.#state = { name: "index", type, size };
+      if (size === length) this.#giveIndex(this.#state);
+      return;
+    }
+    const known = type === "mdat" || PASSED_OVER.has(type);
+    // What is not known may be noise that looks like a box.
+    if (!known && (!this.#known || size > MAX_INDEX_BYTES)) return this.#lose();
+    this.#known = true;
+    this.#kept.length = 0;
+    this.#state =
+      size === length ? { name: "header" } : { name: type === "mdat" ? "data" : "skip", left: size - length };
+  }
+
+  #giveIndex({ type, size }: { readonly type: "moov" | "moof"; readonly size: number }): void {
+    const box = Buffer.from(this.#kept.bytes.subarray(0, size));
+    this.#kept.clear();
+    this.#state = { name: "header" };
+    this.#options.onIndex(type, box, this.#position - size);
+  }
+
+  #lose(): void {
+    if (!this.#known) throw new DemuxError("This is no fragmented MP4.");
+    this.#state = { name: "lost" };
+  }
+
+  /** Looks for a fragment, which begins with a `moof` and in it an `mfhd` (ISO/IEC 14496-12, 8.8.4 and 8.8.5). */
+  #search(chunk: Buffer, at: number): number {
+    const kept = this.#kept;
+    const end = Math.min(chunk.length, at + SEARCHED_BYTES);
+    kept.append(chunk, at, end);
+    this.#position += end - at;
+    const found = kept.bytes.subarray(0, kept.length).indexOf("mfhd", 0, "latin1");
+    const start = found - MOOF_START_BYTES + 4;
+    const size = start < 0 ? 0 : kept.bytes.readUInt32BE(start);
+    if (
+      size > MOOF_START_BYTES &&
+      size <= MAX_INDEX_BYTES &&
+      kept.bytes.toString("latin1", start + 4, start + 8) === "moof"
+    ) {
+      const unread = kept.length - found - 4;
+      kept.length -= unread;
+      kept.drop(start);
+      this.#position -= unread;
+      this.#state = { name: "index", type: "moof", size };
+      return end - unread;
+    }
+    // The beginning of a fragment may be cut by the end of the chunk; one that was found is passed by.
+    kept.drop(found >= 0 ? found + 1 : Math.max(0, kept.length - MOOF_START_BYTES));
+    return end;
+  }
+}

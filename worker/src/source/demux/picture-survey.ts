@@ -1,0 +1,56 @@
+import { AvcParameterSets } from "../../codec/avc-parameter-sets.ts";
+import type { DemuxerOptions } from "./demuxer.ts";
+import { NAL, saysRecoveryPoint } from "./nal-units.ts";
+import { pictureTag, sequenceHeaderTag } from "./tag-maker.ts";
+
+/** The head of a slice with first_mb_in_slice 0 and slice_type 7: all slices of the picture are I. */
+const FIRST_SLICE_ALL_INTRA = 0x88;
+
+/** Looks at the NAL units of one picture after the other, and gives them as tags, sequence headers in front. */
+export class PictureSurvey {
+  readonly sets = new AvcParameterSets();
+  readonly #options: Pick<DemuxerOptions, "onTag" | "onRecoveryPoint">;
+  #headerGiven = false;
+  #idr = false;
+  #recovers = false;
+  #hasSps = false;
+  #intra = false;
+
+  constructor(options: Pick<DemuxerOptions, "onTag" | "onRecoveryPoint">) {
+    this.#options = options;
+  }
+
+  begin(): void {
+    this.#idr = false;
+    this.#recovers = false;
+    this.#hasSps = false;
+    this.#intra = false;
+  }
+
+  /** A unit's header stands at `start`. */
+  unit(bytes: Buffer, start: number, end: number): void {
+    const type = (bytes[start] ?? 0) & 0x1f;
+    if (type === NAL.slice) {
+      this.#intra ||= bytes[start + 1] === FIRST_SLICE_ALL_INTRA;
+    } else if (type === NAL.idrSlice) {
+      if (!this.#idr) this.sets.activate(bytes.subarray(start, end));
+      this.#idr = true;
+    } else if (type === NAL.sei) {
+      this.#recovers ||= saysRecoveryPoint(bytes, start, end);
+    } else if (type === NAL.sps || type === NAL.pps) {
+      this.sets.collect(bytes.subarray(start, end));
+      this.#hasSps ||= type === NAL.sps;
+    }
+  }
+
+  /** @param payload of a tag that holds the picture; its header is written. */
+  give(payload: Buffer, dtsMs: number, ptsMs: number): void {
+    const record = this.sets.takeChanged();
+    if (record !== null) this.#options.onTag(sequenceHeaderTag("video", dtsMs, record));
+    this.#headerGiven ||= record !== null;
+    // Without parameter sets nobody can decode it.
+    if (!this.#headerGiven) return;
+    if (!this.#idr && (this.#recovers || (this.#hasSps && this.#intra))) this.#options.onRecoveryPoint?.(dtsMs);
+    this.#options.onTag(pictureTag({ dtsMs, ptsMs, keyframe: this.#idr }, payload));
+  }
+}
