@@ -10,11 +10,18 @@ const STALE_AFTER_MS = 30_000;
  * attempt) claims the record, from then on the older one's writes are refused; a later attempt, which may be of a task
  * older than the owner, claims it only from an owner that has ended or gone silent.
  *
- * ARGV: 1 `claim` or `write`, 2 TaskId, 3 Attempt, 4 now (Unix ms), 5 stale after (ms), 6 TTL (ms), 7… fields.
+ * A probe does all that a write does, and changes nothing that counts: it shows whether a later write will be taken.
+ *
+ * ARGV: 1 `claim`, `write` or `probe`, 2 TaskId, 3 Attempt, 4 now (Unix ms), 5 stale after (ms), 6 TTL (ms), 7… fields.
  * Answers 1: written, 0: it belongs to another.
  */
 export const FENCED_WRITE = `
 local taskId, attempt, state, updatedAt = unpack(redis.call('HMGET', KEYS[1], 'TaskId', 'Attempt', 'State', 'UpdatedAt'))
+if ARGV[1] == 'probe' then
+  redis.call('HSET', KEYS[1], 'UpdatedAt', updatedAt or ARGV[4])
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+  return 1
+end
 if taskId then
   if taskId == ARGV[2] then
     if (tonumber(attempt) or 0) > tonumber(ARGV[3]) then return 0 end
@@ -33,7 +40,7 @@ return 1
 export interface FencedWrite {
   readonly key: string;
   /** `claim`: this push has not owned the record yet. */
-  readonly mode: "claim" | "write";
+  readonly mode: "claim" | "write" | "probe";
   readonly taskId: string;
   readonly attempt: number;
   readonly nowMs: number;

@@ -248,7 +248,9 @@ describe("a Redis that cannot be used at the start", () => {
   test("because the password is wrong: RedisRefused, without the password", async () => {
     const error = await failure(requestFor({ RedisPassword: "wrong-password-9" }));
     expect(error.code).toBe("FailedOperation.RedisRefused");
-    expect(error.message).toBe(`Redis at 127.0.0.1:${port} refused the connection: check RedisPassword.`);
+    expect(error.message).toBe(
+      `Redis at 127.0.0.1:${port} refused the connection: check RedisPassword. It says: WRONGPASS invalid username-password pair or user is disabled.`,
+    );
   });
 
   test("because a password is needed and none was given: RedisRefused", async () => {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import type { PushRequest } from "@roomcast/shared";
+import { type PushRequest, redisAddress } from "@roomcast/shared";
 import type { Logger } from "pino";
 import { settledWithin } from "../settled-within.ts";
+import { FENCED_WRITE, fencedWriteArguments } from "./progress-fence.ts";
 import { type ProgressRecord, type ProgressValues, progressKey, readRecord } from "./progress-record.ts";
 import { ProgressWriter, type WriteSlot } from "./progress-writer.ts";
 import { RedisConnection } from "./redis-connection.ts";
@@ -58,7 +59,7 @@ export class ProgressStore {
   }
 
   /**
-   * Connects to the request's Redis and reads the source's record.
+   * Connects to the request's Redis, reads the source's record, and sees that it can be written.
    *
    * @throws RoomcastError `FailedOperation.RedisUnreachable` or `FailedOperation.RedisRefused`.
    */
@@ -72,6 +73,9 @@ export class ProgressStore {
     try {
       const client = await shared.connection.connected();
       found = readRecord(await client.hgetall(key));
+      const nowMs = (this.#options.nowMs ?? Date.now)();
+      const probe = fencedWriteArguments({ key, mode: "probe", taskId, attempt, nowMs, fields: [] });
+      await client.call("EVAL", FENCED_WRITE, ...probe);
     } catch (error) {
       await this.#release(id, shared);
       throw redisError(error, target);
@@ -150,12 +154,13 @@ async function stopShared(shared: Shared): Promise<void> {
 }
 
 function targetOf(request: PushRequest): RedisTarget {
-  return { host: request.RedisHost ?? "", port: request.RedisPort ?? 6379, password: request.RedisPassword ?? "" };
+  const { RedisUser: user = "", RedisPassword: password = "", RedisDb: db = 0 } = request;
+  return { ...redisAddress(request), user, password, db };
 }
 
 /** The password tells connections apart, but need not lie about as a key. */
-function targetId(target: RedisTarget): string {
+function targetId({ host, port, tls, user, password, db }: RedisTarget): string {
   return createHash("sha256")
-    .update(JSON.stringify([target.host, target.port, target.password]))
+    .update(JSON.stringify([host, port, tls, user, password, db]))
     .digest("hex");
 }

@@ -3,6 +3,7 @@ import { RepeatedError } from "../repeated-error.ts";
 import { FENCED_WRITE, fencedWriteArguments } from "./progress-fence.ts";
 import { type ProgressValues, type RecordOwner, recordFields } from "./progress-record.ts";
 import type { RedisConnection } from "./redis-connection.ts";
+import { isElsewhere } from "./redis-error.ts";
 
 export interface ProgressWriterOptions {
   readonly connection: RedisConnection;
@@ -81,12 +82,13 @@ export class ProgressWriter {
       for (const [index, slot] of slots.entries()) {
         const [error, reply] = replies[index] ?? [new Error("no reply")];
         if (error === null) slot.answered(reply === 1, isLast.get(slot) === true);
-        else slot.missed(error);
+        else slot.missed(connection.explained(error));
       }
-      // A connection that answers nothing in time is a half-open one.
-      if (replies.some(([error]) => error !== null && /timed out/i.test(error.message))) connection.reset();
+      // One that answers nothing in time is half-open.
+      const elsewhere = replies.find(([error]) => isElsewhere(error))?.[0];
+      if (elsewhere !== undefined) connection.reset(connection.explained(elsewhere));
     } catch (error) {
-      for (const slot of slots) slot.missed(error);
+      for (const slot of slots) slot.missed(connection.explained(error));
     }
   }
 }

@@ -9,6 +9,13 @@ export interface RedisChild {
   kill(): Promise<void>;
 }
 
+export interface StartRedisChildOptions {
+  readonly port: number;
+  readonly password?: string;
+  /** More of its command line, such as `["--maxmemory", "1"]`. */
+  readonly settings?: readonly string[];
+}
+
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
@@ -21,10 +28,11 @@ export async function freePort(): Promise<number> {
 }
 
 /** Starts a real redis-server, in memory only, for tests; resolves once it takes connections. */
-export async function startRedisChild(options: { port: number; password?: string }): Promise<RedisChild> {
-  const { port, password } = options;
+export async function startRedisChild(options: StartRedisChildOptions): Promise<RedisChild> {
+  const { port, password, settings = [] } = options;
   const args = ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
   if (password !== undefined) args.push("--requirepass", password);
+  args.push(...settings);
   const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "inherit"] });
   await ready(child);
   return {

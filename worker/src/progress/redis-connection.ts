@@ -1,8 +1,9 @@
-import { RoomcastError } from "@roomcast/shared";
+import { isIP } from "node:net";
+import type { RoomcastError } from "@roomcast/shared";
 import { Redis } from "ioredis";
 import { Backoff } from "../backoff.ts";
 import { cancellableSleep } from "../cancellable-sleep.ts";
-import { needsNoPassword, type RedisTarget, redisError } from "./redis-error.ts";
+import { ClosedUnanswered, needsNoPassword, type RedisTarget, redisError } from "./redis-error.ts";
 
 export interface RedisConnectionOptions {
   readonly target: RedisTarget;
@@ -19,6 +20,7 @@ export class RedisConnection {
   #running: Promise<void> | undefined;
   #client: Redis | undefined;
   #lastError: RoomcastError | undefined;
+  #whyReset: RoomcastError | undefined;
   /** The outcome of the try that goes on, or of the next one. */
   #next = newAttempt();
   #waiting = new AbortController();
@@ -49,8 +51,14 @@ export class RedisConnection {
     return await this.#next.promise;
   }
 
-  /** Drops a connection that does not answer; another is made. */
-  reset(): void {
+  /** What went wrong on this connection, as the user may read it. */
+  explained(thrown: unknown): RoomcastError {
+    return redisError(thrown, this.#options.target);
+  }
+
+  /** Drops a connection that is of no use, and says why; the name is looked up again, and another one is made. */
+  reset(why: RoomcastError): void {
+    this.#whyReset = why;
     this.#client?.disconnect();
   }
 
@@ -70,7 +78,9 @@ export class RedisConnection {
     });
     while (!this.#stopping.signal.aborted) {
       const startedMs = performance.now();
-      this.#lastError = await this.#runOnce();
+      this.#whyReset = undefined;
+      const ended = await this.#runOnce();
+      this.#lastError = this.#whyReset ?? ended;
       this.#next.reject(this.#lastError);
       this.#next = newAttempt();
       if (this.#stopping.signal.aborted) break;
@@ -87,15 +97,21 @@ export class RedisConnection {
     let client: Redis | undefined;
     try {
       const { address } = await resolve(target.host);
-      client = newClient(address, target.port, timeoutMs);
+      client = newClient(address, target, timeoutMs);
       let problem: unknown = new Error("the connection was closed");
       client.on("error", (error) => {
-        problem = error;
+        const isReset = "code" in error && error.code === "ECONNRESET";
+        if (!(isReset && problem instanceof ClosedUnanswered)) problem = error;
+      });
+      // Until it has answered: a server that takes TLS alone closes a connection that speaks plainly.
+      client.once("connect", () => {
+        problem = new ClosedUnanswered("closed");
       });
       const ended = Promise.withResolvers<void>();
       client.once("end", () => ended.resolve());
       try {
-        await within(timeoutMs, greet(client, target.password));
+        await within(timeoutMs, greet(client, target));
+        if (problem instanceof ClosedUnanswered) problem = new Error("the connection was closed");
       } catch (error) {
         // What the socket said is the cause; that the command found it closed is not.
         const closed = error instanceof Error && /Connection is closed/.test(error.message);
@@ -116,10 +132,12 @@ export class RedisConnection {
   }
 }
 
-function newClient(host: string, port: number, timeoutMs: number): Redis {
+function newClient(address: string, { host, port, tls }: RedisTarget, timeoutMs: number): Redis {
   return new Redis({
-    host,
+    host: address,
     port,
+    // The certificate is for the name, not for the address that was judged.
+    ...(tls ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
     lazyConnect: true,
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
@@ -135,14 +153,17 @@ function newClient(host: string, port: number, timeoutMs: number): Redis {
   });
 }
 
-async function greet(client: Redis, password: string): Promise<void> {
+async function greet(client: Redis, { user, password, db }: RedisTarget): Promise<void> {
   await client.connect();
-  // Not by ioredis' option: it would write to the console where the server has no password.
-  if (password !== "") {
+  // Not by ioredis' options: it would write to the console where the server has no password.
+  if (user !== "") await client.auth(user, password);
+  else if (password !== "") {
     await client.auth(password).catch((error: unknown) => {
       if (!needsNoPassword(error)) throw error;
     });
   }
+  // A cluster refuses the command whatever the number is.
+  if (db !== 0) await client.select(db);
   await client.ping();
 }
 
