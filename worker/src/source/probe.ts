@@ -4,8 +4,8 @@ import { RoomcastError, shownText } from "@roomcast/shared";
 import { classifyUnopened } from "./failure.ts";
 import { childEnvironment } from "./ffmpeg/child-environment.ts";
 import { gatewayInputOptions, type StreamFormat, streamInputOptions } from "./ffmpeg/ffmpeg-arguments.ts";
-import type { MediaInfo } from "./media-info.ts";
 import { foreignContentType } from "./foreign-content.ts";
+import type { MediaInfo } from "./media-info.ts";
 import { type ProbedMedia, type ReadProbeOptions, readProbe } from "./probe-report.ts";
 
 export type ProbeInput =

@@ -67,6 +67,13 @@ export async function firstPicture(ffmpegPath: string, tags: readonly MediaTag[]
   return (await feed(ffmpegPath, ["-v", "error", "-f", "flv", "-i", "pipe:0", ...output], writtenFlv(tags))).stdout;
 }
 
+/** The mean luma of every picture, 8 bit. */
+export async function lumasOf(ffmpegPath: string, tags: readonly MediaTag[]): Promise<number[]> {
+  const output = ["-fps_mode", "passthrough", "-vf", "scale=1:1,format=gray", "-f", "rawvideo", "pipe:1"];
+  const { stdout } = await feed(ffmpegPath, ["-v", "error", "-f", "flv", "-i", "pipe:0", ...output], writtenFlv(tags));
+  return [...stdout];
+}
+
 /** The sound as signed 16-bit samples of one channel. */
 export async function soundOf(ffmpegPath: string, tags: readonly MediaTag[]): Promise<Int16Array> {
   const args = ["-v", "error", "-f", "flv", "-i", "pipe:0", "-vn", "-ac", "1", "-f", "s16le", "pipe:1"];

@@ -142,10 +142,12 @@ class TrackReader {
     const description = parseAudioDescription(this.#moov, track.stbl);
     const { samples, edit, ...timed } = await this.#timed(track);
     const hiddenMs = (edit.mediaTime * 1000) / timed.timescale;
-    // A decoder needs the frame before the first one that is heard.
-    const firstSample = hiddenMs <= MAX_PRIMING_MS ? 0 : Math.max(0, samples.sampleAt(edit.mediaTime) - 1);
-    const uncopyable = edit.complex ? "An edit list cuts the audio or changes its speed." : undefined;
-    return { ...timed, samples, firstSample, uncopyable, description };
+    const uncopyable = edit.complex
+      ? "An edit list cuts the audio or changes its speed."
+      : hiddenMs > MAX_PRIMING_MS
+        ? "An edit list hides the audio's beginning."
+        : undefined;
+    return { ...timed, samples, firstSample: 0, uncopyable, description };
   }
 
   async #timed({ trak, index, stbl, timescale }: TrackHeader) {

@@ -93,3 +93,54 @@ function childrenOf(bytes: Buffer, start: number, end: number): [type: string, b
     bytes.subarray(one.start - 8, one.end),
   ]);
 }
+
+/** A copy of a file whose index is at its end, with other edits of one track: duration and media time. */
+export function withEdits(
+  mp4: Buffer,
+  track: number,
+  edits: readonly (readonly [duration: number, mediaTime: number])[],
+): Buffer {
+  const elst = box("elst", numbers([0, edits.length]), ...edits.map((edit) => numbers([...edit, 0x0001_0000])));
+  let at = 0;
+  return rebuilt(mp4, "moov", (moov) =>
+    rebuilt(moov, "trak", (trak) => {
+      const isMeant = at === track;
+      at += 1;
+      if (!isMeant) return trak;
+      const kept = childrenOf(trak, 0, trak.length).flatMap(([type, , whole]) => (type === "edts" ? [] : [whole]));
+      return Buffer.concat([...kept, box("edts", elst)]);
+    }),
+  );
+}
+
+/** A copy in which the sample description of one track says that its samples are encrypted by `scheme`. */
+export function asEncrypted(mp4: Buffer, track: number, scheme: string): Buffer {
+  let at = 0;
+  const visual = ["moov", "trak", "mdia", "minf", "stbl", "stsd"];
+  const into = (bytes: Buffer, depth: number): Buffer => {
+    const type = visual[depth];
+    if (type === undefined) {
+      return Buffer.concat([bytes.subarray(0, 8), rebuiltEntry(bytes.subarray(8), scheme)]);
+    }
+    return rebuilt(bytes, type, (body) => {
+      if (type !== "trak") return into(body, depth + 1);
+      const isMeant = at === track;
+      at += 1;
+      return isMeant ? into(body, depth + 1) : body;
+    });
+  };
+  return into(mp4, 0);
+}
+
+function rebuiltEntry(entry: Buffer, scheme: string): Buffer {
+  const [[type, body] = ["", Buffer.alloc(0)]] = childrenOf(entry, 0, entry.length);
+  const schm = Buffer.concat([numbers([0]), Buffer.from(scheme, "latin1"), numbers([0x0001_0000])]);
+  const sinf = box("sinf", box("frma", Buffer.from(type, "latin1")), box("schm", schm));
+  return box(type === "avc1" ? "encv" : "enca", body, sinf);
+}
+
+/** Rewrites the bodies of all boxes of a type on one level. */
+function rebuilt(bytes: Buffer, type: string, change: (body: Buffer) => Buffer): Buffer {
+  const parts = childrenOf(bytes, 0, bytes.length);
+  return Buffer.concat(parts.map(([found, body, whole]) => (found === type ? box(type, change(body)) : whole)));
+}
