@@ -66,7 +66,10 @@ async function openMaster(master: MasterPlaylist, options: OpenHlsOptions): Prom
   let firstError: RoomcastError | undefined;
   let empty: { variant: Variant; loaded: Loaded } | undefined;
   const reasons: string[] = [];
+  const failed = new Set<string>();
   for (const variant of ranked) {
+    // One playlist may stand for several variants, which differ by their sound.
+    if (failed.has(variant.uri)) continue;
     try {
       const loaded = await readMedia(variant.uri, master, options);
       checkPlayable(loaded.playlist, true);
@@ -144,7 +147,8 @@ async function openAudio(master: MasterPlaylist, variant: Variant, options: Open
     reasons.push(`The playlist has no sound track "${audioTrack}" (it has ${languages.slice(0, 200)}).`);
   }
   for (const rendition of renditions) {
-    if (rendition.uri === null) return { source: null, rendition, reasons };
+    // The sound is within the variant, also where a variant without video is named as its own sound.
+    if (rendition.uri === null || rendition.uri === variant.uri) return { source: null, rendition, reasons };
     try {
       const loaded = await readMedia(rendition.uri, master, options);
       checkPlayable(loaded.playlist, true);

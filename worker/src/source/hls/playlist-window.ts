@@ -181,6 +181,8 @@ export class PlaylistWindow {
 }
 
 const OVERLAP_CHECKED = 50;
+/** So far apart may the ends of two live lists of one presentation be. */
+const MAX_DATES_APART_MS = 120_000;
 
 /** The last part of an address, without its query: what stays when tokens in addresses change. */
 function fileName(uri: string): string {
@@ -200,7 +202,9 @@ export function alignedBaseMs(playlist: MediaPlaylist, other: PlaylistWindow): n
   if (first === undefined || last === undefined || otherFirst === undefined || otherLast === undefined)
     return other.baseMs;
   if (first.programDateTimeMs !== null && otherFirst.programDateTimeMs !== null) {
-    return other.baseMs + first.programDateTimeMs - otherFirst.programDateTimeMs;
+    const baseMs = other.baseMs + first.programDateTimeMs - otherFirst.programDateTimeMs;
+    // Dates of clocks that disagree say nothing: both lists reach about to the present.
+    if (Math.abs(baseMs + playlist.durationMs - other.endMs) <= MAX_DATES_APART_MS) return baseMs;
   }
   const common = other.bySequence(first.sequence);
   if (common !== undefined) return other.startMsOf(common);

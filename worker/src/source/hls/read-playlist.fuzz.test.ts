@@ -1,19 +1,9 @@
 import { RoomcastError } from "@roomcast/shared";
 import { describe, expect, it } from "vitest";
 import { documentKind } from "./document-kind.ts";
+import { randomFrom } from "./random-from.test-support.ts";
 import { MAX_PLAYLIST_BYTES, readPlaylist } from "./read-playlist.ts";
 import { rankAudio, rankVariants } from "./variant-choice.ts";
-
-/** A small generator of numbers from 0 to 1 (mulberry32): the same seed gives the same numbers. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 const MEDIA = `#EXTM3U
 #EXT-X-VERSION:6

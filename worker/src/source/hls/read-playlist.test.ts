@@ -44,6 +44,7 @@ describe("A media playlist is read although", () => {
     ["blank lines and blanks come first", `\n\r\n  \t\n  ${ONE}`, [["a.ts", 4]]],
     ["a comment or a notice comes first", `# made by x\nNotice: something\n${ONE}`, [["a.ts", 4]]],
     ["it does not say EXTM3U", "#EXT-X-TARGETDURATION:6\n#EXTINF:4,\na.ts\n", [["a.ts", 4]]],
+    ["its tags are in lower case", ONE.replaceAll("EXT", "ext"), [["a.ts", 4]]],
     ["its first tag is in lower case", ONE.replace("#EXTM3U", "#extm3u"), [["a.ts", 4]]],
     ["its first tag has attributes", ONE.replace("#EXTM3U", '#EXTM3U x-tvg-url="x"'), [["a.ts", 4]]],
     ["lines end by CRLF", ONE.replaceAll("\n", "\r\n"), [["a.ts", 4]]],

@@ -28,8 +28,24 @@ export function readPlaylist(options: ReadPlaylistOptions): Playlist {
   const { body, url, contentType, imported } = options;
   if (documentKind(body, contentType) !== "hls") throw notHlsError(body, contentType);
   const text = playlistText(body);
-  const variables = new PlaylistVariables(url, imported);
-  const reader = isMaster(text) ? new MasterPlaylistReader(url, variables) : new MediaPlaylistReader(url, variables);
+  const reader = new MediaPlaylistReader(url, new PlaylistVariables(url, imported));
+  for (const line of playlistLines(text)) {
+    if (line.startsWith("#")) {
+      const { name, value } = splitTag(line);
+      // A playlist with a variant or a rendition is a master playlist, whatever else stands in it.
+      if (MASTER_TAGS.has(name)) return readMaster(text, url, imported);
+      reader.tag(name, value);
+    } else {
+      reader.address(line);
+    }
+  }
+  return reader.finish();
+}
+
+const MASTER_TAGS = new Set(["EXT-X-STREAM-INF", "EXT-X-MEDIA"]);
+
+function readMaster(text: string, url: string, imported?: ReadonlyMap<string, string>): MasterPlaylist {
+  const reader = new MasterPlaylistReader(url, new PlaylistVariables(url, imported));
   for (const line of playlistLines(text)) {
     if (line.startsWith("#")) {
       const { name, value } = splitTag(line);
@@ -41,17 +57,9 @@ export function readPlaylist(options: ReadPlaylistOptions): Playlist {
   return reader.finish();
 }
 
-/** A playlist with a variant or a rendition is a master playlist, whatever else stands in it. */
-function isMaster(text: string): boolean {
-  if (!text.includes("#EXT-X-STREAM-INF") && !text.includes("#EXT-X-MEDIA:")) return false;
-  for (const line of playlistLines(text)) {
-    if (/^#EXT-X-(?:STREAM-INF|MEDIA):/.test(line)) return true;
-  }
-  return false;
-}
-
+/** Names of tags are in upper case; some packagers disagree. */
 function splitTag(line: string): { name: string; value: string } {
   const colon = line.indexOf(":");
-  if (colon === -1) return { name: line.slice(1).trim(), value: "" };
-  return { name: line.slice(1, colon).trim(), value: line.slice(colon + 1) };
+  if (colon === -1) return { name: line.slice(1).trim().toUpperCase(), value: "" };
+  return { name: line.slice(1, colon).trim().toUpperCase(), value: line.slice(colon + 1) };
 }

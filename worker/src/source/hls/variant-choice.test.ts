@@ -57,6 +57,16 @@ describe("The variants of a ladder", () => {
       ["aac", "ac3"],
     ],
     [
+      "put H.264 of 10 bits behind what a room takes",
+      [variant("high10", 1080, 5000, { codecs: ["avc1.6e0028", AAC] }), variant("high", 720, 2000)],
+      ["high", "high10"],
+    ],
+    [
+      "are not held for something else because they carry subtitles",
+      [variant("sd", 480, 900), variant("text", 720, 2000, { codecs: [AVC, AAC, "wvtt"] })],
+      ["text", "sd"],
+    ],
+    [
       "put those without video last",
       [variant("sound", null, 64, { codecs: [AAC] }), variant("hdr", 2160, 1, { videoRange: "HLG" })],
       ["hdr", "sound"],

@@ -89,10 +89,13 @@ export function describeVariant(variant: Variant): string {
 }
 
 const H264 = /^avc[13]\b/i;
+/** High 10, 4:2:2 and 4:4:4 (profile_idc 110, 122, 244), which hardware decoders of phones do not take. */
+const H264_BEYOND_8_BIT = /^avc[13]\.(?:6e|7a|f4)/i;
 const AAC = /^mp4a\.40\.(?:0?2|0?5)$|^mp4a\.(?:66|67|68)$/i;
 const DEAR_VIDEO = /^(?:hvc1|hev1|av01|vp0?9|vp8|vvc1|vvi1)\b/i;
 const DOLBY_VISION = /^(?:dvh1|dvhe|dva1|dvav|dav1)\b/i;
 const AUDIO = /^(?:mp4a|ac-3|ec-3|ac-4|opus|flac|fLaC|mp3|alac|dts[cehlx+-]?)\b/i;
+const TEXT = /^(?:wvtt|stpp|tx3g|c608|c708)\b/i;
 
 function effortOf(variant: Variant): Effort {
   if (isAudioOnly(variant, true)) return EFFORT.noVideo;
@@ -101,10 +104,9 @@ function effortOf(variant: Variant): Effort {
     return EFFORT.toneMapped;
   }
   if (codecs.some((codec) => DEAR_VIDEO.test(codec))) return EFFORT.videoDecodedDearly;
-  const video = codecs.filter((codec) => !AUDIO.test(codec));
-  if (!video.every((codec) => H264.test(codec)) || isTooLarge(variant) || (fps !== null && fps > MAX_FPS)) {
-    return EFFORT.videoEncoded;
-  }
+  const video = codecs.filter((codec) => !AUDIO.test(codec) && !TEXT.test(codec));
+  const copied = video.every((codec) => H264.test(codec) && !H264_BEYOND_8_BIT.test(codec));
+  if (!copied || isTooLarge(variant) || (fps !== null && fps > MAX_FPS)) return EFFORT.videoEncoded;
   return codecs.some((codec) => AUDIO.test(codec) && !AAC.test(codec)) ? EFFORT.audioEncoded : EFFORT.none;
 }
 
@@ -118,7 +120,7 @@ function isTooLarge({ width, height }: Variant): boolean {
 
 function isAudioOnly(variant: Variant, othersHaveSizes: boolean): boolean {
   if (variant.height !== null) return false;
-  if (variant.codecs.length > 0) return variant.codecs.every((codec) => AUDIO.test(codec));
+  if (variant.codecs.length > 0) return variant.codecs.every((codec) => AUDIO.test(codec) || TEXT.test(codec));
   return othersHaveSizes && variant.bandwidth > 0 && variant.bandwidth < 200_000;
 }
 

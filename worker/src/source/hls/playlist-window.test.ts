@@ -1,0 +1,121 @@
+import { describe, expect, it } from "vitest";
+import type { MediaPlaylist } from "./media-playlist.ts";
+import { alignedBaseMs, PlaylistWindow } from "./playlist-window.ts";
+import { readPlaylist } from "./read-playlist.ts";
+
+interface ListOptions {
+  readonly name?: string;
+  readonly end?: boolean;
+  /** Seconds since 1970 of the first segment. */
+  readonly date?: number;
+  readonly query?: string;
+}
+
+/** Segments of 2 s from one number to another. */
+function list(first: number, last: number, options: ListOptions = {}): MediaPlaylist {
+  const { name = "s", end = false, date, query = "" } = options;
+  let text = `#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:${first}\n`;
+  if (date !== undefined) text += `#EXT-X-PROGRAM-DATE-TIME:${new Date(date * 1000).toISOString()}\n`;
+  for (let number = first; number <= last; number += 1)
+    text += `#EXTINF:2,\ndir${query.slice(3)}/${name}${number}.ts${query}\n`;
+  const playlist = readPlaylist({
+    body: Buffer.from(end ? `${text}#EXT-X-ENDLIST\n` : text),
+    url: "http://x.example/",
+  });
+  if (playlist.kind !== "media") throw new Error("A media playlist was expected.");
+  return playlist;
+}
+
+describe("A live list that is read again", () => {
+  it.each<readonly [string, MediaPlaylist, string, number]>([
+    ["has grown by one", list(11, 15), "grown", 2000],
+    ["is the same", list(10, 14), "unchanged", 0],
+    ["has grown under other tokens", list(11, 15, { query: "?t=2" }), "grown", 2000],
+    ["shows more of the past", list(5, 15), "grown", -10_000],
+    ["has gone on past everything that was known", list(17, 21), "grown", 14_000],
+    ["has got its end", list(10, 14, { end: true }), "grown", 0],
+    ["is empty for a moment", list(0, -1), "unchanged", 0],
+    ["is empty and ends", list(0, -1, { end: true }), "grown", 0],
+    ["comes from a cache that lags by one", list(9, 13), "stale", 0],
+    ["comes from a cache that lags by two", list(8, 12), "stale", 0],
+    ["is numbered from 0 under other names", list(0, 2, { name: "n" }), "restarted", 10_000],
+    [
+      "is numbered from 0 under other names and already ended",
+      list(0, 2, { name: "n", end: true }),
+      "restarted",
+      10_000,
+    ],
+    ["has the same numbers under other names", list(10, 14, { name: "n" }), "restarted", 10_000],
+    ["is numbered by the time of day", list(1_700_000_000, 1_700_000_004, { name: "n" }), "restarted", 10_000],
+  ])("%s", (_name, next, change, baseMs) => {
+    const window = new PlaylistWindow(list(10, 14), 0);
+    expect([window.update(next), window.baseMs]).toEqual([change, baseMs]);
+  });
+
+  it("is told from an old state by its dates", () => {
+    const window = new PlaylistWindow(list(10, 14, { date: 1000 }), 0);
+    expect(window.update(list(0, 4, { date: 980 }))).toBe("stale");
+    expect(window.update(list(0, 2, { date: 1020 }))).toBe("restarted");
+  });
+
+  it("is a new one when lists under known names stay behind and go on", () => {
+    const window = new PlaylistWindow(list(0, 30), 0);
+    expect([0, 1, 2].map((last) => window.update(list(0, last)))).toEqual(["stale", "stale", "restarted"]);
+    expect(window.epoch).toBe(1);
+  });
+
+  it("is no new one when it is behind now and then", () => {
+    const window = new PlaylistWindow(list(0, 30), 0);
+    const changes = [list(0, 20), list(0, 31), list(0, 21), list(0, 32), list(0, 22)].map((next) =>
+      window.update(next),
+    );
+    expect(changes).toEqual(["stale", "grown", "stale", "grown", "stale"]);
+  });
+
+  it("keeps its place on the clock however often it is read", () => {
+    const window = new PlaylistWindow(list(0, 4), 500);
+    for (let first = 1; first <= 2000; first += 1) window.update(list(first, first + 4));
+    expect(window.baseMs).toBe(500 + 2000 * 2000);
+  });
+
+  it("finds the segment of a time", () => {
+    const window = new PlaylistWindow(list(0, 4), 0);
+    expect([-5, 0, 1999, 2000, 9999, 10_000].map((timeMs) => window.at(timeMs)?.sequence)).toEqual([
+      0,
+      0,
+      0,
+      1,
+      4,
+      undefined,
+    ]);
+  });
+});
+
+describe("Two lists of one presentation", () => {
+  const picture = new PlaylistWindow(list(10, 14), 0);
+  it.each<readonly [string, MediaPlaylist, PlaylistWindow, number]>([
+    [
+      "begin together where both are recorded",
+      list(0, 4, { end: true }),
+      new PlaylistWindow(list(7, 9, { end: true }), 0),
+      0,
+    ],
+    ["are put together by their numbers", list(11, 15, { name: "a" }), picture, 2000],
+    ["are put together by their numbers, the other one being newer", list(8, 12, { name: "a" }), picture, -4000],
+    ["end together where their numbers do not meet", list(500, 502, { name: "a" }), picture, 4000],
+    [
+      "are put together by their dates",
+      list(500, 504, { date: 1004 }),
+      new PlaylistWindow(list(10, 14, { date: 1000 }), 0),
+      4000,
+    ],
+    [
+      "leave dates aside that are hours apart",
+      list(11, 15, { date: 9000 }),
+      new PlaylistWindow(list(10, 14, { date: 1000 }), 0),
+      2000,
+    ],
+  ])("%s", (_name, playlist, other, baseMs) => {
+    expect(alignedBaseMs(playlist, other)).toBe(baseMs);
+  });
+});
