@@ -24,6 +24,7 @@ const video: VideoReport = {
   keyframes: 5,
   firstKeyframeAtMs: 0,
   bFrames: 0,
+  reorderedFrames: 0,
   longestGopMs: 2000,
   longestGopFrames: 60,
   resolutionChanges: 0,

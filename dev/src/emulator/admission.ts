@@ -1,5 +1,6 @@
 import { checkUserSig, RoomcastError, type Seat } from "@roomcast/shared";
 import type { EmulatedApps } from "./emulated-apps.ts";
+import { mapKeyProblem } from "./private-map-key.ts";
 import { BAD_NAME, DENIED, type PushRefusal } from "./push-refusal.ts";
 import { readStreamKey } from "./stream-key.ts";
 
@@ -8,11 +9,21 @@ export type Admission =
   /** The seat is known where the stream key could be read. */
   | { readonly ok: false; readonly refusal: PushRefusal; readonly seat: Seat | null };
 
-/** Decides whether a stream key opens a seat: readable, a known application, and a UserSig that this app signed. */
-export async function admit(streamKey: string, apps: EmulatedApps, nowMs: number): Promise<Admission> {
+export interface AdmitOptions {
+  readonly apps: EmulatedApps;
+  readonly nowMs: number;
+  /** Applications that demand a private_map_key. */
+  readonly mapKeyApps: readonly number[];
+}
+
+/**
+ * Decides whether a stream key opens a seat: readable, a known application, a UserSig that this app signed, and a
+ * permission key for the room where the app demands one.
+ */
+export async function admit(streamKey: string, { apps, nowMs, mapKeyApps }: AdmitOptions): Promise<Admission> {
   const read = readStreamKey(streamKey);
   if (!read.ok) return { ...read, seat: null };
-  const { seat, userSig } = read.key;
+  const { seat, userSig, mapKey } = read.key;
   const secretKey = Object.hasOwn(apps, seat.sdkAppId) ? apps[seat.sdkAppId] : undefined;
   if (secretKey === undefined) {
     const description = `sdkappid ${seat.sdkAppId} is not an application of this emulator.`;
@@ -20,7 +31,11 @@ export async function admit(streamKey: string, apps: EmulatedApps, nowMs: number
   }
   try {
     await checkUserSig({ userSig, userId: seat.userId, sdkAppId: seat.sdkAppId, nowMs, secretKey });
-    return { ok: true, seat };
+    if (!mapKeyApps.includes(seat.sdkAppId)) return { ok: true, seat };
+    const problem = mapKey === undefined ? "it is missing" : await mapKeyProblem({ mapKey, seat, nowMs, secretKey });
+    if (problem === null) return { ok: true, seat };
+    const description = `private_map_key is not valid here: ${problem} (-100006).`;
+    return { ok: false, seat, refusal: { code: DENIED, description } };
   } catch (thrown) {
     if (!(thrown instanceof RoomcastError)) throw thrown;
     return { ok: false, seat, refusal: { code: DENIED, description: `${thrown.code}: ${thrown.message}` } };

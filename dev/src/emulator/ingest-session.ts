@@ -12,13 +12,18 @@ import {
 import { RtmpConnection } from "@roomcast/worker/rtmp/rtmp-connection";
 import { RtmpProtocolError } from "@roomcast/worker/rtmp/rtmp-protocol-error";
 import type { Admission } from "./admission.ts";
+import { chunkRefusal, PushJudge } from "./push-judge.ts";
 import { BAD_APP, BAD_NAME, type PushRefusal } from "./push-refusal.ts";
 import type { SessionEndReason } from "./room-report.ts";
+import type { RoomRules } from "./room-rules.ts";
 import type { Publish, PublisherHandle } from "./seat-record.ts";
 
 /** What a connection needs from the rooms behind it. */
 export interface IngestRooms {
   readonly now: () => number;
+  readonly rules: RoomRules;
+  /** Records a refusal of a push whose seat is not known. */
+  refused(refusal: PushRefusal): void;
   /** Judges a stream key; records a refusal. */
   admit(streamKey: string): Promise<Admission>;
   /** Gives the seat to this publisher. */
@@ -37,8 +42,8 @@ export interface IngestLimits {
 type IngestState =
   | { readonly name: "connecting" }
   | { readonly name: "connected" }
-  | { readonly name: "admitting" }
-  | { readonly name: "publishing"; readonly publish: Publish }
+  | { readonly name: "admitting"; readonly command: RtmpCommand }
+  | { readonly name: "publishing"; readonly publish: Publish; readonly judge: PushJudge }
   | { readonly name: "closing" };
 
 const APP = "push";
@@ -120,7 +125,16 @@ export class IngestSession implements PublisherHandle {
   #takeMedia(message: RtmpMessage): void {
     if (this.#state.name !== "publishing") return;
     const { timestampMs, payload } = message;
-    this.#state.publish.take({ kind: message.typeId === MESSAGE.video ? "video" : "audio", timestampMs, payload });
+    const { publish, judge } = this.#state;
+    publish.take({ kind: message.typeId === MESSAGE.video ? "video" : "audio", timestampMs, payload });
+    judge.look(this.#connection.peerChunkBytes);
+  }
+
+  #endPublish(publish: Publish, reason: SessionEndReason, refusal: PushRefusal | null): void {
+    if (publish.ended) return;
+    publish.end(reason);
+    if (refusal === null) this.#connection.destroy();
+    else this.dismiss(refusal);
   }
 
   #takeData(message: RtmpMessage): void {
@@ -200,28 +214,52 @@ export class IngestSession implements PublisherHandle {
       this.dismiss({ code: BAD_NAME, description });
       return;
     }
-    const admitting: IngestState = { name: "admitting" };
+    const chunkProblem = chunkRefusal(this.#connection.peerChunkBytes, this.#rooms.rules);
+    if (chunkProblem !== null) {
+      this.#rooms.refused(chunkProblem);
+      this.#refuse(command, chunkProblem);
+      return;
+    }
+    const admitting = { name: "admitting", command } as const;
     this.#state = admitting;
     this.#await(admitting, this.#rooms.admit(streamKey)).catch((thrown: unknown) =>
       this.#connection.destroy(thrown instanceof Error ? thrown : undefined),
     );
   }
 
-  async #await(admitting: IngestState, admission: Promise<Admission>): Promise<void> {
+  async #await(admitting: Extract<IngestState, { name: "admitting" }>, admission: Promise<Admission>): Promise<void> {
     const decided = await admission;
     // The publisher may have left meanwhile, and even asked again.
-    if (this.#state === admitting) this.#enter(decided);
+    if (this.#state === admitting) this.#enter(admitting.command, decided);
   }
 
-  #enter(admission: Admission): void {
+  /** Turns a publish away in the way that the rules say. */
+  #refuse(command: RtmpCommand, refusal: PushRefusal): void {
+    const { refusals } = this.#rooms.rules;
+    if (refusals === "status") {
+      this.dismiss(refusal);
+      return;
+    }
+    const { code, description } = refusal;
+    const info = refusals === "command" ? status("error", code, description) : { description };
+    const { transactionId } = command;
+    if (refusals !== "silent") {
+      this.#connection.sendCommand(0, { name: "_error", transactionId, values: [null, info] });
+    }
+    this.#close();
+  }
+
+  #enter(command: RtmpCommand, admission: Admission): void {
     if (!admission.ok) {
-      this.dismiss(admission.refusal);
+      this.#refuse(command, admission.refusal);
       return;
     }
     clearTimeout(this.#deadline);
     this.#sendStatus("status", "NetStream.Publish.Start", "The room has let this publisher in.");
     this.#socket.setTimeout(this.#limits.silenceMs);
-    this.#state = { name: "publishing", publish: this.#rooms.enter(admission.seat, this) };
+    const publish = this.#rooms.enter(admission.seat, this);
+    const end = (reason: SessionEndReason, refusal: PushRefusal | null) => this.#endPublish(publish, reason, refusal);
+    this.#state = { name: "publishing", publish, judge: new PushJudge(publish.measure, this.#rooms.rules, end) };
   }
 
   #unpublish(): void {
@@ -232,7 +270,9 @@ export class IngestSession implements PublisherHandle {
   }
 
   #leave(reason: SessionEndReason): void {
-    if (this.#state.name === "publishing") this.#state.publish.end(reason);
+    if (this.#state.name !== "publishing") return;
+    this.#state.judge.stop();
+    this.#state.publish.end(reason);
   }
 
   /** Lets the last words out; a peer that does not close then is cut off. */

@@ -13,5 +13,7 @@ export const DENIED = "NetStream.Publish.Denied";
 export const REPLACED = "NetStream.Publish.Replaced";
 /** The room put the user out. */
 export const KICKED = "NetStream.Publish.Kicked";
+/** The room does not take what is pushed. */
+export const UNSUPPORTED = "NetStream.Publish.Rejected";
 /** The application name of `connect` is none of ours. */
 export const BAD_APP = "NetConnection.Connect.Rejected";

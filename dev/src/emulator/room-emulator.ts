@@ -9,9 +9,10 @@ import type { FlvOutput } from "./flv-viewer.ts";
 import { handleHttp } from "./http-routes.ts";
 import { type IngestLimits, IngestSession } from "./ingest-session.ts";
 import { closeServer, listen } from "./listener.ts";
-import { KICKED } from "./push-refusal.ts";
+import { KICKED, type PushRefusal } from "./push-refusal.ts";
 import { type RoomQuery, RoomRegistry } from "./room-registry.ts";
 import type { RoomListReport, RoomReport, SessionEndReason } from "./room-report.ts";
+import { DOCUMENTED_RULES, type RoomRules } from "./room-rules.ts";
 import type { PublisherHandle } from "./seat-record.ts";
 
 export interface RoomEmulatorOptions {
@@ -30,6 +31,8 @@ export interface RoomEmulatorOptions {
    */
   readonly keepsGroup?: boolean;
   readonly limits?: Partial<IngestLimits>;
+  /** What differs from TRTC's documents. */
+  readonly rules?: Partial<RoomRules>;
   /** Unix ms. */
   readonly now?: () => number;
 }
@@ -47,6 +50,7 @@ export class RoomEmulator {
   httpUrl = "";
   readonly #options: RoomEmulatorOptions;
   readonly #now: () => number;
+  readonly #rules: RoomRules;
   readonly #registry: RoomRegistry;
   readonly #faults = new FaultSwitches();
   /** Of RTMP, below TLS, so that those in the middle of a TLS handshake can be ended too. */
@@ -59,7 +63,9 @@ export class RoomEmulator {
   private constructor(options: RoomEmulatorOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#registry = new RoomRegistry({ now: this.#now, keepsGroup: options.keepsGroup ?? true });
+    this.#rules = { ...DOCUMENTED_RULES, ...options.rules };
+    const { userIdPerApp } = this.#rules;
+    this.#registry = new RoomRegistry({ now: this.#now, keepsGroup: options.keepsGroup ?? true, userIdPerApp });
     const serve = (socket: Socket) => this.#serve(socket);
     this.#rtmp = createServer({ noDelay: true }, serve);
     this.#own(this.#rtmp);
@@ -177,6 +183,8 @@ export class RoomEmulator {
   #serve(socket: Socket): void {
     const rooms = {
       now: this.#now,
+      rules: this.#rules,
+      refused: (refusal: PushRefusal) => this.#registry.refused(null, refusal),
       admit: (streamKey: string) => this.#admit(streamKey),
       enter: (seat: Seat, handle: PublisherHandle) => {
         const publish = this.#registry.begin(seat, handle);
@@ -189,7 +197,11 @@ export class RoomEmulator {
   }
 
   async #admit(streamKey: string): ReturnType<typeof admit> {
-    const judged = await admit(streamKey, this.#options.apps, this.#now());
+    const judged = await admit(streamKey, {
+      apps: this.#options.apps,
+      nowMs: this.#now(),
+      mapKeyApps: this.#rules.mapKeyApps,
+    });
     const fault = judged.ok ? this.#faults.takeRefusal(judged.seat) : undefined;
     const admission =
       judged.ok && fault !== undefined ? { ok: false as const, seat: judged.seat, refusal: fault } : judged;

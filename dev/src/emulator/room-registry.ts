@@ -13,6 +13,7 @@ export interface RoomQuery {
 export interface RoomRegistryOptions {
   readonly now: () => number;
   readonly keepsGroup: boolean;
+  readonly userIdPerApp: boolean;
 }
 
 const MAX_SEATS = 2000;
@@ -29,11 +30,21 @@ export class RoomRegistry {
   }
 
   begin(seat: Seat, handle: PublisherHandle): Publish {
+    if (this.#options.userIdPerApp) this.#leaveOtherRooms(seat);
     const record = this.#recordOf(seat);
     // Moves it to the end: the newest last.
     this.#seats.delete(seatKey(seat));
     this.#seats.set(seatKey(seat), record);
     return record.begin(handle);
+  }
+
+  #leaveOtherRooms(seat: Seat): void {
+    for (const [key, record] of this.#seats) {
+      const { sdkAppId, userId } = record.seat;
+      if (sdkAppId === seat.sdkAppId && userId === seat.userId && key !== seatKey(seat)) {
+        record.putOut("The same UserId has entered another room of the application.");
+      }
+    }
   }
 
   /** Notes a refusal; one for a seat that nobody ever held makes no room. */

@@ -47,6 +47,10 @@ export type SessionEndReason =
   | "malformed"
   /** It sent nothing for too long. */
   | "silent"
+  /** It has B-frames, of a codec that rooms do not take, or in chunks that are too large. */
+  | "b-frames"
+  | "unsupported-codec"
+  | "chunk-size"
   | "emulator-stopped";
 
 /** One publish: from the accepted `publish` to its end. */
@@ -113,6 +117,8 @@ export interface VideoReport extends TrackReport {
    * others are shown later than they are decoded; without B-frames none has.
    */
   readonly bFrames: number;
+  /** Frames that are shown before one that came earlier: B-frames, whatever the composition times are. */
+  readonly reorderedFrames: number;
   /** The longest run from one keyframe to the next, ms of timestamps and in frames; null before the second keyframe. */
   readonly longestGopMs: number | null;
   readonly longestGopFrames: number | null;

@@ -32,13 +32,13 @@ export class RtmpTestClient {
   }
 
   /** Sends connect, createStream and publish at once, as a pipelining client does. */
-  publish(streamKey: string, app = "push"): void {
+  publish(streamKey: string, app = "push", chunkBytes = 1360): void {
     this.#connection.sendCommand(0, {
       name: "connect",
       transactionId: 1,
       values: [{ app, tcUrl: "rtmp://test/push" }],
     });
-    this.#connection.setChunkSize(60_000);
+    this.#connection.setChunkSize(chunkBytes);
     this.#connection.sendCommand(0, { name: "createStream", transactionId: 2, values: [null] });
     this.#connection.sendCommand(1, { name: "publish", transactionId: 3, values: [null, streamKey, "live"] });
   }
@@ -51,6 +51,11 @@ export class RtmpTestClient {
   sendPicture(bytes = 64): void {
     const payload = Buffer.alloc(bytes);
     payload.set([0x17, 1]);
+    this.sendVideo(payload);
+  }
+
+  /** One video message, 40 ms after the one before. */
+  sendVideo(payload: Buffer): void {
     this.#timestampMs += 40;
     this.#connection.send({
       chunkStreamId: CHUNK_STREAM.video,

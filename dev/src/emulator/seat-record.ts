@@ -98,19 +98,20 @@ export class SeatRecord {
 
   /** Gives the seat to a new publisher; the one before is told that it was replaced. */
   begin(handle: PublisherHandle): Publish {
-    const before = this.current;
-    if (before !== undefined) {
-      this.#replacements++;
-      before.end("replaced");
-      before.handle.dismiss({
-        code: REPLACED,
-        description: "Another publisher with the same UserId has entered the room and taken this one's place.",
-      });
-    }
+    this.putOut("Another publisher with the same UserId has entered the room and taken this one's place.");
     this.#archive();
     this.#publishes++;
     this.#current = new Publish(handle, this.#publishes, this.#options);
     return this.#current;
+  }
+
+  /** Ends the publish that lasts, if one does, for another one of the same user. */
+  putOut(description: string): void {
+    const before = this.current;
+    if (before === undefined) return;
+    this.#replacements++;
+    before.end("replaced");
+    before.handle.dismiss({ code: REPLACED, description });
   }
 
   refused(): void {

@@ -32,6 +32,9 @@ export class StreamMeasure {
   #keyframes = 0;
   #firstKeyframeAtMs: number | null = null;
   #bFrames = 0;
+  #reorderedFrames = 0;
+  /** The latest presentation time since the newest keyframe, unwrapped ms. */
+  #latestShownMs = 0;
   #resolutionChanges = 0;
   #largestAvSkewMs: number | null = null;
 
@@ -68,6 +71,15 @@ export class StreamMeasure {
     return this.#video.largestArrivalGapMs;
   }
 
+  /** Whether it has B-frames. */
+  get reordersFrames(): boolean {
+    return this.#reorderedFrames > 0;
+  }
+
+  get videoCodec(): string {
+    return this.#video.codec;
+  }
+
   report(): StreamReport {
     const elapsedMs = this.#lastTagAtMs - (this.#firstTagAtMs ?? this.#lastTagAtMs);
     return {
@@ -93,9 +105,15 @@ export class StreamMeasure {
     }
     const timestampMs = this.#video.observe(tag.timestampMs, tag.payload.length, nowMs);
     if (facts.compositionMs !== 0) this.#bFrames++;
+    this.#observeOrder(timestampMs + facts.compositionMs, facts.keyframe);
     if (facts.keyframe) this.#beginGop(timestampMs, nowMs);
     this.#gop.frames++;
     return facts.keyframe ? "keyframe" : "frame";
+  }
+
+  #observeOrder(shownMs: number, keyframe: boolean): void {
+    if (!keyframe && shownMs < this.#latestShownMs) this.#reorderedFrames++;
+    this.#latestShownMs = keyframe ? shownMs : Math.max(this.#latestShownMs, shownMs);
   }
 
   #observeAudio(tag: ArrivedTag, nowMs: number): TagRole {
@@ -167,6 +185,7 @@ export class StreamMeasure {
       keyframes: this.#keyframes,
       firstKeyframeAtMs: this.#firstKeyframeAtMs,
       bFrames: this.#bFrames,
+      reorderedFrames: this.#reorderedFrames,
       longestGopMs: closedGops ? this.#gop.longestMs : null,
       longestGopFrames: closedGops ? this.#gop.longestFrames : null,
       resolutionChanges: this.#resolutionChanges,

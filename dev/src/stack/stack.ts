@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { RoomEmulator } from "../emulator/room-emulator.ts";
+import type { RoomRules } from "../emulator/room-rules.ts";
 import { EdgeClient } from "./edge-client.ts";
 import {
   authorizationOf,
@@ -23,6 +24,8 @@ const CONNECT_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
 
 export interface StartStackOptions {
+  /** What in the rooms differs from TRTC's documents. */
+  readonly roomRules?: Partial<RoomRules>;
   /** How many media workers; default 1. */
   readonly workers?: number;
   /** Default true. */
@@ -192,7 +195,13 @@ export async function startStack(options: StartStackOptions = {}): Promise<Stack
     const state = await makeTempFolder();
     owned.defer(() => state.remove());
     const starting = [
-      own(owned, RoomEmulator.start({ apps: { [SDK_APP_ID]: secrets.trtcSecretKey } })),
+      own(
+        owned,
+        RoomEmulator.start({
+          apps: { [SDK_APP_ID]: secrets.trtcSecretKey },
+          ...(options.roomRules === undefined ? {} : { rules: options.roomRules }),
+        }),
+      ),
       own(owned, startFileServer()),
       options.redis === false ? Promise.resolve(undefined) : own(owned, startRedis()),
       own(

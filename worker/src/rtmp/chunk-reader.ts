@@ -63,6 +63,11 @@ export class ChunkReader {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
   }
 
+  /** The size of the chunks that come, as it was last set. */
+  get chunkBytes(): number {
+    return this.#chunkBytes;
+  }
+
   /** Bytes that are held until the rest of their messages has come. */
   get retainedBytes(): number {
     let bytes = 0;

@@ -94,6 +94,11 @@ export class RtmpConnection {
     return this.#receivedBytes;
   }
 
+  /** The size of the chunks that the peer sends. */
+  get peerChunkBytes(): number {
+    return this.#reader.chunkBytes;
+  }
+
   /** What the peer last said to have received, modulo 2^32 (section 5.4.3). */
   get acknowledgedBytes(): number {
     return this.#acknowledgedBytes;
