@@ -84,3 +84,32 @@ it("A change of loudness that a lost room interrupts holds when the room is back
   played.stop("now");
   await played.run();
 });
+
+describe("A push that begins standing still", () => {
+  it("counts its pause from its first picture", async () => {
+    const { openSource } = library();
+    const { session: played, states } = prepare({
+      openSource,
+      programme: { items: ["a:300"], plays: 1 },
+      paused: true,
+      // This process runs for longer already.
+      limits: { longestPauseMs: performance.now() / 2 },
+    });
+    await eventually(() => expect(states).toEqual(["paused"]));
+    await played.change({ IsPause: false });
+    expect(await played.run()).toEqual({ name: "finished" });
+  });
+});
+
+it("A push whose loudness is changed before its first picture begins at its beginning", async () => {
+  const { openSource, slow, opened } = library();
+  const { session: played } = prepare({ openSource, programme: { items: ["slow:300"], plays: 1 } });
+  await eventually(() => expect(slow.size).toBe(1));
+  slow.clear();
+  const changed = played.change({ Volume: 50 });
+  await eventually(() => expect(slow.size).toBe(1));
+  slow.get("slow:300")?.resolve();
+  await changed;
+  expect(opened.at(-1)).toMatchObject({ startAtMs: 0, volume: 50 });
+  expect(await played.run()).toEqual({ name: "finished" });
+});

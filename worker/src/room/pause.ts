@@ -17,6 +17,11 @@ export class Pause {
     return this.#active;
   }
 
+  /** It is to stand still, or to go on, from what comes on the air now. */
+  set(active: boolean): void {
+    this.#active = active;
+  }
+
   /** @param anew false: it stood still already, and the pause goes on */
   begin(nowMs: number, anew: boolean): void {
     if (anew) this.#sinceMs = nowMs;

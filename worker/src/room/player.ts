@@ -1,8 +1,8 @@
-import { type ActiveStateName, type PlanSummary, RoomcastError, shownUrl, type TaskUpdate } from "@roomcast/shared";
+import { type ActiveStateName, type PlanSummary, RoomcastError, type TaskUpdate } from "@roomcast/shared";
 import type { Source, SourceInfo } from "../source/source.ts";
 import type { Timeline, TimelineSink } from "../timeline/timeline.ts";
 import { Arrivals, type Incoming } from "./arrivals.ts";
-import { type BadItem, BadItems, type BadItemVerdict } from "./bad-items.ts";
+import type { BadItem } from "./bad-items.ts";
 import { type ChangeWish, changeWish, checkSeek } from "./change-wish.ts";
 import { Closings } from "./closings.ts";
 import { mayCut } from "./may-cut.ts";
@@ -12,7 +12,8 @@ import { PlaySettings } from "./play-settings.ts";
 import type { PlayerEnd } from "./player-end.ts";
 import type { PlayerOptions } from "./player-options.ts";
 import type { SourceRequest } from "./prepared-source.ts";
-import { type Programme, type ProgrammePlace, placeAfter } from "./programme.ts";
+import { Playthrough } from "./playthrough.ts";
+import type { ProgrammePlace } from "./programme.ts";
 import { patienceFor } from "./reconnect-policy.ts";
 import { SourceRetries } from "./source-retries.ts";
 
@@ -34,30 +35,20 @@ export class Player {
   readonly #arrivals: Arrivals;
   readonly #onAir: OnAir;
   readonly #retries: SourceRetries;
-  readonly #badItems: BadItems;
+  readonly #playthrough: Playthrough;
   readonly #pause: Pause;
   readonly #settings: PlaySettings;
   #preloaded: readonly string[];
-  #programme: Programme;
-  #place: ProgrammePlace;
-  #positionMs: number;
   #state: ActiveStateName = "starting";
-  /** Where the source that is, or was last, on the air stands in the programme. */
-  #shownPlace: ProgrammePlace | undefined;
-  /** How the programme ends after what is on the air; undefined: another item comes, or it is not known yet. */
-  #endAfter: PlayerEnd | undefined;
   /** Why nothing of the programme could be opened. */
   #startError: RoomcastError | undefined;
 
   constructor(options: PlayerOptions) {
     this.#options = options;
-    this.#programme = options.programme;
-    this.#place = { item: options.startAt.item, round: 0 };
-    this.#positionMs = options.startAt.positionMs;
+    this.#playthrough = new Playthrough(options);
     this.#settings = new PlaySettings(options);
     this.#pause = new Pause(options.paused, options.limits.longestPauseMs);
     this.#retries = new SourceRetries(options.limits.idleTimeoutMs);
-    this.#badItems = new BadItems(options.onItemError);
     const { open, log } = options;
     this.#arrivals = new Arrivals({ open, log, closings: this.#closings, onReady: () => this.#onReady() });
     this.#onAir = new OnAir(options.limits, this.#closings);
@@ -69,12 +60,12 @@ export class Player {
   }
 
   get item(): number {
-    return this.#place.item;
+    return this.#playthrough.place.item;
   }
 
   /** Position in the current item of what the room was sent last, ms. */
   get positionMs(): number {
-    return this.#positionMs;
+    return this.#playthrough.positionMs;
   }
 
   get durationMs(): number | null {
@@ -114,7 +105,11 @@ export class Player {
   /** Opens what is to be played first, or after `suspend` what was on the air. */
   prepare(): void {
     if (this.#onAir.source !== undefined || this.#isSomethingComing) return;
-    this.#bring({ role: "start", place: this.#place, startAtMs: this.live ? 0 : this.#positionMs });
+    this.#bring({
+      role: "start",
+      place: this.#playthrough.place,
+      startAtMs: this.live ? 0 : this.#playthrough.positionMs,
+    });
   }
 
   /** Moves everything on by one tick; returns the end when it is reached. */
@@ -124,12 +119,12 @@ export class Player {
     stage.timeline.advance(nowMs, stage.sink);
     // What comes next need not wait for the next tick when the last picture has just been sent.
     if (this.#arrivals.incoming?.role === "next" && stage.timeline.drained) this.#attendIncoming(nowMs, stage);
-    if (this.#onAir.source !== undefined && this.#positionMs !== stage.timeline.positionMs) {
-      this.#positionMs = stage.timeline.positionMs;
+    if (this.#onAir.source !== undefined && this.#playthrough.positionMs !== stage.timeline.positionMs) {
+      this.#playthrough.positionMs = stage.timeline.positionMs;
       this.#onAir.moved(nowMs);
     }
     if (this.#onAir.isOver(nowMs)) return { name: "finished" };
-    if (this.#onAir.becomesWell()) this.#badItems.seenWell();
+    if (this.#onAir.becomesWell()) this.#playthrough.seenWell();
     if (this.#pause.active) return this.#attendPause(nowMs, stage);
     return this.#attendCurrent(nowMs, stage);
   }
@@ -156,7 +151,7 @@ export class Player {
   async #changeSource(update: TaskUpdate): Promise<void> {
     const asked = Promise.withResolvers<void>();
     const takeBack = this.#settings.change(update);
-    const now = { place: this.#place, positionMs: this.#positionMs, paused: this.#pause.active };
+    const now = { place: this.#playthrough.place, positionMs: this.#playthrough.positionMs, paused: !this.#isMoving };
     const { live, durationMs } = this;
     this.#bring(changeWish(update, { ...now, live, durationMs }), { asked, pauses: update.IsPause });
     try {
@@ -184,6 +179,11 @@ export class Player {
     await this.#closings.ended();
   }
 
+  /** Whether the position goes on by itself. */
+  get #isMoving(): boolean {
+    return this.#onAir.source !== undefined && !this.#pause.active;
+  }
+
   /** On its way, or about to be sent for again. */
   get #isSomethingComing(): boolean {
     return this.#arrivals.incoming !== undefined || this.#retries.wish !== undefined;
@@ -206,13 +206,8 @@ export class Player {
       this.prepare();
       return;
     }
-    const verdict = this.#judge({ programme, place, error });
-    if (verdict.name === "fail") {
-      this.#startError = verdict.error;
-    } else if (verdict.next !== null) {
-      this.#moveTo(verdict.next);
-      this.prepare();
-    }
+    this.#startError = this.#playthrough.giveUpStart({ programme, place, error });
+    if (this.#startError === undefined) this.prepare();
   }
 
   #attendIncoming(nowMs: number, stage: Stage): PlayerEnd | undefined {
@@ -223,7 +218,7 @@ export class Player {
     if (state.name === "failed") return this.#onIncomingFailed(incoming, state.error, { nowMs, stage });
     const end = this.#onAir.source?.end;
     if (incoming.role === "next" && drained && end?.name === "failed") return this.#onLost(end.error, { nowMs, stage });
-    const now = { nowMs, notBeforeMs: this.#options.notBeforeMs, positionMs: this.#positionMs, drained };
+    const now = { nowMs, notBeforeMs: this.#options.notBeforeMs, positionMs: this.#playthrough.positionMs, drained };
     const { startAtMs } = incoming.prepared.request;
     const may = mayCut(incoming.role, startAtMs, { ...now, paused: this.#pause.active });
     if (state.name === "ready" && may) this.#cut(incoming, nowMs, stage);
@@ -236,28 +231,26 @@ export class Player {
     const first = !this.#onAir.hasBegun;
     this.#arrivals.settle();
     const before = this.#onAir.put(source, nowMs);
-    if (place !== this.#shownPlace) this.#onAir.beginItem(nowMs);
-    this.#place = place;
-    this.#shownPlace = place;
-    this.#programme = programme;
-    this.#endAfter = undefined;
+    if (this.#playthrough.show({ programme, place })) this.#onAir.beginItem(nowMs);
     this.#retries.drop();
-    if (pauses === true) this.#pause.begin(nowMs, !this.#pause.active);
-    else if (pauses === false) this.#pause.end();
+    if (pauses !== undefined) this.#pause.set(pauses);
     stage.timeline.resume();
     // Reopened, a source goes on where the old one stands by now, however long that took.
     const { startAtMs } = prepared.request;
-    const fromMs = role === "continue" ? Math.max(startAtMs, this.#positionMs) : startAtMs;
+    const fromMs = role === "continue" ? Math.max(startAtMs, this.#playthrough.positionMs) : startAtMs;
     stage.timeline.cutTo(source, { nowMs, fromMs }, stage.sink);
     // A paused player shows the first picture of what it was switched to.
     stage.timeline.advance(nowMs, stage.sink);
     if (this.#pause.active) this.#standStill(nowMs, stage);
     else this.#setState("pushing");
-    this.#positionMs = stage.timeline.positionMs;
+    this.#playthrough.positionMs = stage.timeline.positionMs;
     if (first) this.#preload(this.#preloaded);
     if (before !== undefined) this.#closings.add(before.close());
     asked?.resolve();
-    this.#options.log.info({ role, item: place.item, positionMs: Math.round(this.#positionMs) }, "on the air");
+    this.#options.log.info(
+      { role, item: place.item, positionMs: Math.round(this.#playthrough.positionMs) },
+      "on the air",
+    );
   }
 
   #onIncomingFailed(incoming: Incoming, error: RoomcastError, at: At): PlayerEnd | undefined {
@@ -277,7 +270,7 @@ export class Player {
     if (!drained) this.#retries.reset();
     this.#arrivals.settle();
     const wish = { role, place, programme, startAtMs: prepared.request.startAtMs };
-    const patience = patienceFor(error, { live: this.live, history: place === this.#shownPlace ? "away" : "unopened" });
+    const patience = patienceFor(error, { live: this.live, history: this.#playthrough.historyOf(place) });
     const final = this.#retries.failed({ wish, error, patience, nowMs, workedForMs: 0 });
     if (final !== undefined) return this.#passOver({ place, programme, error: final }, { nowMs, stage });
     this.#options.log.warn({ err: error, item: place.item }, "the source could not be opened; trying again");
@@ -304,8 +297,10 @@ export class Player {
         { nowMs, stage },
       );
     }
-    const open = this.#endAfter === undefined && !this.#isSomethingComing;
-    if (open && this.#onAir.isNearEnd(this.#positionMs)) this.#bringNext();
+    if (!this.#isSomethingComing && this.#onAir.isNearEnd(this.#playthrough.positionMs)) {
+      const { next } = this.#playthrough;
+      if (next.name === "item") this.#bringNext(next.place);
+    }
     return undefined;
   }
 
@@ -314,16 +309,19 @@ export class Player {
     if (this.#isSomethingComing) return undefined;
     const { end } = source;
     if (end?.name === "failed") return this.#onLost(end.error, { nowMs, stage });
-    this.#positionMs = source.info.durationMs ?? this.#positionMs;
-    return this.#endAfter ?? (this.#bringNext() ? undefined : { name: "finished" });
+    this.#playthrough.positionMs = source.info.durationMs ?? this.#playthrough.positionMs;
+    const { next } = this.#playthrough;
+    if (next.name !== "item") return next;
+    this.#bringNext(next.place);
+    return undefined;
   }
 
   /** The source is gone: the room sees its last picture while it is waited for. */
   #onLost(error: RoomcastError, { nowMs, stage }: At): PlayerEnd | undefined {
     const { live } = this;
-    const place = this.#place;
-    const programme = this.#programme;
-    const wish = { role: "return", place, startAtMs: live ? 0 : this.#positionMs } as const;
+    const place = this.#playthrough.place;
+    const programme = this.#playthrough.programme;
+    const wish = { role: "return", place, startAtMs: live ? 0 : this.#playthrough.positionMs } as const;
     const patience = patienceFor(error, { live, history: "brokeOff" });
     const { workedForMs } = this.#onAir;
     const final = this.#retries.failed({ wish, error, patience, nowMs, workedForMs });
@@ -338,32 +336,11 @@ export class Player {
 
   /** An item is given up: the next one is sent for, or the programme ends. */
   #passOver(item: BadItem, { stage }: At): PlayerEnd | undefined {
-    const verdict = this.#judge(item);
-    if (verdict.name === "skip" && verdict.next !== null) {
-      // Nothing of what was given up is on the air: where the room is lost, it goes on behind it.
-      if (this.#onAir.source === undefined) this.#moveTo(verdict.next);
-      this.#bring({ role: "next", place: verdict.next, startAtMs: 0 });
-      return undefined;
-    }
-    const end: PlayerEnd = verdict.name === "fail" ? { name: "failed", error: verdict.error } : { name: "finished" };
-    if (stage.timeline.drained) return end;
+    const next = this.#playthrough.giveUp(item, this.#onAir.source === undefined);
+    if (next.name === "item") this.#bringNext(next.place);
     // What still plays is not taken away by what comes after it.
-    this.#endAfter = end;
+    else if (stage.timeline.drained) return next;
     return undefined;
-  }
-
-  #judge(item: BadItem): BadItemVerdict {
-    const verdict = this.#badItems.failed(item);
-    if (verdict.name === "skip") {
-      const source = shownUrl(item.programme.items[item.place.item] ?? "");
-      this.#options.log.warn({ err: verdict.error, source }, "an item of the playlist is skipped");
-    }
-    return verdict;
-  }
-
-  #moveTo(place: ProgrammePlace): void {
-    this.#place = place;
-    this.#positionMs = 0;
   }
 
   #attendPause(nowMs: number, stage: Stage): PlayerEnd | undefined {
@@ -379,7 +356,7 @@ export class Player {
   }
 
   #standStill(nowMs: number, stage: Stage): void {
-    this.#pause.begin(nowMs, !this.#pause.active);
+    this.#pause.begin(nowMs, this.#state !== "paused");
     this.#arrivals.forgetPause();
     // Before its first picture the stage is another task's, or nobody's: what is wished holds from that picture on.
     if (!this.#onAir.hasBegun) return;
@@ -400,18 +377,20 @@ export class Player {
     } else if (this.#isSomethingComing) {
       this.#setState("reconnecting");
     } else {
-      this.#bring({ role: "return", place: this.#place, startAtMs: this.live ? 0 : this.#positionMs });
+      this.#bring({
+        role: "return",
+        place: this.#playthrough.place,
+        startAtMs: this.live ? 0 : this.#playthrough.positionMs,
+      });
     }
   }
 
-  #bringNext(): boolean {
-    const place = placeAfter(this.#programme, this.#place);
-    if (place !== null) this.#bring({ role: "next", place, startAtMs: 0 });
-    return place !== null;
+  #bringNext(place: ProgrammePlace): void {
+    this.#bring({ role: "next", place, startAtMs: 0 });
   }
 
   #bring(
-    { role, place, startAtMs, programme = this.#programme }: ChangeWish,
+    { role, place, startAtMs, programme = this.#playthrough.programme }: ChangeWish,
     { asked, pauses }: Partial<Pick<Incoming, "asked" | "pauses">> = {},
   ): void {
     const request = this.#requestFor(programme.items[place.item] ?? "", startAtMs);
