@@ -1,7 +1,13 @@
 import { readdir, readFile } from "node:fs/promises";
 
+interface Child {
+  readonly pid: number;
+  readonly line: string;
+  readonly environment: string;
+}
+
 /** What others see of the ffmpegs and ffprobes of this process, and the environment, which they do not see. */
-export async function children(): Promise<{ readonly line: string; readonly environment: string }[]> {
+export async function children(): Promise<Child[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
     pids.map(async (pid) => {
@@ -9,7 +15,9 @@ export async function children(): Promise<{ readonly line: string; readonly envi
       const stat = await read("stat");
       const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
       if (parent !== process.pid) return [];
-      return [{ line: (await read("cmdline")).replaceAll("\0", " "), environment: await read("environ") }];
+      return [
+        { pid: Number(pid), line: (await read("cmdline")).replaceAll("\0", " "), environment: await read("environ") },
+      ];
     }),
   );
   return found.flat().filter(({ line }) => /ffmpeg|ffprobe/.test(line));
