@@ -1,6 +1,7 @@
 import { createCipheriv } from "node:crypto";
 import { RoomcastError } from "@roomcast/shared";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { HttpClient } from "../http/http-client.ts";
 import { HlsServer, PlainHttpClient, readAll, SleptClock, silent, textOf } from "./hls-server.test-support.ts";
 import { type OpenHlsOptions, openHls } from "./open-hls.ts";
 
@@ -159,6 +160,71 @@ describe("A recorded HLS stream", () => {
     });
     expect((await play("/a.m3u8"))[0]?.text).toBe(body.toString());
     expect(asked).toBe(2);
+  });
+
+  it("plays what there is of a segment that breaks off at the same byte each time", async () => {
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts"]));
+    server.serve("/0.ts", (request, response) => {
+      const isFirst = request.headers.range === undefined;
+      response.writeHead(isFirst ? 200 : 206, { "content-length": isFirst ? 1000 : 997 });
+      response.write(isFirst ? "abc" : "", () => response.destroy());
+    });
+    expect((await play("/a.m3u8")).map(({ text }) => text)).toEqual(["abc", "1.ts"]);
+  });
+
+  it("waits for a server that is gone in the middle, and goes on where it was", async () => {
+    const clock = new SleptClock();
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"]));
+    for (const name of ["1.ts", "2.ts"]) server.serveLive(`/${name}`, () => (clock.nowMs() < 20_000 ? 500 : name));
+    expect((await play("/a.m3u8", 0, { clock })).map(({ text }) => text)).toEqual(["0.ts", "1.ts", "2.ts"]);
+  });
+
+  it("is lost when its server is gone for longer than the patience", async () => {
+    const clock = new SleptClock();
+    const gone = play("/a.m3u8", 0, { clock, patienceMs: 10_000 });
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"]));
+    for (const name of ["1.ts", "2.ts"]) server.serve(`/${name}`, 500);
+    await expect(gone).rejects.toMatchObject({ code: "FailedOperation.SourceLost" });
+    expect(clock.nowMs()).toBeLessThan(15_000);
+  });
+
+  it("leaves a server alone for as long as it asks", async () => {
+    const clock = new SleptClock();
+    const askedAtMs: number[] = [];
+    server.serve("/a.m3u8", vod(["0.ts"]));
+    server.serveLive("/0.ts", () => {
+      askedAtMs.push(clock.nowMs());
+      return askedAtMs.length === 1 ? 503 : "0.ts";
+    });
+    const http = new PlainHttpClient();
+    const busy: HttpClient = {
+      read: (url, request) => http.read(url, request),
+      open: async (url, request) => {
+        try {
+          return await http.open(url, request);
+        } catch (error) {
+          throw Object.assign(RoomcastError.from(error), { retryAfterMs: 8000 });
+        }
+      },
+    };
+    await play("/a.m3u8", 0, { clock, http: busy });
+    expect(askedAtMs).toEqual([0, 8000]);
+  });
+
+  it("tells why when access to its segments has expired on the way", async () => {
+    const names = ["0.ts", "1.ts", "2.ts", "3.ts", "4.ts", "5.ts"];
+    server.serve("/a.m3u8", vod(names));
+    for (const name of names.slice(1)) server.serve(`/${name}`, 403);
+    await expect(play("/a.m3u8")).rejects.toMatchObject({ code: "FailedOperation.SourceForbidden" });
+  });
+
+  it("is lost with a word about the key when that is not to be had, or is none", async () => {
+    server.serve("/a.m3u8", vod(["0.ts"], '#EXT-X-KEY:METHOD=AES-128,URI="key"\n'));
+    await expect(play("/a.m3u8")).rejects.toMatchObject({
+      message: expect.stringContaining("The key of the encrypted"),
+    });
+    server.serve("/key", "<html>Please log in</html>");
+    await expect(play("/a.m3u8")).rejects.toMatchObject({ message: expect.stringContaining("instead of 16") });
   });
 
   it("lets a body be read after the next segment was asked for", async () => {

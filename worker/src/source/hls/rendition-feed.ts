@@ -5,14 +5,14 @@ import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
 import { liveStart, maxDistanceMs, reloadDelayMs, segmentLengthMs } from "./live-edge.ts";
 import type { MediaPlaylist, PlaylistSegment, SegmentMap } from "./media-playlist.ts";
 import { alignedBaseMs, PlaylistWindow } from "./playlist-window.ts";
+import { retryDelayMs } from "./retry-delay.ts";
 import type { LoadedSegment, SegmentLoader } from "./segment-loader.ts";
 
 /** So many segments in a row that are not there end the source. */
 const MAX_MISSING = 3;
 /** So often a segment is asked for before others are tried in its place. */
 const TRIES_BEFORE_NEXT = 3;
-const RETRY_FIRST_MS = 300;
-const RETRY_MAX_MS = 4000;
+const PACE = { firstMs: 300, maxMs: 4000 };
 /** Durations in playlists are rounded. */
 const ROUNDING_MS = 1;
 
@@ -67,6 +67,7 @@ export class RenditionFeed {
   #nextSequence: number | undefined;
   #epoch = 0;
   #breaks = true;
+  #hasGiven = false;
   #lastMap: SegmentMap | null | undefined;
   #loadedAtMs: number;
   #reloadAfterMs: number;
@@ -129,6 +130,7 @@ export class RenditionFeed {
     const { segment, loaded, abort } = opened;
     const discontinuity = this.#breaks || segment.discontinuity || !sameMap(this.#lastMap, segment.map);
     this.#breaks = false;
+    this.#hasGiven = true;
     this.#lastMap = segment.map;
     this.#nextSequence = segment.sequence + 1;
     return {
@@ -216,7 +218,8 @@ export class RenditionFeed {
         );
       }
       this.#reloadError = RoomcastError.from(error);
-      this.#reloadAfterMs = reloadDelayMs(this.#window.playlist, false);
+      const delayMs = reloadDelayMs(this.#window.playlist, false);
+      this.#reloadAfterMs = retryDelayMs(error, 1, { firstMs: delayMs, maxMs: delayMs });
     }
   }
 
@@ -340,12 +343,13 @@ export class RenditionFeed {
       const mayPass = failures.some(({ retryable }) => retryable) || (!complete && !failures.every(isUnsupported));
       if (waitedMs >= patienceMs) throw lostError(first, failures);
       if (mayBeLeftOut && !mayPass) {
-        if (failures.length > MAX_MISSING || failures.every(isUnsupported)) throw lostError(first, failures);
+        const isAll = !this.#hasGiven || failures.every(isUnsupported);
+        if (isAll || failures.length > MAX_MISSING) throw lostError(first, failures);
         // Nothing but the end is missing.
         this.#leaveOut(first, undefined, failures[0]);
         return undefined;
       }
-      await this.#clock.sleep(Math.min(RETRY_FIRST_MS * 2 ** (round - 1), RETRY_MAX_MS), signal);
+      await this.#clock.sleep(retryDelayMs(failures[0], round, PACE), signal);
       signal.throwIfAborted();
       if (!complete) {
         await this.#reloadIfDue();

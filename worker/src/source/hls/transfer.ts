@@ -3,9 +3,9 @@ import type { Logger } from "pino";
 import type { HttpClient } from "../http/http-client.ts";
 import type { HlsClock } from "./hls-clock.ts";
 import type { ByteRange } from "./media-playlist.ts";
+import { retryDelayMs } from "./retry-delay.ts";
 
-const RETRY_FIRST_MS = 250;
-const RETRY_MAX_MS = 2000;
+const PACE = { firstMs: 250, maxMs: 2000 };
 /** A body that breaks off again and again at the same byte is that short. */
 const MAX_FRUITLESS = 3;
 
@@ -115,7 +115,7 @@ export class Transfer {
         cause: failure,
       });
     }
-    await clock.sleep(Math.min(RETRY_FIRST_MS * 2 ** (this.#fruitless - 1), RETRY_MAX_MS), signal);
+    await clock.sleep(retryDelayMs(failure, this.#fruitless, PACE), signal);
     signal.throwIfAborted();
     return true;
   }
