@@ -22,6 +22,7 @@ const TS_STRIDES = [188, 192, 204];
 const TS_SURE = 5;
 const AC3_SYNC = 0x0b77;
 
+const MARKUP = /^\s*<(?:!--|(?:!doctype|\?xml|html|head|body|title|meta|script|error)\b)/i;
 /** Boxes that only stand at the beginning of a fragment (ISO/IEC 14496-12, 8.16; ISO/IEC 23009-1). */
 const FRAGMENT_BOXES = new Set(["styp", "moof", "sidx", "ssix", "emsg", "prft"]);
 const FILE_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "uuid"]);
@@ -44,7 +45,7 @@ function detectText(bytes: Buffer): "webvtt" | "html" | undefined {
   const text = bytes.toString("latin1", 0, 512).replace(/^\xef\xbb\xbf/, "");
   if (/^WEBVTT(?![^\s])/.test(text)) return "webvtt";
   // An error page, or an error in XML as object stores answer it.
-  return /^\s*<[!?a-z]/i.test(text) ? "html" : undefined;
+  return MARKUP.test(text) ? "html" : undefined;
 }
 
 function detectBoxes(bytes: Buffer): "fmp4" | "mp4" | undefined {

@@ -20,6 +20,8 @@ export class FragmentData {
   #byPosition: Slot[] = [];
   #byTime: Slot[] = [];
   #reading = 0;
+  /** Up to here samples have taken their data. */
+  #readTo = 0;
   #giving = 0;
   #heldBytes = 0;
 
@@ -31,6 +33,7 @@ export class FragmentData {
     this.#byPosition = slots.toSorted((one, other) => one.sample.position - other.sample.position);
     this.#byTime = slots.toSorted((one, other) => one.sample.dtsMs - other.sample.dtsMs);
     this.#reading = 0;
+    this.#readTo = 0;
     this.#giving = 0;
   }
 
@@ -41,8 +44,8 @@ export class FragmentData {
       const slot = this.#byPosition[this.#reading];
       if (slot === undefined || slot.sample.position >= endPosition) break;
       const from = slot.sample.position + slot.filled;
-      // Its data have passed already, or were never there.
-      if (from < position) {
+      // Its data have passed already, be it as those of another sample, or were never there.
+      if (from < position || (slot.filled === 0 && from < this.#readTo)) {
         this.#settle(slot, undefined);
         continue;
       }
@@ -55,6 +58,7 @@ export class FragmentData {
         Math.min(end, source + slot.sample.size - slot.filled),
       );
       slot.filled += copied;
+      this.#readTo = from + copied;
       if (slot.filled < slot.sample.size) break;
       this.#settle(slot, slot.payload);
     }

@@ -141,14 +141,13 @@ export class TopBoxReader {
     const end = Math.min(chunk.length, at + SEARCHED_BYTES);
     kept.append(chunk, at, end);
     this.#position += end - at;
-    const found = kept.bytes.subarray(0, kept.length).indexOf("mfhd", 0, "latin1");
-    const start = found - MOOF_START_BYTES + 4;
-    const size = start < 0 ? 0 : kept.bytes.readUInt32BE(start);
-    if (
-      size > MOOF_START_BYTES &&
-      size <= MAX_INDEX_BYTES &&
-      kept.bytes.toString("latin1", start + 4, start + 8) === "moof"
-    ) {
+    const searched = kept.bytes.subarray(0, kept.length);
+    let found = searched.indexOf("mfhd", 0, "latin1");
+    for (; found >= 0; found = searched.indexOf("mfhd", found + 1, "latin1")) {
+      const start = found - MOOF_START_BYTES + 4;
+      if (start < 0 || searched.toString("latin1", start + 4, start + 8) !== "moof") continue;
+      const size = searched.readUInt32BE(start);
+      if (size <= MOOF_START_BYTES || size > MAX_INDEX_BYTES) continue;
       const unread = kept.length - found - 4;
       kept.length -= unread;
       kept.drop(start);
@@ -156,8 +155,8 @@ export class TopBoxReader {
       this.#state = { name: "index", type: "moof", size };
       return end - unread;
     }
-    // The beginning of a fragment may be cut by the end of the chunk; one that was found is passed by.
-    kept.drop(found >= 0 ? found + 1 : Math.max(0, kept.length - MOOF_START_BYTES));
+    // The beginning of a fragment may be cut by the end of the chunk.
+    kept.drop(Math.max(0, kept.length - MOOF_START_BYTES));
     return end;
   }
 }
