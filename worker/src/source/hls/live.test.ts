@@ -161,6 +161,49 @@ describe("A live HLS stream", () => {
     expect(read.map(({ segment }) => segment.discontinuity)).toEqual([true, false, true, false]);
   });
 
+  it("is lost when its list goes on and its segments do not come", async () => {
+    let last = 3;
+    server.serveLive("/live.m3u8", () => {
+      last += 1;
+      const text = list(last - 3, last);
+      for (let number = 4; number <= last; number += 1) server.serve(`/s${number}.ts`, 404);
+      return text;
+    });
+    await expect(play({ patienceMs: 10_000 })).rejects.toMatchObject({ code: "FailedOperation.SourceLost" });
+    expect(clock.nowMs()).toBeLessThan(20_000);
+  });
+
+  it("is lost when its list goes on and declares nothing but gaps", async () => {
+    let last = 3;
+    server.serveLive("/live.m3u8", () => {
+      last += 1;
+      return list(last - 3, last).replaceAll("#EXTINF", "#EXT-X-GAP\n#EXTINF");
+    });
+    await expect(play({ patienceMs: 10_000 })).rejects.toMatchObject({ code: "FailedOperation.SourceLost" });
+  });
+
+  it("gives right places on its clock although the list is read again meanwhile", async () => {
+    let last = 5;
+    server.serveLive("/live.m3u8", () => {
+      last += 1;
+      return list(last - 5, last, { end: last > 12 });
+    });
+    const presentation = await open();
+    const places: number[] = [];
+    for await (const { sequence, startMs } of presentation.segments("main", { signal })) {
+      places.push(startMs - sequence * 2000);
+      clock.pass(1900);
+    }
+    expect(new Set(places).size).toBe(1);
+  });
+
+  it("joins the newest list when it is read long after it was opened", async () => {
+    script(list(0, 5), list(100, 105, { end: true }));
+    const presentation = await open();
+    clock.pass(200_000);
+    expect(names(await readAll(presentation.segments("main", { signal })))[0]).not.toBe("s3");
+  });
+
   it("ends without playing anything twice when the list is numbered anew as it ends", async () => {
     script(
       list(100, 103),

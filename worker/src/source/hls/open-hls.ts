@@ -5,8 +5,8 @@ import { type HlsClock, systemClock } from "./hls-clock.ts";
 import { HlsPresentation } from "./hls-presentation.ts";
 import type { AudioRendition, MasterPlaylist, Variant } from "./master-playlist.ts";
 import type { MediaPlaylist } from "./media-playlist.ts";
+import type { RenditionSource } from "./playlist-follower.ts";
 import { MAX_PLAYLIST_BYTES, type Playlist, readPlaylist } from "./read-playlist.ts";
-import type { RenditionSource } from "./rendition-feed.ts";
 import { resolveReference } from "./resolve-reference.ts";
 import { encryptedError } from "./segment-loader.ts";
 import { type AudioTrackWish, rankAudio, rankVariants, reasonFor } from "./variant-choice.ts";
@@ -192,7 +192,12 @@ function mediaOnly(playlist: Playlist): MediaPlaylist {
 
 function source({ playlist, url }: Loaded, options: OpenHlsOptions, master?: MasterPlaylist): RenditionSource {
   // The address as it was given is asked again: where it was redirected to may have expired.
-  return { playlist, reload: async (signal) => (await loadMedia(url, { ...options, signal }, master)).playlist };
+  const loadedAtMs = (options.clock ?? systemClock).nowMs();
+  return {
+    playlist,
+    loadedAtMs,
+    reload: async (signal) => (await loadMedia(url, { ...options, signal }, master)).playlist,
+  };
 }
 
 /** @throws RoomcastError */

@@ -2,9 +2,10 @@ import { RoomcastError, shownUrl } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { HlsClock } from "./hls-clock.ts";
 import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
-import { liveStart, maxDistanceMs, reloadDelayMs, segmentLengthMs } from "./live-edge.ts";
-import type { MediaPlaylist, PlaylistSegment, SegmentMap } from "./media-playlist.ts";
-import { alignedBaseMs, PlaylistWindow } from "./playlist-window.ts";
+import { liveStart, maxDistanceMs, segmentLengthMs } from "./live-edge.ts";
+import type { PlaylistSegment, SegmentMap } from "./media-playlist.ts";
+import { PlaylistFollower, type RenditionSource } from "./playlist-follower.ts";
+import { alignedBaseMs, type PlaylistWindow } from "./playlist-window.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import type { LoadedSegment, SegmentLoader } from "./segment-loader.ts";
 
@@ -15,13 +16,6 @@ const TRIES_BEFORE_NEXT = 3;
 const PACE = { firstMs: 300, maxMs: 4000 };
 /** Durations in playlists are rounded. */
 const ROUNDING_MS = 1;
-
-/** One media playlist, and how it is read again. */
-export interface RenditionSource {
-  readonly playlist: MediaPlaylist;
-  /** @throws RoomcastError */
-  reload(signal: AbortSignal): Promise<MediaPlaylist>;
-}
 
 /** What the renditions of one presentation share. */
 export interface LiveFloor {
@@ -51,6 +45,8 @@ export interface RenditionFeedOptions {
 }
 
 interface Opened {
+  /** On the common clock. The list may have been read again since the segment was asked for. */
+  readonly startMs: number;
   readonly segment: PlaylistSegment;
   readonly loaded: LoadedSegment;
   readonly abort: AbortController;
@@ -61,31 +57,25 @@ export class RenditionFeed {
   readonly #options: RenditionFeedOptions;
   readonly #clock: HlsClock;
   readonly #logger: Logger;
-  #source: RenditionSource;
-  #window: PlaylistWindow;
+  #follower: PlaylistFollower;
   /** undefined: where to begin is not decided yet. */
   #nextSequence: number | undefined;
   #epoch = 0;
   #breaks = true;
   #hasGiven = false;
   #lastMap: SegmentMap | null | undefined;
-  #loadedAtMs: number;
-  #reloadAfterMs: number;
-  #reloading: Promise<void> | undefined;
-  #reloadError: RoomcastError | undefined;
+  /** Since when the next segment is being looked for, ms. */
+  #seekingSinceMs = 0;
 
   constructor(options: RenditionFeedOptions) {
     this.#options = options;
     this.#clock = options.clock;
     this.#logger = options.logger;
-    this.#source = options.source;
-    this.#window = new PlaylistWindow(options.source.playlist, options.baseMs);
-    this.#loadedAtMs = this.#clock.nowMs();
-    this.#reloadAfterMs = reloadDelayMs(options.source.playlist, true);
+    this.#follower = new PlaylistFollower(options);
   }
 
-  get window(): PlaylistWindow {
-    return this.#window;
+  get #window(): PlaylistWindow {
+    return this.#follower.window;
   }
 
   async *segments(): AsyncGenerator<HlsSegment, void, undefined> {
@@ -102,12 +92,13 @@ export class RenditionFeed {
     } finally {
       // Segments that were given and never read still hold their connections.
       for (const abort of unread) abort.abort();
-      await this.#reloading;
+      await this.#follower.settled();
     }
   }
 
   /** null: there will be none. Where this variant gives nothing more, another one may. */
   async #nextOpened(): Promise<Opened | null> {
+    this.#seekingSinceMs = this.#clock.nowMs();
     for (;;) {
       try {
         if (!(await this.#waitForNext())) return null;
@@ -122,12 +113,14 @@ export class RenditionFeed {
 
   async #replace(): Promise<boolean> {
     const source = (await this.#options.replacement?.()) ?? null;
-    if (source !== null) this.#switchTo(source);
-    return source !== null;
+    if (source === null) return false;
+    this.#switchTo(source);
+    this.#seekingSinceMs = this.#clock.nowMs();
+    return true;
   }
 
   #present(opened: Opened, onOpen: () => void): HlsSegment {
-    const { segment, loaded, abort } = opened;
+    const { segment, startMs, loaded, abort } = opened;
     const discontinuity = this.#breaks || segment.discontinuity || !sameMap(this.#lastMap, segment.map);
     this.#breaks = false;
     this.#hasGiven = true;
@@ -136,7 +129,7 @@ export class RenditionFeed {
     return {
       track: this.#options.track,
       sequence: segment.sequence,
-      startMs: this.#window.startMsOf(segment),
+      startMs,
       durationMs: segment.durationMs,
       discontinuity,
       programDateTimeMs: segment.programDateTimeMs,
@@ -152,75 +145,34 @@ export class RenditionFeed {
   /** Waits until the list has the next segment; false: there will be none. */
   async #waitForNext(): Promise<boolean> {
     const { signal, patienceMs } = this.#options;
-    let sinceMs = this.#clock.nowMs();
     let mayReplace = true;
     for (;;) {
       signal.throwIfAborted();
-      const complete = this.#window.playlist.complete;
-      if (!complete) await this.#reloadIfDue();
+      await this.#follower.refresh(this.#next() === undefined);
       this.#settlePosition();
       if (this.#next() !== undefined) return true;
       if (this.#window.playlist.complete) return false;
-      const waitedMs = this.#clock.nowMs() - sinceMs;
+      const waitedMs = this.#clock.nowMs() - this.#seekingSinceMs;
       if (waitedMs >= patienceMs) throw this.#stoppedError(waitedMs);
       if (mayReplace && waitedMs >= patienceMs / 2) {
         mayReplace = false;
-        if (await this.#replace()) sinceMs = this.#clock.nowMs();
+        await this.#replace();
       }
-      const dueInMs = this.#loadedAtMs + this.#reloadAfterMs - this.#clock.nowMs();
+      const { dueInMs } = this.#follower;
       if (dueInMs > 0) await this.#clock.sleep(Math.min(dueInMs, patienceMs - waitedMs), signal);
     }
   }
 
   #stoppedError(waitedMs: number): RoomcastError {
     const seconds = Math.round(waitedMs / 1000);
-    if (this.#reloadError !== undefined) {
-      return new RoomcastError(
-        "FailedOperation.SourceLost",
-        `The live playlist could not be read for ${seconds} s. ${this.#reloadError.message}`,
-        { cause: this.#reloadError },
-      );
-    }
+    const { error } = this.#follower;
     return new RoomcastError(
       "FailedOperation.SourceLost",
-      `The live playlist has brought no new segment for ${seconds} s: its encoder has stopped.`,
+      error === undefined
+        ? `The live playlist has brought no new segment for ${seconds} s: its encoder has stopped.`
+        : `The live playlist could not be read for ${seconds} s. ${error.message}`,
+      { cause: error },
     );
-  }
-
-  /** Reads a growing list again when it is time. Where segments are at hand, nobody waits for it. */
-  async #reloadIfDue(): Promise<void> {
-    const overdueMs = this.#clock.nowMs() - this.#loadedAtMs - this.#reloadAfterMs;
-    if (overdueMs < 0) return;
-    this.#reloading ??= this.#reload().finally(() => {
-      this.#reloading = undefined;
-    });
-    const isOld = overdueMs > 3 * segmentLengthMs(this.#window.playlist);
-    if (isOld || this.#next() === undefined) await this.#reloading;
-  }
-
-  async #reload(): Promise<void> {
-    const { signal } = this.#options;
-    this.#loadedAtMs = this.#clock.nowMs();
-    try {
-      const playlist = await this.#source.reload(signal);
-      const change = this.#window.update(playlist);
-      this.#reloadAfterMs = reloadDelayMs(this.#window.playlist, change === "grown" || change === "restarted");
-      this.#reloadError = undefined;
-      if (change === "restarted") {
-        this.#logger.info({ track: this.#options.track }, "The live playlist began again; playing goes on with it.");
-      }
-    } catch (error) {
-      if (signal.aborted) return;
-      if (this.#reloadError === undefined) {
-        this.#logger.warn(
-          { track: this.#options.track, err: error },
-          "The live playlist could not be read; trying on.",
-        );
-      }
-      this.#reloadError = RoomcastError.from(error);
-      const delayMs = reloadDelayMs(this.#window.playlist, false);
-      this.#reloadAfterMs = retryDelayMs(error, 1, { firstMs: delayMs, maxMs: delayMs });
-    }
   }
 
   /** The segment that is to come next, if the list has it. */
@@ -247,18 +199,18 @@ export class RenditionFeed {
         { track, missed: first.sequence - this.#nextSequence },
         "Segments left the live playlist before they were read; playing goes on further ahead.",
       );
-      this.#goTo(live ? this.#edge() : first);
+      this.#goTo(live && !window.playlist.complete ? this.#edge() : first);
     } else if (live && !window.playlist.complete && next !== undefined) {
-      const distanceMs = window.endMs - window.startMsOf(next);
-      if (distanceMs > maxDistanceMs(window.playlist)) {
-        this.#logger.info(
-          { track, behindMs: Math.round(distanceMs) },
-          "The stream had fallen behind its live playlist; playing goes on near the newest segment.",
-        );
-        this.#goTo(this.#edge());
-      } else if (window.startMsOf(next) + next.durationMs <= floor.floorMs) {
-        this.#goTo(this.#edge());
-      }
+      const startMs = window.startMsOf(next);
+      const isBehind = window.endMs - startMs > maxDistanceMs(window.playlist);
+      if (!isBehind && startMs + next.durationMs > floor.floorMs) return;
+      const edge = this.#edge();
+      if (edge === undefined || edge.sequence <= next.sequence) return;
+      this.#logger.info(
+        { track, behindMs: Math.round(window.endMs - startMs) },
+        "The stream had fallen behind its live playlist; playing goes on near the newest segment.",
+      );
+      this.#goTo(edge);
     }
   }
 
@@ -272,10 +224,10 @@ export class RenditionFeed {
     const own = liveStart(window);
     if (own === undefined) return undefined;
     const ownMs = window.startMsOf(own);
-    const nearMs = 3 * segmentLengthMs(window.playlist);
-    const joined = Math.abs(ownMs - floor.floorMs) <= nearMs ? window.at(floor.floorMs + ROUNDING_MS) : undefined;
+    const isNear = Math.abs(ownMs - floor.floorMs) <= 3 * segmentLengthMs(window.playlist);
+    const joined = isNear ? window.at(floor.floorMs + ROUNDING_MS) : undefined;
     if (joined !== undefined) return joined;
-    floor.floorMs = ownMs;
+    floor.floorMs = Math.max(floor.floorMs, ownMs);
     return own;
   }
 
@@ -289,24 +241,25 @@ export class RenditionFeed {
   #switchTo(source: RenditionSource): void {
     const old = this.#window;
     const next = this.#next();
-    const nextMs = next !== undefined ? old.startMsOf(next) : old.endMs;
-    const started = this.#nextSequence !== undefined;
-    this.#source = source;
-    this.#window = new PlaylistWindow(source.playlist, alignedBaseMs(source.playlist, old));
+    const nextMs = next === undefined ? old.endMs : old.startMsOf(next);
+    this.#follower = new PlaylistFollower({
+      ...this.#options,
+      source,
+      baseMs: alignedBaseMs(source.playlist, old),
+    });
     this.#epoch = 0;
-    this.#loadedAtMs = this.#clock.nowMs();
-    this.#reloadAfterMs = reloadDelayMs(source.playlist, true);
-    this.#reloadError = undefined;
     this.#breaks = true;
-    if (!started) return;
-    const found = this.#window.at(nextMs + 1);
-    const last = this.#window.last;
+    if (this.#nextSequence === undefined) return;
+    const window = this.#window;
+    const found = window.at(nextMs + ROUNDING_MS);
     if (found !== undefined) {
       // Where the boundaries differ, less than half of a segment is played twice rather than left out.
-      const overlapMs = nextMs - this.#window.startMsOf(found);
+      const overlapMs = nextMs - window.startMsOf(found);
       this.#nextSequence = found.sequence + (overlapMs > found.durationMs / 2 ? 1 : 0);
-    } else if (last !== undefined) {
-      this.#nextSequence = last.sequence + 1;
+    } else if (window.last !== undefined) {
+      // Its list is older by some segments, which were played already.
+      const ahead = Math.max(0, Math.round((nextMs - window.endMs) / segmentLengthMs(window.playlist)));
+      this.#nextSequence = window.last.sequence + 1 + ahead;
     }
   }
 
@@ -318,6 +271,7 @@ export class RenditionFeed {
     const { signal, patienceMs } = this.#options;
     const sinceMs = this.#clock.nowMs();
     for (let round = 1; ; round += 1) {
+      signal.throwIfAborted();
       const first = this.#next();
       // The list has gone on without it.
       if (first === undefined) return undefined;
@@ -341,7 +295,7 @@ export class RenditionFeed {
         failures.push(result);
       }
       const mayPass = failures.some(({ retryable }) => retryable) || (!complete && !failures.every(isUnsupported));
-      if (waitedMs >= patienceMs) throw lostError(first, failures);
+      if (this.#clock.nowMs() - this.#seekingSinceMs >= patienceMs) throw lostError(first, failures);
       if (mayBeLeftOut && !mayPass) {
         const isAll = !this.#hasGiven || failures.every(isUnsupported);
         if (isAll || failures.length > MAX_MISSING) throw lostError(first, failures);
@@ -350,11 +304,8 @@ export class RenditionFeed {
         return undefined;
       }
       await this.#clock.sleep(retryDelayMs(failures[0], round, PACE), signal);
-      signal.throwIfAborted();
-      if (!complete) {
-        await this.#reloadIfDue();
-        this.#settlePosition();
-      }
+      await this.#follower.refresh(false);
+      if (!complete) this.#settlePosition();
     }
   }
 
@@ -386,6 +337,7 @@ export class RenditionFeed {
   async #tryOpen(segment: PlaylistSegment): Promise<Opened | RoomcastError> {
     const { signal, loader, onTransferred, patienceMs, live } = this.#options;
     const abort = new AbortController();
+    const startMs = this.#window.startMsOf(segment);
     try {
       const loaded = await loader.load({
         segment,
@@ -395,7 +347,7 @@ export class RenditionFeed {
         mayCut: live,
         onTransferred: (waitedMs, bytes) => onTransferred?.(waitedMs, bytes, segment.durationMs),
       });
-      return { segment, loaded, abort };
+      return { segment, startMs, loaded, abort };
     } catch (error) {
       signal.throwIfAborted();
       return RoomcastError.from(error);
