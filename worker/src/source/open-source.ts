@@ -85,8 +85,9 @@ export class SourceFactory {
       decodesUsac: this.#capabilities.decodesUsac,
     });
     if (opened.name === "opened") return opened.source;
-    log.debug({ reason: opened.reason }, "source needs ffmpeg");
-    return await this.#openWithFfmpeg(options, opened.probed);
+    const { reason, probed } = opened.name === "fragmented" ? { reason: "It is fragmented.", probed: null } : opened;
+    log.debug({ reason }, "source needs ffmpeg");
+    return await this.#openWithFfmpeg(options, probed);
   }
 
   async #openRtmp(options: OpenSourceOptions): Promise<Source> {

@@ -12,6 +12,13 @@ const MAX_TOP_LEVEL_BOXES = 256;
 /** What tells a web page or an archive from a media file. */
 const SNIFFED_BYTES = 1024;
 
+export interface FoundMovie {
+  /** The body of the movie box. */
+  readonly moov: Buffer;
+  /** First byte behind the box; null where the media stand before it. */
+  readonly mediaByte: number | null;
+}
+
 interface TopLevelBox {
   readonly type: string;
   readonly bodyBytes: number;
@@ -27,7 +34,7 @@ interface TopLevelBox {
  * @throws RoomcastError `SourceTruncated` where the file ends before its index; `SourceUnsupported` where the index
  *   cannot be reached; `SourceNotMedia` for a web page and the like; or what the server says
  */
-export async function findMovie(stream: RangeStream): Promise<Buffer> {
+export async function findMovie(stream: RangeStream): Promise<FoundMovie> {
   const start = Buffer.alloc(SNIFFED_BYTES);
   await stream.readInto(start.subarray(0, 8));
   if (start.toString("latin1", 4, 8) !== "ftyp") {
@@ -37,8 +44,8 @@ export async function findMovie(stream: RangeStream): Promise<Buffer> {
   await skipBox(stream, { type: "ftyp", bodyBytes: start.readUInt32BE(0) - 8, end: start.readUInt32BE(0) });
   for (let count = 0; count < MAX_TOP_LEVEL_BOXES; count += 1) {
     const box = await nextBox(stream);
-    if (box.type === "moov") return await readBody(stream, box);
-    if (box.type === "mdat") return await findMovieBehind(stream, box);
+    if (box.type === "moov") return { moov: await readBody(stream, box), mediaByte: box.end };
+    if (box.type === "mdat") return { moov: await findMovieBehind(stream, box), mediaByte: null };
     await skipBox(stream, box);
   }
   throw new Mp4Error("The file has too many boxes before its index.");

@@ -96,7 +96,7 @@ export class FileServer {
   /** As `open`, for a file that must be played here. */
   async openSource(options: Partial<OpenMp4Options> = {}): Promise<Source> {
     const result = await this.open(options);
-    if (result.name !== "opened") throw new Error(`needs ffmpeg: ${result.reason}`);
+    if (result.name !== "opened") throw new Error(`not opened: ${JSON.stringify(result)}`);
     return result.source;
   }
 

@@ -162,7 +162,6 @@ describe("a file that must go through ffmpeg", () => {
   });
 
   test.each([
-    ["fragmented", [...COPYABLE_VIDEO, "-movflags", "+frag_keyframe+empty_moov"], /fragmented/],
     ["HEVC", ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"], /avc1/],
     ["MP3 sound", [...COPYABLE_VIDEO, "-c:a", "libmp3lame"], /not AAC/],
   ])("is handed on with the reason: %s", async (name, args, reason) => {

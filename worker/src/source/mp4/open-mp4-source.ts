@@ -2,6 +2,7 @@ import { copiesAll, type PlanOptions, plannedAudio, plannedPicture, planPush, to
 import type { ProbedMedia } from "../probe-report.ts";
 import type { Source } from "../source.ts";
 import { findMovie } from "./find-movie.ts";
+import { type FragmentedMovie, parseFragmentedMovie } from "./fragmented-movie.ts";
 import { fitsInOnePass } from "./layout.ts";
 import { parseMovie } from "./movie.ts";
 import { Mp4Error } from "./mp4-error.ts";
@@ -24,6 +25,8 @@ export interface OpenMp4Options {
 
 export type OpenMp4Result =
   | { readonly name: "opened"; readonly source: Source }
+  /** The samples are in fragments along the way, for a demuxer to read. Nothing is held open any more. */
+  | { readonly name: "fragmented"; readonly movie: FragmentedMovie }
   /** Nothing is held open any more. `probed` is what a probe would say, where this was found out on the way. */
   | { readonly name: "needs-ffmpeg"; readonly probed: ProbedMedia | null; readonly reason: string };
 
@@ -49,7 +52,7 @@ export async function openMp4Source(options: OpenMp4Options): Promise<OpenMp4Res
   try {
     const result = await open(stream, options);
     signal.throwIfAborted();
-    if (result.name === "needs-ffmpeg") await stream.close();
+    if (result.name !== "opened") await stream.close();
     return result;
   } catch (thrown) {
     await stream.close();
@@ -63,7 +66,9 @@ export async function openMp4Source(options: OpenMp4Options): Promise<OpenMp4Res
 
 async function open(stream: RangeStream, options: OpenMp4Options): Promise<OpenMp4Result> {
   const slices = new WorkSlices();
-  const moov = await findMovie(stream);
+  const { moov, mediaByte } = await findMovie(stream);
+  const fragmented = parseFragmentedMovie(moov, mediaByte);
+  if (fragmented !== null) return { name: "fragmented", movie: fragmented };
   const { plan: wishes, decodesUsac, startAtMs } = options;
   const { audioTrack } = wishes ?? {};
   const movie = await parseMovie(moov, { fileBytes: stream.totalBytes, audioTrack, decodesUsac, slices });
