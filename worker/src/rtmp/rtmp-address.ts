@@ -117,11 +117,15 @@ function distinct(found: readonly Split[]): Split[] {
 /** A shorter name is a word that may be read, not a key. */
 const MAX_READABLE_NAME = 8;
 
+export function isReadableName(name: string): boolean {
+  return name.length < MAX_READABLE_NAME;
+}
+
 /** App and stream for an error's text: without parameters, and without a name that may be a key. */
 export function shownStream({ app, streamKey }: RtmpAddress): string {
   const path = streamKey.replace(/\?.*$/s, "");
   const nameAt = path.lastIndexOf("/") + 1;
-  const name = path.length - nameAt < MAX_READABLE_NAME ? path.slice(nameAt) : "…";
+  const name = isReadableName(path.slice(nameAt)) ? path.slice(nameAt) : "…";
   const query = streamKey.includes("?") ? "?…" : "";
   return `app "${app.replace(/\?.*$/s, "?…")}", stream "${path.slice(0, nameAt)}${name}${query}"`;
 }

@@ -4,7 +4,7 @@ import { eventually } from "../../eventually.test-support.ts";
 import type { FlvTag } from "../../flv/flv-writer.ts";
 import { amfEntries, decodeAmf0, encodeAmf0 } from "../../rtmp/amf0.ts";
 import { directDial } from "../../rtmp/dial-rtmp.ts";
-import { MESSAGE, setPeerBandwidth, windowAckSize } from "../../rtmp/message.ts";
+import { MESSAGE, setPeerBandwidth, USER_EVENT, userControl, windowAckSize } from "../../rtmp/message.ts";
 import { admit, type Script, type ScriptedPeer, ScriptedRtmpServer } from "../../rtmp/scripted-rtmp-server.ts";
 import type { SourceEnd } from "../source.ts";
 import { RtmpPuller } from "./rtmp-puller.ts";
@@ -160,6 +160,17 @@ describe("RtmpPuller and odd messages", () => {
     await eventually(() => expect(ends).toMatchObject([{ error: { code: "FailedOperation.SourceLost" } }]));
   });
 
+  it("answers pings", async () => {
+    const { puller, peer } = await pulling(play);
+    await puller.start();
+    // All that it says of itself has come by then.
+    await eventually(() => expect(peer().commands.at(-1)?.name).toBe("play"));
+    const before = peer().connection.receivedBytes;
+    peer().connection.send(userControl(USER_EVENT.pingRequest, 77));
+    peer().connection.send(userControl(USER_EVENT.pingRequest, 78));
+    await eventually(() => expect(peer().connection.receivedBytes - before).toBeGreaterThanOrEqual(2 * (8 + 6)));
+  });
+
   it("acknowledges what it receives at the window that it is told", async () => {
     const { puller, peer } = await pulling(play);
     await puller.start();
@@ -167,6 +178,24 @@ describe("RtmpPuller and odd messages", () => {
     peer().connection.send(windowAckSize(1000));
     send(peer(), MESSAGE.video, Buffer.alloc(4000, 0x17));
     await eventually(() => expect(peer().connection.acknowledgedBytes).toBeGreaterThan(4000));
+  });
+});
+
+describe("RtmpPuller and the words of a server", () => {
+  it.each([
+    ["live/0123-SECRET-4567", "no stream 0123-SECRET-4567"],
+    ["live?token=SECRET%2FTOKEN/x", "bad token SECRET/TOKEN"],
+    ["live/x?sign=SECRETSIGN", "bad x?sign=SECRETSIGN"],
+  ])("repeats them for %s without a secret", async (path, words) => {
+    const { puller } = await pulling((peer, command) => {
+      admit(peer, command);
+      if (command.name === "play") peer.status("error", "NetStream.Play.Failed", words);
+    }, path);
+    // SAFETY: anything else has not the code that is compared below.
+    const error = (await puller.start().catch((thrown: unknown) => thrown)) as RoomcastError;
+    expect(error.code).toBe("FailedOperation.SourceForbidden");
+    expect(error.message).toContain(`NetStream.Play.Failed: ${words.split(" ")[0]}`);
+    expect(error.message).not.toMatch(/SECRET/);
   });
 });
 

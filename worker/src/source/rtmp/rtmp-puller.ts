@@ -1,15 +1,16 @@
-import { RoomcastError, shownText, shownUrl } from "@roomcast/shared";
+import { RoomcastError, shownUrl } from "@roomcast/shared";
 import type { FlvTag } from "../../flv/flv-writer.ts";
 import { TagBodyNormaliser } from "../../flv/tag-body-normaliser.ts";
 import { splitAggregate } from "../../rtmp/aggregate.ts";
-import { AmfEcmaArray, type AmfObject, type AmfValue, amfEntries, encodeAmf0 } from "../../rtmp/amf0.ts";
 import type { Dial } from "../../rtmp/dial-rtmp.ts";
-import { MESSAGE, type RtmpMessage, readData, readUserControl, USER_EVENT, userControl } from "../../rtmp/message.ts";
+import { MESSAGE, type RtmpMessage, readUserControl, USER_EVENT, userControl } from "../../rtmp/message.ts";
 import { type RtmpAddress, rtmpAddresses, shownStream } from "../../rtmp/rtmp-address.ts";
 import { createdStreamId, RtmpCallError, RtmpClient, type RtmpStatus } from "../../rtmp/rtmp-client.ts";
 import { TimestampUnwrapper } from "../../rtmp/timestamp-unwrapper.ts";
 import type { SourceEnd } from "../source.ts";
 import { judgePullStatus, type PullVerdict } from "./pull-status.ts";
+import { metadataTag, playStatusOf } from "./pulled-data.ts";
+import { shownWords } from "./shown-words.ts";
 
 const DEFAULT_START_TIMEOUT_MS = 10_000;
 const DEFAULT_SILENCE_TIMEOUT_MS = 10_000;
@@ -18,7 +19,6 @@ const BUFFER_MS = 1000;
 const WINDOW_BYTES = 2_500_000;
 /** In how many ways the URL is split into app and stream until the server knows them. */
 const MAX_SPLITS = 3;
-const MAX_METADATA_NAME = 256;
 
 export interface RtmpPullerOptions {
   /** `rtmp(s)://host[:port]/app/stream?query`; it stays inside this process. */
@@ -213,19 +213,13 @@ export class RtmpPuller {
       this.#receiveMedia(message.typeId === MESSAGE.audio ? "audio" : "video", message);
       return;
     }
-    const [handler, ...values] = readData(message) ?? [];
-    if (handler === "onPlayStatus") {
-      const code = entriesIn(values)?.["code"];
-      if (typeof code === "string") this.#judge({ level: "status", code, description: "" });
+    const code = playStatusOf(message);
+    if (code !== null) {
+      this.#judge({ level: "status", code, description: "" });
       return;
     }
-    // Some servers hand on the publisher's wrapping.
-    const named = handler === "onMetaData" || (handler === "@setDataFrame" && values[0] === "onMetaData");
-    const metadata = named ? entriesIn(values) : null;
-    if (metadata === null) return;
-    // Written again: what came may be AMF3, or end in something that nobody can read.
-    const payload = encodeAmf0(["onMetaData", new AmfEcmaArray(plainEntries(metadata))]);
-    this.#options.onTag({ kind: "data", timestampMs: 0, payload });
+    const metadata = metadataTag(message);
+    if (metadata !== null) this.#options.onTag(metadata);
   }
 
   #receiveMedia(kind: "audio" | "video", message: RtmpMessage): void {
@@ -296,43 +290,11 @@ export class RtmpPuller {
   }
 
   #said(status: RtmpStatus): string {
-    const words = [status.code, status.description].filter((part) => part !== "").join(": ");
-    const { app, streamKey } = this.#address;
-    // Everything behind a question mark may be a secret, wherever in the URL it stands.
-    const parameters = [app, streamKey].flatMap((text) => text.split("?").slice(1)).flatMap((text) => text.split("&"));
-    const values = parameters.map((parameter) => parameter.slice(parameter.indexOf("=") + 1));
-    const secrets = [...parameters, ...values, ...(streamKey.includes("?") ? [streamKey] : [])];
-    return shownText(words, [...secrets, ...secrets.map(decoded)]).slice(0, 500) || "it gave no reason";
+    return shownWords(status, this.#address);
   }
 
   get #shown(): string {
     return `${shownUrl(this.#options.url)} (${shownStream(this.#address)})`;
-  }
-}
-
-/** The entries of the first object among the values. */
-function entriesIn(values: readonly AmfValue[]) {
-  for (const value of values) {
-    const entries = amfEntries(value);
-    if (entries !== null) return entries;
-  }
-  return null;
-}
-
-/** The numbers, texts and truth values: all that is read of metadata. */
-function plainEntries(entries: AmfObject): AmfObject {
-  const plain = Object.entries(entries).filter(
-    ([name, value]) => name.length <= MAX_METADATA_NAME && ["number", "string", "boolean"].includes(typeof value),
-  );
-  return Object.fromEntries(plain);
-}
-
-/** Percent-decoded; what is not properly encoded stays as it is. */
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
   }
 }
 

@@ -1,0 +1,41 @@
+import type { FlvTag } from "../../flv/flv-writer.ts";
+import { AmfEcmaArray, type AmfObject, type AmfValue, amfEntries, encodeAmf0 } from "../../rtmp/amf0.ts";
+import { type RtmpMessage, readData } from "../../rtmp/message.ts";
+
+const MAX_METADATA_NAME = 256;
+
+/** The code of an `onPlayStatus` message; null for every other message. */
+export function playStatusOf(message: RtmpMessage): string | null {
+  const [handler, ...values] = readData(message) ?? [];
+  const code = handler === "onPlayStatus" ? entriesIn(values)?.["code"] : null;
+  return typeof code === "string" ? code : null;
+}
+
+/** What an `onMetaData` message says, as far as it can be read, as a data tag in AMF0; null for every other message. */
+export function metadataTag(message: RtmpMessage): FlvTag | null {
+  const [handler, ...values] = readData(message) ?? [];
+  // Some servers hand on the publisher's wrapping.
+  const named = handler === "onMetaData" || (handler === "@setDataFrame" && values[0] === "onMetaData");
+  const metadata = named ? entriesIn(values) : null;
+  if (metadata === null) return null;
+  // Written again: what came may be AMF3, or end in something that nobody can read.
+  const payload = encodeAmf0(["onMetaData", new AmfEcmaArray(plainEntries(metadata))]);
+  return { kind: "data", timestampMs: 0, payload };
+}
+
+/** The entries of the first object among the values. */
+function entriesIn(values: readonly AmfValue[]) {
+  for (const value of values) {
+    const entries = amfEntries(value);
+    if (entries !== null) return entries;
+  }
+  return null;
+}
+
+/** The numbers, texts and truth values: all that is read of metadata. */
+function plainEntries(entries: AmfObject): AmfObject {
+  const plain = Object.entries(entries).filter(
+    ([name, value]) => name.length <= MAX_METADATA_NAME && ["number", "string", "boolean"].includes(typeof value),
+  );
+  return Object.fromEntries(plain);
+}
