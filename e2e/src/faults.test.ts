@@ -151,7 +151,8 @@ describe.concurrent("a source that cannot be played ends the task with the cause
   ];
 
   test.for(badSources)("$name", async ({ url, code, message }) => {
-    const pushed = await system.push({ VideoSrc: await url() });
+    // What played for a moment is waited for.
+    const pushed = await system.push({ VideoSrc: await url(), IdleTimeout: 2 });
     await system.expectFailed(pushed, { code, message });
   });
 });

@@ -123,7 +123,7 @@ describe.concurrent("a live source", () => {
     await publisher.stop();
     // This server hands its newest group of pictures to whoever joins, also while nobody publishes: the state is
     // "reconnecting" for a moment only, and the log is what stays.
-    await system.untilLogged(pushed, /the live source is gone/);
+    await system.untilLogged(pushed, /the source is gone/);
     expect(system.user(pushed)).toMatchObject({ online: true, publishes: 1 });
     await onAir("returning");
     // More than any group of pictures that the server has kept.

@@ -101,6 +101,7 @@ function enterRoom(publishUrl: string): { readonly stay: RoomStay; readonly conn
     preload: shelf.good.slice(1, 2),
     notBeforeMs: undefined,
     live: false,
+    onItemError: "skip",
     limits: {
       sourceSilenceMs: 15_000,
       idleTimeoutMs: 10_000,
