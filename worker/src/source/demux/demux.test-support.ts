@@ -57,7 +57,7 @@ export interface Demuxed {
 }
 
 /** The first track of each kind. */
-export function firstOfEach(tracks: readonly DemuxedTrack[]): TrackChoice {
+function firstOfEach(tracks: readonly DemuxedTrack[]): TrackChoice {
   const first = (kind: string) => tracks.find((track) => track.kind === kind)?.id ?? null;
   return { video: first("video"), audio: first("audio") };
 }

@@ -158,10 +158,9 @@ describe("Fmp4Demuxer", () => {
 
   it("makes lengths of four bytes of shorter ones", () => {
     const short = Buffer.from(fmp4);
-    // A length of 4 is read as two empty bytes and a length of 2 if it is small enough; so all bytes are moved instead.
+    // No unit of the clip is 64 KiB long: read with lengths of 2 bytes, each is an empty unit and then itself.
     const record = short.indexOf("avcC", 0, "latin1") + 4;
     short.writeUInt8(0xfd, record + 4);
-    // Read so, each unit is an empty one and a full one.
     const { video } = demuxFmp4(short);
     const units = (payload: Buffer) => {
       const found: string[] = [];
@@ -228,6 +227,11 @@ describe("Fmp4Demuxer", () => {
       ],
     ]);
     expect(tags).toEqual([]);
+  });
+
+  it("refuses a file whose first pictures stand in front of its fragments, instead of losing them", async () => {
+    const bytes = await ffmpeg("-i pipe:0 -c copy -movflags frag_keyframe -f mp4", flv);
+    expect(() => demuxFmp4(bytes)).toThrow("The MP4 has media in front of its fragments.");
   });
 
   it("refuses what is no fragmented MP4", async () => {

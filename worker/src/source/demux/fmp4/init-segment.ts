@@ -29,7 +29,7 @@ const UNKNOWN: Codec = { codec: "unknown", record: null };
 
 /**
  * @param moov the box with its header
- * @throws Mp4Error where it is broken or announces no fragments
+ * @throws Mp4Error where it is broken, announces no fragments, or describes media that stand in front of them
  */
 export function parseInitSegment(moov: Buffer): readonly FragmentedTrack[] {
   const [root] = listBoxes(moov, 0, moov.length);
@@ -38,6 +38,9 @@ export function parseInitSegment(moov: Buffer): readonly FragmentedTrack[] {
   const defaults = readDefaults(moov, mvex);
   const movieTimescale = parseClock(moov, needBox(moov, root, "mvhd", 20)).timescale;
   return listTracks(moov, root).map((header) => {
+    if (header.kind !== "other" && hasSamples(moov, header.stbl)) {
+      throw new Mp4Error("The MP4 has media in front of its fragments.");
+    }
     const entry = firstEntry(moov, header.stbl);
     const { codec, record } = entry === undefined ? UNKNOWN : readCodec(moov, header, entry);
     const { emptyDuration, mediaTime } = parseEditList(moov, header.trak);
@@ -68,6 +71,12 @@ function readDefaults(moov: Buffer, mvex: Box): Map<number, SampleDefaults> {
     });
   }
   return all;
+}
+
+/** Some files begin like plain ones, with samples that the index itself describes, and go on in fragments. */
+function hasSamples(moov: Buffer, stbl: Box): boolean {
+  const stsz = findBox(moov, stbl, "stsz");
+  return stsz !== undefined && stsz.end - stsz.start >= 12 && moov.readUInt32BE(stsz.start + 8) > 0;
 }
 
 function firstEntry(moov: Buffer, stbl: Box): Box | undefined {

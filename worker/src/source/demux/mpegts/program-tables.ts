@@ -2,7 +2,7 @@ import type { DemuxedTrack } from "../demuxer.ts";
 import { trackOfStream } from "./stream-types.ts";
 import { SectionReader } from "./section-reader.ts";
 
-export const PAT_PID = 0;
+const PAT_PID = 0;
 const TABLE_PAT = 0;
 const TABLE_PMT = 2;
 const CURRENT = 1;
