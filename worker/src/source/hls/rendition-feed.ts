@@ -1,8 +1,9 @@
 import { RoomcastError, shownUrl } from "@roomcast/shared";
 import type { Logger } from "pino";
+import { FeedPosition, type LiveFloor } from "./feed-position.ts";
 import type { HlsClock } from "./hls-clock.ts";
 import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
-import { liveStart, maxDistanceMs, segmentLengthMs } from "./live-edge.ts";
+import { segmentLengthMs } from "./live-edge.ts";
 import type { PlaylistSegment, SegmentMap } from "./media-playlist.ts";
 import { PlaylistFollower, type RenditionSource } from "./playlist-follower.ts";
 import { alignedBaseMs, type PlaylistWindow } from "./playlist-window.ts";
@@ -14,14 +15,6 @@ const MAX_MISSING = 3;
 /** So often a segment is asked for before others are tried in its place. */
 const TRIES_BEFORE_NEXT = 3;
 const PACE = { firstMs: 300, maxMs: 4000 };
-/** Durations in playlists are rounded. */
-const ROUNDING_MS = 1;
-
-/** What the renditions of one presentation share. */
-export interface LiveFloor {
-  /** What ends before this time on the common clock is not played any more, ms. */
-  floorMs: number;
-}
 
 export interface RenditionFeedOptions {
   readonly track: HlsTrack;
@@ -58,10 +51,7 @@ export class RenditionFeed {
   readonly #clock: HlsClock;
   readonly #logger: Logger;
   #follower: PlaylistFollower;
-  /** undefined: where to begin is not decided yet. */
-  #nextSequence: number | undefined;
-  #epoch = 0;
-  #breaks = true;
+  readonly #position: FeedPosition;
   #hasGiven = false;
   #lastMap: SegmentMap | null | undefined;
   /** Since when the next segment is being looked for, ms. */
@@ -72,6 +62,7 @@ export class RenditionFeed {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#follower = new PlaylistFollower(options);
+    this.#position = new FeedPosition(options);
   }
 
   get #window(): PlaylistWindow {
@@ -121,11 +112,10 @@ export class RenditionFeed {
 
   #present(opened: Opened, onOpen: () => void): HlsSegment {
     const { segment, startMs, loaded, abort } = opened;
-    const discontinuity = this.#breaks || segment.discontinuity || !sameMap(this.#lastMap, segment.map);
-    this.#breaks = false;
+    const breaks = this.#position.passed(segment);
+    const discontinuity = breaks || segment.discontinuity || !sameMap(this.#lastMap, segment.map);
     this.#hasGiven = true;
     this.#lastMap = segment.map;
-    this.#nextSequence = segment.sequence + 1;
     return {
       track: this.#options.track,
       sequence: segment.sequence,
@@ -148,9 +138,9 @@ export class RenditionFeed {
     let mayReplace = true;
     for (;;) {
       signal.throwIfAborted();
-      await this.#follower.refresh(this.#next() === undefined);
-      this.#settlePosition();
-      if (this.#next() !== undefined) return true;
+      await this.#follower.refresh(this.#position.next(this.#window) === undefined);
+      this.#position.settle(this.#window);
+      if (this.#position.next(this.#window) !== undefined) return true;
       if (this.#window.playlist.complete) return false;
       const waitedMs = this.#clock.nowMs() - this.#seekingSinceMs;
       if (waitedMs >= patienceMs) throw this.#stoppedError(waitedMs);
@@ -175,92 +165,11 @@ export class RenditionFeed {
     );
   }
 
-  /** The segment that is to come next, if the list has it. */
-  #next(): PlaylistSegment | undefined {
-    return this.#nextSequence === undefined ? undefined : this.#window.bySequence(this.#nextSequence);
-  }
-
-  /** Decides where to go on: at the beginning, after a restart, and when the place has left the list. */
-  #settlePosition(): void {
-    const window = this.#window;
-    const { live, track, floor, fromMs } = this.#options;
-    const { first, last } = window;
-    if (first === undefined || last === undefined) return;
-    const next = this.#next();
-    if (this.#epoch !== window.epoch) {
-      this.#epoch = window.epoch;
-      this.#goTo(live ? this.#edge() : first);
-    } else if (this.#nextSequence === undefined) {
-      const start = live ? this.#edge() : window.at(fromMs + ROUNDING_MS);
-      if (start !== undefined) this.#goTo(start);
-      else if (window.playlist.complete) this.#nextSequence = last.sequence + 1;
-    } else if (this.#nextSequence < first.sequence) {
-      this.#logger.warn(
-        { track, missed: first.sequence - this.#nextSequence },
-        "Segments left the live playlist before they were read; playing goes on further ahead.",
-      );
-      this.#goTo(live && !window.playlist.complete ? this.#edge() : first);
-    } else if (live && !window.playlist.complete && next !== undefined) {
-      const startMs = window.startMsOf(next);
-      const isBehind = window.endMs - startMs > maxDistanceMs(window.playlist);
-      if (!isBehind && startMs + next.durationMs > floor.floorMs) return;
-      const edge = this.#edge();
-      if (edge === undefined || edge.sequence <= next.sequence) return;
-      this.#logger.info(
-        { track, behindMs: Math.round(window.endMs - startMs) },
-        "The stream had fallen behind its live playlist; playing goes on near the newest segment.",
-      );
-      this.#goTo(edge);
-    }
-  }
-
-  /**
-   * Where live playing begins. The rendition that decides first sets the place for the others, whose lists may be a
-   * little newer or older.
-   */
-  #edge(): PlaylistSegment | undefined {
-    const { floor } = this.#options;
-    const window = this.#window;
-    const own = liveStart(window);
-    if (own === undefined) return undefined;
-    const ownMs = window.startMsOf(own);
-    const isNear = Math.abs(ownMs - floor.floorMs) <= 3 * segmentLengthMs(window.playlist);
-    const joined = isNear ? window.at(floor.floorMs + ROUNDING_MS) : undefined;
-    if (joined !== undefined) return joined;
-    floor.floorMs = Math.max(floor.floorMs, ownMs);
-    return own;
-  }
-
-  #goTo(segment: PlaylistSegment | undefined): void {
-    if (segment === undefined) return;
-    if (this.#nextSequence !== undefined) this.#breaks = true;
-    this.#nextSequence = segment.sequence;
-  }
-
   /** Another variant takes over at the beginning of the next segment. */
   #switchTo(source: RenditionSource): void {
     const old = this.#window;
-    const next = this.#next();
-    const nextMs = next === undefined ? old.endMs : old.startMsOf(next);
-    this.#follower = new PlaylistFollower({
-      ...this.#options,
-      source,
-      baseMs: alignedBaseMs(source.playlist, old),
-    });
-    this.#epoch = 0;
-    this.#breaks = true;
-    if (this.#nextSequence === undefined) return;
-    const window = this.#window;
-    const found = window.at(nextMs + ROUNDING_MS);
-    if (found !== undefined) {
-      // Where the boundaries differ, less than half of a segment is played twice rather than left out.
-      const overlapMs = nextMs - window.startMsOf(found);
-      this.#nextSequence = found.sequence + (overlapMs > found.durationMs / 2 ? 1 : 0);
-    } else if (window.last !== undefined) {
-      // Its list is older by some segments, which were played already.
-      const ahead = Math.max(0, Math.round((nextMs - window.endMs) / segmentLengthMs(window.playlist)));
-      this.#nextSequence = window.last.sequence + 1 + ahead;
-    }
+    this.#follower = new PlaylistFollower({ ...this.#options, source, baseMs: alignedBaseMs(source.playlist, old) });
+    this.#position.moveTo(this.#window, old);
   }
 
   /**
@@ -272,11 +181,11 @@ export class RenditionFeed {
     const sinceMs = this.#clock.nowMs();
     for (let round = 1; ; round += 1) {
       signal.throwIfAborted();
-      const first = this.#next();
+      const first = this.#position.next(this.#window);
       // The list has gone on without it.
       if (first === undefined) return undefined;
       if (first.gap) {
-        this.#skip(first);
+        this.#position.leaveOut(first);
         return undefined;
       }
       const waitedMs = this.#clock.nowMs() - sinceMs;
@@ -305,7 +214,7 @@ export class RenditionFeed {
       }
       await this.#clock.sleep(retryDelayMs(failures[0], round, PACE), signal);
       await this.#follower.refresh(false);
-      if (!complete) this.#settlePosition();
+      if (!complete) this.#position.settle(this.#window);
     }
   }
 
@@ -320,18 +229,12 @@ export class RenditionFeed {
     return found;
   }
 
-  #skip(segment: PlaylistSegment): void {
-    this.#nextSequence = segment.sequence + 1;
-    this.#breaks = true;
-  }
-
   #leaveOut(first: PlaylistSegment, next: PlaylistSegment | undefined, failure: RoomcastError | undefined): void {
     this.#logger.warn(
       { track: this.#options.track, segment: first.sequence, next: next?.sequence, err: failure },
       "A segment could not be read and is left out.",
     );
-    if (next !== undefined) this.#breaks = true;
-    else this.#nextSequence = (this.#window.last?.sequence ?? first.sequence) + 1;
+    this.#position.leaveOut(next === undefined ? (this.#window.last ?? first) : first);
   }
 
   async #tryOpen(segment: PlaylistSegment): Promise<Opened | RoomcastError> {
