@@ -67,14 +67,15 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
     parts: {
       openProgress: (task) => progress.open(task),
       openSource: ({ request, source, signal, log: taskLog }) => {
-        const { volume, tempo } = source;
+        const { volume, tempo, audioTrack, maxHeight } = source;
         return sources.open({
           url: source.url,
           live: request.Mode === "live",
           startAtMs: source.startAtMs,
           signal,
           log: taskLog,
-          ...wishesOf({ ...request, Volume: volume, Tempo: tempo }),
+          ...wishesOf({ ...request, Volume: volume, Tempo: tempo, AudioTrack: audioTrack }),
+          maxHeight,
           ...source.format,
         });
       },

@@ -23,7 +23,7 @@ export interface ChangeWish {
   readonly programme?: Programme;
 }
 
-/** What a change of source, position, volume or tempo needs to be brought. Pure. */
+/** What a change of source, position or settings needs to be brought. Pure. */
 export function changeWish(update: Pick<TaskUpdate, "VideoSrc" | "SeekSecond">, now: PlayingNow): ChangeWish {
   const { VideoSrc, SeekSecond } = update;
   const seekMs = (SeekSecond ?? 0) * 1000;

@@ -1,31 +1,68 @@
-import type { TaskUpdate } from "@roomcast/shared";
+import { renditionHeight, type TaskUpdate } from "@roomcast/shared";
+import type { AudioTrackWish } from "../source/track-choice.ts";
 
-type Settings = { readonly volume: number; readonly tempo: number };
+/** How sources are played, as far as it may change while the push runs. */
+export interface Settings {
+  /** Percent; 100 leaves it as it is. */
+  readonly volume: number;
+  /** 1 leaves it as it is. */
+  readonly tempo: number;
+  /** undefined: what the source proposes. */
+  readonly audioTrack?: AudioTrackWish | undefined;
+  /** Of a source in several sizes, the lines of the picture at most. */
+  readonly maxHeight?: number | undefined;
+}
 
-/** How loud and how fast is played. */
+type SettingsUpdate = Pick<TaskUpdate, "Volume" | "Tempo" | "AudioTrack" | "Rendition">;
+
+/** What a request says of its settings. Pure. */
+export function settingsOf({ Volume = 100, Tempo = 1, AudioTrack, Rendition }: SettingsUpdate): Settings {
+  return {
+    volume: Volume,
+    tempo: Tempo,
+    audioTrack: AudioTrack,
+    maxHeight: Rendition === undefined ? undefined : renditionHeight(Rendition),
+  };
+}
+
+/** How loud, how fast, and which sound and size of a source is played. */
 export class PlaySettings {
   #now: Settings;
 
-  constructor({ volume, tempo }: Settings) {
-    this.#now = { volume, tempo };
+  constructor({ volume, tempo, audioTrack, maxHeight }: Settings) {
+    this.#now = { volume, tempo, audioTrack, maxHeight };
   }
 
   get now(): Settings {
     return this.#now;
   }
 
-  isChangedBy(update: Pick<TaskUpdate, "Volume" | "Tempo">): boolean {
-    const { volume, tempo } = this.#now;
-    return (update.Volume ?? volume) !== volume || (update.Tempo ?? tempo) !== tempo;
+  isChangedBy(update: SettingsUpdate): boolean {
+    return !areEqual(this.#changedBy(update), this.#now);
   }
 
   /** @returns takes the change back, unless a newer one has come */
-  change(update: Pick<TaskUpdate, "Volume" | "Tempo">): () => void {
+  change(update: SettingsUpdate): () => void {
     const before = this.#now;
-    const wished = { volume: update.Volume ?? before.volume, tempo: update.Tempo ?? before.tempo };
+    const wished = this.#changedBy(update);
     this.#now = wished;
     return () => {
-      if (this.#now.volume === wished.volume && this.#now.tempo === wished.tempo) this.#now = before;
+      if (areEqual(this.#now, wished)) this.#now = before;
     };
   }
+
+  #changedBy({ Volume, Tempo, AudioTrack, Rendition }: SettingsUpdate): Settings {
+    const { volume, tempo, audioTrack, maxHeight } = this.#now;
+    return {
+      volume: Volume ?? volume,
+      tempo: Tempo ?? tempo,
+      audioTrack: AudioTrack ?? audioTrack,
+      maxHeight: Rendition === undefined ? maxHeight : renditionHeight(Rendition),
+    };
+  }
+}
+
+function areEqual(a: Settings, b: Settings): boolean {
+  const sameSound = a.volume === b.volume && a.audioTrack === b.audioTrack;
+  return sameSound && a.tempo === b.tempo && a.maxHeight === b.maxHeight;
 }

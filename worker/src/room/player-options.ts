@@ -1,6 +1,7 @@
 import type { ActiveStateName } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { OnItemError } from "./bad-items.ts";
+import type { Settings } from "./play-settings.ts";
 import type { OpenSource, SessionFormat } from "./prepared-source.ts";
 import type { Programme } from "./programme.ts";
 
@@ -15,13 +16,11 @@ export interface PlayerLimits {
   readonly longestPlayMs: number;
 }
 
-export interface PlayerOptions {
+export interface PlayerOptions extends Settings {
   readonly open: OpenSource;
   readonly programme: Programme;
   /** Where it begins: an item, and a position in it, ms. */
   readonly startAt: { readonly item: number; readonly positionMs: number };
-  readonly volume: number;
-  readonly tempo: number;
   /** Begins standing still. */
   readonly paused: boolean;
   readonly preload: readonly string[];

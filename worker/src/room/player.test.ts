@@ -1,6 +1,8 @@
+import type { TaskUpdate } from "@roomcast/shared";
 import { describe, expect, it, vi } from "vitest";
 import { eventually } from "../eventually.test-support.ts";
 import { ScriptedSource, scriptedTags } from "../source/scripted-source.ts";
+import type { Settings } from "./play-settings.ts";
 import { clip, library, lost, prepare, steps } from "./room-session.test-support.ts";
 
 describe("a recorded source", () => {
@@ -169,9 +171,9 @@ describe("a playlist", () => {
 });
 
 describe("a change", () => {
-  async function playing(url: string) {
+  async function playing(url: string, settings: Partial<Settings> = {}) {
     const shelf = library();
-    const made = prepare({ openSource: shelf.openSource, programme: { items: [url], plays: 1 } });
+    const made = prepare({ openSource: shelf.openSource, programme: { items: [url], plays: 1 }, ...settings });
     await eventually(() => expect(made.rooms[0]?.pictures()).toBeGreaterThan(2));
     return { ...shelf, ...made };
   }
@@ -270,6 +272,24 @@ describe("a change", () => {
     await played.change({ Volume: 50, Tempo: 1.5 });
     expect(opened[1]).toMatchObject({ url: "a:9000", volume: 50, tempo: 1.5 });
     expect(opened[1]?.startAtMs).toBeGreaterThan(0);
+    played.stop("now");
+    await played.run();
+  });
+
+  it.each<[string, TaskUpdate, object]>([
+    ["another sound", { AudioTrack: "en" }, { audioTrack: "en", maxHeight: 1080 }],
+    ["a smaller rendition", { Rendition: "480p" }, { audioTrack: 2, maxHeight: 480 }],
+  ])("to %s opens the same source where it stands, and keeps what was not changed", async (_what, update, expected) => {
+    const { session: played, opened } = await playing("a:9000", { audioTrack: 2, maxHeight: 1080 });
+    expect(opened[0]).toMatchObject({ audioTrack: 2, maxHeight: 1080 });
+    await played.change(update);
+    expect(opened[1]).toMatchObject({ url: "a:9000", volume: 100, tempo: 1, ...expected });
+    expect(opened[1]?.startAtMs).toBeGreaterThan(0);
+    // What is so already opens nothing.
+    await played.change(update);
+    expect(opened).toHaveLength(2);
+    await played.change({ VideoSrc: "b:9000" });
+    expect(opened[2]).toMatchObject({ url: "b:9000", ...expected });
     played.stop("now");
     await played.run();
   });

@@ -57,6 +57,6 @@ export class Preloads {
   }
 }
 
-function keyOf({ url, startAtMs, volume, tempo, format }: SourceRequest): string {
-  return JSON.stringify([url, startAtMs, volume, tempo, format]);
+function keyOf({ url, startAtMs, volume, tempo, audioTrack, maxHeight, format }: SourceRequest): string {
+  return JSON.stringify([url, startAtMs, volume, tempo, audioTrack, maxHeight, format]);
 }

@@ -1,6 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { AudioFormat, Canvas } from "../source/output-wishes.ts";
 import type { Source } from "../source/source.ts";
+import type { Settings } from "./play-settings.ts";
 
 /** What a session sends is of one size and sound, from its first source to its last. */
 export interface SessionFormat {
@@ -9,14 +10,10 @@ export interface SessionFormat {
 }
 
 /** How a source is to be played. */
-export interface SourceRequest {
+export interface SourceRequest extends Settings {
   readonly url: string;
   /** ms from its beginning. */
   readonly startAtMs: number;
-  /** Percent; 100 leaves it as it is. */
-  readonly volume: number;
-  /** 1 leaves it as it is. */
-  readonly tempo: number;
   /** undefined: nothing was sent yet, so the source decides. */
   readonly format: SessionFormat | undefined;
 }

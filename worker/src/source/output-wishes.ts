@@ -54,6 +54,8 @@ export interface OutputWishes {
   readonly audioEncode?: AudioEncode | undefined;
   /** The sound to play: a language (`en`, `eng`, `zh-Hans`), or a number among the audio tracks, from 1. */
   readonly audioTrack?: AudioTrackWish | undefined;
+  /** Of a source in several sizes (an HLS ladder) the best one that is not higher than so many lines is played. */
+  readonly maxHeight?: number | undefined;
 }
 
 /**

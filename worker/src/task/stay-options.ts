@@ -1,4 +1,5 @@
 import { type PushRequest, sourcesOf } from "@roomcast/shared";
+import { type Settings, settingsOf } from "../room/play-settings.ts";
 import type { PlayerLimits } from "../room/player-options.ts";
 import type { StayOptions } from "../room/room-stay.ts";
 
@@ -15,8 +16,9 @@ const LONGEST_PAUSE_MS = 12 * 3600 * 1000;
 
 type FromRequest = Pick<
   StayOptions,
-  "programme" | "volume" | "tempo" | "preload" | "notBeforeMs" | "live" | "onItemError" | "limits" | "roomLimits"
->;
+  "programme" | "preload" | "notBeforeMs" | "live" | "onItemError" | "limits" | "roomLimits"
+> &
+  Settings;
 
 /**
  * What a request says of how it is played. Pure.
@@ -38,8 +40,7 @@ export function stayOptions(
   };
   return {
     programme: { items: sourcesOf(request), plays: RepeatNum === -1 ? Number.POSITIVE_INFINITY : RepeatNum },
-    volume: request.Volume ?? 100,
-    tempo: request.Tempo ?? 1,
+    ...settingsOf(request),
     preload: request.Preload ?? [],
     notBeforeMs: StartAt === undefined ? undefined : Date.parse(StartAt) - clock.unixMs + clock.playerMs,
     live: request.Mode === "live",
