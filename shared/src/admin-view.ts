@@ -58,7 +58,7 @@ export type WorkerTokenList = z.output<typeof workerTokenListSchema>;
 export const newWorkerTokenSchema = workerTokenSchema.extend({ token: z.string() });
 export type NewWorkerToken = z.output<typeof newWorkerTokenSchema>;
 
-/** What `GET /v1/callbacks/:sdkAppId` answers. The URL is shown without user, password and query; the key never. */
+/** What `GET /v1/callbacks/:sdkAppId` answers. Of the URL its origin is shown; the key never is. */
 export const callbackViewSchema = z.object({
   SdkAppId: z.int(),
   Url: z.string(),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type PushRequest, pushRequestSchema } from "./push-request.ts";
-import { REDACTED, SECRET_FIELDS, secretsOf, shownRequest, shownText, shownUrl } from "./redact.ts";
+import { REDACTED, SECRET_FIELDS, secretsOf, shownOrigin, shownRequest, shownText, shownUrl } from "./redact.ts";
 
 function request(over: Partial<PushRequest> = {}): PushRequest {
   return pushRequestSchema.parse({
@@ -37,6 +37,23 @@ describe("shownUrl", () => {
   ])("of %s is %s", (url, shown) => {
     expect(shownUrl(url)).toBe(shown);
     expect(shownUrl(shown)).toBe(shown);
+  });
+});
+
+describe("shownOrigin", () => {
+  it.each([
+    ["https://u:S3CRET@hooks.example:8443/services/S3CRET?token=S3CRET#S3CRET", "https://hooks.example:8443"],
+    ["https://hooks.example", "https://hooks.example"],
+    ["S3CRET", REDACTED],
+    ["data:text/plain,S3CRET", REDACTED],
+  ])("of %s is %s", (url, shown) => {
+    expect(shownOrigin(url)).toBe(shown);
+    expect(shownOrigin(shown)).toBe(shown);
+  });
+
+  it("is all that a shown request tells of where its events go", () => {
+    const callback = { CallbackUrl: "https://hooks.example/services/S3CRET", CallbackKey: "S3CRET" };
+    expect(JSON.stringify(shownRequest(request(callback)))).not.toContain("S3CRET");
   });
 });
 

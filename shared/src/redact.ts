@@ -22,6 +22,12 @@ export function shownUrl(text: string): string {
   return `${url.protocol}//${url.host}${shownPath(url)}${query}`;
 }
 
+/** Where a webhook is, and no more of it: in most of them the path is the secret. Idempotent. */
+export function shownOrigin(text: string): string {
+  const origin = URL.parse(text)?.origin ?? "null";
+  return origin === "null" ? REDACTED : origin;
+}
+
 function shownPath(url: URL): string {
   // The parser escapes the mark that an earlier pass has left.
   const path = url.pathname.replaceAll(encodeURIComponent(CUT), CUT);
@@ -50,7 +56,7 @@ export function shownRequest(request: PushRequest): ShownRequest {
     ...(Object.fromEntries(shown) as ShownRequest),
     VideoSrc: typeof VideoSrc === "string" ? shownUrl(VideoSrc) : VideoSrc.map(shownUrl),
     ...(Preload === undefined ? {} : { Preload: Preload.map(shownUrl) }),
-    ...(CallbackUrl === undefined ? {} : { CallbackUrl: shownUrl(CallbackUrl) }),
+    ...(CallbackUrl === undefined ? {} : { CallbackUrl: shownOrigin(CallbackUrl) }),
   };
 }
 

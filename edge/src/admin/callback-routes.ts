@@ -4,7 +4,7 @@ import {
   callbackUrl,
   RoomcastError,
   sdkAppId,
-  shownUrl,
+  shownOrigin,
   validate,
 } from "@roomcast/shared";
 import { type Context, Hono } from "hono";
@@ -34,7 +34,7 @@ export const callbackRoutes = new Hono<AppContext>()
     const app = visibleApp(c);
     const { Url: url, Key: key, Events: events } = validate(setSchema, await readJson(c.req.raw));
     checkCallbackUrl("Url", url, readConfig(c.env));
-    const callback = { sdkAppId: app, url, key, events, shownUrl: shownUrl(url) };
+    const callback = { sdkAppId: app, url, key, events, shownUrl: shownOrigin(url) };
     const set = await c.env.KEYRING.getByName(KEYRING).setCallback(c.get("caller"), callback);
     if (set.kind === "full") throw full("callbacks");
     forgetKeyring();

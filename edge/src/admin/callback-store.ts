@@ -1,4 +1,4 @@
-import type { CallbackView } from "@roomcast/shared";
+import { type CallbackView, shownOrigin } from "@roomcast/shared";
 import { time } from "../task/show-task.ts";
 
 /** Where an application's events are sent. */
@@ -6,6 +6,7 @@ export interface StoredCallback {
   readonly sdkAppId: number;
   /** `{ url, key }`, sealed for `callbackSubject`: the URL may hold a token. */
   readonly sealed: string;
+  /** Its origin; an older version has written the path too. */
   readonly shownUrl: string;
   readonly events: CallbackView["Events"];
   readonly changedAtMs: number;
@@ -19,7 +20,7 @@ export function callbackSubject(sdkAppId: number): string {
 
 export function showCallback(callback: StoredCallback): CallbackView {
   const { sdkAppId, shownUrl, events, changedAtMs, changedBy } = callback;
-  return { SdkAppId: sdkAppId, Url: shownUrl, Events: events, changedAt: time(changedAtMs), changedBy };
+  return { SdkAppId: sdkAppId, Url: shownOrigin(shownUrl), Events: events, changedAt: time(changedAtMs), changedBy };
 }
 
 /** Callbacks of applications in the keyring's SQLite, one JSON text each. */

@@ -121,7 +121,12 @@ test("an application's receiver is told of its pushes, of every change where it 
     body: { Url: url, Key: KEY, Events: "all" },
   });
   expect(set.status).toBe(200);
-  expect(await set.json()).toMatchObject({ SdkAppId: KEYED_APP, Url: url, Events: "all", changedBy: "admin" });
+  expect(await set.json()).toMatchObject({
+    SdkAppId: KEYED_APP,
+    Url: new URL(url).origin,
+    Events: "all",
+    changedBy: "admin",
+  });
   onTestFinished(async () => void (await call(`/v1/callbacks/${KEYED_APP}`, { method: "DELETE", as: ADMIN })));
   const UserSig = await userSig({ sdkAppId: KEYED_APP, secretKey: KEYED_APP_SECRET });
   const taskId = await start(await pushBody({ SdkAppId: KEYED_APP, UserSig, Region: fresh("ap") }));
@@ -246,6 +251,6 @@ test("a task shows its callback's address without the query, and never the key",
     await pushBody({ Region: fresh("ap"), ...parameters, CallbackUrl: `${url}?token=url-secret` }),
   );
   const text = await (await call(`/v1/tasks/${taskId}`)).text();
-  expect(text).toContain(`"CallbackUrl":"${url}?…"`);
+  expect(text).toContain(`"CallbackUrl":"${new URL(url).origin}"`);
   expect(text).not.toMatch(/url-secret|123654/);
 });
