@@ -54,25 +54,30 @@ export const taskViewSchema = z.object({
 });
 export type TaskView = z.output<typeof taskViewSchema>;
 
+const taskEntrySchema = z.object({
+  taskId: z.uuid(),
+  status,
+  createdAt: time,
+  endedAt: time.nullable(),
+  SdkAppId: z.int(),
+  /** An integer room as a number, a string room as a text. */
+  room: z.union([z.int(), z.string()]),
+  UserId: z.string(),
+  region: z.string(),
+});
+/** What is known of a task without asking it. */
+export type TaskEntry = z.output<typeof taskEntrySchema>;
+
+const { state, attempt, workerId, progress, error, reason } = taskViewSchema.shape;
+
 /** What `GET /v1/tasks` answers: one page. */
 export const taskListSchema = z.object({
   /** How many tasks match, on all pages. */
   total: count,
   /** How many tasks of each status match all that was asked but for the status. */
   counts: z.object({ RUNNING: count, FINISHED: count, FAILED: count, ABORTED: count }),
-  tasks: z.array(
-    z.object({
-      taskId: z.uuid(),
-      status,
-      createdAt: time,
-      endedAt: time.nullable(),
-      SdkAppId: z.int(),
-      /** An integer room as a number, a string room as a text. */
-      room: z.union([z.int(), z.string()]),
-      UserId: z.string(),
-      region: z.string(),
-    }),
-  ),
+  /** Each with what it says of itself now; see `taskViewSchema`. */
+  tasks: z.array(taskEntrySchema.extend({ state, attempt, workerId, progress, error, reason })),
 });
 export type TaskList = z.output<typeof taskListSchema>;
 

@@ -36,6 +36,12 @@ export const DIRECTORY_TABLES: Migrations = {
     },
     /** 5: such a task says its application, room and user by its seat alone, which older code does not read. */
     () => undefined,
+    /** 6: why tasks have failed. */
+    (sql) =>
+      sql.exec(`
+        CREATE TABLE IF NOT EXISTS failure (task_id TEXT PRIMARY KEY, code TEXT NOT NULL);
+        CREATE INDEX IF NOT EXISTS failure_by_code ON failure (code);
+      `),
   ],
 };
 

@@ -3,7 +3,9 @@ import type { TaskList } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Caller } from "../auth/caller.ts";
 import { acceptOf } from "../testing/accept-of.ts";
-import { ADMIN, call } from "../testing/fixtures.ts";
+import { eventually } from "../testing/eventually.ts";
+import { ADMIN, call, reaches } from "../testing/fixtures.ts";
+import { running } from "../testing/running-push.ts";
 import { type ListTasksOptions, listTasks } from "./list-tasks.ts";
 
 afterEach(() => {
@@ -28,7 +30,8 @@ async function tasks(rows: readonly (readonly [createdMin: number, endedMin: num
     ids.push(taskId);
     await directory.acceptGroup([acceptOf({ taskId, sdkAppId, seatKey: `${sdkAppId}/string/${taskId}/teacher` })]);
     if (endedMin !== null) {
-      const end = { taskId, status: status as "FINISHED", endedAtMs: T0 + endedMin * MINUTE, heir: null };
+      const errorCode = status === "FAILED" ? ("FailedOperation.SourceLost" as const) : null;
+      const end = { taskId, status: status as "FINISHED", endedAtMs: T0 + endedMin * MINUTE, heir: null, errorCode };
       await directory.ended(end);
     }
   }
@@ -73,6 +76,13 @@ test.each([
   ["of no status at all", { statuses: [] }, []],
   ["created in an interval, its start included, its end not", { created: minutes(10, 30) }, [2, 1]],
   ["ended in an interval, its start included, its end not", { ended: minutes(11, 60) }, [3, 1]],
+  ["of a user", { userId: "teacher" }, [3, 2, 1, 0]],
+  ["of a user without any", { userId: "student" }, []],
+  ["of another region", { region: "ap-other" }, []],
+  ["that failed for a reason", { errorCode: "FailedOperation.SourceLost" }, [1]],
+  ["that failed for another reason", { errorCode: "FailedOperation.RoomLost" }, []],
+  ["that ran at a time, an end at that time not counting", { runningAtMs: T0 + 11 * MINUTE }, [0]],
+  ["that ran at a time, a beginning at that time counting", { runningAtMs: T0 + 30 * MINUTE }, [3, 2, 0]],
   ["one page", { offset: 1, limit: 2 }, [2, 1]],
   ["a page past the end", { offset: 4 }, []],
 ] as const)("lists tasks %s", async (_what, query, expected) => {
@@ -101,6 +111,40 @@ test("tasks of several applications come in one order", async () => {
   expect(list).toMatchObject({ total: 5, counts: { RUNNING: 1, FINISHED: 2, FAILED: 1, ABORTED: 1 } });
 });
 
+test("a room is found by its number or its name, and not by what only looks like it", async () => {
+  apps += 1;
+  const sdkAppId = apps;
+  const directory = env.DIRECTORY.getByName(String(sdkAppId));
+  const accept = async (room: string) => {
+    const taskId = crypto.randomUUID();
+    await directory.acceptGroup([acceptOf({ taskId, sdkAppId, seatKey: `${sdkAppId}/${room}/teacher` })]);
+    return taskId;
+  };
+  const [number, name, other] = [await accept("number/42"), await accept("string/42"), await accept("string/math_7b")];
+  const found = async (room: string) => {
+    const { tasks: listed } = await listTasks(env, callerOf(sdkAppId), { ...ALL, sdkAppId, room });
+    return listed.map(({ taskId }) => taskId).toSorted();
+  };
+  expect(await found("42")).toEqual([number, name].toSorted());
+  expect(await found("math_7b")).toEqual([other]);
+  expect(await found("4")).toEqual([]);
+});
+
+test("a listed task says what it does: state, worker, attempt, position, or why it ended", async () => {
+  const { taskId, worker, body } = await running();
+  const one = async () => (await (await call(`/v1/tasks?room=${String(body["StrRoomId"])}`)).json<TaskList>()).tasks;
+  expect(await one()).toMatchObject([
+    { taskId, state: "pushing", attempt: 1, workerId: expect.any(String), progress: { positionMs: 5000 }, error: null },
+  ]);
+  const error = { code: "FailedOperation.SourceLost", message: "The source is gone.", retryable: true } as const;
+  worker.ended({ taskId, attempt: 1 }, { name: "failed", error });
+  await reaches(taskId, "failed");
+  expect(await one()).toMatchObject([{ state: "failed", error: { code: "FailedOperation.SourceLost" } }]);
+  const failed = `/v1/tasks?room=${String(body["StrRoomId"])}&code=FailedOperation.SourceLost`;
+  const listed = () => call(failed).then((response) => response.json<TaskList>());
+  await eventually(async () => expect((await listed()).tasks).toHaveLength(1));
+});
+
 test("GET /v1/tasks takes every filter", async () => {
   const { sdkAppId, ids } = await tasks(FOUR);
   const list = async (query: string) => {
@@ -112,10 +156,24 @@ test("GET /v1/tasks takes every filter", async () => {
   expect(await found("createdFrom=2096-11-20T18:10:00%2B08:00&createdBefore=2096-11-20T10:30:00Z")).toEqual([2, 1]);
   expect(await found("endedBefore=2096-11-20T11:00:00Z")).toEqual([3, 1]);
   expect(await found("orderBy=ended&order=asc")).toEqual([1, 3, 0, 2]);
+  expect(await found("UserId=teacher&runningAt=2096-11-20T10:30:00Z")).toEqual([3, 2, 0]);
+  expect(await found("code=FailedOperation.SourceLost")).toEqual([1]);
+  expect(await found("region=ap-elsewhere")).toEqual([]);
   expect(await found(`taskId=${ids[2]?.toUpperCase()}`)).toEqual([2]);
   expect((await list("")).counts).toEqual({ RUNNING: 1, FINISHED: 1, FAILED: 1, ABORTED: 1 });
-  const wrong = await call("/v1/tasks?status=DONE&createdFrom=yesterday&order=up", { as: ADMIN });
+  const wrong = await call("/v1/tasks?status=DONE&createdFrom=yesterday&room=a-b&code=Oops&runningAt=now&order=up", {
+    as: ADMIN,
+  });
   expect(await wrong.json()).toMatchObject({
-    error: { fields: [{ field: "status" }, { field: "createdFrom" }, { field: "order" }] },
+    error: {
+      fields: [
+        { field: "status" },
+        { field: "createdFrom" },
+        { field: "room" },
+        { field: "code" },
+        { field: "runningAt" },
+        { field: "order" },
+      ],
+    },
   });
 });

@@ -1,4 +1,4 @@
-import { RoomcastError, type TaskList } from "@roomcast/shared";
+import { RoomcastError, type TaskEntry, type TaskList } from "@roomcast/shared";
 import { type Caller, requireApp } from "../auth/caller.ts";
 import type { Env } from "../env.ts";
 import { ROOT } from "./directory.ts";
@@ -13,6 +13,28 @@ export interface ListTasksOptions extends ListQuery {
   readonly offset: number;
 }
 
+/** A page of what the directories know. */
+export type TaskPage = Omit<TaskList, "tasks"> & { readonly tasks: readonly TaskEntry[] };
+
+/** A page with what each of its tasks says of itself now. */
+export async function withDetails(env: Env, page: TaskPage): Promise<TaskList> {
+  return { ...page, tasks: await Promise.all(page.tasks.map((entry) => detailed(env, entry))) };
+}
+
+/** One that was accepted a moment ago has no object of its own yet; one that was deleted meanwhile has none any more. */
+const UNSEEN = { state: "queued", attempt: 1, workerId: null, progress: null, error: null, reason: null } as const;
+
+async function detailed(env: Env, entry: TaskEntry): Promise<TaskList["tasks"][number]> {
+  const view = await env.TASK.getByName(entry.taskId)
+    .view()
+    .catch((thrown: unknown) => {
+      console.error("a listed task did not answer", { taskId: entry.taskId, thrown: String(thrown) });
+      return null;
+    });
+  const { state, attempt, workerId, progress, error, reason } = view ?? UNSEEN;
+  return { ...entry, state, attempt, workerId, progress, error, reason };
+}
+
 /**
  * One page of the tasks that a caller may see.
  *
@@ -22,7 +44,7 @@ export async function listTasks(
   env: Env,
   caller: Caller,
   { sdkAppId, offset, limit, ...query }: ListTasksOptions,
-): Promise<TaskList> {
+): Promise<TaskPage> {
   if (sdkAppId !== null) requireApp(caller, sdkAppId);
   const apps = sdkAppId === null ? await appsOf(env, caller) : [sdkAppId];
   const lists = await Promise.all(

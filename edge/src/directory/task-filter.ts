@@ -1,4 +1,4 @@
-import type { ScfStatus, TaskList } from "@roomcast/shared";
+import type { ScfStatus, TaskEntry } from "@roomcast/shared";
 
 /** Unix ms: closed at the start, open at the end. */
 export interface Interval {
@@ -13,6 +13,14 @@ export interface TaskFilter {
   readonly created: Interval | null;
   /** A task that has not ended is in no such interval. */
   readonly ended: Interval | null;
+  /** Of an integer room or a string room, as a text. */
+  readonly room?: string | undefined;
+  readonly userId?: string | undefined;
+  readonly region?: string | undefined;
+  /** Of the error that it has failed with. */
+  readonly errorCode?: string | undefined;
+  /** Accepted by then and not ended yet, Unix ms. */
+  readonly runningAtMs?: number | undefined;
 }
 
 export interface ListQuery extends TaskFilter {
@@ -22,7 +30,7 @@ export interface ListQuery extends TaskFilter {
   readonly limit: number;
 }
 
-export type ListedTask = TaskList["tasks"][number];
+export type ListedTask = TaskEntry;
 
 interface Condition {
   readonly where: string;
@@ -30,8 +38,21 @@ interface Condition {
 }
 
 /** What all tasks of a filter have in common, but for the status: they are counted by it. */
-export function conditionOf({ taskId, created, ended }: Omit<TaskFilter, "statuses">): Condition {
+export function conditionOf(filter: Omit<TaskFilter, "statuses">): Condition {
+  const { taskId, created, ended, room, userId, region, errorCode, runningAtMs } = filter;
   const parts: Condition[] = [];
+  // The id of a room is stored as JSON: an integer as it is, a text in quotes.
+  if (room !== undefined) parts.push({ where: "room IN (?, ?)", bindings: [room, JSON.stringify(room)] });
+  if (userId !== undefined) parts.push({ where: "user_id = ?", bindings: [userId] });
+  if (region !== undefined) parts.push({ where: "region = ?", bindings: [region] });
+  if (errorCode !== undefined) {
+    const where = "task_id IN (SELECT task_id FROM failure WHERE code = ?)";
+    parts.push({ where, bindings: [errorCode] });
+  }
+  if (runningAtMs !== undefined) {
+    const where = "created_at_ms <= ? AND (ended_at_ms IS NULL OR ended_at_ms > ?)";
+    parts.push({ where, bindings: [runningAtMs, runningAtMs] });
+  }
   if (taskId !== null) parts.push({ where: "task_id = ?", bindings: [taskId] });
   if (created !== null) parts.push(within("created_at_ms", created));
   if (ended !== null) parts.push(within("ended_at_ms", ended));

@@ -1,10 +1,12 @@
-import { parseSeatKey, type ScfStatus } from "@roomcast/shared";
+import { type ErrorCode, parseSeatKey, type ScfStatus } from "@roomcast/shared";
 import type { AcceptedTask } from "./accepted-tasks.ts";
 
 export interface Ended {
   readonly taskId: string;
   readonly status: ScfStatus;
   readonly endedAtMs: number;
+  /** Why it has failed; null, or not said: it has not. */
+  readonly errorCode?: ErrorCode | null;
   /** The task that has the seat again, because this one ended before it had taken the seat over. */
   readonly heir: string | null;
 }
@@ -84,13 +86,16 @@ export class TaskIndex {
     return rows.toArray()[0]?.replaced ?? null;
   }
 
-  ended({ taskId, status, endedAtMs, heir }: Ended): void {
+  ended({ taskId, status, endedAtMs, heir, errorCode = null }: Ended): void {
     this.#sql.exec(
       "UPDATE task SET status = ?, ended_at_ms = ?, confirmed = 1 WHERE task_id = ?",
       status,
       endedAtMs,
       taskId,
     );
+    if (errorCode !== null) {
+      this.#sql.exec("INSERT OR REPLACE INTO failure (task_id, code) VALUES (?, ?)", taskId, errorCode);
+    }
     if (heir !== null) this.bequeath(taskId, heir);
     this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
   }
@@ -107,6 +112,7 @@ export class TaskIndex {
 
   forget(taskId: string): void {
     this.#sql.exec("DELETE FROM task WHERE task_id = ?", taskId);
+    this.#sql.exec("DELETE FROM failure WHERE task_id = ?", taskId);
     this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
     this.#sql.exec("DELETE FROM idempotency WHERE task_id = ?", taskId);
     this.#sql.exec("UPDATE task SET replaced = NULL WHERE replaced = ?", taskId);

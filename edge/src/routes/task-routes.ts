@@ -1,8 +1,18 @@
-import { givenFields, RoomcastError, SCF_STATUSES, type ScfStatus, taskUpdateSchema, validate } from "@roomcast/shared";
+import {
+  ERROR_CODES,
+  givenFields,
+  pushRequestSchema,
+  RoomcastError,
+  regionName,
+  SCF_STATUSES,
+  type ScfStatus,
+  taskUpdateSchema,
+  validate,
+} from "@roomcast/shared";
 import { type Context, Hono } from "hono";
 import { z } from "zod";
 import { requireRole } from "../auth/caller.ts";
-import { listTasks } from "../directory/list-tasks.ts";
+import { listTasks, withDetails } from "../directory/list-tasks.ts";
 import type { Interval } from "../directory/task-filter.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { readJson, readOptionalJson } from "../http/read-json.ts";
@@ -20,6 +30,7 @@ function wholeNumber(min: number, max: number) {
     .refine((number) => number >= min && number <= max, expected);
 }
 
+const ROOM_EXPECTED = "the number or the name of a room";
 const STATUSES = new RegExp(`^(${SCF_STATUSES.join("|")})(,(${SCF_STATUSES.join("|")}))*$`);
 const STATUS_EXPECTED = `${SCF_STATUSES.join(", ")}, or several of them with commas in between`;
 const TIME_EXPECTED = 'a time with its offset such as "2026-12-31T20:15:00+08:00" or "2026-12-31T12:15:00Z"';
@@ -38,6 +49,14 @@ const listSchema = z.strictObject({
   createdBefore: time.optional(),
   endedFrom: time.optional(),
   endedBefore: time.optional(),
+  room: z
+    .string(ROOM_EXPECTED)
+    .regex(/^[A-Za-z0-9_]{1,64}$/, ROOM_EXPECTED)
+    .optional(),
+  UserId: pushRequestSchema.shape.UserId.optional(),
+  region: regionName.optional(),
+  code: z.enum(Object.keys(ERROR_CODES), "the code of an error such as FailedOperation.SourceLost").optional(),
+  runningAt: time.optional(),
   orderBy: z.enum(["created", "ended", "duration"], '"created", "ended" or "duration"').default("created"),
   order: z.enum(["asc", "desc"], '"asc" or "desc"').default("desc"),
   limit: wholeNumber(1, 100).default(20),
@@ -46,10 +65,8 @@ const listSchema = z.strictObject({
 
 export const taskRoutes = new Hono<AppContext>()
   .get("/", async (c) => {
-    const { SdkAppId, taskId, status, createdFrom, createdBefore, endedFrom, endedBefore, ...page } = validate(
-      listSchema,
-      c.req.query(),
-    );
+    const { createdFrom, createdBefore, endedFrom, endedBefore, ...query } = validate(listSchema, c.req.query());
+    const { SdkAppId, taskId, status, room, UserId, region, code, runningAt, ...page } = query;
     const list = await listTasks(c.env, c.get("caller"), {
       ...page,
       sdkAppId: SdkAppId ?? null,
@@ -57,8 +74,13 @@ export const taskRoutes = new Hono<AppContext>()
       statuses: status ?? null,
       created: interval(createdFrom, createdBefore),
       ended: interval(endedFrom, endedBefore),
+      room,
+      userId: UserId,
+      region,
+      errorCode: code,
+      runningAtMs: runningAt,
     });
-    return c.json(list);
+    return c.json(await withDetails(c.env, list));
   })
   .get("/:id", async (c) => c.json(await visibleTask(c.env, c.get("caller"), c.req.param("id"))))
   .get("/:id/logs", async (c) => {

@@ -85,7 +85,8 @@ async function settle(task: DueTask, record: TaskRecord): Promise<void> {
   if (!isTerminal(state)) return;
   const heir = await giveSeatBack(task);
   const status = scfStatus(state.name);
-  await directoryOf(task, record).ended({ taskId, status, endedAtMs: state.sinceMs, heir });
+  const errorCode = state.name === "failed" ? state.error.code : null;
+  await directoryOf(task, record).ended({ taskId, status, endedAtMs: state.sinceMs, heir, errorCode });
   await regionOf(task, record).forget(taskId, state.attempt);
   // It may have waited for this end: for the worker, which one that only waited itself never had.
   if (successor !== null && lastWorkerId !== null) await task.env.TASK.getByName(successor).wake();
