@@ -28,10 +28,12 @@ afterAll(async () => {
 });
 
 it("A push whose ffmpeg is killed goes on where the room was, in the same room", async () => {
-  const inputs = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=12", "-f", "lavfi", "-i", "sine=r=48000:d=12"];
+  const inputs = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=2", "-f", "lavfi", "-i", "sine=r=48000:d=2"];
   // Of so many bytes that ffmpeg cannot be done long before the room is.
   const codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "4", "-pix_fmt", "yuv420p", "-c:a", "aac"];
-  const url = server.serve("film.mp4", await server.make("film.mp4", ...inputs, ...codecs));
+  await server.make("short.mp4", ...inputs, ...codecs);
+  const film = await server.make("film.mp4", "-stream_loop", "9", "-i", "short.mp4", "-c", "copy");
+  const url = server.serve("film.mp4", film);
   const log = pino({ level: "silent" });
   const openedAt: number[] = [];
   const {

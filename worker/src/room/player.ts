@@ -231,8 +231,11 @@ export class Player {
     const first = !this.#onAir.hasBegun;
     this.#arrivals.settle();
     const before = this.#onAir.put(source, nowMs);
-    if (this.#playthrough.show({ programme, place })) this.#onAir.beginItem(nowMs);
     this.#retries.drop();
+    if (this.#playthrough.show({ programme, place })) {
+      this.#onAir.beginItem(nowMs);
+      this.#retries.reset();
+    }
     if (pauses !== undefined) this.#pause.set(pauses);
     stage.timeline.resume();
     // Reopened, a source goes on where the old one stands by now, however long that took.
@@ -271,7 +274,8 @@ export class Player {
     this.#arrivals.settle();
     const wish = { role, place, programme, startAtMs: prepared.request.startAtMs };
     const patience = patienceFor(error, { live: this.live, history: this.#playthrough.historyOf(place) });
-    const final = this.#retries.failed({ wish, error, patience, nowMs, workedForMs: 0 });
+    const { workedForMs } = this.#onAir;
+    const final = this.#retries.failed({ wish, error, patience, nowMs, workedForMs });
     if (final !== undefined) return this.#passOver({ place, programme, error: final }, { nowMs, stage });
     this.#options.log.warn({ err: error, item: place.item }, "the source could not be opened; trying again");
     if (drained && !this.#pause.active) this.#setState("reconnecting");
@@ -336,6 +340,7 @@ export class Player {
 
   /** An item is given up: the next one is sent for, or the programme ends. */
   #passOver(item: BadItem, { stage }: At): PlayerEnd | undefined {
+    this.#retries.reset();
     const next = this.#playthrough.giveUp(item, this.#onAir.source === undefined);
     if (next.name === "item") this.#bringNext(next.place);
     // What still plays is not taken away by what comes after it.

@@ -91,6 +91,23 @@ describe("a playlist with a bad item", () => {
     expect(states).toEqual(["pushing", "reconnecting", "pushing"]);
   });
 
+  it("waits for the next item too, after one that has used up its patience", async () => {
+    let tries = 0;
+    const openSource = async (request: SourceRequest, signal: AbortSignal): Promise<Source> => {
+      if (request.url === "away") throw lost("SourceUnreachable");
+      if (request.url === "late:300" && ++tries <= 2) throw lost("SourceUnreachable");
+      return await library().openSource(request, signal);
+    };
+    const { session: played, rooms } = play(["a:300", "away", "late:300"], {
+      openSource,
+      limits: { idleTimeoutMs: 4_000 },
+    });
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(await played.run()).toEqual({ name: "finished" });
+    expect(tries).toBe(3);
+    expect(rooms[0]?.pictures()).toBe(18);
+  });
+
   it("plays the good ones as often as it is told to, and tries the bad one in each round", async () => {
     const { session: played, rooms, opened } = play(["a:300", "missing"], {}, 5);
     await vi.advanceTimersByTimeAsync(5_000);

@@ -48,6 +48,14 @@ describe("SourceRetries", () => {
     expect(retries.failed(failure(30_000))).toBeUndefined();
   });
 
+  it("begins a new budget only with the first of several failures", () => {
+    const retries = new SourceRetries(1_000);
+    retries.failed(failure(0));
+    retries.drop();
+    expect(retries.failed(failure(60_000, { workedForMs: 50_000 }))).toBeUndefined();
+    expect(retries.failed(failure(61_000, { workedForMs: 50_000 }))).toBe(LOST);
+  });
+
   it("tries at once and with a whole budget after a pause", () => {
     const retries = new SourceRetries(1_000);
     retries.failed(failure(0));

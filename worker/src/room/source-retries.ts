@@ -16,7 +16,7 @@ export interface SourceFailure {
   readonly error: RoomcastError;
   readonly patience: Patience;
   readonly nowMs: number;
-  /** How long the source was on the air before it failed, ms; 0: it could not be opened. */
+  /** How long the source that was on the air last gave pictures, ms; it counts for the first of several failures. */
   readonly workedForMs: number;
 }
 
@@ -46,11 +46,12 @@ export class SourceRetries {
   /** @returns the error to give up with, where it is not tried again: what came first, and what came last */
   failed({ wish, error, patience, nowMs, workedForMs }: SourceFailure): RoomcastError | undefined {
     const first = this.#next?.first ?? error;
-    if (workedForMs >= PROGRESS_MS) this.#withoutProgress = 0;
+    const progressMs = this.#next === undefined ? workedForMs : 0;
+    if (progressMs >= PROGRESS_MS) this.#withoutProgress = 0;
     this.#next = undefined;
     if (patience === "fewTries") this.#withoutProgress += 1;
     if (patience === "none" || this.#withoutProgress > FEW_TRIES) return withLast(first, error);
-    const delayMs = this.#backoff.failed(nowMs, workedForMs);
+    const delayMs = this.#backoff.failed(nowMs, progressMs);
     if (delayMs === undefined) return withLast(first, error);
     this.#next = { wish, first, atMs: nowMs + delayMs };
     return undefined;
