@@ -125,6 +125,43 @@ describe("A live HLS stream", () => {
     expect(starts).toEqual(starts.toSorted((a, b) => a - b));
   });
 
+  it("plays each segment once when every list is numbered from 0", async () => {
+    const unnumbered = (first: number, last: number) => list(first, last).replace(/#EXT-X-MEDIA-SEQUENCE:\d+\n/, "");
+    script(
+      unnumbered(0, 3),
+      unnumbered(1, 4),
+      unnumbered(1, 4),
+      unnumbered(3, 6),
+      unnumbered(4, 7),
+      `${unnumbered(5, 8)}#EXT-X-ENDLIST`,
+    );
+    const read = await play();
+    expect(names(read)).toEqual(["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"]);
+    expect(read.filter(({ segment }) => segment.discontinuity)).toHaveLength(1);
+  });
+
+  it("plays each segment once when a server numbers the same segments another way", async () => {
+    script(
+      list(100, 104),
+      list(101, 105),
+      list(102, 106).replace("SEQUENCE:102", "SEQUENCE:0"),
+      list(103, 107).replace("SEQUENCE:103", "SEQUENCE:1"),
+      list(103, 107, { end: true }),
+    );
+    expect(names(await play())).toEqual(["s102", "s103", "s104", "s105", "s106", "s107"]);
+  });
+
+  it("goes on although names are used again", async () => {
+    const ring = (first: number) => {
+      let text = `#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:${first}\n`;
+      for (let number = first; number < first + 3; number += 1) text += `#EXTINF:2,\nring${number % 4}.ts\n`;
+      return text;
+    };
+    for (const number of [0, 1, 2, 3]) server.serve(`/ring${number}.ts`, `ring${number}`);
+    script(ring(4), ring(5), ring(6), `${ring(6)}#EXT-X-ENDLIST`);
+    expect((await play()).map(({ segment }) => segment.sequence)).toEqual([4, 5, 6, 7, 8]);
+  });
+
   it("does not play twice what an old state of the list in a cache names", async () => {
     script(list(10, 14), list(11, 15), list(10, 14), list(9, 13), list(12, 16), list(12, 16, { end: true }));
     expect(names(await play())).toEqual(["s12", "s13", "s14", "s15", "s16"]);

@@ -1,4 +1,5 @@
 import type { MediaPlaylist, PlaylistSegment } from "./media-playlist.ts";
+import { sequenceIv } from "./segment-key.ts";
 
 /** What a playlist that was loaded again brought. */
 export type WindowChange =
@@ -80,7 +81,8 @@ export class PlaylistWindow {
     return segments[low];
   }
 
-  update(next: MediaPlaylist): WindowChange {
+  update(loaded: MediaPlaylist): WindowChange {
+    const next = this.#renumbered(loaded);
     const change = this.#compare(next);
     if (change !== "behind") this.#behind = undefined;
     switch (change) {
@@ -129,6 +131,22 @@ export class PlaylistWindow {
     return oldLast.sequence - newLast.sequence <= MAX_CACHE_LAG ? "stale" : "behind";
   }
 
+  /**
+   * Some servers number every list from 0, or another way after a restart, and go on with the same segments: those are
+   * known by their names. Numbers that go on are believed, because names may be used again.
+   */
+  #renumbered(next: MediaPlaylist): MediaPlaylist {
+    const [oldLast, newFirst] = [this.last, next.segments[0]];
+    if (oldLast === undefined || newFirst === undefined || newFirst.sequence > oldLast.sequence) return next;
+    if ((next.segments.at(-1)?.sequence ?? 0) >= (this.first?.sequence ?? 0) && this.#agreesWith(next)) return next;
+    const numbers = new Map(this.#playlist.segments.map((segment) => [segmentName(segment), segment.sequence]));
+    if (numbers.size < this.#playlist.segments.length) return next;
+    const known = next.segments.find((segment) => numbers.has(segmentName(segment)));
+    if (known === undefined) return next;
+    const offset = (numbers.get(segmentName(known)) ?? 0) - known.sequence;
+    return { ...next, segments: next.segments.map((segment) => shifted(segment, offset)) };
+  }
+
   /** Whether a segment has the same number and name in both lists. */
   #agreesWith(next: MediaPlaylist): boolean {
     const names = next.segments.slice(-OVERLAP_CHECKED).concat(next.segments.slice(0, OVERLAP_CHECKED));
@@ -137,14 +155,14 @@ export class PlaylistWindow {
       const known = this.bySequence(segment.sequence);
       if (known === undefined) continue;
       compared = true;
-      if (known.range?.start === segment.range?.start && fileName(known.uri) === fileName(segment.uri)) return true;
+      if (segmentName(known) === segmentName(segment)) return true;
     }
     return !compared;
   }
 
   #knowsNames(next: MediaPlaylist): boolean {
-    const names = new Set(this.#playlist.segments.map((segment) => fileName(segment.uri)));
-    return next.segments.some((segment) => names.has(fileName(segment.uri)));
+    const names = new Set(this.#playlist.segments.map(segmentName));
+    return next.segments.some((segment) => names.has(segmentName(segment)));
   }
 
   #isBehindForGood(next: MediaPlaylist): boolean {
@@ -183,6 +201,17 @@ export class PlaylistWindow {
 const OVERLAP_CHECKED = 50;
 /** So far apart may the ends of two live lists of one presentation be. */
 const MAX_DATES_APART_MS = 120_000;
+
+function shifted(segment: PlaylistSegment, offset: number): PlaylistSegment {
+  const { key, sequence } = segment;
+  // It is encrypted with the number that its own list gives it.
+  const ownKey = key?.method === "AES-128" && key.iv === null ? { ...key, iv: sequenceIv(sequence) } : key;
+  return { ...segment, key: ownKey, sequence: sequence + offset };
+}
+
+function segmentName({ uri, range }: PlaylistSegment): string {
+  return `${fileName(uri)} ${range?.start ?? ""}`;
+}
 
 /** The last part of an address, without its query: what stays when tokens in addresses change. */
 function fileName(uri: string): string {
