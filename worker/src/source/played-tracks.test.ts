@@ -192,6 +192,48 @@ describe("Of several tracks of sound", () => {
   });
 });
 
+describe("A file that marks every picture as a keyframe", () => {
+  /** White until 5 s, then black; keyframes so far apart as `gop` pictures. */
+  async function make(gop: number): Promise<string> {
+    const white = "color=black:s=160x90:r=25,drawbox=c=white:t=fill:enable='lt(t,4.98)'";
+    const video = `-c:v libx264 -preset ultrafast -bf 0 -g ${gop} -keyint_min ${gop} -sc_threshold 0 -pix_fmt yuv420p`;
+    const name = `gop-${gop}.mp4`;
+    const input = ["-f", "lavfi", "-i", white, ...tone(300), "-t", "12"];
+    const file = Buffer.from(await server.make(name, ...input, ...video.split(" "), ...AAC));
+    // Where every picture is a keyframe there is no such table.
+    const table = file.lastIndexOf("stss", undefined, "latin1");
+    if (table > 0) file.write("free", table, "latin1");
+    return server.serve(name, file);
+  }
+
+  it("begins with a real one where it is copied, and says of each picture what it is", async () => {
+    const source = await open(await make(75), { startAtMs: 8000 });
+    expect(source.info.plan).toMatchObject({ video: "copy", audio: "copy" });
+    const { tags } = await readToEnd(source);
+    const video = media(tags, "video");
+    expect(video[0]).toMatchObject({ dtsMs: 6000, keyframe: true });
+    expect(video.filter(({ keyframe }) => keyframe).map(({ dtsMs }) => dtsMs)).toEqual([6000, 9000]);
+    expect(await lumasOf(tools.ffmpegPath, tags)).toHaveLength(150);
+  });
+
+  it("is encoded from the position on where real ones are far apart", async () => {
+    const source = await open(await make(250), { startAtMs: 7000 });
+    expect(source.info.plan.reasons.join()).toMatch(/Keyframes are up to .* s apart/);
+    const { tags, end } = await readToEnd(source);
+    expect(end).toEqual({ name: "finished" });
+    expect(media(tags, "video")[0]?.dtsMs).toBeCloseTo(7000, -2);
+    const lumas = await lumasOf(tools.ffmpegPath, tags);
+    expect(lumas.length).toBeGreaterThan(120);
+    expect(Math.max(...lumas)).toBeLessThan(40);
+  });
+
+  it("is copied where every picture is one", async () => {
+    const source = await open(await make(1), { startAtMs: 7000 });
+    expect(source.info.plan).toMatchObject({ video: "copy" });
+    expect(media((await readToEnd(source)).tags, "video")[0]?.dtsMs).toBeCloseTo(7000, -2);
+  });
+});
+
 describe("An encrypted file", () => {
   it.each([
     [0, "cenc"],

@@ -10,6 +10,11 @@ export interface ProbedMedia {
   /** Indexes of the tracks among all of the source's; undefined where there is none. */
   readonly videoIndex: number | undefined;
   readonly audioIndex: number | undefined;
+  /**
+   * Where decoding has to begin for the position that is started at, ms: at a real keyframe, because the file marks
+   * pictures as keyframes that are none. undefined: ffmpeg finds it.
+   */
+  readonly decodeFromMs?: number | undefined;
 }
 
 export interface ReadProbeOptions {

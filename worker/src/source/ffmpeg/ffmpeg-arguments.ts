@@ -18,6 +18,8 @@ export interface FfmpegArgumentsOptions {
   readonly plan: Plan;
   /** Position to start at, ms; ignored where `live`. */
   readonly startAtMs: number;
+  /** Where decoding has to begin for that position, ms; undefined: where ffmpeg thinks. */
+  readonly decodeFromMs?: number | undefined;
   readonly live: boolean;
   /** So much of the input is decoded and left out, ms. */
   readonly skipMs?: number | undefined;
@@ -104,8 +106,8 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
       (options.skipMs ?? 0) > 0 ? ["-ss", seconds(options.skipMs ?? 0)] : [],
       ["-map", plan.video.action === "generate" ? "1:v:0" : `0:${options.videoIndex ?? "V:0"}`],
       ["-map", plan.audio.action === "generate" ? "1:a:0" : `0:${options.audioIndex ?? "a:0"}`],
-      videoOptions(plan.video, startAtMs),
-      audioOptions(plan.audio, startAtMs),
+      videoOptions(plan.video, startAtMs, isDecodedBefore(options)),
+      audioOptions(plan.audio, startAtMs, isDecodedBefore(options)),
       // What is generated never ends by itself.
       generated === undefined ? [] : ["-shortest"],
       ["-map_metadata", "-1", "-sn", "-dn"],
@@ -118,11 +120,17 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
   };
 }
 
+/** What is decoded before the position is cut away again. */
+function isDecodedBefore({ startAtMs, decodeFromMs = startAtMs, live }: FfmpegArgumentsOptions): boolean {
+  return !live && decodeFromMs < startAtMs;
+}
+
 function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): FfmpegInputArguments {
   const common = ["-hide_banner", "-nostats", "-loglevel", "warning"];
   if (options.input.kind === "stream") {
     return { source: "pipe:0", options: [...common, ...streamInputOptions(options.input.format)] };
   }
+  const seekMs = Math.min(startAtMs, options.decodeFromMs ?? startAtMs);
   const copied = options.plan.video.action === "copy" && options.plan.audio.action === "copy";
   return {
     source: options.input.url,
@@ -135,9 +143,9 @@ function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): Ffmpeg
       // Without -copyts a seek makes its keyframe time 0; -start_at_zero takes the container's own offset away.
       ...(options.live ? [] : ["-copyts", "-start_at_zero"]),
       ...gatewayInputOptions(),
-      ...(startAtMs > 0 ? ["-ss", seconds(startAtMs)] : []),
+      ...(seekMs > 0 ? ["-ss", seconds(seekMs)] : []),
       // A copied picture starts at the keyframe before the position: decoded audio must start there too.
-      ...(startAtMs > 0 && options.plan.video.action === "copy" ? ["-noaccurate_seek"] : []),
+      ...(seekMs > 0 && options.plan.video.action === "copy" ? ["-noaccurate_seek"] : []),
     ],
   };
 }
@@ -162,9 +170,10 @@ function generatedInput(plan: Plan, startAtMs: number): FfmpegInputArguments | u
   return undefined;
 }
 
-function videoOptions(video: VideoPlan, startAtMs: number): string[] {
+function videoOptions(video: VideoPlan, startAtMs: number, isCut: boolean): string[] {
   if (video.action === "copy") return ["-c:v", "copy"];
-  const filters = video.action === "generate" ? ["format=yuv420p"] : pictureFilters(video, startAtMs);
+  const cut = isCut ? [`trim=start=${seconds(startAtMs)}`] : [];
+  const filters = video.action === "generate" ? ["format=yuv420p"] : [...cut, ...pictureFilters(video, startAtMs)];
   const tags = video.action === "transcode" && video.toBt709 ? BT709_TAGS : [];
   return ["-vf", filters.join(","), ...encoderOptions(video), ...tags];
 }
@@ -227,11 +236,14 @@ export function encoderOptions(video: VideoTarget): string[] {
   ].flat();
 }
 
-function audioOptions(audio: AudioPlan, startAtMs: number): string[] {
+function audioOptions(audio: AudioPlan, startAtMs: number, isCut: boolean): string[] {
   if (audio.action === "copy") return ["-c:a", "copy"];
   const { bitRateKbps, sampleRateHz, channels } = audio;
   const format = ["-c:a", "aac", "-b:a", `${bitRateKbps}k`, "-ar", String(sampleRateHz), "-ac", String(channels)];
-  return audio.action === "generate" ? format : ["-af", soundFilters(audio, startAtMs).join(","), ...format];
+  const cut = isCut ? [`atrim=start=${seconds(startAtMs)}`] : [];
+  return audio.action === "generate"
+    ? format
+    : ["-af", [...cut, ...soundFilters(audio, startAtMs)].join(","), ...format];
 }
 
 function soundFilters(audio: Extract<AudioPlan, { action: "transcode" }>, startAtMs: number): string[] {

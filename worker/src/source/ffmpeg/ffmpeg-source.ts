@@ -35,6 +35,8 @@ export interface FfmpegSourceOptions extends CommonOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** ms; ignored where `live`. Encoded, it starts there; copied, at the keyframe before, and its `dtsMs` says so. */
   readonly startAtMs: number;
+  /** Where decoding has to begin for that position; undefined: where ffmpeg thinks. */
+  readonly decodeFromMs?: number | undefined;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
 }
@@ -65,8 +67,9 @@ const STALL_TIMEOUT_MS = 30_000;
  * @throws RoomcastError why it could not be opened; the signal's reason when that aborts. Nothing is left running then.
  */
 export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<Source> {
-  const { url, environment, startAtMs, videoIndex, audioIndex } = options;
-  return await open(options, { input: { kind: "url", url }, environment, startAtMs, videoIndex, audioIndex });
+  const { url, environment, startAtMs, decodeFromMs, videoIndex, audioIndex } = options;
+  const tracks = { videoIndex, audioIndex };
+  return await open(options, { input: { kind: "url", url }, environment, startAtMs, decodeFromMs, ...tracks });
 }
 
 /** A source that ffmpeg makes of a byte stream; always from where that begins. */
@@ -85,6 +88,7 @@ interface Feed {
   readonly input: FfmpegInput;
   readonly environment?: Readonly<Record<string, string>> | undefined;
   readonly startAtMs: number;
+  readonly decodeFromMs?: number | undefined;
   readonly skipMs?: number | undefined;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;

@@ -6,6 +6,7 @@ import type { AudioTrack, VideoTrack } from "./movie.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import { PayloadPool } from "./payload-pool.ts";
 import type { RangeStream } from "./range-stream.ts";
+import { holdsKeyframe } from "./real-keyframes.ts";
 import { SampleCursor } from "./sample-cursor.ts";
 
 export interface Mp4SourceOptions {
@@ -13,6 +14,8 @@ export interface Mp4SourceOptions {
   readonly video: VideoTrack;
   readonly audio: AudioTrack;
   readonly startAtMs: number;
+  /** The keyframe to begin with where the index marks pictures wrongly, which are looked into then. */
+  readonly keyframeSample?: number | undefined;
   /** Owned by the source from here on. */
   readonly stream: RangeStream;
 }
@@ -58,6 +61,7 @@ export class Mp4Source extends QueuedSource {
   readonly info: SourceInfo;
   readonly #stream: RangeStream;
   readonly #pool = new PayloadPool();
+  readonly #looksForKeyframes: boolean;
   readonly #video: Lane;
   readonly #audio: Lane;
   readonly #pumped: Promise<void>;
@@ -72,8 +76,9 @@ export class Mp4Source extends QueuedSource {
     super();
     this.info = options.info;
     this.#stream = options.stream;
-    const { video, audio, startAtMs } = options;
-    this.#video = new Lane("video", video, firstPicture(video, startAtMs));
+    const { video, audio, startAtMs, keyframeSample } = options;
+    this.#looksForKeyframes = keyframeSample !== undefined;
+    this.#video = new Lane("video", video, keyframeSample ?? firstPicture(video, startAtMs));
     this.#audio = new Lane("audio", audio, startAtMs > 0 ? firstSound(audio, this.#video.dtsMs) : audio.firstSample);
     this.queue.push(headerTag("video", this.#video.dtsMs, options.video.description.record));
     this.queue.push(headerTag("audio", this.#audio.dtsMs, options.audio.description.record));
@@ -130,14 +135,15 @@ export class Mp4Source extends QueuedSource {
   async #read({ kind, cursor, dtsMs }: Lane): Promise<MediaTag> {
     const headerBytes = HEADER_BYTES[kind];
     const payload = this.#pool.allocate(headerBytes + cursor.size);
-    const keyframe = kind === "audio" || cursor.sync;
-    writeHeader(payload, kind, keyframe, PACKET_MEDIA);
     await this.#stream.seek(cursor.offset);
     if (!(await this.#stream.readInto(payload, headerBytes))) {
       const [playsTo, says] = [this.#readToMs, this.info.durationMs ?? 0].map((ms) => (ms / 1000).toFixed(1));
       const message = `The source is cut short: its media end at ${playsTo} s, its index says ${says} s. Upload it again.`;
       throw new RoomcastError("FailedOperation.SourceTruncated", message);
     }
+    const isLooked = kind === "video" && this.#looksForKeyframes;
+    const keyframe = isLooked ? holdsKeyframe(payload, headerBytes) : kind === "audio" || cursor.sync;
+    writeHeader(payload, kind, keyframe, PACKET_MEDIA);
     this.#readToMs = Math.max(this.#readToMs, dtsMs);
     return { kind, dtsMs, compositionMs: 0, keyframe, sequenceHeader: false, payload };
   }

@@ -1,14 +1,16 @@
+import type { MediaInfo } from "../media-info.ts";
 import { copiesAll, type PlanOptions, plannedAudio, plannedPicture, planPush, toSummary } from "../plan.ts";
 import type { ProbedMedia } from "../probe-report.ts";
 import type { Source } from "../source.ts";
 import { findMovie } from "./find-movie.ts";
 import { type FragmentedMovie, parseFragmentedMovie } from "./fragmented-movie.ts";
 import { fitsInOnePass } from "./layout.ts";
-import { parseMovie } from "./movie.ts";
+import { parseMovie, type VideoTrack } from "./movie.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import { mediaInfoOf } from "./mp4-media-info.ts";
 import { Mp4Source } from "./mp4-source.ts";
 import { type OpenRange, RangeStream } from "./range-stream.ts";
+import { findRealKeyframes, marksAll, type RealKeyframes } from "./real-keyframes.ts";
 import { WorkSlices } from "./work-slices.ts";
 
 export interface OpenMp4Options {
@@ -72,9 +74,12 @@ async function open(stream: RangeStream, options: OpenMp4Options): Promise<OpenM
   const { plan: wishes, decodesUsac, startAtMs } = options;
   const { audioTrack } = wishes ?? {};
   const movie = await parseMovie(moov, { fileBytes: stream.totalBytes, audioTrack, decodesUsac, slices });
-  const media = mediaInfoOf(movie);
   const { video, audio } = movie;
-  const probed = { media, videoIndex: video?.index, audioIndex: audio?.index };
+  const isDoubtful = video !== null && stream.seekable && marksAll(video);
+  const real = isDoubtful ? await findRealKeyframes(stream, video, startAtMs) : null;
+  const media = withKeyframes(mediaInfoOf(movie), real);
+  const decodeFromMs = video === null || real === null ? undefined : positionOf(video, real.startSample);
+  const probed = { media, videoIndex: video?.index, audioIndex: audio?.index, decodeFromMs };
   const plan = planPush(media, wishes);
   if (video === null || audio === null || !copiesAll(plan)) {
     return { name: "needs-ffmpeg", probed, reason: plan.reasons.join(" ") };
@@ -85,7 +90,17 @@ async function open(stream: RangeStream, options: OpenMp4Options): Promise<OpenM
   const { durationMs } = media;
   const sent = { ...plannedPicture(media, plan), audioFormat: plannedAudio(media, plan), plan: toSummary(plan) };
   const info = { live: false, durationMs, ...sent };
-  const source = new Mp4Source({ info, video, audio, startAtMs, stream });
+  const source = new Mp4Source({ info, video, audio, startAtMs, keyframeSample: real?.startSample, stream });
   await source.opened;
   return { name: "opened", source };
+}
+
+/** The distance of keyframes as it really is, where the index is wrong. */
+function withKeyframes(media: MediaInfo, real: RealKeyframes | null): MediaInfo {
+  const { video } = media;
+  return real === null || video === null ? media : { ...media, video: { ...video, gopMs: real.gopMs } };
+}
+
+function positionOf({ samples, timescale, shiftMs }: VideoTrack, sample: number): number {
+  return Math.max(0, (samples.placeOf(sample).decodeTime * 1000) / timescale + shiftMs);
 }

@@ -1,0 +1,102 @@
+import type { VideoTrack } from "./movie.ts";
+import type { RangeStream } from "./range-stream.ts";
+import { SampleCursor } from "./sample-cursor.ts";
+
+/** What the pictures themselves say where the index calls each of them a keyframe. */
+export interface RealKeyframes {
+  /** The longest distance that was seen, or as much as was looked at without seeing another one, ms. */
+  readonly gopMs: number;
+  /** The last real keyframe that is not behind the position; the track's first picture where none was found near it. */
+  readonly startSample: number;
+}
+
+const NAL_IDR = 5;
+/** So many keyframes in a row are a film of keyframes only. */
+const CONVINCING = 12;
+/** Beyond this distance nobody copies, so that it need not be measured further. */
+const LONGEST_GOP_MS = 4500;
+const WINDOW_MS = 10_000;
+const MAX_WINDOWS = 3;
+const MAX_BYTES = 32 * 1024 * 1024;
+
+/** Whether an index that marks every picture as a keyframe is to be doubted: writers that forget `stss` do that. Pure. */
+export function marksAll({ samples }: VideoTrack): boolean {
+  const { syncSamples, sampleCount } = samples.table;
+  return sampleCount > 1 && (syncSamples === null || syncSamples.count === sampleCount);
+}
+
+/**
+ * Looks into the pictures at the beginning and before the position.
+ *
+ * @returns null where the index is right
+ * @throws RoomcastError what the server says
+ */
+export async function findRealKeyframes(
+  file: RangeStream,
+  track: VideoTrack,
+  startAtMs: number,
+): Promise<RealKeyframes | null> {
+  const first = track.firstSample;
+  const msOf = (sample: number) => (track.samples.placeOf(sample).decodeTime * 1000) / track.timescale;
+  let [lastKeyframe, longest, seen] = [first, 0, 0];
+  await look(file, track, { from: first, to: sampleAt(track, msOf(first) + WINDOW_MS) }, (sample, isKeyframe) => {
+    seen += 1;
+    longest = Math.max(longest, msOf(sample) - msOf(lastKeyframe));
+    if (isKeyframe) lastKeyframe = sample;
+    const allKeyframes = seen >= CONVINCING && longest <= msOf(first + 1) - msOf(first);
+    return !allKeyframes && longest <= LONGEST_GOP_MS;
+  });
+  if (longest <= (track.samples.longestGop * 1000) / track.timescale) return null;
+  const startSample = startAtMs <= 0 ? first : await lastBefore(file, track, startAtMs);
+  return { gopMs: longest, startSample };
+}
+
+async function lastBefore(file: RangeStream, track: VideoTrack, startAtMs: number): Promise<number> {
+  let to = sampleAt(track, startAtMs - track.shiftMs);
+  for (let window = 1; window <= MAX_WINDOWS && to > track.firstSample; window += 1) {
+    const from = Math.max(track.firstSample, sampleAt(track, startAtMs - track.shiftMs - window * WINDOW_MS));
+    let found: number | undefined;
+    await look(file, track, { from, to }, (sample, isKeyframe) => {
+      if (isKeyframe) found = sample;
+      return true;
+    });
+    if (found !== undefined) return found;
+    to = from;
+  }
+  return track.firstSample;
+}
+
+/** Reads pictures one after another, both ends included, for as long as `take` wants more. */
+async function look(
+  file: RangeStream,
+  track: VideoTrack,
+  { from, to }: { readonly from: number; readonly to: number },
+  take: (sample: number, isKeyframe: boolean) => boolean,
+): Promise<void> {
+  const cursor = new SampleCursor(track.samples, from, Math.min(to + 1, track.endSample));
+  if (cursor.done) return;
+  const reader = file.fork(cursor.offset);
+  try {
+    for (let bytes = 0; !cursor.done && bytes < MAX_BYTES; cursor.advance()) {
+      const picture = Buffer.allocUnsafe(Math.min(cursor.size, MAX_BYTES));
+      bytes += picture.length;
+      await reader.seek(cursor.offset);
+      if (!(await reader.readInto(picture))) return;
+      if (!take(cursor.index, holdsKeyframe(picture, 0))) return;
+    }
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Whether a sample with NAL units behind four bytes of length (ISO/IEC 14496-15, 5.3.3) holds an IDR picture. Pure. */
+export function holdsKeyframe(sample: Buffer, start: number): boolean {
+  for (let at = start; at + 5 <= sample.length; at += 4 + sample.readUInt32BE(at)) {
+    if ((sample.readUInt8(at + 4) & 0x1f) === NAL_IDR) return true;
+  }
+  return false;
+}
+
+function sampleAt({ samples, timescale }: VideoTrack, mediaMs: number): number {
+  return samples.sampleAt(Math.max(0, (mediaMs * timescale) / 1000));
+}
