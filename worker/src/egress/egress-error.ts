@@ -1,4 +1,5 @@
 import { type ErrorCode, RoomcastError } from "@roomcast/shared";
+import { errors } from "undici";
 
 const NO_SUCH_HOST = new Set(["ENOTFOUND", "ENODATA", "EAI_NODATA", "EAI_NONAME"]);
 const TIMED_OUT = new Set([
@@ -19,7 +20,38 @@ function codeOf(thrown: unknown): string {
 }
 
 function isTls(code: string): boolean {
-  return /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/.test(code);
+  return /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO|INVALID_CA|PATH_LENGTH)/.test(
+    code,
+  );
+}
+
+/** The verification errors of OpenSSL, as Node names them. */
+const CERTIFICATE_PROBLEMS: readonly (readonly [RegExp, string])[] = [
+  [
+    /^UNABLE_TO_(VERIFY_LEAF_SIGNATURE|GET_ISSUER_CERT)/,
+    "does not come with its whole chain (an intermediate certificate is missing on the server), or is from an authority that is not known here",
+  ],
+  [/^(DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED)/, "is self-signed: it needs one from a public authority"],
+  [/^CERT_HAS_EXPIRED/, "has expired"],
+  [/^CERT_NOT_YET_VALID/, "is not valid yet"],
+  [/^CERT_REVOKED/, "was revoked"],
+  [/^(ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)/, "is for another host name"],
+];
+
+function tlsProblem(code: string, where: string): string {
+  const problem = CERTIFICATE_PROBLEMS.find(([pattern]) => pattern.test(code))?.[1];
+  if (problem !== undefined) return `The certificate of ${where} ${problem} (${code}).`;
+  return `TLS with ${where} failed (${code}): is its certificate valid, and does this port speak https?`;
+}
+
+/** Before anything of an answer came: on a reused connection it says only that the server had given it up. */
+export function isCutOff(thrown: unknown): boolean {
+  return CUT_OFF.has(codeOf(thrown));
+}
+
+/** The bytes of the answer are no HTTP to undici's strict parser. */
+export function isParseError(thrown: unknown): boolean {
+  return thrown instanceof errors.HTTPParserError;
 }
 
 function describe(code: string, where: string): [ErrorCode, string] {
@@ -28,9 +60,7 @@ function describe(code: string, where: string): [ErrorCode, string] {
   if (code === "ECONNREFUSED") return ["FailedOperation.SourceUnreachable", `${where} refused the connection.`];
   if (CUT_OFF.has(code)) return ["FailedOperation.SourceUnreachable", `${where} closed the connection.`];
   if (NO_ROUTE.has(code)) return ["FailedOperation.SourceUnreachable", `There is no route to ${where}.`];
-  if (isTls(code)) {
-    return ["FailedOperation.SourceUnreachable", `TLS with ${where} failed (${code}): is its certificate valid?`];
-  }
+  if (isTls(code)) return ["FailedOperation.SourceUnreachable", tlsProblem(code, where)];
   const suffix = code === "" ? "" : ` (${code})`;
   return ["FailedOperation.SourceUnreachable", `The connection to ${where} failed${suffix}.`];
 }

@@ -5,6 +5,7 @@ import { text } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { parseAddressPolicy } from "./address-policy.ts";
 import { Egress } from "./egress.ts";
+import { egressError } from "./egress-error.ts";
 
 let server: http.Server;
 let port: number;
@@ -99,13 +100,13 @@ describe("a fetch", () => {
     await expect(egress.fetch(`http://media.example:${port}/a`)).rejects.toMatchObject(forbidden("redirects"));
   });
 
-  it("gives up after five redirects", async () => {
+  it("gives up after ten redirects", async () => {
     answer = (_request, response) => response.writeHead(307, { location: "/again?key=s3cret" }).end();
     await expect(egress.fetch(`http://media.example:${port}/a?key=s3cret`)).rejects.toMatchObject({
       code: "FailedOperation.SourceUnreachable",
-      message: `http://media.example:${port}/a?… redirects more than 5 times.`,
+      message: `http://media.example:${port}/a?… redirects more than 10 times.`,
     });
-    expect(requests).toHaveLength(6);
+    expect(requests).toHaveLength(11);
   });
 
   it("sends the URL's user and password as Basic authorization, and to no other origin", async () => {
@@ -119,6 +120,101 @@ describe("a fetch", () => {
       `Basic ${Buffer.from("user:p@ss").toString("base64")}`,
       undefined,
     ]);
+  });
+
+  it("keeps the authorization within its origin", async () => {
+    answer = (request, response) => {
+      if (request.url === "/a") response.writeHead(302, { location: `http://media.example:${port}/b` }).end();
+      else response.end("ok");
+    };
+    const response = await egress.fetch(`http://a%zz:p%40ss@media.example:${port}/a`);
+    response.body.resume();
+    const basic = `Basic ${Buffer.from("a%zz:p@ss").toString("base64")}`;
+    expect(requests.map(({ headers }) => headers.authorization)).toEqual([basic, basic]);
+  });
+
+  it("sends path and query as they are written, and escapes only what a request line cannot hold", async () => {
+    answer = (_request, response) => response.end();
+    const written = "//a/%2E%2E/../b|c/{d}/%zz/e'f+g~h/é \"?x=[1]&y='ü'&sig=a%2fb%2Fc==&";
+    (await egress.fetch(`  http://media.example:${port}${written}#part`)).body.resume();
+    (await egress.fetch(`HTTP://Media.Example:${port}?`)).body.resume();
+    expect(requests.map(({ url }) => url)).toEqual([
+      "//a/%2E%2E/../b|c/{d}/%zz/e'f+g~h/%C3%A9%20%22?x=[1]&y='%C3%BC'&sig=a%2fb%2Fc==&",
+      "/?",
+    ]);
+  });
+
+  it.each([
+    ["/raw/\u00c3\u00a9 x.mp4?s=%2f", "/raw/%C3%A9%20x.mp4?s=%2f"],
+    ["../up/./b", "/up/b"],
+    ["c%2E.mp4", "/dir/c%2E.mp4"],
+    ["?only=query", "/dir/a?only=query"],
+    ["//media.example:PORT/other", "/other"],
+  ])("follows a redirect to %j", async (location, path) => {
+    answer = (request, response) => {
+      const headers = { location: location.replace("PORT", String(port)) };
+      if (request.url === "/dir/a") response.writeHead(302, headers).end();
+      else response.end("ok");
+    };
+    const response = await egress.fetch(`http://media.example:${port}/dir/a`);
+    expect([response.status, await text(response.body)]).toEqual([200, "ok"]);
+    expect(requests[1]?.url).toBe(path);
+  });
+
+  it("is repeated once on a connection of its own where the server gave up the one that was kept", async () => {
+    const seen = new WeakSet();
+    answer = (request, response) => {
+      if (seen.has(request.socket)) return request.socket.destroy();
+      seen.add(request.socket);
+      return response.end("ok");
+    };
+    for (let count = 0; count < 3; count += 1) {
+      expect(await text((await egress.fetch(`http://media.example:${port}/`)).body)).toBe("ok");
+    }
+    expect(requests.length).toBeGreaterThan(3);
+  });
+
+  it.each([
+    ["ICY 200 OK\r\nicy-name:x\r\nContent-Type:audio/mpeg\r\n\r\nsound", "audio/mpeg"],
+    ["ICY 200 OK\nContent-Type: audio/aacp\n\nsound", "audio/aacp"],
+    ["HTTP/1.0 200 OK\r\nServer: Icecast 2.4\r\nContent-Type: audio/ogg\r\n\r\nsound", "audio/ogg"],
+  ])("understands the radio server that answers %j", async (answered, type) => {
+    const radio = net.createServer((socket) => socket.once("data", () => socket.end(answered)));
+    await once(radio.listen(0, "127.0.0.1"), "listening");
+    // SAFETY: a server that listens on TCP has an AddressInfo.
+    const response = await egress.fetch(`http://media.example:${(radio.address() as AddressInfo).port}/;`);
+    expect(response).toMatchObject({ status: 200, headers: { "content-type": type } });
+    expect(await text(response.body)).toBe("sound");
+    await once(radio.close(), "close");
+  });
+
+  it.each([
+    ["SSH-2.0-OpenSSH_9.2\r\n\r\n", "SourceUnsupported", "does not answer as an HTTP server does"],
+    ["ICY 200 OK\r\nno end of the head", "SourceUnreachable", "closed the connection"],
+  ])("fails where the server answers %j", async (answered, code, why) => {
+    const other = net.createServer((socket) => socket.once("data", () => socket.end(answered)));
+    await once(other.listen(0, "127.0.0.1"), "listening");
+    // SAFETY: as above.
+    const { port: otherPort } = other.address() as AddressInfo;
+    await expect(egress.fetch(`http://media.example:${otherPort}/a?key=s3cret`)).rejects.toMatchObject({
+      code: `FailedOperation.${code}`,
+      message: expect.stringContaining(why),
+    });
+    await once(other.close(), "close");
+  });
+
+  it("asks its cookies at each step of a redirect", async () => {
+    answer = (request, response) => {
+      if (request.url === "/a") response.writeHead(302, { location: "/b", "set-cookie": ["x=1", "y=2"] }).end();
+      else response.end("ok");
+    };
+    const stored: string[] = [];
+    const cookies = {
+      header: () => (stored.length === 0 ? undefined : stored.join("; ")),
+      store: (_url: string, setCookies: readonly string[]) => void stored.push(...setCookies),
+    };
+    (await egress.fetch(`http://media.example:${port}/a`, { cookies })).body.resume();
+    expect(requests.map(({ headers }) => headers.cookie)).toEqual([undefined, "x=1; y=2"]);
   });
 
   it.each([
@@ -150,6 +246,25 @@ describe("a fetch", () => {
     const fetching = egress.fetch(`http://media.example:${port}/`, { signal: controller.signal });
     controller.abort(new Error("enough"));
     await expect(fetching).rejects.toThrow("enough");
+  });
+});
+
+describe("a certificate that does not hold", () => {
+  it.each([
+    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "an intermediate certificate is missing"],
+    ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "an intermediate certificate is missing"],
+    ["DEPTH_ZERO_SELF_SIGNED_CERT", "is self-signed"],
+    ["SELF_SIGNED_CERT_IN_CHAIN", "is self-signed"],
+    ["CERT_HAS_EXPIRED", "has expired"],
+    ["CERT_NOT_YET_VALID", "is not valid yet"],
+    ["ERR_TLS_CERT_ALTNAME_INVALID", "is for another host name"],
+    ["ERR_SSL_WRONG_VERSION_NUMBER", "does this port speak https"],
+  ])("with %s says what is wrong with it", (code, why) => {
+    const error = egressError(Object.assign(new Error("x"), { code }), "media.example");
+    expect(error).toMatchObject({
+      code: "FailedOperation.SourceUnreachable",
+      message: expect.stringMatching(new RegExp(`media\\.example.*${why}`)),
+    });
   });
 });
 

@@ -3,9 +3,11 @@ import net from "node:net";
 import type { Readable } from "node:stream";
 import tls from "node:tls";
 import { RoomcastError, shownUrl } from "@roomcast/shared";
-import { Agent, request } from "undici";
+import { Agent } from "undici";
 import { type AddressPolicy, judgeAddress } from "./address-policy.ts";
-import { egressError } from "./egress-error.ts";
+import { egressError, isCutOff, isParseError } from "./egress-error.ts";
+import { type HttpAddress, parseHttpAddress, resolveReference } from "./http-address.ts";
+import { askLeniently } from "./lenient-http.ts";
 
 export interface PinnedAddress {
   readonly address: string;
@@ -29,6 +31,14 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Where the cookies of one source are kept. */
+export interface RequestCookies {
+  /** What a request to this URL brings along, if anything. */
+  header(url: string): string | undefined;
+  /** @param setCookies the `Set-Cookie` headers of an answer from this URL */
+  store(url: string, setCookies: readonly string[]): void;
+}
+
 export interface FetchOptions {
   /** `GET` unless given. A `POST` is not repeated at another address: a redirect of it is the answer. */
   readonly method?: "GET" | "HEAD" | "POST";
@@ -39,6 +49,8 @@ export interface FetchOptions {
   readonly headersTimeoutMs?: number;
   /** The longest silence while the body is being read; a reader that pauses is not counted. */
   readonly bodyTimeoutMs?: number;
+  /** Asked and told at each step of a redirect. */
+  readonly cookies?: RequestCookies;
 }
 
 export interface EgressResponse {
@@ -59,7 +71,7 @@ export interface EgressOptions {
   readonly bodyTimeoutMs?: number;
 }
 
-const MAX_REDIRECTS = 5;
+const MAX_REDIRECTS = 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 async function systemLookup(hostname: string): Promise<PinnedAddress[]> {
@@ -78,17 +90,23 @@ export class Egress {
   readonly #policy: AddressPolicy;
   readonly #lookup: (hostname: string) => Promise<PinnedAddress[]>;
   readonly #connectTimeoutMs: number;
+  readonly #headersTimeoutMs: number;
   readonly #agent: Agent;
+  /** Keeps no connection, so that a request never goes out on one that the server has given up. */
+  readonly #freshAgent: Agent;
 
   constructor(options: EgressOptions) {
     this.#policy = options.policy;
     this.#lookup = options.lookup ?? systemLookup;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? 10_000;
-    this.#agent = new Agent({
+    this.#headersTimeoutMs = options.headersTimeoutMs ?? 15_000;
+    const agent = {
       connect: { lookup: this.#guardedLookup, timeout: this.#connectTimeoutMs },
-      headersTimeout: options.headersTimeoutMs ?? 15_000,
+      headersTimeout: this.#headersTimeoutMs,
       bodyTimeout: options.bodyTimeoutMs ?? 15_000,
-    });
+    };
+    this.#agent = new Agent(agent);
+    this.#freshAgent = new Agent({ ...agent, pipelining: 0 });
   }
 
   /** Resolves a host name once and judges every address; an address literal is judged as it is. */
@@ -133,17 +151,18 @@ export class Egress {
   }
 
   /**
-   * An HTTP request; redirects of GET and HEAD are followed by hand, at most 5, each judged anew. Any status is an
-   * answer. A user and password in the URL become a Basic `Authorization`, which another origin never sees.
+   * An HTTP request, its path and query sent as they are written; redirects of GET and HEAD are followed by hand, at
+   * most 10, each judged anew. Any status is an answer. A user and password in the URL become a Basic `Authorization`,
+   * which another origin never sees.
    */
   async fetch(url: string, options: FetchOptions = {}): Promise<EgressResponse> {
     const method = options.method ?? "GET";
-    let target = httpUrl(url);
-    let headers: Record<string, string> = { ...basicAuthorization(target), ...options.headers };
+    let target = firstAddress(url);
+    let headers: Readonly<Record<string, string>> = options.headers ?? {};
     for (let redirects = 0; ; redirects += 1) {
       const response = await this.#request(target, method, headers, options);
-      const location = response.headers["location"];
-      if (method === "POST" || !REDIRECTS.has(response.status) || typeof location !== "string") return response;
+      const location = [response.headers["location"]].flat()[0];
+      if (method === "POST" || !REDIRECTS.has(response.status) || location === undefined) return response;
       response.body.once("error", () => {}).destroy();
       if (redirects === MAX_REDIRECTS) {
         throw new RoomcastError(
@@ -151,46 +170,87 @@ export class Egress {
           `${shownUrl(url)} redirects more than ${MAX_REDIRECTS} times.`,
         );
       }
-      const next = httpUrl(location, target);
+      const next = redirected(target, location);
       if (next.origin !== target.origin) headers = withoutCredentials(headers);
-      headers = { ...headers, ...basicAuthorization(next) };
+      else if (target.authorization !== undefined) headers = { authorization: target.authorization, ...headers };
       target = next;
     }
   }
 
   /** Closes idle connections and ends those in use. Idempotent. */
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await Promise.all([this.#agent.destroy(), this.#freshAgent.destroy()]);
   }
 
   async #request(
-    target: URL,
+    target: HttpAddress,
     method: "GET" | "HEAD" | "POST",
-    headers: Record<string, string>,
+    headers: Readonly<Record<string, string>>,
     options: FetchOptions,
   ): Promise<EgressResponse> {
     // A literal address never comes to the agent's lookup; a name is judged there, where the connection is made.
     const host = target.hostname.replace(/^\[(.*)\]$/, "$1");
     if (net.isIP(host) !== 0) await this.resolve(host);
-    const bare = new URL(target);
-    bare.username = "";
-    bare.password = "";
-    bare.hash = "";
+    const { authorization } = target;
+    const cookie = options.cookies?.header(target.href);
+    const sent = {
+      ...headers,
+      ...(authorization === undefined ? {} : { authorization }),
+      ...(cookie === undefined ? {} : { cookie }),
+    };
     try {
-      const response = await request(bare, {
-        dispatcher: this.#agent,
-        method,
-        headers,
-        body: options.body ?? null,
-        signal: options.signal ?? null,
-        ...(options.headersTimeoutMs === undefined ? {} : { headersTimeout: options.headersTimeoutMs }),
-        ...(options.bodyTimeoutMs === undefined ? {} : { bodyTimeout: options.bodyTimeoutMs }),
-      });
-      return { status: response.statusCode, headers: response.headers, body: response.body, url: target.href };
+      const response = await this.#ask(target, method, sent, options);
+      options.cookies?.store(target.href, [response.headers["set-cookie"] ?? []].flat());
+      return { ...response, url: target.href };
     } catch (cause) {
       options.signal?.throwIfAborted();
       throw egressError(cause, target.host);
     }
+  }
+
+  /**
+   * One request and its answer. A server may give up a kept connection while the next request is on its way (RFC 9112,
+   * section 9.3.1): what can be repeated is then asked once more, on a connection of its own.
+   */
+  async #ask(
+    target: HttpAddress,
+    method: "GET" | "HEAD" | "POST",
+    headers: Readonly<Record<string, string>>,
+    options: FetchOptions,
+  ): Promise<Omit<EgressResponse, "url">> {
+    const request = {
+      origin: target.origin,
+      path: target.path,
+      method,
+      headers,
+      body: options.body ?? null,
+      signal: options.signal ?? null,
+      ...(options.headersTimeoutMs === undefined ? {} : { headersTimeout: options.headersTimeoutMs }),
+      ...(options.bodyTimeoutMs === undefined ? {} : { bodyTimeout: options.bodyTimeoutMs }),
+    };
+    try {
+      return answerOf(await this.#agent.request(request));
+    } catch (thrown) {
+      options.signal?.throwIfAborted();
+      if (method === "GET" && isParseError(thrown)) return await this.#askLeniently(target, headers, options);
+      if (method === "POST" || !isCutOff(thrown)) throw thrown;
+      return answerOf(await this.#freshAgent.request(request));
+    }
+  }
+
+  async #askLeniently(
+    address: HttpAddress,
+    headers: Readonly<Record<string, string>>,
+    { signal, headersTimeoutMs }: FetchOptions,
+  ): Promise<Omit<EgressResponse, "url">> {
+    const socket = await this.connect({
+      host: address.hostname,
+      port: address.port,
+      tls: address.tls,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const timeoutMs = headersTimeoutMs ?? this.#headersTimeoutMs;
+    return await askLeniently(socket, { address, headers, timeoutMs, signal });
   }
 
   async #resolveName(hostname: string): Promise<PinnedAddress[]> {
@@ -261,23 +321,32 @@ async function whenConnected(socket: net.Socket, event: string, wait: ConnectWai
   }
 }
 
-function httpUrl(text: string, base?: URL): URL {
-  const url = URL.parse(text, base?.href);
-  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
-    throw new RoomcastError(
-      "FailedOperation.SourceForbidden",
-      base === undefined
-        ? "Only http and https addresses can be fetched."
-        : `${shownUrl(base.href)} redirects to something that is no http or https address.`,
-    );
-  }
-  return url;
+function answerOf(response: Awaited<ReturnType<Agent["request"]>>): Omit<EgressResponse, "url"> {
+  return { status: response.statusCode, headers: response.headers, body: response.body };
 }
 
-function basicAuthorization(url: URL): Record<string, string> {
-  if (url.username === "" && url.password === "") return {};
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return { authorization: `Basic ${Buffer.from(pair).toString("base64")}` };
+function firstAddress(url: string): HttpAddress {
+  const address = parseHttpAddress(url);
+  if (address !== null) return address;
+  throw new RoomcastError("FailedOperation.SourceForbidden", "Only http and https addresses can be fetched.");
+}
+
+/** @param location as undici gives it: a character for each byte. Servers write paths in raw UTF-8. */
+function redirected(from: HttpAddress, location: string): HttpAddress {
+  const escaped = location.replaceAll(
+    /[\x80-\xff]/g,
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
+  );
+  const url = resolveReference(escaped, from.href);
+  const address = url === null ? null : parseHttpAddress(url);
+  if (address !== null) return address;
+  const scheme = /^[a-z][a-z0-9+.-]{0,15}:/i.exec(location)?.[0];
+  throw new RoomcastError(
+    "FailedOperation.SourceForbidden",
+    scheme === undefined
+      ? `${shownUrl(from.href)} redirects to something that is no http or https address.`
+      : `${shownUrl(from.href)} redirects to an address that begins with "${scheme}", which is no http or https address.`,
+  );
 }
 
 function withoutCredentials(headers: Readonly<Record<string, string>>): Record<string, string> {

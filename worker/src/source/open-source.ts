@@ -1,11 +1,12 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { Egress } from "../egress/egress.ts";
-import { type GatewaySession, SourceGateway } from "../egress/source-gateway.ts";
 import { findMediaCapabilities, type MediaCapabilities } from "../media-capabilities.ts";
 import { type MediaTools, warmUp } from "../media-tools.ts";
 import { openFfmpegSource, transcodeFlv } from "./ffmpeg/ffmpeg-source.ts";
 import type { MediaInfo } from "./media-info.ts";
+import { type GatewaySession, SourceGateway } from "./http/source-gateway.ts";
+import { SourceHttp } from "./http/source-http.ts";
 import { httpRange } from "./mp4/http-range.ts";
 import { openMp4Source } from "./mp4/open-mp4-source.ts";
 import type { OutputWishes } from "./output-wishes.ts";
@@ -40,6 +41,8 @@ export interface SourceFactoryOptions {
   readonly stallTimeoutMs?: number;
 }
 
+/** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
+const PATIENCE_MS = 6000;
 /** A start behind the end plays the end, so that the room sees a picture before the source is over. */
 const LEAST_LEFT_MS = 1000;
 
@@ -76,7 +79,7 @@ export class SourceFactory {
     if (/^rtmps?:/i.test(url)) return await this.#openRtmp(options);
     if (/^srt:/i.test(url)) return await this.#openSrt(options);
     if (options.live) return await this.#openWithFfmpeg(options, null);
-    const openRange = httpRange(this.#options.egress, url);
+    const openRange = httpRange(new SourceHttp({ egress: this.#options.egress, patienceMs: PATIENCE_MS }), url);
     const opened = await openMp4Source({
       openRange,
       startAtMs,

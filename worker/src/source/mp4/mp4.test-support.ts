@@ -6,6 +6,7 @@ import { parseAddressPolicy } from "../../egress/address-policy.ts";
 import { Egress } from "../../egress/egress.ts";
 import { parseTagBody } from "../../flv/flv-tag.ts";
 import type { MediaTag } from "../media-tag.ts";
+import { SourceHttp } from "../http/source-http.ts";
 import type { Source } from "../source.ts";
 import { httpRange } from "./http-range.ts";
 import { type OpenMp4Options, type OpenMp4Result, openMp4Source } from "./open-mp4-source.ts";
@@ -53,6 +54,11 @@ export async function drain(source: Source): Promise<MediaTag[]> {
   }
 }
 
+export interface FileOptions extends Partial<OpenMp4Options> {
+  /** How long a server that fails is waited for. */
+  readonly patienceMs?: number;
+}
+
 /** A file server whose answers a test may bend. */
 export class FileServer {
   file: Buffer = Buffer.alloc(0);
@@ -84,8 +90,8 @@ export class FileServer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/clip.mp4?key=secret`;
   }
 
-  open(options: Partial<OpenMp4Options> = {}): Promise<OpenMp4Result> {
-    const open = httpRange(this.#egress, this.url);
+  open({ patienceMs, ...options }: FileOptions = {}): Promise<OpenMp4Result> {
+    const open = httpRange(new SourceHttp({ egress: this.#egress, patienceMs }), this.url);
     const openRange: typeof open = async (startByte, signal) => {
       const response = await open(startByte, signal);
       return { ...response, body: this.#counted(response.body) };
@@ -94,7 +100,7 @@ export class FileServer {
   }
 
   /** As `open`, for a file that must be played here. */
-  async openSource(options: Partial<OpenMp4Options> = {}): Promise<Source> {
+  async openSource(options: FileOptions = {}): Promise<Source> {
     const result = await this.open(options);
     if (result.name !== "opened") throw new Error(`not opened: ${JSON.stringify(result)}`);
     return result.source;

@@ -22,7 +22,6 @@ export interface OpenMp4Options {
   readonly plan?: PlanOptions;
   /** Whether the ffmpeg at hand decodes xHE-AAC; false unless given. */
   readonly decodesUsac?: boolean | undefined;
-  readonly reconnectBudgetMs?: number;
 }
 
 export type OpenMp4Result =

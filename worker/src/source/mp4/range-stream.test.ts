@@ -14,7 +14,7 @@ function serve(chunkBytes: number, bytes = FILE) {
   const openRange: OpenRange = (startByte) => {
     requests.push(startByte);
     const body = inChunks(bytes.subarray(startByte), chunkBytes);
-    return Promise.resolve({ startByte, totalBytes: bytes.length, seekable: true, validator: "1", body });
+    return Promise.resolve({ startByte, totalBytes: bytes.length, seekable: true, body });
   };
   return { requests, openRange };
 }

@@ -1,34 +1,20 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "@roomcast/shared";
-import { Backoff } from "../../backoff.ts";
+import type { HttpAnswer } from "../http/http-client.ts";
 
-/** An answer to a request for a part of a file. */
-export interface RangeResponse {
-  /** Where the body begins: as asked, or 0 where the server does not know ranges. */
-  readonly startByte: number;
-  /** Size of the whole file; null: not said. */
-  readonly totalBytes: number | null;
-  /** Whether other parts can be asked for. */
-  readonly seekable: boolean;
-  /** ETag or Last-Modified; changes with the file. */
-  readonly validator: string | null;
-  /** Must honour backpressure; fails with a RoomcastError, also where nothing came for too long while it was read. */
-  readonly body: AsyncIterable<Buffer>;
-}
+/** The bytes of a file from one on to its end; what is lost on the way is dealt with inside. */
+export type RangeResponse = Pick<HttpAnswer, "totalBytes" | "seekable" | "body">;
 
 /**
  * Asks for a file from a byte to its end. The body lives until it is read to its end, its iterator is returned, or the
  * signal aborts.
  *
- * @throws RoomcastError: `SourceUnreachable` and `SourceTimeout` are tried again, all others are final.
+ * @throws RoomcastError
  */
 export type OpenRange = (startByte: number, signal: AbortSignal) => Promise<RangeResponse>;
 
 export interface RangeStreamOptions {
   readonly openRange: OpenRange;
   readonly startByte?: number;
-  /** How long a lost connection is dialled again, ms. */
-  readonly reconnectBudgetMs?: number;
 }
 
 interface Connection {
@@ -38,29 +24,21 @@ interface Connection {
 
 /** Reading on over so many bytes is cheaper than a new request. */
 const READ_OVER_BYTES = 256 * 1024;
-/** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
-const RECONNECT_BUDGET_MS = 6000;
 const NO_BYTES = Buffer.alloc(0);
 
-/**
- * A file on a server as one stream of bytes that is read forwards. A connection that is lost (dropped by the network,
- * or by a server that lost patience while nobody read) is opened again where it stopped.
- */
+/** A file on a server as one stream of bytes that is read forwards, and may be gone about in. */
 export class RangeStream {
   readonly #options: RangeStreamOptions;
   readonly #closing = new AbortController();
-  readonly #backoff: Backoff;
   #connection: Connection | undefined;
   #chunk: Buffer = NO_BYTES;
   /** Of the first byte that no chunk has brought yet. */
   #fetched: number;
-  #file: Pick<RangeResponse, "totalBytes" | "seekable" | "validator"> | undefined;
+  #file: Pick<RangeResponse, "totalBytes" | "seekable"> | undefined;
 
   constructor(options: RangeStreamOptions) {
     this.#options = options;
     this.#fetched = options.startByte ?? 0;
-    const budgetMs = options.reconnectBudgetMs ?? RECONNECT_BUDGET_MS;
-    this.#backoff = new Backoff({ initialMs: 200, maxMs: 4000, budgetMs, healthyAfterMs: Number.POSITIVE_INFINITY });
   }
 
   /** Where the next byte is read from. */
@@ -105,7 +83,7 @@ export class RangeStream {
   async seek(position: number): Promise<void> {
     const over = position - this.position;
     if (over < 0 || (over > this.#chunk.length + READ_OVER_BYTES && this.seekable)) {
-      if (!this.seekable) throw new RoomcastError("FailedOperation.SourceLost", "The server cannot send parts of it.");
+      if (!this.seekable) throw withoutRanges();
       await this.#disconnect();
       this.#chunk = NO_BYTES;
       this.#fetched = position;
@@ -125,33 +103,25 @@ export class RangeStream {
 
   /** Brings the next chunk; false at the end of the file. */
   async #fetch(): Promise<boolean> {
-    for (;;) {
-      try {
-        return await this.#fetchOnce();
-      } catch (thrown) {
-        await this.#disconnect();
-        this.#closing.signal.throwIfAborted();
-        const error = lossOf(thrown);
-        const waitMs = this.#mayRetry(error) ? this.#backoff.failed(performance.now(), 0) : undefined;
-        if (waitMs === undefined) throw this.#file === undefined ? error : brokenOff(error);
-        await delay(waitMs, undefined, { signal: this.#closing.signal });
+    try {
+      this.#connection ??= await this.#connect();
+      const { done, value } = await this.#connection.chunks.next();
+      this.#closing.signal.throwIfAborted();
+      if (done !== true) {
+        this.#chunk = value;
+        this.#fetched += value.length;
+        return true;
       }
-    }
-  }
-
-  async #fetchOnce(): Promise<boolean> {
-    this.#connection ??= await this.#connect();
-    const { done, value } = await this.#connection.chunks.next();
-    this.#closing.signal.throwIfAborted();
-    if (done !== true) {
-      this.#chunk = value;
-      this.#fetched += value.length;
-      this.#backoff.reset();
-      return true;
+    } catch (thrown) {
+      const opened = this.#file !== undefined;
+      await this.#disconnect();
+      this.#closing.signal.throwIfAborted();
+      const error = lossOf(thrown);
+      throw opened ? brokenOff(error) : error;
     }
     const { totalBytes } = this;
     if (totalBytes === null || this.#fetched >= totalBytes) return false;
-    throw new RoomcastError("FailedOperation.SourceUnreachable", "The server ended its answer too early.");
+    throw new RoomcastError("FailedOperation.SourceTruncated", "The server ended its answer too early.");
   }
 
   async #connect(): Promise<Connection> {
@@ -164,25 +134,22 @@ export class RangeStream {
     const problem = this.#problemOf(response);
     if (problem !== undefined) {
       controller.abort();
-      throw new RoomcastError("FailedOperation.SourceLost", problem);
+      throw problem;
     }
     this.#file ??= response;
     return { chunks: response.body[Symbol.asyncIterator](), controller };
   }
 
-  #problemOf(response: RangeResponse): string | undefined {
-    const known = this.#file;
-    const changed =
-      known !== undefined && (known.validator !== response.validator || known.totalBytes !== response.totalBytes);
-    if (changed) return "The source changed while it was being played; start again with what it is now.";
-    if (response.startByte === this.#fetched) return undefined;
-    return "The connection to the source was lost, and its server cannot go on in the middle (no HTTP ranges).";
-  }
-
-  /** The first request is not repeated: whoever opens a source wants to know at once. */
-  #mayRetry(error: RoomcastError): boolean {
-    const passing = ["FailedOperation.SourceUnreachable", "FailedOperation.SourceTimeout"].includes(error.code);
-    return passing && this.#file !== undefined && (this.seekable || this.#fetched === 0);
+  #problemOf({ totalBytes }: RangeResponse): RoomcastError | undefined {
+    if (totalBytes === 0) {
+      return new RoomcastError("FailedOperation.SourceNotMedia", "The source is empty (0 bytes).");
+    }
+    const known = this.totalBytes;
+    if (known === null || totalBytes === null || known === totalBytes) return undefined;
+    return new RoomcastError(
+      "FailedOperation.SourceLost",
+      `The source changed while it was being played: it had ${known} bytes and has ${totalBytes} now. Start again with what it is now.`,
+    );
   }
 
   async #disconnect(): Promise<void> {
@@ -196,6 +163,13 @@ export class RangeStream {
 }
 
 async function* nothing(): AsyncGenerator<Buffer, undefined> {}
+
+function withoutRanges(): RoomcastError {
+  return new RoomcastError(
+    "FailedOperation.SourceUnsupported",
+    "The file must be read in another place than its beginning, and its server sends it only from its beginning (no HTTP ranges). Use a server that knows ranges, or put the index first (ffmpeg -movflags +faststart).",
+  );
+}
 
 /** What had been reached is lost, not unreachable; anything more precise is kept. */
 function brokenOff(error: RoomcastError): RoomcastError {

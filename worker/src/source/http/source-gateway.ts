@@ -2,14 +2,13 @@ import { randomBytes } from "node:crypto";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
-import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "@roomcast/shared";
-import { Backoff } from "../backoff.ts";
-import type { Egress, EgressResponse, FetchOptions } from "./egress.ts";
-import { egressError } from "./egress-error.ts";
-import { contentTypeOf, PROXY_USER, passedHeaders, proxyPassword, upstreamHeaders } from "./gateway-headers.ts";
+import type { HttpAnswer, HttpClient } from "./http-client.ts";
+import { SourceHttp } from "./source-http.ts";
+import { UpstreamStatusError } from "./upstream-status-error.ts";
+import type { Egress } from "../../egress/egress.ts";
+import { answerHead, type GatewayRange, PROXY_USER, proxyPassword, readRange } from "./gateway-headers.ts";
 import { M3U8_MAGIC, rewriteM3u8 } from "./m3u8-rewriter.ts";
-import { upstreamStatusError } from "./upstream-status-error.ts";
 
 /** One source that ffmpeg and ffprobe may read under a loopback URL. */
 export interface GatewaySession {
@@ -30,6 +29,8 @@ export interface GatewaySession {
   readonly receivedBytes: number;
   /** Upstream named no length of the source itself: a stream without end, or one that is made as it is sent. */
   readonly unbounded: boolean;
+  /** Whether parts of the source itself can be asked for; undefined where nothing was read yet. */
+  readonly seekable: boolean | undefined;
   /** The last HLS playlist said that it is complete (EXT-X-ENDLIST, RFC 8216, section 4.3.3.4). */
   readonly playlistEnded: boolean;
   /** Ends all transfers; idempotent. */
@@ -38,6 +39,7 @@ export interface GatewaySession {
 
 interface Session {
   readonly token: string;
+  readonly client: HttpClient;
   readonly controller: AbortController;
   /** URLs behind the numbers in the path; the source itself is 0. */
   readonly urls: Map<number, string>;
@@ -48,14 +50,15 @@ interface Session {
   contentType: string | undefined;
   receivedBytes: number;
   unbounded: boolean;
+  seekable: boolean | undefined;
   playlistEnded: boolean;
 }
 
 /** Children of a playlist that are remembered; a live playlist names new ones for ever. */
 const MAX_CHILDREN = 4096;
 const MAX_PLAYLIST_BYTES = 4 * 1024 * 1024;
-/** How a source that was lost is asked for again. Shorter than a room session waits for a silent source. */
-const RECONNECT = { initialMs: 250, maxMs: 3000, budgetMs: 6000, healthyAfterMs: Number.POSITIVE_INFINITY };
+/** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
+const PATIENCE_MS = 6000;
 /** A name that no resolver knows (RFC 6761, section 6.4): without the gateway as its proxy it leads nowhere. */
 const ORIGIN = "http://source.invalid";
 
@@ -63,9 +66,8 @@ const ORIGIN = "http://source.invalid";
  * A proxy on 127.0.0.1 through which ffmpeg and ffprobe read sources. They never learn the real URL, and what they need
  * to read through the gateway is in their environment, because arguments of a process are public on its machine: they
  * name a URL without a secret, and authenticate to the gateway as to an HTTP proxy (RFC 9110, section 11.7). Redirects
- * and the children of HLS playlists pass the egress guard.
- * A transfer that breaks upstream breaks here, and ffmpeg asks for the rest; where upstream cannot be reached then, the
- * gateway tries for a while before it says so.
+ * and the children of HLS playlists pass the egress guard. What breaks upstream is asked for again there, out of ffmpeg's
+ * sight; a transfer that breaks here is one that cannot go on.
  */
 export class SourceGateway {
   readonly #egress: Egress;
@@ -90,9 +92,16 @@ export class SourceGateway {
     return gateway;
   }
 
-  /** @param realUrl an http(s) URL; it is not connected to before somebody reads. */
-  open(realUrl: string): GatewaySession {
+  /**
+   * @param realUrl an http(s) URL; it is not connected to before somebody reads.
+   * @param client how the source is read, where it was read before: with its cookies, and with what is known of its server
+   */
+  open(
+    realUrl: string,
+    client: HttpClient = new SourceHttp({ egress: this.#egress, patienceMs: PATIENCE_MS }),
+  ): GatewaySession {
     const session: Session = {
+      client,
       token: randomBytes(18).toString("base64url"),
       controller: new AbortController(),
       urls: new Map([[0, realUrl]]),
@@ -103,6 +112,7 @@ export class SourceGateway {
       contentType: undefined,
       receivedBytes: 0,
       unbounded: false,
+      seekable: undefined,
       playlistEnded: false,
     };
     this.#sessions.set(session.token, session);
@@ -123,6 +133,9 @@ export class SourceGateway {
       },
       get unbounded() {
         return session.unbounded;
+      },
+      get seekable() {
+        return session.seekable;
       },
       get playlistEnded() {
         return session.playlistEnded;
@@ -156,97 +169,67 @@ export class SourceGateway {
       response.writeHead(404).end();
       return;
     }
-    const method = request.method === "HEAD" ? "HEAD" : "GET";
     const stop = new AbortController();
     response.once("close", () => stop.abort());
     const signal = AbortSignal.any([session.controller.signal, stop.signal]);
-    let upstream: EgressResponse;
+    const range = readRange(request);
     try {
-      upstream = await this.#fetch(session, realUrl, { method, headers: upstreamHeaders(request), signal });
-    } catch (error) {
-      if (signal.aborted) {
-        response.destroy();
-        return;
+      const upstream = await session.client.open(realUrl, { signal, range: range ?? { start: 0 } });
+      if (id === "0") {
+        session.contentType = upstream.contentType;
+        session.unbounded = upstream.totalBytes === null;
+        session.seekable = upstream.seekable;
       }
-      session.failure = RoomcastError.from(error);
-      if (session.failure.code === "FailedOperation.SourceForbidden") session.refusal ??= session.failure;
-      response.writeHead(502).end();
-      return;
-    }
-    await this.#forward(session, upstream, { response, id: Number(id), realUrl, signal });
-  }
-
-  /** A source that gave something before is worth waiting for; one that never did fails at once. */
-  async #fetch(
-    session: Session,
-    url: string,
-    request: FetchOptions & { signal: AbortSignal },
-  ): Promise<EgressResponse> {
-    const backoff = new Backoff(RECONNECT);
-    for (;;) {
-      try {
-        return await this.#egress.fetch(url, request);
-      } catch (error) {
-        const known = session.receivedBytes > 0 && error instanceof RoomcastError;
-        const passing = known && error.code === "FailedOperation.SourceUnreachable" && !request.signal.aborted;
-        const delayMs = passing ? backoff.failed(performance.now(), 0) : undefined;
-        if (delayMs === undefined) throw error;
-        await delay(delayMs, undefined, { signal: request.signal });
-      }
-    }
-  }
-
-  async #forward(
-    session: Session,
-    upstream: EgressResponse,
-    to: { response: http.ServerResponse; id: number; realUrl: string; signal: AbortSignal },
-  ): Promise<void> {
-    const { response } = to;
-    // A range behind the end (416) is how a reader finds the end, no fault of the source.
-    const failure = upstream.status === 416 ? undefined : upstreamStatusError(upstream.status, to.realUrl);
-    if (to.id === 0 && failure === undefined) {
-      session.contentType = contentTypeOf(upstream);
-      session.unbounded = upstream.headers["content-length"] === undefined;
-    }
-    if (failure !== undefined || upstream.status === 416) {
-      if (failure !== undefined) session.failure = failure;
-      upstream.body.once("error", () => {}).destroy();
-      response.writeHead(upstream.status >= 400 ? upstream.status : 502).end();
-      return;
-    }
-    try {
-      await pipeline(this.#body(session, upstream, response), response);
+      await pipeline(this.#body(session, upstream, { response, range }), response);
       session.failure = undefined;
     } catch (error) {
       // ffmpeg going away, or a closed session, is no failure of the source.
-      if (!to.signal.aborted) session.failure = egressError(error, new URL(upstream.url).host);
-      response.destroy();
+      if (!signal.aborted) this.#failed(session, RoomcastError.from(error), response);
+      if (!response.writableEnded) response.destroy();
     }
   }
 
+  #failed(session: Session, failure: RoomcastError, response: http.ServerResponse): void {
+    session.failure = failure;
+    if (failure.code === "FailedOperation.SourceForbidden") session.refusal ??= failure;
+    if (response.headersSent || response.destroyed) return;
+    response.writeHead(failure instanceof UpstreamStatusError ? Math.max(400, failure.status) : 502).end();
+  }
+
   /** The body as it is, or rewritten where it begins as a playlist does. Writes the head first. */
-  async *#body(session: Session, upstream: EgressResponse, response: http.ServerResponse): AsyncGenerator<Buffer> {
+  async *#body(
+    session: Session,
+    upstream: HttpAnswer,
+    { response, range }: { readonly response: http.ServerResponse; readonly range: GatewayRange | undefined },
+  ): AsyncGenerator<Buffer> {
     const chunks = upstream.body[Symbol.asyncIterator]();
-    let first = Buffer.alloc(0);
-    while (first.length < M3U8_MAGIC.length) {
-      const next = await nextChunk(chunks);
-      if (next === undefined) break;
-      first = Buffer.concat([first, next]);
-    }
-    if (first.toString("latin1", 0, M3U8_MAGIC.length) === M3U8_MAGIC) {
-      const text = await wholeText(first, chunks);
-      session.playlistEnded = /^#EXT-X-ENDLIST\s*$/m.test(text);
-      const rewritten = Buffer.from(rewriteM3u8(text, upstream.url, (url) => this.#child(session, url)));
-      const type = "application/vnd.apple.mpegurl";
-      response.writeHead(200, { "content-type": type, "content-length": rewritten.length });
-      session.receivedBytes += rewritten.length;
-      yield rewritten;
-      return;
-    }
-    response.writeHead(upstream.status, passedHeaders(upstream));
-    for (let chunk: Buffer | undefined = first; chunk !== undefined; chunk = await nextChunk(chunks)) {
-      session.receivedBytes += chunk.length;
-      yield chunk;
+    try {
+      let first = Buffer.alloc(0);
+      while (first.length < M3U8_MAGIC.length) {
+        const next = await chunks.next();
+        if (next.done === true) break;
+        first = Buffer.concat([first, next.value]);
+      }
+      if (first.toString("latin1", 0, M3U8_MAGIC.length) === M3U8_MAGIC) {
+        const text = await wholeText(first, chunks);
+        session.playlistEnded = /^#EXT-X-ENDLIST\s*$/m.test(text);
+        const rewritten = Buffer.from(rewriteM3u8(text, upstream.url, (url) => this.#child(session, url)));
+        const type = "application/vnd.apple.mpegurl";
+        response.writeHead(200, { "content-type": type, "content-length": rewritten.length });
+        session.receivedBytes += rewritten.length;
+        yield rewritten;
+        return;
+      }
+      const { status, headers } = answerHead(upstream, range);
+      response.writeHead(status, headers);
+      if (first.length > 0) yield first;
+      session.receivedBytes += first.length;
+      for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+        session.receivedBytes += next.value.length;
+        yield next.value;
+      }
+    } finally {
+      await chunks.return?.();
     }
   }
 
@@ -279,21 +262,15 @@ function urlOf(id: number, realUrl: string): string {
   return `${ORIGIN}/${id}/media${extension}`;
 }
 
-async function nextChunk(chunks: AsyncIterator<unknown>): Promise<Buffer | undefined> {
-  const { done, value } = await chunks.next();
-  // SAFETY: the body of an undici response gives Buffers unless an encoding is set.
-  return done === true ? undefined : (value as Buffer);
-}
-
-async function wholeText(first: Buffer, chunks: AsyncIterator<unknown>): Promise<string> {
+async function wholeText(first: Buffer, chunks: AsyncIterator<Buffer>): Promise<string> {
   const parts = [first];
   let length = first.length;
-  for (let chunk = await nextChunk(chunks); chunk !== undefined; chunk = await nextChunk(chunks)) {
-    length += chunk.length;
+  for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+    length += next.value.length;
     if (length > MAX_PLAYLIST_BYTES) {
       throw new RoomcastError("FailedOperation.SourceUnsupported", "The HLS playlist is larger than 4 MiB.");
     }
-    parts.push(chunk);
+    parts.push(next.value);
   }
   return Buffer.concat(parts).toString("utf8");
 }

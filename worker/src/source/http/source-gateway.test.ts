@@ -3,10 +3,11 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { request as httpRequest } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "../eventually.test-support.ts";
-import { parseAddressPolicy } from "./address-policy.ts";
-import { Egress } from "./egress.ts";
+import { eventually } from "../../eventually.test-support.ts";
+import { parseAddressPolicy } from "../../egress/address-policy.ts";
+import { Egress } from "../../egress/egress.ts";
 import { type GatewaySession, SourceGateway } from "./source-gateway.ts";
+import { SourceHttp } from "./source-http.ts";
 
 let server: http.Server;
 let origin: string;
@@ -34,6 +35,11 @@ afterAll(async () => {
   server.closeAllConnections();
   await once(server.close(), "close");
 });
+
+/** A session of a source that is not waited for long. */
+function openBriefly(url: string): GatewaySession {
+  return gateway.open(url, new SourceHttp({ egress, patienceMs: 300 }));
+}
 
 /** Reads as ffmpeg does: the gateway is the proxy that the environment names. */
 async function read(
@@ -156,7 +162,7 @@ describe("what is read through the gateway", () => {
     [429, "SourceUnreachable"],
   ])("with status %i fails as %s, until a later request goes well", async (status, code) => {
     answer = (_request, response) => response.writeHead(status).end("no");
-    const session = gateway.open(`${origin}/a?k=s3cret`);
+    const session = openBriefly(`${origin}/a?k=s3cret`);
     expect((await read(session)).status).toBe(status);
     expect(session.failure).toMatchObject({ code: `FailedOperation.${code}` });
     expect(session.failure?.message).not.toContain("s3cret");
@@ -171,24 +177,44 @@ describe("what is read through the gateway", () => {
       response.writeHead(200, { "content-length": 100 });
       response.write("half of the file", () => response.destroy());
     };
-    const session = gateway.open(`${origin}/a`);
+    const session = openBriefly(`${origin}/a`);
     await expect(read(session).then((response) => response.text())).rejects.toThrow("terminated");
     await eventually(() => expect(session.failure).toMatchObject({ code: "FailedOperation.SourceUnreachable" }));
     session.close();
   });
 
-  it("is asked for again where it gave something before and cannot be reached for a moment", async () => {
-    answer = (_request, response) => response.end("some");
-    const session = gateway.open(`${origin}/a`);
-    expect(await (await read(session)).text()).toBe("some");
-    let refusals = 0;
+  it("goes on by itself where upstream breaks off and cannot be reached for a moment", async () => {
+    let asked = 0;
     answer = (request, response) => {
-      if (refusals === 2) return response.end("the rest");
-      refusals += 1;
-      return request.socket.destroy();
+      asked += 1;
+      if (asked === 2) return request.socket.destroy();
+      const half = asked === 1 ? 0 : 5;
+      response.writeHead(206, { "content-range": `bytes ${half}-9/10`, "content-length": 10 - half });
+      if (asked === 1) return response.write("first", () => response.destroy());
+      return response.end("later");
     };
-    expect(await (await read(session)).text()).toBe("the rest");
-    expect(refusals).toBe(2);
+    const session = gateway.open(`${origin}/a`);
+    const response = await read(session);
+    expect(await response.text()).toBe("firstlater");
+    expect(session).toMatchObject({ seekable: true, failure: undefined });
+    session.close();
+  });
+
+  it("cannot be sought in where upstream sends it only from its beginning", async () => {
+    answer = (_request, response) => response.writeHead(200, { "content-length": 5 }).end("media");
+    const session = gateway.open(`${origin}/a`);
+    const response = await read(session, { range: "bytes=0-" });
+    expect([response.status, response.headers.get("accept-ranges")]).toEqual([200, "none"]);
+    expect(await response.text()).toBe("media");
+    expect(session.seekable).toBe(false);
+    session.close();
+  });
+
+  it("ends with 416 behind its end, which is no failure", async () => {
+    answer = (_request, response) => response.writeHead(416, { "content-range": "bytes */5" }).end();
+    const session = gateway.open(`${origin}/a`);
+    expect((await read(session, { range: "bytes=5-" })).status).toBe(416);
+    expect(session.failure).toBeUndefined();
     session.close();
   });
 
@@ -197,7 +223,7 @@ describe("what is read through the gateway", () => {
       response.writeHead(200, { "content-length": 100 });
       response.write("half of the file");
     };
-    const session = gateway.open(`${origin}/a`);
+    const session = openBriefly(`${origin}/a`);
     await expect(read(session).then((response) => response.text())).rejects.toThrow("terminated");
     await eventually(() => expect(session.failure).toMatchObject({ code: "FailedOperation.SourceTimeout" }));
     session.close();

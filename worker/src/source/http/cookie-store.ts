@@ -1,0 +1,29 @@
+import { CookieJar } from "tough-cookie";
+import type { RequestCookies } from "../../egress/egress.ts";
+
+/** A hostile server could set new names with every answer. tough-cookie keeps what it is given. */
+const MAX_SET_COOKIES = 500;
+const MAX_COOKIE_CHARACTERS = 4096;
+
+/** The cookies of one source: each goes to the host or domain alone that set it (RFC 6265). */
+export class CookieStore implements RequestCookies {
+  readonly #jar = new CookieJar(undefined, { looseMode: true, rejectPublicSuffixes: true });
+  #stored = 0;
+
+  header(url: string): string | undefined {
+    const header = this.#jar.getCookieStringSync(withoutFragment(url));
+    return header === "" ? undefined : header;
+  }
+
+  store(url: string, setCookies: readonly string[]): void {
+    for (const setCookie of setCookies) {
+      if (setCookie.length > MAX_COOKIE_CHARACTERS || this.#stored >= MAX_SET_COOKIES) continue;
+      this.#stored += 1;
+      this.#jar.setCookieSync(setCookie, withoutFragment(url), { ignoreError: true });
+    }
+  }
+}
+
+function withoutFragment(url: string): string {
+  return url.split("#")[0] ?? url;
+}

@@ -1,0 +1,259 @@
+import { RoomcastError, shownUrl } from "@roomcast/shared";
+import { egressError } from "../../egress/egress-error.ts";
+import { BadCodingError } from "./content-coding.ts";
+import { type FlowFloor, FlowWatch, StalledError } from "./flow-watch.ts";
+import type { HttpAnswer, HttpDocument, HttpRequest } from "./http-client.ts";
+import { Patience } from "./patience.ts";
+import { cannotUse, type End, type Part, type Resource } from "./resource.ts";
+import { UpstreamStatusError } from "./upstream-status-error.ts";
+
+export interface TransferOptions {
+  readonly resource: Resource;
+  readonly url: string;
+  readonly request: HttpRequest;
+  readonly patienceMs: number;
+  readonly floor: FlowFloor | undefined;
+  readonly now: () => number;
+  /** Whether anything of the source could be read before: from then on a failure may pass. */
+  readonly source: { worked: boolean };
+}
+
+/** A server that does not know ranges is read from its beginning, over so many bytes, to go on in the middle. */
+const MAX_SKIP_BYTES = 8 * 1024 * 1024;
+
+/**
+ * The bytes that one request asks for, over as many connections as it takes. What was lost on the way is asked for from
+ * the byte where it stopped.
+ */
+export class Transfer {
+  readonly #options: TransferOptions;
+  readonly #patience: Patience;
+  readonly #watch: FlowWatch;
+  /** Set when nobody wants the rest. */
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  /** Of the next byte to give. */
+  #at: number;
+  #totalBytes: number | null = null;
+  #part: Part | undefined;
+  #atLastFailure: number;
+  /** What was read of a document is of no use once it breaks off: the next answer may be another text. */
+  #restarts = false;
+
+  constructor(options: TransferOptions) {
+    this.#options = options;
+    this.#patience = new Patience(options.patienceMs, options.now);
+    this.#watch = new FlowWatch(options.floor, options.now);
+    this.#signal = AbortSignal.any([options.request.signal, this.#stop.signal]);
+    this.#at = options.request.range?.start ?? 0;
+    this.#atLastFailure = this.#at;
+  }
+
+  /** Waits for the first answer. */
+  async open(): Promise<HttpAnswer> {
+    const part = await this.#connect();
+    if ("name" in part) {
+      // It ends at or before what was asked for.
+      const totalBytes = part.totalBytes ?? this.#at;
+      return { url: this.#options.url, contentType: undefined, totalBytes, seekable: true, body: nothing() };
+    }
+    this.#part = part;
+    const { url, contentType, seekable } = part;
+    return { url, contentType, seekable, totalBytes: this.#totalBytes, body: this.#closable(this.#body()) };
+  }
+
+  /** Reads all of it; from its beginning again where it breaks off. */
+  async whole(maxBytes: number): Promise<HttpDocument> {
+    this.#restarts = true;
+    const start = this.#at;
+    for (;;) {
+      const { url, contentType, body } = await this.open();
+      try {
+        return { url, contentType, body: await joined(body, { url, maxBytes }) };
+      } catch (thrown) {
+        if (!(thrown instanceof BrokenOff)) throw thrown;
+        await this.#recover(thrown.cause);
+        this.#at = start;
+        this.#totalBytes = null;
+      }
+    }
+  }
+
+  /** A generator alone would not end what it waits for, or what it never began with. */
+  #closable(chunks: AsyncGenerator<Buffer, undefined>): AsyncIterable<Buffer> {
+    const end = async (): Promise<IteratorResult<Buffer>> => {
+      this.#stop.abort();
+      await chunks.return(undefined).catch(() => undefined);
+      await this.#part?.close(false);
+      return { done: true, value: undefined };
+    };
+    return { [Symbol.asyncIterator]: () => ({ next: () => chunks.next(), return: end }) };
+  }
+
+  async *#body(): AsyncGenerator<Buffer, undefined> {
+    while (!this.#complete) {
+      const part = this.#part ?? (await this.#connect());
+      this.#part = undefined;
+      if ("name" in part) return;
+      const startedAt = this.#at;
+      let failure: unknown;
+      try {
+        yield* this.#give(part);
+      } catch (thrown) {
+        failure = thrown;
+      } finally {
+        await part.close(part.to !== null && this.#at >= part.to);
+      }
+      if (failure === undefined) {
+        if (this.#complete || (part.to === null && this.#end === null)) return;
+        // An answer that was cut on purpose gave all that it promised, and is asked on at once.
+        if (this.#at > startedAt && part.to !== null && this.#at >= part.to) continue;
+        failure = new RoomcastError(
+          "FailedOperation.SourceUnreachable",
+          `${hostOf(part.url)} ended its answer before its end.`,
+        );
+      }
+      if (this.#restarts) throw new BrokenOff("broken off", { cause: failure });
+      this.#signal.throwIfAborted();
+      if (!part.lasting && this.#at > startedAt) throw errorOf(failure, part.url);
+      await this.#recover(failure);
+    }
+    // An answer without bytes was complete before it was read.
+    await this.#part?.close(true);
+  }
+
+  /** The chunks of a part, without what lies before or behind what is wanted. */
+  async *#give(part: Part): AsyncGenerator<Buffer, undefined> {
+    let chunkAt = part.from;
+    const end = Math.min(part.to ?? Number.POSITIVE_INFINITY, this.#end ?? Number.POSITIVE_INFINITY);
+    while (this.#at < end) {
+      const next = await part.chunks.next();
+      if (next.done === true) return;
+      const chunk = next.value.subarray(Math.max(0, this.#at - chunkAt), Math.max(0, end - chunkAt));
+      chunkAt += next.value.length;
+      if (chunk.length === 0) continue;
+      this.#at += chunk.length;
+      yield chunk;
+    }
+  }
+
+  async #connect(): Promise<Part | End> {
+    for (;;) {
+      const sinceMs = this.#options.now();
+      try {
+        return await this.#connectOnce();
+      } catch (thrown) {
+        this.#watch.waited(this.#options.now() - sinceMs);
+        await this.#recover(thrown);
+      }
+    }
+  }
+
+  async #connectOnce(): Promise<Part | End> {
+    const { resource, request, url } = this.#options;
+    const { range } = request;
+    this.#signal.throwIfAborted();
+    const named = range !== undefined;
+    const wanted = { start: this.#at, end: range?.end, named };
+    const part = await resource.ask({ ...wanted, watch: this.#watch, signal: this.#signal });
+    try {
+      this.#check(part, url);
+    } catch (thrown) {
+      if (!("name" in part)) await part.close(false);
+      throw thrown;
+    }
+    return part;
+  }
+
+  /** That a part belongs to what was read before, and reaches what is wanted. ETags differ from node to node of a CDN. */
+  #check(part: Part | End, url: string): void {
+    const known = this.#totalBytes;
+    if (known !== null && part.totalBytes !== null && part.totalBytes !== known) {
+      throw cannotUse(
+        url,
+        `the source changed while it was being played: it had ${known} bytes and has ${part.totalBytes} now. Start again with what it is now.`,
+      );
+    }
+    this.#totalBytes ??= part.totalBytes;
+    this.#options.source.worked = true;
+    if ("name" in part) return;
+    if (part.from > this.#at) throw cannotUse(url, "its server sent another part than it was asked for.");
+    if (this.#at - part.from <= MAX_SKIP_BYTES) return;
+    throw new RoomcastError(
+      "FailedOperation.SourceUnsupported",
+      `${shownUrl(url)} must be read in the middle, and its server sends it only from its beginning (no HTTP ranges). Use a server that knows ranges; of an MP4 file, the index can be put first (ffmpeg -movflags +faststart).`,
+    );
+  }
+
+  /** Waits where that may help. @throws what failed where it does not */
+  async #recover(thrown: unknown): Promise<void> {
+    const { url, source } = this.#options;
+    this.#signal.throwIfAborted();
+    const error = errorOf(thrown, url);
+    const gainedBytes = this.#restarts ? 0 : this.#at - this.#atLastFailure;
+    this.#atLastFailure = this.#at;
+    if (this.#watch.failed(gainedBytes)) this.#patience.recovered();
+    const refusal = error instanceof UpstreamStatusError ? error : undefined;
+    const passing = refusal?.busy === true || (source.worked && (refusal?.passing ?? mayPass(error)));
+    const askedMs = refusal?.retryAfterMs;
+    if (!passing || !(await this.#patience.wait(askedMs, this.#signal))) throw error;
+  }
+
+  /** The byte before which the transfer ends; null: not known. */
+  get #end(): number | null {
+    const { range } = this.#options.request;
+    const asked = range?.end === undefined ? null : range.end + 1;
+    if (asked === null || this.#totalBytes === null) return asked ?? this.#totalBytes;
+    return Math.min(asked, this.#totalBytes);
+  }
+
+  get #complete(): boolean {
+    return this.#end !== null && this.#at >= this.#end;
+  }
+}
+
+function mayPass(error: RoomcastError): boolean {
+  return error.code === "FailedOperation.SourceUnreachable" || error.code === "FailedOperation.SourceTimeout";
+}
+
+function errorOf(thrown: unknown, url: string): RoomcastError {
+  if (thrown instanceof StalledError) {
+    return new RoomcastError("FailedOperation.SourceTimeout", `${hostOf(url)} sends next to nothing.`, {
+      cause: thrown,
+    });
+  }
+  if (thrown instanceof BadCodingError) {
+    const message = `${hostOf(url)} sends a compressed answer that is damaged or ends too early.`;
+    return new RoomcastError("FailedOperation.SourceUnreachable", message, { cause: thrown });
+  }
+  return egressError(thrown, hostOf(url));
+}
+
+function hostOf(url: string): string {
+  return URL.parse(url)?.host ?? "the source";
+}
+
+/** A document that was not read to its end. */
+class BrokenOff extends Error {
+  override readonly name = "BrokenOff";
+}
+
+async function joined(
+  chunks: AsyncIterable<Buffer>,
+  { url, maxBytes }: { readonly url: string; readonly maxBytes: number },
+): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    length += chunk.length;
+    parts.push(chunk);
+    if (length <= maxBytes) continue;
+    throw new RoomcastError(
+      "FailedOperation.SourceUnsupported",
+      `${shownUrl(url)} has more than ${maxBytes} bytes, which is too much for what it should be.`,
+    );
+  }
+  return Buffer.concat(parts);
+}
+
+async function* nothing(): AsyncGenerator<Buffer, undefined> {}

@@ -1,0 +1,74 @@
+import { type ErrorCode, RoomcastError, shownUrl } from "@roomcast/shared";
+
+/** A server's refusal. */
+export class UpstreamStatusError extends RoomcastError {
+  readonly status: number;
+  /** How long the server asks to be left alone (`Retry-After`), ms; undefined where it does not say. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(answer: RefusedAnswer) {
+    const [code, message] = describe(answer);
+    super(code, message);
+    this.status = answer.status;
+    this.retryAfterMs = answer.retryAfterMs;
+  }
+
+  /** The server is asked for too much at the moment and says so; others may be a fault that stays. */
+  get busy(): boolean {
+    return this.status === 429 || this.status === 503;
+  }
+
+  get passing(): boolean {
+    return this.busy || this.status >= 500 || this.status === 408 || this.status === 425;
+  }
+}
+
+export interface RefusedAnswer {
+  readonly status: number;
+  readonly url: string;
+  readonly retryAfterMs?: number | undefined;
+  /** The same URL could be read before. */
+  readonly heldBefore?: boolean;
+}
+
+/** What an HTTP status of a source means to a task. Pure. */
+function describe({ status, url, retryAfterMs, heldBefore = false }: RefusedAnswer): [ErrorCode, string] {
+  const what = `${shownUrl(url)} answers with HTTP status ${status}`;
+  if (status === 404 || status === 410) {
+    const why = heldBefore
+      ? "it could be read before and is gone now."
+      : "there is no such file. Check the address, VideoSrc.";
+    return ["FailedOperation.SourceNotFound", `${what}: ${why}`];
+  }
+  if (status === 401 || status === 403 || status === 407 || status === 451) {
+    const why = heldBefore
+      ? "it could be read before, so its signature or session has expired on the way. Give an address that holds as long as the push lasts."
+      : "access is refused. Check that VideoSrc is public, or its signature or password right and not expired.";
+    return ["FailedOperation.SourceForbidden", `${what}: ${why}`];
+  }
+  if (status === 408 || status === 504) return ["FailedOperation.SourceTimeout", `${what}: it was not ready in time.`];
+  if (status === 429 || status >= 500) {
+    const wish =
+      retryAfterMs === undefined
+        ? ""
+        : ` It asks to be left alone for ${Math.ceil(retryAfterMs / 1000)} s (Retry-After).`;
+    return ["FailedOperation.SourceUnreachable", `${what}: its server may be overloaded; try again later.${wish}`];
+  }
+  if (status >= 300 && status < 400) {
+    return ["FailedOperation.SourceUnreachable", `${what}, a redirect that leads nowhere.`];
+  }
+  return ["FailedOperation.SourceUnreachable", `${what} instead of the file.`];
+}
+
+/**
+ * `Retry-After` in ms: seconds or an HTTP date (RFC 9110, section 10.2.3). Pure.
+ *
+ * @param nowMs of the wall clock
+ * @returns undefined where it is missing or cannot be read
+ */
+export function readRetryAfter(header: string | undefined, nowMs: number): number | undefined {
+  const text = header?.trim() ?? "";
+  if (/^\d{1,9}(\.\d*)?$/.test(text)) return Number(text) * 1000;
+  const at = /[a-z]/i.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
+}

@@ -1,0 +1,4 @@
+import { readVersion } from "../../version.ts";
+
+/** How every request to a source names itself: servers refuse those that do not. */
+export const USER_AGENT = `Roomcast/${readVersion()}`;
