@@ -6,7 +6,7 @@ import { RoomcastError, shownUrl } from "@roomcast/shared";
 import { Agent } from "undici";
 import { type AddressPolicy, judgeAddress } from "./address-policy.ts";
 import { egressError, isCutOff, isParseError } from "./egress-error.ts";
-import { type HttpAddress, parseHttpAddress, resolveReference } from "./http-address.ts";
+import { type HttpAddress, httpAddress, redirectedAddress } from "./http-address.ts";
 import { askLeniently } from "./lenient-http.ts";
 
 export interface PinnedAddress {
@@ -157,7 +157,7 @@ export class Egress {
    */
   async fetch(url: string, options: FetchOptions = {}): Promise<EgressResponse> {
     const method = options.method ?? "GET";
-    let target = firstAddress(url);
+    let target = httpAddress(url);
     let headers: Readonly<Record<string, string>> = options.headers ?? {};
     for (let redirects = 0; ; redirects += 1) {
       const response = await this.#request(target, method, headers, options);
@@ -170,7 +170,7 @@ export class Egress {
           `${shownUrl(url)} redirects more than ${MAX_REDIRECTS} times.`,
         );
       }
-      const next = redirected(target, location);
+      const next = redirectedAddress(target, location);
       if (next.origin !== target.origin) headers = withoutCredentials(headers);
       else if (target.authorization !== undefined) headers = { authorization: target.authorization, ...headers };
       target = next;
@@ -323,30 +323,6 @@ async function whenConnected(socket: net.Socket, event: string, wait: ConnectWai
 
 function answerOf(response: Awaited<ReturnType<Agent["request"]>>): Omit<EgressResponse, "url"> {
   return { status: response.statusCode, headers: response.headers, body: response.body };
-}
-
-function firstAddress(url: string): HttpAddress {
-  const address = parseHttpAddress(url);
-  if (address !== null) return address;
-  throw new RoomcastError("FailedOperation.SourceForbidden", "Only http and https addresses can be fetched.");
-}
-
-/** @param location as undici gives it: a character for each byte. Servers write paths in raw UTF-8. */
-function redirected(from: HttpAddress, location: string): HttpAddress {
-  const escaped = location.replaceAll(
-    /[\x80-\xff]/g,
-    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
-  );
-  const url = resolveReference(escaped, from.href);
-  const address = url === null ? null : parseHttpAddress(url);
-  if (address !== null) return address;
-  const scheme = /^[a-z][a-z0-9+.-]{0,15}:/i.exec(location)?.[0];
-  throw new RoomcastError(
-    "FailedOperation.SourceForbidden",
-    scheme === undefined
-      ? `${shownUrl(from.href)} redirects to something that is no http or https address.`
-      : `${shownUrl(from.href)} redirects to an address that begins with "${scheme}", which is no http or https address.`,
-  );
 }
 
 function withoutCredentials(headers: Readonly<Record<string, string>>): Record<string, string> {

@@ -1,3 +1,5 @@
+import { RoomcastError, shownUrl } from "@roomcast/shared";
+
 /** An http or https URL, its path and query byte by byte as they were written. */
 export interface HttpAddress {
   /** The whole URL. Holds secrets: show it only through `shownUrl`. */
@@ -49,6 +51,36 @@ export function resolveReference(reference: string, base: string): string | null
   const text = withoutBlanksAround(reference).replaceAll(/[\t\r\n]/g, "");
   const absolute = /^[a-z][a-z0-9+.-]*:/i.test(text) ? text : resolveRelative(text, base);
   return absolute !== null && URL.canParse(absolute) ? absolute : null;
+}
+
+/** As `parseHttpAddress`. @throws RoomcastError where it is no http or https URL */
+export function httpAddress(url: string): HttpAddress {
+  const address = parseHttpAddress(url);
+  if (address !== null) return address;
+  throw new RoomcastError("FailedOperation.SourceForbidden", "Only http and https addresses can be fetched.");
+}
+
+/**
+ * Where a redirect leads.
+ *
+ * @param location as undici gives it: a character for each byte. Servers write paths in raw UTF-8.
+ * @throws RoomcastError where that is no http or https URL
+ */
+export function redirectedAddress(from: HttpAddress, location: string): HttpAddress {
+  const escaped = location.replaceAll(
+    /[\x80-\xff]/g,
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
+  );
+  const url = resolveReference(escaped, from.href);
+  const address = url === null ? null : parseHttpAddress(url);
+  if (address !== null) return address;
+  const scheme = /^[a-z][a-z0-9+.-]{0,15}:/i.exec(location)?.[0];
+  throw new RoomcastError(
+    "FailedOperation.SourceForbidden",
+    scheme === undefined
+      ? `${shownUrl(from.href)} redirects to something that is no http or https address.`
+      : `${shownUrl(from.href)} redirects to an address that begins with "${scheme}", which is no http or https address.`,
+  );
 }
 
 function resolveRelative(text: string, base: string): string | null {

@@ -133,12 +133,13 @@ export class Resource {
     };
     const codings = this.#compressed === false ? [] : readContentEncoding(first(response.headers["content-encoding"]));
     const { from, to, totalBytes, chunks } = place;
-    if (codings.length === 0) return { ...part, from, to, totalBytes, seekable: seekableIn(answer), chunks };
+    const seekable = !this.#refusesRanges && (answer.name === "multipart" || answer.seekable);
+    if (codings.length === 0) return { ...part, from, to, totalBytes, seekable, chunks };
     if (response.status === 206 && from > 0) return await this.#lookAtBeginning(response, request);
     const decoded = await decode(chunks, codings);
     this.#compressed = decoded.truthful;
     if (!decoded.truthful) {
-      return { ...part, from, to, totalBytes, seekable: seekableIn(answer), chunks: decoded.chunks };
+      return { ...part, from, to, totalBytes, seekable, chunks: decoded.chunks };
     }
     // Ranges count the compressed bytes, which nobody asked for: only the whole of it can be used.
     this.#refusesRanges = true;
@@ -160,10 +161,6 @@ export class Resource {
     if (this.#compressed !== false) this.#refusesRanges = true;
     return null;
   }
-}
-
-function seekableIn(answer: RangeAnswer): boolean {
-  return answer.name === "multipart" || (answer.name === "bytes" && answer.seekable);
 }
 
 async function* watched(body: EgressResponse["body"], watch: FlowWatch): AsyncGenerator<Buffer, undefined> {
