@@ -1,6 +1,6 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { CLOSE } from "@roomcast/shared";
+import { CLOSE, type TaskLogs } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
 import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
@@ -377,3 +377,14 @@ function dump({ sql }: DurableObjectStorage): string {
   const own = tables.filter(({ name }) => !name.startsWith("_cf_") && !name.startsWith("sqlite_"));
   return JSON.stringify(own.map(({ name }) => sql.exec(`SELECT * FROM "${name}"`).toArray()));
 }
+
+test("a lost worker is a line in the task's log", async () => {
+  const { worker, taskId, at } = await running();
+  worker.close();
+  await reaches(taskId, "queued");
+  const logs = await (await call(`/v1/tasks/${taskId}/logs`)).json<TaskLogs>();
+  expect(logs.lines).toContainEqual(
+    expect.objectContaining({ attempt: 1, level: "warn", message: `Worker ${at.workerId} was lost.` }),
+  );
+  await stop(taskId);
+});

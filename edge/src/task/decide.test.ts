@@ -205,3 +205,21 @@ test.each([
   expect(after.state).toMatchObject({ name: "failed", error: { code: "ResourceInsufficient", retryable: true } });
   expect(after.state.name === "failed" && after.state.error.message).toContain(text);
 });
+
+test("a queue time-out after a worker was lost in the middle of the start says so first", () => {
+  let task = next(decideForControl(record(), { type: "placed", workerId: "w-7" }, NOW));
+  task = next(decideForWorker(task, { attempt: 1, workerId: "w-7" }, RELEASED, NOW));
+  const after = next(decideForControl(task, { type: "queueTimeout", workers: 0, waitedMs: 133_000 }, NOW));
+  expect(after.state.name === "failed" && after.state.error.message).toMatch(
+    /^The push was starting on worker w-7 and was lost there: .* Since then: No worker is connected in region ap-x.*waited 133 s\.$/,
+  );
+});
+
+test("a start that was lost is forgotten once the push runs", () => {
+  let task = next(decideForControl(record(), { type: "placed", workerId: "w" }, NOW));
+  task = next(decideForWorker(task, { attempt: 1, workerId: "w" }, RELEASED, NOW));
+  task = next(decideForControl(task, { type: "placed", workerId: "w" }, NOW));
+  const event = { type: "reported", report: report(task, { attempt: 2 }) } as const;
+  task = next(decideForWorker(task, { attempt: 2, workerId: "w" }, event, NOW));
+  expect(task.lostStart).toBeNull();
+});

@@ -153,7 +153,7 @@ export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: 
       return state.name === "queued" ? changed({ ...record, waitingSinceMs: event.sinceMs }) : { kind: "stale" };
     case "queueTimeout":
       if (state.name !== "queued") return { kind: "stale" };
-      return changed(failed(record, noWorker(record.region, event).toBody(), atMs));
+      return changed(failed(record, noWorker(record, event).toBody(), atMs));
     case "broken":
       return changed(failed(record, event.error, atMs), stopHolder(record, "now"));
     default: {
@@ -221,6 +221,8 @@ function requeued(record: TaskRecord, { why, reason, atMs }: Requeue): TaskRecor
   return {
     ...moved(record, { type: "released", atMs }),
     lostInARow,
+    lostStart:
+      why === "lost" && record.state.name === "starting" ? lostStart(record, reason) : (record.lostStart ?? null),
     accepted: false,
     // Who refuses is short of something that comes back; who is lost is not asked again.
     placeAtMs: why === "refused" ? atMs + REFUSED_DELAY_MS * 2 ** lostInARow : atMs,
@@ -239,6 +241,7 @@ function reported(record: TaskRecord, report: TaskReport, atMs: number): TaskRec
     ...next,
     accepted: true,
     lostInARow: pushing ? 0 : next.lostInARow,
+    lostStart: pushing ? null : (next.lostStart ?? null),
     startedAtMs: next.startedAtMs ?? (pushing ? atMs : null),
     progress: progressOf(report, atMs),
     plan: report.plan ?? next.plan,
@@ -304,12 +307,19 @@ function stopHolder(record: TaskRecord, how: StopIntention["how"]): StopWorker[]
   return [{ type: "stopWorker", attempt: state.attempt, workerId: state.holder.workerId, how, reason }];
 }
 
-function noWorker(region: string, { workers, waitedMs }: ControlEvent & { type: "queueTimeout" }): RoomcastError {
+function lostStart({ lastWorkerId }: TaskRecord, reason: string): string {
+  return `The push was starting on worker ${lastWorkerId ?? "(unknown)"} and was lost there: ${reason}`;
+}
+
+function noWorker(
+  { region, lostStart: before }: TaskRecord,
+  { workers, waitedMs }: ControlEvent & { type: "queueTimeout" },
+): RoomcastError {
   const waited = `The task waited ${Math.round(waitedMs / 1000)} s.`;
   const remedy = "choose another Region, or try again later";
   const message =
     workers === 0
       ? `No worker is connected in region ${region}: start one there, ${remedy}. ${waited}`
       : `No room in region ${region}, where ${workers ?? "an unknown number of"} workers are connected: start another one there, ${remedy}. ${waited}`;
-  return new RoomcastError("ResourceInsufficient", message);
+  return new RoomcastError("ResourceInsufficient", before == null ? message : `${before} Since then: ${message}`);
 }

@@ -60,6 +60,8 @@ export interface TaskRecord {
   readonly stop: StopIntention | null;
   /** Attempts lost one after another without a push in between. */
   readonly lostInARow: number;
+  /** Why the last attempt came to nothing before its first picture; null, or not said: none has since the last push. */
+  readonly lostStart?: string | null;
   readonly lastWorkerId: string | null;
   /** Who had the newest attempts, the newest last. */
   readonly holders: readonly AttemptHolder[];

@@ -161,8 +161,14 @@ export class Task extends DurableObject<Env> {
     if (this.#record === undefined) return { kind: "stale" };
     const decision = decideForWorker(this.#record, ref, event, Date.now());
     if (decision.kind === "stale") return decision;
+    if (event.type === "released") this.#noteLoss(ref, event.reason);
     await this.#carryOut(decision);
     return { kind: "holds", stop: this.#record.stop };
+  }
+
+  #noteLoss({ attempt, workerId }: AttemptRef, reason: string): void {
+    const message = reason.includes(workerId) ? reason : `${reason} It was given to worker ${workerId}.`;
+    this.#log.append(attempt, [{ atMs: Date.now(), level: "warn", message }]);
   }
 
   /**
