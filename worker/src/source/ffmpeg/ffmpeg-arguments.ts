@@ -20,6 +20,8 @@ export interface FfmpegArgumentsOptions {
   readonly startAtMs: number;
   /** Where decoding has to begin for that position, ms; undefined: where ffmpeg thinks. */
   readonly decodeFromMs?: number | undefined;
+  /** Where the first picture of a recorded source is shown, ms; the beginning unless given. */
+  readonly pictureStartMs?: number | undefined;
   readonly live: boolean;
   /** So much of the input is decoded and left out, ms. */
   readonly skipMs?: number | undefined;
@@ -106,14 +108,15 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
       (options.skipMs ?? 0) > 0 ? ["-ss", seconds(options.skipMs ?? 0)] : [],
       ["-map", plan.video.action === "generate" ? "1:v:0" : `0:${options.videoIndex ?? "V:0"}`],
       ["-map", plan.audio.action === "generate" ? "1:a:0" : `0:${options.audioIndex ?? "a:0"}`],
-      videoOptions(plan.video, startAtMs, isDecodedBefore(options)),
+      videoOptions(plan.video, startAtMs, { isCut: isDecodedBefore(options), blackUntilMs: endOfBlackMs(options) }),
       audioOptions(plan.audio, startAtMs, isDecodedBefore(options)),
       // What is generated never ends by itself.
       generated === undefined ? [] : ["-shortest"],
       ["-map_metadata", "-1", "-sn", "-dn"],
       ["-output_ts_offset", seconds(OUTPUT_SHIFT_MS)],
       // Nothing is held back for a track that has stopped, or is late.
-      ["-max_interleave_delta", String(LONGEST_HOLD_US)],
+      // A late picture is made from the beginning on, but only once the first real one has been read.
+      ["-max_interleave_delta", endOfBlackMs(options) === undefined ? String(LONGEST_HOLD_US) : "0"],
       ["-flvflags", "no_duration_filesize+no_metadata+no_sequence_end"],
       ["-f", "flv"],
     ].flat(),
@@ -123,6 +126,21 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
 /** What is decoded before the position is cut away again. */
 function isDecodedBefore({ startAtMs, decodeFromMs = startAtMs, live }: FfmpegArgumentsOptions): boolean {
   return !live && decodeFromMs < startAtMs;
+}
+
+/** Earlier than this a picture is not late. */
+const LATE_PICTURE_MS = 1000;
+
+/** Until when a picture that comes late is black, ms; undefined: it is not late. */
+function endOfBlackMs({
+  plan,
+  input,
+  live,
+  startAtMs,
+  pictureStartMs = 0,
+}: FfmpegArgumentsOptions): number | undefined {
+  const isFilled = plan.video.action === "transcode" && input.kind === "url" && !live;
+  return isFilled && pictureStartMs - startAtMs > LATE_PICTURE_MS ? pictureStartMs : undefined;
 }
 
 function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): FfmpegInputArguments {
@@ -170,10 +188,19 @@ function generatedInput(plan: Plan, startAtMs: number): FfmpegInputArguments | u
   return undefined;
 }
 
-function videoOptions(video: VideoPlan, startAtMs: number, isCut: boolean): string[] {
+interface PictureLimits {
+  /** What is decoded before the position is to be cut away. */
+  readonly isCut: boolean;
+  readonly blackUntilMs: number | undefined;
+}
+
+function videoOptions(video: VideoPlan, startAtMs: number, limits: PictureLimits): string[] {
   if (video.action === "copy") return ["-c:v", "copy"];
-  const cut = isCut ? [`trim=start=${seconds(startAtMs)}`] : [];
-  const filters = video.action === "generate" ? ["format=yuv420p"] : [...cut, ...pictureFilters(video, startAtMs)];
+  const cut = limits.isCut ? [`trim=start=${seconds(startAtMs)}`] : [];
+  const filters =
+    video.action === "generate"
+      ? ["format=yuv420p"]
+      : [...cut, ...pictureFilters(video, startAtMs, limits.blackUntilMs)];
   const tags = video.action === "transcode" && video.toBt709 ? BT709_TAGS : [];
   return ["-vf", filters.join(","), ...encoderOptions(video), ...tags];
 }
@@ -182,7 +209,11 @@ function videoOptions(video: VideoPlan, startAtMs: number, isCut: boolean): stri
 const BT709_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"];
 
 /** Frames are dropped before the others are scaled. */
-function pictureFilters(video: Extract<VideoPlan, { action: "transcode" }>, startAtMs: number): string[] {
+function pictureFilters(
+  video: Extract<VideoPlan, { action: "transcode" }>,
+  startAtMs: number,
+  blackUntilMs: number | undefined,
+): string[] {
   const { width, height, picture, tempo } = video;
   const start = `${seconds(startAtMs)}/TB`;
   const padded = picture.width !== width || picture.height !== height;
@@ -190,7 +221,13 @@ function pictureFilters(video: Extract<VideoPlan, { action: "transcode" }>, star
     ...(video.deinterlace ? ["yadif=deint=interlaced"] : []),
     // Playing time and position are the same where it starts.
     ...(tempo === 1 ? [] : [`setpts=(PTS-${start})/${tempo}+${start}`]),
-    `fps=${rate(video.fps)}`,
+    // The first picture is repeated from the position on, and painted over for as long as it is not its time.
+    ...(blackUntilMs === undefined
+      ? [`fps=${rate(video.fps)}`]
+      : [
+          `fps=${rate(video.fps)}:start_time=${seconds(startAtMs)}`,
+          `drawbox=t=fill:c=black:enable='lt(t,${seconds(startAtMs + (blackUntilMs - startAtMs) / tempo)})'`,
+        ]),
     // Tones are mapped after the picture was made smaller: nothing else costs as much.
     ...(video.tonesOf === undefined
       ? [scaled(video)]
