@@ -270,13 +270,19 @@ export class Egress {
   };
 }
 
-function forbidden(host: string, address: string, why: string): RoomcastError {
+/** The guard refuses an address. Asking again changes nothing. */
+export class ForbiddenAddressError extends RoomcastError {
+  constructor(message: string) {
+    super("FailedOperation.SourceForbidden", message);
+  }
+}
+
+function forbidden(host: string, address: string, why: string): ForbiddenAddressError {
   const named =
     host === address
       ? `The address ${address} is ${why}`
       : `The host ${host} has the address ${address}, which is ${why}`;
-  return new RoomcastError(
-    "FailedOperation.SourceForbidden",
+  return new ForbiddenAddressError(
     `${named}: Roomcast does not connect there on a user's behalf. What an operator may allow, ROOMCAST_ALLOW_HOSTS of the media worker allows by host or range.`,
   );
 }

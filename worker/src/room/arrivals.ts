@@ -1,7 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
-import type { Closings } from "./closings.ts";
 import type { SourceInfo } from "../source/source.ts";
+import type { Closings } from "./closings.ts";
 import { Preloads } from "./preloads.ts";
 import { type OpenSource, PreparedSource, type SourceRequest } from "./prepared-source.ts";
 import type { Programme, ProgrammePlace } from "./programme.ts";

@@ -8,7 +8,7 @@ const AAC_MS = 1024 / 48;
 function run(clock: ContinuousClock, parts: readonly { fromMs: number; lengthMs: number; announced?: boolean }[]) {
   const out: { kind: "audio" | "video"; dtsMs: number; atMs: number }[] = [];
   for (const { fromMs, lengthMs, announced } of parts) {
-    if (announced === true) clock.announceJump();
+    if (announced === true) for (const kind of ["video", "audio"] as const) clock.announceJump(kind);
     const tags: { kind: "audio" | "video"; dtsMs: number }[] = [];
     for (let n = 0; n * FRAME_MS < lengthMs; n += 1) tags.push({ kind: "video", dtsMs: fromMs + n * FRAME_MS });
     for (let n = 0; n * AAC_MS < lengthMs; n += 1) tags.push({ kind: "audio", dtsMs: fromMs + n * AAC_MS });

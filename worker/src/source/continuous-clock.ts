@@ -52,10 +52,9 @@ export class ContinuousClock {
     this.#onJump = options.onJump;
   }
 
-  /** The next tag of each track may follow anywhere on the source's clock and belongs directly behind the last one. */
-  announceJump(): void {
-    this.#tracks.video.announced = true;
-    this.#tracks.audio.announced = true;
+  /** The next tag of a track may follow anywhere on the source's clock and belongs directly behind the last one. */
+  announceJump(kind: Track): void {
+    this.#tracks[kind].announced = true;
   }
 
   /**

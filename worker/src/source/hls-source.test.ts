@@ -129,8 +129,8 @@ it("a rolling playlist is live whatever Mode says, and the plan says so", async 
   expect(source.info.plan.reasons).toEqual(["Mode is vod, but the source is live: it starts at its newest."]);
 });
 
-it("a rolling playlist is lost when it is gone", async () => {
+it("a rolling playlist that is gone is waited for and then lost", async () => {
   const { source } = await open("gone", true);
   const { end } = await readToEnd(source);
-  expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceNotFound" } });
+  expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
 });

@@ -20,6 +20,8 @@ export interface VideoInfo {
   /** Width of a pixel divided by its height; absent where it is 1 or not known. */
   readonly pixelAspect?: number;
   readonly interlaced: boolean;
+  /** No picture is an IDR, so that nobody who joins can begin with one; absent: there are some, or nobody says. */
+  readonly openGops?: boolean;
   /** HDR (PQ or HLG), or the primaries of BT.2020; absent: it is not, or nobody says. */
   readonly wideColours?: boolean;
   /** How HDR writes brightness; absent: it is none, or nobody says. */

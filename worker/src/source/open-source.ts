@@ -4,14 +4,13 @@ import type { Egress } from "../egress/egress.ts";
 import { findMediaCapabilities, type MediaCapabilities } from "../media-capabilities.ts";
 import { type MediaTools, warmUp } from "../media-tools.ts";
 import { openFfmpegSource, transcodeFlv } from "./ffmpeg/ffmpeg-source.ts";
-import type { MediaInfo } from "./media-info.ts";
 import { type GatewaySession, SourceGateway } from "./http/source-gateway.ts";
 import { SourceHttp } from "./http/source-http.ts";
-import { httpRange } from "./mp4/http-range.ts";
-import { openMp4Source } from "./mp4/open-mp4-source.ts";
+import type { MediaInfo } from "./media-info.ts";
+import { openHttpSource } from "./open-http-source.ts";
 import type { OutputWishes } from "./output-wishes.ts";
 import { planPush } from "./plan.ts";
-import { probe } from "./probe.ts";
+import { type ProbeInput, probe } from "./probe.ts";
 import type { ProbedMedia } from "./probe-report.ts";
 import { openRtmpSource } from "./rtmp/rtmp-source.ts";
 import type { Source } from "./source.ts";
@@ -36,6 +35,8 @@ export interface SourceFactoryOptions {
   readonly egress: Egress;
   /** In place of what the ffmpeg at hand can do. */
   readonly capabilities?: MediaCapabilities;
+  /** Until a source is open, however much of it comes. */
+  readonly openDeadlineMs?: number;
   readonly probeDeadlineMs?: number;
   readonly readyTimeoutMs?: number;
   readonly stallTimeoutMs?: number;
@@ -43,6 +44,8 @@ export interface SourceFactoryOptions {
 
 /** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
 const PATIENCE_MS = 6000;
+/** An index of hundreds of megabytes, or a file that is gone through to its position, takes a while; no more than this. */
+const OPEN_DEADLINE_MS = 90_000;
 /** A start behind the end plays the end, so that the room sees a picture before the source is over. */
 const LEAST_LEFT_MS = 1000;
 
@@ -69,28 +72,45 @@ export class SourceFactory {
   }
 
   /**
-   * Opens a source: RTMP by its own client; SRT by an ffmpeg that only receives; a recorded MP4 that can be copied in this process; all else with ffmpeg.
+   * Opens a source: RTMP by its own client; SRT by an ffmpeg that only receives; over HTTP what its bytes say that it is,
+   * in this process where that can be done and with ffmpeg else.
    *
    * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts. Nothing is left running then.
    */
   async open(options: OpenSourceOptions): Promise<Source> {
-    const { signal, startAtMs, url, log } = options;
-    signal.throwIfAborted();
+    options.signal.throwIfAborted();
+    // However regularly a source gives a byte, it has to open at last.
+    const opening = new AbortController();
+    const timer = setTimeout(() => opening.abort(tooSlow()), this.#options.openDeadlineMs ?? OPEN_DEADLINE_MS);
+    const abort = () => opening.abort(options.signal.reason);
+    options.signal.addEventListener("abort", abort, { once: true });
+    try {
+      return await this.#open({ ...options, signal: opening.signal });
+    } finally {
+      clearTimeout(timer);
+      options.signal.removeEventListener("abort", abort);
+    }
+  }
+
+  async #open(options: OpenSourceOptions): Promise<Source> {
+    const { url } = options;
     if (/^rtmps?:/i.test(url)) return await this.#openRtmp(options);
     if (/^srt:/i.test(url)) return await this.#openSrt(options);
-    if (options.live) return await this.#openWithFfmpeg(options, null);
-    const openRange = httpRange(new SourceHttp({ egress: this.#options.egress, patienceMs: PATIENCE_MS }), url);
-    const opened = await openMp4Source({
-      openRange,
-      startAtMs,
-      signal,
-      plan: wishesIn(options),
-      decodesUsac: this.#capabilities.decodesUsac,
+    const { egress, readyTimeoutMs } = this.#options;
+    const http = new SourceHttp({ egress, patienceMs: PATIENCE_MS });
+    return await openHttpSource({
+      url,
+      http,
+      askedLive: options.live,
+      startAtMs: options.startAtMs,
+      wishes: { ...wishesIn(options), toneMapping: this.#capabilities.toneMapping },
+      capabilities: this.#capabilities,
+      probe: (input) => this.#probeStream(input, options),
+      openWithFfmpeg: (known) => this.#openWithFfmpeg(options, known, http),
+      readyTimeoutMs,
+      signal: options.signal,
+      log: options.log,
     });
-    if (opened.name === "opened") return opened.source;
-    const { reason, probed } = opened.name === "fragmented" ? { reason: "It is fragmented.", probed: null } : opened;
-    log.debug({ reason }, "source needs ffmpeg");
-    return await this.#openWithFfmpeg(options, probed);
   }
 
   async #openRtmp(options: OpenSourceOptions): Promise<Source> {
@@ -123,8 +143,8 @@ export class SourceFactory {
     });
   }
 
-  async #openWithFfmpeg(options: OpenSourceOptions, known: ProbedMedia | null): Promise<Source> {
-    const session = this.#gateway.open(options.url);
+  async #openWithFfmpeg(options: OpenSourceOptions, known: ProbedMedia | null, http: SourceHttp): Promise<Source> {
+    const session = this.#gateway.open(options.url, http);
     try {
       const probed = known ?? (await this.#probe(session, options));
       const { media } = probed;
@@ -140,8 +160,8 @@ export class SourceFactory {
         environment: session.environment,
         plan: planPush(media, { ...wishesIn(options), live, askedLive, toneMapping: this.#capabilities.toneMapping }),
         live,
-        // Whoever asked for a recording gets its end; a live playlist may say that it is complete.
-        endsProperly: () => !live || !askedLive || session.playlistEnded,
+        // Whoever asked for a recording gets its end.
+        endsProperly: () => !live || !askedLive,
         startAtMs: withinDuration(options.startAtMs, media.durationMs),
         signal: options.signal,
         readyTimeoutMs,
@@ -155,14 +175,24 @@ export class SourceFactory {
     }
   }
 
+  async #probeStream(input: ProbeInput, options: OpenSourceOptions): Promise<ProbedMedia> {
+    return await probe({
+      ffprobePath: this.#options.tools.ffprobePath,
+      input,
+      deadlineMs: this.#options.probeDeadlineMs,
+      signal: options.signal,
+      audioTrack: options.audioTrack,
+      decodes: this.#capabilities.decodes,
+    });
+  }
+
   async #probe(session: GatewaySession, options: OpenSourceOptions): Promise<ProbedMedia> {
     return await probe({
       ffprobePath: this.#options.tools.ffprobePath,
       input: { kind: "url", url: session.url, environment: session.environment },
       deadlineMs: this.#options.probeDeadlineMs,
       signal: options.signal,
-      // Of an HLS playlist the rest may have gone well: what the guard refused is why nothing of it can be played.
-      upstreamFailure: () => session.failure ?? session.refusal,
+      upstreamFailure: () => session.failure,
       contentType: () => session.contentType,
       receivedBytes: () => session.receivedBytes,
       audioTrack: options.audioTrack,
@@ -171,14 +201,21 @@ export class SourceFactory {
   }
 }
 
-/** What declares a duration is recorded. What does not is live where its playlist, its length or the request says so. */
+/** What declares a duration is recorded. What does not is live where its length or the request says so. */
 function isLive(media: MediaInfo, said: boolean): boolean {
-  return media.durationMs === null && (said || media.container === "hls");
+  return media.durationMs === null && said;
 }
 
 function wishesIn(options: OpenSourceOptions): OutputWishes {
-  const { canvas, audioFormat, volume, tempo, videoEncode, audioEncode, audioTrack } = options;
-  return { canvas, audioFormat, volume, tempo, videoEncode, audioEncode, audioTrack };
+  const { canvas, audioFormat, volume, tempo, videoEncode, audioEncode, audioTrack, maxHeight } = options;
+  return { canvas, audioFormat, volume, tempo, videoEncode, audioEncode, audioTrack, maxHeight };
+}
+
+function tooSlow(): RoomcastError {
+  return new RoomcastError(
+    "FailedOperation.SourceTimeout",
+    "The source did not give its first picture in time: its server is too slow.",
+  );
 }
 
 function withinDuration(startAtMs: number, durationMs: number | null): number {

@@ -234,23 +234,6 @@ describe("A file that marks every picture as a keyframe", () => {
   });
 });
 
-describe("A picture that begins long after the sound", () => {
-  it("is black until then, while the sound is heard from the beginning", async () => {
-    const whites = ["-itsoffset", "5", "-f", "lavfi", "-i", "color=white:s=160x90:r=25:d=3"];
-    const encoded = [...SHORT_GOP, "-fps_mode", "passthrough", ...AAC];
-    const file = await server.make("late.mp4", ...whites, ...tone(300), "-t", "8", ...encoded);
-    const source = await open(server.serve("late.mp4", file));
-    expect(source.info.plan.reasons.join()).toMatch(/begins 5 s after the sound/);
-    const { tags, end } = await readToEnd(source);
-    expect(end).toEqual({ name: "finished" });
-    const lumas = await lumasOf(tools.ffmpegPath, tags);
-    expect(lumas.length).toBeGreaterThan(190);
-    expect(Math.max(...lumas.slice(0, 120))).toBeLessThan(40);
-    expect(Math.min(...lumas.slice(130, 190))).toBeGreaterThan(180);
-    expect(media(tags, "audio").length).toBeGreaterThan(360);
-  });
-});
-
 describe("An encrypted file", () => {
   it.each([
     [0, "cenc"],

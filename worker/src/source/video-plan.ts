@@ -113,6 +113,7 @@ function mustBeEncoded(video: VideoInfo): string[] {
   if (video.pixelFormat !== null && !["yuv420p", "yuvj420p"].includes(video.pixelFormat)) {
     reasons.push(`The pixel format is ${video.pixelFormat}; rooms take yuv420p.`);
   }
+  if (video.openGops === true) reasons.push("The video has no IDR pictures, which rooms begin with.");
   if (video.hasBFrames) reasons.push("The video has B-frames, which rooms do not carry.");
   if (width > maxWidth || height > maxHeight) {
     reasons.push(`The picture is ${width}x${height}, larger than ${maxWidth}x${maxHeight}.`);

@@ -5,6 +5,8 @@ import type { MediaTag } from "../media-tag.ts";
 export interface FedTag extends MediaTag {
   /** ffmpeg's codec name; absent for H.264 and AAC. The payload is an FLV tag's body all the same. */
   readonly foreignCodec?: string;
+  /** A keyframe at which decoding can begin, but which is no IDR picture: rooms cannot begin with it. */
+  readonly openGop?: boolean;
 }
 
 export function codecOf(tag: FedTag): string {

@@ -8,12 +8,17 @@ import { type FedTracks, TrackProbe } from "./track-probe.ts";
 /** A group of pictures at 1080p's highest rates fits in it; more before the tracks are known is hostile. */
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
 
+/** Sound that begins so much before the first picture is heard with a made picture, ms; less is a loose start. */
+const LONGEST_LEAD_MS = 500;
+
 export interface FeedIntakeOptions {
   readonly feed: TagFeed;
   /** The clock begins at 0 where the source is joined. */
   readonly live: boolean;
   /** Tags come as they happen, and what is older than the newest keyframe is of no interest at the start. */
   readonly realTime: boolean;
+  /** Recorded: what comes before the last keyframe that is not behind this is left out, ms. */
+  readonly startAtMs: number;
   /** Until the tracks and the first keyframe are at hand, ms. */
   readonly readyTimeoutMs: number;
   readonly signal?: AbortSignal | undefined;
@@ -105,6 +110,14 @@ export class FeedIntake implements TagTaker {
     return this.#probe.pictureSize;
   }
 
+  /** Recorded: there is sound so long before the first picture that it is to be heard. */
+  get soundLeads(): boolean {
+    const [first] = this.#held;
+    const picture = this.#held.find(({ kind }) => kind === "video");
+    if (this.#options.live || first === undefined || picture === undefined) return false;
+    return picture.dtsMs - Math.max(first.dtsMs, this.#options.startAtMs) > LONGEST_LEAD_MS;
+  }
+
   /** Why the feed ended, where that was no proper end. */
   get failure(): RoomcastError | undefined {
     return this.#end?.name === "failed" ? this.#end.error : undefined;
@@ -132,8 +145,8 @@ export class FeedIntake implements TagTaker {
     this.#probe.announce(announcement);
   }
 
-  jump(): void {
-    this.#clock.announceJump();
+  jump(kind: "audio" | "video"): void {
+    this.#clock.announceJump(kind);
   }
 
   take(given: FedTag): void {
@@ -200,7 +213,8 @@ export class FeedIntake implements TagTaker {
   #hold(tag: FedTag): void {
     if (tag.sequenceHeader) return;
     const isPicture = tag.kind === "video";
-    if (isPicture && tag.keyframe && this.#options.realTime) this.#drop();
+    const passed = this.#options.realTime || tag.dtsMs + tag.compositionMs <= this.#options.startAtMs;
+    if (isPicture && tag.keyframe && passed) this.#drop();
     // Pictures that hang on a keyframe which never came cannot be shown.
     if (isPicture && !tag.keyframe && !this.#probe.tracks.pictureHere) {
       this.#loose = tag;
@@ -231,12 +245,19 @@ export class FeedIntake implements TagTaker {
     if (this.#firstTagAtMs === undefined || this.#ready) return;
     const elapsedMs = this.#options.realTime ? performance.now() - this.#firstTagAtMs : 0;
     const verdict = this.#probe.verdict(elapsedMs, this.#end !== undefined);
+    if (verdict.name === "ready" && !this.#isThere) return;
     if (verdict.name === "wait") {
       this.#missing = verdict.missing;
       return;
     }
     this.#ready = true;
     this.#probed.resolve(verdict.tracks);
+  }
+
+  /** What was read has come to where it is to begin. */
+  get #isThere(): boolean {
+    const newest = this.#held.at(-1)?.dtsMs ?? Number.NEGATIVE_INFINITY;
+    return this.#end !== undefined || newest >= this.#options.startAtMs || this.#options.live;
   }
 
   #late(timeoutMs: number): void {

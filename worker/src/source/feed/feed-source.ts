@@ -67,6 +67,7 @@ export async function openFeedSource(options: FeedSourceOptions): Promise<Source
     feed,
     live,
     realTime: live && options.segmented !== true,
+    startAtMs: live ? 0 : (options.startAtMs ?? 0),
     readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
     signal,
     shown,
@@ -108,11 +109,11 @@ class FeedSource extends QueuedSource {
     this.#options = options;
     this.#intake = intake;
     this.#startAtMs = options.live ? 0 : (options.startAtMs ?? 0);
-    const { plan, media } = firstPlan(options, intake, tracks);
+    const { plan, media, told } = firstPlan(options, intake, tracks);
     const tempo = plannedTempo(plan);
     const format = plannedAudio(media, plan);
     const picture = plannedPicture(media, plan);
-    const summary = toSummary(plan);
+    const summary = toSummary(told);
     this.info = {
       live: options.live,
       ...(options.live && options.segmented === true ? { segmented: true } : {}),
@@ -254,7 +255,7 @@ class FeedSource extends QueuedSource {
           endsProperly: () => true,
           signal,
           stream,
-          skipMs: trims ? Math.max(0, this.#startAtMs - (stream.baseMs ?? this.#startAtMs)) : 0,
+          skipMs: trims ? Math.max(0, this.#startAtMs - (stream.baseMs ?? this.#startAtMs)) / factor : 0,
           upstreamFailure: () => this.#intake.failure,
         }),
       placeMs: (baseMs, encodedMs) => {
@@ -324,21 +325,30 @@ class FeedSource extends QueuedSource {
   }
 }
 
+interface FirstPlan {
+  readonly plan: Plan;
+  readonly media: MediaInfo;
+  /** What is told: how the source will be played once all of it is there. */
+  readonly told: Plan;
+}
+
 /** The plan of the first run, which fixes what the session sends. */
-function firstPlan(
-  options: FeedSourceOptions,
-  intake: FeedIntake,
-  { audio, video, pictureHere }: FedTracks,
-): { readonly plan: Plan; readonly media: MediaInfo } {
+function firstPlan(options: FeedSourceOptions, intake: FeedIntake, tracks: FedTracks): FirstPlan {
+  const { audio, video } = tracks;
+  const pictureHere = tracks.pictureHere && !intake.soundLeads;
   const media = { container: options.container, durationMs: options.durationMs ?? null, audio, video };
   const { live } = options;
   const asked = { askedLive: live, ...options.plan, live };
-  if (video !== null && pictureHere) return { plan: planPush(media, asked), media };
+  const whole = planPush(media, asked);
+  if (video !== null && pictureHere) return { plan: whole, media, told: whole };
   // The picture is still to come: what is made until then already has its size.
-  const size = video === null ? sizeWithin(intake.pictureSize) : plannedPicture(media, planPush(media, asked));
+  const size = video === null ? sizeWithin(intake.pictureSize) : plannedPicture(media, whole);
   const canvas = asked.canvas ?? size;
   const soundOnly = { ...media, video: null };
-  return { plan: planPush(soundOnly, canvas === undefined ? asked : { ...asked, canvas }), media: soundOnly };
+  const plan = planPush(soundOnly, canvas === undefined ? asked : { ...asked, canvas });
+  if (video === null) return { plan, media: soundOnly, told: plan };
+  const late = "The picture begins later than the sound: a black one is made until it comes.";
+  return { plan, media: soundOnly, told: { ...whole, reasons: [...whole.reasons, late] } };
 }
 
 /** Announced sizes are made even and kept within what rooms take. */

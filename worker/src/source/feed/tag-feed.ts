@@ -13,8 +13,8 @@ export interface TagTaker {
   announce(announcement: Announcement): void;
   /** Media and headers, in DTS order per track and nearly so between tracks; the clock may jump. */
   take(tag: FedTag): void;
-  /** What follows need not continue on the clock of what came before. */
-  jump(): void;
+  /** What follows of this track need not continue on the clock of what came before. */
+  jump(kind: "audio" | "video"): void;
   /** Once, last. */
   end(end: SourceEnd): void;
 }

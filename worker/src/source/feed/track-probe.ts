@@ -40,6 +40,7 @@ interface SeenVideo {
   reorders: boolean | null;
   headerSeen: boolean;
   keyframeSeen: boolean;
+  openGops: boolean;
   frames: number;
   offsetSeen: boolean;
 }
@@ -106,7 +107,7 @@ export class TrackProbe {
   #observeVideo(tag: FedTag): void {
     const codec = codecOf(tag);
     if (this.#video?.codec !== codec) {
-      const unseen = { headerSeen: false, keyframeSeen: false, frames: 0, offsetSeen: false };
+      const unseen = { headerSeen: false, keyframeSeen: false, openGops: false, frames: 0, offsetSeen: false };
       this.#video = { codec, info: null, reorders: null, ...unseen };
     }
     const video = this.#video;
@@ -116,6 +117,7 @@ export class TrackProbe {
       return;
     }
     video.keyframeSeen ||= tag.keyframe && (video.headerSeen || codec !== "h264");
+    video.openGops ||= tag.openGop === true;
     video.frames += 1;
     video.offsetSeen ||= tag.compositionMs !== 0;
   }
@@ -159,7 +161,8 @@ export class TrackProbe {
     const fps = positive(announced.fps, 240);
     if (video.info !== null) {
       const judged = video.reorders ?? video.frames < FRAMES_TO_JUDGE;
-      return { ...video.info, fps: video.info.fps ?? fps, hasBFrames: video.offsetSeen || judged };
+      const openGops = video.openGops ? { openGops: true } : {};
+      return { ...video.info, ...openGops, fps: video.info.fps ?? fps, hasBFrames: video.offsetSeen || judged };
     }
     return {
       codec: video.codec,

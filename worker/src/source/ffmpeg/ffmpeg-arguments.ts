@@ -10,8 +10,8 @@ export type FfmpegInput =
   /** A byte stream on stdin. */
   | { readonly kind: "stream"; readonly format: StreamFormat };
 
-/** ffmpeg's names of what is fed to its stdin. */
-export type StreamFormat = "flv" | "mpegts";
+/** ffmpeg's names of what is fed to its stdin; `any`: ffmpeg tells by its content. */
+export type StreamFormat = "flv" | "mpegts" | "mov" | "any";
 
 export interface FfmpegArgumentsOptions {
   readonly input: FfmpegInput;
@@ -20,8 +20,6 @@ export interface FfmpegArgumentsOptions {
   readonly startAtMs: number;
   /** Where decoding has to begin for that position, ms; undefined: where ffmpeg thinks. */
   readonly decodeFromMs?: number | undefined;
-  /** Where the first picture of a recorded source is shown, ms; the beginning unless given. */
-  readonly pictureStartMs?: number | undefined;
   readonly live: boolean;
   /** So much of the input is decoded and left out, ms. */
   readonly skipMs?: number | undefined;
@@ -93,8 +91,13 @@ export function gatewayInputOptions(): string[] {
 export function streamInputOptions(format: StreamFormat): string[] {
   // Our own FLV starts with its headers and a keyframe, so a second of it tells all. An MPEG-TS is looked at until its
   // first table of tracks is understood; the programs would wait 5 s for tables that may come yet.
-  const probing = format === "flv" ? ["-analyzeduration", "1000000"] : ["-scan_all_pmts", "0"];
-  return ["-protocol_whitelist", "pipe", ...probing, "-f", format];
+  const probing = {
+    flv: ["-analyzeduration", "1000000", "-f", "flv"],
+    mpegts: ["-scan_all_pmts", "0", "-f", "mpegts"],
+    mov: ["-f", "mov"],
+    any: ["-format_whitelist", SOURCE_FORMATS],
+  }[format];
+  return ["-protocol_whitelist", "pipe", ...probing];
 }
 
 /** The whole command line of a push, without the program. Pure. */
@@ -108,15 +111,14 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
       (options.skipMs ?? 0) > 0 ? ["-ss", seconds(options.skipMs ?? 0)] : [],
       ["-map", plan.video.action === "generate" ? "1:v:0" : `0:${options.videoIndex ?? "V:0"}`],
       ["-map", plan.audio.action === "generate" ? "1:a:0" : `0:${options.audioIndex ?? "a:0"}`],
-      videoOptions(plan.video, startAtMs, { isCut: isDecodedBefore(options), blackUntilMs: endOfBlackMs(options) }),
+      videoOptions(plan.video, startAtMs, isDecodedBefore(options)),
       audioOptions(plan.audio, startAtMs, isDecodedBefore(options)),
       // What is generated never ends by itself.
       generated === undefined ? [] : ["-shortest"],
       ["-map_metadata", "-1", "-sn", "-dn"],
       ["-output_ts_offset", seconds(OUTPUT_SHIFT_MS)],
       // Nothing is held back for a track that has stopped, or is late.
-      // A late picture is made from the beginning on, but only once the first real one has been read.
-      ["-max_interleave_delta", endOfBlackMs(options) === undefined ? String(LONGEST_HOLD_US) : "0"],
+      ["-max_interleave_delta", String(LONGEST_HOLD_US)],
       ["-flvflags", "no_duration_filesize+no_metadata+no_sequence_end"],
       ["-f", "flv"],
     ].flat(),
@@ -128,36 +130,17 @@ function isDecodedBefore({ startAtMs, decodeFromMs = startAtMs, live }: FfmpegAr
   return !live && decodeFromMs < startAtMs;
 }
 
-/** Earlier than this a picture is not late. */
-const LATE_PICTURE_MS = 1000;
-
-/** Until when a picture that comes late is black, ms; undefined: it is not late. */
-function endOfBlackMs({
-  plan,
-  input,
-  live,
-  startAtMs,
-  pictureStartMs = 0,
-}: FfmpegArgumentsOptions): number | undefined {
-  const isFilled = plan.video.action === "transcode" && input.kind === "url" && !live;
-  return isFilled && pictureStartMs - startAtMs > LATE_PICTURE_MS ? pictureStartMs : undefined;
-}
-
 function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): FfmpegInputArguments {
   const common = ["-hide_banner", "-nostats", "-loglevel", "warning"];
   if (options.input.kind === "stream") {
     return { source: "pipe:0", options: [...common, ...streamInputOptions(options.input.format)] };
   }
   const seekMs = Math.min(startAtMs, options.decodeFromMs ?? startAtMs);
-  const copied = options.plan.video.action === "copy" && options.plan.audio.action === "copy";
   return {
     source: options.input.url,
     options: [
       ...common,
       "-nostdin",
-      // A read error ends a copy with a code other than 0. Where something is decoded this would also end the push at
-      // the first damaged picture, which players skip.
-      ...(copied ? ["-xerror"] : []),
       // Without -copyts a seek makes its keyframe time 0; -start_at_zero takes the container's own offset away.
       ...(options.live ? [] : ["-copyts", "-start_at_zero"]),
       ...gatewayInputOptions(),
@@ -188,19 +171,10 @@ function generatedInput(plan: Plan, startAtMs: number): FfmpegInputArguments | u
   return undefined;
 }
 
-interface PictureLimits {
-  /** What is decoded before the position is to be cut away. */
-  readonly isCut: boolean;
-  readonly blackUntilMs: number | undefined;
-}
-
-function videoOptions(video: VideoPlan, startAtMs: number, limits: PictureLimits): string[] {
+function videoOptions(video: VideoPlan, startAtMs: number, isCut: boolean): string[] {
   if (video.action === "copy") return ["-c:v", "copy"];
-  const cut = limits.isCut ? [`trim=start=${seconds(startAtMs)}`] : [];
-  const filters =
-    video.action === "generate"
-      ? ["format=yuv420p"]
-      : [...cut, ...pictureFilters(video, startAtMs, limits.blackUntilMs)];
+  const cut = isCut ? [`trim=start=${seconds(startAtMs)}`] : [];
+  const filters = video.action === "generate" ? ["format=yuv420p"] : [...cut, ...pictureFilters(video, startAtMs)];
   const tags = video.action === "transcode" && video.toBt709 ? BT709_TAGS : [];
   return ["-vf", filters.join(","), ...encoderOptions(video), ...tags];
 }
@@ -209,11 +183,7 @@ function videoOptions(video: VideoPlan, startAtMs: number, limits: PictureLimits
 const BT709_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"];
 
 /** Frames are dropped before the others are scaled. */
-function pictureFilters(
-  video: Extract<VideoPlan, { action: "transcode" }>,
-  startAtMs: number,
-  blackUntilMs: number | undefined,
-): string[] {
+function pictureFilters(video: Extract<VideoPlan, { action: "transcode" }>, startAtMs: number): string[] {
   const { width, height, picture, tempo } = video;
   const start = `${seconds(startAtMs)}/TB`;
   const padded = picture.width !== width || picture.height !== height;
@@ -221,13 +191,7 @@ function pictureFilters(
     ...(video.deinterlace ? ["yadif=deint=interlaced"] : []),
     // Playing time and position are the same where it starts.
     ...(tempo === 1 ? [] : [`setpts=(PTS-${start})/${tempo}+${start}`]),
-    // The first picture is repeated from the position on, and painted over for as long as it is not its time.
-    ...(blackUntilMs === undefined
-      ? [`fps=${rate(video.fps)}`]
-      : [
-          `fps=${rate(video.fps)}:start_time=${seconds(startAtMs)}`,
-          `drawbox=t=fill:c=black:enable='lt(t,${seconds(startAtMs + (blackUntilMs - startAtMs) / tempo)})'`,
-        ]),
+    `fps=${rate(video.fps)}`,
     // Tones are mapped after the picture was made smaller: nothing else costs as much.
     ...(video.tonesOf === undefined
       ? [scaled(video)]

@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import { RoomcastError } from "@roomcast/shared";
 import { ContinuousClock } from "../continuous-clock.ts";
 import { classifyEnd } from "../failure.ts";
+import { TrackStart } from "../feed/track-start.ts";
 import type { MediaInfo } from "../media-info.ts";
 import type { MediaTag } from "../media-tag.ts";
 import { mapsTones, type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
@@ -49,6 +50,8 @@ export interface TranscodeFlvOptions extends CommonOptions {
 }
 
 export interface StreamSourceOptions extends CommonOptions {
+  /** Position in the source of the first picture that comes out, ms; 0 unless given. */
+  readonly placeMs?: number | undefined;
   /** So much of the beginning is decoded and not given, ms; only where the video is encoded. */
   readonly skipMs?: number | undefined;
   readonly format: StreamFormat;
@@ -74,9 +77,9 @@ export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<So
 
 /** A source that ffmpeg makes of a byte stream; always from where that begins. */
 export async function openStreamSource(options: StreamSourceOptions): Promise<Source> {
-  const { format, stream, skipMs, videoIndex, audioIndex } = options;
+  const { format, stream, skipMs, placeMs, videoIndex, audioIndex } = options;
   const input = { kind: "stream", format } as const;
-  return await open(options, { input, startAtMs: 0, skipMs, stdin: stream, videoIndex, audioIndex });
+  return await open(options, { input, startAtMs: 0, placeMs, skipMs, stdin: stream, videoIndex, audioIndex });
 }
 
 /** A source that ffmpeg makes of an FLV byte stream: for live sources whose codecs the room does not take. */
@@ -89,6 +92,7 @@ interface Feed {
   readonly environment?: Readonly<Record<string, string>> | undefined;
   readonly startAtMs: number;
   readonly decodeFromMs?: number | undefined;
+  readonly placeMs?: number | undefined;
   readonly skipMs?: number | undefined;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
@@ -120,7 +124,7 @@ class FfmpegSource extends QueuedSource {
   readonly #process: FfmpegProcess;
   readonly #demuxer: FlvDemuxer;
   readonly #opened = Promise.withResolvers<void>();
-  readonly #awaited = new Set(["video header", "audio header", "keyframe"]);
+  readonly #start: TrackStart;
   readonly #stallTimeoutMs: number;
   #stallTimer: NodeJS.Timeout | undefined;
   #playedToMs: number | null = null;
@@ -132,6 +136,8 @@ class FfmpegSource extends QueuedSource {
     this.#stdin = feed.stdin;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
     const tempo = plannedTempo(options.plan);
+    const placeMs = feed.placeMs ?? 0;
+    const fromMs = feed.startAtMs + placeMs;
     this.info = {
       live: options.live,
       ...(options.live && options.media.container === "hls" ? { segmented: true } : {}),
@@ -140,17 +146,19 @@ class FfmpegSource extends QueuedSource {
       audioFormat: plannedAudio(options.media, options.plan),
       plan: toSummary(options.plan),
       ...(mapsTones(options.plan) ? { toneMapped: true } : {}),
-      ...(tempo === 1 ? {} : { tempo: { factor: tempo, fromMs: feed.startAtMs } }),
+      ...(tempo === 1 ? {} : { tempo: { factor: tempo, fromMs } }),
     };
-    this.#demuxer = new FlvDemuxer({ shiftMs: -OUTPUT_SHIFT_MS, onTag: (tag) => this.#take(tag) });
+    this.#start = new TrackStart({
+      size: this.info,
+      audioFormat: this.info.audioFormat,
+      startAtMs: options.live ? 0 : fromMs,
+      onTag: (tag) => this.queue.push(tag),
+      onBegun: () => this.#opened.resolve(),
+    });
+    this.#demuxer = new FlvDemuxer({ shiftMs: placeMs - OUTPUT_SHIFT_MS, onTag: (tag) => this.#take(tag) });
     this.ready = this.#whenReady();
     this.#process = new FfmpegProcess({
-      args: ffmpegArguments({
-        plan: options.plan,
-        live: options.live,
-        pictureStartMs: options.media.video?.startMs,
-        ...feed,
-      }),
+      args: ffmpegArguments({ plan: options.plan, live: options.live, ...feed }),
       environment: feed.environment,
       ...(feed.stdin === undefined ? {} : { stdin: feed.stdin }),
       onData: (chunk) => this.#read(chunk),
@@ -196,7 +204,7 @@ class FfmpegSource extends QueuedSource {
       const failure = this.#options.upstreamFailure?.();
       return failure ?? new RoomcastError("FailedOperation.SourceTimeout", "The source gave no media in time.");
     }
-    const missing = [...this.#awaited].join(" and ");
+    const { missing } = this.#start;
     return new RoomcastError("FailedOperation.SourceUnsupported", `The source gives media, but no ${missing}.`);
   }
 
@@ -210,16 +218,10 @@ class FfmpegSource extends QueuedSource {
   }
 
   #take(tag: MediaTag): void {
-    if (tag.sequenceHeader) {
-      this.#awaited.delete(`${tag.kind} header`);
-    } else {
-      // What comes before the first keyframe cannot be shown, nor heard without a picture.
-      if (this.#awaited.has("keyframe") && !(tag.kind === "video" && tag.keyframe)) return;
-      if (tag.kind === "video") this.#awaited.delete("keyframe");
+    if (!tag.sequenceHeader) {
       this.#playedToMs = Math.max(this.#playedToMs ?? 0, tag.dtsMs + this.#durationOf(tag));
     }
-    this.queue.push(tag);
-    if (this.#awaited.size === 0) this.#opened.resolve();
+    this.#start.take(tag);
   }
 
   #durationOf(tag: MediaTag): number {
@@ -231,6 +233,7 @@ class FfmpegSource extends QueuedSource {
   #exited(exit: FfmpegExit): void {
     clearTimeout(this.#stallTimer);
     if (this.#closed !== undefined) return;
+    this.#start.end();
     const { media, live, endsProperly } = this.#options;
     const end = classifyEnd({
       exit,

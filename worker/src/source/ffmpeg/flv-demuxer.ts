@@ -37,6 +37,8 @@ type Step =
 export interface FlvDemuxerOptions {
   /** Added to every timestamp, ms; 0 unless given. */
   readonly shiftMs?: number;
+  /** Makes a tag of a body; unless given, H.264 and AAC alone become tags. */
+  readonly read?: typeof parseTagBody;
   readonly onTag: (tag: MediaTag) => void;
 }
 
@@ -47,6 +49,7 @@ export interface FlvDemuxerOptions {
 export class FlvDemuxer {
   readonly #onTag: (tag: MediaTag) => void;
   readonly #shiftMs: number;
+  readonly #read: typeof parseTagBody;
   #step: Step = { name: "fileHeader" };
   /** What has come of the current step, where it did not come whole. */
   #partial: Buffer | undefined;
@@ -55,6 +58,7 @@ export class FlvDemuxer {
   constructor(options: FlvDemuxerOptions) {
     this.#onTag = options.onTag;
     this.#shiftMs = options.shiftMs ?? 0;
+    this.#read = options.read ?? parseTagBody;
   }
 
   /** True where the stream may end: between two tags. */
@@ -118,7 +122,7 @@ export class FlvDemuxer {
         return;
       case "body": {
         this.#step = { name: "tagHeader" };
-        const tag = step.kind === "script" ? null : parseTagBody(step.kind, step.dtsMs + this.#shiftMs, bytes);
+        const tag = step.kind === "script" ? null : this.#read(step.kind, step.dtsMs + this.#shiftMs, bytes);
         if (tag !== null) this.#onTag(tag);
       }
     }

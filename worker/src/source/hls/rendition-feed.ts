@@ -1,5 +1,6 @@
 import { RoomcastError, shownUrl } from "@roomcast/shared";
 import type { Logger } from "pino";
+import { ForbiddenAddressError } from "../../egress/egress.ts";
 import { FeedPosition, type LiveFloor } from "./feed-position.ts";
 import type { HlsClock } from "./hls-clock.ts";
 import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
@@ -203,10 +204,10 @@ export class RenditionFeed {
         }
         failures.push(result);
       }
-      const mayPass = failures.some(({ retryable }) => retryable) || (!complete && !failures.every(isUnsupported));
+      const mayPass = failures.some(({ retryable }) => retryable) || (!complete && !failures.every(isFinal));
       if (this.#clock.nowMs() - this.#seekingSinceMs >= patienceMs) throw lostError(first, failures);
       if (mayBeLeftOut && !mayPass) {
-        const isAll = !this.#hasGiven || failures.every(isUnsupported);
+        const isAll = !this.#hasGiven || failures.every(isFinal);
         if (isAll || failures.length > MAX_MISSING) throw lostError(first, failures);
         // Nothing but the end is missing.
         this.#leaveOut(first, undefined, failures[0]);
@@ -264,8 +265,8 @@ function sameMap(a: SegmentMap | null | undefined, b: SegmentMap | null): boolea
   return a.uri === b.uri && a.range?.start === b.range?.start && a.range?.end === b.range?.end;
 }
 
-function isUnsupported(error: RoomcastError): boolean {
-  return error.code === "FailedOperation.SourceUnsupported";
+function isFinal(error: RoomcastError): boolean {
+  return error.code === "FailedOperation.SourceUnsupported" || error instanceof ForbiddenAddressError;
 }
 
 function lostError(first: PlaylistSegment, failures: readonly RoomcastError[]): RoomcastError {

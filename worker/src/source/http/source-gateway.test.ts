@@ -3,9 +3,9 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { request as httpRequest } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "../../eventually.test-support.ts";
 import { parseAddressPolicy } from "../../egress/address-policy.ts";
 import { Egress } from "../../egress/egress.ts";
+import { eventually } from "../../eventually.test-support.ts";
 import { type GatewaySession, SourceGateway } from "./source-gateway.ts";
 import { SourceHttp } from "./source-http.ts";
 

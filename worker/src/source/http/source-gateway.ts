@@ -3,12 +3,12 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { RoomcastError } from "@roomcast/shared";
-import type { HttpAnswer, HttpClient } from "./http-client.ts";
-import { SourceHttp } from "./source-http.ts";
-import { UpstreamStatusError } from "./upstream-status-error.ts";
 import type { Egress } from "../../egress/egress.ts";
 import { answerHead, type GatewayRange, PROXY_USER, proxyPassword, readRange } from "./gateway-headers.ts";
+import type { HttpAnswer, HttpClient } from "./http-client.ts";
 import { M3U8_MAGIC, rewriteM3u8 } from "./m3u8-rewriter.ts";
+import { SourceHttp } from "./source-http.ts";
+import { UpstreamStatusError } from "./upstream-status-error.ts";
 
 /** One source that ffmpeg and ffprobe may read under a loopback URL. */
 export interface GatewaySession {

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseAacConfig } from "../../../codec/aac-config.ts";
 import { parseAvcConfig } from "../../../codec/avc-config.ts";
 import { tagsOfFlv } from "../../mp4/mp4.test-support.ts";
-import { DemuxError, type DemuxerOptions } from "../demuxer.ts";
 import { dataOf, demux, ffmpeg, inPieces, probePackets, randomFrom, shown } from "../demux.test-support.ts";
+import { DemuxError, type DemuxerOptions } from "../demuxer.ts";
 import { Fmp4Demuxer } from "./fmp4-demuxer.ts";
 
 const PICTURE = "-f lavfi -i testsrc2=s=320x180:r=25:d=3";

@@ -33,6 +33,8 @@ interface Fragment<Lane extends FragmentLane> {
   readonly position: number;
   readonly lanes: ReadonlyMap<number, Lane>;
   readonly samples: ReadSample<Lane>[];
+  /** From offsets in the file to places in the bytes that came; undefined before the first of them. */
+  shift?: number;
 }
 
 /** `tfhd`, 8.8.7 */
@@ -43,8 +45,6 @@ const TRUN = { dataOffset: 0x1, firstFlags: 0x4, duration: 0x100, size: 0x200, f
 const MAX_SAMPLES = 500_000;
 /** A run whose samples are described by nothing costs its sender no bytes. */
 const MAX_ALIKE = 2000;
-/** Data are not farther from their index. */
-const MAX_DISTANCE = 256 * 1024 * 1024;
 const BOX_HEADER_BYTES = 8;
 
 /**
@@ -86,7 +86,7 @@ function readTrackFragment<Lane extends FragmentLane>(
   const flags = fields.next() & 0xff_ffff;
   const lane = fragment.lanes.get(fields.next());
   let base = (flags & TFHD.baseIsMoof) !== 0 ? position : implicitBase;
-  if ((flags & TFHD.baseOffset) !== 0) base = believable(fields.next() * 2 ** 32 + fields.next(), position);
+  if ((flags & TFHD.baseOffset) !== 0) base = placed(fields.next() * 2 ** 32 + fields.next(), fragment);
   if ((flags & TFHD.description) !== 0) fields.next();
   const duration = (flags & TFHD.duration) !== 0 ? fields.next() : lane?.source.defaults.duration;
   const size = (flags & TFHD.size) !== 0 ? fields.next() : lane?.source.defaults.size;
@@ -101,9 +101,16 @@ function readTrackFragment<Lane extends FragmentLane>(
   return end;
 }
 
-/** Files that were cut into segments keep the offsets of the whole: then they can only mean the fragment itself. */
-function believable(offset: number, position: number): number {
-  return offset >= position && offset - position <= MAX_DISTANCE ? offset : position;
+/**
+ * What an offset in the file is in the bytes that came. They are the same where the file is read from its beginning. A
+ * file that was cut into segments keeps the offsets of the whole, and one that is entered in the middle does too: then
+ * the first offset of a fragment can only mean the fragment itself.
+ */
+function placed<Lane extends FragmentLane>(offset: number, fragment: Fragment<Lane>): number {
+  const { moof, position } = fragment;
+  const behindMoof = position + moof.length + BOX_HEADER_BYTES;
+  fragment.shift ??= offset === position || offset === behindMoof ? 0 : position - offset;
+  return offset + fragment.shift;
 }
 
 /** 8.8.12 */

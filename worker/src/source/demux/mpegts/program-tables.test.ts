@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { DemuxerOptions } from "../demuxer.ts";
 import { demux } from "../demux.test-support.ts";
+import type { DemuxerOptions } from "../demuxer.ts";
 import { packets, pat, pes, pmt, sections, type WrittenStream } from "./program.test-support.ts";
 import { TsDemuxer } from "./ts-demuxer.ts";
 

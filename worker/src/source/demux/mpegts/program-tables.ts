@@ -1,6 +1,6 @@
 import type { DemuxedTrack } from "../demuxer.ts";
-import { trackOfStream } from "./stream-types.ts";
 import { SectionReader } from "./section-reader.ts";
+import { trackOfStream } from "./stream-types.ts";
 
 const PAT_PID = 0;
 const TABLE_PAT = 0;

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { tagsOfFlv } from "../../mp4/mp4.test-support.ts";
-import { DemuxError, type DemuxerOptions } from "../demuxer.ts";
 import { dataOf, demux, ffmpeg, inPieces, randomFrom, shown } from "../demux.test-support.ts";
+import { DemuxError, type DemuxerOptions } from "../demuxer.ts";
 import { PackedAudioDemuxer } from "./packed-audio-demuxer.ts";
 
 const makePacked = (options: DemuxerOptions) => new PackedAudioDemuxer(options);

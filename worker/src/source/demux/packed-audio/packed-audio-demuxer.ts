@@ -2,7 +2,7 @@ import { ADTS_HEADER_BYTES, parseAdtsHeader } from "../../../codec/adts.ts";
 import { mpegAudioFrameBytes } from "../../../codec/mpeg-audio.ts";
 import { AdtsStream } from "../adts-stream.ts";
 import { Clock33 } from "../clock-33.ts";
-import { type DemuxedTrack, DemuxError, type Demuxer, type DemuxerOptions } from "../demuxer.ts";
+import { DemuxError, type DemuxedTrack, type Demuxer, type DemuxerOptions } from "../demuxer.ts";
 import { Scratch } from "../scratch.ts";
 import { ID3_HEADER_BYTES, id3Bytes, transportTimeOf } from "./id3.ts";
 

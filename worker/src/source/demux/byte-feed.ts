@@ -1,0 +1,170 @@
+import { RoomcastError } from "@roomcast/shared";
+import { fedTag } from "../feed/fed-tag.ts";
+import { Gate } from "../feed/gate.ts";
+import { RecoveryPoints } from "../feed/recovery-points.ts";
+import { SegmentClock } from "../feed/segment-clock.ts";
+import type { TagFeed, TagTaker } from "../feed/tag-feed.ts";
+import { FlvDemuxer, FlvError } from "../ffmpeg/flv-demuxer.ts";
+import type { MediaTag } from "../media-tag.ts";
+import { ContainerDemuxer, choosePlayedTracks, isReadHere } from "./container-demuxer.ts";
+import { DemuxError, type DemuxedTrack } from "./demuxer.ts";
+import { Interleaver } from "./interleaver.ts";
+
+export interface ByteFeedOptions {
+  /** The bytes of one file or stream, read forwards. They are returned when the feed closes. */
+  readonly body: AsyncIterable<Buffer>;
+  readonly format: "flv" | "container";
+  /** Bytes that are to be read before the body: the header of a file that is entered in the middle. */
+  readonly head?: Buffer | undefined;
+  /** Position in the source of its first picture, ms; undefined where the timestamps are to stay as they are. */
+  readonly placeMs?: number | undefined;
+  readonly audioTrack?: string | number | undefined;
+  /** The tracks that are to be played begin with codecs that are not read here; the feed ends then. */
+  readonly onForeign?: ((tracks: readonly DemuxedTrack[]) => void) | undefined;
+  /** An end of the bytes is no end of the stream. */
+  readonly endIsLoss: boolean;
+}
+
+const INTERLEAVE = { maxWaitMs: 5000, maxWaitBytes: 16 * 1024 * 1024 };
+
+/** Tags of a file or a stream of bytes that is read from front to back. */
+export class ByteFeed implements TagFeed {
+  readonly #options: ByteFeedOptions;
+  readonly #chunks: AsyncIterator<Buffer>;
+  readonly #gate = new Gate();
+  #taker: TagTaker | undefined;
+  #running: Promise<void> | undefined;
+  #closed = false;
+  #begun = false;
+  #foreign = false;
+
+  constructor(options: ByteFeedOptions) {
+    this.#options = options;
+    this.#chunks = options.body[Symbol.asyncIterator]();
+  }
+
+  start(taker: TagTaker): Promise<void> {
+    this.#taker = taker;
+    this.#running = this.#run();
+    return Promise.resolve();
+  }
+
+  pause(): void {
+    this.#gate.close();
+  }
+
+  resume(): void {
+    this.#gate.open();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#taker = undefined;
+    this.#gate.open();
+    await this.#chunks.return?.();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { head, format } = this.#options;
+    const reader = format === "flv" ? this.#flvReader() : this.#containerReader();
+    try {
+      if (head !== undefined) reader.push(head);
+      for (;;) {
+        const { done, value } = await this.#chunks.next();
+        if (this.#closed) return;
+        if (done === true) break;
+        reader.push(value);
+        if (this.#foreign) throw new RoomcastError("FailedOperation.SourceUnsupported", "The codecs need ffmpeg.");
+        await this.#gate.pass();
+      }
+      reader.flush();
+      this.#end();
+    } catch (thrown) {
+      if (this.#closed) return;
+      reader.flush();
+      this.#taker?.end({ name: "failed", error: asSourceError(thrown) });
+      await this.#chunks.return?.();
+    }
+  }
+
+  #end(): void {
+    if (!this.#options.endIsLoss) {
+      this.#taker?.end({ name: "finished" });
+      return;
+    }
+    const error = new RoomcastError("FailedOperation.SourceLost", "The server ended the live stream.");
+    this.#taker?.end({ name: "failed", error });
+  }
+
+  #flvReader(): { push: (chunk: Buffer) => void; flush: () => void } {
+    const demuxer = new FlvDemuxer({
+      read: fedTag,
+      onTag: (tag) => this.#give(tag),
+    });
+    return { push: (chunk) => demuxer.push(chunk), flush: () => {} };
+  }
+
+  #containerReader(): { push: (chunk: Buffer) => void; flush: () => void } {
+    const { placeMs } = this.#options;
+    const interleaver = new Interleaver({ ...INTERLEAVE, onTag: (tag) => this.#give(tag) });
+    const lane = new SegmentClock().lane("main", (tag) => interleaver.push(tag));
+    if (placeMs !== undefined) lane.begin({ startMs: placeMs, discontinuity: false });
+    const recovery = new RecoveryPoints();
+    const demuxer = new ContainerDemuxer({
+      what: () => "The source",
+      onTracks: (tracks) => this.#choose(tracks, interleaver),
+      onRecoveryPoint: (dtsMs) => recovery.found(dtsMs),
+      onTag: (given) => {
+        const tag = recovery.mark(given);
+        if (placeMs === undefined) interleaver.push(tag);
+        else lane.take(tag);
+      },
+    });
+    return {
+      push: (chunk) => demuxer.push(chunk),
+      flush: () => {
+        demuxer.flush();
+        lane.flush();
+        interleaver.flush();
+      },
+    };
+  }
+
+  #choose(tracks: readonly DemuxedTrack[], interleaver: Interleaver) {
+    const chosen = choosePlayedTracks(tracks, this.#options.audioTrack);
+    const played = tracks.filter(({ id }) => id === chosen.video || id === chosen.audio);
+    if (!this.#begun && played.some((track) => !isReadHere(track))) {
+      this.#foreign = true;
+      this.#options.onForeign?.(played);
+    }
+    const locked = tracks.find(({ kind, encryption }) => kind !== "other" && encryption !== undefined);
+    if (played.length === 0 && locked !== undefined) {
+      const text = `The source is encrypted (${locked.encryption}): it can only be played with its licence.`;
+      throw new RoomcastError("FailedOperation.SourceUnsupported", text);
+    }
+    interleaver.expect([
+      ...(chosen.video === null ? [] : (["video"] as const)),
+      ...(chosen.audio === null ? [] : (["audio"] as const)),
+    ]);
+    this.#taker?.announce({
+      ...(chosen.video === null ? {} : { video: {} }),
+      ...(chosen.audio === null ? {} : { audio: true }),
+    });
+    return chosen;
+  }
+
+  #give(tag: MediaTag): void {
+    this.#begun ||= !tag.sequenceHeader;
+    this.#taker?.take(tag);
+  }
+}
+
+function asSourceError(thrown: unknown): RoomcastError {
+  if (thrown instanceof DemuxError || thrown instanceof FlvError) {
+    return new RoomcastError("FailedOperation.SourceNotMedia", `The source is damaged: ${thrown.message}`, {
+      cause: thrown,
+    });
+  }
+  return RoomcastError.from(thrown);
+}

@@ -1,0 +1,126 @@
+import type { HttpClient } from "../../http/http-client.ts";
+import { TsDemuxer } from "./ts-demuxer.ts";
+
+/** A file that can be asked for parts. */
+export interface SeekableFile {
+  readonly http: HttpClient;
+  readonly url: string;
+  readonly totalBytes: number;
+}
+
+/** Where times stand in a transport stream file. */
+export interface TsTimes {
+  /** Decode time of the first media, ms on the stream's clock. */
+  readonly firstMs: number;
+  /** null: the clock does not run through the file, so nothing can be said of its length. */
+  readonly durationMs: number | null;
+}
+
+/** What is read to find a time: a second of 1080p at its highest rate. */
+const WINDOW_BYTES = 1024 * 1024;
+const MAX_STEPS = 12;
+/** A place so little before the wanted one is near enough to read on from, ms; keyframes are rarely further apart. */
+const NEAR_MS = 10_000;
+/** The clock's wrap-around (33 bits of 90 kHz), ms. */
+const WRAP_MS = 2 ** 33 / 90;
+/** By so much the bit rate of the whole may differ from that of the end before the clock is not believed. */
+const RATE_FACTOR = 2.5;
+/** A step back, or ahead, that is no step from one picture to the next, ms. */
+const LARGEST_STEP_MS = 5000;
+
+/**
+ * Looks at the beginning and the end of a file.
+ *
+ * @param head its first bytes
+ * @returns null where no time is found
+ */
+export async function findTsTimes(file: SeekableFile, head: Buffer, signal: AbortSignal): Promise<TsTimes | null> {
+  const first = timesIn(head) ?? timesIn(await readWindow(file, 0, signal));
+  if (first === null) return null;
+  const from = Math.max(0, file.totalBytes - WINDOW_BYTES);
+  const tail = await readWindow(file, from, signal);
+  const last = timesIn(tail);
+  if (last === null || last.jumps) return { firstMs: first.firstMs, durationMs: null };
+  const durationMs = onwards(last.lastMs, first.firstMs);
+  // Files that were joined begin their clock again: what the end says is the length of the last one.
+  const expectedMs = (file.totalBytes / tail.length) * (last.lastMs - last.firstMs);
+  const believable = durationMs < expectedMs * RATE_FACTOR && durationMs > expectedMs / RATE_FACTOR;
+  return { firstMs: first.firstMs, durationMs: believable ? durationMs : null };
+}
+
+/** A place in a file, and the position in the source of what comes from there on. */
+export interface TsPlace {
+  readonly startByte: number;
+  readonly startMs: number;
+}
+
+export const FILE_START: TsPlace = { startByte: 0, startMs: 0 };
+
+/**
+ * Finds a place from which to read so that the wanted position is soon reached.
+ *
+ * @returns the beginning where the clock does not run through the file
+ */
+export async function findTsByte(
+  file: SeekableFile,
+  times: TsTimes,
+  positionMs: number,
+  signal: AbortSignal,
+): Promise<TsPlace> {
+  if (times.durationMs === null || positionMs < NEAR_MS) return FILE_START;
+  let low = FILE_START;
+  let high = { startByte: file.totalBytes, startMs: times.durationMs };
+  for (let step = 0; step < MAX_STEPS && positionMs - low.startMs > NEAR_MS; step += 1) {
+    const share = (positionMs - NEAR_MS / 2 - low.startMs) / Math.max(1, high.startMs - low.startMs);
+    const bytes = (high.startByte - low.startByte) * Math.min(0.98, Math.max(0.02, share));
+    const startByte = Math.floor(low.startByte + bytes);
+    const found = timesIn(await readWindow(file, startByte, signal));
+    const startMs = found === null ? null : onwards(found.firstMs, times.firstMs);
+    // A clock that does not rise with the bytes leads nowhere.
+    if (startMs === null || startMs > times.durationMs + NEAR_MS) return low;
+    if (startMs <= positionMs) low = { startByte, startMs };
+    else high = { startByte, startMs };
+    if (high.startByte - low.startByte <= WINDOW_BYTES) break;
+  }
+  return low;
+}
+
+function onwards(ms: number, fromMs: number): number {
+  return (((ms - fromMs) % WRAP_MS) + WRAP_MS) % WRAP_MS;
+}
+
+async function readWindow(file: SeekableFile, start: number, signal: AbortSignal): Promise<Buffer> {
+  const end = Math.min(file.totalBytes, start + WINDOW_BYTES) - 1;
+  const parts: Buffer[] = [];
+  const { body } = await file.http.open(file.url, { signal, range: { start, end } });
+  for await (const chunk of body) parts.push(chunk);
+  return Buffer.concat(parts);
+}
+
+interface WindowTimes {
+  readonly firstMs: number;
+  readonly lastMs: number;
+  /** The clock does not run through the window. */
+  readonly jumps: boolean;
+}
+
+function timesIn(bytes: Buffer): WindowTimes | null {
+  let firstMs: number | undefined;
+  let lastMs: number | undefined;
+  let jumps = false;
+  const demuxer = new TsDemuxer({
+    onTracks: (tracks) => {
+      const idOf = (kind: string) => tracks.find((track) => track.kind === kind)?.id ?? null;
+      return { video: idOf("video"), audio: idOf("audio") };
+    },
+    onTag: ({ sequenceHeader, dtsMs }) => {
+      if (sequenceHeader) return;
+      jumps ||= lastMs !== undefined && Math.abs(dtsMs - lastMs) > LARGEST_STEP_MS;
+      firstMs = Math.min(firstMs ?? dtsMs, dtsMs);
+      lastMs = Math.max(lastMs ?? dtsMs, dtsMs);
+    },
+  });
+  demuxer.push(bytes);
+  demuxer.flush();
+  return firstMs === undefined || lastMs === undefined ? null : { firstMs, lastMs, jumps };
+}

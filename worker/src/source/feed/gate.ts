@@ -1,0 +1,17 @@
+/** Lets through while it is open; whoever comes to it closed waits. */
+export class Gate {
+  #closed: PromiseWithResolvers<void> | undefined;
+
+  close(): void {
+    this.#closed ??= Promise.withResolvers();
+  }
+
+  open(): void {
+    this.#closed?.resolve();
+    this.#closed = undefined;
+  }
+
+  async pass(): Promise<void> {
+    while (this.#closed !== undefined) await this.#closed.promise;
+  }
+}

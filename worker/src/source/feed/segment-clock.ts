@@ -1,0 +1,139 @@
+import type { MediaTag } from "../media-tag.ts";
+
+/** A segment whose media begin this far from where the playlist says it does is on another clock, ms. */
+const LARGEST_DRIFT_MS = 3000;
+/** Sound whose own place is within this of the picture's clock is on that clock, ms. */
+const SAME_CLOCK_MS = 2000;
+/** Sound that waits for the first picture of a segment, tags; a second and a half of AAC. */
+const MAX_HELD_TAGS = 64;
+
+/** Where a part of the media begins on the playlist's clock. */
+export interface PlacedPart {
+  readonly startMs: number;
+  /** Its own clock need not continue that of the part before. */
+  readonly discontinuity: boolean;
+}
+
+export interface SegmentLane {
+  /** The tags that follow are of this segment. */
+  begin(segment: PlacedPart): void;
+  take(tag: MediaTag): void;
+  /** The segment is over: what waits for a picture is placed without one. */
+  flush(): void;
+  /** What follows is no continuation. */
+  breakHere(): void;
+}
+
+type Give = (tag: MediaTag, breaks: boolean) => void;
+
+/**
+ * Places the media of segments on the clock of their playlist. Where a run of segments begins (at a discontinuity, or
+ * where the media's own clock is found to have jumped without one) its first picture stands where the playlist puts its
+ * segment; from there on the media's own clock counts.
+ */
+export class SegmentClock {
+  /** From the media's clock to the playlist's, ms, as the main rendition has it; undefined before its first tag. */
+  #mainOffsetMs: number | undefined;
+  #begun = false;
+
+  /** Media have been placed. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  /** @param give takes the placed tags; `breaks`: this is the first tag of its track behind a discontinuity */
+  lane(track: "main" | "audio", give: Give): SegmentLane {
+    return new Lane({
+      give: (tag, breaks) => {
+        this.#begun = true;
+        give(tag, breaks);
+      },
+      settle: (ownOffsetMs) => {
+        if (track === "main") this.#mainOffsetMs = ownOffsetMs;
+        const mainMs = this.#mainOffsetMs;
+        return mainMs !== undefined && Math.abs(mainMs - ownOffsetMs) < SAME_CLOCK_MS ? mainMs : ownOffsetMs;
+      },
+    });
+  }
+}
+
+interface LaneOptions {
+  readonly give: Give;
+  /** The offset that holds, given the one that the lane has found by itself. */
+  readonly settle: (ownOffsetMs: number) => number;
+}
+
+class Lane implements SegmentLane {
+  readonly #options: LaneOptions;
+  #offsetMs: number | undefined;
+  /** Where the segment begins on the playlist's clock, until its first tag has come. */
+  #startMs: number | undefined;
+  #held: MediaTag[] = [];
+  #breaks = { video: false, audio: false };
+  /** The first run continues nothing. */
+  #first = true;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+  }
+
+  begin({ startMs, discontinuity }: PlacedPart): void {
+    this.flush();
+    this.#startMs = startMs;
+    if (discontinuity) this.breakHere();
+  }
+
+  breakHere(): void {
+    this.#offsetMs = undefined;
+  }
+
+  take(tag: MediaTag): void {
+    if (this.#startMs !== undefined && !tag.sequenceHeader && !this.#arrive(tag)) return;
+    if (this.#offsetMs === undefined) this.#held.push(tag);
+    else this.#place(tag, this.#offsetMs);
+  }
+
+  flush(): void {
+    const first = this.#held.find(({ sequenceHeader }) => !sequenceHeader);
+    if (first !== undefined && this.#offsetMs === undefined) this.#settle(first, this.#startMs ?? 0);
+    this.#startMs = undefined;
+  }
+
+  /** The first media of a segment; false: the tag was dealt with. */
+  #arrive(tag: MediaTag): boolean {
+    const startMs = this.#startMs ?? 0;
+    const offsetMs = this.#offsetMs;
+    if (offsetMs !== undefined) {
+      this.#startMs = undefined;
+      const driftMs = shownAtMs(tag) + offsetMs - startMs;
+      if (Math.abs(driftMs) <= LARGEST_DRIFT_MS) return true;
+      this.#startMs = startMs;
+      this.#offsetMs = undefined;
+    }
+    this.#held.push(tag);
+    // The playlist counts from the first picture; sound alone counts from its own beginning.
+    if (tag.kind === "audio" && this.#held.length < MAX_HELD_TAGS) return false;
+    const first = this.#held.find(({ sequenceHeader }) => !sequenceHeader) ?? tag;
+    this.#settle(tag.kind === "video" ? tag : first, startMs);
+    return false;
+  }
+
+  #settle(tag: MediaTag, startMs: number): void {
+    const offsetMs = this.#options.settle(startMs - shownAtMs(tag));
+    this.#offsetMs = offsetMs;
+    this.#startMs = undefined;
+    if (!this.#first) this.#breaks = { video: true, audio: true };
+    this.#first = false;
+    for (const held of this.#held.splice(0)) this.#place(held, offsetMs);
+  }
+
+  #place(tag: MediaTag, offsetMs: number): void {
+    const breaks = this.#breaks[tag.kind] && !tag.sequenceHeader;
+    if (breaks) this.#breaks[tag.kind] = false;
+    this.#options.give({ ...tag, dtsMs: tag.dtsMs + offsetMs }, breaks);
+  }
+}
+
+function shownAtMs(tag: MediaTag): number {
+  return tag.dtsMs + tag.compositionMs;
+}

@@ -1,0 +1,142 @@
+import { Readable } from "node:stream";
+import { RoomcastError } from "@roomcast/shared";
+import type { ContainerFormat } from "../demux/detect-container.ts";
+import { detectContainer } from "../demux/detect-container.ts";
+import type { StreamFormat } from "../ffmpeg/ffmpeg-arguments.ts";
+import type { StreamSourceOptions } from "../ffmpeg/ffmpeg-source.ts";
+import { type PlanOptions, planPush } from "../plan.ts";
+import type { ProbeInput } from "../probe.ts";
+import type { ProbedMedia } from "../probe-report.ts";
+import type { Source } from "../source.ts";
+import type { HlsPresentation } from "./hls-presentation.ts";
+import type { HlsSegment } from "./hls-segment.ts";
+
+export interface ForeignHlsSourceOptions {
+  readonly presentation: HlsPresentation;
+  readonly startAtMs: number;
+  readonly plan: PlanOptions;
+  /** Sentences that the plan is to carry beside its own. */
+  readonly reasons: readonly string[];
+  readonly signal: AbortSignal;
+  readonly probe: (input: ProbeInput) => Promise<ProbedMedia>;
+  readonly openStream: (options: StreamSourceOptions) => Promise<Source>;
+}
+
+/**
+ * Plays an HLS stream whose codecs are not read in this process (HEVC, AC-3, MP2, …): ffmpeg gets the bytes of its
+ * segments, one after another, and tells by itself where their clock jumps.
+ *
+ * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts
+ */
+export async function openForeignHlsSource(options: ForeignHlsSourceOptions): Promise<Source> {
+  const { presentation, startAtMs, signal } = options;
+  if (presentation.tracks.length > 1) {
+    throw new RoomcastError(
+      "FailedOperation.SourceUnsupported",
+      "The HLS stream has its picture and its sound in playlists of their own, and their codecs are not H.264 and AAC: " +
+        "give a variant in which both are together, or one in H.264 and AAC.",
+    );
+  }
+  const looked = new SegmentBytes(presentation, startAtMs);
+  const { format, probed } = await lookAt(looked, options);
+  const bytes = new SegmentBytes(presentation, startAtMs);
+  try {
+    await bytes.format();
+    const { live, durationMs } = presentation;
+    const media = { ...probed.media, container: "hls", durationMs };
+    const planned = planPush(media, { ...options.plan, live });
+    const plan = { ...planned, reasons: [...planned.reasons, ...options.reasons] };
+    const beginsMs = live ? 0 : bytes.startMs;
+    const skipMs = plan.video.action === "transcode" ? Math.max(0, startAtMs - beginsMs) : 0;
+    return await options.openStream({
+      media: { ...media, durationIsRough: true },
+      plan,
+      live,
+      endsProperly: () => true,
+      format: streamFormatOf(format),
+      stream: bytes.stream,
+      placeMs: live ? 0 : beginsMs + skipMs,
+      skipMs,
+      videoIndex: probed.videoIndex,
+      audioIndex: probed.audioIndex,
+      signal,
+      upstreamFailure: () => bytes.failure,
+      onClose: () => bytes.close(),
+    });
+  } catch (error) {
+    await bytes.close();
+    throw error;
+  }
+}
+
+async function lookAt(bytes: SegmentBytes, { probe }: ForeignHlsSourceOptions) {
+  try {
+    const format = await bytes.format();
+    return { format, probed: await probe({ kind: "stream", format: streamFormatOf(format), stream: bytes.stream }) };
+  } finally {
+    await bytes.close();
+  }
+}
+
+function streamFormatOf(format: ContainerFormat): StreamFormat {
+  if (format === "mpegts") return "mpegts";
+  return format === "fmp4" || format === "mp4" ? "mov" : "any";
+}
+
+/** The bytes of the segments of a presentation. */
+class SegmentBytes {
+  readonly stream: Readable;
+  failure: RoomcastError | undefined;
+  readonly #abort = new AbortController();
+  readonly #segments: AsyncGenerator<HlsSegment, void, undefined>;
+  #first: { readonly segment: HlsSegment; readonly head: Buffer; readonly rest: AsyncIterator<Buffer> } | undefined;
+
+  constructor(presentation: HlsPresentation, fromMs: number) {
+    this.#segments = presentation.segments("main", { fromMs, signal: this.#abort.signal });
+    this.stream = Readable.from(this.#bytes(), { objectMode: false, highWaterMark: 512 * 1024 });
+    this.stream.on("error", () => {});
+  }
+
+  /** Where the first segment begins, ms; after `format`. */
+  get startMs(): number {
+    return this.#first?.segment.startMs ?? 0;
+  }
+
+  async format(): Promise<ContainerFormat> {
+    const { value: segment } = await this.#segments.next();
+    if (segment === undefined) {
+      throw new RoomcastError("FailedOperation.SourceNotMedia", "The HLS playlist is empty: it names no segment.");
+    }
+    const rest = segment.open(this.#abort.signal)[Symbol.asyncIterator]();
+    const first = await rest.next();
+    const head = first.done === true ? Buffer.alloc(0) : first.value;
+    this.#first = { segment, head, rest };
+    return detectContainer(segment.init === null ? head : Buffer.concat([segment.init, head]));
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    this.stream.destroy();
+    await this.#segments.return().catch(() => undefined);
+  }
+
+  async *#bytes(): AsyncGenerator<Buffer, void, undefined> {
+    const first = this.#first;
+    if (first === undefined) return;
+    let { init } = first.segment;
+    try {
+      if (init !== null) yield init;
+      yield first.head;
+      for (let next = await first.rest.next(); next.done !== true; next = await first.rest.next()) yield next.value;
+      for await (const segment of this.#segments) {
+        if (segment.init !== null && segment.init !== init) yield segment.init;
+        init = segment.init;
+        yield* segment.open(this.#abort.signal);
+      }
+    } catch (thrown) {
+      if (this.#abort.signal.aborted) return;
+      this.failure = RoomcastError.from(thrown);
+      throw this.failure;
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import { RoomcastError, shownUrl } from "@roomcast/shared";
+import type { Logger } from "pino";
+import type { DemuxedTrack } from "../demux/demuxer.ts";
+import { openFeedSource } from "../feed/feed-source.ts";
+import type { TranscodeFlvOptions } from "../ffmpeg/ffmpeg-source.ts";
+import type { HttpClient, HttpDocument } from "../http/http-client.ts";
+import type { PlanOptions } from "../plan.ts";
+import type { Source } from "../source.ts";
+import { HlsFeed } from "./hls-feed.ts";
+import type { HlsPresentation } from "./hls-presentation.ts";
+import { openHls } from "./open-hls.ts";
+
+export interface HlsSourceOptions {
+  readonly url: string;
+  readonly http: HttpClient;
+  /** The document behind `url`. */
+  readonly document: HttpDocument;
+  readonly startAtMs: number;
+  /** The request's Mode is `live`. */
+  readonly askedLive: boolean;
+  readonly wishes: PlanOptions;
+  readonly transcodeFlv: (options: TranscodeFlvOptions) => Promise<Source>;
+  /** Plays a presentation whose codecs are not read in this process. */
+  readonly openForeign: (options: ForeignHlsOptions) => Promise<Source>;
+  readonly patienceMs?: number | undefined;
+  readonly readyTimeoutMs?: number | undefined;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+export interface ForeignHlsOptions {
+  readonly presentation: HlsPresentation;
+  readonly tracks: readonly DemuxedTrack[];
+  readonly startAtMs: number;
+  readonly plan: PlanOptions;
+  readonly reasons: readonly string[];
+}
+
+const READY_TIMEOUT_MS = 30_000;
+/** A start behind the end plays the end, so that the room sees a picture before the source is over. */
+const LEAST_LEFT_MS = 1000;
+
+/**
+ * Opens an HLS stream; ffmpeg sees no playlist.
+ *
+ * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts
+ */
+export async function openHlsSource(options: HlsSourceOptions): Promise<Source> {
+  const { url, http, document, askedLive, wishes, log, signal, patienceMs } = options;
+  const presentation = await openHls({
+    url,
+    http,
+    document,
+    signal,
+    logger: log,
+    mode: askedLive ? "live" : "vod",
+    maxHeight: wishes.maxHeight ?? wishes.canvas?.height,
+    audioTrack: wishes.audioTrack,
+    patienceMs,
+  });
+  const { live, durationMs } = presentation;
+  const startAtMs = live ? 0 : withinDuration(options.startAtMs, durationMs);
+  const plan = { ...wishes, live, askedLive };
+  // A playlist without variants leaves nothing to tell.
+  const reasons = presentation.variant === null ? [] : presentation.reasons;
+  let foreign: readonly DemuxedTrack[] | undefined;
+  const feed = new HlsFeed({
+    presentation,
+    fromMs: startAtMs,
+    audioTrack: wishes.audioTrack,
+    onForeign: (tracks) => {
+      foreign = tracks;
+    },
+    log,
+  });
+  try {
+    return await openFeedSource({
+      feed,
+      shown: shownUrl(url),
+      container: "hls",
+      live,
+      segmented: true,
+      durationMs,
+      startAtMs,
+      plan,
+      reasons,
+      transcodeFlv: options.transcodeFlv,
+      log,
+      signal,
+      readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (foreign === undefined) throw RoomcastError.from(error);
+    return await options.openForeign({ presentation, tracks: foreign, startAtMs, plan, reasons });
+  }
+}
+
+function withinDuration(startAtMs: number, durationMs: number | null): number {
+  return durationMs === null ? startAtMs : Math.max(0, Math.min(startAtMs, durationMs - LEAST_LEFT_MS));
+}

@@ -1,0 +1,78 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { HttpAnswer, HttpClient, HttpDocument } from "./http-client.ts";
+
+/** So many bytes tell what a resource is. */
+const HEAD_BYTES = 4096;
+
+/** A resource whose first bytes were looked at; they are given again to whoever reads it. */
+export class OpenedResource {
+  readonly answer: HttpAnswer;
+  /** The beginning: 4 KiB, or all there is. */
+  readonly head: Buffer;
+  readonly #rest: AsyncIterator<Buffer>;
+  #taken = false;
+
+  private constructor(answer: HttpAnswer, head: Buffer, rest: AsyncIterator<Buffer>) {
+    this.answer = answer;
+    this.head = head;
+    this.#rest = rest;
+  }
+
+  /**
+   * Asks for the whole, in a way that tells whether parts can be asked for too.
+   *
+   * @throws as `HttpClient.open`
+   */
+  static async open(http: HttpClient, url: string, signal: AbortSignal): Promise<OpenedResource> {
+    const answer = await http.open(url, { signal, range: { start: 0 } });
+    const rest = answer.body[Symbol.asyncIterator]();
+    const parts: Buffer[] = [];
+    let length = 0;
+    while (length < HEAD_BYTES) {
+      const { done, value } = await rest.next();
+      if (done === true) break;
+      parts.push(value);
+      length += value.length;
+    }
+    return new OpenedResource(answer, parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts), rest);
+  }
+
+  /** All bytes from the first one on; once. */
+  body(): AsyncIterable<Buffer> {
+    if (this.#taken) throw new RoomcastError("InternalError", "The resource was read already.");
+    this.#taken = true;
+    return startingWith(this.head, this.#rest);
+  }
+
+  /** The whole as one document. */
+  async document(maxBytes: number): Promise<HttpDocument> {
+    const parts: Buffer[] = [];
+    let length = 0;
+    for await (const chunk of this.body()) {
+      parts.push(chunk);
+      length += chunk.length;
+      if (length > maxBytes) {
+        const text = `The source is a text of more than ${Math.round(maxBytes / 1024 / 1024)} MiB.`;
+        throw new RoomcastError("FailedOperation.SourceUnsupported", text);
+      }
+    }
+    const { url, contentType } = this.answer;
+    return { url, contentType, body: Buffer.concat(parts) };
+  }
+
+  /** Gives the connection back; idempotent, and of no effect on a body that is being read. */
+  async close(): Promise<void> {
+    if (this.#taken) return;
+    this.#taken = true;
+    await this.#rest.return?.();
+  }
+}
+
+async function* startingWith(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer, void> {
+  try {
+    if (head.length > 0) yield head;
+    for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
+  } finally {
+    await rest.return?.();
+  }
+}
