@@ -42,20 +42,19 @@ export interface FfmpegArguments {
 
 /**
  * Demuxers that a source may choose by its content. Left out on purpose is everything that opens other addresses by
- * itself (dash, concat, sdp, rtsp, image sequences): only HLS may, because the gateway rewrites its playlists.
+ * itself: playlists of every kind (HLS is read in this process), concat, sdp, rtsp, image sequences.
  */
 const SOURCE_FORMATS = [
   "mov,mp4,m4a,3gp,3g2,mj2",
   "matroska,webm",
   "flv,live_flv",
   "mpegts,mpeg",
-  "hls,webvtt",
   "mp3,aac,ac3,eac3,flac,wav,w64,aiff,ogg,amr,caf",
   "avi,asf,h264,hevc",
 ].join(",");
 
-/** The gateway speaks plain HTTP; HLS with AES-128 wraps it in `crypto`. No `file`, no `https`. */
-const GATEWAY_PROTOCOLS = "http,tcp,crypto";
+/** The gateway speaks plain HTTP, for which ffmpeg itself opens `tcp`. No `file`, no `https`, no `crypto`. */
+const GATEWAY_PROTOCOLS = "http,tcp";
 
 /** A read from the gateway that hangs this long fails. Longer than the gateway's own time-outs, which know the cause. */
 const READ_TIMEOUT_US = 30_000_000;

@@ -4,9 +4,8 @@ import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { RoomcastError } from "@roomcast/shared";
 import type { Egress } from "../../egress/egress.ts";
-import { answerHead, type GatewayRange, PROXY_USER, proxyPassword, readRange } from "./gateway-headers.ts";
-import type { HttpAnswer, HttpClient } from "./http-client.ts";
-import { M3U8_MAGIC, rewriteM3u8 } from "./m3u8-rewriter.ts";
+import { answerHead, PROXY_USER, proxyPassword, readRange } from "./gateway-headers.ts";
+import type { HttpClient } from "./http-client.ts";
 import { SourceHttp } from "./source-http.ts";
 import { UpstreamStatusError } from "./upstream-status-error.ts";
 
@@ -31,8 +30,8 @@ export interface GatewaySession {
   readonly unbounded: boolean;
   /** Whether parts of the source itself can be asked for; undefined where nothing was read yet. */
   readonly seekable: boolean | undefined;
-  /** The last HLS playlist said that it is complete (EXT-X-ENDLIST, RFC 8216, section 4.3.3.4). */
-  readonly playlistEnded: boolean;
+  /** The source is an HLS playlist: ffmpeg is not given it, and it must be played by the loader for playlists. */
+  readonly isPlaylist: boolean;
   /** Ends all transfers; idempotent. */
   close(): void;
 }
@@ -41,22 +40,19 @@ interface Session {
   readonly token: string;
   readonly client: HttpClient;
   readonly controller: AbortController;
-  /** URLs behind the numbers in the path; the source itself is 0. */
-  readonly urls: Map<number, string>;
-  readonly ids: Map<string, number>;
-  nextId: number;
+  readonly realUrl: string;
   failure: RoomcastError | undefined;
   refusal: RoomcastError | undefined;
   contentType: string | undefined;
   receivedBytes: number;
   unbounded: boolean;
   seekable: boolean | undefined;
-  playlistEnded: boolean;
+  isPlaylist: boolean;
 }
 
-/** Children of a playlist that are remembered; a live playlist names new ones for ever. */
-const MAX_CHILDREN = 4096;
-const MAX_PLAYLIST_BYTES = 4 * 1024 * 1024;
+/** RFC 8216, section 4.3.1.1; servers put a byte order mark or blanks in front. */
+const PLAYLIST = /^\s*#EXTM3U/;
+const LOOK_AT_BYTES = 64;
 /** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
 const PATIENCE_MS = 6000;
 /** A name that no resolver knows (RFC 6761, section 6.4): without the gateway as its proxy it leads nowhere. */
@@ -66,7 +62,7 @@ const ORIGIN = "http://source.invalid";
  * A proxy on 127.0.0.1 through which ffmpeg and ffprobe read sources. They never learn the real URL, and what they need
  * to read through the gateway is in their environment, because arguments of a process are public on its machine: they
  * name a URL without a secret, and authenticate to the gateway as to an HTTP proxy (RFC 9110, section 11.7). Redirects
- * and the children of HLS playlists pass the egress guard. What breaks upstream is asked for again there, out of ffmpeg's
+ * pass the egress guard, and playlists are not handed on at all. What breaks upstream is asked for again there, out of ffmpeg's
  * sight; a transfer that breaks here is one that cannot go on.
  */
 export class SourceGateway {
@@ -104,20 +100,18 @@ export class SourceGateway {
       client,
       token: randomBytes(18).toString("base64url"),
       controller: new AbortController(),
-      urls: new Map([[0, realUrl]]),
-      ids: new Map([[realUrl, 0]]),
-      nextId: 1,
+      realUrl,
       failure: undefined,
       refusal: undefined,
       contentType: undefined,
       receivedBytes: 0,
       unbounded: false,
       seekable: undefined,
-      playlistEnded: false,
+      isPlaylist: false,
     };
     this.#sessions.set(session.token, session);
     return {
-      url: urlOf(0, realUrl),
+      url: urlOf(realUrl),
       environment: { http_proxy: `http://${PROXY_USER}:${session.token}@127.0.0.1:${this.#port}` },
       get failure() {
         return session.failure;
@@ -137,8 +131,8 @@ export class SourceGateway {
       get seekable() {
         return session.seekable;
       },
-      get playlistEnded() {
-        return session.playlistEnded;
+      get isPlaylist() {
+        return session.isPlaylist;
       },
       close: () => {
         this.#sessions.delete(session.token);
@@ -163,9 +157,7 @@ export class SourceGateway {
       response.writeHead(407, { "proxy-authenticate": 'Basic realm="source"', "content-length": 0 }).end();
       return;
     }
-    const id = /^\/(\d+)\//.exec(URL.parse(request.url ?? "", ORIGIN)?.pathname ?? "")?.[1];
-    const realUrl = session.urls.get(Number(id));
-    if (realUrl === undefined) {
+    if (URL.parse(request.url ?? "", ORIGIN)?.pathname !== new URL(urlOf(session.realUrl)).pathname) {
       response.writeHead(404).end();
       return;
     }
@@ -174,13 +166,23 @@ export class SourceGateway {
     const signal = AbortSignal.any([session.controller.signal, stop.signal]);
     const range = readRange(request);
     try {
-      const upstream = await session.client.open(realUrl, { signal, range: range ?? { start: 0 } });
-      if (id === "0") {
-        session.contentType = upstream.contentType;
-        session.unbounded = upstream.totalBytes === null;
-        session.seekable = upstream.seekable;
+      const upstream = await session.client.open(session.realUrl, { signal, range: range ?? { start: 0 } });
+      session.contentType = upstream.contentType;
+      session.unbounded = upstream.totalBytes === null;
+      session.seekable = upstream.seekable;
+      const chunks = upstream.body[Symbol.asyncIterator]();
+      const first = await beginningOf(chunks);
+      if ((range?.start ?? 0) === 0 && PLAYLIST.test(first.toString())) {
+        await chunks.return?.();
+        session.isPlaylist = true;
+        throw new RoomcastError(
+          "FailedOperation.SourceUnsupported",
+          "The source is an HLS playlist, not a media file.",
+        );
       }
-      await pipeline(this.#body(session, upstream, { response, range }), response);
+      const { status, headers } = answerHead(upstream, range);
+      response.writeHead(status, headers);
+      await pipeline(counted(first, chunks, session), response);
       session.failure = undefined;
     } catch (error) {
       // ffmpeg going away, or a closed session, is no failure of the source.
@@ -193,84 +195,42 @@ export class SourceGateway {
     session.failure = failure;
     if (failure.code === "FailedOperation.SourceForbidden") session.refusal ??= failure;
     if (response.headersSent || response.destroyed) return;
-    response.writeHead(failure instanceof UpstreamStatusError ? Math.max(400, failure.status) : 502).end();
-  }
-
-  /** The body as it is, or rewritten where it begins as a playlist does. Writes the head first. */
-  async *#body(
-    session: Session,
-    upstream: HttpAnswer,
-    { response, range }: { readonly response: http.ServerResponse; readonly range: GatewayRange | undefined },
-  ): AsyncGenerator<Buffer> {
-    const chunks = upstream.body[Symbol.asyncIterator]();
-    try {
-      let first = Buffer.alloc(0);
-      while (first.length < M3U8_MAGIC.length) {
-        const next = await chunks.next();
-        if (next.done === true) break;
-        first = Buffer.concat([first, next.value]);
-      }
-      if (first.toString("latin1", 0, M3U8_MAGIC.length) === M3U8_MAGIC) {
-        const text = await wholeText(first, chunks);
-        session.playlistEnded = /^#EXT-X-ENDLIST\s*$/m.test(text);
-        const rewritten = Buffer.from(rewriteM3u8(text, upstream.url, (url) => this.#child(session, url)));
-        const type = "application/vnd.apple.mpegurl";
-        response.writeHead(200, { "content-type": type, "content-length": rewritten.length });
-        session.receivedBytes += rewritten.length;
-        yield rewritten;
-        return;
-      }
-      const { status, headers } = answerHead(upstream, range);
-      response.writeHead(status, headers);
-      if (first.length > 0) yield first;
-      session.receivedBytes += first.length;
-      for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
-        session.receivedBytes += next.value.length;
-        yield next.value;
-      }
-    } finally {
-      await chunks.return?.();
-    }
-  }
-
-  #child(session: Session, url: string): string {
-    let id = session.ids.get(url);
-    if (id === undefined) {
-      id = session.nextId;
-      session.nextId += 1;
-    } else {
-      // Named again: it moves to the end of those that are forgotten.
-      session.ids.delete(url);
-      session.urls.delete(id);
-    }
-    session.ids.set(url, id);
-    session.urls.set(id, url);
-    for (const [oldUrl, oldId] of session.ids) {
-      if (session.ids.size <= MAX_CHILDREN) break;
-      if (oldId === 0) continue;
-      session.ids.delete(oldUrl);
-      session.urls.delete(oldId);
-    }
-    return urlOf(id, url);
+    const status = failure instanceof UpstreamStatusError ? Math.max(400, failure.status) : 502;
+    response.writeHead(session.isPlaylist ? 415 : status).end();
   }
 }
 
 /** The file's extension stays, because ffmpeg chooses some formats by it; its name, directory and query do not. */
-function urlOf(id: number, realUrl: string): string {
+function urlOf(realUrl: string): string {
   const name = URL.parse(realUrl)?.pathname.split("/").at(-1) ?? "";
   const extension = /\.[A-Za-z0-9]{1,5}$/.exec(name)?.[0] ?? "";
-  return `${ORIGIN}/${id}/media${extension}`;
+  return `${ORIGIN}/0/media${extension}`;
 }
 
-async function wholeText(first: Buffer, chunks: AsyncIterator<Buffer>): Promise<string> {
-  const parts = [first];
-  let length = first.length;
-  for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
-    length += next.value.length;
-    if (length > MAX_PLAYLIST_BYTES) {
-      throw new RoomcastError("FailedOperation.SourceUnsupported", "The HLS playlist is larger than 4 MiB.");
-    }
-    parts.push(next.value);
+/** As much of the body as it takes to see whether it is a playlist. */
+async function beginningOf(chunks: AsyncIterator<Buffer>): Promise<Buffer> {
+  let first = Buffer.alloc(0);
+  while (first.length < LOOK_AT_BYTES && "#EXTM3U".startsWith(first.toString().trimStart())) {
+    const next = await chunks.next();
+    if (next.done === true) break;
+    first = Buffer.concat([first, next.value]);
   }
-  return Buffer.concat(parts).toString("utf8");
+  return first;
+}
+
+async function* counted(
+  first: Buffer,
+  chunks: AsyncIterator<Buffer>,
+  session: Session,
+): AsyncGenerator<Buffer, undefined> {
+  try {
+    session.receivedBytes += first.length;
+    if (first.length > 0) yield first;
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      session.receivedBytes += next.value.length;
+      yield next.value;
+    }
+  } finally {
+    await chunks.return?.();
+  }
 }
