@@ -131,12 +131,13 @@ export class ByteFeed implements TagFeed {
     };
   }
 
-  #choose(tracks: readonly DemuxedTrack[], interleaver: Interleaver) {
+  #choose(tracks: readonly DemuxedTrack[], interleaver: Interleaver): TrackChoice {
     const chosen = choosePlayedTracks(tracks, this.#options.audioTrack);
     const played = tracks.filter(({ id }) => id === chosen.video || id === chosen.audio);
     if (!this.#begun && played.some((track) => !isReadHere(track))) {
       this.#foreign = true;
       this.#options.onForeign?.(played);
+      return { video: null, audio: null };
     }
     const locked = tracks.find(({ kind, encryption }) => kind !== "other" && encryption !== undefined);
     if (played.length === 0 && locked !== undefined) {

@@ -171,6 +171,7 @@ export class HlsFeed implements TagFeed {
     if (!begun && played.some((each) => !isReadHere(each))) {
       this.#foreign = true;
       this.#options.onForeign(played);
+      return { video: null, audio: null };
     }
     if (track === "main" && !separate) {
       this.#interleaver.expect([
