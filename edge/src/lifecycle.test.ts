@@ -388,3 +388,18 @@ test("a lost worker is a line in the task's log", async () => {
   );
   await stop(taskId);
 });
+
+test("a task that ends one worker after another is quarantined, though it pushed on each of them", async () => {
+  const region = fresh("ap");
+  const body = await pushBody({ Region: region });
+  const taskId = await start(body);
+  for (let attempt = 1; attempt <= 4; attempt += 1) {
+    const worker = await FakeWorker.connect({ workerId: fresh("w"), region });
+    const dispatch = await worker.next("dispatch");
+    worker.report([reportOf(dispatch)]);
+    expect(await reaches(taskId, "pushing")).toMatchObject({ attempt });
+    worker.close();
+    await reaches(taskId, attempt < 4 ? "queued" : "failed");
+  }
+  expect((await view(taskId)).error).toMatchObject({ code: "FailedOperation.TaskQuarantined", retryable: false });
+});

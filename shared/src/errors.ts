@@ -54,6 +54,7 @@ export const ERROR_CODES = {
   "FailedOperation.RedisUnreachable": passing(502),
   "FailedOperation.RedisRefused": fixed(502),
   "FailedOperation.WorkerLost": passing(503),
+  "FailedOperation.TaskQuarantined": fixed(502),
   "FailedOperation.Superseded": fixed(409),
   "FailedOperation.ExecutionTimeout": fixed(504),
   "FailedOperation.UpdateTimeout": passing(504),

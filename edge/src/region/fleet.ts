@@ -150,12 +150,12 @@ export class Fleet {
 
   /** Gives a task that its worker has lost back to its Task object. */
   async release(assignment: Assignment): Promise<void> {
-    const { taskId, attempt, workerId } = assignment;
+    const { taskId, attempt, workerId, dispatched } = assignment;
     // The task may know that it is released before this region does, or after this object has died.
     this.doubt(assignment);
     const progress = this.progress.newest(taskId, attempt);
     const reason = `Worker ${workerId} was lost.`;
-    await this.tasks.tell(taskId, { attempt, workerId }, { type: "released", reason, progress });
+    await this.tasks.tell(taskId, { attempt, workerId }, { type: "released", reason, progress, dispatched });
     this.unassignFrom(workerId, taskId, attempt);
   }
 

@@ -1,5 +1,5 @@
 import { type ActiveState, isTerminal, type TaskReport, type TaskState } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { newTaskRecord } from "../testing/new-task-record.ts";
 import {
   type ControlEvent,
@@ -11,6 +11,7 @@ import {
   type WorkerEvent,
 } from "./decide.ts";
 import { MAX_HOLDERS, type TaskRecord } from "./task-record.ts";
+import { HEALTHY_ATTEMPT_MS, MAX_WORKERS_LOST } from "./worker-loss.ts";
 
 const NOW = 1_000_000;
 const REF = { attempt: 1, workerId: "w" };
@@ -44,7 +45,7 @@ const ended = (outcome: (WorkerEvent & { type: "ended" })["outcome"]): WorkerEve
   outcome,
   positionMs: 77,
 });
-const RELEASED: WorkerEvent = { type: "released", reason: "gone", progress: null };
+const RELEASED: WorkerEvent & { type: "released" } = { type: "released", reason: "gone", progress: null };
 
 test.each<[string, TaskRecord, WorkerEvent, string, number]>([
   ["a lost task waits again", active("pushing"), RELEASED, "queued", 2],
@@ -134,11 +135,11 @@ test.each<ControlEvent>([
   expect(decideForControl(before, event, NOW)).toEqual({ kind: "stale" });
 });
 
-test("attempts that are lost one after another end the task, with the last cause", () => {
+test("attempts whose worker left before it got the task end the task after five, with the last cause", () => {
   let task = record();
   for (let attempt = 1; attempt <= MAX_LOST_IN_A_ROW; attempt += 1) {
     task = next(decideForControl(task, { type: "placed", workerId: "w" }, NOW));
-    task = next(decideForWorker(task, { attempt, workerId: "w" }, RELEASED, NOW));
+    task = next(decideForWorker(task, { attempt, workerId: "w" }, { ...RELEASED, dispatched: false }, NOW));
   }
   expect(task.state).toMatchObject({ name: "failed", error: { code: "FailedOperation.WorkerLost" } });
   expect(task.state.name === "failed" && task.state.error.message).toContain("gone");
@@ -148,9 +149,10 @@ test("a push in between starts the count of lost attempts anew", () => {
   let task = record();
   for (let attempt = 1; attempt <= 3 * MAX_LOST_IN_A_ROW; attempt += 1) {
     const ref = { attempt, workerId: "w" };
-    task = next(decideForControl(task, { type: "placed", workerId: "w" }, NOW));
-    task = next(decideForWorker(task, ref, { type: "reported", report: report(task, { attempt }) }, NOW));
-    task = next(decideForWorker(task, ref, RELEASED, NOW));
+    const placedAtMs = NOW + attempt * HEALTHY_ATTEMPT_MS;
+    task = next(decideForControl(task, { type: "placed", workerId: "w" }, placedAtMs));
+    task = next(decideForWorker(task, ref, { type: "reported", report: report(task, { attempt }) }, placedAtMs));
+    task = next(decideForWorker(task, ref, RELEASED, placedAtMs + HEALTHY_ATTEMPT_MS));
   }
   expect(task).toMatchObject({ state: { name: "queued", attempt: 3 * MAX_LOST_IN_A_ROW + 1 }, lostInARow: 1 });
 });
@@ -222,4 +224,58 @@ test("a start that was lost is forgotten once the push runs", () => {
   const event = { type: "reported", report: report(task, { attempt: 2 }) } as const;
   task = next(decideForWorker(task, { attempt: 2, workerId: "w" }, event, NOW));
   expect(task.lostStart).toBeNull();
+});
+
+interface Losses {
+  readonly count: number;
+  readonly state: ActiveState["name"];
+  readonly ranMs?: number;
+  readonly rest?: Partial<TaskRecord>;
+}
+
+/** A task after its workers were lost, each after the task had reached this state. */
+function afterLosses({ count, state, ranMs = 1000, rest = {} }: Losses): TaskRecord {
+  let task = record(rest);
+  let atMs = NOW;
+  for (let attempt = 1; attempt <= count; attempt += 1) {
+    const ref = { attempt, workerId: `w${attempt}` };
+    task = next(decideForControl(task, { type: "placed", workerId: ref.workerId }, atMs));
+    task = next(decideForWorker(task, ref, { type: "reported", report: report(task, { attempt, state }) }, atMs));
+    atMs += ranMs;
+    task = next(decideForWorker(task, ref, RELEASED, atMs));
+  }
+  return task;
+}
+
+describe("A task under which workers are lost", () => {
+  test.each(["starting", "pushing", "paused", "reconnecting"] as const)(
+    "is quarantined with its own code when all of them were lost while it was %s",
+    (state) => {
+      expect(afterLosses({ count: MAX_WORKERS_LOST - 1, state }).state.name).toBe("queued");
+      const { state: end } = afterLosses({ count: MAX_WORKERS_LOST, state });
+      expect(end).toMatchObject({
+        name: "failed",
+        error: { code: "FailedOperation.TaskQuarantined", retryable: false },
+      });
+      expect(end.name === "failed" && end.error.message).toMatch(/^4 workers were lost .*Look at the source.* gone$/);
+    },
+  );
+
+  test("goes on when it ran long enough before each loss", () => {
+    const task = afterLosses({ count: 3 * MAX_WORKERS_LOST, state: "pushing", ranMs: HEALTHY_ATTEMPT_MS });
+    expect(task).toMatchObject({ state: { name: "queued" }, workersLost: 1 });
+  });
+
+  test("is placed at once after the first loss, and later than its neighbours after more", () => {
+    expect(afterLosses({ count: 1, state: "pushing" }).placeAtMs).toBe(NOW + 1000);
+    const placedAt = ["one", "two", "six"].map(
+      (taskId) => afterLosses({ count: 3, state: "pushing", rest: { taskId } }).placeAtMs,
+    );
+    expect(new Set(placedAt).size).toBe(3);
+  });
+
+  test("is aborted, not quarantined, when it was to stop", () => {
+    const lostOften = active("pushing", { stop: STOP, workersLost: MAX_WORKERS_LOST });
+    expect(next(decideForWorker(lostOften, REF, RELEASED, NOW)).state.name).toBe("aborted");
+  });
 });

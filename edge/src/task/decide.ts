@@ -12,6 +12,7 @@ import {
 } from "@roomcast/shared";
 import { type AttemptHolder, MAX_HOLDERS, type Progress, type StopIntention, type TaskRecord } from "./task-record.ts";
 import { firstPlaceAtMs } from "./task-times.ts";
+import { MAX_WORKERS_LOST, quarantine, spreadMs, workersLost } from "./worker-loss.ts";
 
 /** Attempts that may be lost, or refused, one after another before the task fails. */
 export const MAX_LOST_IN_A_ROW = 5;
@@ -33,7 +34,13 @@ export type WorkerEvent =
       readonly positionMs: number;
     }
   /** The worker is lost, or the dispatch never reached it. */
-  | { readonly type: "released"; readonly reason: string; readonly progress: Progress | null };
+  | {
+      readonly type: "released";
+      readonly reason: string;
+      readonly progress: Progress | null;
+      /** False: the worker never got the task. */
+      readonly dispatched?: boolean;
+    };
 
 export type ControlEvent =
   | { readonly type: "placed"; readonly workerId: string }
@@ -100,9 +107,7 @@ export function decideForWorker(record: TaskRecord, ref: AttemptRef, event: Work
           : failed(heard, event.error, atMs),
       );
     case "released":
-      return changed(
-        requeued({ ...heard, progress: event.progress ?? heard.progress }, { why: "lost", reason: event.reason, atMs }),
-      );
+      return changed(released({ ...heard, progress: event.progress ?? heard.progress }, event, atMs));
     default:
       return event.outcome.name === "finished"
         ? tookOver(ended(heard, event, atMs))
@@ -121,6 +126,7 @@ export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: 
         ...moved(record, { type: "placed", atMs, holder: { region: record.region, workerId: event.workerId } }),
         placeAtMs: null,
         accepted: false,
+        placedAtMs: atMs,
         heardAtMs: atMs,
         lastWorkerId: event.workerId,
         holders: [...record.holders, { attempt: state.attempt, workerId: event.workerId }].slice(-MAX_HOLDERS),
@@ -230,6 +236,18 @@ function requeued(record: TaskRecord, { why, reason, atMs }: Requeue): TaskRecor
     waitingSinceMs: record.state.name === "starting" ? record.waitingSinceMs : atMs,
     avoidWorkerId: record.lastWorkerId,
   };
+}
+
+/** The worker is lost; where that happens again and again under one task, the task is what ends the workers. */
+function released(record: TaskRecord, event: WorkerEvent & { type: "released" }, atMs: number): TaskRecord {
+  const { reason, dispatched = true } = event;
+  if (!dispatched) return requeued(record, { why: "lost", reason, atMs });
+  const lost = workersLost(record, atMs);
+  const counted = { ...record, workersLost: lost };
+  const isEnding = record.stop !== null || record.successor !== null;
+  if (lost >= MAX_WORKERS_LOST && !isEnding) return failed(counted, quarantine(lost, reason).toBody(), atMs);
+  const next = requeued(counted, { why: "lost", reason, atMs });
+  return next.placeAtMs === null ? next : { ...next, placeAtMs: next.placeAtMs + spreadMs(record, lost) };
 }
 
 function reported(record: TaskRecord, report: TaskReport, atMs: number): TaskRecord {

@@ -71,7 +71,8 @@ export async function placeTask(core: PlacedTask): Promise<void> {
   const ref = { attempt, workerId: found.workerId };
   await core.control({ type: "placed", workerId: found.workerId });
   if (await dispatch(core, ref)) return;
-  await core.hear(ref, { type: "released", reason: "The worker left before it got the task.", progress: null });
+  const reason = "The worker left before it got the task.";
+  await core.hear(ref, { type: "released", reason, progress: null, dispatched: false });
 }
 
 /** Writes down where a task lives. Placing does not wait until the listing has heard of it. */

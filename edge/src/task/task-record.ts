@@ -62,6 +62,10 @@ export interface TaskRecord {
   readonly lostInARow: number;
   /** Why the last attempt came to nothing before its first picture; null, or not said: none has since the last push. */
   readonly lostStart?: string | null;
+  /** How many workers were lost under it, one soon after another; not said: none. */
+  readonly workersLost?: number;
+  /** When the newest attempt was given its worker; not said: by an older edge, or it was not yet. */
+  readonly placedAtMs?: number;
   readonly lastWorkerId: string | null;
   /** Who had the newest attempts, the newest last. */
   readonly holders: readonly AttemptHolder[];

@@ -6,6 +6,7 @@ const CODE = { running: 0, success: 200, codeFailed: 430, timedOut: 433, exited:
 const FAILURES: Partial<Record<ErrorCode, number>> = {
   "FailedOperation.ExecutionTimeout": CODE.timedOut,
   "FailedOperation.WorkerLost": CODE.exited,
+  "FailedOperation.TaskQuarantined": CODE.exited,
 };
 
 /** A task's end as the status code of a cloud function's run. Pure. */
