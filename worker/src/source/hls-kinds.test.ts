@@ -275,7 +275,7 @@ describe("a recorded HLS playlist", () => {
     server.files.set("master.m3u8", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\na.m3u8\n");
     server.files.set("a.m3u8", playlist({ entries: serve("plain") }));
     server.handler = (request, response, path) => {
-      if (!/^Roomcast\//.test(request.headers["user-agent"] ?? "")) {
+      if (request.headers["user-agent"]?.startsWith("Roomcast/") !== true) {
         response.writeHead(403).end();
         return true;
       }

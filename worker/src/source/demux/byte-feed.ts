@@ -7,7 +7,7 @@ import type { TagFeed, TagTaker } from "../feed/tag-feed.ts";
 import { FlvDemuxer, FlvError } from "../ffmpeg/flv-demuxer.ts";
 import type { MediaTag } from "../media-tag.ts";
 import { ContainerDemuxer, choosePlayedTracks, isReadHere } from "./container-demuxer.ts";
-import { DemuxError, type DemuxedTrack } from "./demuxer.ts";
+import { DemuxError, type DemuxedTrack, type TrackChoice } from "./demuxer.ts";
 import { Interleaver } from "./interleaver.ts";
 
 export interface ByteFeedOptions {
