@@ -353,4 +353,11 @@ describe("what is not as it was asked for is said", () => {
     const { reasons } = planPush(media(), { videoEncode: { fps: 60 } });
     expect(reasons).toEqual(["Fps 60 is more than rooms take: it is 30 at most."]);
   });
+
+  it("says that there is no rendition as small as the one that is asked for", () => {
+    expect(planPush(media(), { maxHeight: 480 }).reasons).toEqual([
+      "The source has no rendition of 480 lines or less: it is played with its 720.",
+    ]);
+    expect(planPush(media(), { maxHeight: 720 }).reasons).toEqual([]);
+  });
 });

@@ -31,7 +31,13 @@ export function planPush(media: MediaInfo, options: PlanOptions = {}): Plan {
   const lateMs = live || media.audio === null ? 0 : (media.video?.startMs ?? 0) - (media.audio.startMs ?? 0);
   const video = planVideo(media.video, { ...wishes, lateMs });
   const audio = planAudio(media.audio, wishes);
-  const reasons = [...(media.choices ?? []), ...video.reasons, ...audio.reasons, ...notAsAsked(options, live)];
+  const reasons = [
+    ...(media.choices ?? []),
+    ...video.reasons,
+    ...audio.reasons,
+    ...notAsAsked(options, live),
+    ...higherThanAsked(media, options),
+  ];
   return { video: video.plan, audio: audio.plan, reasons };
 }
 
@@ -47,6 +53,12 @@ function notAsAsked({ askedLive, tempo = 1, videoEncode }: PlanOptions, live: bo
     );
   }
   return reasons;
+}
+
+/** A source in one size, or whose smallest one is larger, is played as it is. */
+function higherThanAsked({ video }: MediaInfo, { maxHeight }: PlanOptions): string[] {
+  if (video === null || maxHeight === undefined || video.height <= maxHeight) return [];
+  return [`The source has no rendition of ${maxHeight} lines or less: it is played with its ${video.height}.`];
 }
 
 /** Whether nothing of the source is decoded or made. Pure. */

@@ -18,6 +18,7 @@ import { QueuedSource } from "../queued-source.ts";
 import type { Source, SourceEnd, SourceInfo } from "../source.ts";
 import type { FedTag } from "./fed-tag.ts";
 import { FeedIntake } from "./feed-intake.ts";
+import { firstPlan } from "./first-plan.ts";
 import { MadePicture, silenceHeader } from "./made-tracks.ts";
 import { RunFormat } from "./run-format.ts";
 import { CopyRoute, EncodeRoute, type RunRoute } from "./run-route.ts";
@@ -323,36 +324,4 @@ class FeedSource extends QueuedSource {
   #mediaOf(tracks: Pick<MediaInfo, "audio" | "video">): MediaInfo {
     return { container: this.#options.container, durationMs: this.#options.durationMs ?? null, ...tracks };
   }
-}
-
-interface FirstPlan {
-  readonly plan: Plan;
-  readonly media: MediaInfo;
-  /** What is told: how the source will be played once all of it is there. */
-  readonly told: Plan;
-}
-
-/** The plan of the first run, which fixes what the session sends. */
-function firstPlan(options: FeedSourceOptions, intake: FeedIntake, tracks: FedTracks): FirstPlan {
-  const { audio, video } = tracks;
-  const pictureHere = tracks.pictureHere && !intake.soundLeads;
-  const media = { container: options.container, durationMs: options.durationMs ?? null, audio, video };
-  const { live } = options;
-  const asked = { askedLive: live, ...options.plan, live };
-  const whole = planPush(media, asked);
-  if (video !== null && pictureHere) return { plan: whole, media, told: whole };
-  // The picture is still to come: what is made until then already has its size.
-  const size = video === null ? sizeWithin(intake.pictureSize) : plannedPicture(media, whole);
-  const canvas = asked.canvas ?? size;
-  const soundOnly = { ...media, video: null };
-  const plan = planPush(soundOnly, canvas === undefined ? asked : { ...asked, canvas });
-  if (video === null) return { plan, media: soundOnly, told: plan };
-  const late = "The picture begins later than the sound: a black one is made until it comes.";
-  return { plan, media: soundOnly, told: { ...whole, reasons: [...whole.reasons, late] } };
-}
-
-/** Announced sizes are made even and kept within what rooms take. */
-function sizeWithin(size: { readonly width: number; readonly height: number } | undefined) {
-  if (size === undefined || size.width > 1920 || size.height > 1080) return undefined;
-  return { width: size.width + (size.width % 2), height: size.height + (size.height % 2) };
 }

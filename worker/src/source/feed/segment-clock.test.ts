@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import type { MediaTag } from "../media-tag.ts";
+import { audioTag, videoTag } from "../scripted-source.ts";
+import { SegmentClock, type SegmentLane } from "./segment-clock.ts";
+
+interface Given {
+  readonly kind: MediaTag["kind"];
+  readonly dtsMs: number;
+  readonly breaks: boolean;
+}
+
+function newLane(clock = new SegmentClock(), track: "main" | "audio" = "main"): { lane: SegmentLane; given: Given[] } {
+  const given: Given[] = [];
+  const lane = clock.lane(track, ({ kind, dtsMs, sequenceHeader }, breaks) => {
+    if (!sequenceHeader) given.push({ kind, dtsMs, breaks });
+  });
+  return { lane, given };
+}
+
+const times = (given: readonly Given[], kind: MediaTag["kind"]) =>
+  given.filter((tag) => tag.kind === kind).map(({ dtsMs }) => dtsMs);
+
+describe("SegmentClock", () => {
+  it("puts the first picture of a run where the playlist puts its segment and keeps the distance of the sound", () => {
+    const { lane, given } = newLane();
+    lane.begin({ startMs: 8000, discontinuity: true });
+    lane.take(audioTag(90_010));
+    lane.take(videoTag(90_000, true));
+    lane.take(audioTag(90_031));
+    expect(times(given, "video")).toEqual([8000]);
+    expect(times(given, "audio")).toEqual([8010, 8031]);
+    expect(given.some(({ breaks }) => breaks)).toBe(false);
+  });
+
+  it("goes on with the media's own clock in segments that continue", () => {
+    const { lane, given } = newLane();
+    lane.begin({ startMs: 0, discontinuity: true });
+    lane.take(videoTag(1000, true));
+    lane.begin({ startMs: 4000, discontinuity: false });
+    lane.take(videoTag(5040, true));
+    expect(times(given, "video")).toEqual([0, 4040]);
+  });
+
+  it("begins anew at a discontinuity and marks the first tag of each track behind it", () => {
+    const { lane, given } = newLane();
+    lane.begin({ startMs: 0, discontinuity: true });
+    lane.take(videoTag(500_000, true));
+    lane.begin({ startMs: 4000, discontinuity: true });
+    for (const tag of [videoTag(0, true), audioTag(5), videoTag(40, false), audioTag(26)]) lane.take(tag);
+    expect(given.slice(1)).toEqual([
+      { kind: "video", dtsMs: 4000, breaks: true },
+      { kind: "audio", dtsMs: 4005, breaks: true },
+      { kind: "video", dtsMs: 4040, breaks: false },
+      { kind: "audio", dtsMs: 4026, breaks: false },
+    ]);
+  });
+
+  it("finds out that the clock has begun again although nothing says so", () => {
+    const { lane, given } = newLane();
+    lane.begin({ startMs: 0, discontinuity: true });
+    lane.take(videoTag(60_000, true));
+    lane.begin({ startMs: 4000, discontinuity: false });
+    lane.take(videoTag(0, true));
+    expect(given.at(-1)).toEqual({ kind: "video", dtsMs: 4000, breaks: true });
+  });
+
+  it("puts the sound of a playlist of its own on the picture's clock", () => {
+    const clock = new SegmentClock();
+    const main = newLane(clock);
+    const audio = newLane(clock, "audio");
+    main.lane.begin({ startMs: 0, discontinuity: true });
+    main.lane.take(videoTag(10_000, true));
+    audio.lane.begin({ startMs: 0, discontinuity: true });
+    audio.lane.take(audioTag(10_150));
+    audio.lane.flush();
+    expect(times(audio.given, "audio")).toEqual([150]);
+  });
+
+  it("places a segment of sound alone by its own beginning", () => {
+    const { lane, given } = newLane();
+    lane.begin({ startMs: 2000, discontinuity: true });
+    for (let n = 0; n < 100; n += 1) lane.take(audioTag(70_000 + n * 21));
+    lane.flush();
+    expect(times(given, "audio")[0]).toBe(2000);
+    expect(given).toHaveLength(100);
+  });
+
+  it("counts from where a picture is shown, not from where it is decoded", () => {
+    const { lane, given } = newLane();
+    lane.begin({ startMs: 0, discontinuity: true });
+    lane.take({ ...videoTag(1000, true), compositionMs: 80 });
+    expect(times(given, "video")).toEqual([-80]);
+  });
+});
