@@ -114,6 +114,8 @@ export class Player {
 
   /** Moves everything on by one tick; returns the end when it is reached. */
   tick(nowMs: number, stage: Stage): PlayerEnd | undefined {
+    // It failed after the room was entered.
+    if (this.#startError !== undefined) return { name: "failed", error: this.#startError };
     const failure = this.#attendIncoming(nowMs, stage);
     if (failure !== undefined) return failure;
     stage.timeline.advance(nowMs, stage.sink);

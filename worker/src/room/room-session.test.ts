@@ -35,6 +35,15 @@ describe("a start", () => {
     expect(stop).toHaveBeenCalled();
   });
 
+  it("whose source fails long after the room was entered leaves the room with the source's error", async () => {
+    const opening = Promise.withResolvers<Source>();
+    const { session: played, rooms } = prepare({ openSource: () => opening.promise });
+    await eventually(() => expect(rooms[0]?.published).toBe(true));
+    opening.reject(lost("SourceUnreachable"));
+    expect(await played.run()).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceUnreachable" } });
+    expect(rooms[0]?.stopped).toBe(true);
+  });
+
   it("that is stopped while the source opens ends aborted and tells the source", async () => {
     let told = false;
     const { session: played, rooms } = prepare({

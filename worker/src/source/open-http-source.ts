@@ -53,6 +53,9 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
   const resource = await OpenedResource.open(http, url, signal);
   try {
     const { head, answer } = resource;
+    if (head.length === 0) {
+      throw new RoomcastError("FailedOperation.SourceNotMedia", "The source is empty (0 bytes).");
+    }
     const kind = documentKind(head, answer.contentType);
     if (kind === "hls") return await openPlaylist(resource, options);
     if (kind !== null) throw notHlsError(head, answer.contentType);
