@@ -213,6 +213,8 @@ async function openBytes(bytes: Bytes, container: string, options: HttpSourceOpt
       live,
       durationMs: bytes.durationMs ?? null,
       startAtMs,
+      // Joined recordings: their clock begins again and again.
+      clockTellsPosition: bytes.durationMs != null,
       endIsLoss: bytes.endIsLoss ?? false,
       plan: { ...wishes, live, askedLive },
       transcodeFlv,

@@ -19,6 +19,8 @@ export interface FeedIntakeOptions {
   readonly realTime: boolean;
   /** Recorded: what comes before the last keyframe that is not behind this is left out, ms. */
   readonly startAtMs: number;
+  /** False: a position is what is played up to there, whatever the feed's clock says. True unless given. */
+  readonly clockTellsPosition?: boolean | undefined;
   /** Until the tracks and the first keyframe are at hand, ms. */
   readonly readyTimeoutMs: number;
   readonly signal?: AbortSignal | undefined;
@@ -137,6 +139,7 @@ export class FeedIntake implements TagTaker {
 
   /** The position in the source of a time on the continuous clock, ms; undefined where both are the same. */
   positionAt(continuousMs: number): number | undefined {
+    if (!this.#clockTells) return undefined;
     const epoch = this.#epochs.findLast(({ fromMs }) => fromMs <= continuousMs);
     return epoch === undefined || epoch.shiftMs === 0 ? undefined : continuousMs - epoch.shiftMs;
   }
@@ -179,6 +182,10 @@ export class FeedIntake implements TagTaker {
     this.#probed.reject(this.failure ?? new RoomcastError("FailedOperation.SourceNotMedia", text));
   }
 
+  get #clockTells(): boolean {
+    return this.#options.clockTellsPosition ?? true;
+  }
+
   #learn(tag: FedTag): void {
     this.#probe.observe(tag);
     const { kind } = tag;
@@ -207,7 +214,9 @@ export class FeedIntake implements TagTaker {
       // A source whose clock jumps all the time must not fill the memory.
       if (this.#epochs.length > 64) this.#epochs = this.#epochs.slice(-32);
     }
-    return shiftMs === 0 ? tag : { ...tag, dtsMs: tag.dtsMs + shiftMs, positionMs: tag.positionMs ?? tag.dtsMs };
+    if (shiftMs === 0) return tag;
+    const dtsMs = tag.dtsMs + shiftMs;
+    return this.#clockTells ? { ...tag, dtsMs, positionMs: tag.positionMs ?? tag.dtsMs } : { ...tag, dtsMs };
   }
 
   #hold(tag: FedTag): void {

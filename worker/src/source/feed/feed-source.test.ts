@@ -162,6 +162,28 @@ describe("openFeedSource", () => {
     },
   );
 
+  it("reads on when a run is over whose encoder held the feed back", async () => {
+    const { feed, source } = open({ plan: { volume: 80 } });
+    let seconds = 0;
+    for (; !feed.paused; seconds += 3) await feed.give(...later(plain, seconds * 1000));
+    await feed.give(...later(larger, seconds * 1000));
+    const opened = await source;
+    await feed.end();
+    const { tags, end } = await readToEnd(opened);
+    expect(end).toEqual({ name: "finished" });
+    expect(feed.paused).toBe(false);
+    expect(Math.abs(media(tags, "video").length - 25 * (seconds + 3))).toBeLessThanOrEqual(4);
+  });
+
+  it("counts what is played where the feed's clock tells no position", async () => {
+    const { feed, source } = open({ clockTellsPosition: false });
+    await feed.give(...plain, ...later(plain, 500));
+    await feed.end();
+    const { tags } = await readToEnd(await source);
+    const last = media(tags, "video").at(-1);
+    expect(last?.positionMs ?? last?.dtsMs).toBeGreaterThan(5900);
+  });
+
   it("encodes B-frames and begins exactly where it was asked to", async () => {
     const { feed, source } = open({ startAtMs: 1600, durationMs: 3000 });
     const keyframe = reordered.findLast((tag) => tag.payload[0] === 0x17 && !isHeader(tag) && tag.timestampMs < 1600);

@@ -38,6 +38,11 @@ export interface FeedSourceOptions {
   readonly durationMs?: number | null;
   /** Position to begin at, ms; the feed begins at, or somewhat before, it. Ignored where `live`. */
   readonly startAtMs?: number;
+  /**
+   * Recorded: false where the feed's clock does not run through all of it (joined recordings): a position is then what
+   * is played up to there. True unless given.
+   */
+  readonly clockTellsPosition?: boolean;
   /** An end is a loss, not the end of the recording. */
   readonly endIsLoss?: boolean;
   readonly plan: PlanOptions;
@@ -69,6 +74,7 @@ export async function openFeedSource(options: FeedSourceOptions): Promise<Source
     live,
     realTime: live && options.segmented !== true,
     startAtMs: live ? 0 : (options.startAtMs ?? 0),
+    clockTellsPosition: options.clockTellsPosition,
     readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
     signal,
     shown,
@@ -102,7 +108,8 @@ class FeedSource extends QueuedSource {
   /** The kind of track whose change calls for a new run. */
   #changed: "audio" | "video" | undefined;
   #feedEnd: SourceEnd | undefined;
-  readonly #holds = new Set<"queue" | "encoder" | "waiting">();
+  /** What holds the feed back: the queue, a route that waits for its turn, the encoders of routes. */
+  readonly #holds = new Set<"queue" | "waiting" | RunRoute>();
   #closed: Promise<void> | undefined;
 
   constructor(options: FeedSourceOptions, intake: FeedIntake, tracks: FedTracks) {
@@ -226,6 +233,8 @@ class FeedSource extends QueuedSource {
     this.#format = this.#formatFor(plan, media);
     this.#addRoute(plan, media, tag.dtsMs);
     before?.finish();
+    // It is read to its end without asking for more.
+    if (before !== undefined) this.#hold(before, false);
   }
 
   #addRoute(plan: Plan, media: MediaInfo, fromMs?: number): RunRoute {
@@ -245,7 +254,7 @@ class FeedSource extends QueuedSource {
     const factor = plannedTempo(plan);
     // What is encoded can begin at the very picture that is wanted; what is copied begins at its keyframe.
     const trims = first && plan.video.action === "transcode" && this.#startAtMs > 0;
-    return new EncodeRoute({
+    const route: EncodeRoute = new EncodeRoute({
       tracks: { audio: media.audio !== null, video: media.video !== null },
       encode: (stream) =>
         transcodeFlv({
@@ -263,9 +272,10 @@ class FeedSource extends QueuedSource {
         const beginMs = trims ? Math.max(this.#startAtMs, baseMs) : baseMs;
         return this.#startAtMs + (beginMs - this.#startAtMs) / factor + encodedMs;
       },
-      onFull: () => this.#hold("encoder", true),
-      onRoom: () => this.#hold("encoder", false),
+      onFull: () => this.#hold(route, true),
+      onRoom: () => this.#hold(route, false),
     });
+    return route;
   }
 
   #attach(route: RunRoute): void {
@@ -283,6 +293,7 @@ class FeedSource extends QueuedSource {
 
   #routeDone(route: RunRoute, end: SourceEnd | undefined): void {
     if (this.#routes[0] !== route) return;
+    this.#hold(route, false);
     if (end !== undefined) {
       this.queue.finish(end);
       return;
@@ -305,7 +316,7 @@ class FeedSource extends QueuedSource {
     this.#routes.at(-1)?.finish();
   }
 
-  #hold(why: "queue" | "encoder" | "waiting", held: boolean): void {
+  #hold(why: "queue" | "waiting" | RunRoute, held: boolean): void {
     const before = this.#holds.size;
     if (held) this.#holds.add(why);
     else this.#holds.delete(why);

@@ -18,6 +18,9 @@ export interface TsTimes {
 
 /** What is read to find a time: a second of 1080p at its highest rate. */
 const WINDOW_BYTES = 1024 * 1024;
+/** Places along a file at which its clock is looked at, and what is read there. */
+const SAMPLES = 4;
+const SAMPLE_BYTES = 256 * 1024;
 const MAX_STEPS = 12;
 /** A place so little before the wanted one is near enough to read on from, ms; keyframes are rarely further apart. */
 const NEAR_MS = 10_000;
@@ -45,7 +48,24 @@ export async function findTsTimes(file: SeekableFile, head: Buffer, signal: Abor
   // Files that were joined begin their clock again: what the end says is the length of the last one.
   const expectedMs = (file.totalBytes / tail.length) * (last.lastMs - last.firstMs);
   const believable = durationMs < expectedMs * RATE_FACTOR && durationMs > expectedMs / RATE_FACTOR;
-  return { firstMs: first.firstMs, durationMs: believable ? durationMs : null };
+  const runs = believable && (await clockRuns(file, first.firstMs, durationMs, signal));
+  return { firstMs: first.firstMs, durationMs: runs ? durationMs : null };
+}
+
+/** Looks at some places along a file whether time rises with the bytes. */
+async function clockRuns(file: SeekableFile, firstMs: number, durationMs: number, signal: AbortSignal) {
+  if (file.totalBytes < WINDOW_BYTES) return true;
+  const places = Array.from({ length: SAMPLES }, (_, at) => Math.floor((file.totalBytes * (at + 1)) / (SAMPLES + 1)));
+  const windows = await Promise.all(places.map((start) => readWindow(file, start, signal, SAMPLE_BYTES)));
+  let beforeMs = 0;
+  for (const window of windows) {
+    const found = timesIn(window);
+    if (found === null) continue;
+    const atMs = onwards(found.firstMs, firstMs);
+    if (found.jumps || atMs < beforeMs || atMs > durationMs) return false;
+    beforeMs = atMs;
+  }
+  return true;
 }
 
 /** A place in a file, and the position in the source of what comes from there on. */
@@ -89,8 +109,13 @@ function onwards(ms: number, fromMs: number): number {
   return (((ms - fromMs) % WRAP_MS) + WRAP_MS) % WRAP_MS;
 }
 
-async function readWindow(file: SeekableFile, start: number, signal: AbortSignal): Promise<Buffer> {
-  const end = Math.min(file.totalBytes, start + WINDOW_BYTES) - 1;
+async function readWindow(
+  file: SeekableFile,
+  start: number,
+  signal: AbortSignal,
+  bytes = WINDOW_BYTES,
+): Promise<Buffer> {
+  const end = Math.min(file.totalBytes, start + bytes) - 1;
   const parts: Buffer[] = [];
   const { body } = await file.http.open(file.url, { signal, range: { start, end } });
   for await (const chunk of body) parts.push(chunk);
