@@ -9,7 +9,7 @@ import { PLAIN_AAC, PLAIN_H264, runFfmpeg, sampleFlv } from "../flv/sample-flv.t
 import { IndependentRtmpServer } from "../rtmp/independent-rtmp-server.ts";
 import { MESSAGE, readData } from "../rtmp/message.ts";
 import { admit, type Script, ScriptedRtmpServer } from "../rtmp/scripted-rtmp-server.ts";
-import { RtmpPublisher } from "./rtmp-publisher.ts";
+import { RtmpPublisher, type RtmpPublisherOptions } from "./rtmp-publisher.ts";
 
 const allowed = () => Promise.resolve();
 
@@ -29,10 +29,10 @@ function owned<Owned extends { stop(): Promise<void> }>(part: Owned): Owned {
   return part;
 }
 
-async function scripted(script: Script) {
+async function scripted(script: Script, options: Partial<RtmpPublisherOptions> = {}) {
   const server = owned(await ScriptedRtmpServer.start(script));
   const url = `rtmp://127.0.0.1:${server.port}/push/room?sdkappid=1&userid=teacher&usersig=${SIGNATURE}`;
-  const publisher = owned(new RtmpPublisher({ url }));
+  const publisher = owned(new RtmpPublisher({ url, ...options }));
   return { server, publisher };
 }
 
@@ -227,6 +227,21 @@ describe("RtmpPublisher", () => {
     await publisher.start(allowed);
     await Promise.all([publisher.stop(), publisher.stop()]);
     expect(publisher.onEnded).not.toHaveBeenCalled();
+  });
+
+  it("takes a room's goodbye for no end of the push when it leaves by itself", async () => {
+    const warn = vi.fn<(fields: object, message: string) => void>();
+    const goodbye: Script = (peer, command) => {
+      letIn(peer, command);
+      if (command.name === "deleteStream") peer.status("status", "NetStream.Unpublish.Success");
+    };
+    const { publisher, server } = await scripted(goodbye, { log: { warn } });
+    publisher.onEnded = vi.fn<(error: RoomcastError) => void>();
+    await publisher.start(allowed);
+    await publisher.stop();
+    expect(server.peers[0]?.commands.at(-1)?.name).toBe("deleteStream");
+    expect(publisher.onEnded).not.toHaveBeenCalled();
+    expect(warn).not.toHaveBeenCalled();
   });
 
   it("is unreachable where nobody listens", async () => {

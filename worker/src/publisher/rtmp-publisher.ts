@@ -258,6 +258,11 @@ export class RtmpPublisher implements Publisher {
       this.#started.resolve();
       return;
     }
+    if (this.#stopping !== undefined) {
+      // Rooms say goodbye to whoever leaves: that is the end that was asked for.
+      this.#client?.connection.destroy();
+      return;
+    }
     this.#told ??= this.#verdictError(verdict, status);
     this.#started.reject(this.#told);
     this.#client?.connection.destroy();

@@ -29,6 +29,11 @@ export class RtmpFeed implements TagFeed {
     });
   }
 
+  /** Server, app and stream without secrets, for texts. */
+  get shown(): string {
+    return this.#puller.shown;
+  }
+
   start(taker: TagTaker): Promise<void> {
     this.#taker = taker;
     return this.#puller.start();

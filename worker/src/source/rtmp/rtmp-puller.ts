@@ -77,6 +77,11 @@ export class RtmpPuller {
     this.#started.promise.catch(() => undefined);
   }
 
+  /** Server, app and stream without secrets, for texts. */
+  get shown(): string {
+    return `${shownUrl(this.#options.url)} (${shownStream(this.#address)})`;
+  }
+
   /**
    * Connects and is allowed to play. All or nothing.
    *
@@ -116,7 +121,7 @@ export class RtmpPuller {
     const timeoutMs = this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS;
     const late = new RoomcastError(
       "FailedOperation.SourceTimeout",
-      `${this.#shown} did not begin to play within ${timeoutMs} ms.`,
+      `${this.shown} did not begin to play within ${timeoutMs} ms.`,
     );
     const timer = setTimeout(() => this.#abort.abort(late), timeoutMs);
     try {
@@ -275,7 +280,7 @@ export class RtmpPuller {
       const verdict = judgePullStatus(thrown.status);
       return this.#failed(verdict === "notFound" ? "notFound" : "refused", this.#said(thrown.status)).error;
     }
-    return new RoomcastError("FailedOperation.SourceUnreachable", `${this.#shown} could not be reached by RTMP.`, {
+    return new RoomcastError("FailedOperation.SourceUnreachable", `${this.shown} could not be reached by RTMP.`, {
       cause: thrown,
     });
   }
@@ -286,15 +291,11 @@ export class RtmpPuller {
     cause?: unknown,
   ): Extract<SourceEnd, { name: "failed" }> {
     const [code, what] = VERDICT_ERRORS[verdict];
-    return { name: "failed", error: new RoomcastError(code, `${this.#shown} ${what}: ${why}.`, { cause }) };
+    return { name: "failed", error: new RoomcastError(code, `${this.shown} ${what}: ${why}.`, { cause }) };
   }
 
   #said(status: RtmpStatus): string {
     return shownWords(status, this.#address);
-  }
-
-  get #shown(): string {
-    return `${shownUrl(this.#options.url)} (${shownStream(this.#address)})`;
   }
 }
 

@@ -171,7 +171,7 @@ describe("openRtmpSource", () => {
     const { url } = await playing([]);
     await expect(open(url, { readyTimeoutMs: 50 })).rejects.toMatchObject({
       code: "FailedOperation.SourceTimeout",
-      message: expect.stringContaining("audio and video within 50 ms"),
+      message: expect.stringMatching(/app "live", stream "….*audio and video within 50 ms/),
     });
   });
 

@@ -1,4 +1,3 @@
-import { shownUrl } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { Dial } from "../../rtmp/dial-rtmp.ts";
 import { openFeedSource } from "../feed/feed-source.ts";
@@ -33,9 +32,10 @@ export interface RtmpSourceOptions {
 export async function openRtmpSource(options: RtmpSourceOptions): Promise<Source> {
   options.signal?.throwIfAborted();
   const { url, askedLive, connect, silenceTimeoutMs, transcodeFlv, log, signal, readyTimeoutMs } = options;
+  const feed = new RtmpFeed({ url, connect, silenceTimeoutMs });
   return await openFeedSource({
-    feed: new RtmpFeed({ url, connect, silenceTimeoutMs }),
-    shown: shownUrl(url),
+    feed,
+    shown: feed.shown,
     container: "flv",
     live: true,
     endIsLoss: askedLive,
