@@ -62,6 +62,53 @@ describe("ContinuousClock", () => {
     expect(clock.shiftMs("video", 3080)).toBe(-3000);
   });
 
+  describe("of a live source whose tags come as they happen", () => {
+    /** Runs tags, each given when it comes; the network delays them by up to 150 ms. */
+    function live(tags: readonly { kind: "audio" | "video"; dtsMs: number; comesMs: number }[]) {
+      let nowMs = 0;
+      const clock = new ContinuousClock({ live: true, now: () => nowMs });
+      return tags.map((tag, at) => {
+        nowMs = Math.max(nowMs, tag.comesMs + ((at * 37) % 150));
+        return { ...tag, atMs: tag.dtsMs + clock.shiftMs(tag.kind, tag.dtsMs) };
+      });
+    }
+
+    /** Both tracks for some seconds in real time. */
+    function tracks(seconds: number, dtsOf: (atMs: number) => number) {
+      const video = Array.from({ length: seconds * 25 }, (_, n) => ({ kind: "video" as const, comesMs: n * FRAME_MS }));
+      const audio = Array.from({ length: seconds * 46 }, (_, n) => ({ kind: "audio" as const, comesMs: n * AAC_MS }));
+      return [...video, ...audio]
+        .toSorted((a, b) => a.comesMs - b.comesMs)
+        .map((tag) => ({ ...tag, dtsMs: dtsOf(tag.comesMs) }));
+    }
+
+    it.each([500, 900, -400, 3000])("does not wait where it jumps by %i ms", (jumpMs) => {
+      const out = live(tracks(12, (atMs) => (atMs < 6000 ? atMs : atMs + jumpMs)));
+      for (const { atMs, comesMs } of out) expect(Math.abs(atMs - comesMs)).toBeLessThan(100);
+    });
+
+    it("keeps its tracks together when pictures are lost while the sound comes late", () => {
+      const all = tracks(12, (atMs) => atMs);
+      const lost = all.filter(({ kind, dtsMs }) => kind === "audio" || dtsMs < 6000 || dtsMs >= 8000);
+      const out = live(
+        lost
+          .map((tag) => (tag.kind === "audio" ? { ...tag, comesMs: tag.comesMs + 600 } : tag))
+          .toSorted((a, b) => a.comesMs - b.comesMs),
+      );
+      for (const { atMs, dtsMs } of out.filter((tag) => tag.dtsMs > 9000)) expect(atMs).toBe(dtsMs);
+    });
+
+    it("leaves it alone where it stalls and everything comes at once afterwards", () => {
+      const out = live(
+        tracks(12, (atMs) => atMs).map((tag) => ({
+          ...tag,
+          comesMs: tag.comesMs > 5000 && tag.comesMs < 9000 ? 9000 : tag.comesMs,
+        })),
+      );
+      expect(out.every(({ atMs, dtsMs }) => atMs === dtsMs)).toBe(true);
+    });
+  });
+
   it("takes a picture every five seconds of a recorded source for what it is", () => {
     const clock = new ContinuousClock();
     expect([0, 5000, 10_000, 15_000].map((dtsMs) => clock.shiftMs("video", dtsMs))).toEqual([0, 0, 0, 0]);

@@ -2,12 +2,18 @@ type Track = "audio" | "video";
 
 /** A step back of a track that is larger than this is a new beginning, ms; a smaller one is jitter. */
 const LARGEST_STEP_BACK_MS = 300;
-/** By so much more than the time that has passed may a live source's clock advance, ms. */
+/** By so much more than the time that has passed may a live source's clock advance, ms … */
 const LIVE_TOLERANCE_MS = 1000;
+/** … until it is known how early its tags come at their earliest: nothing can come before it was taken. */
+const LEARNING_MS = 3000;
+/** A tag that comes this much earlier than any before, measured by its own time, is on another clock, ms. */
+const EARLY_TOLERANCE_MS = 250;
 /** A recorded source may show one picture for so long, ms; a longer step is a cut in the recording. */
 const LONGEST_RECORDED_STEP_MS = 10_000;
 /** A source that shows a picture every few seconds keeps doing so: steps up to so many times the last one are no jump. */
 const STEP_FACTOR = 3;
+/** Tags of two tracks that come together are about so close on one clock, ms. */
+const SAME_TIME_MS = 200;
 /** At an announced discontinuity any larger step than this is one, ms. */
 const ANNOUNCED_TOLERANCE_MS = 100;
 /** Between the last tag before a jump and the first one after it when no step of that track is known, ms. */
@@ -45,6 +51,9 @@ export class ContinuousClock {
   readonly #onJump: ((byMs: number) => void) | undefined;
   readonly #tracks: Record<Track, TrackClock> = { video: newTrack("video"), audio: newTrack("audio") };
   #lastAtMs: number | undefined;
+  #firstAtMs: number | undefined;
+  /** Continuous timestamp minus wall time of the tag that came earliest, ms. */
+  #earliestMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ContinuousClockOptions = {}) {
     this.#live = options.live ?? false;
@@ -71,11 +80,14 @@ export class ContinuousClock {
         ? this.#nextMs(track, other) - dtsMs
         : other.shiftMs;
       this.#onJump?.(before - track.shiftMs);
+    } else if (this.#live && this.#wasOnlyGap(dtsMs, track, other)) {
+      track.shiftMs = other.shiftMs;
     }
     track.announced = false;
     const atMs = dtsMs + track.shiftMs;
     if (track.lastMs !== undefined && atMs > track.lastMs) track.stepMs = atMs - track.lastMs;
     track.lastMs = Math.max(track.lastMs ?? atMs, atMs);
+    if (this.#lastAtMs !== undefined) this.#earliestMs = Math.max(this.#earliestMs, atMs - this.#lastAtMs);
     return track.shiftMs;
   }
 
@@ -84,6 +96,7 @@ export class ContinuousClock {
     const nowMs = this.#now();
     const elapsedMs = nowMs - (this.#lastAtMs ?? nowMs);
     this.#lastAtMs = nowMs;
+    this.#firstAtMs ??= nowMs;
     return elapsedMs;
   }
 
@@ -92,9 +105,28 @@ export class ContinuousClock {
     if (newestMs === Number.NEGATIVE_INFINITY) return false;
     const backMs = track.announced ? ANNOUNCED_TOLERANCE_MS : LARGEST_STEP_BACK_MS;
     if (track.lastMs !== undefined && atMs < track.lastMs - backMs) return true;
+    if (this.#comesTooEarly(atMs, newestMs, track)) return true;
     const usualMs = this.#live ? elapsedMs + LIVE_TOLERANCE_MS : LONGEST_RECORDED_STEP_MS;
     const aheadMs = track.announced ? track.stepMs + ANNOUNCED_TOLERANCE_MS : usualMs;
     return atMs > newestMs + Math.max(aheadMs, track.announced ? 0 : track.stepMs * STEP_FACTOR);
+  }
+
+  /**
+   * A track that seemed to jump alone had only lost something, as publishers drop pictures: it goes back to the clock of
+   * the other one as soon as that is where its tags belong.
+   */
+  #wasOnlyGap(dtsMs: number, track: TrackClock, other: TrackClock): boolean {
+    if (track.shiftMs === other.shiftMs || track.lastMs === undefined || other.lastMs === undefined) return false;
+    const atMs = dtsMs + other.shiftMs;
+    return atMs >= track.lastMs && Math.abs(atMs - other.lastMs) < SAME_TIME_MS;
+  }
+
+  /** A small jump of a live source's clock: its tag lies ahead of what can have been taken by now. */
+  #comesTooEarly(atMs: number, newestMs: number, track: TrackClock): boolean {
+    if (this.#lastAtMs === undefined || track.lastMs === undefined) return false;
+    if (this.#lastAtMs - (this.#firstAtMs ?? this.#lastAtMs) < LEARNING_MS) return false;
+    const leapsMs = atMs - newestMs - track.stepMs * STEP_FACTOR;
+    return leapsMs > 0 && atMs - this.#lastAtMs > this.#earliestMs + EARLY_TOLERANCE_MS;
   }
 
   /** Where the first tag after a jump belongs: behind its own track, and not before what the other track has given. */

@@ -8,10 +8,14 @@ export abstract class QueuedSource implements Source {
   abstract readonly info: SourceInfo;
   protected readonly queue: TagQueue;
 
-  /** @param clock makes the timestamps of what is queued continuous; undefined where they are by themselves */
-  constructor(clock?: ContinuousClock) {
+  /**
+   * @param clock makes the timestamps of what is queued continuous; undefined where they are by themselves
+   * @param pauseBytes see `TagQueueOptions`
+   */
+  constructor(clock?: ContinuousClock, pauseBytes?: number) {
     this.queue = new TagQueue({
       clock,
+      pauseBytes,
       onPause: () => this.pauseReading(),
       onResume: () => this.resumeReading(),
     });

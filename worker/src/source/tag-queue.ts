@@ -9,6 +9,8 @@ const RESUME_BYTES = 128 * 1024;
 export interface TagQueueOptions {
   /** Makes the tags' timestamps continuous; unless given they are taken as they are. */
   readonly clock?: ContinuousClock | undefined;
+  /** Above so many payload bytes the queue is full; that of a recorded source unless given. */
+  readonly pauseBytes?: number | undefined;
   /** The queue is full; stop reading. */
   readonly onPause?: () => void;
   /** There is room again. */
@@ -19,6 +21,7 @@ export interface TagQueueOptions {
 export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queuedBytes" | "queuedMs" | "onReadable"> {
   onReadable: (() => void) | undefined;
   readonly #options: TagQueueOptions;
+  readonly #pauseBytes: number;
   /** A list with a moving head: `shift()` of a long array would move all that is behind. */
   #tags: (MediaTag | undefined)[] = [];
   #head = 0;
@@ -29,6 +32,7 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
 
   constructor(options: TagQueueOptions = {}) {
     this.#options = options;
+    this.#pauseBytes = options.pauseBytes ?? PAUSE_BYTES;
   }
 
   get queuedBytes(): number {
@@ -56,7 +60,7 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
     this.#tags.push(tag);
     this.#queuedBytes += tag.payload.length;
     if (!tag.sequenceHeader) this.#newestDtsMs = Math.max(this.#newestDtsMs, tag.dtsMs);
-    if (!this.#paused && this.#queuedBytes > PAUSE_BYTES) {
+    if (!this.#paused && this.#queuedBytes > this.#pauseBytes) {
       this.#paused = true;
       this.#options.onPause?.();
     }

@@ -1,42 +1,70 @@
-import { expect, it } from "vitest";
-import { LiveLatency } from "./live-latency.ts";
+import { describe, expect, it } from "vitest";
+import { LIVE_TARGET_MS, LiveLatency } from "./live-latency.ts";
 
-/** Runs a source of which `levelMs(t)` waits, less what was hurried so far. */
+/** Runs a source of which `levelMs(t)` waits, less what was hurried or passed over so far. */
 function simulate(
   latency: LiveLatency,
-  untilMs: number,
+  { fromMs = 20, untilMs }: { readonly fromMs?: number; readonly untilMs: number },
   levelMs: (nowMs: number) => number,
-): { hurriedMs: number; fastest: number } {
+): { hurriedMs: number; fastest: number; skips: number[] } {
   let hurriedMs = 0;
+  let skippedMs = 0;
   let fastest = 0;
-  for (let nowMs = 20; nowMs <= untilMs; nowMs += 20) {
-    const stepMs = latency.hurryMs(levelMs(nowMs) - hurriedMs, nowMs);
-    hurriedMs += stepMs;
-    fastest = Math.max(fastest, stepMs / 20);
+  const skips: number[] = [];
+  for (let nowMs = fromMs; nowMs <= untilMs; nowMs += 20) {
+    const waitingMs = levelMs(nowMs) - hurriedMs - skippedMs;
+    const catchUp = latency.judge(waitingMs, nowMs);
+    if (catchUp.name === "skip") {
+      skips.push(nowMs);
+      skippedMs += waitingMs - LIVE_TARGET_MS;
+      continue;
+    }
+    hurriedMs += catchUp.byMs;
+    fastest = Math.max(fastest, catchUp.byMs / 20);
   }
-  return { hurriedMs, fastest };
+  return { hurriedMs, fastest, skips };
 }
 
-it("brings a steady source that waits for two seconds down to the target, never faster than one and a half", () => {
-  const { hurriedMs, fastest } = simulate(new LiveLatency({ segmented: false, nowMs: 0 }), 20_000, () => 2_000);
-  expect(2_000 - hurriedMs).toBeCloseTo(400, 0);
-  expect(fastest).toBeLessThanOrEqual(0.5);
-});
+describe("LiveLatency", () => {
+  it("brings a steady source that waits for a little too long down to the target, at most at one and a half speed", () => {
+    const latency = new LiveLatency({ segmented: false, nowMs: 0 });
+    const { hurriedMs, fastest, skips } = simulate(latency, { untilMs: 20_000 }, () => 1_300);
+    expect(1_300 - hurriedMs).toBeCloseTo(400, 0);
+    expect(fastest).toBeLessThanOrEqual(0.5);
+    expect(skips).toEqual([]);
+  });
 
-it("leaves a source alone that runs low between its bursts", () => {
-  const { hurriedMs } = simulate(
-    new LiveLatency({ segmented: true, nowMs: 0 }),
-    60_000,
-    (nowMs) => 6_000 - (nowMs % 6_000),
-  );
-  expect(hurriedMs).toBe(0);
-});
+  it("passes over what is old of a steady source instead of hurrying after it", () => {
+    const latency = new LiveLatency({ segmented: false, nowMs: 0 });
+    expect(simulate(latency, { untilMs: 20_000 }, () => 4_000)).toMatchObject({ hurriedMs: 0, skips: [3_000] });
+  });
 
-it("does not let latency grow when the source's clock is faster than ours", () => {
-  const { hurriedMs } = simulate(
-    new LiveLatency({ segmented: false, nowMs: 0 }),
-    3_600_000,
-    (nowMs) => 300 + nowMs / 1_000,
-  );
-  expect(300 + 3_600 - hurriedMs).toBeLessThan(600);
+  it("passes over what has gathered while a source was away as soon as it comes", () => {
+    const latency = new LiveLatency({ segmented: false, nowMs: 0 });
+    latency.comesBack(5_000, 50_000);
+    // The first moment brings only a part of it.
+    const { skips } = simulate(latency, { fromMs: 50_000, untilMs: 60_000 }, (nowMs) => (nowMs < 50_100 ? 500 : 5_000));
+    expect(skips).toEqual([50_100]);
+  });
+
+  it("keeps what a source that comes in bursts gives, after the first of them", () => {
+    const latency = new LiveLatency({ segmented: false, nowMs: 0 });
+    const level = (nowMs: number) => 3_000 - (nowMs % 3_000);
+    latency.comesBack(3_000, 3_000);
+    expect(simulate(latency, { fromMs: 3_000, untilMs: 6_000 }, level).skips).toHaveLength(1);
+    latency.comesBack(3_000, 6_000);
+    expect(simulate(latency, { fromMs: 6_000, untilMs: 60_000 }, level).skips).toEqual([]);
+  });
+
+  it("leaves a source alone that runs low between its bursts", () => {
+    const latency = new LiveLatency({ segmented: true, nowMs: 0 });
+    const { hurriedMs, skips } = simulate(latency, { untilMs: 60_000 }, (nowMs) => 6_000 - (nowMs % 6_000));
+    expect([hurriedMs, skips]).toEqual([0, []]);
+  });
+
+  it("does not let latency grow when the source's clock is faster than ours", () => {
+    const latency = new LiveLatency({ segmented: false, nowMs: 0 });
+    const { hurriedMs } = simulate(latency, { untilMs: 3_600_000 }, (nowMs) => 300 + nowMs / 1_000);
+    expect(300 + 3_600 - hurriedMs).toBeLessThan(600);
+  });
 });

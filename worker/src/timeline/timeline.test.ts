@@ -27,6 +27,19 @@ class Recorder {
   }
 }
 
+/** Fills with marked frames; what real ones look like is tested beside the filler. */
+class MarkingFiller implements GapFiller {
+  observe(): void {}
+
+  picture(): FillFrame {
+    return { payload: Buffer.from([0x27, 1, 0, 0, 0, 0xff]), durationMs: 66 };
+  }
+
+  silence(): FillFrame {
+    return { payload: Buffer.from([0xaf, 1, 0xff]), durationMs: 1024 / 48 };
+  }
+}
+
 function run(timeline: Timeline, recorder: Recorder, fromMs: number, toMs: number): void {
   for (let nowMs = fromMs; nowMs <= toMs; nowMs += 20) timeline.advance(nowMs, recorder);
 }
@@ -167,8 +180,43 @@ describe("a live source", () => {
       recorder,
     );
     timeline.advance(0, recorder);
-    expect(recorder.pictures().at(-1)).toBeGreaterThan(1_500);
+    const pictures = recorder.sent.filter(({ media, tag }) => media.kind === "video" && tag?.sequenceHeader === false);
+    // What is before the newest keyframe is not needed.
+    expect(pictures[0]?.tag?.dtsMs).toBe(1_000);
+    expect(pictures.at(-1)?.tag?.dtsMs).toBeGreaterThan(1_500);
   });
+
+  it.each([
+    ["a keyframe a second", (tag: MediaTag) => tag.keyframe],
+    ["no keyframe", (tag: MediaTag) => tag.keyframe && tag.dtsMs === 0],
+  ])(
+    "that was away for five seconds and comes back with all of them, and %s, shows now, at its own speed",
+    (_what, isKey) => {
+      const timeline = new Timeline(new MarkingFiller());
+      const recorder = new Recorder();
+      const tags = scriptedTags({ fromMs: 0, durationMs: 20_000 }).map((tag) =>
+        tag.kind === "video" && !tag.sequenceHeader ? { ...tag, keyframe: isKey(tag) } : tag,
+      );
+      const source = new ScriptedSource({ live: true });
+      const pushUpTo = (ms: number) => {
+        while ((tags[0]?.dtsMs ?? Infinity) <= ms) source.push(...tags.splice(0, 1));
+      };
+      pushUpTo(100);
+      timeline.cutTo(source, { nowMs: 0 }, recorder);
+      for (let nowMs = 0; nowMs <= 15_000; nowMs += 20) {
+        if (nowMs < 5_000 || nowMs >= 10_000) pushUpTo(nowMs + 100);
+        timeline.advance(nowMs, recorder);
+        if (nowMs !== 10_100 && nowMs !== 15_000) continue;
+        const last = recorder.sent.findLast(({ media, tag }) => media.kind === "video" && tag !== undefined);
+        expect(nowMs - (last?.tag?.dtsMs ?? 0)).toBeLessThan(600);
+        expect(Math.abs(nowMs - (last?.media.timestampMs ?? 0))).toBeLessThan(100);
+      }
+      const [pictures, sounds] = [recorder.pictures(), recorder.sounds()];
+      expect(pictures).toEqual(pictures.toSorted((a, b) => a - b));
+      expect(sounds).toEqual(sounds.toSorted((a, b) => a - b));
+      expect(largestStep(sounds)).toBeLessThan(120);
+    },
+  );
 
   it("that comes in segments is not hurried into an empty queue", () => {
     const timeline = new Timeline();
@@ -209,19 +257,6 @@ describe("the end", () => {
     expect(timeline.drained).toBe(true);
   });
 });
-
-/** Fills with marked frames; what real ones look like is tested beside the filler. */
-class MarkingFiller implements GapFiller {
-  observe(): void {}
-
-  picture(): FillFrame {
-    return { payload: Buffer.from([0x27, 1, 0, 0, 0, 0xff]), durationMs: 66 };
-  }
-
-  silence(): FillFrame {
-    return { payload: Buffer.from([0xaf, 1, 0xff]), durationMs: 1024 / 48 };
-  }
-}
 
 describe("a gap", () => {
   function play(source: ScriptedSource): { timeline: Timeline; recorder: Recorder } {

@@ -2,7 +2,8 @@ import type { OutgoingMedia } from "../publisher/publisher.ts";
 import type { MediaTag } from "../source/media-tag.ts";
 import type { Source } from "../source/source.ts";
 import { type FillFrame, type GapFiller, NO_FILLER } from "./gap-filler.ts";
-import { initialHurryMs, LiveLatency } from "./live-latency.ts";
+import { initialHurryMs, LIVE_TARGET_MS, LiveLatency } from "./live-latency.ts";
+import { newestDtsMs, takeNewest, takeToKeyframe, takeToNewestKeyframe } from "./take-to-keyframe.ts";
 
 /** A source that is later than this and was not filled is played on from now, rather than hurried after, ms. */
 const LATE_MS = 300;
@@ -33,10 +34,10 @@ interface Segment {
   offsetMs: number;
   /** Where the output clock stood at the cut, ms. */
   cutMs: number;
-  /** Pictures before this DTS, ms, are only there to be decoded: all at once, a millisecond apart. null: rolled up. */
+  /** Pictures before this DTS, ms, are only there to be decoded: all at once, a millisecond apart. null: none. */
   rollUntilDtsMs: number | null;
-  /** Taken from the source while its first keyframe was looked for. */
-  readonly ahead: MediaTag[];
+  /** Taken from the source while a keyframe was looked for. */
+  ahead: MediaTag[];
   /** null: recorded. */
   readonly latency: LiveLatency | null;
   /** Pictures were dropped: those up to the next keyframe cannot be decoded. */
@@ -103,7 +104,8 @@ export class Timeline {
     // Where the last picture is a while ago (a busy machine, a source that had ended), the gap up to the cut is filled.
     this.#fillUpTo(cutMs, sink);
     const { live, segmented = false } = source.info;
-    const { ahead, keyframeDtsMs } = takeUpToKeyframe(source);
+    const steady = live && !segmented;
+    const { ahead, keyframeDtsMs } = steady ? takeToNewestKeyframe(source) : takeToKeyframe(source);
     const rollMs = live || fromMs === undefined ? 0 : fromMs - positionOf(source, keyframeDtsMs);
     const rolls = rollMs >= 1 && rollMs <= LONGEST_ROLL_MS;
     this.#segment = {
@@ -123,7 +125,7 @@ export class Timeline {
     // The first picture leaves at once, also when the clock stands a little before the cut.
     this.#zeroWallMs = nowMs - cutMs;
     // A live server begins with the picture group it is in: what is old of it is sent at once, to be at the newest.
-    if (live && !segmented) this.#zeroWallMs -= initialHurryMs(source.queuedMs);
+    if (steady) this.#zeroWallMs -= initialHurryMs(newestDtsMs(ahead) - keyframeDtsMs);
   }
 
   /** Takes the current source off the air; the clock goes on, and gaps are filled. */
@@ -199,6 +201,7 @@ export class Timeline {
   #sendDue(segment: Segment, nowMs: number, sink: TimelineSink): void {
     if (segment.rollUntilDtsMs !== null && !this.#roll(segment, segment.rollUntilDtsMs, nowMs, sink)) return;
     this.#adjustPace(segment, nowMs, sink);
+    if (segment.rollUntilDtsMs !== null && !this.#roll(segment, segment.rollUntilDtsMs, nowMs, sink)) return;
     const clockMs = nowMs - (this.#zeroWallMs ?? nowMs);
     for (let tag = this.#peek(segment); tag !== undefined; tag = this.#peek(segment)) {
       if (!tag.sequenceHeader && tag.dtsMs + segment.offsetMs > clockMs) return;
@@ -251,11 +254,28 @@ export class Timeline {
       if (latenessMs <= 0) return;
       segment.offsetMs += latenessMs;
       this.#fillUpTo(nowMs - this.#zeroWallMs, sink);
+      segment.latency?.comesBack(latenessMs, nowMs);
     } else if (segment.latency !== null) {
-      this.#zeroWallMs -= segment.latency.hurryMs(segment.source.queuedMs - latenessMs, nowMs);
+      const catchUp = segment.latency.judge(this.#waitingMs(segment) - latenessMs, nowMs);
+      if (catchUp.name === "hurry") this.#zeroWallMs -= catchUp.byMs;
+      else this.#skipToNewest(segment);
     } else if (latenessMs > LATE_MS) {
       this.#zeroWallMs += latenessMs;
     }
+  }
+
+  /** From the oldest to the newest of what is here of a source, ms. */
+  #waitingMs({ ahead, source }: Segment): number {
+    const first = ahead.find(({ sequenceHeader }) => !sequenceHeader);
+    return source.queuedMs + (first === undefined ? 0 : newestDtsMs(ahead) - first.dtsMs);
+  }
+
+  /** What is old is passed over; pictures that the newest one hangs on are sent at once, to be decoded. */
+  #skipToNewest(segment: Segment): void {
+    if (segment.awaitsKeyframe) return;
+    segment.ahead = takeNewest(segment.source, segment.ahead);
+    const first = segment.ahead.find(({ sequenceHeader }) => !sequenceHeader);
+    segment.rollUntilDtsMs = Math.max(newestDtsMs(segment.ahead) - LIVE_TARGET_MS, first?.dtsMs ?? 0);
   }
 
   #emit(segment: Segment, tag: MediaTag, sink: TimelineSink): void {
@@ -344,20 +364,6 @@ export class Timeline {
   #take(segment: Segment): void {
     if (segment.ahead.shift() === undefined) segment.source.shift();
   }
-}
-
-/** Takes tags until the first keyframe is at hand; keeps the sequence headers and the audio that goes with it. */
-function takeUpToKeyframe(source: Source): { ahead: MediaTag[]; keyframeDtsMs: number } {
-  const ahead: MediaTag[] = [];
-  for (let tag = source.shift(); tag !== undefined; tag = source.shift()) {
-    if (tag.sequenceHeader || tag.kind === "audio" || tag.keyframe) ahead.push(tag);
-    if (tag.kind === "video" && tag.keyframe && !tag.sequenceHeader) {
-      const keyframeDtsMs = tag.dtsMs;
-      return { keyframeDtsMs, ahead: ahead.filter((early) => early.sequenceHeader || early.dtsMs >= keyframeDtsMs) };
-    }
-  }
-  // An opened source has its first keyframe at hand; one that has ended meanwhile may have nothing.
-  return { ahead, keyframeDtsMs: ahead.find((tag) => !tag.sequenceHeader)?.dtsMs ?? 0 };
 }
 
 /** Where in the source a tag stands, ms: a source that is played faster or slower has its own count of time. */

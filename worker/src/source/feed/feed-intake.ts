@@ -11,6 +11,9 @@ const MAX_HELD_BYTES = 32 * 1024 * 1024;
 /** Sound that begins so much before the first picture is heard with a made picture, ms; less is a loose start. */
 const LONGEST_LEAD_MS = 500;
 
+/** Of the sound of a live source without a picture so much is kept at the start, ms: what comes unevenly is even then. */
+const SOUND_KEPT_MS = 400;
+
 export interface FeedIntakeOptions {
   readonly feed: TagFeed;
   /** The clock begins at 0 where the source is joined. */
@@ -128,6 +131,7 @@ export class FeedIntake implements TagTaker {
   /** Hands on what is held, then what comes. */
   pipe(outlet: IntakeOutlet): void {
     this.#outlet = outlet;
+    if (this.#options.realTime) this.#dropOldSound();
     const first = this.#held[0] ?? this.#loose;
     if (this.#options.live) this.#baseMs = first?.dtsMs ?? 0;
     if (this.#held.length === 0 && first !== undefined) outlet.take({ ...first, dtsMs: first.dtsMs - this.#baseMs });
@@ -135,6 +139,15 @@ export class FeedIntake implements TagTaker {
     for (const [at, tag] of this.#held.splice(0).entries()) this.#handOn(outlet, tag, at < learned);
     this.#heldBytes = 0;
     if (this.#end !== undefined) outlet.end(this.#end);
+  }
+
+  /** Sound that has waited in vain for a picture is joined at its newest, as pictures are at their keyframe. */
+  #dropOldSound(): void {
+    if (this.#held.some(({ kind }) => kind === "video")) return;
+    const newestMs = this.#held.at(-1)?.dtsMs ?? 0;
+    const from = this.#held.findIndex(({ dtsMs }) => dtsMs >= newestMs - SOUND_KEPT_MS);
+    this.#held.splice(0, from);
+    this.#learned = Math.max(0, this.#learned - from);
   }
 
   /** The position in the source of a time on the continuous clock, ms; undefined where both are the same. */

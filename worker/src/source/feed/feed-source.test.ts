@@ -110,6 +110,29 @@ describe("openFeedSource", () => {
     expect(media(tags, "audio")[0]?.dtsMs).toBe(0);
   });
 
+  it("joins the sound of a live feed at its newest where the picture is late, and shows the picture when it comes", async () => {
+    const { feed, source } = open({ live: true });
+    (await feed.taker).announce({ video: { width: 320, height: 180 }, audio: true });
+    await feed.give(...only(plain, "audio"), ...later(only(plain, "audio"), 3000));
+    const opened = await source;
+    expect(opened.queuedMs).toBeLessThan(500);
+    await feed.give(...later(plain, 6000));
+    await feed.end();
+    const { tags } = await readToEnd(opened);
+    const pictures = media(tags, "video");
+    expect(pictures[0]).toMatchObject({ keyframe: true, dtsMs: 0 });
+    expect(pictures.length).toBeGreaterThan(75);
+    expect(media(tags, "audio")[0]?.dtsMs).toBe(0);
+  });
+
+  it("does not hold a live feed back for some seconds that nobody takes", async () => {
+    const { feed, source } = open({ live: true });
+    for (let n = 0; n < 2; n += 1) await feed.give(...later(plain, n * 3000));
+    const opened = await source;
+    expect(opened.queuedBytes).toBeGreaterThan(1024 * 1024);
+    expect(feed.paused).toBe(false);
+  });
+
   it("encodes a late picture into the session's when its size is another one", async () => {
     const { feed, source } = open();
     await feed.give(...only(plain, "audio"), ...later(larger, 3000));

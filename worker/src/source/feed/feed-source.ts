@@ -56,6 +56,11 @@ export interface FeedSourceOptions {
 }
 
 const READY_TIMEOUT_MS = 15_000;
+/**
+ * Some seconds at high rates: a live source is not held back, for what its server keeps for us becomes latency that we
+ * cannot see. Full, it is: then the server drops, or ends, as it does to all that are too slow.
+ */
+const LIVE_QUEUE_BYTES = 8 * 1024 * 1024;
 /** A run that waits for the one before it may hold so much before the feed is held back. */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 
@@ -113,7 +118,7 @@ class FeedSource extends QueuedSource {
   #closed: Promise<void> | undefined;
 
   constructor(options: FeedSourceOptions, intake: FeedIntake, tracks: FedTracks) {
-    super();
+    super(undefined, options.live && options.segmented !== true ? LIVE_QUEUE_BYTES : undefined);
     this.#options = options;
     this.#intake = intake;
     this.#startAtMs = options.live ? 0 : (options.startAtMs ?? 0);
