@@ -4,7 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { Task } from "./task/task.ts";
 import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
-import { call, fresh, pushBody, reaches, start, view } from "./testing/fixtures.ts";
+import { call, fresh, pushBody, reaches, start, userSig, view } from "./testing/fixtures.ts";
 import { running, stop } from "./testing/running-push.ts";
 
 afterEach(() => {
@@ -22,7 +22,7 @@ async function next(push: Running, worker = push.worker, rest: Record<string, un
 }
 
 function seatHolder({ body }: Running): Promise<string | undefined> {
-  const key = `${String(body["SdkAppId"])}/string/${String(body["StrRoomId"])}/teacher`;
+  const key = `${String(body["SdkAppId"])}/string/${String(body["StrRoomId"])}/${String(body["UserId"])}`;
   return runInDurableObject(env.DIRECTORY.getByName(String(body["SdkAppId"])), (_directory, { storage }) => {
     const rows = storage.sql.exec<{ task_id: string }>("SELECT task_id FROM seat WHERE seat_key = ?", key).toArray();
     return rows[0]?.task_id;
@@ -207,8 +207,14 @@ test("a worker without takeover pushes the one before out of its room: that is n
   expect(await reaches(push.taskId, "aborted")).toMatchObject({ reason: `replaced by ${taskId}`, error: null });
 });
 
+/** A push as a user that is in no other room. */
+async function runningAlone() {
+  const UserId = fresh("u");
+  return running({ rest: { UserId, UserSig: await userSig({ userId: UserId }) } });
+}
+
 test("a push that rejects conflicts is refused while the seat is held, and names who holds it", async () => {
-  const push = await running();
+  const push = await runningAlone();
   const wish = { ...push.body, OnConflict: "reject" };
   const response = await call("/", { method: "POST", body: wish, headers: { "Idempotency-Key": fresh("key") } });
   expect(response.status).toBe(409);
@@ -224,12 +230,12 @@ test("a push that rejects conflicts is refused while the seat is held, and names
 });
 
 test("a seat that the directory still shows as held by an ended task is free for who rejects conflicts", async () => {
-  const push = await running();
+  const push = await runningAlone();
   push.worker.ended(push.dispatch, { name: "finished" });
   await push.worker.next("ack");
   await holds(push, undefined);
   await runInDurableObject(env.DIRECTORY.getByName(String(push.body["SdkAppId"])), (_directory, { storage }) => {
-    const key = `${String(push.body["SdkAppId"])}/string/${String(push.body["StrRoomId"])}/teacher`;
+    const key = `${String(push.body["SdkAppId"])}/string/${String(push.body["StrRoomId"])}/${String(push.body["UserId"])}`;
     storage.sql.exec("INSERT INTO seat VALUES (?, ?)", key, push.taskId);
   });
   await expect(start({ ...push.body, OnConflict: "reject" })).resolves.toMatch(/^[0-9a-f-]{36}$/);

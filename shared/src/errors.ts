@@ -35,6 +35,7 @@ export const ERROR_CODES = {
   "ResourceNotFound.Credential": fixed(404),
   "ResourceNotFound.Callback": fixed(404),
   "ResourceInUse.Seat": fixed(409),
+  "ResourceInUse.UserId": fixed(409),
   "ResourceInUse.IdempotencyKey": fixed(409),
   "ResourceUnavailable.TaskEnded": fixed(409),
   ResourceInsufficient: passing(503),

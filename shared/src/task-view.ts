@@ -14,6 +14,10 @@ const status = z.enum(SCF_STATUSES);
 
 const count = z.int().min(0);
 
+/** What is likely to go wrong with a task though it was accepted. */
+export const TASK_WARNING_CODES = ["IntegerRoom", "UserIdElsewhere"] as const;
+export type TaskWarningCode = (typeof TASK_WARNING_CODES)[number];
+
 /** What `GET /v1/tasks/:id` answers. */
 export const taskViewSchema = z.object({
   taskId: z.uuid(),
@@ -51,6 +55,8 @@ export const taskViewSchema = z.object({
   error: z.object({ code: errorCode, message: z.string(), retryable: z.boolean() }).nullable(),
   /** Of an aborted task. */
   reason: z.string().nullable(),
+  /** What may go wrong though the task was accepted, and what to do about it; the oldest first. */
+  warnings: z.array(z.object({ code: z.enum(TASK_WARNING_CODES), message: z.string(), at: time })),
 });
 export type TaskView = z.output<typeof taskViewSchema>;
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Env } from "../env.ts";
 import { acceptOf } from "../testing/accept-of.ts";
 import { fresh } from "../testing/fixtures.ts";
-import type { Accept, Directory } from "./directory.ts";
+import type { Accept, AcceptAnswer, Directory } from "./directory.ts";
 import { HandOver } from "./hand-over.ts";
 import type { ListQuery } from "./task-filter.ts";
 
@@ -111,6 +111,56 @@ test("a call with more pushes than one statement writes keeps them all, in their
     storage.sql.exec<{ task_id: string }>("SELECT task_id FROM task ORDER BY rowid").toArray(),
   );
   expect(stored.map(({ task_id }) => task_id)).toEqual(tasks.map(({ taskId }) => taskId));
+});
+
+test("a user's tasks in other rooms are known at once, in a call and after it, and none of other users and of ended ones", async () => {
+  const directory = newDirectory();
+  const rooms = Array.from({ length: 4 }, () => fresh("room"));
+  const [first, second, third, fourth] = rooms.map((room) => asked(room, { otherRooms: "warn" }));
+  const stranger = asked("", { seatKey: keyOf(rooms[0] ?? "").replace("/teacher", "/pupil"), otherRooms: "warn" });
+  if (first === undefined || second === undefined || third === undefined || fourth === undefined) throw new Error();
+  const knownOf = (answers: readonly AcceptAnswer[]) =>
+    answers.map((answer) => (answer.kind === "accepted" ? answer.elsewhere?.map(({ taskId }) => taskId) : answer.kind));
+  const inOneCall = await directory.acceptGroup([first, stranger, second]);
+  expect(knownOf(inOneCall)).toEqual([undefined, undefined, [first.taskId]]);
+  // Writes what came before into the tables.
+  await directory.list(EVERYTHING);
+  expect(knownOf(await directory.acceptGroup([third]))).toEqual([[second.taskId]]);
+  for (const { taskId } of [second, third]) {
+    await directory.ended({ taskId, status: "FINISHED", endedAtMs: Date.now(), heir: null });
+  }
+  expect(knownOf(await directory.acceptGroup([fourth]))).toEqual([[first.taskId]]);
+});
+
+test("of a user with a great many rooms only a few tasks are named", async () => {
+  const directory = newDirectory();
+  const many = Array.from({ length: 100 }, () => asked(fresh("room")));
+  await directory.acceptGroup(many);
+  const count = async (otherRooms: Accept["otherRooms"] & string) => {
+    const [answer] = await directory.acceptGroup([asked(fresh("room"), { otherRooms })]);
+    return answer?.kind === "accepted" ? answer.elsewhere?.length : answer?.kind;
+  };
+  expect([await count("warn"), await count("replace"), await count("reject")]).toEqual([1, 8, "taken"]);
+  await directory.list(EVERYTHING);
+  expect([await count("warn"), await count("replace"), await count("reject")]).toEqual([1, 8, "taken"]);
+});
+
+test.for<[string, number, number, string]>([
+  ["both push now", 0, 0, "taken"],
+  ["the other one starts later", 3_600_000, 0, "accepted"],
+  ["the new one starts later", 0, 3_600_000, "accepted"],
+  ["the other one was to start by now", -1000, 0, "taken"],
+])("a push that rejects its user's task in another room, where %s", async ([_when, otherMs, ownMs, kind]) => {
+  for (const isFiled of [false, true]) {
+    const directory = newDirectory();
+    const startsAtMs = (ms: number) => (ms === 0 ? 0 : Date.now() + ms);
+    const other = asked(fresh("room"), { startsAtMs: startsAtMs(otherMs) });
+    await directory.acceptGroup([other]);
+    if (isFiled) await directory.list(EVERYTHING);
+    const own = asked(fresh("room"), { startsAtMs: startsAtMs(ownMs), otherRooms: "reject" });
+    const [answer] = await directory.acceptGroup([own]);
+    expect(answer).toMatchObject(kind === "taken" ? { kind, by: other.taskId, elsewhere: other.seatKey } : { kind });
+  }
 });
 
 // One statement writes 32.

@@ -15,6 +15,16 @@ export interface AcceptedTask {
   /** That one and those before it that have not ended, the newest first. */
   readonly replaces: readonly string[];
   readonly idempotency: { readonly key: string; readonly fingerprint: string } | null;
+  /** Tasks that push as the same user in other rooms; none or not said: it has not been looked for them. */
+  readonly elsewhere?: readonly UserSeat[];
+}
+
+/** A seat that a user has, and the task that has it. */
+export interface UserSeat {
+  readonly taskId: string;
+  readonly seatKey: string;
+  /** Before then it takes no place, Unix ms; 0: it may at once. */
+  readonly startsAtMs: number;
 }
 
 /** What an accepted task is to do. It is most of what is stored, and is read when the task's object is made. */
@@ -51,6 +61,8 @@ export class AcceptedTasks {
   readonly #byId = new Map<string, WaitingTask>();
   readonly #bySeat = new Map<string, WaitingTask[]>();
   readonly #unfiledKeys = new Map<string, WaitingTask>();
+  /** By user, then by seat, the newest of each. */
+  readonly #unfiledUsers = new Map<string, Map<string, WaitingTask>>();
   /** Rows that were added and stand in no table yet: seq, body, push. */
   #unwritten: [number, string, string][] = [];
   #filedSeq = 0;
@@ -84,7 +96,7 @@ export class AcceptedTasks {
       });
     } catch (thrown) {
       this.#unwritten = [];
-      for (const known of [this.#byId, this.#bySeat, this.#unfiledKeys]) known.clear();
+      for (const known of [this.#byId, this.#bySeat, this.#unfiledKeys, this.#unfiledUsers]) known.clear();
       this.#load();
       throw thrown;
     }
@@ -113,6 +125,11 @@ export class AcceptedTasks {
     const newest = this.#bySeat.get(seatKey)?.at(-1);
     const isSeatUsed = newest !== undefined && newest.seq > this.#filedSeq;
     return isSeatUsed || (idempotency !== null && this.#unfiledKeys.has(idempotency.key));
+  }
+
+  /** Seats of a user that are not in the tables which are searched, in the order of their coming. */
+  unfiledOfUser(userId: string): IteratorObject<UserSeat> {
+    return (this.#unfiledUsers.get(userId) ?? new Map<string, WaitingTask>()).values();
   }
 
   /** Those, up to this one, that are not in the tables which are searched; in the order of their coming. */
@@ -148,9 +165,18 @@ export class AcceptedTasks {
 
   /** All up to this one stand in the tables which are searched; written in the same transaction as those. */
   filed(upToSeq: number): void {
+    for (const { seatKey, seq } of this.unfiled(upToSeq)) this.#forgetUserSeat(seatKey, seq);
     this.#storage.kv.put(FILED_KEY, upToSeq);
     this.#filedSeq = upToSeq;
     for (const [key, { seq }] of this.#unfiledKeys) if (seq <= this.#filedSeq) this.#unfiledKeys.delete(key);
+  }
+
+  #forgetUserSeat(seatKey: string, seq: number): void {
+    const userId = userOf(seatKey);
+    const seats = this.#unfiledUsers.get(userId);
+    if (seats?.get(seatKey)?.seq !== seq) return;
+    seats.delete(seatKey);
+    if (seats.size === 0) this.#unfiledUsers.delete(userId);
   }
 
   /** Its object has the task, or it was deleted. */
@@ -170,8 +196,15 @@ export class AcceptedTasks {
     if (ofSeat === undefined) this.#bySeat.set(waiting.seatKey, [waiting]);
     else ofSeat.push(waiting);
     this.#lastSeq = Math.max(this.#lastSeq, waiting.seq);
-    if (waiting.seq > this.#filedSeq && waiting.idempotency !== null) {
-      this.#unfiledKeys.set(waiting.idempotency.key, waiting);
-    }
+    if (waiting.seq <= this.#filedSeq) return;
+    if (waiting.idempotency !== null) this.#unfiledKeys.set(waiting.idempotency.key, waiting);
+    const userId = userOf(waiting.seatKey);
+    const ofUser = this.#unfiledUsers.get(userId) ?? new Map<string, WaitingTask>();
+    this.#unfiledUsers.set(userId, ofUser.set(waiting.seatKey, waiting));
   }
+}
+
+/** The part of a seat's key that names its user. */
+function userOf(seatKey: string): string {
+  return seatKey.slice(seatKey.lastIndexOf("/") + 1);
 }

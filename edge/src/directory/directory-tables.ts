@@ -42,6 +42,12 @@ export const DIRECTORY_TABLES: Migrations = {
         CREATE TABLE IF NOT EXISTS failure (task_id TEXT PRIMARY KEY, code TEXT NOT NULL);
         CREATE INDEX IF NOT EXISTS failure_by_code ON failure (code);
       `),
+    /** 7: which tasks of a user run, in whatever rooms, and when those start that do not start at once. */
+    (sql) =>
+      sql.exec(`
+        CREATE TABLE IF NOT EXISTS later (task_id TEXT PRIMARY KEY, starts_at_ms INTEGER NOT NULL);
+        CREATE INDEX IF NOT EXISTS task_running_by_user ON task (user_id, created_at_ms) WHERE status = 'RUNNING';
+      `),
   ],
 };
 

@@ -1,9 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
-import { SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
+import { parseSeatKey, SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
 import type { Env } from "../env.ts";
 import { migrate } from "../storage/migrate.ts";
 import { time } from "../task/show-task.ts";
-import { AcceptedTasks, type AddAccepted } from "./accepted-tasks.ts";
+import { AcceptedTasks, type AddAccepted, type UserSeat } from "./accepted-tasks.ts";
 import { DIRECTORY_TABLES } from "./directory-tables.ts";
 import { HandOver } from "./hand-over.ts";
 import { conditionOf, type ListedTask, type ListQuery, orderSql, statusCondition } from "./task-filter.ts";
@@ -16,6 +16,8 @@ export const ROOT = "root";
 const CHECK_CLAIM_AFTER_MS = 30_000;
 /** Should the object die before it has handed a task over, it goes on after this. */
 const HAND_OVER_AGAIN_MS = 1000;
+/** Of a user's tasks in other rooms so many are looked at; one is enough to warn of. */
+const MAX_ELSEWHERE = 8;
 const RETRY_MS = 5000;
 
 /** A task that asks for its seat, whole: nothing more is needed to make its object. */
@@ -30,6 +32,11 @@ export interface Accept {
   readonly push: string;
   /** Whether a task that holds the seat is replaced. */
   readonly onConflict: "replace" | "reject";
+  /**
+   * What it wants of tasks that push as the same user in other rooms of the application, as a room has each user once:
+   * to know of them, to replace them, or to be rejected. Not said: nothing, as an older edge asks.
+   */
+  readonly otherRooms?: "warn" | "replace" | "reject";
   /** A task that is known to have ended, though it may not have said so here yet: it never rejects another one. */
   readonly endedHolder: string | null;
   readonly idempotency: {
@@ -44,9 +51,17 @@ export type AcceptAnswer =
    * The task has the seat and will start, whatever happens. It is an earlier one where the same request was made before
    * with the same idempotency key.
    */
-  | { readonly kind: "accepted"; readonly taskId: string }
-  /** Another task holds the seat, and the request does not want to replace it. */
-  | { readonly kind: "taken"; readonly by: string }
+  | {
+      readonly kind: "accepted";
+      readonly taskId: string;
+      /** Where it was asked for: the same user's tasks in other rooms, a few of them. */
+      readonly elsewhere?: readonly UserSeat[];
+    }
+  /**
+   * Another task holds the seat, and the request does not want to replace it. `elsewhere`: that task's own seat, where it
+   * is in another room.
+   */
+  | { readonly kind: "taken"; readonly by: string; readonly elsewhere?: string }
   /** Another request was made with this idempotency key. */
   | { readonly kind: "conflict" };
 
@@ -137,6 +152,12 @@ export class Directory extends DurableObject<Env> {
     if (holder !== null && holder !== accept.endedHolder && accept.onConflict === "reject") {
       return { kind: "taken", by: holder };
     }
+    const elsewhere = this.#elsewhere(accept);
+    const inTheWay = elsewhere.find((other) => Math.max(other.startsAtMs, startsAtMs) <= atMs);
+    if (accept.otherRooms === "reject" && inTheWay !== undefined) {
+      return { kind: "taken", by: inTheWay.taskId, elsewhere: inTheWay.seatKey };
+    }
+    const found = elsewhere.length === 0 ? {} : { elsewhere };
     const task = {
       taskId,
       seatKey,
@@ -146,10 +167,25 @@ export class Directory extends DurableObject<Env> {
       holder,
       replaces: this.#index.runningFrom(holder),
       idempotency: idempotency === null ? null : { key: idempotency.key, fingerprint: idempotency.fingerprints[0] },
+      ...found,
     };
     add(task, push);
     holders.set(seatKey, taskId);
-    return { kind: "accepted", taskId };
+    return { kind: "accepted", taskId, ...found };
+  }
+
+  /** The same user's tasks in other rooms, as far as somebody wants to know. */
+  #elsewhere({ seatKey, otherRooms, endedHolder }: Accept): UserSeat[] {
+    if (otherRooms === undefined) return [];
+    const { userId } = parseSeatKey(seatKey);
+    const limit = otherRooms === "warn" ? 1 : MAX_ELSEWHERE;
+    const isOther = (seat: UserSeat) => seat.seatKey !== seatKey && seat.taskId !== endedHolder;
+    const unfiled = this.#accepted.unfiledOfUser(userId).filter(isOther).take(limit);
+    // The newest task of each seat; its own seat's and an ended one may be among them.
+    const filed = this.#index.seatsOfUser(userId, 2 * limit + 2).toReversed();
+    const seats = new Map(filed.map((seat) => [seat.seatKey, seat]));
+    for (const { taskId, seatKey: of, startsAtMs } of unfiled) seats.set(of, { taskId, seatKey: of, startsAtMs });
+    return [...seats.values()].filter(isOther).slice(-limit);
   }
 
   /** Writes what was accepted, up to this one, into the tables that are searched. */

@@ -138,9 +138,11 @@ export class HandOver {
   }
 
   async #create(waiting: WaitingTask): Promise<void> {
-    const { taskId, region, atMs, replaces } = waiting;
+    const { taskId, region, atMs, replaces, elsewhere } = waiting;
     const { request, sealedRequest, callbacks } = this.#accepted.pushOf(waiting);
-    const task = { taskId, region, request, sealedRequest, replaces, successor: this.#successorOf(waiting) };
+    const successor = this.#successorOf(waiting);
+    const others = elsewhere === undefined ? {} : { elsewhere };
+    const task = { taskId, region, request, sealedRequest, replaces, successor, ...others };
     await inTime(this.#env.TASK.getByName(taskId).create(task, atMs, callbacks), this.#answerTimeoutMs);
     // Only now: what is still here after a crash is handed over again.
     this.#accepted.remove(taskId);

@@ -1,5 +1,5 @@
 import { type ErrorCode, parseSeatKey, type ScfStatus } from "@roomcast/shared";
-import type { AcceptedTask } from "./accepted-tasks.ts";
+import type { AcceptedTask, UserSeat } from "./accepted-tasks.ts";
 
 export interface Ended {
   readonly taskId: string;
@@ -20,7 +20,7 @@ export class TaskIndex {
   }
 
   /** Writes an accepted task: its seat is its own from now on. Writing it again changes nothing. */
-  file({ taskId, seatKey, region, atMs, holder, idempotency }: AcceptedTask): void {
+  file({ taskId, seatKey, region, atMs, startsAtMs, holder, idempotency }: AcceptedTask): void {
     const { sdkAppId, room, userId } = parseSeatKey(seatKey);
     const { rowsWritten } = this.#sql.exec(
       `INSERT OR IGNORE INTO task
@@ -37,6 +37,7 @@ export class TaskIndex {
     );
     if (rowsWritten === 0) return;
     this.#sql.exec("INSERT OR REPLACE INTO seat (seat_key, task_id) VALUES (?, ?)", seatKey, taskId);
+    if (startsAtMs > 0) this.#sql.exec("INSERT INTO later (task_id, starts_at_ms) VALUES (?, ?)", taskId, startsAtMs);
     if (idempotency === null) return;
     this.#sql.exec(
       "INSERT INTO idempotency (key, fingerprint, task_id) VALUES (?, ?, ?)",
@@ -60,6 +61,20 @@ export class TaskIndex {
       ...seatKeys,
     );
     return new Map(seats.toArray().map(({ seat_key, task_id }) => [seat_key, task_id]));
+  }
+
+  /** What a user's tasks that have not ended hold, or did, at most so many, the newest first. */
+  seatsOfUser(userId: string, limit: number): UserSeat[] {
+    return this.#sql
+      .exec<{ seat_key: string; task_id: string; starts_at_ms: number }>(
+        `SELECT seat_key, task_id, COALESCE(starts_at_ms, 0) AS starts_at_ms
+           FROM task LEFT JOIN later USING (task_id) WHERE user_id = ? AND status = 'RUNNING'
+           ORDER BY created_at_ms DESC LIMIT ?`,
+        userId,
+        limit,
+      )
+      .toArray()
+      .map((row) => ({ seatKey: row.seat_key, taskId: row.task_id, startsAtMs: row.starts_at_ms }));
   }
 
   /**
@@ -113,6 +128,7 @@ export class TaskIndex {
   forget(taskId: string): void {
     this.#sql.exec("DELETE FROM task WHERE task_id = ?", taskId);
     this.#sql.exec("DELETE FROM failure WHERE task_id = ?", taskId);
+    this.#sql.exec("DELETE FROM later WHERE task_id = ?", taskId);
     this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
     this.#sql.exec("DELETE FROM idempotency WHERE task_id = ?", taskId);
     this.#sql.exec("UPDATE task SET replaced = NULL WHERE replaced = ?", taskId);

@@ -1,7 +1,7 @@
 import { cors } from "hono/cors";
 import { createMiddleware } from "hono/factory";
 import { readConfig } from "../config.ts";
-import { type AppContext, REQUEST_ID_HEADER } from "./app-context.ts";
+import { type AppContext, REQUEST_ID_HEADER, WARNING_HEADER } from "./app-context.ts";
 
 /** Each page of a listed origin may call; with credentials of its own, never with those of the browser. */
 const allowed = cors({
@@ -11,7 +11,7 @@ const allowed = cors({
     return corsOrigins.includes(origin) ? origin : null;
   },
   allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
-  exposeHeaders: ["x-scf-reqid", REQUEST_ID_HEADER, "Retry-After", "Allow"],
+  exposeHeaders: ["x-scf-reqid", REQUEST_ID_HEADER, WARNING_HEADER, "Retry-After", "Allow"],
   maxAge: 7200,
 });
 

@@ -21,6 +21,7 @@ import { KnownRegions } from "../region/known-regions.ts";
 import { fingerprints, seal } from "../seal.ts";
 import { newTaskId } from "../task/task-id.ts";
 import { firstPlaceAtMs } from "../task/task-times.ts";
+import { elsewhereWarnings, roomOf, type Warning } from "../task/task-warnings.ts";
 import { acceptTogether } from "./accept-together.ts";
 import { callerCoordinates, chooseRegion } from "./choose-region.ts";
 import { inflate } from "./inflate.ts";
@@ -40,14 +41,20 @@ export interface CreatePushOptions {
   readonly cf?: unknown;
 }
 
+/** A push that was accepted. */
+export interface CreatedPush {
+  readonly taskId: string;
+  readonly warnings: readonly Warning[];
+}
+
 /**
  * Accepts a push: checks it and hands it, whole, to its application's Directory, which writes it down with the claim of
  * its seat. The task's object is made, and the task starts, by itself afterwards.
  *
- * @returns the task's id; of the same task when the same request comes again with the same idempotency key.
+ * @returns its task; the same one when the same request comes again with the same idempotency key.
  * @throws RoomcastError for everything that is wrong with the request.
  */
-export async function createPush(env: Env, options: CreatePushOptions): Promise<string> {
+export async function createPush(env: Env, options: CreatePushOptions): Promise<CreatedPush> {
   const { caller, idempotencyKey } = options;
   const config = readConfig(env);
   requireRole(caller, "operator");
@@ -79,6 +86,8 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
     startsAtMs: firstPlaceAtMs(request, 0),
     push: JSON.stringify(push),
     onConflict: request.OnConflict ?? "replace",
+    // A seat is one place: the newer push takes it. In another room the older one is only ended by who asks for it.
+    otherRooms: request.OnConflict ?? "warn",
     endedHolder: null,
     idempotency:
       key === null
@@ -94,13 +103,19 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
       "Another request was made with this Idempotency-Key: use a new key for a new request.",
     );
   }
+  if (answer.kind === "taken" && answer.elsewhere !== undefined) {
+    throw new RoomcastError(
+      "ResourceInUse.UserId",
+      `Task ${answer.by} has ${request.UserId} push in ${roomOf(answer.elsewhere)}, and a UserId is one user in all rooms of its application: stop that task first, use another UserId, or send OnConflict "replace".`,
+    );
+  }
   if (answer.kind === "taken") {
     throw new RoomcastError(
       "ResourceInUse.Seat",
       `Task ${answer.by} holds this seat (SdkAppId, room and UserId): stop it first, or send OnConflict "replace".`,
     );
   }
-  return answer.taskId;
+  return { taskId: answer.taskId, warnings: elsewhereWarnings(request, answer.elsewhere ?? []) };
 }
 
 /** It must hold now and when the push starts; where the SecretKey is known, a fresh one is made then. */

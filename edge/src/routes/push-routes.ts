@@ -1,11 +1,12 @@
 import { Hono } from "hono";
-import { type AppContext, REQUEST_ID_HEADER } from "../http/app-context.ts";
+import { type AppContext, REQUEST_ID_HEADER, WARNING_HEADER } from "../http/app-context.ts";
 import { readJson } from "../http/read-json.ts";
 import { createPush } from "../push/create-push.ts";
+import { warningHeader } from "../task/task-warnings.ts";
 
 /** `POST /` and `POST /push`: the call of the cloud-function template. */
 export const pushRoutes = new Hono<AppContext>().on("POST", ["/", "/push"], async (c) => {
-  const taskId = await createPush(c.env, {
+  const { taskId, warnings } = await createPush(c.env, {
     input: await readJson(c.req.raw),
     caller: c.get("caller"),
     idempotencyKey: c.req.header("Idempotency-Key"),
@@ -17,6 +18,7 @@ export const pushRoutes = new Hono<AppContext>().on("POST", ["/", "/push"], asyn
     "Content-Type": "text/plain; charset=UTF-8",
     "x-scf-reqid": taskId,
     [REQUEST_ID_HEADER]: c.get("requestId"),
+    ...(warnings.length === 0 ? {} : { [WARNING_HEADER]: warningHeader(warnings) }),
   };
   return new Response("Async run task submitted", { headers });
 });

@@ -178,10 +178,12 @@ function changed(record: TaskRecord, effects: readonly Effect[] = []): Decision 
   return { kind: "changed", record, effects };
 }
 
-/** A task that the room sees, or has seen, holds its seat alone. */
-function tookOver(record: TaskRecord): Decision {
-  if (record.replaces.length === 0 || record.state.name === "starting") return changed(record);
-  return changed({ ...record, replaces: [] }, [{ type: "endReplaced", taskIds: record.replaces }]);
+/** A task that the room sees, or has seen, holds its seat alone, and its user where it replaces that in other rooms. */
+function tookOver({ elsewhere = [], ...record }: TaskRecord): Decision {
+  const taskIds = [...record.replaces, ...elsewhere];
+  if (taskIds.length === 0) return changed(record);
+  if (record.state.name === "starting") return changed(elsewhere.length === 0 ? record : { ...record, elsewhere });
+  return changed({ ...record, replaces: [] }, [{ type: "endReplaced", taskIds }]);
 }
 
 export function replacedBy(successor: string): string {

@@ -20,6 +20,7 @@ export function showTask(record: TaskRecord): TaskView {
     plan: record.plan,
     error: state.name === "failed" ? state.error : null,
     reason: state.name === "aborted" ? state.reason : null,
+    warnings: (record.warnings ?? []).map(({ code, message, atMs }) => ({ code, message, at: time(atMs) })),
   };
 }
 

@@ -6,6 +6,7 @@ import type { TaskRecord } from "./task-record.ts";
 
 /** Tells those who hold the seat that this task takes it, and says where it starts. Doing it again changes nothing. */
 export async function takeSeat(core: TaskCore): Promise<Takeover> {
+  await askElsewhere(core);
   const { record } = core;
   if (record === undefined || record.replaces.length === 0) return { kind: "free" };
   // Should this object die on the way and the task end then, those that were asked must be told.
@@ -23,6 +24,19 @@ export async function takeSeat(core: TaskCore): Promise<Takeover> {
   await core.put({ ...now, replaces: held });
   const pinnedRegion = record.request.Region ?? null;
   return planTakeover(holders, { pinnedRegion, avoidWorkerId: record.avoidWorkerId });
+}
+
+/** Tells the same user's tasks in other rooms that this one replaces them; they go on until it is in its own room. */
+async function askElsewhere({ env, record }: TaskCore): Promise<void> {
+  if (record === undefined) return;
+  for (const taskId of record.elsewhere ?? []) {
+    const other = env.TASK.getByName(taskId);
+    const answer = await other.giveWay(record.taskId, "otherRoom");
+    if (answer.kind !== "gone") continue;
+    // It may be accepted and have no object yet.
+    await env.DIRECTORY.getByName(String(record.request.SdkAppId)).handOver(taskId);
+    await other.giveWay(record.taskId, "otherRoom");
+  }
 }
 
 interface Asked {
@@ -65,6 +79,7 @@ export async function endReplaced(core: TaskCore, taskIds: readonly string[]): P
  */
 export async function giveSeatBack(core: TaskCore): Promise<string | null> {
   const { record } = core;
+  for (const taskId of record?.elsewhere ?? []) await core.env.TASK.getByName(taskId).stay(record?.taskId ?? "");
   // The seat is the successor's, and nobody was told to leave it to this one.
   if (record === undefined || (record.seat === "untouched" && record.successor !== null)) return null;
   let heir: string | null = null;

@@ -1,5 +1,6 @@
 import { isActive, isTerminal } from "@roomcast/shared";
 import type { TaskRecord } from "./task-record.ts";
+import { firstPlaceAtMs } from "./task-times.ts";
 
 /**
  * What a task says to the newer one that takes its seat. `before`: the tasks before it that may hold the seat, the newest
@@ -66,6 +67,11 @@ export function givesWay(record: TaskRecord): GivesWay {
  */
 export function leftToAsk(left: readonly string[], answer: GivesWay): readonly string[] {
   return answer.kind === "gone" ? left : answer.before;
+}
+
+/** Whether a task waits for the time at which it is to start. Pure. */
+export function startsLater({ state, request }: TaskRecord, nowMs: number): boolean {
+  return state.name === "queued" && firstPlaceAtMs(request, nowMs) > nowMs;
 }
 
 /** Whether a task that was to be replaced goes on, because its successor has come to nothing. Pure. */

@@ -6,7 +6,9 @@ import {
   type TaskReport,
   type TaskState,
 } from "@roomcast/shared";
+import type { UserSeat } from "../directory/accepted-tasks.ts";
 import { firstPlaceAtMs } from "./task-times.ts";
+import { type TaskWarning, warningsOf } from "./task-warnings.ts";
 
 /** What is known of a push's progress. */
 export interface Progress
@@ -75,8 +77,12 @@ export interface TaskRecord {
   readonly replaces: readonly string[];
   /** Whether any of those may have been told to give way to this one. */
   readonly seat: "untouched" | "asked";
-  /** The task that takes the seat over; null: none does. */
+  /** The task that takes the seat over, or the user in another room; null: none does. */
   readonly successor: string | null;
+  /** Tasks of the same user in other rooms that this one replaces once it is in its own; none or not said: it does not. */
+  readonly elsewhere?: readonly string[];
+  /** The oldest first; none or not said: there are none. */
+  readonly warnings?: readonly TaskWarning[];
   readonly progress: Progress | null;
   /** It shall stand still, whoever plays it. */
   readonly paused: boolean;
@@ -95,6 +101,8 @@ export interface NewTask {
   readonly request: ShownRequest;
   readonly sealedRequest: string;
   readonly replaces: readonly string[];
+  /** Tasks of the same user in other rooms, as far as is known. */
+  readonly elsewhere?: readonly UserSeat[];
 }
 
 /** With what was heard of an attempt, as long as that is the one that runs. Pure. */
@@ -104,8 +112,14 @@ export function withProgress(record: TaskRecord, progress: Progress | null, atte
 }
 
 /** @param madeAtMs when its object is made, which in a burst is later than it was accepted: its time in the queue begins */
-export function newRecord(task: NewTask, acceptedAtMs: number, madeAtMs: number = acceptedAtMs): TaskRecord {
+export function newRecord(
+  { elsewhere = [], ...task }: NewTask,
+  acceptedAtMs: number,
+  madeAtMs: number = acceptedAtMs,
+): TaskRecord {
   const placeAtMs = firstPlaceAtMs(task.request, madeAtMs);
+  const warnings = warningsOf(task.request, elsewhere).map((warning) => ({ ...warning, atMs: acceptedAtMs }));
+  const replacesElsewhere = task.request.OnConflict === "replace" && elsewhere.length > 0;
   return {
     schema: RECORD_SCHEMA,
     ...task,
@@ -128,5 +142,7 @@ export function newRecord(task: NewTask, acceptedAtMs: number, madeAtMs: number 
     heardAtMs: acceptedAtMs,
     settled: false,
     retryAtMs: 0,
+    ...(replacesElsewhere ? { elsewhere: elsewhere.map(({ taskId }) => taskId) } : {}),
+    ...(warnings.length > 0 ? { warnings } : {}),
   };
 }

@@ -30,7 +30,7 @@ import { type DueTask, meetDeadline } from "./meet-deadline.ts";
 import { nextDeadline } from "./next-deadline.ts";
 import { showTask, time } from "./show-task.ts";
 import { endReplaced } from "./take-seat.ts";
-import { type GivesWay, givesWay, goesOn } from "./takeover.ts";
+import { type GivesWay, givesWay, goesOn, startsLater } from "./takeover.ts";
 import { newestProgress, regionOf } from "./task-core.ts";
 import { TaskLog } from "./task-log.ts";
 import { type NewTask, newRecord, type StopIntention, type TaskRecord, withProgress } from "./task-record.ts";
@@ -75,7 +75,15 @@ export class Task extends DurableObject<Env> {
     if (this.#record !== undefined) return;
     this.#log.create();
     if (callbacks !== null) this.#callbacks.create(callbacks);
-    await this.#write(newRecord(task, acceptedAtMs, Date.now()));
+    const record = newRecord(task, acceptedAtMs, Date.now());
+    const warnings = record.warnings ?? [];
+    if (warnings.length > 0) {
+      this.#log.append(
+        1,
+        warnings.map(({ message, atMs }) => ({ atMs, level: "warn", message })),
+      );
+    }
+    await this.#write(record);
     if (successor !== null) await this.#control({ type: "giveWay", successor });
   }
 
@@ -127,8 +135,13 @@ export class Task extends DurableObject<Env> {
   /**
    * A newer task takes the seat. Who is on a worker plays on until the newer one is ready there; who is not ends now.
    * A dispatch that is under way is waited for, so that workers hear of the two in this order.
+   *
+   * @param where the newer one may be the same user's in another room: one that starts later is not in its way
    */
-  async giveWay(successor: string): Promise<GivesWay> {
+  async giveWay(successor: string, where: "seat" | "otherRoom" = "seat"): Promise<GivesWay> {
+    if (where === "otherRoom" && this.#record !== undefined && startsLater(this.#record, Date.now())) {
+      return { kind: "over", before: [] };
+    }
     // Before its turn, which may be spent on asking those before it: the newer one does that itself then.
     if (this.#record?.state.name === "queued") await this.#control({ type: "giveWay", successor });
     return this.#turns.run("request", async () => {

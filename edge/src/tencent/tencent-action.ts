@@ -2,6 +2,7 @@ import { givenFields, validate } from "@roomcast/shared";
 import type { z } from "zod";
 import type { Caller } from "../auth/caller.ts";
 import type { Env } from "../env.ts";
+import type { Warning } from "../task/task-warnings.ts";
 import { typedFor } from "./query-parameters.ts";
 import type { CallParameters } from "./tencent-call.ts";
 
@@ -14,6 +15,12 @@ export interface ActionContext {
 
 /** Carries out a call and returns what stands in its `Response`, all but the RequestId. */
 export type TencentAction = (context: ActionContext, parameters: CallParameters) => Promise<object>;
+
+/** What may go wrong with a task though it was accepted, as a part of an answer; nothing where nothing may. */
+export function shownWarnings(warnings: readonly Warning[]): object {
+  if (warnings.length === 0) return {};
+  return { Warnings: warnings.map(({ code, message }) => ({ Code: code, Message: message })) };
+}
 
 /** An action whose parameters are checked first, all wrong ones named at once. */
 export function tencentAction<Schema extends z.ZodType>(

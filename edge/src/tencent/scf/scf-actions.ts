@@ -6,7 +6,7 @@ import { listTasks } from "../../directory/list-tasks.ts";
 import type { Interval, ListedTask } from "../../directory/task-filter.ts";
 import { createPush } from "../../push/create-push.ts";
 import { taskNotFound, visibleTask } from "../../task/visible-task.ts";
-import { type TencentAction, tencentAction } from "../tencent-action.ts";
+import { shownWarnings, type TencentAction, tencentAction } from "../tencent-action.ts";
 import { getFunctionLogs } from "./function-logs.ts";
 import { boundedInteger, functionNames, LATEST, requestIdText } from "./scf-parameters.ts";
 import { scfStatusCode } from "./scf-status-code.ts";
@@ -30,7 +30,7 @@ const invoke = tencentAction(invokeSchema, async ({ env, caller, region }, { Inv
       'A push runs asynchronously: expected InvocationType "Event" (without it SCF takes "RequestResponse").',
     );
   }
-  const taskId = await createPush(env, {
+  const { taskId, warnings } = await createPush(env, {
     input: parseContext(ClientContext),
     caller,
     idempotencyKey: undefined,
@@ -47,6 +47,7 @@ const invoke = tencentAction(invokeSchema, async ({ env, caller, region }, { Inv
       FunctionRequestId: taskId,
       InvokeResult: 0,
     },
+    ...shownWarnings(warnings),
   };
 });
 

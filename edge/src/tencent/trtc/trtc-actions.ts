@@ -3,7 +3,7 @@ import { z } from "zod";
 import { requireApp, requireRole } from "../../auth/caller.ts";
 import { createPush } from "../../push/create-push.ts";
 import { findVisibleTask, taskNotFound } from "../../task/visible-task.ts";
-import { type ActionContext, type TencentAction, tencentAction } from "../tencent-action.ts";
+import { type ActionContext, shownWarnings, type TencentAction, tencentAction } from "../tencent-action.ts";
 import { enableProgress, pushOf, startStreamIngestSchema } from "./start-stream-ingest.ts";
 
 const TASK_EXPECTED = "the TaskId that StartStreamIngest answered";
@@ -25,13 +25,13 @@ async function taskOf({ env, caller }: ActionContext, { SdkAppId, TaskId }: Task
 }
 
 const startStreamIngest = tencentAction(startStreamIngestSchema, async ({ env, caller, region }, call) => {
-  const TaskId = await createPush(env, {
+  const { taskId: TaskId, warnings } = await createPush(env, {
     input: pushOf(call),
     caller,
     idempotencyKey: undefined,
     regionHeader: region,
   });
-  return { TaskId };
+  return { TaskId, ...shownWarnings(warnings) };
 });
 
 const describeStreamIngest = tencentAction(taskSchema, async (context, ref) => {
