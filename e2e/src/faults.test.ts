@@ -47,6 +47,7 @@ describe.concurrent("a source that cannot be played ends the task with the cause
     readonly url: () => string | Promise<string>;
     readonly code: ErrorCode;
     readonly message: RegExp;
+    readonly patienceMs?: number;
   }
   const badSources: readonly BadSource[] = [
     {
@@ -60,6 +61,8 @@ describe.concurrent("a source that cannot be played ends the task with the cause
       url: () => system.stack.files.serve(clip, { name: "stall", afterBytes: 300_000 }),
       code: "FailedOperation.SourceTimeout",
       message: /gave no media|in time/,
+      // What is opened again begins to play where it stopped, and has to be found silent a second time.
+      patienceMs: 80_000,
     },
     {
       name: "one that breaks off half-way for good",
@@ -150,10 +153,10 @@ describe.concurrent("a source that cannot be played ends the task with the cause
     },
   ];
 
-  test.for(badSources)("$name", async ({ url, code, message }) => {
+  test.for(badSources)("$name", async ({ url, code, message, patienceMs }) => {
     // What played for a moment is waited for.
     const pushed = await system.push({ VideoSrc: await url(), IdleTimeout: 2 });
-    await system.expectFailed(pushed, { code, message });
+    await system.expectFailed(pushed, { code, message, ...(patienceMs === undefined ? {} : { patienceMs }) });
   });
 });
 
@@ -190,7 +193,9 @@ describe.concurrent("a source that breaks off and comes back", () => {
     const pushed = await system.push({ VideoSrc });
     await system.expectFinished(pushed);
     expect(system.stack.files.requests(VideoSrc)).toBeGreaterThan(1);
-    const frames = aboutFrames(sampleFrames({ durationS: CLIP_S }));
+    const { min } = aboutFrames(sampleFrames({ durationS: CLIP_S }));
+    // Where the rest comes late, the last picture is repeated meanwhile.
+    const frames = { min, max: Number.POSITIVE_INFINITY };
     expect(problemsOf(system.session(pushed), { frames, endReason: "left" })).toEqual([]);
   });
 });
@@ -232,7 +237,8 @@ describe.concurrent("a room", () => {
   });
 
   test("where somebody else takes the seat fails the task, which does not fight for it", async () => {
-    const pushed = await system.push({ VideoSrc: system.stack.files.serve(clip) });
+    // It plays on however long the other one takes to come.
+    const pushed = await system.push({ VideoSrc: system.stack.files.serve(clip), RepeatNum: -1 });
     await system.untilPosition(pushed, 500);
     const { StrRoomId, UserId, UserSig } = pushed.request;
     const url = `${system.stack.emulator.rtmpUrl}/${StrRoomId}?sdkappid=${SDK_APP_ID}&userid=${UserId}&usersig=${UserSig}`;

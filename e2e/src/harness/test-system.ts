@@ -19,6 +19,8 @@ export interface PushOverrides {
   readonly RedisPassword?: string;
   readonly Region?: string;
   readonly QueueTimeout?: number;
+  readonly IdleTimeout?: number;
+  readonly RepeatNum?: number;
 }
 
 export type PushBody = PushOverrides & { readonly SdkAppId: number; readonly UserId: string; readonly UserSig: string };
