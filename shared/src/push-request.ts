@@ -160,7 +160,7 @@ const pushFields = {
   MaxDuration: integer(1, 10_080).optional(),
   Volume: volume.optional(),
   Tempo: tempo.optional(),
-  /** How long a live source, or a room, may be away before the task ends, seconds. */
+  /** How long a source that was on the air, the next item of a list, or a room may be away before it is given up, seconds. */
   IdleTimeout: integer(0, 600).optional(),
   VideoEncodeParams: videoEncodeParams.optional(),
   AudioEncodeParams: audioEncodeParams.optional(),
