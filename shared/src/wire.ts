@@ -53,6 +53,16 @@ export const planSummarySchema = z.object({
 });
 export type PlanSummary = z.output<typeof planSummarySchema>;
 
+/** Items of a playlist that were passed over because they could not be played (`OnItemError`). */
+const skippedItems = z.object({
+  /** How many, in this attempt. */
+  count: z.int().min(1),
+  /** The last of them, from 0, and why. */
+  item: z.int().min(0),
+  error: errorBody,
+});
+export type SkippedItems = z.output<typeof skippedItems>;
+
 const taskReport = z.object({
   taskId,
   attempt,
@@ -66,6 +76,8 @@ const taskReport = z.object({
   fps: count,
   droppedFrames: count,
   plan: planSummarySchema.nullable(),
+  /** Not said: none was passed over. */
+  skipped: skippedItems.optional(),
 });
 export type TaskReport = z.output<typeof taskReport>;
 
@@ -116,6 +128,8 @@ export const workerFrameSchema = z.discriminatedUnion("type", [
     attempt,
     item: itemIndex,
     positionMs: ms,
+    /** Not said: none was passed over. */
+    skipped: skippedItems.optional(),
     outcome: z.discriminatedUnion("name", [
       z.object({ name: z.literal("finished") }),
       z.object({ name: z.literal("failed"), error: errorBody }),

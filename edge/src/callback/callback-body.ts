@@ -20,6 +20,23 @@ export function callbackBody(event: CallbackEvent, { taskId, sdkAppId }: Callbac
     });
   }
   const { error } = event;
+  const failure = error === null ? null : { Code: error.code, Message: error.message, Retryable: error.retryable };
+  if (event.kind === "item") {
+    return JSON.stringify({
+      Event: "task.item",
+      CallbackMsTs: sentAtMs,
+      EventInfo: {
+        EventMsTs: event.atMs,
+        TaskId: taskId,
+        SdkAppId: sdkAppId,
+        Seq: event.seq,
+        Attempt: event.attempt,
+        Item: event.item,
+        Skipped: event.count,
+        Error: failure,
+      },
+    });
+  }
   return JSON.stringify({
     Event: "task.state",
     CallbackMsTs: sentAtMs,
@@ -32,7 +49,7 @@ export function callbackBody(event: CallbackEvent, { taskId, sdkAppId }: Callbac
       Status: scfStatus(event.state),
       Attempt: event.attempt,
       PositionMs: event.positionMs,
-      Error: error === null ? null : { Code: error.code, Message: error.message, Retryable: error.retryable },
+      Error: failure,
       Reason: event.reason,
     },
   });

@@ -99,14 +99,26 @@ test.each([
 
 test("who asks for all events is told of every change of state, numbered, before TRTC's", () => {
   const events = told([...RUNNING, ["queued", 2], ["failed", 2]], "all");
-  expect(events.map((event) => (event.kind === "task" ? `${event.seq} ${event.state}` : event.type))).toEqual([
+  expect(events.map((event) => (event.kind === "task" ? `${event.seq} ${event.state}` : event.kind))).toEqual([
     "1 queued",
     "2 starting",
     "3 pushing",
-    701,
+    "trtc",
     "4 queued",
     "5 failed",
-    702,
+    "trtc",
   ]);
   expect(events.at(-2)).toMatchObject({ error, reason: null, attempt: 2, atMs: 4 });
+});
+
+test("who asks for all events is told once of each item of a playlist that was passed over", () => {
+  const pushing = { ...BASE, state: stateOf(["pushing", 1], 3) };
+  const skip = (count: number, attempt = 1) => ({ ...pushing, skipped: { attempt, count, item: count, error } });
+  const first = tell(tell(BEGINNING, pushing, "all").story, skip(1), "all");
+  expect(first.events).toEqual([expect.objectContaining({ kind: "item", item: 1, count: 1, error, seq: 2 })]);
+  expect(tell(first.story, skip(1), "all").events).toEqual([]);
+  expect(tell(first.story, skip(3), "all").events).toMatchObject([{ kind: "item", count: 3, seq: 3 }]);
+  // Another worker counts from one.
+  expect(tell(first.story, skip(1, 2), "all").events).toMatchObject([{ kind: "item", attempt: 2 }]);
+  expect(tell(first.story, skip(2), "trtc").events).toEqual([]);
 });

@@ -24,7 +24,20 @@ export interface TaskStateEvent {
   readonly reason: string | null;
 }
 
-export type CallbackEvent = TrtcEvent | TaskStateEvent;
+/** Items of a playlist were passed over, for those who ask for all events. */
+export interface TaskItemEvent {
+  readonly kind: "item";
+  readonly atMs: number;
+  readonly seq: number;
+  readonly attempt: number;
+  /** The last one, from 0. */
+  readonly item: number;
+  /** How many the attempt has passed over so far. */
+  readonly count: number;
+  readonly error: ErrorBody;
+}
+
+export type CallbackEvent = TrtcEvent | TaskStateEvent | TaskItemEvent;
 
 /** What of a task's past decides about its next events. */
 export interface Story {
@@ -35,6 +48,8 @@ export interface Story {
   /** Whether it has been away from the room since then. */
   readonly interrupted: boolean;
   readonly seq: number;
+  /** What was told last of items that were passed over; not said: nothing. */
+  readonly skipped?: { readonly attempt: number; readonly count: number };
 }
 
 export const BEGINNING: Story = { last: null, started: false, interrupted: false, seq: 0 };
@@ -45,7 +60,23 @@ export interface Told {
 }
 
 /** The events that a task's record, as it is now, brings. The same story: nothing has changed. Pure. */
-export function tell(story: Story, after: TaskRecord, wanted: "trtc" | "all"): Told {
+export function tell(before: Story, after: TaskRecord, wanted: "trtc" | "all"): Told {
+  const { story, events: items } = tellOfItems(before, after, wanted);
+  const told = tellOfState(story, after, wanted);
+  return { story: told.story, events: [...items, ...told.events] };
+}
+
+function tellOfItems(story: Story, { skipped, heardAtMs }: TaskRecord, wanted: "trtc" | "all"): Told {
+  const known = story.skipped;
+  if (wanted !== "all" || skipped === undefined) return { story, events: [] };
+  const { attempt, count, item, error } = skipped;
+  if (known?.attempt === attempt && known.count >= count) return { story, events: [] };
+  const seq = story.seq + 1;
+  const event = { kind: "item", atMs: heardAtMs, seq, attempt, item, count, error } as const;
+  return { story: { ...story, seq, skipped: { attempt, count } }, events: [event] };
+}
+
+function tellOfState(story: Story, after: TaskRecord, wanted: "trtc" | "all"): Told {
   const { state } = after;
   const { name, attempt } = state;
   if (story.last?.name === name && story.last.attempt === attempt) return { story, events: [] };
@@ -58,7 +89,7 @@ export function tell(story: Story, after: TaskRecord, wanted: "trtc" | "all"): T
   const away = name === "queued" || name === "reconnecting";
   const started = story.started || pushing;
   const interrupted = !pushing && (story.interrupted || away);
-  return { story: { last: { name, attempt }, started, interrupted, seq }, events };
+  return { story: { ...story, last: { name, attempt }, started, interrupted, seq }, events };
 }
 
 function trtcStatus(story: Story, { state }: TaskRecord): Pick<TrtcEvent, "type" | "status"> | null {

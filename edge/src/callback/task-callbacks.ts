@@ -3,6 +3,7 @@ import type { Env } from "../env.ts";
 import type { TaskRecord } from "../task/task-record.ts";
 import { callbackAddress } from "./callback-address.ts";
 import { type CallbackTask, callbackBody } from "./callback-body.ts";
+import type { CallbackEvent } from "./callback-event.ts";
 import {
   type CallbackTarget,
   enqueued,
@@ -116,7 +117,7 @@ export class TaskCallbacks {
     if (sent.ok) return this.#put(without(outbox, id));
     const againAtMs = retryAtMs(outbox, Date.now(), readConfig(this.#parts.env));
     if (againAtMs !== null) return this.#put({ ...outbox, dueAtMs: againAtMs });
-    const name = event.kind === "trtc" ? String(event.type) : `task.state ${event.seq} (${event.state})`;
+    const name = nameOf(event);
     this.#parts.warn(`The callback ${name} was given up after ${outbox.tries} tries: ${sent.why}.`);
     this.#put(without(outbox, id));
   }
@@ -142,4 +143,9 @@ export class TaskCallbacks {
     this.#outbox = outbox;
     kv.put(STORED_AS, outbox);
   }
+}
+
+function nameOf(event: CallbackEvent): string {
+  if (event.kind === "trtc") return String(event.type);
+  return event.kind === "item" ? `task.item ${event.seq}` : `task.state ${event.seq} (${event.state})`;
 }

@@ -60,6 +60,12 @@ export class ProgressBoard {
   }
 }
 
+/** Another plan is news too: by it the task is placed should its worker be lost. */
 function isNews(before: TaskReport, now: TaskReport): boolean {
-  return before.attempt !== now.attempt || before.state !== now.state || (before.plan === null) !== (now.plan === null);
+  return (
+    before.attempt !== now.attempt ||
+    before.state !== now.state ||
+    before.skipped?.count !== now.skipped?.count ||
+    JSON.stringify(before.plan) !== JSON.stringify(now.plan)
+  );
 }

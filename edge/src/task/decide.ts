@@ -4,6 +4,7 @@ import {
   isTerminal,
   type Outcome,
   RoomcastError,
+  type SkippedItems,
   shownText,
   type TaskEvent,
   type TaskReport,
@@ -32,6 +33,7 @@ export type WorkerEvent =
       readonly outcome: Outcome;
       readonly item?: number | undefined;
       readonly positionMs: number;
+      readonly skipped?: SkippedItems | undefined;
     }
   /** The worker is lost, or the dispatch never reached it. */
   | {
@@ -265,7 +267,12 @@ function reported(record: TaskRecord, report: TaskReport, atMs: number): TaskRec
     startedAtMs: next.startedAtMs ?? (pushing ? atMs : null),
     progress: progressOf(report, atMs),
     plan: report.plan ?? next.plan,
+    ...skippedIn(report),
   };
+}
+
+function skippedIn({ skipped, attempt }: Pick<TaskReport, "skipped" | "attempt">): Pick<TaskRecord, "skipped"> {
+  return skipped === undefined ? {} : { skipped: { ...skipped, attempt } };
 }
 
 export function progressOf(report: TaskReport, atMs: number): Progress {
@@ -287,6 +294,7 @@ function ended(record: TaskRecord, event: WorkerEvent & { type: "ended" }, atMs:
       bitRateKbps: 0,
       updatedAtMs: atMs,
     },
+    ...skippedIn({ skipped: event.skipped, attempt: record.state.attempt }),
   };
   switch (outcome.name) {
     case "finished":

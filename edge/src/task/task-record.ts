@@ -3,6 +3,7 @@ import {
   isActive,
   type PlanSummary,
   type ShownRequest,
+  type SkippedItems,
   type TaskReport,
   type TaskState,
 } from "@roomcast/shared";
@@ -87,6 +88,8 @@ export interface TaskRecord {
   /** It shall stand still, whoever plays it. */
   readonly paused: boolean;
   readonly plan: PlanSummary | null;
+  /** Items of the playlist that this attempt has passed over; not said: none. */
+  readonly skipped?: SkippedItems & { readonly attempt: number };
   /** When the worker was last heard of this task. */
   readonly heardAtMs: number;
   /** Whether Directory and Region have been told that it has ended. */

@@ -1,4 +1,10 @@
-import { type ActiveStateName, type PlanSummary, RoomcastError, type TaskUpdate } from "@roomcast/shared";
+import {
+  type ActiveStateName,
+  type PlanSummary,
+  RoomcastError,
+  type SkippedItems,
+  type TaskUpdate,
+} from "@roomcast/shared";
 import type { Source, SourceInfo } from "../source/source.ts";
 import type { Timeline, TimelineSink } from "../timeline/timeline.ts";
 import { Arrivals, type Incoming } from "./arrivals.ts";
@@ -57,6 +63,11 @@ export class Player {
 
   get state(): ActiveStateName {
     return this.#state;
+  }
+
+  /** Items of the programme that were passed over; undefined: none was. */
+  get skipped(): SkippedItems | undefined {
+    return this.#playthrough.skipped;
   }
 
   get item(): number {

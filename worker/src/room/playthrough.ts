@@ -1,4 +1,4 @@
-import { type RoomcastError, shownUrl } from "@roomcast/shared";
+import { type RoomcastError, type SkippedItems, shownUrl } from "@roomcast/shared";
 import type { Logger } from "pino";
 import { type BadItem, BadItems, type BadItemVerdict, type OnItemError } from "./bad-items.ts";
 import type { PlayerEnd } from "./player-end.ts";
@@ -27,6 +27,7 @@ export class Playthrough {
   #shown: ProgrammePlace | undefined;
   /** How the programme ends after what is on the air; undefined: another item comes, or it is not known yet. */
   #endAfter: PlayerEnd | undefined;
+  #skipped: SkippedItems | undefined;
 
   constructor({ programme, startAt, onItemError, log }: PlaythroughOptions) {
     this.#programme = programme;
@@ -42,6 +43,11 @@ export class Playthrough {
 
   get place(): ProgrammePlace {
     return this.#place;
+  }
+
+  /** Items that were passed over; undefined: none was. */
+  get skipped(): SkippedItems | undefined {
+    return this.#skipped;
   }
 
   get next(): ComesNext {
@@ -97,6 +103,8 @@ export class Playthrough {
     if (verdict.name === "skip") {
       const source = shownUrl(item.programme.items[item.place.item] ?? "");
       this.#log.warn({ err: verdict.error, source }, "an item of the playlist is skipped");
+      const count = (this.#skipped?.count ?? 0) + 1;
+      this.#skipped = { count, item: item.place.item, error: verdict.error.toBody() };
     }
     return verdict;
   }

@@ -316,6 +316,7 @@ export class RoomSession {
       fps: active ? this.#rates.fps : 0,
       droppedFrames: active ? this.#stage.timeline.droppedFrames : 0,
       plan: player.plan,
+      ...(player.skipped === undefined ? {} : { skipped: player.skipped }),
     };
   }
 }

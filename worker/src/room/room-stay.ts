@@ -1,4 +1,4 @@
-import type { ActiveStateName, PlanSummary, TaskUpdate } from "@roomcast/shared";
+import type { ActiveStateName, PlanSummary, SkippedItems, TaskUpdate } from "@roomcast/shared";
 import type { Confirmation } from "../link/confirmations.ts";
 import type { Publisher } from "../publisher/publisher.ts";
 import type { SourceInfo } from "../source/source.ts";
@@ -24,6 +24,8 @@ export interface RoomSnapshot {
   readonly droppedFrames: number;
   /** null until the source is open. */
   readonly plan: PlanSummary | null;
+  /** Items of a playlist that were passed over; absent: none was. */
+  readonly skipped?: SkippedItems;
 }
 
 export interface RoomLimits {

@@ -195,11 +195,12 @@ export class TaskHost implements LinkedTasks {
     this.#held.add(held);
   }
 
-  #tell(held: Held, { item, positionMs, outcome }: TaskEnd): void {
+  #tell(held: Held, { item, positionMs, outcome, skipped }: TaskEnd): void {
     const { taskId, attempt } = held.ref;
     this.#held.delete(held);
     if (this.#current.get(taskId) === held) this.#current.delete(taskId);
-    const ended = { type: "ended", taskId, attempt, item, positionMs, outcome } as const;
+    const news = { item, positionMs, outcome, ...(skipped === undefined ? {} : { skipped }) };
+    const ended = { type: "ended", taskId, attempt, ...news } as const;
     this.#remember(ended);
     this.#options.news.addEnded(ended);
   }

@@ -5,6 +5,7 @@ import {
   type PushRequest,
   RoomcastError,
   type Seat,
+  type SkippedItems,
   seatOf,
   shownUrl,
   sourcesOf,
@@ -63,6 +64,7 @@ export type EndIntent =
 
 export interface TaskEnd extends StartPosition {
   readonly outcome: Outcome;
+  readonly skipped?: SkippedItems;
 }
 
 const DEFAULT_FPS = 30;
@@ -168,7 +170,8 @@ export class TaskRunner {
       progress?.track(() => this.#values());
       const outcome: RoomOutcome =
         this.#intent === undefined ? await this.#enterRoom({ taskId, attempt }).done : { name: "aborted", reason: "" };
-      end = { ...this.#place(), outcome: this.#outcomeOf(outcome) };
+      const { skipped } = this.#snapshot();
+      end = { ...this.#place(), outcome: this.#outcomeOf(outcome), ...(skipped === undefined ? {} : { skipped }) };
     } finally {
       this.#last = this.#values(end === undefined ? "failed" : lastState(end));
       // What still opens is not waited for.
