@@ -40,6 +40,18 @@ describe("a source is failed", () => {
       "SourceTruncated",
       "incomplete",
     ],
+    [
+      "ffmpeg was ended for the memory that it took",
+      { playedToMs: 5000, exit: { ...EXIT, code: null, signal: "SIGKILL", memoryLimitBytes: 1536 * 1024 * 1024 } },
+      "SourceUnsupported",
+      "more memory than the 1536 MB",
+    ],
+    [
+      "ffmpeg got no more memory",
+      { playedToMs: null, exit: { ...EXIT, code: 1, stderrTail: ["Error while decoding: Cannot allocate memory"] } },
+      "SourceUnsupported",
+      "Give a smaller copy",
+    ],
     ["a read error, not all came", { playedToMs: 5000, exit: { ...EXIT, code: 1 } }, "SourceTruncated", "incomplete"],
     [
       "the connection broke",
@@ -90,6 +102,11 @@ describe("what ffmpeg says of a source that it cannot open", () => {
     ["Format dash detected only with low score of 1", "SourceUnsupported"],
     ["Decoder (codec av1) not found for input stream #0:0", "SourceUnsupported"],
     ["tcp://127.0.0.1:1: Connection timed out", "SourceTimeout"],
+    ["[mjpeg @ 0x1] [IMGUTILS @ 0x2] Picture size 16384x16384 exceeds specified max pixel count", "SourceUnsupported"],
+    [
+      "[mpegts @ 0x1] Number of streams exceeds max_streams parameter (256), see the documentation",
+      "SourceUnsupported",
+    ],
     ["something else", "MediaEngine"],
   ])("%s: %s", (line, code) => {
     expect(classifyUnopened({ code: 1, signal: null, stderrTail: [line] }).code).toBe(`FailedOperation.${code}`);

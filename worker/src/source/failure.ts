@@ -1,4 +1,5 @@
 import { RoomcastError } from "@roomcast/shared";
+import { FFMPEG_LIMITS, MAX_PIXELS, tooMuchMemory } from "./ffmpeg/child-limits.ts";
 import type { FfmpegExit } from "./ffmpeg/ffmpeg-process.ts";
 import type { SourceEnd } from "./source.ts";
 
@@ -27,6 +28,9 @@ export function classifyEnd(facts: EndFacts): SourceEnd {
   if (exit.startError !== undefined) {
     return failed("FailedOperation.MediaEngine", `ffmpeg could not be started: ${exit.startError}`);
   }
+  if (needsMoreMemory(exit)) {
+    return { name: "failed", error: tooMuchMemory(exit.memoryLimitBytes ?? FFMPEG_LIMITS.residentBytes) };
+  }
   if (playedToMs === null) return { name: "failed", error: upstreamFailure ?? classifyUnopened(exit) };
   // What may be longer than its pictures and sound is complete unless it shows that it was cut.
   const declaredMs = facts.declaredIsRough === true && !showsCut(exit) ? null : facts.declaredMs;
@@ -52,6 +56,16 @@ export function classifyEnd(facts: EndFacts): SourceEnd {
   return failed("FailedOperation.MediaEngine", `ffmpeg failed at ${seconds(playedToMs)}${codeAndTail(exit)}`);
 }
 
+/** It was ended for the memory that it took, or got none any more. */
+export function needsMoreMemory({ code, memoryLimitBytes, stderrTail }: Omit<FfmpegExit, "signal">): boolean {
+  if (memoryLimitBytes !== undefined) return true;
+  return code !== 0 && stderrTail.slice(-LAST_WORDS).some((line) => NO_MEMORY.test(line));
+}
+
+const NO_MEMORY = /Cannot allocate memory|Failed to allocate|Error allocating|malloc of size \d+ failed/i;
+/** What ended it stands there; further above is what it got over. */
+const LAST_WORDS = 8;
+
 /** Words of ffmpeg's demuxers where a file ends inside of what they read. */
 function showsCut(exit: FfmpegExit): boolean {
   return exit.stderrTail.some((line) => /ended prematurely|partial file|truncat|unexpected end/i.test(line));
@@ -73,6 +87,16 @@ const NOT_MEDIA =
   "The source is no video or audio file, or one whose beginning is damaged: expected MP4, MOV, MKV, WebM, FLV, HLS or the like.";
 
 const UNOPENED = [
+  [
+    /exceeds specified max pixel count|Picture size \d+x\d+ is invalid/i,
+    "FailedOperation.SourceUnsupported",
+    `The source's pictures are too large: at most ${MAX_PIXELS} pixels, such as 8192x4320, are decoded. Give a smaller copy of it.`,
+  ],
+  [
+    /exceeds max_streams/i,
+    "FailedOperation.SourceUnsupported",
+    "The source has too many tracks: give a copy with one video and one audio track.",
+  ],
   [
     /Audio object type 42 is not implemented/i,
     "FailedOperation.SourceUnsupported",

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Egress } from "../egress/egress.ts";
 import { findMediaCapabilities, type MediaCapabilities } from "../media-capabilities.ts";
 import { type MediaTools, warmUp } from "../media-tools.ts";
+import { refuseHugePictures } from "./ffmpeg/child-limits.ts";
 import { openFfmpegSource, transcodeFlv } from "./ffmpeg/ffmpeg-source.ts";
 import { type GatewaySession, SourceGateway } from "./http/source-gateway.ts";
 import { SourceHttp } from "./http/source-http.ts";
@@ -151,6 +152,7 @@ export class SourceFactory {
       if (media.video === null && media.audio === null) {
         throw new RoomcastError("FailedOperation.SourceNotMedia", "The source holds neither video nor audio.");
       }
+      refuseHugePictures(media.video);
       const { live: askedLive } = options;
       const live = isLive(media, askedLive || session.unbounded);
       const { readyTimeoutMs, stallTimeoutMs } = this.#options;

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { RoomcastError, shownText } from "@roomcast/shared";
-import { classifyUnopened } from "./failure.ts";
+import { classifyUnopened, needsMoreMemory } from "./failure.ts";
 import { childEnvironment } from "./ffmpeg/child-environment.ts";
+import { FFPROBE_LIMITS, limitedCommand, refuseHugePictures, tooMuchMemory } from "./ffmpeg/child-limits.ts";
+import { childMemory } from "./ffmpeg/child-memory.ts";
 import { gatewayInputOptions, type StreamFormat, streamInputOptions } from "./ffmpeg/ffmpeg-arguments.ts";
 import { foreignContentType } from "./foreign-content.ts";
 import type { MediaInfo } from "./media-info.ts";
@@ -52,6 +54,7 @@ export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
     const none = ["The source holds neither video nor audio that can be played.", ...(probed.media.choices ?? [])];
     throw options.upstreamFailure?.() ?? notMedia(options, none.join(" "));
   }
+  refuseHugePictures(probed.media.video);
   return { ...probed, media: await withGop(options, deadline, probed) };
 }
 
@@ -82,7 +85,8 @@ async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: re
       ? [[...gatewayInputOptions(), "-i", input.url], childEnvironment(input.environment)]
       : [[...streamInputOptions(input.format), "-i", "pipe:0"], childEnvironment()];
   const args = ["-hide_banner", "-loglevel", "warning", ...source, ...what, "-of", "json"];
-  const child = spawn(options.ffprobePath, args, { env, stdio: ["pipe", "pipe", "pipe"], windowsHide: true });
+  const limited = limitedCommand(options.ffprobePath, args, FFPROBE_LIMITS);
+  const child = spawn(limited.command, limited.args, { env, stdio: ["pipe", "pipe", "pipe"], windowsHide: true });
   // ffprobe reads on until it has seen enough, and then closes its end.
   child.stdin.on("error", () => {});
   if (input.kind === "stream") input.stream.pipe(child.stdin);
@@ -101,6 +105,15 @@ async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: re
   child.once("error", exited.reject).once("close", (code, signal) => exited.resolve({ code, signal }));
   const receivedAtFirst = options.receivedBytes?.() ?? 0;
   let tooMuch = false;
+  let memoryLimitBytes: number | undefined;
+  const onExcess = (limitBytes: number) => {
+    memoryLimitBytes = limitBytes;
+    kill();
+  };
+  const unwatch =
+    child.pid === undefined
+      ? undefined
+      : childMemory.watch({ pid: child.pid, limitBytes: FFPROBE_LIMITS.residentBytes, onExcess });
   const watch = setInterval(() => {
     tooMuch ||= (options.receivedBytes?.() ?? 0) - receivedAtFirst > MAX_PROBED_BYTES;
     if (tooMuch) kill();
@@ -116,13 +129,18 @@ async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: re
       const message = `The source did not show what it holds in its first ${read}: its headers are too large or damaged.`;
       throw new RoomcastError("FailedOperation.SourceUnsupported", message);
     }
-    throw whyUnopened(options, deadline, { ...exit, stderrTail: shownText(stderr).split("\n").filter(Boolean) });
+    const stderrTail = shownText(stderr).split("\n").filter(Boolean);
+    const ended = memoryLimitBytes === undefined ? exit : { ...exit, memoryLimitBytes };
+    if (needsMoreMemory({ ...ended, stderrTail }))
+      throw tooMuchMemory(memoryLimitBytes ?? FFPROBE_LIMITS.residentBytes);
+    throw whyUnopened(options, deadline, { ...exit, stderrTail });
   } catch (error) {
     options.signal?.throwIfAborted();
     if (error instanceof RoomcastError) throw error;
     throw new RoomcastError("FailedOperation.MediaEngine", "ffprobe could not be started.", { cause: error });
   } finally {
     clearInterval(watch);
+    unwatch?.();
     deadline.removeEventListener("abort", kill);
     options.signal?.removeEventListener("abort", kill);
   }

@@ -2,6 +2,7 @@ import type { AudioPlan } from "../audio-plan.ts";
 import type { HdrTransfer } from "../media-info.ts";
 import type { Plan } from "../plan.ts";
 import type { VideoPlan, VideoTarget } from "../video-plan.ts";
+import { memoryOptions } from "./child-limits.ts";
 
 /** Where ffmpeg reads from. */
 export type FfmpegInput =
@@ -76,6 +77,7 @@ const LONGEST_HOLD_US = 500_000;
 /** Options in front of a gateway URL, for ffprobe too. */
 export function gatewayInputOptions(): string[] {
   return [
+    memoryOptions(),
     ["-protocol_whitelist", GATEWAY_PROTOCOLS],
     ["-format_whitelist", SOURCE_FORMATS],
     ["-rw_timeout", String(READ_TIMEOUT_US)],
@@ -96,7 +98,7 @@ export function streamInputOptions(format: StreamFormat): string[] {
     mov: ["-f", "mov"],
     any: ["-format_whitelist", SOURCE_FORMATS],
   }[format];
-  return ["-protocol_whitelist", "pipe", ...probing];
+  return [...memoryOptions(), "-protocol_whitelist", "pipe", ...probing];
 }
 
 /** The whole command line of a push, without the program. Pure. */

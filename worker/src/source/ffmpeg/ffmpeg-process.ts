@@ -2,6 +2,8 @@ import { type Readable, Writable } from "node:stream";
 import { shownText } from "@roomcast/shared";
 import createCommand from "fluent-ffmpeg";
 import { childEnvironment } from "./child-environment.ts";
+import { FFMPEG_LIMITS, limitedCommand } from "./child-limits.ts";
+import { childMemory } from "./child-memory.ts";
 import type { FfmpegArguments } from "./ffmpeg-arguments.ts";
 
 /** How an ffmpeg process ended. */
@@ -13,6 +15,8 @@ export interface FfmpegExit {
   readonly stderrTail: readonly string[];
   /** Why it could not be started. */
   readonly startError?: string;
+  /** It was ended because it took more memory than this. */
+  readonly memoryLimitBytes?: number;
 }
 
 export interface FfmpegProcessOptions {
@@ -48,11 +52,13 @@ export class FfmpegProcess {
   #outcome: Omit<FfmpegExit, "stderrTail"> | undefined;
   #outputEnded = false;
   #settled = false;
+  #memoryLimitBytes: number | undefined;
+  #unwatch: (() => void) | undefined;
 
   constructor(options: FfmpegProcessOptions) {
     this.#options = options;
     this.#command = createCommand({ stdoutLines: STDERR_LINES });
-    setEnvironment(this.#command, childEnvironment(options.environment));
+    setSurroundings(this.#command, childEnvironment(options.environment));
     for (const input of options.args.inputs) {
       // SAFETY: a pipe:0 input comes with a stdin; fluent-ffmpeg takes a stream in place of a name.
       this.#command.input(input.source === "pipe:0" && options.stdin !== undefined ? options.stdin : input.source);
@@ -62,6 +68,7 @@ export class FfmpegProcess {
     this.#command.on("start", () => {
       // `stop()` may have come while fluent-ffmpeg was still preparing, when there was no process to kill.
       if (this.#stopping) this.#command.kill("SIGKILL");
+      this.#watchMemory();
     });
     this.#command.on("stderr", (line: string) => this.#keep(line));
     this.#command.on("end", () => this.#ended({ code: 0, signal: null }));
@@ -95,6 +102,19 @@ export class FfmpegProcess {
       this.#settle();
     }
     await this.#exited.promise;
+  }
+
+  #watchMemory(): void {
+    const pid: unknown = Reflect.get(Object(Reflect.get(this.#command, "ffmpegProc")), "pid");
+    if (typeof pid !== "number" || this.#outcome !== undefined) return;
+    this.#unwatch = childMemory.watch({
+      pid,
+      limitBytes: FFMPEG_LIMITS.residentBytes,
+      onExcess: (limitBytes) => {
+        this.#memoryLimitBytes = limitBytes;
+        this.#command.kill("SIGKILL");
+      },
+    });
   }
 
   /**
@@ -131,6 +151,7 @@ export class FfmpegProcess {
   }
 
   #ended(outcome: Omit<FfmpegExit, "stderrTail">): void {
+    this.#unwatch?.();
     this.#outcome ??= outcome;
     this.#settle();
   }
@@ -141,17 +162,34 @@ export class FfmpegProcess {
     if (!this.#outputEnded && !this.#stopping && this.#outcome.startError === undefined) return;
     this.#settled = true;
     this.#exited.resolve();
-    this.#options.onExit({ ...this.#outcome, stderrTail: this.#stderrTail });
+    const memoryLimitBytes = this.#memoryLimitBytes;
+    const ended = memoryLimitBytes === undefined ? {} : { memoryLimitBytes };
+    this.#options.onExit({ ...this.#outcome, ...ended, stderrTail: this.#stderrTail });
   }
 }
 
-/** fluent-ffmpeg has no option for it, but hands the options of its own method on to `spawn`. */
-function setEnvironment(command: createCommand.FfmpegCommand, env: Record<string, string | undefined>): void {
+/**
+ * The environment and the limits of the process. fluent-ffmpeg has no options for them, but hands the options of its own
+ * method on to `spawn`, and asks another one for the program.
+ */
+function setSurroundings(command: createCommand.FfmpegCommand, env: Record<string, string | undefined>): void {
   const spawnFfmpeg: unknown = Reflect.get(command, "_spawnFfmpeg");
-  if (typeof spawnFfmpeg !== "function") throw new TypeError("fluent-ffmpeg starts ffmpeg in an unknown way.");
-  Reflect.set(command, "_spawnFfmpeg", (args: unknown, options: object, ...callbacks: unknown[]) => {
-    Reflect.apply(spawnFfmpeg, command, [args, { ...options, env }, ...callbacks]);
-  });
+  const findFfmpeg: unknown = Reflect.get(command, "_getFfmpegPath");
+  if (typeof spawnFfmpeg !== "function" || typeof findFfmpeg !== "function") {
+    throw new TypeError("fluent-ffmpeg starts ffmpeg in an unknown way.");
+  }
+  const spawnLimited = (args: readonly string[], options: object, ...callbacks: unknown[]) => {
+    const spawnFound = (_error: unknown, program: string | undefined) => {
+      // Without a program it fails by itself, and says so.
+      const limited = program ? limitedCommand(program, args, FFMPEG_LIMITS) : { command: program, args };
+      Reflect.set(command, "_getFfmpegPath", (found: (error: null, path: string | undefined) => void) =>
+        found(null, limited.command),
+      );
+      Reflect.apply(spawnFfmpeg, command, [[...limited.args], { ...options, env }, ...callbacks]);
+    };
+    Reflect.apply(findFfmpeg, command, [spawnFound]);
+  };
+  Reflect.set(command, "_spawnFfmpeg", spawnLimited);
 }
 
 /** fluent-ffmpeg has the exit code and the signal in its prose only; what it adds from stderr is kept elsewhere. */

@@ -1,0 +1,36 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { limitedCommand, MAX_PIXELS, refuseHugePictures } from "./child-limits.ts";
+
+const run = promisify(execFile);
+
+describe("ffmpeg and ffprobe", () => {
+  it("run with their limits of addresses and CPU time, and write no core", async () => {
+    const limits = { residentBytes: 1, addressBytes: 512 * 1024 * 1024, cpuS: 7 };
+    const { command, args } = limitedCommand(
+      "/bin/sh",
+      ["-c", 'ulimit -v; ulimit -t; ulimit -c; echo "$@"', "x"],
+      limits,
+    );
+    expect((await run(command, args)).stdout.trim().split("\n")).toEqual(["524288", "7", "0"]);
+  });
+
+  it("get their arguments as they are, whatever stands in them", async () => {
+    const limits = { residentBytes: 1, addressBytes: 512 * 1024 * 1024, cpuS: null };
+    const odd = ["a b", "$HOME", "`id`", "'", '"', "; exit 3", ""];
+    const { command, args } = limitedCommand("/usr/bin/printf", ["%s|", ...odd], limits);
+    expect((await run(command, args)).stdout).toBe(odd.map((each) => `${each}|`).join(""));
+  });
+
+  it("are given no source whose pictures are larger than can be decoded", () => {
+    expect(() => refuseHugePictures(null)).not.toThrow();
+    expect(() => refuseHugePictures({ width: 8192, height: MAX_PIXELS / 8192 })).not.toThrow();
+    expect(() => refuseHugePictures({ width: 16_384, height: 16_384 })).toThrow(
+      expect.objectContaining({
+        code: "FailedOperation.SourceUnsupported",
+        message: expect.stringContaining("too large (16384x16384)"),
+      }),
+    );
+  });
+});
