@@ -18,7 +18,10 @@ export default defineProject({
             { secretId: "rival", secretKey: "rival-secret-key", sdkAppIds: [1400000009], role: "operator" },
             { secretId: "watcher", secretKey: "watcher-secret-key", sdkAppIds: [1400000001], role: "viewer" },
           ]),
-          WORKER_TOKEN_KEY: "a key for worker tokens, only for tests",
+          WORKER_TOKEN_KEY: JSON.stringify([
+            "a key for worker tokens, only for tests",
+            "an older key for worker tokens, only for tests",
+          ]),
           SEAL_KEY: JSON.stringify([
             "a key for sealing requests, only for tests",
             "an older key for sealing requests, only for tests",

@@ -35,10 +35,13 @@ test.each<[string | undefined, "*" | string[]]>([
   expect(parseConfig({ ...GOOD, ...(text === undefined ? {} : { CORS_ORIGINS: text }) }).corsOrigins).toEqual(listed);
 });
 
-test("SEAL_KEY is one text, or a JSON list with the newest first", () => {
+test.each([
+  ["SEAL_KEY", "sealKeys"],
+  ["WORKER_TOKEN_KEY", "workerTokenKeys"],
+] as const)("%s is one text, or a JSON list with the newest first", (variable, name) => {
   const [newest, older] = ["n".repeat(32), "o".repeat(40)];
-  expect(parseConfig({ ...GOOD, SEAL_KEY: newest }).sealKeys).toEqual([newest]);
-  expect(parseConfig({ ...GOOD, SEAL_KEY: JSON.stringify([newest, older]) }).sealKeys).toEqual([newest, older]);
+  expect(parseConfig({ ...GOOD, [variable]: newest })[name]).toEqual([newest]);
+  expect(parseConfig({ ...GOOD, [variable]: JSON.stringify([newest, older]) })[name]).toEqual([newest, older]);
 });
 
 test.each<[string, Record<string, unknown>, RegExp]>([

@@ -26,6 +26,9 @@ function oneOrList(text: unknown): unknown {
   return text.trimStart().startsWith("[") ? parseJson(text) : [text];
 }
 
+/** A secret that can be rotated: the newest one first, then those before it. */
+const keys = z.preprocess(oneOrList, z.tuple([z.string().min(32)], z.string().min(32)));
+
 /** Hosts, addresses and CIDR ranges with commas between. */
 const allowList = z
   .string()
@@ -66,8 +69,8 @@ export type Credential = Readonly<z.output<typeof credentialSchema>>;
 
 const configSchema = z.object({
   CREDENTIALS: json(z.array(credentialSchema).min(1)),
-  WORKER_TOKEN_KEY: z.string().min(32),
-  SEAL_KEY: z.preprocess(oneOrList, z.tuple([z.string().min(32)], z.string().min(32))),
+  WORKER_TOKEN_KEY: keys,
+  SEAL_KEY: keys,
   TRTC_APPS: json(z.record(z.string().regex(/^[0-9]{1,10}$/), z.string().min(1))).default({}),
   DEFAULT_REGION: regionName.default("ap-guangzhou"),
   /** How long a task may wait for a worker. */
@@ -117,7 +120,8 @@ const configSchema = z.object({
 const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
   CREDENTIALS:
     'a secret: a JSON list such as [{"secretId":"…","secretKey":"…","sdkAppIds":"*","role":"admin"}], set with `wrangler secret put CREDENTIALS`',
-  WORKER_TOKEN_KEY: "a secret of at least 32 characters, set with `wrangler secret put WORKER_TOKEN_KEY`",
+  WORKER_TOKEN_KEY:
+    "a secret of at least 32 characters, or a JSON list of them with the newest first, set with `wrangler secret put WORKER_TOKEN_KEY`",
   SEAL_KEY:
     "a secret of at least 32 characters, or a JSON list of them with the newest first, set with `wrangler secret put SEAL_KEY`",
   TRTC_APPS: 'an optional secret: a JSON object {"<SdkAppId>":"<SecretKey>"}, set with `wrangler secret put TRTC_APPS`',
@@ -132,7 +136,8 @@ const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
 
 export interface Config {
   readonly credentials: readonly Credential[];
-  readonly workerTokenKey: string;
+  /** The newest signs worker tokens; what any of them has signed is believed. */
+  readonly workerTokenKeys: readonly [string, ...string[]];
   /** The newest seals; all open. */
   readonly sealKeys: SealKeys;
   /** The SecretKey of a TRTC application, by its SdkAppId. */
@@ -193,7 +198,7 @@ export function parseConfig(variables: object): Config {
   const values = result.data;
   return Object.freeze({
     credentials: values.CREDENTIALS,
-    workerTokenKey: values.WORKER_TOKEN_KEY,
+    workerTokenKeys: values.WORKER_TOKEN_KEY,
     sealKeys: values.SEAL_KEY,
     trtcApps: new Map(Object.entries(values.TRTC_APPS).map(([id, key]) => [Number(id), key])),
     defaultRegion: values.DEFAULT_REGION,

@@ -1,10 +1,25 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { CLOSE, mintWorkerToken, PROTOCOL_VERSION } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import { CLOSE, MAX_RUNNING_TASKS, mintWorkerToken, PROTOCOL_VERSION } from "@roomcast/shared";
+import { expect, test, vi } from "vitest";
+import { Region } from "./region/region.ts";
+import { Task } from "./task/task.ts";
 import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
-import { call, fresh, pushBody, reaches, start, WORKER_TOKEN_KEY } from "./testing/fixtures.ts";
+import {
+  ADMIN,
+  call,
+  fresh,
+  KEYED_APP,
+  KEYED_APP_SECRET,
+  OLDER_WORKER_TOKEN_KEY,
+  pushBody,
+  reaches,
+  start,
+  userSig,
+  WATCHER,
+  WORKER_TOKEN_KEY,
+} from "./testing/fixtures.ts";
 import { running } from "./testing/running-push.ts";
 
 function mint(key: string, lifetimeS: number): Promise<string> {
@@ -34,6 +49,82 @@ test.each([
   });
   expect(response.status).toBe(401);
   expect(await response.json()).toMatchObject({ error: { code } });
+});
+
+test("a worker whose token was signed with the key before this one is let in until that key is taken away", async () => {
+  const token = await mint(OLDER_WORKER_TOKEN_KEY, 60);
+  const headers = { Upgrade: "websocket" };
+  const response = await call("/v1/fleet/connect?region=ap-one", { as: token, headers });
+  expect(response.status).toBe(101);
+  response.webSocket?.accept();
+  response.webSocket?.close();
+});
+
+test("a stranger who has a worker's token cannot take its place: what is shown of workers names no process", async () => {
+  const { at, worker, taskId } = await running();
+  for (const path of ["/v1/workers", `/v1/workers?Region=${at.region}`, `/v1/tasks/${taskId}`, "/v1/tasks"]) {
+    const response = await call(path, { as: ADMIN });
+    expect(await response.text()).not.toContain(worker.instanceId);
+  }
+  const stranger = await FakeWorker.dial(at);
+  stranger.hello({ ...at, running: [] });
+  expect(await stranger.end()).toMatchObject({ code: CLOSE.idInUse });
+  expect(worker.closed).toBeUndefined();
+});
+
+test("a hello with thousands of invented tasks, and a report of them, make no object and stall nobody", async () => {
+  const at = place();
+  const invented = Array.from({ length: 1500 }, () => reportOf({ taskId: crypto.randomUUID(), attempt: 1 }));
+  const short = invented.map((report) => ({ ...report, plan: null }));
+  const hear = vi.spyOn(Task.prototype, "hear");
+  const worker = await FakeWorker.connect({ ...at, running: short });
+  expect(new Set((await worker.next("welcome")).stop.map(({ taskId }) => taskId)).size).toBe(1500);
+  worker.report(short);
+  await worker.next("stop", ({ taskId }) => taskId === short.at(-1)?.taskId);
+  expect(hear.mock.calls.filter(([{ workerId }]) => workerId === at.workerId)).toEqual([]);
+  hear.mockRestore();
+});
+
+test("a hello with more tasks than a worker can run closes the socket", async () => {
+  const at = place();
+  const worker = await FakeWorker.dial(at);
+  const { plan: _plan, durationMs: _duration, ...report } = reportOf({ taskId: crypto.randomUUID(), attempt: 1 });
+  const many = Array.from({ length: MAX_RUNNING_TASKS + 1 }, () => ({ ...report, plan: null, durationMs: null }));
+  worker.hello({ ...at, running: many });
+  expect(await worker.end()).toMatchObject({ code: CLOSE.malformedFrame });
+});
+
+test("a viewer sees the workers that carry the tasks of its applications, and nothing of what others have there", async () => {
+  const { at, worker, dispatch } = await running();
+  const mine = await FakeWorker.connect({ workerId: fresh("w"), region: at.region });
+  const [ours, others] = await Promise.all([
+    running({ rest: {} }),
+    running({
+      rest: { SdkAppId: KEYED_APP, UserSig: await userSig({ sdkAppId: KEYED_APP, secretKey: KEYED_APP_SECRET }) },
+    }),
+  ]);
+  worker.report([reportOf(dispatch)], 46, 0.7);
+  mine.report([], 20, 0.5);
+  const seen = async (path: string, as: string) => (await call(path, { as })).json<Record<string, unknown[]>>();
+  expect(await seen(`/v1/workers?Region=${at.region}`, WATCHER)).toEqual({
+    workers: [
+      expect.objectContaining({ workerId: at.workerId, tasks: 1, loadUnits: 0, capacityUnits: 0, cpuLoad: null }),
+    ],
+  });
+  const { workers = [] } = await seen("/v1/workers", WATCHER);
+  expect(workers).toContainEqual(expect.objectContaining({ workerId: ours.at.workerId }));
+  expect(JSON.stringify(workers)).not.toContain(others.at.workerId);
+  const { regions = [] } = await seen("/v1/regions", WATCHER);
+  expect(regions).toContainEqual(expect.objectContaining({ region: others.at.region, workers: 0, tasks: 0 }));
+  expect(regions).toContainEqual(expect.objectContaining({ region: at.region, workers: 1, tasks: 1, loadUnits: 0 }));
+});
+
+test("a region that is only named in a query gets no object", async () => {
+  const region = fresh("ap");
+  const workers = vi.spyOn(Region.prototype, "workers");
+  expect(await (await call(`/v1/workers?Region=${region}`)).json()).toEqual({ workers: [] });
+  expect(workers.mock.calls.filter(([name]) => name === region)).toEqual([]);
+  workers.mockRestore();
 });
 
 test("the fleet's address is for WebSockets only", async () => {

@@ -101,7 +101,6 @@ export const workerListSchema = z.object({
   workers: z.array(
     z.object({
       workerId: z.string(),
-      instanceId: z.uuid(),
       region: z.string(),
       version: z.string(),
       /** Of its socket. */

@@ -21,6 +21,9 @@ export const OLDEST_PROTOCOL_VERSION = 1;
 /** A frame longer than this closes the socket. UTF-16 code units. */
 export const MAX_FRAME_LENGTH = 512 * 1024;
 
+/** More tasks than a worker of 100 cores carries; a worker says in its hello which ones it runs. */
+export const MAX_RUNNING_TASKS = 2500;
+
 const taskId = z.uuid();
 const attempt = z.int().min(1);
 const ms = z.number().min(0);
@@ -115,13 +118,13 @@ export const workerFrameSchema = z.discriminatedUnion("type", [
     /** What it can carry: see `taskCost`. */
     capacityUnits: count,
     load,
-    running: z.array(taskReport),
+    running: z.array(taskReport).max(MAX_RUNNING_TASKS),
     /** True when it takes no new tasks. */
     draining: z.boolean(),
   }),
   z.object({ type: z.literal("accepted"), taskId, attempt }),
   z.object({ type: z.literal("refused"), taskId, attempt, error: errorBody }),
-  z.object({ type: z.literal("report"), load, tasks: z.array(taskReport) }),
+  z.object({ type: z.literal("report"), load, tasks: z.array(taskReport).max(MAX_RUNNING_TASKS) }),
   z.object({
     type: z.literal("ended"),
     taskId,

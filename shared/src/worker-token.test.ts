@@ -35,6 +35,17 @@ describe("a worker token", () => {
     await expect(verifyWorkerToken(named, key)).resolves.toEqual({ ...identity, tokenId: "token-1" });
   });
 
+  it("holds while the key that has signed it is among those that are still believed", async () => {
+    const [newer, token] = ["n".repeat(32), await mintWorkerToken({ ...identity, key, lifetimeS: 60 })];
+    await expect(verifyWorkerToken(token, [newer, key])).resolves.toMatchObject(identity);
+    await expect(verifyWorkerToken(token, [newer])).rejects.toMatchObject({
+      code: "AuthFailure.InvalidWorkerToken",
+      message: expect.stringContaining("not one that this edge has signed"),
+    });
+    const expired = await mintWorkerToken({ ...identity, key, lifetimeS: -1 });
+    await expect(verifyWorkerToken(expired, [newer, key])).rejects.toThrow("it has expired");
+  });
+
   it.each<[string, () => Promise<string>]>([
     ["signed with another key", () => mintWorkerToken({ ...identity, key: "x".repeat(32), lifetimeS: 60 })],
     ["expired", () => mintWorkerToken({ ...identity, key, lifetimeS: -1 })],

@@ -49,19 +49,35 @@ export function mintWorkerToken(options: MintWorkerTokenOptions): Promise<string
 /**
  * Reads and verifies a worker token.
  *
+ * @param keys any of which may have signed it
  * @throws RoomcastError `AuthFailure.InvalidWorkerToken`.
  */
-export async function verifyWorkerToken(token: string, key: string): Promise<VerifiedWorkerToken> {
+export async function verifyWorkerToken(
+  token: string,
+  keys: string | readonly [string, ...string[]],
+): Promise<VerifiedWorkerToken> {
   try {
-    const { payload } = await jwtVerify(token, new TextEncoder().encode(key), {
-      algorithms: ["HS256"],
-      audience: AUDIENCE,
-      requiredClaims: ["exp", "sub"],
-    });
+    const [newest, ...older] = typeof keys === "string" ? ([keys] as const) : keys;
+    let verified = verify(token, newest);
+    for (const key of older) {
+      verified = verified.catch((thrown: unknown) => {
+        if (thrown instanceof errors.JWSSignatureVerificationFailed) return verify(token, key);
+        throw thrown;
+      });
+    }
+    const { payload } = await verified;
     const claims = claimsSchema.parse(payload);
     return { workerId: claims.sub, regions: claims.regions, tokenId: claims.jti ?? null };
   } catch (cause) {
     const why = cause instanceof errors.JWTExpired ? "it has expired" : "it is not one that this edge has signed";
     throw new RoomcastError("AuthFailure.InvalidWorkerToken", `The worker token is not valid: ${why}.`, { cause });
   }
+}
+
+function verify(token: string, key: string): ReturnType<typeof jwtVerify> {
+  return jwtVerify(token, new TextEncoder().encode(key), {
+    algorithms: ["HS256"],
+    audience: AUDIENCE,
+    requiredClaims: ["exp", "sub"],
+  });
 }

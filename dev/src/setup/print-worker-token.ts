@@ -29,12 +29,23 @@ const DAY_S = 24 * 3600;
 const DAYS_EXPECTED = "a number of days above 0";
 const KEY_EXPECTED = "the edge's secret of this name, at least 32 characters";
 
+/** The edge's secret may be a JSON list while it is rotated: the first one signs. */
+function newestOf(secret: unknown): unknown {
+  if (typeof secret !== "string" || !secret.trimStart().startsWith("[")) return secret;
+  try {
+    const keys: unknown = JSON.parse(secret);
+    return Array.isArray(keys) ? keys[0] : secret;
+  } catch {
+    return secret;
+  }
+}
+
 /** By the names under which the user gives them. */
 const wantedSchema = z.object({
   "--id": workerIdSchema,
   "--region": z.array(regionName, "a region, as ap-guangzhou"),
   "--days": z.coerce.number(DAYS_EXPECTED).positive(DAYS_EXPECTED),
-  WORKER_TOKEN_KEY: z.string(KEY_EXPECTED).min(32, KEY_EXPECTED),
+  WORKER_TOKEN_KEY: z.preprocess(newestOf, z.string(KEY_EXPECTED).min(32, KEY_EXPECTED)),
 });
 
 /**

@@ -43,7 +43,8 @@ export const workerTokenRoutes = new Hono<AppContext>()
     const added = await c.env.KEYRING.getByName(KEYRING).addWorkerToken(c.get("caller"), wanted);
     if (added.kind === "full") throw full("worker tokens");
     const { tokenId } = added.value;
-    const token = await mintWorkerToken({ ...wanted, tokenId, key: readConfig(c.env).workerTokenKey });
+    const [key] = readConfig(c.env).workerTokenKeys;
+    const token = await mintWorkerToken({ ...wanted, tokenId, key });
     return c.json({ ...added.value, token } satisfies NewWorkerToken, 201);
   })
   .delete("/:workerId", async (c) => {

@@ -2,6 +2,7 @@ import { createExecutionContext, env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { app } from "../app.ts";
 import { pushBody, SCHOOL } from "../testing/fixtures.ts";
+import { readText } from "./read-json.ts";
 
 interface Answer {
   readonly status: number;
@@ -108,4 +109,19 @@ test("a byte order mark before the JSON does not matter", async () => {
   }
   const gzip = await compressed(`\uFEFF${await right()}`, "gzip");
   expect(await post(gzip, { "Content-Encoding": "gzip" })).toMatchObject({ status: 200 });
+});
+
+test.each([
+  ["that never ends", {}],
+  ["that is shorter than it says", { "Content-Length": "60000" }],
+  ["that is compressed and never ends", { "Content-Encoding": "gzip" }],
+])("a body %s is given up by a deadline", async (_what, headers) => {
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new TextEncoder().encode('{"VideoSrc":"')),
+  });
+  const request = new Request("http://edge/", { method: "POST", headers, body });
+  await expect(readText(request, 50)).rejects.toMatchObject({
+    code: "InvalidParameter",
+    message: expect.stringContaining("did not come whole within 0.05 s"),
+  });
 });

@@ -6,6 +6,8 @@ const REPLACEMENT = "\uFFFD";
 
 /** The longest body of a request, bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
+/** A body of that length takes 5 s where 100 kbit/s come. */
+const BODY_DEADLINE_MS = 10_000;
 
 /**
  * Reads a request's body as JSON, whatever its Content-Type. A missing or false Content-Length does not
@@ -44,8 +46,22 @@ function sentInstead(headers: Headers): string {
   return `, and its Content-Type is ${type}`;
 }
 
-/** Reads a request's body as text, at most so long; a compressed one as what it was before. */
-export async function readText(request: Request): Promise<string> {
+/**
+ * Reads a request's body as text, at most so long; a compressed one as what it was before.
+ *
+ * @param deadlineMs how long it may take to come: a client that does not finish keeps nothing open
+ */
+export async function readText(request: Request, deadlineMs: number = BODY_DEADLINE_MS): Promise<string> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(tooSlow(deadlineMs)), deadlineMs);
+  try {
+    return await Promise.race([readWhole(request), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readWhole(request: Request): Promise<string> {
   const encoding = request.headers.get("Content-Encoding")?.trim().toLowerCase() ?? "";
   if (encoding !== "" && encoding !== "identity") {
     const bytes = expanded(await readBytes(request), encoding, MAX_BODY_BYTES);
@@ -100,6 +116,11 @@ function checked(text: string): string {
     "InvalidParameter",
     "The body holds bytes that are not UTF-8, or the character U+FFFD: expected JSON in UTF-8, with that character as \\ufffd.",
   );
+}
+
+function tooSlow(deadlineMs: number): RoomcastError {
+  const message = `The body did not come whole within ${deadlineMs / 1000} s: send it again at once, and as long as its Content-Length says.`;
+  return new RoomcastError("InvalidParameter", message);
 }
 
 function tooLong(): RoomcastError {

@@ -1,4 +1,4 @@
-import { env, runDurableObjectAlarm } from "cloudflare:test";
+import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { Directory } from "../directory/directory.ts";
 import { Task } from "../task/task.ts";
@@ -39,14 +39,27 @@ function holdTasks(held: readonly { readonly taskId: string }[]) {
   };
 }
 
+/** Writes down that the region has given these tasks to a worker, of whose process it does not know yet. */
+async function give(region: string, workerId: string, reports: readonly { readonly taskId: string }[]): Promise<void> {
+  const stub = env.REGION.getByName(region);
+  await runInDurableObject(stub, (_region, { storage }) => {
+    for (const { taskId } of reports) {
+      const row = [taskId, 1, workerId, crypto.randomUUID(), 0, Date.now(), 1, 1, Date.now() + 600_000];
+      storage.sql.exec("INSERT INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", ...row);
+    }
+  });
+  await evictDurableObject(stub);
+}
+
 test("a hello with 2,000 tasks is gone through in batches, while other workers are heard", async () => {
   const region = fresh("ap");
-  const other = await FakeWorker.connect({ workerId: fresh("w"), region });
+  const workerId = fresh("w");
   const reports = Array.from({ length: 2000 }, () =>
     reportOf({ taskId: crypto.randomUUID(), attempt: 1 }, { plan: null }),
   );
+  await give(region, workerId, reports);
+  const other = await FakeWorker.connect({ workerId: fresh("w"), region });
   const tasks = holdTasks(reports);
-  const workerId = fresh("w");
   const large = await FakeWorker.dial({ workerId, region });
   large.hello({ workerId, region, running: reports });
   for (const asked of [50, 1000, 2000]) {
@@ -66,8 +79,9 @@ test("a hello with 2,000 tasks is gone through in batches, while other workers a
 test("the time for a hello counts anew as long as tasks answer, and ends when they do not", async () => {
   const region = fresh("ap");
   const reports = Array.from({ length: 150 }, () => reportOf({ taskId: crypto.randomUUID(), attempt: 1 }));
-  const tasks = holdTasks(reports);
   const workerId = fresh("w");
+  await give(region, workerId, reports);
+  const tasks = holdTasks(reports);
   const worker = await FakeWorker.dial({ workerId, region });
   worker.hello({ workerId, region, running: reports });
   for (const asked of [50, 100]) {
@@ -188,6 +202,7 @@ test("what ends while a hello's other tasks are being asked is not kept", async 
   const { at, worker, taskId, dispatch } = await running();
   worker.close();
   const other = reportOf({ taskId: crypto.randomUUID(), attempt: 1 });
+  await give(at.region, at.workerId, [other]);
   const tasks = holdTasks([other]);
   const back = await FakeWorker.dial({ ...at, instanceId: worker.instanceId });
   back.hello({ ...at, running: [reportOf(dispatch), other] });

@@ -93,9 +93,9 @@ export class WorkerGreeter {
     await this.#announce(region);
     // It may have left meanwhile, and another process of this id may have come: what that one says counts.
     if (sockets.get(socket)?.phase !== "reconciling") return;
-    const { known, unknown } = this.#partition(hello);
+    const { known, given, strange } = this.#partition(hello);
     for (const report of known) this.#fleet.adopt(report, workerId, instanceId);
-    const checked = await this.#reconcileAll(socket, { workerId, instanceId, running: unknown });
+    const checked = await this.#reconcileAll(socket, { workerId, instanceId, running: given });
     await this.#missing(workerId, instanceId, new Set(hello.running.map(({ taskId }) => taskId)));
     const state = sockets.get(socket);
     if (state?.phase !== "reconciling") return;
@@ -106,6 +106,7 @@ export class WorkerGreeter {
     const refs = [
       ...known.map(({ taskId, attempt }) => ({ taskId, attempt, held: isHere({ taskId, attempt }) })),
       ...checked.map(({ taskId, attempt, answer }) => ({ taskId, attempt, held: answer.kind === "holds" })),
+      ...strange.map(({ taskId, attempt }) => ({ taskId, attempt, held: false })),
     ];
     sockets.send(socket, {
       type: "welcome",
@@ -125,16 +126,19 @@ export class WorkerGreeter {
     this.#fleet.wakeWaiting();
   }
 
-  /** What this region has given to the worker's process and has heard of from it, and the rest. */
-  #partition({ running, workerId, instanceId }: Hello): { known: TaskReport[]; unknown: TaskReport[] } {
-    const known: TaskReport[] = [];
-    const unknown: TaskReport[] = [];
+  /**
+   * What this region has given to the worker's process and has heard of from it; what it has given to the worker all the
+   * same; and what it has not given to it. Tasks of the last kind are not asked: each question would make an object, and
+   * whoever has a worker token could invent thousands.
+   */
+  #partition({ running, workerId, instanceId }: Hello): Record<"known" | "given" | "strange", TaskReport[]> {
+    const parts = { known: [] as TaskReport[], given: [] as TaskReport[], strange: [] as TaskReport[] };
     for (const report of running) {
       const assignment = this.#fleet.assignments.match(report.taskId, report.attempt, workerId);
       const isKnown = assignment?.confirmed === true && assignment.instanceId === instanceId;
-      (isKnown ? known : unknown).push(report);
+      parts[assignment === undefined ? "strange" : isKnown ? "known" : "given"].push(report);
     }
-    return { known, unknown };
+    return parts;
   }
 
   /**

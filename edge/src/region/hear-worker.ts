@@ -58,15 +58,14 @@ async function report(
   const telling: Promise<void>[] = [];
   for (const task of frame.tasks) {
     const { taskId, attempt } = task;
-    const event = { type: "reported", report: task } as const;
-    // What is not known to be this worker's counts only once the task has said so.
-    const note = () => {
-      fleet.adopt(task, workerId, instanceId);
-      return fleet.progress.put(task, nowMs);
-    };
-    const known = fleet.assignments.match(taskId, attempt, workerId) !== undefined;
-    if (known && !note()) continue;
-    telling.push(pass(fleet, socket, { taskId, attempt, workerId, event, ...(known ? {} : { ifHeld: note }) }));
+    // Not of this worker. Its task is not asked: a worker could invent thousands, and each question makes an object.
+    if (fleet.assignments.match(taskId, attempt, workerId) === undefined) {
+      fleet.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
+      continue;
+    }
+    fleet.adopt(task, workerId, instanceId);
+    if (!fleet.progress.put(task, nowMs)) continue;
+    telling.push(pass(fleet, socket, { taskId, attempt, workerId, event: { type: "reported", report: task } }));
   }
   // Now that what the worker reports is not reserved on top any more.
   fleet.measure(reported, frame.load.cpu);
@@ -110,7 +109,6 @@ async function confirm(
 interface Word extends AttemptRef {
   readonly taskId: string;
   readonly event: WorkerEvent;
-  readonly ifHeld?: () => unknown;
 }
 
 /**
@@ -118,11 +116,10 @@ interface Word extends AttemptRef {
  * rejects.
  */
 export async function pass(fleet: Fleet, socket: WebSocket, word: Word): Promise<void> {
-  const { taskId, attempt, workerId, event, ifHeld } = word;
+  const { taskId, attempt, workerId, event } = word;
   try {
     const answer = await fleet.tasks.tell(taskId, { attempt, workerId }, event);
     if (answer.kind === "holds") {
-      ifHeld?.();
       // It may have been away when it was asked.
       if (answer.stop !== null)
         fleet.sockets.send(socket, { type: "stop", taskId, attempt, how: answer.stop.how, reason: answer.stop.reason });

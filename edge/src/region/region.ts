@@ -7,6 +7,7 @@ import {
   requiredProtocolOfUpdate,
   type WorkerList,
 } from "@roomcast/shared";
+import type { AppScope } from "../auth/app-scope.ts";
 import type { Env } from "../env.ts";
 import type { AttemptRef } from "../task/decide.ts";
 import type { Progress } from "../task/task-record.ts";
@@ -226,12 +227,13 @@ export class Region extends DurableObject<Env> {
     return { workers: sockets.ready().length, returningMs: expected.leftMs(this.#fleet.returnTime(Date.now())) };
   }
 
-  workers(region: string): WorkerList["workers"] {
-    return showWorkers(this.#fleet, region);
+  /** @param apps whose part of the fleet is shown; not said, by an older edge: the whole */
+  workers(region: string, apps: AppScope = "*"): WorkerList["workers"] {
+    return showWorkers(this.#fleet, region, apps);
   }
 
-  summary(region: string): RegionList["regions"][number] {
-    return showRegion(this.#fleet, region);
+  summary(region: string, apps: AppScope = "*"): RegionList["regions"][number] {
+    return showRegion(this.#fleet, region, apps);
   }
 
   /**

@@ -1,25 +1,33 @@
 import type { RegionList, WorkerList } from "@roomcast/shared";
+import type { AppScope } from "../auth/app-scope.ts";
 import { time } from "../task/show-task.ts";
+import { sdkAppIdOf } from "../task/task-id.ts";
 import type { Fleet } from "./fleet.ts";
 
-/** What the API shows of a region's workers. */
-export function showWorkers(fleet: Fleet, region: string): WorkerList["workers"] {
+/**
+ * What the API shows of a region's workers. Of a part of the fleet: the workers that carry tasks of these applications,
+ * with no more than those; how much they carry for others, and how they are, is not these applications' to know.
+ */
+export function showWorkers(fleet: Fleet, region: string, apps: AppScope): WorkerList["workers"] {
   const { assignments, measured } = fleet;
   const nowMs = Date.now();
   const tasks = new Map<string, number>();
-  for (const { workerId } of assignments.all()) tasks.set(workerId, (tasks.get(workerId) ?? 0) + 1);
-  return fleet.workers().map((worker) => ({
+  for (const { taskId, workerId } of assignments.all()) {
+    if (isOf(apps, taskId)) tasks.set(workerId, (tasks.get(workerId) ?? 0) + 1);
+  }
+  const whole = apps === "*";
+  const shown = fleet.workers().filter(({ workerId }) => whole || tasks.has(workerId));
+  return shown.map((worker) => ({
     workerId: worker.workerId,
-    instanceId: worker.instanceId,
     region,
     version: worker.version,
     protocol: worker.protocol,
     draining: worker.draining,
-    capacityUnits: worker.capacityUnits,
-    loadUnits: worker.loadUnits,
-    reservedUnits: assignments.reservedUnits(worker.workerId),
-    cpuLoad: measured.said(worker.workerId, nowMs),
-    busy: worker.busy,
+    capacityUnits: whole ? worker.capacityUnits : 0,
+    loadUnits: whole ? worker.loadUnits : 0,
+    reservedUnits: whole ? assignments.reservedUnits(worker.workerId) : 0,
+    cpuLoad: whole ? measured.said(worker.workerId, nowMs) : null,
+    busy: whole && worker.busy,
     tasks: tasks.get(worker.workerId) ?? 0,
     connectedAt: time(worker.connectedAtMs),
     lastSeenAt: time(worker.lastSeenMs),
@@ -27,8 +35,8 @@ export function showWorkers(fleet: Fleet, region: string): WorkerList["workers"]
 }
 
 /** What the API shows of a region. */
-export function showRegion(fleet: Fleet, region: string): RegionList["regions"][number] {
-  const workers = showWorkers(fleet, region);
+export function showRegion(fleet: Fleet, region: string, apps: AppScope): RegionList["regions"][number] {
+  const workers = showWorkers(fleet, region, apps);
   const sum = (of: (worker: WorkerList["workers"][number]) => number) =>
     workers.reduce((total, worker) => total + of(worker), 0);
   return {
@@ -40,6 +48,12 @@ export function showRegion(fleet: Fleet, region: string): RegionList["regions"][
     loadUnits: sum(({ loadUnits }) => loadUnits),
     reservedUnits: sum(({ reservedUnits }) => reservedUnits),
     tasks: sum(({ tasks }) => tasks),
-    waiting: fleet.waiting.count,
+    waiting: apps === "*" ? fleet.waiting.count : fleet.waiting.ids().filter((taskId) => isOf(apps, taskId)).length,
   };
+}
+
+/** The id of a task says its application; one that an older edge has made says none, and is shown to who sees all. */
+function isOf(apps: AppScope, taskId: string): boolean {
+  const sdkAppId = sdkAppIdOf(taskId);
+  return apps === "*" || (sdkAppId !== null && apps.includes(sdkAppId));
 }

@@ -19,6 +19,13 @@ export class WaitingTasks {
     return this.#sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM waiting").one().n;
   }
 
+  ids(): string[] {
+    return this.#sql
+      .exec<{ task_id: string }>("SELECT task_id FROM waiting")
+      .toArray()
+      .map(({ task_id }) => task_id);
+  }
+
   /** A task that waits already keeps its place in the row. */
   add({ taskId, units }: WaitingTask): void {
     this.#sql.exec("INSERT OR IGNORE INTO waiting (task_id, units) VALUES (?, ?)", taskId, units);

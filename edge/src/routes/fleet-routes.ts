@@ -17,7 +17,7 @@ export const fleetRoutes = new Hono<AppContext>().get("/connect", async (c) => {
       "The worker token is missing: expected `Bearer <token>`.",
     );
   }
-  const identity = await verifyWorkerToken(token, readConfig(c.env).workerTokenKey);
+  const identity = await verifyWorkerToken(token, readConfig(c.env).workerTokenKeys);
   const keyring = c.env.KEYRING.getByName(KEYRING);
   if (!(await keyring.admitsWorker(identity.workerId, identity.tokenId))) throw revoked();
   const { region } = validate(querySchema, c.req.query());

@@ -2,7 +2,7 @@ import { RoomcastError, regionName, validate, type WorkerList, workerIdSchema } 
 import { Hono } from "hono";
 import { z } from "zod";
 import { KEYRING } from "../admin/keyring.ts";
-import { type Caller, requireAllApps, requireRole } from "../auth/caller.ts";
+import { type Caller, requireAllApps, requireRole, shareOf } from "../auth/caller.ts";
 import { ROOT } from "../directory/directory.ts";
 import type { Env } from "../env.ts";
 import type { AppContext } from "../http/app-context.ts";
@@ -15,7 +15,8 @@ export const workerRoutes = new Hono<AppContext>()
   .get("/", async (c) => {
     const { Region } = validate(querySchema, c.req.query());
     const regions = await regionsOf(c.env, Region);
-    const lists = await Promise.all(regions.map((region) => c.env.REGION.getByName(region).workers(region)));
+    const apps = shareOf(c.get("caller"));
+    const lists = await Promise.all(regions.map((region) => c.env.REGION.getByName(region).workers(region, apps)));
     return c.json({ workers: lists.flat() } satisfies WorkerList);
   })
   .post("/:id/drain", async (c) => {
@@ -41,8 +42,10 @@ function requireOperatorOfAll(caller: Caller): void {
   requireAllApps(caller);
 }
 
+/** A name alone makes no Region object: one that never had a worker has none to show. */
 async function regionsOf(env: Env, only?: string): Promise<readonly string[]> {
-  return only === undefined ? await env.DIRECTORY.getByName(ROOT).known("region") : [only];
+  const known = await env.DIRECTORY.getByName(ROOT).known("region");
+  return only === undefined ? known : known.filter((region) => region === only);
 }
 
 async function inAnyRegion(env: Env, act: (region: string) => Promise<boolean>): Promise<boolean> {

@@ -25,6 +25,8 @@ export interface Tc3CallerOptions {
 export interface SignedBy {
   readonly caller: Caller;
   readonly service: string;
+  /** In hexadecimal: the same only of the same call, made in the same second or sent once more by somebody else. */
+  readonly signature: string;
 }
 
 /**
@@ -69,7 +71,8 @@ export async function tc3Caller({ call, findCredential, nowMs }: Tc3CallerOption
     );
   }
   if (!(await isSignedWith(credential.secretKeys, call, authorization))) throw notSigned(call);
-  return { caller: credential.caller, service: authorization.service };
+  const signature = Array.from(new Uint8Array(authorization.signature), (byte) => byte.toString(16).padStart(2, "0"));
+  return { caller: credential.caller, service: authorization.service, signature: signature.join("") };
 }
 
 /** Unix seconds. */

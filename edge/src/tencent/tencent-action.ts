@@ -11,6 +11,16 @@ export interface ActionContext {
   readonly caller: Caller;
   /** Of X-TC-Region. */
   readonly region: string | undefined;
+  /** Of the call. A create that comes again with it is answered with the task that it made: see `replayKey`. */
+  readonly signature: string;
+}
+
+/**
+ * The idempotency key of a signed create: whoever has seen one may send it again for as long as its time is believed, and
+ * must not start a second push by that.
+ */
+export function replayKey({ signature }: Pick<ActionContext, "signature">): string {
+  return `tc3-${signature}`;
 }
 
 /** Carries out a call and returns what stands in its `Response`, all but the RequestId. */

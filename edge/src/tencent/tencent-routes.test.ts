@@ -156,3 +156,28 @@ test("a UserSig of another user is refused as a wrong parameter", async () => {
   const foreign = await refusal("StartStreamIngest", parameters, { service: "trtc", as: RIVAL });
   expect(foreign).toMatchObject({ Code: "AuthFailure.UnauthorizedOperation" });
 });
+
+test.each(["StartStreamIngest", "Invoke"])("a signed %s that is sent again starts no second push", async (action) => {
+  const { Region: _region, VideoSrc, StrRoomId, ...same } = await pushBody();
+  const ingest = { ...same, StreamUrl: VideoSrc, RoomId: StrRoomId, RoomIdType: 0 };
+  const invoked = { ...same, VideoSrc, StrRoomId };
+  const context = { FunctionName: "push", InvocationType: "Event", ClientContext: JSON.stringify(invoked) };
+  const isInvoke = action === "Invoke";
+  const signed = await signedRequest(action, {
+    service: isInvoke ? "scf" : "trtc",
+    body: JSON.stringify(isInvoke ? context : ingest),
+  });
+  const taskIdOf = async (request: Request) => {
+    const { TaskId, Result } = await send(request);
+    return TaskId ?? Reflect.get(Object(Result), "FunctionRequestId");
+  };
+  const taskId = await taskIdOf(signed.clone());
+  expect(taskId).toMatch(UUID);
+  expect(await taskIdOf(signed.clone())).toBe(taskId);
+  const later = await signedRequest(action, {
+    service: isInvoke ? "scf" : "trtc",
+    body: JSON.stringify(isInvoke ? context : ingest),
+    timestampS: Math.floor(Date.now() / 1000) - 5,
+  });
+  expect(await taskIdOf(later)).not.toBe(taskId);
+});

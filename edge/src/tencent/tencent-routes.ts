@@ -14,7 +14,11 @@ export const tencentRoutes = new Hono<AppContext>().on(["GET", "POST"], "/", asy
   let service: TencentService | null = null;
   try {
     const call = await readTencentCall(c.req.raw);
-    const { caller, service: scope } = await tc3Caller({
+    const {
+      caller,
+      service: scope,
+      signature,
+    } = await tc3Caller({
       call,
       findCredential: (secretId) => findCredential(c.env, secretId),
       nowMs: Date.now(),
@@ -22,7 +26,7 @@ export const tencentRoutes = new Hono<AppContext>().on(["GET", "POST"], "/", asy
     const found = findAction({ action: call.action, version: call.version, service: scope });
     service = found.service;
     countCall(c.env, caller, `${service}/${call.action}`);
-    const content = await found.run({ env: c.env, caller, region: call.region }, parametersOf(call));
+    const content = await found.run({ env: c.env, caller, region: call.region, signature }, parametersOf(call));
     return answer(requestId, content);
   } catch (thrown) {
     return errorAnswer(requestId, thrown, service);

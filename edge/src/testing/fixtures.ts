@@ -4,6 +4,7 @@ import { eventually } from "./eventually.ts";
 
 /** As bound by vitest.config.ts. */
 export const WORKER_TOKEN_KEY = "a key for worker tokens, only for tests";
+export const OLDER_WORKER_TOKEN_KEY = "an older key for worker tokens, only for tests";
 export const SEAL_KEYS = [
   "a key for sealing requests, only for tests",
   "an older key for sealing requests, only for tests",

@@ -77,8 +77,8 @@ describe("a fetch", () => {
     ["http://169.254.169.254/latest/meta-data", "metadata"],
     ["http://[fd00:ec2::254]/", "metadata"],
     ["http://10.0.0.1/", "ROOMCAST_ALLOW_HOSTS"],
-    ["http://evil.example/", "evil.example has the address 127.0.0.1, which is loopback"],
-    ["http://mixed.example/", "10.0.0.1, which is private"],
+    ["http://evil.example/", "evil.example has an address that is loopback"],
+    ["http://mixed.example/", "mixed.example has an address that is private"],
     ["file:///etc/passwd", "Only http"],
   ])("of %s is forbidden", async (url, why) => {
     await expect(egress.fetch(url)).rejects.toMatchObject(forbidden(why));

@@ -281,7 +281,8 @@ function forbidden(host: string, address: string, why: string): ForbiddenAddress
   const named =
     host === address
       ? `The address ${address} is ${why}`
-      : `The host ${host} has the address ${address}, which is ${why}`;
+      : // The address itself is of a network that the caller does not see into.
+        `The host ${host} has an address that is ${why}`;
   return new ForbiddenAddressError(
     `${named}: Roomcast does not connect there on a user's behalf. What an operator may allow, ROOMCAST_ALLOW_HOSTS of the media worker allows by host or range.`,
   );

@@ -6,7 +6,7 @@ import { listTasks } from "../../directory/list-tasks.ts";
 import type { Interval, ListedTask } from "../../directory/task-filter.ts";
 import { createPush } from "../../push/create-push.ts";
 import { taskNotFound, visibleTask } from "../../task/visible-task.ts";
-import { shownWarnings, type TencentAction, tencentAction } from "../tencent-action.ts";
+import { replayKey, shownWarnings, type TencentAction, tencentAction } from "../tencent-action.ts";
 import { getFunctionLogs } from "./function-logs.ts";
 import { boundedInteger, functionNames, LATEST, requestIdText } from "./scf-parameters.ts";
 import { scfStatusCode } from "./scf-status-code.ts";
@@ -23,7 +23,8 @@ const invokeSchema = z.strictObject({
   RoutingKey: z.string("a text").optional(),
 });
 
-const invoke = tencentAction(invokeSchema, async ({ env, caller, region }, { InvocationType, ClientContext }) => {
+const invoke = tencentAction(invokeSchema, async (context, { InvocationType, ClientContext }) => {
+  const { env, caller, region } = context;
   if (InvocationType !== "Event") {
     throw new RoomcastError(
       "UnsupportedOperation",
@@ -33,7 +34,7 @@ const invoke = tencentAction(invokeSchema, async ({ env, caller, region }, { Inv
   const { taskId, warnings } = await createPush(env, {
     input: parseContext(ClientContext),
     caller,
-    idempotencyKey: undefined,
+    idempotencyKey: replayKey(context),
     regionHeader: region,
   });
   return {

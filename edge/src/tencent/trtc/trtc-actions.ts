@@ -3,7 +3,7 @@ import { z } from "zod";
 import { requireApp, requireRole } from "../../auth/caller.ts";
 import { createPush } from "../../push/create-push.ts";
 import { findVisibleTask, taskNotFound } from "../../task/visible-task.ts";
-import { type ActionContext, shownWarnings, type TencentAction, tencentAction } from "../tencent-action.ts";
+import { type ActionContext, replayKey, shownWarnings, type TencentAction, tencentAction } from "../tencent-action.ts";
 import { enableProgress, pushOf, startStreamIngestSchema } from "./start-stream-ingest.ts";
 
 const TASK_EXPECTED = "the TaskId that StartStreamIngest answered";
@@ -24,11 +24,12 @@ async function taskOf({ env, caller }: ActionContext, { SdkAppId, TaskId }: Task
   return task?.request.SdkAppId === SdkAppId ? task : null;
 }
 
-const startStreamIngest = tencentAction(startStreamIngestSchema, async ({ env, caller, region }, call) => {
+const startStreamIngest = tencentAction(startStreamIngestSchema, async (context, call) => {
+  const { env, caller, region } = context;
   const { taskId: TaskId, warnings } = await createPush(env, {
     input: pushOf(call),
     caller,
-    idempotencyKey: undefined,
+    idempotencyKey: replayKey(context),
     regionHeader: region,
   });
   return { TaskId, ...shownWarnings(warnings) };
