@@ -296,8 +296,14 @@ test("the region forgets nothing when it hibernates: sockets, hello, reservation
   expect(await reaches(taskId, "finished")).toMatchObject({ attempt: 1, progress: { positionMs: 30_000 } });
 });
 
+/** A user of whom no other test has a push: that would be a line in the log. */
+async function ownUser(): Promise<{ rest: Record<string, unknown> }> {
+  const UserId = fresh("user");
+  return { rest: { UserId, UserSig: await userSig({ userId: UserId }) } };
+}
+
 test("a worker writes no lines into the log of a task that another worker has", async () => {
-  const { worker, at, taskId } = await running();
+  const { worker, at, taskId } = await running(await ownUser());
   const stranger = await FakeWorker.connect({ workerId: fresh("w"), region: at.region, capacityUnits: 0 });
   stranger.send({ type: "logs", taskId, attempt: 1, lines: [{ atMs: Date.now(), level: "info", message: "forged" }] });
   // Its next word has been heard, and so has the one before.
@@ -311,7 +317,7 @@ test("a worker writes no lines into the log of a task that another worker has", 
 });
 
 test("the worker of an attempt that was taken back still delivers its last lines, and only that worker", async () => {
-  const { worker: first, at, taskId } = await running();
+  const { worker: first, at, taskId } = await running(await ownUser());
   const log = (worker: FakeWorker, attempt: number, message: string) =>
     worker.send({ type: "logs", taskId, attempt, lines: [{ atMs: Date.now(), level: "info", message }] });
   /** This word has been heard, and so have all before: it does not hold the attempt. */
