@@ -27,6 +27,7 @@ export default defineProject({
             "an older key for sealing requests, only for tests",
           ]),
           TRTC_APPS: JSON.stringify({ 1400000002: "the app's SecretKey, only for tests" }),
+          TRTC_CALLBACK_KEYS: JSON.stringify({ 1400000001: "keyOfRoomEvents" }),
           DEFAULT_REGION: "ap-default",
           WORKER_GRACE_MS: "1000",
           CALLBACK_TIMEOUT_MS: "300",

@@ -14,6 +14,7 @@ import { limitRate } from "./rate-limit/limit-rate.ts";
 import { fleetRoutes } from "./routes/fleet-routes.ts";
 import { pushRoutes } from "./routes/push-routes.ts";
 import { regionRoutes } from "./routes/region-routes.ts";
+import { roomEventRoutes } from "./routes/room-event-routes.ts";
 import { taskRoutes } from "./routes/task-routes.ts";
 import { workerRoutes } from "./routes/worker-routes.ts";
 import { tencentRoutes } from "./tencent/tencent-routes.ts";
@@ -28,6 +29,7 @@ const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
   { path: /^\/v1\/(credentials|worker-tokens)\/[^/]+$/, allow: "DELETE" },
   { path: /^\/v1\/callbacks\/[^/]+$/, allow: "GET, PUT, DELETE" },
   { path: /^\/v1\/audit$/, allow: "GET" },
+  { path: /^\/v1\/trtc\/events$/, allow: "POST" },
   { path: /^\/v1\/workers\/[^/]+\/drain$/, allow: "POST, DELETE" },
   { path: /^\/(healthz|v1\/workers|v1\/regions|v1\/fleet\/connect)$/, allow: "GET" },
 ];
@@ -59,6 +61,7 @@ app.use(async (c, next) => {
 app.use(crossOrigin);
 app.get("/healthz", (c) => c.json({ status: "ok" }));
 app.route("/v1/fleet", fleetRoutes);
+app.route("/v1/trtc", roomEventRoutes);
 
 app.route("/", tencentRoutes);
 

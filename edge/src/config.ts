@@ -72,6 +72,7 @@ const configSchema = z.object({
   WORKER_TOKEN_KEY: keys,
   SEAL_KEY: keys,
   TRTC_APPS: json(z.record(z.string().regex(/^[0-9]{1,10}$/), z.string().min(1))).default({}),
+  TRTC_CALLBACK_KEYS: json(z.record(z.string().regex(/^[0-9]{1,10}$/), z.string().min(1))).default({}),
   DEFAULT_REGION: regionName.default("ap-guangzhou"),
   /** How long a task may wait for a worker. */
   QUEUE_TIMEOUT_MS: durationMs(100, 60_000),
@@ -125,6 +126,8 @@ const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
   SEAL_KEY:
     "a secret of at least 32 characters, or a JSON list of them with the newest first, set with `wrangler secret put SEAL_KEY`",
   TRTC_APPS: 'an optional secret: a JSON object {"<SdkAppId>":"<SecretKey>"}, set with `wrangler secret put TRTC_APPS`',
+  TRTC_CALLBACK_KEYS:
+    'an optional secret: a JSON object {"<SdkAppId>":"<key of its event callbacks>"}, set with `wrangler secret put TRTC_CALLBACK_KEYS`',
   RATE_LIMIT_PER_SECOND: "a whole number from 0 to 1000000, set under [vars] of wrangler.toml",
   BUSY_CPU_PERCENT: "a whole number from 0 to 100, set under [vars] of wrangler.toml",
   SCF_UTC_OFFSET_MINUTES: "a whole number of minutes from -840 to 840, set under [vars] of wrangler.toml",
@@ -142,6 +145,8 @@ export interface Config {
   readonly sealKeys: SealKeys;
   /** The SecretKey of a TRTC application, by its SdkAppId. */
   readonly trtcApps: ReadonlyMap<number, string>;
+  /** With what TRTC signs the event callbacks of an application's rooms, by its SdkAppId. */
+  readonly trtcCallbackKeys: ReadonlyMap<number, string>;
   readonly defaultRegion: string;
   readonly queueTimeoutMs: number;
   readonly placeRetryMs: number;
@@ -201,6 +206,7 @@ export function parseConfig(variables: object): Config {
     workerTokenKeys: values.WORKER_TOKEN_KEY,
     sealKeys: values.SEAL_KEY,
     trtcApps: new Map(Object.entries(values.TRTC_APPS).map(([id, key]) => [Number(id), key])),
+    trtcCallbackKeys: new Map(Object.entries(values.TRTC_CALLBACK_KEYS).map(([id, key]) => [Number(id), key])),
     defaultRegion: values.DEFAULT_REGION,
     queueTimeoutMs: values.QUEUE_TIMEOUT_MS,
     placeRetryMs: values.PLACE_RETRY_MS,

@@ -177,6 +177,8 @@ const pushFields = {
   QueueTimeout: integer(1, 86_400).optional(),
   /** How long the push may run before it fails, counted from its first picture, seconds. */
   ExecutionTimeout: integer(1, 604_800).optional(),
+  /** How long nobody else may be in the room before the push ends, seconds; by the room's own events only. */
+  EmptyRoomTimeout: integer(1, 86_400).optional(),
   /** What happens when another task holds the seat. */
   OnConflict: z.enum(["replace", "reject"], '"replace" or "reject"').optional(),
   /** Where this push's events are sent, instead of where its application's are. */

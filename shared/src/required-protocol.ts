@@ -9,6 +9,7 @@ const FOR_THE_EDGE: readonly Parameter[] = [
   "OnConflict",
   "QueueTimeout",
   "ExecutionTimeout",
+  "EmptyRoomTimeout",
   "CallbackUrl",
   "CallbackKey",
   "CallbackEvents",

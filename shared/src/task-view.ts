@@ -55,6 +55,15 @@ export const taskViewSchema = z.object({
   error: z.object({ code: errorCode, message: z.string(), retryable: z.boolean() }).nullable(),
   /** Of an aborted task. */
   reason: z.string().nullable(),
+  /** What the room's own events say, where TRTC sends them to the edge; null: none came. */
+  room: z
+    .object({
+      /** Since when the room has the picture; null: it has none, as far as its events say. */
+      confirmedAt: time.nullable(),
+      /** Others in the room, as far as is known; counted up to 1000. */
+      viewers: count,
+    })
+    .nullable(),
   /** What may go wrong though the task was accepted, and what to do about it; the oldest first. */
   warnings: z.array(z.object({ code: z.enum(TASK_WARNING_CODES), message: z.string(), at: time })),
 });

@@ -48,6 +48,14 @@ export const DIRECTORY_TABLES: Migrations = {
         CREATE TABLE IF NOT EXISTS later (task_id TEXT PRIMARY KEY, starts_at_ms INTEGER NOT NULL);
         CREATE INDEX IF NOT EXISTS task_running_by_user ON task (user_id, created_at_ms) WHERE status = 'RUNNING';
       `),
+    /** 8: who is in which room, by TRTC's events. */
+    (sql) =>
+      sql.exec(`
+        CREATE TABLE IF NOT EXISTS room_user (
+          room_key TEXT NOT NULL, user_id TEXT NOT NULL, is_in INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+          PRIMARY KEY (room_key, user_id)) WITHOUT ROWID;
+        CREATE INDEX IF NOT EXISTS room_user_by_age ON room_user (at_ms);
+      `),
   ],
 };
 

@@ -1,11 +1,13 @@
 import { DurableObject } from "cloudflare:workers";
 import { parseSeatKey, SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
 import type { Env } from "../env.ts";
+import type { RoomEvent } from "../room-events/room-event.ts";
 import { migrate } from "../storage/migrate.ts";
 import { time } from "../task/show-task.ts";
 import { AcceptedTasks, type AddAccepted, type UserSeat } from "./accepted-tasks.ts";
 import { DIRECTORY_TABLES } from "./directory-tables.ts";
 import { HandOver } from "./hand-over.ts";
+import { type RoomNews, RoomUsers } from "./room-users.ts";
 import { conditionOf, type ListedTask, type ListQuery, orderSql, statusCondition } from "./task-filter.ts";
 import { type Ended, TaskIndex } from "./task-index.ts";
 
@@ -76,6 +78,7 @@ interface AcceptContext {
 export class Directory extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql;
   readonly #index = new TaskIndex(this.#sql);
+  readonly #roomUsers = new RoomUsers(this.#sql);
   readonly #accepted: AcceptedTasks;
   readonly #handOver: HandOver;
   /** Known to the root directory. */
@@ -202,6 +205,11 @@ export class Directory extends DurableObject<Env> {
   /** Makes the object of a task that was accepted and has none yet. */
   handOver(taskId: string): Promise<void> {
     return this.#handOver.now(taskId);
+  }
+
+  /** TRTC tells what happened in a room of the application. */
+  roomEvent(sdkAppId: number, event: RoomEvent): RoomNews {
+    return this.ctx.storage.transactionSync(() => this.#roomUsers.hear(sdkAppId, event));
   }
 
   /** A task lives in another region from now on. */

@@ -2,6 +2,7 @@ import { isActive, isTerminal, scfStatus } from "@roomcast/shared";
 import type { AttemptRef } from "./decide.ts";
 import type { DeadlineKind } from "./next-deadline.ts";
 import { type PlacedTask, placeTask } from "./place-task.ts";
+import { roomOver } from "./room-sight.ts";
 import { giveSeatBack } from "./take-seat.ts";
 import { directoryOf, newestProgress, regionOf } from "./task-core.ts";
 import { type TaskRecord, withProgress } from "./task-record.ts";
@@ -29,6 +30,10 @@ export async function meetDeadline(task: DueTask, kind: DeadlineKind, record: Ta
     case "executionTimeout":
       await noteProgress(task, record);
       return task.control({ type: kind, limitMs: executionLimitMs(record.request, task.config.executionTimeoutMs) });
+    case "roomOver": {
+      const over = roomOver(record.room, record.request.EmptyRoomTimeout);
+      return over === null ? undefined : task.control({ type: "stopAsked", how: "now", reason: over.reason });
+    }
     case "silence":
       return askRegion(task, record);
     case "settle":

@@ -1,5 +1,6 @@
 import { isTerminal } from "@roomcast/shared";
 import type { Config } from "../config.ts";
+import { roomOver } from "./room-sight.ts";
 import type { TaskRecord } from "./task-record.ts";
 import { executionLimitMs, queueTimeoutMs } from "./task-times.ts";
 
@@ -10,6 +11,8 @@ export type DeadlineKind =
   | "acceptTimeout"
   | "stopTimeout"
   | "executionTimeout"
+  /** Nobody is left to push for. */
+  | "roomOver"
   /** Ask the region whether the worker still has the task. */
   | "silence"
   /** Tell Directory and Region that the task has ended. */
@@ -60,6 +63,8 @@ function deadlines(record: TaskRecord, policy: DeadlinePolicy): [Deadline, ...De
       atMs: record.startedAtMs + executionLimitMs(record.request, policy.executionTimeoutMs),
     });
   }
+  const over = stop === null ? roomOver(record.room, record.request.EmptyRoomTimeout) : null;
+  if (over !== null) active.push({ kind: "roomOver", atMs: over.atMs });
   if (stop !== null) {
     const patienceMs = stop.how === "now" ? policy.stopTimeoutMs : policy.tidyStopTimeoutMs;
     active.push({ kind: "stopTimeout", atMs: stop.atMs + patienceMs });

@@ -20,12 +20,17 @@ export function showTask(record: TaskRecord): TaskView {
     plan: record.plan,
     error: state.name === "failed" ? state.error : null,
     reason: state.name === "aborted" ? state.reason : null,
+    room: record.room === undefined ? null : shownRoom(record.room),
     warnings: (record.warnings ?? []).map(({ code, message, atMs }) => ({ code, message, at: time(atMs) })),
   };
 }
 
 function shownProgress({ updatedAtMs, ...numbers }: NonNullable<TaskRecord["progress"]>): TaskView["progress"] {
   return { ...numbers, updatedAt: time(updatedAtMs) };
+}
+
+function shownRoom({ confirmedAtMs, others }: NonNullable<TaskRecord["room"]>): TaskView["room"] {
+  return { confirmedAt: confirmedAtMs === null ? null : time(confirmedAtMs), viewers: others };
 }
 
 export function time(ms: number): string {

@@ -8,6 +8,7 @@ import {
   type TaskState,
 } from "@roomcast/shared";
 import type { UserSeat } from "../directory/accepted-tasks.ts";
+import type { RoomSight } from "./room-sight.ts";
 import { firstPlaceAtMs } from "./task-times.ts";
 import { type TaskWarning, warningsOf } from "./task-warnings.ts";
 
@@ -82,6 +83,8 @@ export interface TaskRecord {
   readonly successor: string | null;
   /** Tasks of the same user in other rooms that this one replaces once it is in its own; none or not said: it does not. */
   readonly elsewhere?: readonly string[];
+  /** What its room's own events say of it; not said: there were none. */
+  readonly room?: RoomSight;
   /** The oldest first; none or not said: there are none. */
   readonly warnings?: readonly TaskWarning[];
   readonly progress: Progress | null;

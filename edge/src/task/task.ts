@@ -28,6 +28,7 @@ import {
 } from "./decide.ts";
 import { type DueTask, meetDeadline } from "./meet-deadline.ts";
 import { nextDeadline } from "./next-deadline.ts";
+import { afterRoomWord, type RoomWord } from "./room-sight.ts";
 import { showTask, time } from "./show-task.ts";
 import { endReplaced } from "./take-seat.ts";
 import { type GivesWay, givesWay, goesOn, startsLater } from "./takeover.ts";
@@ -161,6 +162,23 @@ export class Task extends DurableObject<Env> {
   /** False also of a task that is still to be created. */
   hasEnded(): boolean {
     return this.#record !== undefined && isTerminal(this.#record.state);
+  }
+
+  /** Something happened in the task's room. */
+  async roomSays(word: RoomWord): Promise<void> {
+    const record = this.#record;
+    if (record === undefined || isTerminal(record.state)) return;
+    // A task that is not in the room makes it anew when it comes.
+    if (word.kind === "dismissed" && !isActive(record.state)) return;
+    const room = afterRoomWord(record.room, word, Date.now());
+    const isSeen = room.confirmedAtMs !== null;
+    if (isSeen !== ((record.room?.confirmedAtMs ?? null) !== null)) {
+      const line = isSeen
+        ? ({ level: "info", message: "The room has the picture, as TRTC says." } as const)
+        : ({ level: "warn", message: "The room does not have the picture any more, as TRTC says." } as const);
+      this.#log.append(record.state.attempt, [{ atMs: Date.now(), ...line }]);
+    }
+    await this.#write({ ...record, room });
   }
 
   /** There may be room now. */

@@ -1,0 +1,17 @@
+import { callbackSubject } from "../admin/callback-store.ts";
+import { currentKeyring } from "../auth/keyring-cache.ts";
+import { readConfig } from "../config.ts";
+import type { Env } from "../env.ts";
+import { openSealed } from "../seal.ts";
+
+/** With what an application's events may be signed: its own key, and that of its callback here, as one is often both. */
+export async function eventKeys(env: Env, sdkAppId: number): Promise<readonly string[]> {
+  const { trtcCallbackKeys, sealKeys } = readConfig(env);
+  const own = trtcCallbackKeys.get(sdkAppId);
+  const { callbacks } = await currentKeyring(env);
+  const callback = callbacks.find((stored) => stored.sdkAppId === sdkAppId);
+  if (callback === undefined) return own === undefined ? [] : [own];
+  const { value } = await openSealed(callback.sealed, sealKeys, callbackSubject(sdkAppId));
+  const key = typeof value === "object" && value !== null && "key" in value ? value.key : null;
+  return [own, key].filter((text) => typeof text === "string");
+}
