@@ -83,7 +83,7 @@ beforeAll(async () => {
   await server.make("all.m3u8", ...`${inputs} ${codecs} ${output}`.split(" "));
   segments = await Promise.all(Array.from({ length: SEGMENTS }, (_, n) => server.made(`all${n}.ts`)));
   egress = new Egress({ policy: parseAddressPolicy(["127.0.0.1"]) });
-  sources = await SourceFactory.start({ tools: found.tools, egress });
+  sources = await SourceFactory.start({ tools: found.tools, egress, hlsPatienceMs: 8_000 });
 }, 30_000);
 
 afterEach(async () => {

@@ -34,6 +34,8 @@ export interface HttpSourceOptions {
   /** Plays what is not read in this process: ffmpeg reads it through the gateway. */
   readonly openWithFfmpeg: (known: ProbedMedia | null) => Promise<Source>;
   readonly readyTimeoutMs?: number | undefined;
+  /** How long an HLS stream that gives nothing more is waited for, ms. */
+  readonly patienceMs?: number | undefined;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }

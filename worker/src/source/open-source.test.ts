@@ -39,9 +39,7 @@ beforeAll(async () => {
   sources = await SourceFactory.start({
     tools: found.tools,
     egress,
-    readyTimeoutMs: 15_000,
-    stallTimeoutMs: 5000,
-    probeDeadlineMs: 8_000,
+    stallTimeoutMs: 15_000,
   });
   clipMkv = await server.make("clip.mkv", ...PICTURE, ...SOUND, ...H264, ...AAC);
   bFramesMp4 = await server.make("b.mp4", ...PICTURE, ...SOUND, ...B_FRAMES, ...AAC, "-movflags", "+faststart");

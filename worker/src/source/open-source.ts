@@ -41,6 +41,8 @@ export interface SourceFactoryOptions {
   readonly probeDeadlineMs?: number;
   readonly readyTimeoutMs?: number;
   readonly stallTimeoutMs?: number;
+  /** How long an HLS stream that gives nothing more is waited for. */
+  readonly hlsPatienceMs?: number;
 }
 
 /** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
@@ -97,7 +99,7 @@ export class SourceFactory {
     const { url } = options;
     if (/^rtmps?:/i.test(url)) return await this.#openRtmp(options);
     if (/^srt:/i.test(url)) return await this.#openSrt(options);
-    const { egress, readyTimeoutMs } = this.#options;
+    const { egress, readyTimeoutMs, hlsPatienceMs } = this.#options;
     const http = new SourceHttp({ egress, patienceMs: PATIENCE_MS });
     return await openHttpSource({
       url,
@@ -109,6 +111,7 @@ export class SourceFactory {
       probe: (input) => this.#probeStream(input, options),
       openWithFfmpeg: (known) => this.#openWithFfmpeg(options, known, http),
       readyTimeoutMs,
+      patienceMs: hlsPatienceMs,
       signal: options.signal,
       log: options.log,
     });
