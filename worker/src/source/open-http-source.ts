@@ -202,6 +202,7 @@ async function openBytes(bytes: Bytes, container: string, options: HttpSourceOpt
     head: bytes.head,
     placeMs: bytes.placeMs,
     audioTrack: wishes.audioTrack,
+    live,
     onForeign: () => {
       foreign = true;
     },

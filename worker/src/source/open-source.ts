@@ -140,6 +140,7 @@ export class SourceFactory {
       resolve: (hostname) => egress.resolve(hostname),
       ffprobePath: tools.ffprobePath,
       plan: { ...wishesIn(options), toneMapping: this.#capabilities.toneMapping },
+      log: options.log,
       signal: options.signal,
       probeDeadlineMs,
       readyTimeoutMs,

@@ -21,11 +21,14 @@ export interface ByteFeedOptions {
   readonly audioTrack?: string | number | undefined;
   /** The tracks that are to be played begin with codecs that are not read here; the feed ends then. */
   readonly onForeign?: ((tracks: readonly DemuxedTrack[]) => void) | undefined;
+  /** The bytes come as their media happen: a track that stops holds the other one up for a moment only. */
+  readonly live?: boolean;
   /** An end of the bytes is no end of the stream. */
   readonly endIsLoss: boolean;
 }
 
 const INTERLEAVE = { maxWaitMs: 5000, maxWaitBytes: 16 * 1024 * 1024 };
+const INTERLEAVE_LIVE = { ...INTERLEAVE, maxWaitMs: 500 };
 
 /** Tags of a file or a stream of bytes that is read from front to back. */
 export class ByteFeed implements TagFeed {
@@ -106,8 +109,9 @@ export class ByteFeed implements TagFeed {
   }
 
   #containerReader(): { push: (chunk: Buffer) => void; flush: () => void } {
-    const { placeMs } = this.#options;
-    const interleaver = new Interleaver({ ...INTERLEAVE, onTag: (tag) => this.#give(tag) });
+    const { placeMs, live = false } = this.#options;
+    const waits = live ? INTERLEAVE_LIVE : INTERLEAVE;
+    const interleaver = new Interleaver({ ...waits, onTag: (tag) => this.#give(tag) });
     const lane = new SegmentClock().lane("main", (tag) => interleaver.push(tag));
     if (placeMs !== undefined) lane.begin({ startMs: placeMs, discontinuity: false });
     const recovery = new RecoveryPoints();

@@ -77,7 +77,8 @@ describe("an SRT source", () => {
     expect(source.info).toMatchObject({ live: true, durationMs: null, width: 320, height: 180 });
     expect(source.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
     const running = await children();
-    expect(running).toHaveLength(2);
+    // The one that holds the call.
+    expect(running).toHaveLength(1);
     expect(JSON.stringify(running)).not.toMatch(SECRETS);
     const tags = await take(source, 25);
     const video = media(tags, "video");
@@ -93,6 +94,25 @@ describe("an SRT source", () => {
     const source = await open(`srt://127.0.0.1:${server.port}?${QUERY}`, { live: false });
     expect(source.info.plan).toMatchObject({ video: "transcode", audio: "transcode" });
     expect(source.info.plan.reasons).toContain("Mode is vod, but the source is live: it starts at its newest.");
+    expect(media(await take(source, 10), "video").every(({ compositionMs }) => compositionMs === 0)).toBe(true);
+  });
+
+  it("goes on with its picture at once when its sound stops", async () => {
+    const server = await serve({ codecs: `${COPYABLE} -af atrim=duration=3 -max_interleave_delta 200000` });
+    const source = await open(`srt://127.0.0.1:${server.port}?${QUERY}`);
+    expect(source.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
+    const tags = await take(source, 1);
+    await eventually(() => {
+      for (let tag = source.shift(); tag !== undefined; tag = source.shift()) tags.push(tag);
+      const [picture, sound] = [media(tags, "video").at(-1), media(tags, "audio").at(-1)];
+      expect((picture?.dtsMs ?? 0) - (sound?.dtsMs ?? 0)).toBeGreaterThan(1500);
+    });
+  });
+
+  it("with B-frames is encoded, and needs no second look for it", async () => {
+    const server = await serve({ codecs: "-c:v libx264 -pix_fmt yuv420p -bf 2 -g 12 -c:a aac" });
+    const source = await open(`srt://127.0.0.1:${server.port}?${QUERY}`);
+    expect(source.info.plan).toMatchObject({ video: "transcode", audio: "copy" });
     expect(media(await take(source, 10), "video").every(({ compositionMs }) => compositionMs === 0)).toBe(true);
   });
 

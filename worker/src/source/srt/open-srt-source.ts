@@ -1,9 +1,15 @@
+import type { Readable } from "node:stream";
 import { RoomcastError } from "@roomcast/shared";
+import type { Logger } from "pino";
 import type { PinnedHost } from "../../egress/egress.ts";
-import { openStreamSource } from "../ffmpeg/ffmpeg-source.ts";
+import { ByteFeed } from "../demux/byte-feed.ts";
+import { choosePlayedTracks, isReadHere as isTrackReadHere } from "../demux/container-demuxer.ts";
+import { openFeedSource } from "../feed/feed-source.ts";
+import { openStreamSource, transcodeFlv } from "../ffmpeg/ffmpeg-source.ts";
 import { type PlanOptions, planPush } from "../plan.ts";
 import { probe } from "../probe.ts";
 import type { Source } from "../source.ts";
+import { announcedTracks } from "./announced-tracks.ts";
 import { parseSrtAddress, srtPlaylist } from "./srt-address.ts";
 import { SrtReceiver } from "./srt-receiver.ts";
 
@@ -18,6 +24,7 @@ export interface OpenSrtSourceOptions {
   readonly resolve: (hostname: string) => Promise<PinnedHost>;
   readonly ffprobePath: string;
   readonly plan: Omit<PlanOptions, "live" | "askedLive">;
+  readonly log: Logger;
   readonly signal: AbortSignal;
   readonly probeDeadlineMs?: number | undefined;
   readonly readyTimeoutMs?: number | undefined;
@@ -44,6 +51,7 @@ export async function openSrtSource(options: OpenSrtSourceOptions): Promise<Sour
   const where = `${address.host}:${address.port}`;
   const receiver = new SrtReceiver({ playlist: srtPlaylist(address, pinned), where });
   try {
+    if (await isReadHere(receiver.probing, signal)) return await openHere(receiver, where, options);
     const { media, videoIndex, audioIndex } = await probe({
       ffprobePath: options.ffprobePath,
       input: { kind: "stream", format: "mpegts", stream: receiver.probing },
@@ -71,5 +79,49 @@ export async function openSrtSource(options: OpenSrtSourceOptions): Promise<Sour
   } catch (error) {
     await receiver.close();
     throw error;
+  }
+}
+
+/** Both kinds of tracks, as far as they are there, become tags in this process. */
+async function isReadHere(stream: Readable, signal: AbortSignal): Promise<boolean> {
+  const tracks = await announcedTracks(stream, signal);
+  if (tracks === null) return false;
+  const { video, audio } = choosePlayedTracks(tracks);
+  const played = tracks.filter(({ id }) => id === video || id === audio);
+  return played.length > 0 && played.every(isTrackReadHere);
+}
+
+async function openHere(receiver: SrtReceiver, where: string, options: OpenSrtSourceOptions): Promise<Source> {
+  const { askedLive, plan, signal, log, readyTimeoutMs } = options;
+  receiver.probing.destroy();
+  const feed = new ByteFeed({
+    body: receivedBytes(receiver),
+    format: "container",
+    audioTrack: plan.audioTrack,
+    live: true,
+    endIsLoss: askedLive,
+  });
+  return await openFeedSource({
+    feed,
+    shown: `srt://${where}`,
+    container: "mpegts",
+    live: true,
+    endIsLoss: askedLive,
+    plan: { ...plan, live: true, askedLive },
+    transcodeFlv,
+    log,
+    signal,
+    readyTimeoutMs,
+  });
+}
+
+/** What comes over the call until it ends, or nobody wants it any more: then the call is over too. */
+async function* receivedBytes(receiver: SrtReceiver): AsyncGenerator<Buffer, void> {
+  try {
+    // SAFETY: a stream of bytes without an encoding gives buffers.
+    for await (const chunk of receiver.stream) yield chunk as Buffer;
+    if (receiver.failure !== undefined) throw receiver.failure;
+  } finally {
+    await receiver.close();
   }
 }

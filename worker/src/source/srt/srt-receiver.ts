@@ -13,7 +13,9 @@ const INPUT_OPTIONS = [
   ["-protocol_whitelist", "pipe,srt", "-format_whitelist", "concat,mpegts"],
   ["-f", "concat", "-safe", "0"],
 ].flat();
-const OUTPUT_OPTIONS = "-map 0:v? -map 0:a? -c copy -f mpegts".split(" ");
+/** A track that stops must not hold up the other one: nothing waits for it for longer than 0.3 s (given in µs). */
+const OUTPUT_OPTIONS =
+  "-map 0:v? -map 0:a? -c copy -max_interleave_delta 300000 -muxdelay 0 -flush_packets 1 -f mpegts".split(" ");
 
 export interface SrtReceiverOptions {
   /** See `srtPlaylist`; it stays in a pipe. */

@@ -1,0 +1,64 @@
+import type { Readable } from "node:stream";
+import { DemuxError, type DemuxedTrack } from "../demux/demuxer.ts";
+import { TsDemuxer } from "../demux/mpegts/ts-demuxer.ts";
+
+/** The table of tracks is repeated several times a second. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Reads an MPEG-TS until it says which tracks it has, and gives back what was read: whoever reads the stream next has it
+ * from its first byte on.
+ *
+ * @returns null where the stream ends, or goes on for long, without saying so
+ */
+export async function announcedTracks(stream: Readable, signal: AbortSignal): Promise<readonly DemuxedTrack[] | null> {
+  const read: Buffer[] = [];
+  let bytes = 0;
+  let found: readonly DemuxedTrack[] | null = null;
+  const demuxer = new TsDemuxer({
+    onTracks: (tracks) => {
+      found ??= tracks;
+      return { video: null, audio: null };
+    },
+    onTag: () => undefined,
+  });
+  const take = (chunk: Buffer): boolean => {
+    read.push(chunk);
+    bytes += chunk.length;
+    try {
+      demuxer.push(chunk);
+    } catch (error) {
+      if (!(error instanceof DemuxError)) throw error;
+      return true;
+    }
+    return found !== null || bytes > MAX_BYTES;
+  };
+  await new Promise<void>((resolve, reject) => {
+    const done = (error?: unknown) => {
+      stream.off("readable", look);
+      stream.off("end", ended);
+      stream.off("close", ended);
+      signal.removeEventListener("abort", abort);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const ended = () => done();
+    const abort = () => done(signal.reason);
+    const look = () => {
+      // SAFETY: a stream of bytes without an encoding gives buffers.
+      for (let chunk = stream.read() as Buffer | null; chunk !== null; chunk = stream.read() as Buffer | null) {
+        if (take(chunk)) {
+          done();
+          return;
+        }
+      }
+    };
+    stream.on("readable", look);
+    stream.on("end", ended);
+    stream.on("close", ended);
+    signal.addEventListener("abort", abort, { once: true });
+    look();
+  });
+  if (read.length > 0 && !stream.readableEnded) stream.unshift(Buffer.concat(read));
+  return found;
+}
