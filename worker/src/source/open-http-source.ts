@@ -10,7 +10,7 @@ import { documentKind, notHlsError } from "./hls/document-kind.ts";
 import { openForeignHlsSource } from "./hls/open-foreign-hls.ts";
 import { openHlsSource } from "./hls/open-hls-source.ts";
 import { MAX_PLAYLIST_BYTES } from "./hls/read-playlist.ts";
-import type { HttpClient } from "./http/http-client.ts";
+import type { HttpAnswer, HttpClient } from "./http/http-client.ts";
 import { OpenedResource } from "./http/opened-resource.ts";
 import { FragmentFinder } from "./mp4/find-fragment.ts";
 import type { FragmentedMovie } from "./mp4/fragmented-movie.ts";
@@ -111,7 +111,7 @@ async function openMp4(resource: OpenedResource, options: HttpSourceOptions): Pr
     decodesUsac: capabilities.decodesUsac,
   });
   if (opened.name === "opened") return opened.source;
-  if (opened.name === "fragmented") return await openFragmented(opened.movie, options);
+  if (opened.name === "fragmented") return await openFragmented(opened.movie, resource.answer, options);
   log.debug({ reason: opened.reason }, "source needs ffmpeg");
   await resource.close();
   return await options.openWithFfmpeg(opened.probed);
@@ -130,15 +130,16 @@ function rangesOf(resource: OpenedResource, { http, url }: HttpSourceOptions): O
 }
 
 /** A file whose samples are listed in fragments along the way, and which has no index of all of them. */
-async function openFragmented(movie: FragmentedMovie, options: HttpSourceOptions): Promise<Source> {
+async function openFragmented(
+  movie: FragmentedMovie,
+  known: Pick<HttpAnswer, "totalBytes" | "seekable">,
+  options: HttpSourceOptions,
+): Promise<Source> {
   const { http, url, signal, startAtMs } = options;
-  const file = new RangeStream({
-    openRange: async (startByte, opening) => await http.open(url, { signal: opening, range: { start: startByte } }),
-    startByte: movie.mediaByte,
-  });
+  const openRange: OpenRange = async (startByte, opening) =>
+    await http.open(url, { signal: opening, range: { start: startByte } });
+  const file = new RangeStream({ openRange, startByte: movie.mediaByte, known });
   try {
-    // Only an answer tells how long the file is and whether it can be entered in the middle.
-    await file.readInto(Buffer.alloc(1));
     const finder = new FragmentFinder(file, movie);
     const durationMs = await finder.durationMs();
     const position = withinDuration(startAtMs, durationMs);

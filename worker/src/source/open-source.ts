@@ -47,6 +47,8 @@ export interface SourceFactoryOptions {
 
 /** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
 const PATIENCE_MS = 6000;
+/** A server that asks to be left alone is believed for longer, which is still shorter than that. */
+const ASKED_PATIENCE_MS = 12_000;
 /** An index of hundreds of megabytes, or a file that is gone through to its position, takes a while; no more than this. */
 const OPEN_DEADLINE_MS = 90_000;
 /** A start behind the end plays the end, so that the room sees a picture before the source is over. */
@@ -100,7 +102,7 @@ export class SourceFactory {
     if (/^rtmps?:/i.test(url)) return await this.#openRtmp(options);
     if (/^srt:/i.test(url)) return await this.#openSrt(options);
     const { egress, readyTimeoutMs, hlsPatienceMs } = this.#options;
-    const http = new SourceHttp({ egress, patienceMs: PATIENCE_MS });
+    const http = new SourceHttp({ egress, patienceMs: PATIENCE_MS, askedPatienceMs: ASKED_PATIENCE_MS });
     return await openHttpSource({
       url,
       http,

@@ -19,11 +19,15 @@ export interface HlsFeedOptions {
   readonly audioTrack?: string | number | undefined;
   /** The tracks that are to be played begin with codecs that are not read here; the feed ends then. */
   readonly onForeign: (tracks: readonly DemuxedTrack[]) => void;
+  /** How long the picture waits for sound that has a playlist of its own, ms. */
+  readonly longestWaitForSoundMs?: number | undefined;
   readonly log: Logger;
 }
 
 /** One rendition may be so far ahead of the other one, ms of media. */
 const LONGEST_LEAD_MS = 4000;
+/** Sound in a playlist of its own is waited for so long, ms; then the picture goes on without it. */
+const LONGEST_WAIT_FOR_SOUND_MS = 5000;
 /** As much of one track waits for the other one in the same segment. */
 const INTERLEAVE = { maxWaitMs: 12_000, maxWaitBytes: 24 * 1024 * 1024 };
 /** Garbage in one segment costs that segment; so many in a row are no stream. */
@@ -39,6 +43,10 @@ export class HlsFeed implements TagFeed {
   readonly #breaks = new WeakSet<MediaTag>();
   readonly #readToMs: Partial<Record<HlsTrack, number>> = {};
   #moved = Promise.withResolvers<void>();
+  /** Sound of a playlist of its own has stayed away: the picture goes on without it until it is there again. */
+  #soundIsBehind = false;
+  /** What the sound that comes again is to begin with. */
+  #soundHeader: MediaTag | undefined;
   #taker: TagTaker | undefined;
   #running: Promise<void> | undefined;
   #foreign = false;
@@ -60,13 +68,15 @@ export class HlsFeed implements TagFeed {
 
   resume(): void {
     this.#gate.open();
+    // Nobody was late while both were held back.
+    this.#wake();
   }
 
   async close(): Promise<void> {
     this.#taker = undefined;
     this.#abort.abort();
     this.#gate.open();
-    this.#moved.resolve();
+    this.#wake();
     await this.#running;
   }
 
@@ -75,15 +85,30 @@ export class HlsFeed implements TagFeed {
     const clock = new SegmentClock();
     for (const track of presentation.tracks) this.#readToMs[track] = this.#options.fromMs;
     try {
-      await Promise.all(presentation.tracks.map((track) => this.#play(track, clock)));
+      await Promise.all(
+        presentation.tracks.map((track) => (track === "main" ? this.#play(track, clock) : this.#playSound(clock))),
+      );
       this.#interleaver.flush();
       this.#taker?.end({ name: "finished" });
     } catch (thrown) {
       if (this.#abort.signal.aborted) return;
-      // The other rendition is of no use alone.
+      // Sound is of no use without its picture.
       this.#abort.abort();
       this.#interleaver.flush();
       this.#taker?.end({ name: "failed", error: RoomcastError.from(thrown) });
+    }
+  }
+
+  /** The picture goes on where its sound is not to be had. */
+  async #playSound(clock: SegmentClock): Promise<void> {
+    try {
+      await this.#play("audio", clock);
+    } catch (thrown) {
+      const final = thrown instanceof RoomcastError && thrown.code === "FailedOperation.SourceUnsupported";
+      if (this.#abort.signal.aborted || this.#foreign || final) throw thrown;
+      this.#options.log.warn({ err: thrown }, "The sound's own playlist gives nothing more; the picture goes on.");
+      this.#leaveSoundBehind();
+      this.#moveTo("audio", Number.POSITIVE_INFINITY);
     }
   }
 
@@ -94,7 +119,7 @@ export class HlsFeed implements TagFeed {
     const lane = clock.lane(track, (tag, breaks) => {
       if (breaks) this.#breaks.add(tag);
       if (!tag.sequenceHeader) this.#moveTo(track, tag.dtsMs);
-      this.#interleaver.push(tag);
+      if (track === "main" || this.#soundIsThere(tag)) this.#interleaver.push(tag);
     });
     const recovery = new RecoveryPoints();
     const demuxer = new ContainerDemuxer({
@@ -105,24 +130,32 @@ export class HlsFeed implements TagFeed {
     });
     let broken = 0;
     let init: Buffer | null = null;
+    let before: HlsSegment | undefined;
     for await (segment of presentation.segments(track, { fromMs, signal })) {
+      // What lies across two parts of one file is whole with the second one.
+      if (before !== undefined && before.range !== null && !continues(before, segment)) demuxer.flush();
+      before = segment;
       if (segment.discontinuity || segment.init !== init) demuxer.beginPart();
       lane.begin(segment);
       try {
         if (segment.init !== null && segment.init !== init) demuxer.push(segment.init);
         init = segment.init;
         await this.#read(segment, demuxer, track);
+        if (segment.range === null) demuxer.flush();
         lane.flush();
         broken = 0;
       } catch (thrown) {
         broken += 1;
         if (!isBroken(thrown) || broken > MAX_BROKEN_SEGMENTS || !clock.begun) throw asSourceError(thrown);
         log.warn({ segment: segment.sequence, err: thrown }, "A segment cannot be read and is left out.");
+        before = undefined;
         demuxer.beginPart();
         lane.breakHere();
       }
       this.#moveTo(track, segment.startMs + segment.durationMs);
     }
+    demuxer.flush();
+    lane.flush();
     this.#moveTo(track, Number.POSITIVE_INFINITY);
   }
 
@@ -133,7 +166,6 @@ export class HlsFeed implements TagFeed {
       await this.#untilOtherFollows(track);
       if (this.#foreign) throw new RoomcastError("FailedOperation.SourceUnsupported", "The codecs need ffmpeg.");
     }
-    demuxer.flush();
   }
 
   /** Sound and picture of two playlists are read side by side. */
@@ -143,14 +175,49 @@ export class HlsFeed implements TagFeed {
       const otherMs = this.#readToMs[other];
       const ownMs = this.#readToMs[track];
       if (otherMs === undefined || ownMs === undefined || ownMs - otherMs < LONGEST_LEAD_MS) return;
-      await this.#moved.promise;
+      if (track === "audio") await this.#moved.promise;
+      else if (this.#soundIsBehind) return;
+      else if (!(await this.#movesInTime()) && !this.#gate.isClosed) this.#leaveSoundBehind();
       if (this.#abort.signal.aborted) return;
     }
+  }
+
+  /** Whether anything is read, or goes on, while the sound is waited for. */
+  async #movesInTime(): Promise<boolean> {
+    const late = Promise.withResolvers<boolean>();
+    const timer = setTimeout(
+      () => late.resolve(false),
+      this.#options.longestWaitForSoundMs ?? LONGEST_WAIT_FOR_SOUND_MS,
+    );
+    const moved = this.#moved.promise.then(() => true);
+    return await Promise.race([moved, late.promise]).finally(() => clearTimeout(timer));
+  }
+
+  #leaveSoundBehind(): void {
+    if (this.#soundIsBehind) return;
+    this.#soundIsBehind = true;
+    this.#options.log.warn("The sound does not keep up with the picture, which goes on in silence until it is there.");
+    this.#interleaver.expect(["video"]);
+  }
+
+  /** Sound that was left behind is heard again when it has caught up with the picture. */
+  #soundIsThere(tag: MediaTag): boolean {
+    if (tag.sequenceHeader) this.#soundHeader = tag;
+    if (!this.#soundIsBehind) return true;
+    if (tag.sequenceHeader || tag.dtsMs < (this.#readToMs.main ?? 0)) return false;
+    this.#soundIsBehind = false;
+    this.#options.log.info("The sound is there again.");
+    if (this.#soundHeader !== undefined) this.#interleaver.push(this.#soundHeader);
+    return true;
   }
 
   #moveTo(track: HlsTrack, toMs: number): void {
     if (toMs <= (this.#readToMs[track] ?? 0)) return;
     this.#readToMs[track] = toMs;
+    this.#wake();
+  }
+
+  #wake(): void {
     this.#moved.resolve();
     this.#moved = Promise.withResolvers();
   }
@@ -190,6 +257,11 @@ export class HlsFeed implements TagFeed {
     if (this.#breaks.has(tag)) this.#taker?.jump(tag.kind);
     this.#taker?.take(tag);
   }
+}
+
+/** Whether a segment's bytes follow on those of the one before it in the same file. */
+function continues(before: HlsSegment, { url, range, discontinuity }: HlsSegment): boolean {
+  return !discontinuity && url === before.url && range !== null && range.start === (before.range?.end ?? 0) + 1;
 }
 
 function isBroken(thrown: unknown): boolean {

@@ -1,3 +1,5 @@
+import type { ByteRange } from "./media-playlist.ts";
+
 export type HlsTrack = "main" | "audio";
 
 /** One segment of a rendition, whose body has begun to come. */
@@ -20,6 +22,8 @@ export interface HlsSegment {
   readonly init: Buffer | null;
   /** As it may be shown. */
   readonly url: string;
+  /** The bytes of its file that it is; null: all of them. */
+  readonly range: ByteRange | null;
   /**
    * Its bytes, decrypted. May be called once, also while the body of the segment before is still being read. A connection
    * that breaks is opened again at the next byte.

@@ -1,6 +1,6 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
-import type { HttpClient, HttpDocument } from "../http/http-client.ts";
+import { type HttpClient, type HttpDocument, withPatience } from "../http/http-client.ts";
 import { type HlsClock, systemClock } from "./hls-clock.ts";
 import { HlsPresentation } from "./hls-presentation.ts";
 import type { AudioRendition, MasterPlaylist, Variant } from "./master-playlist.ts";
@@ -32,6 +32,8 @@ export interface OpenHlsOptions {
 }
 
 const DEFAULT_PATIENCE_MS = 30_000;
+/** While it plays, what fails is tried again by those who know what else can be played meanwhile. */
+const HTTP_PATIENCE_MS = 1000;
 
 /**
  * Opens an HLS stream: reads its playlists and chooses the variant. Media are read by iterating
@@ -123,7 +125,7 @@ async function openVariant(
     others: ranked.map((other) => ({
       variant: other,
       open: async (signal) => {
-        const media = await readMedia(other.uri, master, { ...options, signal });
+        const media = await readMedia(other.uri, master, { ...options, signal, http: impatient(options) });
         checkPlayable(media.playlist, true);
         return source(media, options, master);
       },
@@ -196,8 +198,14 @@ function source({ playlist, url }: Loaded, options: OpenHlsOptions, master?: Mas
   return {
     playlist,
     loadedAtMs,
-    reload: async (signal) => (await loadMedia(url, { ...options, signal }, master)).playlist,
+    reload: async (signal) => {
+      return (await loadMedia(url, { ...options, signal, http: impatient(options) }, master)).playlist;
+    },
   };
+}
+
+function impatient({ http }: OpenHlsOptions): HttpClient {
+  return withPatience(http, HTTP_PATIENCE_MS);
 }
 
 /** @throws RoomcastError */
@@ -225,7 +233,7 @@ function present(options: OpenHlsOptions, parts: Parts): HlsPresentation {
   const { playlist } = parts.main;
   return new HlsPresentation({
     ...parts,
-    http: options.http,
+    http: impatient(options),
     logger: options.logger,
     clock: options.clock ?? systemClock,
     patienceMs: options.patienceMs ?? DEFAULT_PATIENCE_MS,

@@ -126,6 +126,7 @@ export class RenditionFeed {
       programDateTimeMs: segment.programDateTimeMs,
       init: loaded.init,
       url: shownUrl(loaded.url),
+      range: segment.range,
       open(signal) {
         onOpen();
         return abortable(loaded.body, signal, abort);

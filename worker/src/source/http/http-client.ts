@@ -3,6 +3,8 @@ export interface HttpRequest {
   readonly signal: AbortSignal;
   /** Bytes of the resource from `start` on, to `end` inclusive where it is given; all of it unless given. */
   readonly range?: { readonly start: number; readonly end?: number | undefined } | undefined;
+  /** How long what fails is tried again, ms, where whoever asks has a patience of its own; the client's unless given. */
+  readonly patienceMs?: number | undefined;
 }
 
 /** An answer whose body is being read. */
@@ -39,4 +41,12 @@ export interface HttpClient {
   open(url: string, request: HttpRequest): Promise<HttpAnswer>;
   /** @throws as `open`; `SourceUnsupported` where it has more than `maxBytes` */
   read(url: string, request: HttpRequest & { readonly maxBytes: number }): Promise<HttpDocument>;
+}
+
+/** The same client, whose requests give up early: for a reader that tries again by itself. */
+export function withPatience(http: HttpClient, patienceMs: number): HttpClient {
+  return {
+    open: (url, request) => http.open(url, { patienceMs, ...request }),
+    read: (url, request) => http.read(url, { patienceMs, ...request }),
+  };
 }

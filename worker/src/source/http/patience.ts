@@ -3,17 +3,23 @@ import { Backoff } from "../../backoff.ts";
 
 const BACKOFF = { initialMs: 250, maxMs: 4000, healthyAfterMs: Number.POSITIVE_INFINITY };
 
+export interface PatienceOptions {
+  readonly patienceMs: number;
+  /** How long the other side may ask to be left alone, ms. */
+  readonly askedPatienceMs: number;
+  /** A monotonic clock, ms. */
+  readonly now: () => number;
+}
+
 /** How long one thing that fails is tried again: so long in a row, with growing pauses. */
 export class Patience {
-  readonly #patienceMs: number;
-  readonly #now: () => number;
+  readonly #options: PatienceOptions;
   readonly #backoff: Backoff;
   #failingSinceMs: number | undefined;
 
-  constructor(patienceMs: number, now: () => number) {
-    this.#patienceMs = patienceMs;
-    this.#now = now;
-    this.#backoff = new Backoff({ ...BACKOFF, budgetMs: patienceMs });
+  constructor(options: PatienceOptions) {
+    this.#options = options;
+    this.#backoff = new Backoff({ ...BACKOFF, budgetMs: options.patienceMs });
   }
 
   /** It works again: what fails from now on is waited for as long. */
@@ -29,12 +35,14 @@ export class Patience {
    * @returns false, at once, where patience does not last until then
    */
   async wait(askedMs: number | undefined, signal: AbortSignal): Promise<boolean> {
-    const nowMs = this.#now();
+    const { now, patienceMs, askedPatienceMs } = this.#options;
+    const nowMs = now();
     this.#failingSinceMs ??= nowMs;
-    const leftMs = this.#failingSinceMs + this.#patienceMs - nowMs;
+    const passedMs = nowMs - this.#failingSinceMs;
     const backoffMs = this.#backoff.failed(nowMs, 0);
-    if (backoffMs === undefined || (askedMs !== undefined && askedMs > leftMs)) return false;
-    const waitMs = Math.max(askedMs ?? 0, backoffMs);
+    if (askedMs === undefined && backoffMs === undefined) return false;
+    if (askedMs !== undefined && passedMs + askedMs > Math.max(patienceMs, askedPatienceMs)) return false;
+    const waitMs = Math.max(askedMs ?? 0, backoffMs ?? 0);
     try {
       await delay(waitMs, undefined, { signal });
     } catch (error) {

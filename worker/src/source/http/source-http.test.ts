@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import zlib from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { eventually } from "../../eventually.test-support.ts";
+import { withPatience } from "./http-client.ts";
 import {
   bytesOf,
   digest,
@@ -393,6 +394,24 @@ describe("A server that refuses", () => {
     };
     expect((await readAll()).toString()).toBe("x");
     expect(server.requests).toHaveLength(2);
+  });
+
+  it("is waited for as it asks beyond the patience with other failures", async () => {
+    server.answer = (_request, response) => {
+      if (server.requests.length === 1) response.writeHead(429, { "retry-after": "1" }).end();
+      else response.end("late");
+    };
+    const client = server.client({ patienceMs: 100, askedPatienceMs: 5000 });
+    const { body } = await client.read(`${server.origin}/a.m3u8`, { signal: NEVER, maxBytes: 100 });
+    expect(body.toString()).toBe("late");
+  });
+
+  it("is not waited for where who asks tries again by itself", async () => {
+    server.answer = (_request, response) => response.writeHead(429, { "retry-after": "2" }).end();
+    const client = withPatience(server.client(), 100);
+    const reading = client.read(`${server.origin}/a.m3u8`, { signal: NEVER, maxBytes: 100 });
+    await expect(reading).rejects.toMatchObject({ retryAfterMs: 2000 });
+    expect(server.requests).toHaveLength(1);
   });
 
   it("is not waited for where it asks for more time than there is", async () => {

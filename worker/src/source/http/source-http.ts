@@ -9,6 +9,8 @@ export interface SourceHttpOptions {
   readonly egress: Pick<Egress, "fetch">;
   /** How long what worked before is waited for when it fails, ms. */
   readonly patienceMs?: number | undefined;
+  /** A server that says how long it is to be left alone (Retry-After) is believed for so long, ms; `patienceMs` unless given. */
+  readonly askedPatienceMs?: number | undefined;
   /** The least that a server must send while it is being read. */
   readonly floor?: FlowFloor | undefined;
   /** A monotonic clock, ms. */
@@ -39,12 +41,16 @@ export class SourceHttp implements HttpClient {
   }
 
   #transfer(url: string, request: HttpRequest): Transfer {
-    const { patienceMs = DEFAULT_PATIENCE_MS, floor, now = () => performance.now() } = this.#options;
+    const { floor, now = () => performance.now() } = this.#options;
+    const own = this.#options.patienceMs ?? DEFAULT_PATIENCE_MS;
+    const asked = this.#options.askedPatienceMs ?? own;
+    const { patienceMs = own } = request;
     return new Transfer({
       resource: this.#resource(url),
       url,
       request,
       patienceMs,
+      askedPatienceMs: request.patienceMs ?? asked,
       floor,
       now,
       source: this.#source,

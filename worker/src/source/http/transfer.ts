@@ -12,6 +12,7 @@ export interface TransferOptions {
   readonly url: string;
   readonly request: HttpRequest;
   readonly patienceMs: number;
+  readonly askedPatienceMs: number;
   readonly floor: FlowFloor | undefined;
   readonly now: () => number;
   /** Whether anything of the source could be read before: from then on a failure may pass. */
@@ -42,7 +43,7 @@ export class Transfer {
 
   constructor(options: TransferOptions) {
     this.#options = options;
-    this.#patience = new Patience(options.patienceMs, options.now);
+    this.#patience = new Patience(options);
     this.#watch = new FlowWatch(options.floor, options.now);
     this.#signal = AbortSignal.any([options.request.signal, this.#stop.signal]);
     this.#at = options.request.range?.start ?? 0;

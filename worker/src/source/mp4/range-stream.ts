@@ -15,6 +15,8 @@ export type OpenRange = (startByte: number, signal: AbortSignal) => Promise<Rang
 export interface RangeStreamOptions {
   readonly openRange: OpenRange;
   readonly startByte?: number;
+  /** What an earlier answer said of the file. */
+  readonly known?: Pick<RangeResponse, "totalBytes" | "seekable">;
 }
 
 interface Connection {
@@ -39,6 +41,7 @@ export class RangeStream {
   constructor(options: RangeStreamOptions) {
     this.#options = options;
     this.#fetched = options.startByte ?? 0;
+    this.#file = options.known;
   }
 
   /** Where the next byte is read from. */
