@@ -12,6 +12,7 @@ import { crossOrigin } from "./http/cross-origin.ts";
 import { errorResponse } from "./http/error-response.ts";
 import { limitRate } from "./rate-limit/limit-rate.ts";
 import { fleetRoutes } from "./routes/fleet-routes.ts";
+import { healthRoutes } from "./routes/health-routes.ts";
 import { pushRoutes } from "./routes/push-routes.ts";
 import { regionRoutes } from "./routes/region-routes.ts";
 import { roomEventRoutes } from "./routes/room-event-routes.ts";
@@ -31,7 +32,7 @@ const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
   { path: /^\/v1\/audit$/, allow: "GET" },
   { path: /^\/v1\/trtc\/events$/, allow: "POST" },
   { path: /^\/v1\/workers\/[^/]+\/drain$/, allow: "POST, DELETE" },
-  { path: /^\/(healthz|v1\/workers|v1\/regions|v1\/fleet\/connect)$/, allow: "GET" },
+  { path: /^\/(healthz|livez|readyz|v1\/workers|v1\/regions|v1\/fleet\/connect)$/, allow: "GET" },
 ];
 
 /** The HTTP API. Everything thrown meets `errorResponse`. */
@@ -59,7 +60,7 @@ app.use(async (c, next) => {
 });
 
 app.use(crossOrigin);
-app.get("/healthz", (c) => c.json({ status: "ok" }));
+app.route("/", healthRoutes);
 app.route("/v1/fleet", fleetRoutes);
 app.route("/v1/trtc", roomEventRoutes);
 

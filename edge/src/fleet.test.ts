@@ -1,6 +1,6 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { CLOSE, MAX_RUNNING_TASKS, mintWorkerToken, PROTOCOL_VERSION } from "@roomcast/shared";
+import { CLOSE, MAX_RUNNING_TASKS, mintWorkerToken, PROTOCOL_VERSION, type WorkerList } from "@roomcast/shared";
 import { expect, test, vi } from "vitest";
 import { Region } from "./region/region.ts";
 import { Task } from "./task/task.ts";
@@ -107,6 +107,7 @@ test("a viewer sees the workers that carry the tasks of its applications, and no
   mine.report([], 20, 0.5);
   const seen = async (path: string, as: string) => (await call(path, { as })).json<Record<string, unknown[]>>();
   expect(await seen(`/v1/workers?Region=${at.region}`, WATCHER)).toEqual({
+    lost: [],
     workers: [
       expect.objectContaining({ workerId: at.workerId, tasks: 1, loadUnits: 0, capacityUnits: 0, cpuLoad: null }),
     ],
@@ -119,10 +120,27 @@ test("a viewer sees the workers that carry the tasks of its applications, and no
   expect(regions).toContainEqual(expect.objectContaining({ region: at.region, workers: 1, tasks: 1, loadUnits: 0 }));
 });
 
+test("a worker that was lost stays listed as lost for an hour, one that leaves or comes back does not", async () => {
+  const { at, worker } = await running();
+  const leaving = await FakeWorker.connect({ workerId: fresh("w"), region: at.region, draining: true });
+  const list = async () => (await call(`/v1/workers?Region=${at.region}`)).json<WorkerList>();
+  leaving.close();
+  worker.close();
+  const entry = { workerId: at.workerId, region: at.region, version: "0.1.0", tasks: 1, lostAt: expect.any(String) };
+  await eventually(async () => expect(await list()).toEqual({ workers: [], lost: [entry] }));
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 3_590_000 });
+  expect((await list()).lost).toHaveLength(1);
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 11_000 });
+  expect((await list()).lost).toEqual([]);
+  vi.useRealTimers();
+  await FakeWorker.connect(at);
+  expect((await list()).lost).toEqual([]);
+});
+
 test("a region that is only named in a query gets no object", async () => {
   const region = fresh("ap");
   const workers = vi.spyOn(Region.prototype, "workers");
-  expect(await (await call(`/v1/workers?Region=${region}`)).json()).toEqual({ workers: [] });
+  expect(await (await call(`/v1/workers?Region=${region}`)).json()).toEqual({ workers: [], lost: [] });
   expect(workers.mock.calls.filter(([name]) => name === region)).toEqual([]);
   workers.mockRestore();
 });

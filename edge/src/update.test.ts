@@ -200,3 +200,19 @@ test("a change is checked like a request, and a viewer may not make one", async 
   expect((await change(taskId, { Volume: 1 }, WATCHER)).status).toBe(403);
   expect((await change(crypto.randomUUID(), { Volume: 1 })).status).toBe(404);
 });
+
+test("changes whose answers were lost do not keep later ones out", async () => {
+  const { worker, taskId } = await running();
+  await runInDurableObject(env.TASK.getByName(taskId), (_task, { storage }) => {
+    for (let n = 0; n < 16; n += 1) {
+      storage.kv.put(`update:${crypto.randomUUID()}`, {
+        attempt: 1,
+        sealedChange: "lost",
+        askedAtMs: Date.now() - 120_001,
+      });
+    }
+  });
+  const changing = call(`/v1/tasks/${taskId}`, { method: "PATCH", body: { Volume: 50 } });
+  worker.updated(await worker.next("update"));
+  expect((await changing).status).toBe(200);
+});

@@ -130,6 +130,17 @@ export const workerListSchema = z.object({
       lastSeenAt: time,
     }),
   ),
+  /** Those that went within the last hour without having said that they leave, and are not back. */
+  lost: z.array(
+    z.object({
+      workerId: z.string(),
+      region: z.string(),
+      version: z.string(),
+      lostAt: time,
+      /** How many it had then. */
+      tasks: count,
+    }),
+  ),
 });
 export type WorkerList = z.output<typeof workerListSchema>;
 

@@ -28,6 +28,8 @@ function capture(level = "debug") {
     destination,
     taskId: "11111111-1111-4111-8111-111111111111",
     attempt: 2,
+    sdkAppId: 1_400_000_001,
+    room: "lesson",
     secrets: secretsOf(request),
     onLine: (line) => shown.push(line),
   });

@@ -27,6 +27,9 @@ export function createLogger(options: CreateLoggerOptions): Logger {
 export interface TaskLoggerOptions extends CreateLoggerOptions {
   readonly taskId: string;
   readonly attempt: number;
+  readonly sdkAppId: number;
+  /** The integer or the name of its room. */
+  readonly room: number | string;
   /** Gets each line as the user may read it. */
   readonly onLine: (line: LogLine) => void;
 }
@@ -44,6 +47,8 @@ export function createTaskLogger(options: TaskLoggerOptions): Logger {
   return pino(loggerOptions(options.level), redacting(both, options.secrets ?? [])).child({
     taskId: options.taskId,
     attempt: options.attempt,
+    sdkAppId: options.sdkAppId,
+    room: options.room,
   });
 }
 
@@ -91,7 +96,7 @@ function describeError(thrown: unknown, depth = 0): unknown {
   };
 }
 
-const OWN_FIELDS = new Set(["level", "time", "pid", "hostname", "msg", "taskId", "attempt"]);
+const OWN_FIELDS = new Set(["level", "time", "pid", "hostname", "msg", "taskId", "attempt", "sdkAppId", "room"]);
 
 /** A written (so already redacted) line as its task's log shows it; null where it is none for users. */
 function toLogLine(line: string): LogLine | null {

@@ -63,7 +63,14 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
     capacityUnits: config.capacityUnits,
     news: outbox,
     createTaskLog: ({ ref, request, onLine }) =>
-      createTaskLogger({ level: config.logLevel, ...ref, secrets: secretsOf(request), onLine }),
+      createTaskLogger({
+        level: config.logLevel,
+        ...ref,
+        sdkAppId: request.SdkAppId,
+        room: seatOf(request).room.id,
+        secrets: secretsOf(request),
+        onLine,
+      }),
     parts: {
       openProgress: (task) => progress.open(task),
       openSource: ({ request, source, signal, log: taskLog }) => {

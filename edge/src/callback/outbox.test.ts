@@ -1,6 +1,16 @@
 import { expect, test } from "vitest";
 import { newTaskRecord } from "../testing/new-task-record.ts";
-import { enqueued, MAX_QUEUED, newOutbox, nextSendAtMs, type Outbox, retryAtMs, trying, without } from "./outbox.ts";
+import {
+  emptied,
+  enqueued,
+  MAX_QUEUED,
+  newOutbox,
+  nextSendAtMs,
+  type Outbox,
+  retryAtMs,
+  trying,
+  without,
+} from "./outbox.ts";
 
 /** As TRTC's. */
 const POLICY = { callbackTimeoutMs: 5000, callbackRetryMs: 10_000, callbackGiveUpMs: 60_000 };
@@ -52,4 +62,9 @@ test("a receiver that is away does not make a task grow without end, and the eve
   expect(state.queue[0]?.id).toBe(1);
   expect(state.queue[1]?.id).toBe(3);
   expect(state.queue.at(-1)?.event).toMatchObject({ state: "queued" });
+});
+
+test("what was left out for want of a receiver takes no tries from what comes later", () => {
+  const tried = trying(trying(outbox(2), 1000, POLICY), 1000, POLICY);
+  expect(emptied(tried)).toMatchObject({ queue: [], tries: 0, firstTryAtMs: null, dueAtMs: 0 });
 });

@@ -99,6 +99,11 @@ export function without(outbox: Outbox, id: number): Outbox {
   return { ...outbox, queue: outbox.queue.slice(1), tries: 0, firstTryAtMs: null, dueAtMs: 0 };
 }
 
+/** The outbox without all that it has to send: there is nowhere to send it. What comes later is tried from the first. Pure. */
+export function emptied(outbox: Outbox): Outbox {
+  return { ...outbox, queue: [], tries: 0, firstTryAtMs: null, dueAtMs: 0 };
+}
+
 /** When a try that failed is made again: at once, then at intervals; null: never, the time is over. Pure. */
 export function retryAtMs(outbox: Outbox, nowMs: number, policy: RetryPolicy): number | null {
   if (outbox.tries <= 1) return nowMs;

@@ -6,6 +6,7 @@ import { type CallbackTask, callbackBody } from "./callback-body.ts";
 import type { CallbackEvent } from "./callback-event.ts";
 import {
   type CallbackTarget,
+  emptied,
   enqueued,
   newOutbox,
   nextSendAtMs,
@@ -129,7 +130,7 @@ export class TaskCallbacks {
   }
 
   #forgetAll(): void {
-    if (this.#outbox !== undefined) this.#put({ ...this.#outbox, queue: [] });
+    if (this.#outbox !== undefined) this.#put(emptied(this.#outbox));
   }
 
   #put(outbox: Outbox): void {

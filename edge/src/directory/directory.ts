@@ -252,6 +252,12 @@ export class Directory extends DurableObject<Env> {
     return { total, counts, tasks: rows.map(listed) };
   }
 
+  /** That something can be written: rejects with why it cannot. It resolves once it is on disk. */
+  async writes(): Promise<void> {
+    this.ctx.storage.kv.put("written", Date.now());
+    await this.ctx.storage.sync();
+  }
+
   know(kind: "app" | "region" | "self", name: string): void {
     this.#sql.exec("INSERT OR IGNORE INTO known (kind, name) VALUES (?, ?)", kind, name);
   }

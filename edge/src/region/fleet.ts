@@ -5,6 +5,7 @@ import { migrate } from "../storage/migrate.ts";
 import { type Assignment, Assignments } from "./assignments.ts";
 import { DrainedWorkers } from "./drained-workers.ts";
 import { ExpectedWorkers, type ReturnTime } from "./expected-workers.ts";
+import { LostWorkers } from "./lost-workers.ts";
 import { MeasuredLoads } from "./measured-loads.ts";
 import type { Candidate } from "./place.ts";
 import { ProgressBoard } from "./progress-board.ts";
@@ -24,6 +25,7 @@ export class Fleet {
   readonly waiting: WaitingTasks;
   readonly drained: DrainedWorkers;
   readonly expected: ExpectedWorkers;
+  readonly lostWorkers: LostWorkers;
   readonly progress = new ProgressBoard();
   /** A figure counts for as long as a worker may be silent. */
   readonly measured = new MeasuredLoads(() => this.config.heartbeatTimeoutMs);
@@ -39,6 +41,7 @@ export class Fleet {
     this.assignments = new Assignments(ctx.storage.sql);
     this.waiting = new WaitingTasks(ctx.storage.sql);
     this.drained = new DrainedWorkers(ctx.storage.sql);
+    this.lostWorkers = new LostWorkers(ctx.storage.sql);
     this.expected = new ExpectedWorkers(ctx.storage.sql, this.sockets.greetedIds(), Date.now());
     this.tasks = new TaskLine(env);
     void ctx.blockConcurrencyWhile(async () => {
@@ -167,6 +170,11 @@ export class Fleet {
     this.measured.forget(state.workerId);
     const releaseAtMs = Date.now() + (state.draining ? 0 : this.config.workerGraceMs);
     if (this.sockets.ofWorker(state.workerId) === undefined) this.expected.leaves(state.workerId, releaseAtMs);
+    // Who has dialled again already is not lost.
+    if (!state.draining && this.sockets.ofWorker(state.workerId) === undefined) {
+      const tasks = this.assignments.ofWorker(state.workerId).length;
+      this.lostWorkers.add({ workerId: state.workerId, version: state.version, lostAtMs: Date.now(), tasks });
+    }
     const orphans = this.assignments.ofWorker(state.workerId).filter((assignment) => assignment.releaseAtMs === null);
     for (const assignment of orphans) this.assignments.put({ ...assignment, releaseAtMs });
     await this.wakeAt(releaseAtMs);

@@ -76,6 +76,7 @@ export class WorkerGreeter {
     };
     sockets.set(socket, greeted);
     this.#fleet.expected.came(workerId);
+    this.#fleet.lostWorkers.remove(workerId);
     // What it said on an older socket may be of another process.
     this.#fleet.measured.forget(workerId);
     this.#fleet.measure(greeted, hello.load.cpu);

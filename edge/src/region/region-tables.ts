@@ -17,5 +17,11 @@ export const REGION_TABLES: Migrations = {
     (sql) => sql.exec("CREATE TABLE IF NOT EXISTS drained (worker_id TEXT PRIMARY KEY)"),
     /** 3: workers that are connected, so that they are expected back when all sockets end with the runtime. */
     (sql) => sql.exec("CREATE TABLE IF NOT EXISTS connected (worker_id TEXT PRIMARY KEY)"),
+    /** 4: workers that were lost, so that they stay listed for a while. */
+    (sql) =>
+      sql.exec(`
+        CREATE TABLE IF NOT EXISTS lost (
+          worker_id TEXT PRIMARY KEY, version TEXT NOT NULL, lost_at_ms INTEGER NOT NULL, tasks INTEGER NOT NULL)
+      `),
   ],
 };

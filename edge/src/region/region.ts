@@ -19,7 +19,7 @@ import { CHECK_RESERVATION_AFTER_MS, meetDeadlines } from "./meet-deadlines.ts";
 import { place, type Wanted } from "./place.ts";
 import { readFrame } from "./read-frame.ts";
 import { neighboursOf } from "./region-distance.ts";
-import { showRegion, showWorkers } from "./show-workers.ts";
+import { showLostWorkers, showRegion, showWorkers } from "./show-workers.ts";
 import { warn } from "./warn.ts";
 import type { GreetedSocket } from "./worker-sockets.ts";
 
@@ -88,8 +88,10 @@ export class Region extends DurableObject<Env> {
     return hearWorker(fleet, socket, greeted, frame);
   }
 
-  override async webSocketClose(socket: WebSocket): Promise<void> {
+  override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
     await this.#fleet.lost(socket);
+    // A socket that hibernates returns no close frame by itself, and the worker would wait for it.
+    this.#fleet.sockets.answerClose(socket, code);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
@@ -230,6 +232,11 @@ export class Region extends DurableObject<Env> {
   /** @param apps whose part of the fleet is shown; not said, by an older edge: the whole */
   workers(region: string, apps: AppScope = "*"): WorkerList["workers"] {
     return showWorkers(this.#fleet, region, apps);
+  }
+
+  /** Workers that were lost within the last hour, the newest first. */
+  lostWorkers(region: string): WorkerList["lost"] {
+    return showLostWorkers(this.#fleet, region);
   }
 
   summary(region: string, apps: AppScope = "*"): RegionList["regions"][number] {

@@ -34,6 +34,13 @@ export function showWorkers(fleet: Fleet, region: string, apps: AppScope): Worke
   }));
 }
 
+/** What the API shows of workers that were lost. */
+export function showLostWorkers(fleet: Fleet, region: string): WorkerList["lost"] {
+  return fleet.lostWorkers
+    .list(Date.now(), fleet.config.workerGraceMs)
+    .map(({ lostAtMs, ...worker }) => ({ ...worker, region, lostAt: time(lostAtMs) }));
+}
+
 /** What the API shows of a region. */
 export function showRegion(fleet: Fleet, region: string, apps: AppScope): RegionList["regions"][number] {
   const workers = showWorkers(fleet, region, apps);

@@ -78,6 +78,15 @@ export class WorkerSockets {
     }
   }
 
+  /** Returns the close frame of the other side; codes that stand for "none" and "broken off" are never sent (RFC 6455, 7.4.1). */
+  answerClose(socket: WebSocket, code: number): void {
+    try {
+      socket.close(code === 1005 || code === 1006 ? 1000 : code);
+    } catch {
+      // It is closed already.
+    }
+  }
+
   remove(socket: WebSocket): void {
     this.#states.delete(socket);
   }

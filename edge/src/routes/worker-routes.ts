@@ -17,7 +17,10 @@ export const workerRoutes = new Hono<AppContext>()
     const regions = await regionsOf(c.env, Region);
     const apps = shareOf(c.get("caller"));
     const lists = await Promise.all(regions.map((region) => c.env.REGION.getByName(region).workers(region, apps)));
-    return c.json({ workers: lists.flat() } satisfies WorkerList);
+    // Whose tasks a lost worker had is not known any more.
+    const seen = apps === "*" ? regions : [];
+    const lost = await Promise.all(seen.map((region) => c.env.REGION.getByName(region).lostWorkers(region)));
+    return c.json({ workers: lists.flat(), lost: lost.flat() } satisfies WorkerList);
   })
   .post("/:id/drain", async (c) => {
     requireOperatorOfAll(c.get("caller"));

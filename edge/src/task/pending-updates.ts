@@ -5,7 +5,12 @@ export interface PendingUpdate {
   readonly attempt: number;
   /** The change, sealed: it may hold URLs with secrets. */
   readonly sealedChange: string;
+  /** Unix ms; not said: by an older edge. */
+  readonly askedAtMs?: number;
 }
+
+/** An answer that has not come by then was lost with its question: longer than a worker may take to open a source. */
+const FORGOTTEN_AFTER_MS = 120_000;
 
 const PREFIX = "update:";
 
@@ -21,8 +26,14 @@ export class PendingUpdates {
     this.#kv = kv;
   }
 
-  get size(): number {
-    return [...this.#kv.list({ prefix: PREFIX })].length;
+  /** How many may still be answered; those that were lost are forgotten. */
+  count(nowMs: number): number {
+    let count = 0;
+    for (const [key, { askedAtMs = 0 }] of Array.from(this.#kv.list<PendingUpdate>({ prefix: PREFIX }))) {
+      if (nowMs - askedAtMs < FORGOTTEN_AFTER_MS) count += 1;
+      else this.#kv.delete(key);
+    }
+    return count;
   }
 
   /** Notes a change; resolves with the worker's error, with null when it is done, or with `late` after the time-out. */

@@ -55,14 +55,14 @@ export class TaskUpdater {
 
   async #askWorker(change: TaskUpdate, ref: AttemptRef): ReturnType<TaskUpdater["ask"]> {
     const { sealKeys, updateTimeoutMs } = this.#core.config;
-    if (this.#pending.size >= MAX_PENDING_UPDATES.count) return { outcome: MAX_PENDING_UPDATES.error };
+    if (this.#pending.count(Date.now()) >= MAX_PENDING_UPDATES.count) return { outcome: MAX_PENDING_UPDATES.error };
     const sealedChange = await seal(change, sealKeys, this.#core.record?.taskId ?? "");
     const { record } = this.#core;
     if (record === undefined || !holds(record.state, ref)) return { outcome: ATTEMPT_OVER };
     const updateId = crypto.randomUUID();
     const outcome = this.#pending.add(
       updateId,
-      { attempt: ref.attempt, sealedChange },
+      { attempt: ref.attempt, sealedChange, askedAtMs: Date.now() },
       { ms: updateTimeoutMs, late: UPDATE_LATE },
     );
     const sent = await regionOf(this.#core, record)

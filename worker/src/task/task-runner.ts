@@ -23,6 +23,7 @@ import type { Publisher } from "../publisher/publisher.ts";
 import type { SourceRequest } from "../room/prepared-source.ts";
 import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-stay.ts";
 import type { Source, SourceInfo } from "../source/source.ts";
+import { logEnd } from "./log-end.ts";
 import { type StartPosition, startPosition } from "./start-position.ts";
 import { type StayDefaults, stayOptions } from "./stay-options.ts";
 
@@ -80,6 +81,8 @@ export class TaskRunner {
   #startAt: StartPosition;
   /** How it ended. */
   #last: ProgressValues | undefined;
+  /** Why it has failed, with what was thrown below. */
+  #cause: RoomcastError | undefined;
   /** The records of new sources are opened and closed one after another, so that each is closed. */
   #following: Promise<void> = Promise.resolve();
 
@@ -136,7 +139,7 @@ export class TaskRunner {
     try {
       await this.#options.after;
       const end = await this.#play();
-      log.info({ outcome: end.outcome.name, positionMs: Math.round(end.positionMs) }, "task ended");
+      logEnd(log, end, this.#cause);
       return end;
     } catch (thrown) {
       const error = RoomcastError.from(thrown);
@@ -170,6 +173,7 @@ export class TaskRunner {
       progress?.track(() => this.#values());
       const outcome: RoomOutcome =
         this.#intent === undefined ? await this.#enterRoom({ taskId, attempt }).done : { name: "aborted", reason: "" };
+      this.#cause = outcome.name === "failed" ? outcome.error : undefined;
       const { skipped } = this.#snapshot();
       end = { ...this.#place(), outcome: this.#outcomeOf(outcome), ...(skipped === undefined ? {} : { skipped }) };
     } finally {
