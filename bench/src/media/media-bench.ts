@@ -1,8 +1,9 @@
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { sampleClip } from "@roomcast/dev/stack/sample-media";
+import { sampleClip, samplePlaylist } from "@roomcast/dev/stack/sample-media";
 import type { Stack } from "@roomcast/dev/stack/stack";
 import { bareFfmpegPusher } from "../pushers/bare-ffmpeg-pusher.ts";
+import { fileClip, playlistClip } from "../pushers/clip.ts";
 import { gstreamerPusher, gstreamerVersion } from "../pushers/gstreamer-pusher.ts";
 import { measureFirstVideo } from "../pushers/measure-first-video.ts";
 import { neededTools } from "../pushers/needed-tools.ts";
@@ -18,8 +19,8 @@ import { transcodeCodecs } from "./transcode-codecs.ts";
 
 export const mediaBench: Suite = {
   summary: "what a worker costs and how soon and smoothly a room sees it, beside bare ffmpeg and GStreamer",
-  options: `  --only LIST       some of pass-through,first-video,switches,transcode,capacity; default all
-  --streams N       how many copied streams at once, default 30
+  options: `  --only LIST       some of pass-through,hls,first-video,switches,transcode,capacity; default all
+  --streams N       how many copied streams at once, of a file and of an HLS recording, default 30
   --transcodes N    how many transcoded streams at once beside bare ffmpeg, default 3
   --most N          where the search for how many transcodes fit ends, default 12
   --seconds N       how long each measurement of streams runs, default 30
@@ -29,7 +30,7 @@ export const mediaBench: Suite = {
   run: runMediaBench,
 };
 
-const PARTS = ["pass-through", "first-video", "switches", "transcode", "capacity"] as const;
+const PARTS = ["pass-through", "hls", "first-video", "switches", "transcode", "capacity"] as const;
 type Part = (typeof PARTS)[number];
 
 /** Enough for the longest measurement, with what it takes to start. */
@@ -93,7 +94,8 @@ async function measureAll(run: Run): Promise<MediaFigures> {
   const { stack, sizes, wants, ffmpegPath, onProgress, signal } = run;
   const { rounds, runs, windowSeconds } = sizes;
   const durationS = windowSeconds + CLIP_MARGIN_S;
-  const clipPath = await sampleClip({ durationS });
+  const clip = fileClip(await sampleClip({ durationS }));
+  const playlist = playlistClip(await samplePlaylist({ durationS }));
   const bFramesPath = await sampleClip({ durationS, bFrames: true });
   const oldClipPath = await sampleClip({ durationS: SWITCH_CLIP_S });
   const newClipPath = await sampleClip({ durationS: SWITCH_CLIP_S, profile: "high" });
@@ -105,16 +107,24 @@ async function measureAll(run: Run): Promise<MediaFigures> {
   const common = { stack, ours, windowSeconds, rounds, runs, onProgress, signal };
   return {
     passThrough: wants("pass-through")
-      ? await measureSideBySide({ ...common, bare, gstreamer, clipPath, streams: sizes.streams })
+      ? await measureSideBySide({ ...common, bare, gstreamer, clip, streams: sizes.streams })
       : null,
-    firstVideo: wants("first-video") ? await measureFirstVideo({ ...common, bare, clipPath }) : null,
+    hls: wants("hls")
+      ? await measureSideBySide({ ...common, bare, gstreamer: null, clip: playlist, streams: sizes.streams })
+      : null,
+    firstVideo: wants("first-video")
+      ? await measureFirstVideo({ ...common, bare, clip, what: "a copied MP4 file" })
+      : null,
+    firstVideoHls: wants("first-video")
+      ? await measureFirstVideo({ ...common, bare, clip: playlist, what: "an HLS recording" })
+      : null,
     switches: wants("switches") ? await measureSwitches({ ...common, oldClipPath, newClipPath }) : null,
     transcode: wants("transcode")
       ? await measureSideBySide({
           ...common,
           bare: bareTranscode,
           gstreamer: null,
-          clipPath: bFramesPath,
+          clip: fileClip(bFramesPath),
           streams: sizes.transcodes,
           settleSeconds: TRANSCODE_SETTLE_S,
         })

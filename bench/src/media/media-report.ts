@@ -9,7 +9,10 @@ import type { Target } from "./media-targets.ts";
 /** What was measured; null: left out by `--only`. */
 export interface MediaFigures {
   readonly passThrough: SideBySideReport | null;
+  /** The same clip as an HLS recording. */
+  readonly hls: SideBySideReport | null;
   readonly firstVideo: FirstVideo | null;
+  readonly firstVideoHls: FirstVideo | null;
   readonly switches: SwitchesReport | null;
   readonly transcode: SideBySideReport | null;
   readonly capacity: CapacityReport | null;
@@ -35,14 +38,16 @@ export interface MediaReport extends MediaFigures {
 
 /** The report as a person reads it. */
 export function formatMediaReport(report: MediaReport): string {
-  const { passThrough, firstVideo, switches, transcode, capacity, environment } = report;
+  const { passThrough, hls, firstVideo, firstVideoHls, switches, transcode, capacity, environment } = report;
   const { cpus, cpuModel, node, ffmpeg, gstreamer, loadBefore, loadAfter } = environment;
   return [
     `${report.clip}; each window ${report.windowSeconds} s`,
     `(${cpus} CPUs, ${cpuModel}, Node ${node}, ffmpeg ${ffmpeg}, ${gstreamer === null ? "no GStreamer" : `GStreamer ${gstreamer}`};`,
     ` load ${loadBefore.toFixed(1)} before, ${loadAfter.toFixed(1)} at the end)`,
     ...(passThrough === null ? [] : formatPassThrough(passThrough)),
-    ...(firstVideo === null ? [] : formatFirstVideo(firstVideo)),
+    ...(hls === null ? [] : formatHls(hls)),
+    ...(firstVideo === null ? [] : formatFirstVideo("a copied MP4 file", firstVideo)),
+    ...(firstVideoHls === null ? [] : formatFirstVideo("an HLS recording", firstVideoHls)),
     ...(switches === null ? [] : formatSwitches(switches)),
     ...(transcode === null ? [] : formatTranscode(transcode)),
     ...(capacity === null ? [] : formatCapacity(capacity)),
@@ -60,6 +65,10 @@ function formatPassThrough(report: SideBySideReport): string[] {
     ...costTable(report),
     ...(report.gstreamer === null ? [missing] : []),
   ];
+}
+
+function formatHls(report: SideBySideReport): string[] {
+  return ["", `${report.streams} copied HLS recordings, median of ${report.rounds}:`, ...costTable(report)];
 }
 
 function formatTranscode(report: SideBySideReport): string[] {
@@ -80,10 +89,10 @@ function costTable({ ours, bare, gstreamer }: SideBySideReport): string[] {
   );
 }
 
-function formatFirstVideo({ runs, oursMs, bareMs, ratio }: FirstVideo): string[] {
+function formatFirstVideo(what: string, { runs, oursMs, bareMs, ratio }: FirstVideo): string[] {
   return [
     "",
-    `First picture in the room, median of ${runs}: ours ${ms(oursMs)} from the HTTP call, bare ffmpeg ${ms(bareMs)} from exec, ratio ${ratio.toFixed(2)}`,
+    `First picture of ${what} in the room, median of ${runs}: ours ${ms(oursMs)} from the HTTP call, bare ffmpeg ${ms(bareMs)} from exec, ratio ${ratio.toFixed(2)}`,
   ];
 }
 

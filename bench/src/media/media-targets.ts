@@ -12,7 +12,14 @@ const FRAME_MS = 1000 / 30;
 const LARGEST_GAP_MS = FRAME_MS + 10;
 
 /** Those that the measured parts say something of. Pure. */
-export function mediaTargets({ passThrough, firstVideo, switches, transcode }: MediaFigures): Target[] {
+export function mediaTargets({
+  passThrough,
+  hls,
+  firstVideo,
+  firstVideoHls,
+  switches,
+  transcode,
+}: MediaFigures): Target[] {
   const targets: Target[] = [];
   const add = (name: string, value: number, atMost: number) => {
     targets.push({ name, value, atMost, reached: value <= atMost });
@@ -25,7 +32,12 @@ export function mediaTargets({ passThrough, firstVideo, switches, transcode }: M
       add("PSS, pass-through, ours / GStreamer", ours.pssMbPerStream / gstreamer.pssMbPerStream, 1);
     }
   }
+  if (hls !== null) {
+    add("CPU, HLS copied, ours / bare ffmpeg", cpu(hls.ours) / cpu(hls.bare), 0.4);
+    add("PSS, HLS copied, ours / bare ffmpeg", hls.ours.pssMbPerStream / hls.bare.pssMbPerStream, 0.5);
+  }
   if (firstVideo !== null) add("first picture, ours / bare ffmpeg", firstVideo.ratio, 0.6);
+  if (firstVideoHls !== null) add("first picture of HLS, ours / bare ffmpeg", firstVideoHls.ratio, 0.6);
   if (switches !== null) {
     const { preRolled, preloaded } = switches;
     add("largest timestamp gap at a pre-rolled switch, worst, ms", preRolled.dtsGapWorstMs, LARGEST_GAP_MS);

@@ -2,6 +2,7 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { sampleClip } from "@roomcast/dev/stack/sample-media";
 import { bareFfmpegPusher } from "../pushers/bare-ffmpeg-pusher.ts";
+import { fileClip } from "../pushers/clip.ts";
 import { measureFirstVideo } from "../pushers/measure-first-video.ts";
 import { neededTools } from "../pushers/needed-tools.ts";
 import { roomcastPusher } from "../pushers/roomcast-pusher.ts";
@@ -35,11 +36,11 @@ async function runPushBench({ args, onProgress, signal }: SuiteContext): Promise
   const runs = positiveInteger("runs", values.runs);
   const { ffmpegPath, ffmpegVersion } = await neededTools();
   onProgress("starting the stack");
-  const clipPath = await sampleClip({ durationS: windowSeconds + CLIP_MARGIN_S });
+  const clip = fileClip(await sampleClip({ durationS: windowSeconds + CLIP_MARGIN_S }));
   return await withStack({ signal }, async (stack) => {
     const ours = await roomcastPusher(stack);
     const bare = await bareFfmpegPusher({ stack, ffmpegPath });
-    const common = { stack, clipPath, ours, bare, onProgress, signal };
+    const common = { stack, clip, ours, bare, onProgress, signal };
     const report: PushReport = {
       suite: "push",
       clip: "a 720p30 clip, H.264 2 Mbit/s without B-frames + AAC 48 kHz",

@@ -3,6 +3,7 @@ import type { VideoReport } from "@roomcast/dev/emulator/room-report";
 import type { Stack } from "@roomcast/dev/stack/stack";
 import { median } from "../median.ts";
 import { cpuSecondsOf, pssBytesOf } from "../process-usage.ts";
+import type { Clip } from "./clip.ts";
 import { newRooms } from "./new-rooms.ts";
 import type { Pusher } from "./pusher.ts";
 import { untilVideo, videosOf } from "./receiver.ts";
@@ -17,7 +18,7 @@ export interface Cost {
 
 export interface MeasureCostOptions {
   readonly stack: Stack;
-  readonly clipPath: string;
+  readonly clip: Clip;
   readonly streams: number;
   readonly windowSeconds: number;
   /**
@@ -45,7 +46,7 @@ export async function measureCost(pusher: Pusher, options: MeasureCostOptions): 
   const { stack, streams, windowSeconds, settleSeconds = 0, signal } = options;
   options.onProgress(`${pusher.name}: ${streams} streams for ${windowSeconds} s`);
   const rooms = newRooms(streams);
-  const clipUrl = stack.files.serve(options.clipPath);
+  const clipUrl = options.clip(stack);
   const look = () => ({ cpuSeconds: cpuSecondsOf(pusher.pids()), videos: videosOf(stack.emulator, rooms) });
   let before = look();
   try {

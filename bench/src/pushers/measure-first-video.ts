@@ -1,5 +1,6 @@
 import type { Stack } from "@roomcast/dev/stack/stack";
 import { median } from "../median.ts";
+import type { Clip } from "./clip.ts";
 import { newRooms } from "./new-rooms.ts";
 import type { Pusher } from "./pusher.ts";
 import { untilVideo } from "./receiver.ts";
@@ -16,20 +17,22 @@ export interface FirstVideo {
 
 export interface MeasureFirstVideoOptions {
   readonly stack: Stack;
-  readonly clipPath: string;
+  readonly clip: Clip;
   readonly ours: Pusher;
   readonly bare: Pusher;
   readonly runs: number;
+  /** What is played, for the progress. */
+  readonly what?: string;
   readonly onProgress: (what: string) => void;
   readonly signal: AbortSignal;
 }
 
 /** Time to the first picture at the receiver, ours and bare in turn. */
 export async function measureFirstVideo(options: MeasureFirstVideoOptions): Promise<FirstVideo> {
-  const { runs, onProgress } = options;
+  const { runs, what = "a clip", onProgress } = options;
   // SAFETY: an empty list is one of numbers.
   const times = { ours: [] as number[], bare: [] as number[] };
-  onProgress(`first picture, ${runs} runs each`);
+  onProgress(`first picture of ${what}, ${runs} runs each`);
   for (let run = 0; run < runs; run += 1) {
     times.ours.push(await timeToFirstVideo(options, options.ours));
     times.bare.push(await timeToFirstVideo(options, options.bare));
@@ -40,9 +43,9 @@ export async function measureFirstVideo(options: MeasureFirstVideoOptions): Prom
 }
 
 async function timeToFirstVideo(options: MeasureFirstVideoOptions, pusher: Pusher): Promise<number> {
-  const { stack, clipPath, signal } = options;
+  const { stack, clip, signal } = options;
   const rooms = newRooms(1);
-  const clipUrl = stack.files.serve(clipPath);
+  const clipUrl = clip(stack);
   const startedAtMs = Date.now();
   try {
     await Promise.all(rooms.map((room) => pusher.start({ clipUrl, room })));

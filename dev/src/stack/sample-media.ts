@@ -49,6 +49,31 @@ export async function sampleClip(options: SampleClipOptions): Promise<string> {
   return path;
 }
 
+/**
+ * A sample clip as an HLS recording: a playlist, and segments of MPEG-TS of six seconds beside it in a folder of their own.
+ *
+ * @returns the playlist's path
+ */
+export async function samplePlaylist(options: SampleClipOptions): Promise<string> {
+  const clipPath = await sampleClip(options);
+  const folder = clipPath.replace(/mp4$/, "hls");
+  const path = join(folder, "index.m3u8");
+  if (await exists(path)) return path;
+  const unfinished = `${folder}-${process.pid}-${Date.now()}`;
+  await mkdir(unfinished);
+  try {
+    const hls = "-c copy -f hls -hls_time 6 -hls_playlist_type vod -hls_segment_filename".split(" ");
+    const files = [join(unfinished, "segment-%d.ts"), join(unfinished, "index.m3u8")];
+    await run(await ffmpegPath(), ["-nostdin", "-loglevel", "error", "-i", clipPath, ...hls, ...files]);
+    await rename(unfinished, folder);
+  } catch (cause) {
+    await rm(unfinished, { recursive: true, force: true });
+    // Somebody else may have been quicker.
+    if (!(await exists(path))) throw new Error("ffmpeg could not make the sample playlist.", { cause });
+  }
+  return path;
+}
+
 /** How many pictures a sample clip has. */
 export function sampleFrames({ durationS }: Pick<SampleClipOptions, "durationS">): number {
   return durationS * SAMPLE_VIDEO.fps;

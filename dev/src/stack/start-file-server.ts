@@ -1,8 +1,8 @@
 import { once } from "node:events";
-import { createReadStream } from "node:fs";
+import { createReadStream, readdirSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { basename, extname } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 /** What goes wrong with a served file. */
@@ -24,6 +24,8 @@ export interface FileServerHandle {
   readonly origin: string;
   /** Serves a file of this machine and answers its URL, a new one at each call. */
   serve(filePath: string, fault?: FileFault): string;
+  /** The same for a playlist: the other files of its folder are served beside it. */
+  servePlaylist(filePath: string): string;
   /** How many requests came for a URL that `serve` answered. */
   requests(url: string): number;
   /** Idempotent; cuts what is still being read. */
@@ -54,6 +56,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 /** Serves files over HTTP with ranges on a free port of the loopback interface, and misbehaves on request. */
 export async function startFileServer(): Promise<FileServerHandle> {
   const files = new Map<string, ServedFile>();
+  let served = 0;
   const server = createServer((request, response) => {
     const file = files.get(URL.parse(request.url ?? "", "http://localhost")?.pathname ?? "");
     if (file === undefined) {
@@ -73,9 +76,19 @@ export async function startFileServer(): Promise<FileServerHandle> {
   return {
     origin,
     serve: (filePath, fault) => {
-      const path = `/${files.size + 1}/${encodeURIComponent(basename(filePath))}`;
+      served += 1;
+      const path = `/${served}/${encodeURIComponent(basename(filePath))}`;
       files.set(path, { filePath, fault, requests: 0, drops: 0 });
       return `${origin}${path}`;
+    },
+    servePlaylist: (filePath) => {
+      served += 1;
+      const folder = dirname(filePath);
+      for (const name of readdirSync(folder)) {
+        const path = `/${served}/${encodeURIComponent(name)}`;
+        files.set(path, { filePath: join(folder, name), fault: undefined, requests: 0, drops: 0 });
+      }
+      return `${origin}/${served}/${encodeURIComponent(basename(filePath))}`;
     },
     requests: (url) => files.get(new URL(url).pathname)?.requests ?? 0,
     stop: () => (stopping ??= close(server)),
