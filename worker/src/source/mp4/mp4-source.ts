@@ -117,7 +117,14 @@ export class Mp4Source extends QueuedSource {
       const lane = this.#nextInFile();
       if (lane === undefined) return;
       // An empty sample repeats the picture; an FLV tag cannot be empty.
-      if (lane.cursor.size > 0) lane.waiting.push(await this.#read(lane));
+      if (lane.cursor.size > 0) {
+        const headerBytes = HEADER_BYTES[lane.kind];
+        const payload = this.#pool.allocate(headerBytes + lane.cursor.size);
+        if (!this.#stream.readHeld(lane.cursor.offset, payload, headerBytes)) {
+          await this.#read(lane.cursor.offset, payload, headerBytes);
+        }
+        lane.waiting.push(this.#tagOf(lane, payload));
+      }
       lane.cursor.advance();
       this.#give();
       if (this.#room === undefined) continue;
@@ -132,17 +139,17 @@ export class Mp4Source extends QueuedSource {
     return audio.done || video.offset <= audio.offset ? this.#video : this.#audio;
   }
 
-  async #read({ kind, cursor, dtsMs }: Lane): Promise<MediaTag> {
-    const headerBytes = HEADER_BYTES[kind];
-    const payload = this.#pool.allocate(headerBytes + cursor.size);
-    await this.#stream.seek(cursor.offset);
-    if (!(await this.#stream.readInto(payload, headerBytes))) {
-      const [playsTo, says] = [this.#readToMs, this.info.durationMs ?? 0].map((ms) => (ms / 1000).toFixed(1));
-      const message = `The source is cut short: its media end at ${playsTo} s, its index says ${says} s. Upload it again.`;
-      throw new RoomcastError("FailedOperation.SourceTruncated", message);
-    }
+  async #read(offset: number, payload: Buffer, headerBytes: number): Promise<void> {
+    await this.#stream.seek(offset);
+    if (await this.#stream.readInto(payload, headerBytes)) return;
+    const [playsTo, says] = [this.#readToMs, this.info.durationMs ?? 0].map((ms) => (ms / 1000).toFixed(1));
+    const message = `The source is cut short: its media end at ${playsTo} s, its index says ${says} s. Upload it again.`;
+    throw new RoomcastError("FailedOperation.SourceTruncated", message);
+  }
+
+  #tagOf({ kind, cursor, dtsMs }: Lane, payload: Buffer): MediaTag {
     const isLooked = kind === "video" && this.#looksForKeyframes;
-    const keyframe = isLooked ? holdsKeyframe(payload, headerBytes) : kind === "audio" || cursor.sync;
+    const keyframe = isLooked ? holdsKeyframe(payload, HEADER_BYTES[kind]) : kind === "audio" || cursor.sync;
     writeHeader(payload, kind, keyframe, PACKET_MEDIA);
     this.#readToMs = Math.max(this.#readToMs, dtsMs);
     return { kind, dtsMs, compositionMs: 0, keyframe, sequenceHeader: false, payload };

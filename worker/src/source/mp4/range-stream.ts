@@ -34,6 +34,8 @@ export class RangeStream {
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
   #chunk: Buffer = NO_BYTES;
+  /** So much of the chunk has been read. */
+  #used = 0;
   /** Of the first byte that no chunk has brought yet. */
   #fetched: number;
   #file: Pick<RangeResponse, "totalBytes" | "seekable"> | undefined;
@@ -46,7 +48,11 @@ export class RangeStream {
 
   /** Where the next byte is read from. */
   get position(): number {
-    return this.#fetched - this.#chunk.length;
+    return this.#fetched - this.#held;
+  }
+
+  get #held(): number {
+    return this.#chunk.length - this.#used;
   }
 
   /** null: not said by the server, or not asked yet. */
@@ -66,6 +72,20 @@ export class RangeStream {
   }
 
   /**
+   * As `seek` and `readInto`, where all of it has come already: most samples, for which a promise each would cost more
+   * than reading them.
+   *
+   * @returns false where it has not; nothing was read then
+   */
+  readHeld(position: number, target: Buffer, at: number): boolean {
+    const over = position - this.position;
+    if (over < 0 || over + target.length - at > this.#held || this.#closing.signal.aborted) return false;
+    const start = this.#used + over;
+    this.#used = start + this.#chunk.copy(target, at, start);
+    return true;
+  }
+
+  /**
    * Fills `target` from `at` to its end.
    *
    * @returns false where the file ends before that
@@ -74,9 +94,9 @@ export class RangeStream {
     this.#closing.signal.throwIfAborted();
     let filled = at;
     while (filled < target.length) {
-      if (this.#chunk.length === 0 && !(await this.#fetch())) return false;
-      const copied = this.#chunk.copy(target, filled);
-      this.#chunk = this.#chunk.subarray(copied);
+      if (this.#held === 0 && !(await this.#fetch())) return false;
+      const copied = this.#chunk.copy(target, filled, this.#used);
+      this.#used += copied;
       filled += copied;
     }
     return true;
@@ -85,16 +105,17 @@ export class RangeStream {
   /** Goes to a position: over what lies between by reading it, or by a new request where that is far or behind. */
   async seek(position: number): Promise<void> {
     const over = position - this.position;
-    if (over < 0 || (over > this.#chunk.length + READ_OVER_BYTES && this.seekable)) {
+    if (over < 0 || (over > this.#held + READ_OVER_BYTES && this.seekable)) {
       if (!this.seekable) throw withoutRanges();
       await this.#disconnect();
       this.#chunk = NO_BYTES;
+      this.#used = 0;
       this.#fetched = position;
       return;
     }
     while (this.position < position) {
-      if (this.#chunk.length === 0 && !(await this.#fetch())) return;
-      this.#chunk = this.#chunk.subarray(Math.min(this.#chunk.length, position - this.position));
+      if (this.#held === 0 && !(await this.#fetch())) return;
+      this.#used += Math.min(this.#held, position - this.position);
     }
   }
 
@@ -112,6 +133,7 @@ export class RangeStream {
       this.#closing.signal.throwIfAborted();
       if (done !== true) {
         this.#chunk = value;
+        this.#used = 0;
         this.#fetched += value.length;
         return true;
       }
