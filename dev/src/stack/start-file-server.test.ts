@@ -37,6 +37,13 @@ test.each([
   expect(await read(server.serve(file), range)).toEqual({ status, text, range: contentRange });
 });
 
+test("a playlist is served with the files beside it", async () => {
+  await writeFile(join(folder.path, "index.m3u8"), "#EXTM3U");
+  const url = server.servePlaylist(join(folder.path, "index.m3u8"));
+  expect(await read(url)).toMatchObject({ status: 200, text: "#EXTM3U" });
+  expect(await read(new URL("a clip.mp4", url).href)).toMatchObject({ status: 200, text: CONTENT });
+});
+
 test("what is not served is not found", async () => {
   expect((await read(`${server.origin}/etc/passwd`)).status).toBe(404);
 });
