@@ -4,7 +4,8 @@ import { afterEach, expect, test, vi } from "vitest";
 import type { Caller } from "../auth/caller.ts";
 import { acceptOf } from "../testing/accept-of.ts";
 import { eventually } from "../testing/eventually.ts";
-import { ADMIN, call, reaches } from "../testing/fixtures.ts";
+import { reportOf } from "../testing/fake-worker.ts";
+import { ADMIN, call, fresh, pushBody, reaches, start } from "../testing/fixtures.ts";
 import { running } from "../testing/running-push.ts";
 import { type ListTasksOptions, listTasks } from "./list-tasks.ts";
 
@@ -176,4 +177,23 @@ test("GET /v1/tasks takes every filter", async () => {
       ],
     },
   });
+});
+
+test("tasks are found by the worker that has them and by what they are doing", async () => {
+  const one = await running();
+  const two = await running({ at: { workerId: fresh("w"), region: one.at.region } });
+  const waiting = await start(await pushBody({ Region: fresh("ap") }));
+  two.worker.report([reportOf(two.dispatch, { state: "paused" })]);
+  await reaches(two.taskId, "paused");
+  one.worker.ended(one.dispatch, { name: "finished" });
+  await one.worker.next("ack");
+  const found = async (query: string) => {
+    const { tasks: listed } = await (await call(`/v1/tasks?limit=100&${query}`)).json<TaskList>();
+    return [one.taskId, two.taskId, waiting].map((taskId) => listed.some((task) => task.taskId === taskId));
+  };
+  expect(await found(`worker=${two.at.workerId}`)).toEqual([false, true, false]);
+  expect(await found("state=paused")).toEqual([false, true, false]);
+  await eventually(async () => expect(await found("state=finished,queued")).toEqual([true, false, true]));
+  expect(await found("state=pushing")).toEqual([false, false, false]);
+  expect((await call("/v1/tasks?state=RUNNING")).status).toBe(400);
 });

@@ -2,12 +2,13 @@ import { RoomcastError, type TaskEntry, type TaskList } from "@roomcast/shared";
 import { type Caller, requireApp } from "../auth/caller.ts";
 import type { Env } from "../env.ts";
 import { ROOT } from "./directory.ts";
-import { inOrder, type ListQuery } from "./task-filter.ts";
+import { type HeldFilter, heldCondition } from "./held-condition.ts";
+import { type Condition, inOrder, type ListQuery } from "./task-filter.ts";
 
 /** Listing over all applications asks this many directories at most. */
 const MAX_APPS_LISTED = 50;
 
-export interface ListTasksOptions extends ListQuery {
+export interface ListTasksOptions extends Omit<ListQuery, "held">, HeldFilter {
   /** Null: all that the caller may see. */
   readonly sdkAppId: number | null;
   readonly offset: number;
@@ -43,9 +44,10 @@ async function detailed(env: Env, entry: TaskEntry): Promise<TaskList["tasks"][n
 export async function listTasks(
   env: Env,
   caller: Caller,
-  { sdkAppId, offset, limit, ...query }: ListTasksOptions,
+  { sdkAppId, offset, limit, states, workerId, ...rest }: ListTasksOptions,
 ): Promise<TaskPage> {
   if (sdkAppId !== null) requireApp(caller, sdkAppId);
+  const query = { ...rest, held: await heldConditions(env, { states, workerId }) };
   const apps = sdkAppId === null ? await appsOf(env, caller) : [sdkAppId];
   const lists = await Promise.all(
     apps.map((app) => env.DIRECTORY.getByName(String(app)).list({ ...query, limit: offset + limit })),
@@ -58,6 +60,14 @@ export async function listTasks(
       .toSorted(inOrder(query))
       .slice(offset, offset + limit),
   };
+}
+
+/** Only who filters by what workers know makes the regions answer. */
+async function heldConditions(env: Env, filter: HeldFilter): Promise<Condition[]> {
+  if (filter.states === undefined && filter.workerId === undefined) return [];
+  const regions = await env.DIRECTORY.getByName(ROOT).known("region");
+  const held = await Promise.all(regions.map((region) => env.REGION.getByName(region).heldTasks()));
+  return heldCondition(filter, held.flat());
 }
 
 function sumOf(all: readonly TaskList["counts"][]): TaskList["counts"] {

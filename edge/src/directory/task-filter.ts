@@ -21,6 +21,8 @@ export interface TaskFilter {
   readonly errorCode?: string | undefined;
   /** Accepted by then and not ended yet, Unix ms. */
   readonly runningAtMs?: number | undefined;
+  /** More that holds of them: see `heldCondition`. */
+  readonly held?: readonly Condition[] | undefined;
 }
 
 export interface ListQuery extends TaskFilter {
@@ -32,15 +34,15 @@ export interface ListQuery extends TaskFilter {
 
 export type ListedTask = TaskEntry;
 
-interface Condition {
+export interface Condition {
   readonly where: string;
   readonly bindings: readonly (string | number)[];
 }
 
 /** What all tasks of a filter have in common, but for the status: they are counted by it. */
 export function conditionOf(filter: Omit<TaskFilter, "statuses">): Condition {
-  const { taskId, created, ended, room, userId, region, errorCode, runningAtMs } = filter;
-  const parts: Condition[] = [];
+  const { taskId, created, ended, room, userId, region, errorCode, runningAtMs, held = [] } = filter;
+  const parts: Condition[] = [...held];
   // The id of a room is stored as JSON: an integer as it is, a text in quotes.
   if (room !== undefined) parts.push({ where: "room IN (?, ?)", bindings: [room, JSON.stringify(room)] });
   if (userId !== undefined) parts.push({ where: "user_id = ?", bindings: [userId] });

@@ -8,6 +8,7 @@ import {
   type WorkerList,
 } from "@roomcast/shared";
 import type { AppScope } from "../auth/app-scope.ts";
+import type { HeldTask } from "../directory/held-condition.ts";
 import type { Env } from "../env.ts";
 import type { AttemptRef } from "../task/decide.ts";
 import type { Progress } from "../task/task-record.ts";
@@ -232,6 +233,16 @@ export class Region extends DurableObject<Env> {
   /** @param apps whose part of the fleet is shown; not said, by an older edge: the whole */
   workers(region: string, apps: AppScope = "*"): WorkerList["workers"] {
     return showWorkers(this.#fleet, region, apps);
+  }
+
+  /** The tasks that this region's workers have, with what they last said of them. */
+  heldTasks(): HeldTask[] {
+    const { assignments, progress } = this.#fleet;
+    return assignments.all().map(({ taskId, attempt, workerId }) => ({
+      taskId,
+      workerId,
+      state: progress.newestReport(taskId, attempt)?.state ?? "starting",
+    }));
   }
 
   /** Workers that were lost within the last hour, the newest first. */

@@ -1,4 +1,5 @@
 import {
+  ACTIVE_STATES,
   ERROR_CODES,
   givenFields,
   pushRequestSchema,
@@ -6,8 +7,11 @@ import {
   regionName,
   SCF_STATUSES,
   type ScfStatus,
+  type TaskStateName,
+  TERMINAL_STATES,
   taskUpdateSchema,
   validate,
+  workerIdSchema,
 } from "@roomcast/shared";
 import { type Context, Hono } from "hono";
 import { z } from "zod";
@@ -33,6 +37,9 @@ function wholeNumber(min: number, max: number) {
 const ROOM_EXPECTED = "the number or the name of a room";
 const STATUSES = new RegExp(`^(${SCF_STATUSES.join("|")})(,(${SCF_STATUSES.join("|")}))*$`);
 const STATUS_EXPECTED = `${SCF_STATUSES.join(", ")}, or several of them with commas in between`;
+const STATE_NAMES = ["queued", ...ACTIVE_STATES, ...TERMINAL_STATES];
+const STATES = new RegExp(`^(${STATE_NAMES.join("|")})(,(${STATE_NAMES.join("|")}))*$`);
+const STATE_EXPECTED = `${STATE_NAMES.join(", ")}, or several of them with commas in between`;
 const TIME_EXPECTED = 'a time with its offset such as "2026-12-31T20:15:00+08:00" or "2026-12-31T12:15:00Z"';
 const time = z.iso.datetime({ offset: true, error: TIME_EXPECTED }).transform((text) => Date.parse(text));
 
@@ -45,6 +52,13 @@ const listSchema = z.strictObject({
     // SAFETY: the pattern lets only statuses pass.
     .transform((text) => text.split(",") as ScfStatus[])
     .optional(),
+  state: z
+    .string(STATE_EXPECTED)
+    .regex(STATES, STATE_EXPECTED)
+    // SAFETY: the pattern lets only states pass.
+    .transform((text) => text.split(",") as TaskStateName[])
+    .optional(),
+  worker: workerIdSchema.optional(),
   createdFrom: time.optional(),
   createdBefore: time.optional(),
   endedFrom: time.optional(),
@@ -66,12 +80,14 @@ const listSchema = z.strictObject({
 export const taskRoutes = new Hono<AppContext>()
   .get("/", async (c) => {
     const { createdFrom, createdBefore, endedFrom, endedBefore, ...query } = validate(listSchema, c.req.query());
-    const { SdkAppId, taskId, status, room, UserId, region, code, runningAt, ...page } = query;
+    const { SdkAppId, taskId, status, state, worker, room, UserId, region, code, runningAt, ...page } = query;
     const list = await listTasks(c.env, c.get("caller"), {
       ...page,
       sdkAppId: SdkAppId ?? null,
       taskId: taskId?.toLowerCase() ?? null,
       statuses: status ?? null,
+      states: state,
+      workerId: worker,
       created: interval(createdFrom, createdBefore),
       ended: interval(endedFrom, endedBefore),
       room,

@@ -1,0 +1,45 @@
+import { type ActiveStateName, scfStatus, type TaskStateName, TERMINAL_STATES } from "@roomcast/shared";
+import type { Condition } from "./task-filter.ts";
+
+/** A task that a worker has, as its region knows it. */
+export interface HeldTask {
+  readonly taskId: string;
+  readonly workerId: string;
+  readonly state: ActiveStateName;
+}
+
+export interface HeldFilter {
+  readonly states?: readonly TaskStateName[] | undefined;
+  readonly workerId?: string | undefined;
+}
+
+/**
+ * Which tasks are in one of these states, or at this worker. A directory knows of a task whether it runs; what it is
+ * doing is known where its worker reports, so the tasks are named one by one. Pure.
+ */
+export function heldCondition({ states, workerId }: HeldFilter, held: readonly HeldTask[]): Condition[] {
+  const conditions: Condition[] = [];
+  if (workerId !== undefined) conditions.push(among(held.filter((task) => task.workerId === workerId)));
+  if (states !== undefined) conditions.push(anyOf(states.map((state) => inState(state, held))));
+  return conditions;
+}
+
+function inState(state: TaskStateName, held: readonly HeldTask[]): Condition {
+  if (TERMINAL_STATES.some((name) => name === state)) return { where: "status = ?", bindings: [scfStatus(state)] };
+  const { where, bindings } = among(state === "queued" ? held : held.filter((task) => task.state === state));
+  return { where: `(status = 'RUNNING' AND ${state === "queued" ? "NOT " : ""}${where})`, bindings };
+}
+
+function among(tasks: readonly HeldTask[]): Condition {
+  return {
+    where: "task_id IN (SELECT value FROM json_each(?))",
+    bindings: [JSON.stringify(tasks.map(({ taskId }) => taskId))],
+  };
+}
+
+function anyOf(conditions: readonly Condition[]): Condition {
+  return {
+    where: `(${conditions.map(({ where }) => where).join(" OR ")})`,
+    bindings: conditions.flatMap(({ bindings }) => bindings),
+  };
+}
