@@ -8,6 +8,7 @@ import type { MediaTag } from "../media-tag.ts";
 import type { Source } from "../source.ts";
 import { media, readToEnd } from "../sources.test-support.ts";
 import { type FeedSourceOptions, openFeedSource } from "./feed-source.ts";
+import { hevcTags } from "./hevc-tags.test-support.ts";
 import { ScriptedFeed } from "./scripted-feed.test-support.ts";
 
 const cleanUps: (() => Promise<unknown>)[] = [];
@@ -205,6 +206,20 @@ describe("openFeedSource", () => {
     const { tags } = await readToEnd(await source);
     const last = media(tags, "video").at(-1);
     expect(last?.positionMs ?? last?.dtsMs).toBeGreaterThan(5900);
+  });
+
+  it.each(["number 12", "enhanced"] as const)("encodes HEVC in FLV tags, in the form %s", async (form) => {
+    const { feed, source } = open({ live: true });
+    await feed.give(...(await hevcTags(form)));
+    await feed.end();
+    const opened = await source;
+    expect(opened.info).toMatchObject({ plan: { video: "transcode", audio: "copy" } });
+    const { tags, end } = await readToEnd(opened);
+    expect(end).toEqual({ name: "finished" });
+    expect(media(tags, "video").length).toBeGreaterThanOrEqual(48);
+    expect(media(tags, "video").every(({ compositionMs }) => compositionMs === 0)).toBe(true);
+    expect(media(tags, "audio").length).toBeGreaterThan(85);
+    expect(longestStepMs(media(tags, "video"))).toBeLessThan(130);
   });
 
   it("encodes B-frames and begins exactly where it was asked to", async () => {

@@ -20,6 +20,7 @@ import type { FedTag } from "./fed-tag.ts";
 import { FeedIntake } from "./feed-intake.ts";
 import { firstPlan } from "./first-plan.ts";
 import { MadePicture, silenceHeader } from "./made-tracks.ts";
+import { needsMatroska } from "./matroska-stream.ts";
 import { RunFormat } from "./run-format.ts";
 import { CopyRoute, EncodeRoute, type RunRoute } from "./run-route.ts";
 import type { TagFeed } from "./tag-feed.ts";
@@ -259,7 +260,9 @@ class FeedSource extends QueuedSource {
     const factor = plannedTempo(plan);
     // What is encoded can begin at the very picture that is wanted; what is copied begins at its keyframe.
     const trims = first && plan.video.action === "transcode" && this.#startAtMs > 0;
+    const format = needsMatroska(media.video?.codec, media.audio?.codec) ? "matroska" : "flv";
     const route: EncodeRoute = new EncodeRoute({
+      format,
       tracks: { audio: media.audio !== null, video: media.video !== null },
       encode: (stream) =>
         transcodeFlv({
@@ -269,6 +272,7 @@ class FeedSource extends QueuedSource {
           live,
           endsProperly: () => true,
           signal,
+          format,
           stream,
           skipMs: trims ? Math.max(0, this.#startAtMs - (stream.baseMs ?? this.#startAtMs)) / factor : 0,
           upstreamFailure: () => this.#intake.failure,

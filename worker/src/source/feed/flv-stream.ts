@@ -3,27 +3,34 @@ import { flvHeader, flvTagSlices } from "../../flv/flv-writer.ts";
 import type { FedTag } from "./fed-tag.ts";
 
 /** What ffmpeg may be behind before its feed is held back. */
-const HIGH_WATER_BYTES = 512 * 1024;
+export const HIGH_WATER_BYTES = 512 * 1024;
 
-export interface FlvStreamOptions {
+/** The tags of a run as bytes that ffmpeg reads. */
+export interface RunStream extends Readable {
+  /** Where on the feed's clock this stream begins, ms; undefined before the first media. */
+  readonly baseMs: number | undefined;
+  write(tag: FedTag): void;
+  finish(): void;
+}
+
+export interface RunStreamOptions {
   readonly tracks: { readonly audio: boolean; readonly video: boolean };
   readonly onFull: () => void;
   readonly onRoom: () => void;
 }
 
 /** Tags as the bytes of an FLV file whose clock begins at 0 with the first of them. */
-export class FlvStream extends Readable {
-  readonly #options: FlvStreamOptions;
+export class FlvStream extends Readable implements RunStream {
+  readonly #options: RunStreamOptions;
   #baseMs: number | undefined;
   #full = false;
 
-  constructor(options: FlvStreamOptions) {
+  constructor(options: RunStreamOptions) {
     super({ highWaterMark: HIGH_WATER_BYTES });
     this.#options = options;
     this.push(flvHeader(options.tracks));
   }
 
-  /** Where on the feed's clock this stream begins, ms; undefined before the first media. */
   get baseMs(): number | undefined {
     return this.#baseMs;
   }

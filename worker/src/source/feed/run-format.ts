@@ -63,8 +63,8 @@ export class RunFormat {
     if (codec !== track.codec) return "change";
     if (!tag.sequenceHeader) return track.unfit ? "change" : "pass";
     if (track.header?.equals(tag.payload) === true && !track.unfit) return "pass";
-    // An encoder takes whatever its codec allows; what is copied must fit the room.
-    track.unfit = this.#copies(tag.kind) && !this.#fits(tag);
+    // An encoder takes whatever its codec allows, but for HEVC, whose stream has one header; what is copied must fit the room.
+    track.unfit = codec === "hevc" || (this.#copies(tag.kind) && !this.#fits(tag));
     if (track.unfit) return "change";
     track.header = tag.payload;
     return "pass";

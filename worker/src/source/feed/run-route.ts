@@ -2,7 +2,8 @@ import { RoomcastError } from "@roomcast/shared";
 import type { MediaTag } from "../media-tag.ts";
 import type { Source, SourceEnd } from "../source.ts";
 import type { FedTag } from "./fed-tag.ts";
-import { FlvStream } from "./flv-stream.ts";
+import { FlvStream, type RunStream } from "./flv-stream.ts";
+import { MatroskaStream } from "./matroska-stream.ts";
 
 /** Takes what a route gives, in order. */
 export interface RouteOutput {
@@ -73,8 +74,9 @@ export class CopyRoute implements RunRoute {
 
 export interface EncodeRouteOptions {
   readonly tracks: { readonly audio: boolean; readonly video: boolean };
+  readonly format: "flv" | "matroska";
   /** Starts the encoder on these bytes. */
-  readonly encode: (stream: FlvStream) => Promise<Source>;
+  readonly encode: (stream: RunStream) => Promise<Source>;
   /** Where on the continuous clock what comes out stands, given where the input began and the encoder's own time, ms. */
   readonly placeMs: (baseMs: number, encodedMs: number) => number;
   readonly onFull: () => void;
@@ -84,7 +86,7 @@ export interface EncodeRouteOptions {
 /** Sends tags through an ffmpeg that decodes and encodes them. */
 export class EncodeRoute implements RunRoute {
   readonly #options: EncodeRouteOptions;
-  readonly #stream: FlvStream;
+  readonly #stream: RunStream;
   readonly #opened = Promise.withResolvers<void>();
   #opening: Promise<void> | undefined;
   #source: Source | undefined;
@@ -96,7 +98,7 @@ export class EncodeRoute implements RunRoute {
 
   constructor(options: EncodeRouteOptions) {
     this.#options = options;
-    this.#stream = new FlvStream(options);
+    this.#stream = options.format === "matroska" ? new MatroskaStream(options) : new FlvStream(options);
   }
 
   /** Resolves when the encoder gives pictures; rejects with why it does not. */

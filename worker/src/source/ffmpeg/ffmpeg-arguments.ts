@@ -12,7 +12,7 @@ export type FfmpegInput =
   | { readonly kind: "stream"; readonly format: StreamFormat };
 
 /** ffmpeg's names of what is fed to its stdin; `any`: ffmpeg tells by its content. */
-export type StreamFormat = "flv" | "mpegts" | "mov" | "any";
+export type StreamFormat = "flv" | "matroska" | "mpegts" | "mov" | "any";
 
 export interface FfmpegArgumentsOptions {
   readonly input: FfmpegInput;
@@ -94,6 +94,7 @@ export function streamInputOptions(format: StreamFormat): string[] {
   // first table of tracks is understood; the programs would wait 5 s for tables that may come yet.
   const probing = {
     flv: ["-analyzeduration", "1000000", "-f", "flv"],
+    matroska: ["-analyzeduration", "1000000", "-f", "matroska"],
     mpegts: ["-scan_all_pmts", "0", "-f", "mpegts"],
     mov: ["-f", "mov"],
     any: ["-format_whitelist", SOURCE_FORMATS],

@@ -45,7 +45,9 @@ export interface FfmpegSourceOptions extends CommonOptions {
 export interface TranscodeFlvOptions extends CommonOptions {
   /** So much of the beginning is decoded and not given, ms; only where the video is encoded. */
   readonly skipMs?: number | undefined;
-  /** FLV bytes from the headers and a keyframe on. Destroyed when the source closes. */
+  /** Of the stream; FLV unless given. */
+  readonly format?: StreamFormat;
+  /** Bytes from the headers and a keyframe on. Destroyed when the source closes. */
   readonly stream: Readable;
 }
 
@@ -84,7 +86,7 @@ export async function openStreamSource(options: StreamSourceOptions): Promise<So
 
 /** A source that ffmpeg makes of an FLV byte stream: for live sources whose codecs the room does not take. */
 export async function transcodeFlv(options: TranscodeFlvOptions): Promise<Source> {
-  return await openStreamSource({ ...options, format: "flv" });
+  return await openStreamSource({ format: "flv", ...options });
 }
 
 interface Feed {
