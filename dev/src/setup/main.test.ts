@@ -33,6 +33,7 @@ test.each([
   ["demo", "-h"],
   ["demo", "--keep", "--help"],
   ["dev", "--help"],
+  ["trtc-check", "--help"],
 ])("npm run %s -- %s … prints help and starts nothing", async (command, ...args) => {
   const { exitCode, stdout, stderr } = await run(command, ...args);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
@@ -44,6 +45,7 @@ test.each([
   ["demo", "--keep=1", "Option '--keep' does not take an argument"],
   ["demo", "keep", "Unexpected argument 'keep'"],
   ["worker-token", "--name", "Unknown option '--name'"],
+  ["trtc-check", "--secret-key", "Unknown option '--secret-key'"],
   ["dev", "--port", "Unknown option '--port'"],
 ])("npm run %s -- %s says what is wrong, where to read more, and starts nothing", async (command, arg, problem) => {
   expect(await run(command, arg)).toEqual({

@@ -1,6 +1,7 @@
 // Where dev/bootstrap.mjs hands over, under the Node that the packages bring: `main.ts <command> …`.
 import { DEMO_USAGE } from "../demo/demo-usage.ts";
 import { DEV_USAGE } from "../demo/dev-usage.ts";
+import { TRTC_CHECK_USAGE } from "../trtc-check/trtc-check-usage.ts";
 import { ensureTools } from "./ensure-tools.ts";
 import { printWorkerToken, WORKER_TOKEN_USAGE } from "./print-worker-token.ts";
 import { readOptions, type Usage, UsageError } from "./read-options.ts";
@@ -34,6 +35,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: (args) => runProgram({ name: "node", args: ["bench/src/main.ts", ...args] }),
   },
   "worker-token": { needs: [], usage: WORKER_TOKEN_USAGE, run: (args) => printWorkerToken(args) },
+  "trtc-check": {
+    needs: ["ffmpeg"],
+    usage: TRTC_CHECK_USAGE,
+    run: async (args) => (await import("../trtc-check/run-trtc-check.ts")).runTrtcCheck(args),
+  },
   build: {
     needs: [],
     run: () => runProgram({ name: "turbo", args: ["run", "build", "--output-logs=errors-only"], env: QUIET_TURBO }),

@@ -7,7 +7,10 @@ export interface TrtcEvent {
   readonly atMs: number;
   /** 701 started, 702 stopped. */
   readonly type: 701 | 702;
-  /** Of 701: 0 it has started, 1 it could not be started, 2 it has started again. Of 702: 0. */
+  /**
+   * Of 701: 0 it has started, 1 it could not be started, 2 it has started again. Of 702: 0. Tencent's own robot says 1
+   * before it tries again; here 1 is said once, when nothing is tried any more.
+   */
   readonly status: 0 | 1 | 2;
 }
 
