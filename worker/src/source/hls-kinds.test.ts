@@ -240,6 +240,18 @@ describe("a recorded HLS playlist", () => {
     expectWhole(played, FRAMES, 3);
   });
 
+  it("is handed to ffmpeg as fragments that hold one track behind the other", async () => {
+    const list = `-f hls -hls_time 2 -hls_playlist_type vod -hls_segment_type fmp4 -hls_fmp4_init_filename init.mp4`;
+    const codecs = `${H264.replaceAll("25", "50")} -c:a ac3`;
+    const text = await maker.make("fragments.m3u8", ...`${input("160x90")} ${codecs} ${list}`.split(" "));
+    server.files.set("a.m3u8", text);
+    for (const name of ["init.mp4", "fragments0.m4s", "fragments1.m4s"]) server.files.set(name, await maker.made(name));
+    const played = await play("a.m3u8");
+    expect(played.source.info.plan).toMatchObject({ audio: "transcode" });
+    expectWhole(played, FRAMES, 3);
+    expect(media(played.tags, "audio").length).toBeGreaterThan(120);
+  });
+
   it("is recorded and ends once when it says VOD but has no end", async () => {
     server.files.set("a.m3u8", playlist({ entries: serve("plain"), end: false }));
     const played = await play("a.m3u8");
