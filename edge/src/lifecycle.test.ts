@@ -4,7 +4,7 @@ import { CLOSE, type TaskLogs } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
 import { eventually } from "./testing/eventually.ts";
 import { FakeWorker, reportOf } from "./testing/fake-worker.ts";
-import { call, fresh, pushBody, reaches, start, view } from "./testing/fixtures.ts";
+import { call, fresh, pushBody, reaches, start, userSig, view } from "./testing/fixtures.ts";
 import { running } from "./testing/running-push.ts";
 
 afterEach(() => {
@@ -238,7 +238,9 @@ test("a push that runs longer than allowed fails and is stopped", async () => {
 });
 
 test("log lines of a push can be read, without what looks like a secret", async () => {
-  const { worker, taskId } = await running();
+  // A user of whom no other test has a push: that would be a line in the log.
+  const UserId = fresh("user");
+  const { worker, taskId } = await running({ rest: { UserId, UserSig: await userSig({ userId: UserId }) } });
   const message = "opening https://media.example/a.mp4?token=very-secret-token";
   worker.send({ type: "logs", taskId, attempt: 1, lines: [{ atMs: Date.now(), level: "info", message }] });
   await eventually(async () => {

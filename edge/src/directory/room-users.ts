@@ -10,12 +10,12 @@ export interface RoomTask {
 /** What an event of a room means to the tasks that push there. */
 export interface RoomNews {
   readonly tasks: readonly RoomTask[];
-  /** Users in the room who are none of these tasks', as far as is known; counted up to `MAX_COUNTED`. */
+  /** Users in the room who are none of these tasks', as far as is known; counted up to a thousand. */
   readonly others: number;
 }
 
 const MAX_TASKS = 32;
-export const MAX_COUNTED = 1000;
+const MAX_COUNTED = 1000;
 /** Users of all rooms that are kept in mind. Who has been there for a day may have left without a word. */
 const MAX_USERS = 100_000;
 const MAX_AGE_MS = 24 * 3_600_000;
