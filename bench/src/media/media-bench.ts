@@ -96,9 +96,9 @@ async function measureAll(run: Run): Promise<MediaFigures> {
   const durationS = windowSeconds + CLIP_MARGIN_S;
   const clip = fileClip(await sampleClip({ durationS }));
   const playlist = playlistClip(await samplePlaylist({ durationS }));
-  const bFramesPath = await sampleClip({ durationS, bFrames: true });
-  const oldClipPath = await sampleClip({ durationS: SWITCH_CLIP_S });
-  const newClipPath = await sampleClip({ durationS: SWITCH_CLIP_S, profile: "high" });
+  // Those that only some parts need take long to make.
+  const bFrames = () => sampleClip({ durationS, bFrames: true });
+  const switchClip = (profile: "main" | "high") => sampleClip({ durationS: SWITCH_CLIP_S, profile });
   signal.throwIfAborted();
   const ours = await roomcastPusher(stack);
   const bare = await bareFfmpegPusher({ stack, ffmpegPath });
@@ -118,19 +118,25 @@ async function measureAll(run: Run): Promise<MediaFigures> {
     firstVideoHls: wants("first-video")
       ? await measureFirstVideo({ ...common, bare, clip: playlist, what: "an HLS recording" })
       : null,
-    switches: wants("switches") ? await measureSwitches({ ...common, oldClipPath, newClipPath }) : null,
+    switches: wants("switches")
+      ? await measureSwitches({
+          ...common,
+          oldClipPath: await switchClip("main"),
+          newClipPath: await switchClip("high"),
+        })
+      : null,
     transcode: wants("transcode")
       ? await measureSideBySide({
           ...common,
           bare: bareTranscode,
           gstreamer: null,
-          clip: fileClip(bFramesPath),
+          clip: fileClip(await bFrames()),
           streams: sizes.transcodes,
           settleSeconds: TRANSCODE_SETTLE_S,
         })
       : null,
     capacity: wants("capacity")
-      ? await measureCapacity({ ...common, pusher: ours, clipPath: bFramesPath, most: sizes.most })
+      ? await measureCapacity({ ...common, pusher: ours, clipPath: await bFrames(), most: sizes.most })
       : null,
   };
 }
