@@ -84,7 +84,7 @@ beforeAll(async () => {
   segments = await Promise.all(Array.from({ length: SEGMENTS }, (_, n) => server.made(`all${n}.ts`)));
   egress = new Egress({ policy: parseAddressPolicy(["127.0.0.1"]) });
   sources = await SourceFactory.start({ tools: found.tools, egress, hlsPatienceMs: 8_000 });
-}, 30_000);
+});
 
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0)) await cleanUp();

@@ -39,7 +39,6 @@ beforeAll(async () => {
   sources = await SourceFactory.start({
     tools: found.tools,
     egress,
-    stallTimeoutMs: 15_000,
   });
   clipMkv = await server.make("clip.mkv", ...PICTURE, ...SOUND, ...H264, ...AAC);
   bFramesMp4 = await server.make("b.mp4", ...PICTURE, ...SOUND, ...B_FRAMES, ...AAC, "-movflags", "+faststart");

@@ -36,7 +36,7 @@ beforeAll(async () => {
     },
   });
   sources = await SourceFactory.start({ tools, egress });
-}, 30_000);
+});
 
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
