@@ -199,6 +199,18 @@ describe("openFeedSource", () => {
     expect(Math.abs(media(tags, "video").length - 25 * (seconds + 3))).toBeLessThanOrEqual(4);
   });
 
+  it("encodes each part by itself when the sound format changes while all of it is encoded", async () => {
+    const { feed, source } = open({ plan: { tempo: 1.25 } });
+    await feed.give(...plain, ...later(mono, 3000));
+    await feed.end();
+    const { tags, end } = await readToEnd(await source);
+    expect(end).toEqual({ name: "finished" });
+    const sound = media(tags, "audio");
+    // An AAC frame holds 1024 samples.
+    expect(Math.abs(sound.length * 1024 - 4.8 * 48_000)).toBeLessThan(8 * 1024);
+    expect(Math.abs((sound.at(-1)?.dtsMs ?? 0) - 4800)).toBeLessThan(150);
+  });
+
   it("counts what is played where the feed's clock tells no position", async () => {
     const { feed, source } = open({ clockTellsPosition: false });
     await feed.give(...plain, ...later(plain, 500));

@@ -63,8 +63,10 @@ export class RunFormat {
     if (codec !== track.codec) return "change";
     if (!tag.sequenceHeader) return track.unfit ? "change" : "pass";
     if (track.header?.equals(tag.payload) === true && !track.unfit) return "pass";
-    // An encoder takes whatever its codec allows, but for HEVC, whose stream has one header; what is copied must fit the room.
-    track.unfit = codec === "hevc" || (this.#copies(tag.kind) && !this.#fits(tag));
+    // What is copied must fit the room; what is encoded is laid out and resampled for one size and one sound format.
+    // An HEVC stream has one header.
+    const fits = this.#copies(tag.kind) ? this.#fits(tag) : !isOtherFormat(tag, track.header);
+    track.unfit = codec === "hevc" || !fits;
     if (track.unfit) return "change";
     track.header = tag.payload;
     return "pass";
@@ -114,5 +116,28 @@ export class RunFormat {
       if (!(error instanceof CodecError)) throw error;
       return false;
     }
+  }
+}
+
+/** Whether two headers describe pictures of different sizes, or sounds of different formats. */
+function isOtherFormat(tag: FedTag, before: Buffer | undefined): boolean {
+  if (before === undefined || tag.foreignCodec !== undefined) return false;
+  const [was, is] = [before, tag.payload].map((payload) => formatIn(tag.kind, payload));
+  return was !== null && is !== null && was !== is;
+}
+
+/** null: it cannot be read. */
+function formatIn(kind: "audio" | "video", payload: Buffer): string | null {
+  const record = payload.subarray(tagDataOffset(kind));
+  if (kind === "audio") {
+    const info = readAacInfo(record);
+    return info === null ? null : `${info.sampleRateHz} ${info.channels}`;
+  }
+  try {
+    const { sps } = parseAvcConfig(record);
+    return `${sps.width} ${sps.height}`;
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    return null;
   }
 }
