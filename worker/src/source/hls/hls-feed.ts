@@ -161,9 +161,11 @@ export class HlsFeed implements TagFeed {
 
   async #read(segment: HlsSegment, demuxer: ContainerDemuxer, track: HlsTrack): Promise<void> {
     for await (const chunk of segment.open(this.#abort.signal)) {
-      demuxer.push(chunk);
+      // Waited for here and not behind a segment's last bytes: the next segment is asked for while nobody takes this one,
+      // so that a server that takes its time to answer is not waited for when it is needed.
       await this.#gate.pass();
       await this.#untilOtherFollows(track);
+      demuxer.push(chunk);
       if (this.#foreign) throw new RoomcastError("FailedOperation.SourceUnsupported", "The codecs need ffmpeg.");
     }
   }
