@@ -1,112 +1,166 @@
-import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { RoomcastError } from "@roomcast/shared";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../eventually.test-support.ts";
 import type { FedTag } from "../feed/fed-tag.ts";
-import type { TagTaker } from "../feed/tag-feed.ts";
 import type { SourceEnd } from "../source.ts";
 import { MediaServer } from "../sources.test-support.ts";
-import { HlsFeed } from "./hls-feed.ts";
-import type { HlsSegment } from "./hls-segment.ts";
+import { HlsFeed, type HlsFeedOptions } from "./hls-feed.ts";
+import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
+import { silent } from "./hls-server.test-support.ts";
+
+const SEGMENT_S = 4;
+const SEGMENTS = 4;
+const FPS = 5;
+const FRAMES = FPS * SEGMENT_S * SEGMENTS;
 
 let maker: MediaServer;
-let bytes: Buffer;
+let pictures: Buffer[];
+let sounds: Buffer[];
+const feeds: HlsFeed[] = [];
 
 beforeAll(async () => {
   maker = await MediaServer.start();
-  const input = "-f lavfi -i testsrc2=s=160x90:r=25:d=2 -f lavfi -i sine=r=48000:d=2";
-  const codecs = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 25 -c:a aac -f mpegts";
-  bytes = await maker.make("clip.ts", ...`${input} ${codecs}`.split(" "));
+  const seconds = SEGMENT_S * SEGMENTS;
+  const input = `-f lavfi -i testsrc2=s=160x90:r=${FPS}:d=${seconds} -f lavfi -i sine=r=48000:d=${seconds}`;
+  const video = `-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g ${FPS * SEGMENT_S} -sc_threshold 0`;
+  const segments = async (name: string, tracks: string) => {
+    const list = `-f hls -hls_time ${SEGMENT_S} -hls_list_size 0 -hls_playlist_type vod`;
+    await maker.make(`${name}.m3u8`, ...`${input} ${tracks} ${list}`.split(" "));
+    return await Promise.all(Array.from({ length: SEGMENTS }, (_, n) => maker.made(`${name}${n}.ts`)));
+  };
+  pictures = await segments("picture", `-map 0:v ${video}`);
+  sounds = await segments("sound", "-map 1:a -c:a aac");
+}, 60_000);
+
+afterEach(async () => {
+  await Promise.all(feeds.splice(0).map((opened) => opened.close()));
 });
 
-afterAll(() => maker.stop());
+afterAll(async () => {
+  await maker.stop();
+});
 
-/** Segments of the same two seconds, and how many of them were asked for. */
-class Presentation {
-  readonly live = false;
-  readonly tracks = ["main"] as const;
-  asked = 0;
-  readonly #count: number;
+/** The parts of one track; a function is asked when its turn has come. */
+type Parts = readonly (Partial<HlsSegment> & { readonly bytes: Buffer | (() => Promise<Buffer>) })[];
 
-  constructor(count: number) {
-    this.#count = count;
-  }
-
-  async *segments(): AsyncGenerator<HlsSegment, void, undefined> {
-    for (let sequence = 0; sequence < this.#count; sequence += 1) {
-      this.asked += 1;
-      yield await Promise.resolve(segmentOf(sequence));
-    }
+async function* segmentsOf(track: HlsTrack, parts: Parts): AsyncGenerator<HlsSegment, void, undefined> {
+  for (const [at, { bytes, ...more }] of parts.entries()) {
+    const body = typeof bytes === "function" ? await bytes() : bytes;
+    const startMs = at * SEGMENT_S * 1000;
+    yield {
+      track,
+      sequence: at,
+      startMs,
+      durationMs: SEGMENT_S * 1000,
+      discontinuity: at === 0,
+      programDateTimeMs: null,
+      init: null,
+      url: `http://server/${at}.ts`,
+      range: null,
+      open: async function* () {
+        yield body;
+      },
+      ...more,
+    };
   }
 }
 
-function segmentOf(sequence: number): HlsSegment {
-  return {
-    track: "main",
-    sequence,
-    startMs: sequence * 2000,
-    durationMs: 2000,
-    discontinuity: true,
-    programDateTimeMs: null,
-    init: null,
-    url: `segment ${sequence}`,
-    range: null,
-    async *open() {
-      yield await Promise.resolve(bytes);
+interface Fed {
+  readonly tags: FedTag[];
+  end: SourceEnd | undefined;
+}
+
+function feed(tracks: Partial<Record<HlsTrack, Parts>>, more: Partial<HlsFeedOptions> = {}): Fed {
+  const names: HlsTrack[] = tracks.audio === undefined ? ["main"] : ["main", "audio"];
+  const segments = (track: HlsTrack) => segmentsOf(track, tracks[track] ?? []);
+  const presentation = { live: false, tracks: names, segments };
+  const made = new HlsFeed({ presentation, fromMs: 0, onForeign: () => {}, log: silent, ...more });
+  feeds.push(made);
+  const fed: Fed = { tags: [], end: undefined };
+  const ignore = () => {};
+  void made.start({
+    announce: ignore,
+    jump: ignore,
+    take: (tag) => void fed.tags.push(tag),
+    end: (end) => {
+      fed.end = end;
     },
-  };
+  });
+  return fed;
 }
 
-class Taker implements TagTaker {
-  readonly tags: FedTag[] = [];
-  ended: SourceEnd | undefined;
-  onTag: (() => void) | undefined;
-
-  announce(): void {}
-
-  jump(): void {}
-
-  take(tag: FedTag): void {
-    this.tags.push(tag);
-    this.onTag?.();
-  }
-
-  end(end: SourceEnd): void {
-    this.ended = end;
-  }
-}
-
-function newFeed(presentation: Presentation): HlsFeed {
-  const log = pino({ level: "silent" });
-  return new HlsFeed({ presentation, fromMs: 0, onForeign: () => {}, log });
-}
+const media = ({ tags }: Fed, kind: "audio" | "video") =>
+  tags.filter((tag) => tag.kind === kind && !tag.sequenceHeader);
+const whole = (files: readonly Buffer[]): Parts => files.map((bytes) => ({ bytes }));
+const ended = async (fed: Fed) => {
+  await eventually(() => expect(fed.end).toBeDefined());
+  return fed;
+};
 
 describe("HlsFeed", () => {
-  it("has asked for the next segment, but given nothing of it, while nobody takes the one before", async () => {
-    const presentation = new Presentation(3);
-    const taker = new Taker();
-    const feed = newFeed(presentation);
-    taker.onTag = () => feed.pause();
-    await feed.start(taker);
-    await eventually(() => expect(presentation.asked).toBe(2));
-    const pictures = () => taker.tags.filter(({ kind, sequenceHeader }) => kind === "video" && !sequenceHeader);
-    expect(pictures()).toHaveLength(50);
-    taker.onTag = undefined;
-    feed.resume();
-    await eventually(() => expect(taker.ended).toEqual({ name: "finished" }));
-    expect(pictures()).toHaveLength(150);
-    await feed.close();
+  it.each([
+    ["between packets", 188 * 100],
+    ["within a packet", 188 * 100 + 77],
+  ])("loses no picture when the byte ranges of a file are cut %s", async (_where, cutAt) => {
+    const file = Buffer.concat(pictures);
+    const expected = media(await ended(feed({ main: [{ bytes: file }] })), "video");
+    expect(expected).toHaveLength(FRAMES);
+    const url = "http://server/all.ts";
+    const cuts = [0, cutAt, 2 * cutAt, file.length].map((end, at, ends) => ({ start: ends[at - 1] ?? 0, end }));
+    const parts = cuts.slice(1).map(({ start, end }) => {
+      const startMs = (start / file.length) * SEGMENTS * SEGMENT_S * 1000;
+      return { bytes: file.subarray(start, end), url, startMs, range: { start, end: end - 1 } };
+    });
+    const got = media(await ended(feed({ main: parts })), "video");
+    expect(got.map(({ payload }) => payload)).toEqual(expected.map(({ payload }) => payload));
   });
 
-  it("gives nothing more once it is closed", async () => {
-    const presentation = new Presentation(3);
-    const taker = new Taker();
-    const feed = newFeed(presentation);
-    taker.onTag = () => feed.pause();
-    await feed.start(taker);
-    await eventually(() => expect(presentation.asked).toBe(2));
-    const before = taker.tags.length;
-    await feed.close();
-    expect(taker.tags).toHaveLength(before);
-    expect(taker.ended).toBeUndefined();
+  it("goes on in silence when the playlist of its sound gives nothing more", async () => {
+    const gone = () => Promise.reject(new RoomcastError("FailedOperation.SourceLost", "Segment 1 could not be read."));
+    const [first = Buffer.alloc(0)] = sounds;
+    const fed = await ended(feed({ main: whole(pictures), audio: [{ bytes: first }, { bytes: gone }] }));
+    expect(fed.end).toEqual({ name: "finished" });
+    expect(media(fed, "video")).toHaveLength(FRAMES);
+    expect(Math.max(...media(fed, "audio").map(({ dtsMs }) => dtsMs))).toBeLessThan(SEGMENT_S * 1000 + 100);
+  });
+
+  it("is lost when the playlist of its picture gives nothing more", async () => {
+    const gone = () => Promise.reject(new RoomcastError("FailedOperation.SourceLost", "Segment 1 could not be read."));
+    const [first = Buffer.alloc(0)] = pictures;
+    const fed = await ended(feed({ main: [{ bytes: first }, { bytes: gone }], audio: whole(sounds) }));
+    expect(fed.end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
+  });
+
+  it("does not wait for sound that stays away, and lets it be heard when it is there again", async () => {
+    const sound = Promise.withResolvers<void>();
+    const picture = Promise.withResolvers<void>();
+    const after = (wait: Promise<void>, bytes: Buffer | undefined) => async () => {
+      await wait;
+      return bytes ?? Buffer.alloc(0);
+    };
+    const [sound0 = Buffer.alloc(0), sound1, sound2 = Buffer.alloc(0), sound3 = Buffer.alloc(0)] = sounds;
+    let read = false;
+    const last = async () => {
+      read = true;
+      return sound3;
+    };
+    const fed = feed(
+      {
+        main: [...whole(pictures.slice(0, 3)), { bytes: after(picture.promise, pictures[3]) }],
+        audio: [{ bytes: sound0 }, { bytes: after(sound.promise, sound1) }, { bytes: sound2 }, { bytes: last }],
+      },
+      { longestWaitForSoundMs: 20 },
+    );
+    const shown = () => Math.max(0, ...media(fed, "video").map(({ dtsMs }) => dtsMs));
+    await eventually(() => expect(shown()).toBeGreaterThan(11_700));
+    sound.resolve();
+    await eventually(() => expect(read).toBe(true));
+    picture.resolve();
+    await ended(fed);
+    expect(fed.end).toEqual({ name: "finished" });
+    expect(media(fed, "video")).toHaveLength(FRAMES);
+    const heard = media(fed, "audio").map(({ dtsMs }) => dtsMs);
+    expect(heard.filter((dtsMs) => dtsMs > 12_200).length).toBeGreaterThan(100);
+    expect(heard).toEqual(heard.toSorted((a, b) => a - b));
   });
 });
