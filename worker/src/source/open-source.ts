@@ -10,7 +10,7 @@ import { SourceHttp } from "./http/source-http.ts";
 import type { MediaInfo } from "./media-info.ts";
 import { openHttpSource } from "./open-http-source.ts";
 import type { OutputWishes } from "./output-wishes.ts";
-import { planPush } from "./plan.ts";
+import { type Plan, planPush } from "./plan.ts";
 import { type ProbeInput, probe } from "./probe.ts";
 import type { ProbedMedia } from "./probe-report.ts";
 import { openRtmpSource } from "./rtmp/rtmp-source.ts";
@@ -53,6 +53,9 @@ const ASKED_PATIENCE_MS = 12_000;
 const OPEN_DEADLINE_MS = 90_000;
 /** A start behind the end plays the end, so that the room sees a picture before the source is over. */
 const LEAST_LEFT_MS = 1000;
+
+/** Pictures of a stream are seldom further from their keyframe. */
+const LONGEST_KEYFRAME_DISTANCE_MS = 6000;
 
 /** Opens sources of every kind; made once, when the worker starts. */
 export class SourceFactory {
@@ -162,15 +165,19 @@ export class SourceFactory {
       const { live: askedLive } = options;
       const live = isLive(media, askedLive || session.unbounded);
       const { readyTimeoutMs, stallTimeoutMs } = this.#options;
+      const { toneMapping } = this.#capabilities;
+      const plan = planPush(media, { ...wishesIn(options), live, askedLive, toneMapping });
+      const startAtMs = withinDuration(options.startAtMs, media.durationMs);
       return await openFfmpegSource({
         ...probed,
         url: session.url,
         environment: session.environment,
-        plan: planPush(media, { ...wishesIn(options), live, askedLive, toneMapping: this.#capabilities.toneMapping }),
+        plan,
         live,
         // Whoever asked for a recording gets its end.
         endsProperly: () => !live || !askedLive,
-        startAtMs: withinDuration(options.startAtMs, media.durationMs),
+        startAtMs,
+        decodeFromMs: probed.decodeFromMs ?? decodeFromMs(media, plan, startAtMs),
         signal: options.signal,
         readyTimeoutMs,
         stallTimeoutMs,
@@ -228,4 +235,10 @@ function tooSlow(): RoomcastError {
 
 function withinDuration(startAtMs: number, durationMs: number | null): number {
   return durationMs === null ? startAtMs : Math.max(0, Math.min(startAtMs, durationMs - LEAST_LEFT_MS));
+}
+
+/** In MPEG-TS ffmpeg finds a time but no keyframe: the pictures up to the next one would be decoded from nothing. */
+function decodeFromMs({ container }: MediaInfo, { video }: Plan, startAtMs: number): number | undefined {
+  const isLoose = container.includes("mpegts") && video.action === "transcode";
+  return isLoose ? Math.max(0, startAtMs - LONGEST_KEYFRAME_DISTANCE_MS) : undefined;
 }

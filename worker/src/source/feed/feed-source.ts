@@ -335,8 +335,7 @@ class FeedSource extends QueuedSource {
 
   #formatFor(plan: Plan, media: MediaInfo): RunFormat {
     const track = (kind: "audio" | "video") => {
-      const info = media[kind];
-      return info === null ? null : { codec: info.codec, header: this.#intake.headers[kind]?.payload };
+      return { codec: media[kind]?.codec ?? null, header: this.#intake.headers[kind]?.payload };
     };
     return new RunFormat({ plan, wishes: this.#wishes, video: track("video"), audio: track("audio") });
   }

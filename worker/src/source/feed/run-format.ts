@@ -26,13 +26,19 @@ interface TrackFormat {
   unfit: boolean;
 }
 
+export interface RunTrack {
+  /** null: the run begins without the track. */
+  readonly codec: string | null;
+  /** The header that came last, also of a track that is still to come. */
+  readonly header: Buffer | undefined;
+}
+
 export interface RunFormatOptions {
   readonly plan: Plan;
   /** What the session is fixed to, and the request's wishes. */
   readonly wishes: OutputWishes;
-  /** Of the tracks that the run begins with; null: it has none. */
-  readonly video: { readonly codec: string; readonly header: Buffer | undefined } | null;
-  readonly audio: { readonly codec: string; readonly header: Buffer | undefined } | null;
+  readonly video: RunTrack;
+  readonly audio: RunTrack;
 }
 
 /**
@@ -48,12 +54,7 @@ export class RunFormat {
   constructor(options: RunFormatOptions) {
     this.#options = options;
     this.#direct = copiesOrMakes(options.plan);
-    const track = (given: RunFormatOptions["video"]): TrackFormat => ({
-      codec: given?.codec ?? null,
-      header: given?.header,
-      unfit: false,
-    });
-    this.#tracks = { video: track(options.video), audio: track(options.audio) };
+    this.#tracks = { video: { ...options.video, unfit: false }, audio: { ...options.audio, unfit: false } };
   }
 
   judge(tag: FedTag): TagVerdict {

@@ -73,7 +73,7 @@ export const OUTPUT_SHIFT_MS = 1000;
 
 /** How far one track may be ahead of the other before it is given all the same; the muxer's own bound is 10 s. */
 const LONGEST_HOLD_US = 500_000;
-/** A fragment of an MP4 stream holds all of one track before the other; they are seldom longer. */
+/** A fragment of an MP4 file or stream holds all of one track before the other; they are seldom longer. */
 const FRAGMENT_HOLD_US = 20_000_000;
 
 /** Options in front of a gateway URL, for ffprobe too. */
@@ -122,15 +122,16 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
       ["-map_metadata", "-1", "-sn", "-dn"],
       ["-output_ts_offset", seconds(OUTPUT_SHIFT_MS)],
       // Nothing is held back for a track that has stopped, or is late.
-      ["-max_interleave_delta", String(longestHoldUs(options.input))],
+      ["-max_interleave_delta", String(longestHoldUs(options))],
       ["-flvflags", "no_duration_filesize+no_metadata+no_sequence_end"],
       ["-f", "flv"],
     ].flat(),
   };
 }
 
-function longestHoldUs(input: FfmpegInput): number {
-  return input.kind === "stream" && input.format === "mov" ? FRAGMENT_HOLD_US : LONGEST_HOLD_US;
+function longestHoldUs({ input, live }: FfmpegArgumentsOptions): number {
+  const mayHaveFragments = input.kind === "stream" ? input.format === "mov" : !live;
+  return mayHaveFragments ? FRAGMENT_HOLD_US : LONGEST_HOLD_US;
 }
 
 /** What is decoded before the position is cut away again. */
