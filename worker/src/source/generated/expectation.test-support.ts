@@ -1,0 +1,226 @@
+import { expect } from "vitest";
+import { parseAvcConfig } from "../../codec/avc-config.ts";
+import { videoInfoOf } from "../../codec/track-info.ts";
+import { tagDataOffset } from "../../flv/flv-tag.ts";
+import { readAacInfo } from "../feed/track-probe.ts";
+import type { MediaTag } from "../media-tag.ts";
+import type { Source, SourceEnd } from "../source.ts";
+import { media } from "../sources.test-support.ts";
+import { CLIP, LATE_MS, TRIMMED_MS } from "./clip-shelf.test-support.ts";
+import type { Composition } from "./composition.test-support.ts";
+import { type Watched, watch } from "./watched.test-support.ts";
+
+const FRAME_MS = 1000 / CLIP.fps;
+const FRAMES_A_PIECE = CLIP.segmentSeconds * CLIP.fps;
+/** Brightness may be off by so much when a picture is encoded again. */
+const LUMA_TOLERANCE = 5;
+/** Between a tone of the clips, near 2900, and silence. */
+const LOUD = 700;
+/** Sound is cut at its frames and the picture at its own: at a joint they may overlap by so much. */
+const OVERLAP_MS = 100;
+/** Of a made picture, in full or in limited range. */
+const BLACK = 18;
+
+/** Why a source of this make cannot be played; null: it plays whole. Pure. */
+export function predictedFailure({ trouble, container, index, ranges }: Composition): string | null {
+  switch (trouble) {
+    case "404":
+    case "key is gone":
+    case "all segments are gone":
+      return "FailedOperation.SourceNotFound";
+    case "403":
+      return "FailedOperation.SourceForbidden";
+    case "a web page instead":
+      return "FailedOperation.SourceNotMedia";
+    case "a DASH manifest instead":
+    case "SAMPLE-AES":
+      return "FailedOperation.SourceUnsupported";
+    default:
+  }
+  const isMp4 = container === "mp4" || container === "mov";
+  if (isMp4 && index === "at the end" && ranges === "ignored") return "FailedOperation.SourceUnsupported";
+  return trouble === "cut short" ? "FailedOperation.SourceTruncated" : null;
+}
+
+interface Expected {
+  /** The brightness of each picture of the source, from where it is begun. */
+  readonly lumas: readonly number[];
+  readonly durationMs: number;
+  /** Until then a made picture is seen. */
+  readonly pictureFromMs: number;
+  readonly soundFromMs: number;
+  /** Where pieces are joined that do not continue each other. */
+  readonly joints: number;
+}
+
+function expectedOf(composition: Composition, clipLumas: readonly number[]): Expected {
+  const { start, hls } = composition;
+  const whole = { durationMs: CLIP.seconds * 1000, pictureFromMs: 0, soundFromMs: 0, joints: 0 };
+  if (hls !== null) {
+    const there = hls.pieces.filter((piece) => piece.there === "yes");
+    const lumas = there.flatMap(({ number }) =>
+      clipLumas.slice(number * FRAMES_A_PIECE, (number + 1) * FRAMES_A_PIECE),
+    );
+    const joints = there.slice(1).filter(({ clip, number }, at) => {
+      const before = there[at];
+      return before?.clip !== clip || before.number + 1 !== number;
+    }).length;
+    const durationMs = there.length * CLIP.segmentSeconds * 1000;
+    if (start === "together") return { ...whole, lumas, durationMs, joints };
+  }
+  switch (start) {
+    case "sound 1.5 s late":
+      return { ...whole, lumas: clipLumas, soundFromMs: LATE_MS };
+    case "picture 1.5 s late": {
+      const frames = Math.ceil((CLIP.seconds * 1000 - LATE_MS) / FRAME_MS);
+      return { ...whole, lumas: clipLumas.slice(0, frames), pictureFromMs: LATE_MS };
+    }
+    case "first 1.4 s trimmed": {
+      const lumas = clipLumas.slice(TRIMMED_MS / FRAME_MS);
+      return { ...whole, lumas, durationMs: CLIP.seconds * 1000 - TRIMMED_MS };
+    }
+    default:
+      return { ...whole, lumas: clipLumas };
+  }
+}
+
+export interface PlayedSource {
+  readonly source: Source;
+  readonly tags: readonly MediaTag[];
+  readonly end: SourceEnd;
+}
+
+export interface Tools {
+  readonly ffmpegPath: string;
+  /** Of the plain clip. */
+  readonly lumas: readonly number[];
+}
+
+/** The source played from where it was to begin to its end, as its clean parts are when ffmpeg decodes them alone. */
+export async function expectWhole(composition: Composition, played: PlayedSource, tools: Tools): Promise<void> {
+  const { source, tags, end } = played;
+  if (end.name === "failed") throw end.error;
+  expectOneFormat(source, tags);
+  const expected = expectedOf(composition, tools.lumas);
+  expectOrder(tags, expected);
+  const watched = await watch(tools.ffmpegPath, tags);
+  expect(watched.complaints).toBe("");
+  expect(watched.pictures).toHaveLength(media(tags, "video").length);
+  if (source.info.durationMs !== null && expected.joints === 0 && !isShortened(composition)) {
+    expect(Math.abs(source.info.durationMs - expected.durationMs), "duration told").toBeLessThan(200);
+  }
+  expectPictures(composition, played, watched, expected);
+  expectSound(composition, watched, expected);
+}
+
+/** No track goes back, but for sound that overlaps where pieces are joined: the timeline leaves that out. */
+function expectOrder(tags: readonly MediaTag[], { joints }: Expected): void {
+  for (const kind of ["audio", "video"] as const) {
+    const times = media(tags, kind).map(({ dtsMs }) => dtsMs);
+    const back = times.slice(1).flatMap((time, at) => (time < (times[at] ?? 0) ? [(times[at] ?? 0) - time] : []));
+    const overlaps = kind === "audio" ? back.filter((byMs) => byMs < OVERLAP_MS).slice(0, joints) : [];
+    expect(back, `${kind} goes back in time`).toEqual(overlaps);
+  }
+}
+
+/** Pieces are missing, of which the playlist still tells the length. */
+function isShortened({ hls }: Composition): boolean {
+  return hls?.pieces.some(({ there }) => there !== "yes") === true;
+}
+
+function expectOneFormat({ info }: Source, tags: readonly MediaTag[]): void {
+  const headers = tags.filter(({ sequenceHeader }) => sequenceHeader);
+  const records = (kind: string) =>
+    headers.filter((tag) => tag.kind === kind).map((tag) => tag.payload.subarray(tagDataOffset(tag.kind)));
+  const sizes = records("video").map((record) => videoInfoOf(parseAvcConfig(record)));
+  expect(new Set(sizes.map((size) => `${size.width}x${size.height}`))).toEqual(
+    new Set([`${info.width}x${info.height}`]),
+  );
+  const { sampleRateHz, channels } = info.audioFormat;
+  expect(new Set(records("audio").map((record) => shownSound(readAacInfo(record))))).toEqual(
+    new Set([`${sampleRateHz} Hz, ${channels}`]),
+  );
+}
+
+function shownSound(info: ReturnType<typeof readAacInfo>): string {
+  return `${info?.sampleRateHz} Hz, ${info?.channels}`;
+}
+
+function expectPictures(
+  { video, startAtMs }: Composition,
+  { source }: PlayedSource,
+  { pictures }: Watched,
+  expected: Expected,
+): void {
+  const first = pictures[0]?.atMs ?? Number.NaN;
+  const encoded = source.info.plan.video === "transcode";
+  const beginsMs = startAtMs === 0 ? 0 : encoded || video === null ? startAtMs : startAtMs - (startAtMs % 1000);
+  expect(Math.abs(first - beginsMs), `begins at ${first} ms, not at ${beginsMs}`).toBeLessThan(150);
+  if (video === null) {
+    expect(Math.max(...pictures.map(({ luma }) => luma))).toBeLessThan(BLACK);
+    return;
+  }
+  const made = pictures.filter(({ atMs }) => atMs < expected.pictureFromMs - 100);
+  for (const { luma, atMs } of made) expect(luma, `made picture at ${atMs} ms`).toBeLessThan(BLACK);
+  const real = pictures.slice(made.length).filter(({ luma }) => luma >= BLACK);
+  const skipped = Math.round(beginsMs / FRAME_MS);
+  const allowed = encoded ? 3 + 4 * expected.joints : expected.joints;
+  expectSequence(
+    real.map(({ luma }) => luma),
+    expected.lumas.slice(skipped),
+    allowed,
+  );
+  const steps = real.slice(1).map(({ atMs }, at) => atMs - (real[at]?.atMs ?? 0));
+  expect(Math.max(...steps), "longest time without a picture").toBeLessThan(expected.joints === 0 ? 130 : 450);
+  const lastMs = real.at(-1)?.atMs ?? Number.NaN;
+  const drift = Math.abs(lastMs + FRAME_MS - expected.durationMs);
+  expect(drift, `the last picture is at ${lastMs} ms of ${expected.durationMs}`).toBeLessThan(
+    250 + 250 * expected.joints,
+  );
+}
+
+/** Every picture is there, in order; as many as allowed may be missing or twice. */
+function expectSequence(seen: readonly number[], expected: readonly number[], allowed: number): void {
+  let at = -1;
+  let odd = 0;
+  for (const [number, luma] of seen.entries()) {
+    const candidates = [at + 1, at, at + 2, at + 3].filter((candidate) => near(luma, expected[candidate]));
+    const [next] = candidates;
+    if (next === undefined) {
+      const here = seen.slice(Math.max(0, number - 3), number + 4).join(", ");
+      const around = `${here} where ${expected.slice(Math.max(0, at - 2), at + 5).join(", ")}`;
+      expect.fail(
+        `Picture ${number} of ${seen.length} is not the one that follows ${at} of ${expected.length}: ${around}.`,
+      );
+    }
+    if (next !== at + 1) odd += 1;
+    at = next;
+  }
+  const missing = expected.length - 1 - at;
+  expect(
+    odd + missing,
+    `${seen.length} pictures of ${expected.length}, ${missing} missing at the end`,
+  ).toBeLessThanOrEqual(allowed);
+}
+
+function near(luma: number, expected: number | undefined): boolean {
+  return expected !== undefined && Math.abs(luma - expected) <= LUMA_TOLERANCE;
+}
+
+function expectSound({ audio, startAtMs }: Composition, { loudness }: Watched, expected: Expected): void {
+  const loud = loudness.map((value) => value > LOUD);
+  if (audio === null) {
+    expect(loud).not.toContain(true);
+    return;
+  }
+  const early = loud.slice(0, Math.max(0, expected.soundFromMs / 100 - 1));
+  expect(early, "sound before its time").not.toContain(true);
+  const fromMs = Math.max(startAtMs, expected.soundFromMs);
+  const wanted = Math.floor((expected.durationMs - fromMs) / 100);
+  const heard = loud.filter(Boolean).length;
+  const aside = 3 + 4 * expected.joints;
+  expect(heard, `${heard} tenths of a second with sound of ${wanted}`).toBeGreaterThanOrEqual(wanted - aside);
+  expect(heard, `${heard} tenths of a second with sound of ${wanted}`).toBeLessThanOrEqual(
+    wanted + aside + (startAtMs % 1000) / 100,
+  );
+}
