@@ -6,9 +6,10 @@ import { SegmentClock } from "../feed/segment-clock.ts";
 import type { TagFeed, TagTaker } from "../feed/tag-feed.ts";
 import { FlvDemuxer, FlvError } from "../ffmpeg/flv-demuxer.ts";
 import type { MediaTag } from "../media-tag.ts";
-import { ContainerDemuxer, choosePlayedTracks, isReadHere } from "./container-demuxer.ts";
+import { ContainerDemuxer } from "./container-demuxer.ts";
 import { DemuxError, type DemuxedTrack, type TrackChoice } from "./demuxer.ts";
 import { Interleaver } from "./interleaver.ts";
+import { announcementOf, choosePlayedTracks, isReadHere, kindsOf } from "./played-tracks.ts";
 
 export interface ByteFeedOptions {
   /** The bytes of one file or stream, read forwards. They are returned when the feed closes. */
@@ -136,27 +137,15 @@ export class ByteFeed implements TagFeed {
   }
 
   #choose(tracks: readonly DemuxedTrack[], interleaver: Interleaver): TrackChoice {
-    const chosen = choosePlayedTracks(tracks, this.#options.audioTrack);
-    const played = tracks.filter(({ id }) => id === chosen.video || id === chosen.audio);
-    if (!this.#begun && played.some((track) => !isReadHere(track))) {
+    const played = choosePlayedTracks(tracks, this.#options.audioTrack);
+    if (!this.#begun && !played.tracks.every(isReadHere)) {
       this.#foreign = true;
-      this.#options.onForeign?.(played);
+      this.#options.onForeign?.(played.tracks);
       return { video: null, audio: null };
     }
-    const locked = tracks.find(({ kind, encryption }) => kind !== "other" && encryption !== undefined);
-    if (played.length === 0 && locked !== undefined) {
-      const text = `The source is encrypted (${locked.encryption}): it can only be played with its licence.`;
-      throw new RoomcastError("FailedOperation.SourceUnsupported", text);
-    }
-    interleaver.expect([
-      ...(chosen.video === null ? [] : (["video"] as const)),
-      ...(chosen.audio === null ? [] : (["audio"] as const)),
-    ]);
-    this.#taker?.announce({
-      ...(chosen.video === null ? {} : { video: {} }),
-      ...(chosen.audio === null ? {} : { audio: true }),
-    });
-    return chosen;
+    interleaver.expect(kindsOf(played.choice));
+    this.#taker?.announce(announcementOf(played));
+    return played.choice;
   }
 
   #give(tag: MediaTag): void {

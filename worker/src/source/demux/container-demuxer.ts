@@ -1,5 +1,5 @@
 import { RoomcastError } from "@roomcast/shared";
-import type { DemuxedTrack, Demuxer, DemuxerOptions, TrackChoice } from "./demuxer.ts";
+import type { Demuxer, DemuxerOptions } from "./demuxer.ts";
 import { type ContainerFormat, detectContainer } from "./detect-container.ts";
 import { Fmp4Demuxer } from "./fmp4/fmp4-demuxer.ts";
 import { TsDemuxer } from "./mpegts/ts-demuxer.ts";
@@ -88,35 +88,4 @@ function notMedia(what: string, format: ContainerFormat): RoomcastError {
       ? `${what} is a web page or an error text, not media.`
       : `${what} is neither MPEG-TS nor fragmented MP4 nor AAC or MP3.`;
   return new RoomcastError("FailedOperation.SourceNotMedia", text);
-}
-
-/** Codecs whose tags are made in this process. */
-const OWN_CODECS = new Set(["h264", "aac"]);
-
-/**
- * The tracks that are played: of each kind one that can be read here, else one for ffmpeg; the wished sound where it is
- * there. Pure.
- *
- * @param audioTrack a language, or a number from 1 among the sound tracks
- */
-export function choosePlayedTracks(tracks: readonly DemuxedTrack[], audioTrack?: string | number): TrackChoice {
-  const open = tracks.filter(({ encryption }) => encryption === undefined);
-  const ofKind = (kind: DemuxedTrack["kind"]) => open.filter((track) => track.kind === kind);
-  const sounds = ofKind("audio");
-  const wished = typeof audioTrack === "number" ? sounds[audioTrack - 1] : best(sounds.filter(speaks(audioTrack)));
-  return { video: best(ofKind("video"))?.id ?? null, audio: (wished ?? best(sounds))?.id ?? null };
-}
-
-/** Whether tags are made of this track in this process. Pure. */
-export function isReadHere({ codec }: DemuxedTrack): boolean {
-  return OWN_CODECS.has(codec);
-}
-
-function best(tracks: readonly DemuxedTrack[]): DemuxedTrack | undefined {
-  return tracks.find(isReadHere) ?? tracks[0];
-}
-
-function speaks(language: string | undefined): (track: DemuxedTrack) => boolean {
-  const wanted = language?.toLowerCase();
-  return (track) => wanted !== undefined && track.language?.toLowerCase().startsWith(wanted.slice(0, 2)) === true;
 }

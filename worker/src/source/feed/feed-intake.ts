@@ -111,6 +111,10 @@ export class FeedIntake implements TagTaker {
     return this.#probe.tracks;
   }
 
+  get reasons(): readonly string[] {
+    return this.#probe.reasons;
+  }
+
   get pictureSize(): { readonly width: number; readonly height: number } | undefined {
     return this.#probe.pictureSize;
   }

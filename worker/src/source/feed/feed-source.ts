@@ -134,7 +134,7 @@ class FeedSource extends QueuedSource {
       durationMs: options.live ? null : (options.durationMs ?? null),
       ...picture,
       audioFormat: format,
-      plan: { ...summary, reasons: [...summary.reasons, ...(options.reasons ?? [])] },
+      plan: { ...summary, reasons: [...summary.reasons, ...intake.reasons, ...(options.reasons ?? [])] },
       ...(tempo === 1 ? {} : { tempo: { factor: tempo, fromMs: this.#startAtMs } }),
     };
     this.#wishes = { ...options.plan, canvas: { width: picture.width, height: picture.height }, audioFormat: format };

@@ -5,6 +5,8 @@ import type { FedTag } from "./fed-tag.ts";
 export interface Announcement {
   readonly video?: { readonly width?: number; readonly height?: number; readonly fps?: number } | undefined;
   readonly audio?: boolean | undefined;
+  /** Sentences about the choice of tracks that the plan is to carry. */
+  readonly reasons?: readonly string[] | undefined;
 }
 
 /** Takes what a feed gives. */

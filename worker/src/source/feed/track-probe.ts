@@ -91,6 +91,11 @@ export class TrackProbe {
     };
   }
 
+  /** What was said of the choice of tracks. */
+  get reasons(): readonly string[] {
+    return this.#announced.reasons ?? [];
+  }
+
   /** What was announced or seen of the picture's size; undefined: nothing. */
   get pictureSize(): { readonly width: number; readonly height: number } | undefined {
     const { width, height } = this.#video?.info ?? this.#announced.video ?? {};

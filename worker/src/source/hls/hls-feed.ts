@@ -1,8 +1,9 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
-import { ContainerDemuxer, choosePlayedTracks, isReadHere } from "../demux/container-demuxer.ts";
+import { ContainerDemuxer } from "../demux/container-demuxer.ts";
 import { DemuxError, type DemuxedTrack, type TrackChoice } from "../demux/demuxer.ts";
 import { Interleaver } from "../demux/interleaver.ts";
+import { announcementOf, choosePlayedTracks, isReadHere, kindsOf } from "../demux/played-tracks.ts";
 import { Gate } from "../feed/gate.ts";
 import { RecoveryPoints } from "../feed/recovery-points.ts";
 import { SegmentClock } from "../feed/segment-clock.ts";
@@ -226,33 +227,18 @@ export class HlsFeed implements TagFeed {
 
   #choose(track: HlsTrack, tracks: readonly DemuxedTrack[], begun: boolean): TrackChoice {
     const separate = this.#options.presentation.tracks.length > 1;
-    const locked = tracks.find(({ kind, encryption }) => kind !== "other" && encryption !== undefined);
-    const chosen = choosePlayedTracks(tracks, this.#options.audioTrack);
-    if (chosen.video === null && chosen.audio === null && locked !== undefined) {
-      const text = `The source is encrypted (${locked.encryption}): it can only be played with its licence.`;
-      throw new RoomcastError("FailedOperation.SourceUnsupported", text);
-    }
-    const choice = {
-      video: track === "main" ? chosen.video : null,
-      audio: separate && track === "main" ? null : chosen.audio,
-    };
-    const played = tracks.filter(({ id }) => id === choice.video || id === choice.audio);
-    if (!begun && played.some((each) => !isReadHere(each))) {
+    const wanted = tracks.filter(({ kind }) => !separate || (kind === "audio") === (track === "audio"));
+    const played = choosePlayedTracks(wanted, separate ? undefined : this.#options.audioTrack);
+    if (!begun && !played.tracks.every(isReadHere)) {
       this.#foreign = true;
-      this.#options.onForeign(played);
+      this.#options.onForeign(played.tracks);
       return { video: null, audio: null };
     }
-    if (track === "main" && !separate) {
-      this.#interleaver.expect([
-        ...(choice.video === null ? [] : (["video"] as const)),
-        ...(choice.audio === null ? [] : (["audio"] as const)),
-      ]);
-      this.#taker?.announce({
-        ...(choice.video === null ? {} : { video: {} }),
-        ...(choice.audio === null ? {} : { audio: true }),
-      });
+    if (!separate) {
+      this.#interleaver.expect(kindsOf(played.choice));
+      this.#taker?.announce(announcementOf(played));
     }
-    return choice;
+    return played.choice;
   }
 
   #give(tag: MediaTag): void {

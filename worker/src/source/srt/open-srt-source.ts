@@ -3,7 +3,7 @@ import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { PinnedHost } from "../../egress/egress.ts";
 import { ByteFeed } from "../demux/byte-feed.ts";
-import { choosePlayedTracks, isReadHere as isTrackReadHere } from "../demux/container-demuxer.ts";
+import { choosePlayedTracks, isReadHere as isTrackReadHere } from "../demux/played-tracks.ts";
 import { openFeedSource } from "../feed/feed-source.ts";
 import { openStreamSource, transcodeFlv } from "../ffmpeg/ffmpeg-source.ts";
 import { type PlanOptions, planPush } from "../plan.ts";
@@ -86,8 +86,7 @@ export async function openSrtSource(options: OpenSrtSourceOptions): Promise<Sour
 async function isReadHere(stream: Readable, signal: AbortSignal): Promise<boolean> {
   const tracks = await announcedTracks(stream, signal);
   if (tracks === null) return false;
-  const { video, audio } = choosePlayedTracks(tracks);
-  const played = tracks.filter(({ id }) => id === video || id === audio);
+  const { tracks: played } = choosePlayedTracks(tracks);
   return played.length > 0 && played.every(isTrackReadHere);
 }
 
