@@ -90,6 +90,10 @@ async function runMediaBench({ args, ...context }: SuiteContext): Promise<SuiteR
   return { json: report, text: formatMediaReport(report) };
 }
 
+function switchClip(profile: "main" | "high"): Promise<string> {
+  return sampleClip({ durationS: SWITCH_CLIP_S, profile });
+}
+
 async function measureAll(run: Run): Promise<MediaFigures> {
   const { stack, sizes, wants, ffmpegPath, onProgress, signal } = run;
   const { rounds, runs, windowSeconds } = sizes;
@@ -98,7 +102,6 @@ async function measureAll(run: Run): Promise<MediaFigures> {
   const playlist = playlistClip(await samplePlaylist({ durationS }));
   // Those that only some parts need take long to make.
   const bFrames = () => sampleClip({ durationS, bFrames: true });
-  const switchClip = (profile: "main" | "high") => sampleClip({ durationS: SWITCH_CLIP_S, profile });
   signal.throwIfAborted();
   const ours = await roomcastPusher(stack);
   const bare = await bareFfmpegPusher({ stack, ffmpegPath });

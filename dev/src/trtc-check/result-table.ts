@@ -25,7 +25,7 @@ function seen({ outcome }: CheckResult): string {
       return `let in, ended after ${outcome.afterMs} ms: ${outcome.why}`;
     case "refused":
       return `not let in: ${outcome.why}`;
-    case "unreachable":
+    default:
       return `no answer: ${outcome.why}`;
   }
 }
