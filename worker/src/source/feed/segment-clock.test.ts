@@ -64,6 +64,32 @@ describe("SegmentClock", () => {
     expect(given.at(-1)).toEqual({ kind: "video", dtsMs: 4000, breaks: true });
   });
 
+  it("finds a clock that has begun again behind tags that are left of the segment before", () => {
+    const { lane, given } = newLane();
+    lane.begin({ startMs: 0, durationMs: 4000, discontinuity: true });
+    for (const tag of [videoTag(0, true), audioTag(0), videoTag(3920, false), audioTag(3950)]) lane.take(tag);
+    lane.begin({ startMs: 4000, durationMs: 4000, discontinuity: false });
+    const late = [videoTag(3960, false), videoTag(900_000, true), audioTag(3971), videoTag(900_040, false)];
+    for (const tag of [...late, audioTag(900_010)]) lane.take(tag);
+    expect(given.slice(4)).toEqual([
+      { kind: "video", dtsMs: 3960, breaks: false },
+      { kind: "video", dtsMs: 4000, breaks: true },
+      { kind: "audio", dtsMs: 3971, breaks: false },
+      { kind: "video", dtsMs: 4040, breaks: false },
+      { kind: "audio", dtsMs: 4010, breaks: true },
+    ]);
+  });
+
+  it("keeps a hole in the media of a segment, and does not believe a duration that is too short", () => {
+    const { lane, given } = newLane();
+    lane.begin({ startMs: 0, durationMs: 10_000, discontinuity: true });
+    for (const atMs of [0, 40, 6000]) lane.take(videoTag(atMs, true));
+    expect(times(given, "video")).toEqual([0, 40, 6000]);
+    for (let atMs = 8000; atMs < 60_000; atMs += 2000) lane.take(videoTag(atMs, true));
+    expect(times(given, "video").at(-1)).toBe(58_000);
+    expect(given.some(({ breaks }) => breaks)).toBe(false);
+  });
+
   it("puts the sound of a playlist of its own on the picture's clock", () => {
     const clock = new SegmentClock();
     const main = newLane(clock);

@@ -10,6 +10,8 @@ const MAX_HELD_TAGS = 64;
 /** Where a part of the media begins on the playlist's clock. */
 export interface PlacedPart {
   readonly startMs: number;
+  /** Undefined where that is not known: its clock is trusted then, once it has begun. */
+  readonly durationMs?: number | undefined;
   /** Its own clock need not continue that of the part before. */
   readonly discontinuity: boolean;
 }
@@ -63,13 +65,23 @@ interface LaneOptions {
   readonly settle: (ownOffsetMs: number) => number;
 }
 
+/** The last tag of a kind, on its own clock, and what placed it. */
+interface LastPlaced {
+  readonly dtsMs: number;
+  readonly offsetMs: number;
+}
+
 class Lane implements SegmentLane {
   readonly #options: LaneOptions;
   #offsetMs: number | undefined;
-  /** Where the segment begins on the playlist's clock, until its first tag has come. */
-  #startMs: number | undefined;
+  #segment: PlacedPart = { startMs: 0, discontinuity: false };
+  /** Nothing that belongs to the segment has come yet. */
+  #arriving = false;
   #held: MediaTag[] = [];
   #breaks = { video: false, audio: false };
+  readonly #last: Partial<Record<MediaTag["kind"], LastPlaced>> = {};
+  /** The other track has jumped; this one's last tags before its own jump may come behind that. */
+  #straggling: MediaTag["kind"] | undefined;
   /** The first run continues nothing. */
   #first = true;
 
@@ -77,10 +89,12 @@ class Lane implements SegmentLane {
     this.#options = options;
   }
 
-  begin({ startMs, discontinuity }: PlacedPart): void {
+  begin(segment: PlacedPart): void {
     this.flush();
-    this.#startMs = startMs;
-    if (discontinuity) this.breakHere();
+    this.#segment = segment;
+    this.#arriving = true;
+    this.#straggling = undefined;
+    if (segment.discontinuity) this.breakHere();
   }
 
   breakHere(): void {
@@ -88,27 +102,34 @@ class Lane implements SegmentLane {
   }
 
   take(tag: MediaTag): void {
-    if (this.#startMs !== undefined && !tag.sequenceHeader && !this.#arrive(tag)) return;
+    if (!tag.sequenceHeader) {
+      if (this.#straggles(tag)) return;
+      if (this.#leapsInside(tag)) this.#leap(tag);
+      if (this.#arriving && !this.#arrive(tag)) return;
+    }
     if (this.#offsetMs === undefined) this.#held.push(tag);
     else this.#place(tag, this.#offsetMs);
   }
 
   flush(): void {
     const first = this.#held.find(({ sequenceHeader }) => !sequenceHeader);
-    if (first !== undefined && this.#offsetMs === undefined) this.#settle(first, this.#startMs ?? 0);
-    this.#startMs = undefined;
+    if (first !== undefined && this.#offsetMs === undefined) {
+      this.#settle(first, this.#arriving ? this.#segment.startMs : 0);
+    }
+    this.#arriving = false;
   }
 
   /** The first media of a segment; false: the tag was dealt with. */
   #arrive(tag: MediaTag): boolean {
-    const startMs = this.#startMs ?? 0;
-    const offsetMs = this.#offsetMs;
-    if (offsetMs !== undefined) {
-      this.#startMs = undefined;
-      const driftMs = shownAtMs(tag) + offsetMs - startMs;
-      if (Math.abs(driftMs) <= LARGEST_DRIFT_MS) return true;
-      this.#startMs = startMs;
-      this.#offsetMs = undefined;
+    const { startMs } = this.#segment;
+    if (this.#offsetMs !== undefined) {
+      const driftMs = shownAtMs(tag) + this.#offsetMs - startMs;
+      // The last tags of the segment before may come only now: parts of one file are not read to their ends.
+      if (Math.abs(driftMs) <= LARGEST_DRIFT_MS) {
+        this.#arriving = driftMs < 0;
+        return true;
+      }
+      this.#leap(tag);
     }
     this.#held.push(tag);
     // The playlist counts from the first picture; sound alone counts from its own beginning.
@@ -118,10 +139,38 @@ class Lane implements SegmentLane {
     return false;
   }
 
+  /** Behind the beginning of a segment both must be so: a large step, and to where its media cannot be. */
+  #leapsInside(tag: MediaTag): boolean {
+    const { startMs, durationMs } = this.#segment;
+    const last = this.#last[tag.kind];
+    if (this.#offsetMs === undefined || durationMs === undefined || last === undefined) return false;
+    if (Math.abs(tag.dtsMs - last.dtsMs) <= LARGEST_DRIFT_MS) return false;
+    const atMs = shownAtMs(tag) + this.#offsetMs;
+    return atMs < startMs - LARGEST_DRIFT_MS || atMs > startMs + durationMs + LARGEST_DRIFT_MS;
+  }
+
+  #leap({ kind }: MediaTag): void {
+    this.#offsetMs = undefined;
+    this.#arriving = true;
+    this.#straggling = kind === "video" ? "audio" : "video";
+  }
+
+  /** Places a tag that was left behind when the other track's clock jumped. */
+  #straggles(tag: MediaTag): boolean {
+    if (tag.kind !== this.#straggling) return false;
+    const last = this.#last[tag.kind];
+    if (last === undefined || Math.abs(tag.dtsMs - last.dtsMs) > LARGEST_DRIFT_MS) {
+      this.#straggling = undefined;
+      return false;
+    }
+    this.#give(tag, last.offsetMs, false);
+    return true;
+  }
+
   #settle(tag: MediaTag, startMs: number): void {
     const offsetMs = this.#options.settle(startMs - shownAtMs(tag));
     this.#offsetMs = offsetMs;
-    this.#startMs = undefined;
+    this.#arriving = false;
     if (!this.#first) this.#breaks = { video: true, audio: true };
     this.#first = false;
     for (const held of this.#held.splice(0)) this.#place(held, offsetMs);
@@ -130,6 +179,11 @@ class Lane implements SegmentLane {
   #place(tag: MediaTag, offsetMs: number): void {
     const breaks = this.#breaks[tag.kind] && !tag.sequenceHeader;
     if (breaks) this.#breaks[tag.kind] = false;
+    this.#give(tag, offsetMs, breaks);
+  }
+
+  #give(tag: MediaTag, offsetMs: number, breaks: boolean): void {
+    if (!tag.sequenceHeader) this.#last[tag.kind] = { dtsMs: tag.dtsMs, offsetMs };
     this.#options.give({ ...tag, dtsMs: tag.dtsMs + offsetMs }, breaks);
   }
 }
