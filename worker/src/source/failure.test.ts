@@ -78,6 +78,12 @@ describe("a source is failed", () => {
       "(code 1): last words",
     ],
     [
+      "it is in fragments, declares what is there of it, and ends inside of one",
+      { declaredMs: PLAYED.playedToMs, inFragments: true, exit: { ...EXIT, stderrTail: ["stream 0: partial file"] } },
+      "SourceTruncated",
+      "in the middle of a fragment",
+    ],
+    [
       "there is no ffmpeg",
       { playedToMs: null, exit: { ...EXIT, code: null, startError: "ENOENT" } },
       "MediaEngine",

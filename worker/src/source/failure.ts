@@ -16,6 +16,8 @@ export interface EndFacts {
   readonly declaredMs: number | null;
   /** What is declared also counts tracks that are not played; false unless given. */
   readonly declaredIsRough?: boolean | undefined;
+  /** A file in fragments: what it declares may be only what is there of it. False unless given. */
+  readonly inFragments?: boolean | undefined;
 }
 
 /** Tracks of one file end a little apart, and declared durations are rounded: a tenth is let pass, at most 1 s. */
@@ -35,6 +37,10 @@ export function classifyEnd(facts: EndFacts): SourceEnd {
   // What may be longer than its pictures and sound is complete unless it shows that it was cut.
   const declaredMs = facts.declaredIsRough === true && !showsCut(exit) ? null : facts.declaredMs;
   if (endIsLoss) return lost(upstreamFailure, `The live source ended after ${seconds(playedToMs)}.`);
+  if (facts.inFragments === true && upstreamFailure === undefined && exit.code === 0 && showsCut(exit)) {
+    const text = `The source ends at ${seconds(playedToMs)}, in the middle of a fragment: its file is incomplete.`;
+    return failed("FailedOperation.SourceTruncated", text);
+  }
   const complete =
     declaredMs !== null &&
     playedToMs >= declaredMs - Math.min(MAX_DURATION_TOLERANCE_MS, declaredMs * DURATION_TOLERANCE);

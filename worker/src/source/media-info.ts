@@ -55,6 +55,8 @@ export interface MediaInfo {
   readonly durationMs: number | null;
   /** The duration also counts tracks that are not played, such as subtitles; absent: it does not. */
   readonly durationIsRough?: boolean;
+  /** It is a file in fragments, which ends properly only between two of them, however long it is; absent: it is not. */
+  readonly inFragments?: boolean;
   readonly video: VideoInfo | null;
   readonly audio: AudioInfo | null;
   /** Sentences about the choice of tracks, and why there is none of a kind where the source has some. */

@@ -32,12 +32,18 @@ export interface HttpSourceOptions {
   /** Asks ffprobe what a stream of bytes holds. */
   readonly probe: (input: ProbeInput) => Promise<ProbedMedia>;
   /** Plays what is not read in this process: ffmpeg reads it through the gateway. */
-  readonly openWithFfmpeg: (known: ProbedMedia | null) => Promise<Source>;
+  readonly openWithFfmpeg: (known: ProbedMedia | null, fragments?: FragmentedFile) => Promise<Source>;
   readonly readyTimeoutMs?: number | undefined;
   /** How long an HLS stream that gives nothing more is waited for, ms. */
   readonly patienceMs?: number | undefined;
   readonly signal: AbortSignal;
   readonly log: Logger;
+}
+
+/** What a file in fragments says of itself where ffmpeg reads only its beginning: its movie box tells of the first. */
+export interface FragmentedFile {
+  /** null: not known. */
+  readonly durationMs: number | null;
 }
 
 /** A start behind the end plays the end, so that the room sees a picture before the source is over. */
@@ -142,14 +148,15 @@ async function openFragmented(
   try {
     const finder = new FragmentFinder(file, movie);
     const durationMs = await finder.durationMs();
+    const endIsCut = await finder.isCut();
     const position = withinDuration(startAtMs, durationMs);
     const found = await finder.find(position);
     await file.close();
     const start = found?.startByte ?? movie.mediaByte;
     const { body } = await http.open(url, { signal, range: { start } });
     const head = movie.initialisation;
-    const placed = { body, head, placeMs: found?.startMs ?? 0, startAtMs: position, durationMs };
-    return await openBytes(placed, "mov,mp4,m4a,3gp,3g2,mj2", options);
+    const placed = { body, head, placeMs: found?.startMs ?? 0, startAtMs: position, durationMs, endIsCut };
+    return await openBytes({ ...placed, fragments: { durationMs } }, "mov,mp4,m4a,3gp,3g2,mj2", options);
   } catch (error) {
     await file.close();
     throw error;
@@ -188,6 +195,8 @@ interface Bytes {
   readonly flv?: boolean;
   readonly live?: boolean;
   readonly endIsLoss?: boolean;
+  readonly endIsCut?: boolean;
+  readonly fragments?: FragmentedFile;
   readonly placeMs?: number;
   readonly startAtMs?: number;
   readonly durationMs?: number | null;
@@ -208,6 +217,7 @@ async function openBytes(bytes: Bytes, container: string, options: HttpSourceOpt
       foreign = true;
     },
     endIsLoss: bytes.endIsLoss ?? false,
+    endIsCut: bytes.endIsCut,
   });
   try {
     return await openFeedSource({
@@ -229,7 +239,7 @@ async function openBytes(bytes: Bytes, container: string, options: HttpSourceOpt
   } catch (error) {
     signal.throwIfAborted();
     if (!foreign) throw RoomcastError.from(error);
-    return await options.openWithFfmpeg(null);
+    return await options.openWithFfmpeg(null, bytes.fragments);
   }
 }
 

@@ -8,7 +8,7 @@ import { openFfmpegSource, transcodeFlv } from "./ffmpeg/ffmpeg-source.ts";
 import { type GatewaySession, SourceGateway } from "./http/source-gateway.ts";
 import { SourceHttp } from "./http/source-http.ts";
 import type { MediaInfo } from "./media-info.ts";
-import { openHttpSource } from "./open-http-source.ts";
+import { type FragmentedFile, openHttpSource } from "./open-http-source.ts";
 import type { OutputWishes } from "./output-wishes.ts";
 import { type Plan, planPush } from "./plan.ts";
 import { type ProbeInput, probe } from "./probe.ts";
@@ -114,7 +114,7 @@ export class SourceFactory {
       wishes: { ...wishesIn(options), toneMapping: this.#capabilities.toneMapping },
       capabilities: this.#capabilities,
       probe: (input) => this.#probeStream(input, options),
-      openWithFfmpeg: (known) => this.#openWithFfmpeg(options, known, http),
+      openWithFfmpeg: (known, fragments) => this.#openWithFfmpeg(options, http, { known, fragments }),
       readyTimeoutMs,
       patienceMs: hlsPatienceMs,
       signal: options.signal,
@@ -153,23 +153,28 @@ export class SourceFactory {
     });
   }
 
-  async #openWithFfmpeg(options: OpenSourceOptions, known: ProbedMedia | null, http: SourceHttp): Promise<Source> {
+  async #openWithFfmpeg(
+    options: OpenSourceOptions,
+    http: SourceHttp,
+    { known, fragments }: { readonly known: ProbedMedia | null; readonly fragments: FragmentedFile | undefined },
+  ): Promise<Source> {
     const session = this.#gateway.open(options.url, http);
     try {
       const probed = known ?? (await this.#probe(session, options));
-      const { media } = probed;
+      const media = fragments === undefined ? probed.media : { ...probed.media, ...fragments, inFragments: true };
       if (media.video === null && media.audio === null) {
         throw new RoomcastError("FailedOperation.SourceNotMedia", "The source holds neither video nor audio.");
       }
       refuseHugePictures(media.video);
       const { live: askedLive } = options;
-      const live = isLive(media, askedLive || session.unbounded);
+      const live = fragments === undefined && isLive(media, askedLive || session.unbounded);
       const { readyTimeoutMs, stallTimeoutMs } = this.#options;
       const { toneMapping } = this.#capabilities;
       const plan = planPush(media, { ...wishesIn(options), live, askedLive, toneMapping });
       const startAtMs = withinDuration(options.startAtMs, media.durationMs);
       return await openFfmpegSource({
         ...probed,
+        media,
         url: session.url,
         environment: session.environment,
         plan,

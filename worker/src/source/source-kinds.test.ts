@@ -310,8 +310,42 @@ describe("a source that is opened in the middle", () => {
 });
 
 describe("a file that is not whole", () => {
-  it.each<SampleName>(["front.mp4", "copy.mkv", "copy.flv"])("%s is truncated, never finished", async (name) => {
-    const { end } = await play(name, {}, "cut-short");
+  it.each<SampleName>(["front.mp4", "fragmented.mp4", "copy.mkv", "copy.flv"])(
+    "%s is truncated, never finished",
+    async (name) => {
+      const { end } = await play(name, {}, "cut-short");
+      expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceTruncated" } });
+    },
+  );
+});
+
+describe("a file in fragments that ffmpeg plays, on a server that sends no parts", () => {
+  const make = async () => {
+    const input = "-f lavfi -i testsrc2=s=160x90:r=25:d=4 -f lavfi -i sine=r=48000:d=4";
+    const codecs = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=25 -tag:v hvc1 -c:a aac";
+    const flags = "-movflags frag_keyframe+empty_moov+default_base_moof+delay_moov+skip_trailer";
+    return await server.make("fragments.mp4", ...`${input} ${codecs} ${flags}`.split(" "));
+  };
+
+  it("does not tell the length of its first fragment as its own", async () => {
+    const source = await open(server.serve("fragments.mp4", await make(), "no-parts"));
+    expect(source.info).toMatchObject({ live: false, durationMs: null, plan: { video: "transcode" } });
+    const { tags, end } = await readToEnd(source);
+    expect(end).toEqual({ name: "finished" });
+    expect(media(tags, "video").at(-1)?.dtsMs).toBeGreaterThan(3800);
+  });
+
+  it("begins at a position", async () => {
+    const source = await open(server.serve("fragments.mp4", await make(), "no-parts"), { startAtMs: 2600 });
+    const { tags } = await readToEnd(source);
+    expect(media(tags, "video")[0]?.dtsMs).toBeGreaterThan(2550);
+    expect(media(tags, "video")).toHaveLength(35);
+  });
+
+  it("is truncated when it ends inside of a fragment", async () => {
+    const whole = await make();
+    const cut = whole.subarray(0, whole.lastIndexOf("mdat") + 500);
+    const { end } = await readToEnd(await open(server.serve("fragments.mp4", cut, "no-parts")));
     expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceTruncated" } });
   });
 });

@@ -11,7 +11,15 @@ import type { Source, SourceEnd } from "./source.ts";
 const run = promisify(execFile);
 
 /** How a file is served: wholly, as an endless stream would be, or with a fault. Cuts are at half of the file. */
-export type Fault = "none" | "stream" | "drop-once" | "drop-always" | "hang" | "hang-half-way" | "cut-short";
+export type Fault =
+  | "none"
+  | "no-parts"
+  | "stream"
+  | "drop-once"
+  | "drop-always"
+  | "hang"
+  | "hang-half-way"
+  | "cut-short";
 
 /** Clips made by ffmpeg and an HTTP server on loopback that serves them well or badly. */
 export class MediaServer {
@@ -78,6 +86,10 @@ export class MediaServer {
     if (file.fault === "stream") {
       // No length and no ranges.
       response.writeHead(200, { "content-type": file.type }).end(file.body);
+      return;
+    }
+    if (file.fault === "no-parts") {
+      response.writeHead(200, { "content-type": file.type, "content-length": file.body.length }).end(file.body);
       return;
     }
     const half = Math.floor(file.body.length / 2);

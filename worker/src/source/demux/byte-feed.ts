@@ -24,8 +24,17 @@ export interface ByteFeedOptions {
   readonly onForeign?: ((tracks: readonly DemuxedTrack[]) => void) | undefined;
   /** The bytes come as their media happen: a track that stops holds the other one up for a moment only. */
   readonly live?: boolean;
+  /** The bytes are known to end before all of the file has come. */
+  readonly endIsCut?: boolean | undefined;
   /** An end of the bytes is no end of the stream. */
   readonly endIsLoss: boolean;
+}
+
+interface ByteReader {
+  push(chunk: Buffer): void;
+  flush(): void;
+  /** Before a flush. */
+  isCut(): boolean;
 }
 
 const INTERLEAVE = { maxWaitMs: 5000, maxWaitBytes: 16 * 1024 * 1024 };
@@ -82,8 +91,9 @@ export class ByteFeed implements TagFeed {
         if (this.#foreign) throw new RoomcastError("FailedOperation.SourceUnsupported", "The codecs need ffmpeg.");
         await this.#gate.pass();
       }
+      const isCut = this.#options.endIsCut === true || reader.isCut();
       reader.flush();
-      this.#end();
+      this.#end(isCut);
     } catch (thrown) {
       if (this.#closed) return;
       reader.flush();
@@ -92,7 +102,12 @@ export class ByteFeed implements TagFeed {
     }
   }
 
-  #end(): void {
+  #end(isCut: boolean): void {
+    if (isCut && this.#options.live !== true) {
+      const text = "The source ends in the middle of its media: its file is incomplete. Upload it again.";
+      this.#taker?.end({ name: "failed", error: new RoomcastError("FailedOperation.SourceTruncated", text) });
+      return;
+    }
     if (!this.#options.endIsLoss) {
       this.#taker?.end({ name: "finished" });
       return;
@@ -101,15 +116,15 @@ export class ByteFeed implements TagFeed {
     this.#taker?.end({ name: "failed", error });
   }
 
-  #flvReader(): { push: (chunk: Buffer) => void; flush: () => void } {
+  #flvReader(): ByteReader {
     const demuxer = new FlvDemuxer({
       read: fedTag,
       onTag: (tag) => this.#give(tag),
     });
-    return { push: (chunk) => demuxer.push(chunk), flush: () => {} };
+    return { push: (chunk) => demuxer.push(chunk), flush: () => {}, isCut: () => false };
   }
 
-  #containerReader(): { push: (chunk: Buffer) => void; flush: () => void } {
+  #containerReader(): ByteReader {
     const { placeMs, live = false } = this.#options;
     const waits = live ? INTERLEAVE_LIVE : INTERLEAVE;
     const interleaver = new Interleaver({ ...waits, onTag: (tag) => this.#give(tag) });
@@ -128,6 +143,7 @@ export class ByteFeed implements TagFeed {
     });
     return {
       push: (chunk) => demuxer.push(chunk),
+      isCut: () => demuxer.isCut,
       flush: () => {
         demuxer.flush();
         lane.flush();

@@ -43,6 +43,10 @@ export class ContainerDemuxer implements Demuxer {
     if (this.#headBytes >= ENOUGH_BYTES) this.#begin();
   }
 
+  get isCut(): boolean {
+    return this.#inner?.demuxer.isCut === true;
+  }
+
   flush(): void {
     if (this.#begins && this.#headBytes > 0) this.#begin();
     this.#inner?.demuxer.flush();

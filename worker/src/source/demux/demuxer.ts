@@ -48,6 +48,8 @@ export interface DemuxerOptions {
  * throws a `DemuxError` only for what is not its container at all.
  */
 export interface Demuxer {
+  /** Before a flush: the bytes end where the container says that more belongs to them. Undefined: it never says so. */
+  readonly isCut?: boolean;
   /** @throws DemuxError */
   push(chunk: Buffer): void;
   /** Gives what was held back: the bytes end here, or those of another segment follow. */

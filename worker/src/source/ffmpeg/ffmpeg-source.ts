@@ -244,6 +244,7 @@ class FfmpegSource extends QueuedSource {
       playedToMs: this.#playedToMs === null ? null : positionOf(this.#playedToMs, this.info),
       declaredMs: live ? null : declaredDurationMs(media),
       declaredIsRough: media.durationIsRough,
+      inFragments: media.inFragments,
     });
     // Of use only where it ended too early to be opened.
     this.#opened.reject(end.name === "failed" ? end.error : this.#notReady());

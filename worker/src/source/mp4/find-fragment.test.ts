@@ -107,6 +107,14 @@ describe("A position in a fragmented file", () => {
     expect(await new FragmentFinder(forward, movie).durationMs()).toBeNull();
   });
 
+  it("is found to be cut where an index in front lists fragments that are not there", async () => {
+    const bytes = await fragmented("listed.mp4", `${PLAIN}+global_sidx+skip_trailer`);
+    const movie = await movieOf(bytes);
+    expect(await new FragmentFinder(new CountedFile(bytes), movie).isCut()).toBe(false);
+    const lastStart = bytes.lastIndexOf("moof") - 4;
+    expect(await new FragmentFinder(new CountedFile(bytes.subarray(0, lastStart)), movie).isCut()).toBe(true);
+  });
+
   it("is not looked for without an end in a file that is damaged", async () => {
     const bytes = await fragmented("damaged.mp4", `${PLAIN}+skip_trailer`);
     const movie = await movieOf(bytes);

@@ -86,6 +86,17 @@ export class FragmentFinder {
   }
 
   /**
+   * Whether the file lists fragments, in an index at its front, that are not there any more.
+   *
+   * @throws RoomcastError what the server says
+   */
+  async isCut(): Promise<boolean> {
+    const { totalBytes } = this.#file;
+    const last = (await this.#listed()).at(-1);
+    return totalBytes !== null && last !== undefined && last.startByte >= totalBytes;
+  }
+
+  /**
    * The last fragment with a keyframe that is not behind the position; null where the file has to be played
    * from its beginning.
    *

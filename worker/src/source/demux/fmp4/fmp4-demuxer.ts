@@ -27,6 +27,10 @@ export class Fmp4Demuxer implements Demuxer {
     this.#options = options;
   }
 
+  get isCut(): boolean {
+    return this.#boxes.isInside;
+  }
+
   push(chunk: Buffer): void {
     this.#boxes.push(chunk);
   }

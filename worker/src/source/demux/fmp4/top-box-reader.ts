@@ -35,6 +35,8 @@ const PASSED_OVER = new Set([
   "meta",
   "mfra",
 ]);
+/** No file is so long: a box that goes on to the end of its file has more bytes than this left. */
+const OPEN_END_BYTES = 2 ** 52;
 /** Where the beginning of a fragment is looked for. */
 const SEARCHED_BYTES = 64 * 1024;
 
@@ -53,6 +55,12 @@ export class TopBoxReader {
   /** @throws DemuxError for what does not begin like an MP4 file, and for an index of more bytes than may wait. */
   push(chunk: Buffer): void {
     for (let at = 0; at < chunk.length; ) at = this.#step(chunk, at);
+  }
+
+  /** The bytes so far end inside of an index or of media, and the box says that there is more of it. */
+  get isInside(): boolean {
+    const state = this.#state;
+    return state.name === "index" || (state.name === "data" && state.left < OPEN_END_BYTES);
   }
 
   flush(): void {
@@ -105,7 +113,7 @@ export class TopBoxReader {
     if (size === 1 && length < LONG_HEADER_BYTES) return;
     if (size === 1) size = bytes.readUInt32BE(8) * 2 ** 32 + bytes.readUInt32BE(12);
     // It goes on to the end of the file.
-    if (size === 0) size = Number.MAX_SAFE_INTEGER;
+    if (size === 0) size = 2 * OPEN_END_BYTES;
     if (size < length || !/^[\x20-\x7e\xa9]{4}$/.test(type)) return this.#lose();
     if (type === "moov" || type === "moof") {
       if (size > MAX_INDEX_BYTES) throw new DemuxError(`The MP4's box ${shownType(type)} is too large.`);
