@@ -109,6 +109,8 @@ beforeAll(async () => {
   await segmentsOf("larger", `${input("320x180", 44_100)} ${H264} ${AAC.replace("-ac 2", "-ac 1")}`);
   await segmentsOf("reordered", `${input("160x90")} ${reordered} ${AAC}`);
   await segmentsOf("mp2", `${input("160x90")} ${H264} -c:a mp2`);
+  await segmentsOf("reordered-mp2", `${input("160x90")} ${reordered} -c:a mp2`);
+  await segmentsOf("larger-mp2", `${input("320x180")} ${H264} -c:a mp2`);
   await segmentsOf("picture", `${input("160x90")} -map 0:v ${H264}`);
   await segmentsOf("sound", `${input("160x90")} -map 1:a ${AAC}`);
   await maker.make("whole.mp4", ...`${input("160x90")} ${H264} ${AAC}`.split(" "));
@@ -238,6 +240,25 @@ describe("a recorded HLS playlist", () => {
     const played = await play("a.m3u8");
     expect(played.source.info.plan).toMatchObject({ audio: "transcode" });
     expectWhole(played, FRAMES, 3);
+  });
+
+  it("goes on without a gap when ffmpeg reads it and its clock begins again, also from a position", async () => {
+    const entries = [...serve("reordered-mp2"), "#EXT-X-DISCONTINUITY", ...serve("reordered-mp2")];
+    server.files.set("a.m3u8", playlist({ entries }));
+    expectWhole(await play("a.m3u8"), 2 * FRAMES, 6);
+    expectWhole(await play("a.m3u8", { startAtMs: 1400 }), 2 * FRAMES - FPS * 1.4, 6);
+  });
+
+  it("keeps its picture's size when ffmpeg reads it and its size changes behind a discontinuity", async () => {
+    server.files.set(
+      "a.m3u8",
+      playlist({ entries: [...serve("mp2"), "#EXT-X-DISCONTINUITY", ...serve("larger-mp2")] }),
+    );
+    const played = await play("a.m3u8");
+    expect(played.source.info.plan).toMatchObject({ video: "transcode", audio: "transcode" });
+    expect(played.source.info.plan.reasons.join(" ")).toContain("EXT-X-DISCONTINUITY");
+    expect(sizesOf(played.tags)).toEqual(new Set(["160x90"]));
+    expectWhole(played, 2 * FRAMES, 6);
   });
 
   it("is handed to ffmpeg as fragments that hold one track behind the other", async () => {

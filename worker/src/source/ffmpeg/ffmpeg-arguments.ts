@@ -24,6 +24,12 @@ export interface FfmpegArgumentsOptions {
   readonly live: boolean;
   /** So much of the input is decoded and left out, ms. */
   readonly skipMs?: number | undefined;
+  /**
+   * A step forward that is longer is a jump of the clock, ms; 10 s unless given. Where the clock of an MPEG-TS begins
+   * again, the last of its sound comes behind the first of its new pictures: to ffmpeg that is a jump back, one forward
+   * and another one back. Where it passes over the one forward, the picture stands still for as long.
+   */
+  readonly smallestJumpMs?: number | undefined;
   /** Indexes of the tracks in the source; the first of their kind where undefined. */
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
@@ -142,7 +148,9 @@ function isDecodedBefore({ startAtMs, decodeFromMs = startAtMs, live }: FfmpegAr
 function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): FfmpegInputArguments {
   const common = ["-hide_banner", "-nostats", "-loglevel", "warning"];
   if (options.input.kind === "stream") {
-    return { source: "pipe:0", options: [...common, ...streamInputOptions(options.input.format)] };
+    const { smallestJumpMs } = options;
+    const jumps = smallestJumpMs === undefined ? [] : ["-dts_delta_threshold", seconds(smallestJumpMs)];
+    return { source: "pipe:0", options: [...common, ...jumps, ...streamInputOptions(options.input.format)] };
   }
   const seekMs = Math.min(startAtMs, options.decodeFromMs ?? startAtMs);
   return {

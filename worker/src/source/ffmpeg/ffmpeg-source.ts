@@ -59,6 +59,8 @@ export interface StreamSourceOptions extends CommonOptions {
   readonly format: StreamFormat;
   /** Destroyed when the source closes. */
   readonly stream: Readable;
+  /** A step of the stream's clock forward that is longer is a jump, ms; 10 s unless given. */
+  readonly smallestJumpMs?: number | undefined;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
 }
@@ -79,9 +81,18 @@ export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<So
 
 /** A source that ffmpeg makes of a byte stream; always from where that begins. */
 export async function openStreamSource(options: StreamSourceOptions): Promise<Source> {
-  const { format, stream, skipMs, placeMs, videoIndex, audioIndex } = options;
+  const { format, stream, skipMs, placeMs, smallestJumpMs, videoIndex, audioIndex } = options;
   const input = { kind: "stream", format } as const;
-  return await open(options, { input, startAtMs: 0, placeMs, skipMs, stdin: stream, videoIndex, audioIndex });
+  return await open(options, {
+    input,
+    startAtMs: 0,
+    placeMs,
+    skipMs,
+    smallestJumpMs,
+    stdin: stream,
+    videoIndex,
+    audioIndex,
+  });
 }
 
 /** A source that ffmpeg makes of an FLV byte stream: for live sources whose codecs the room does not take. */
@@ -96,6 +107,7 @@ interface Feed {
   readonly decodeFromMs?: number | undefined;
   readonly placeMs?: number | undefined;
   readonly skipMs?: number | undefined;
+  readonly smallestJumpMs?: number | undefined;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
   readonly stdin?: Readable;

@@ -73,6 +73,11 @@ export class HlsPresentation {
     return this.#variant;
   }
 
+  /** The playlist, as it was when the stream was opened, says that it joins parts that need not fit together. */
+  get joinsParts(): boolean {
+    return this.#options.main.playlist.segments.slice(1).some(({ discontinuity }) => discontinuity);
+  }
+
   /** `audio` where the sound has a playlist of its own. */
   get tracks(): readonly HlsTrack[] {
     return this.#options.audio === null ? ["main"] : ["main", "audio"];

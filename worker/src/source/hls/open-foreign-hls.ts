@@ -4,6 +4,7 @@ import type { ContainerFormat } from "../demux/detect-container.ts";
 import { detectContainer } from "../demux/detect-container.ts";
 import type { StreamFormat } from "../ffmpeg/ffmpeg-arguments.ts";
 import type { StreamSourceOptions } from "../ffmpeg/ffmpeg-source.ts";
+import type { MediaInfo, VideoInfo } from "../media-info.ts";
 import { type PlanOptions, planPush } from "../plan.ts";
 import type { ProbeInput } from "../probe.ts";
 import type { ProbedMedia } from "../probe-report.ts";
@@ -21,6 +22,8 @@ export interface ForeignHlsSourceOptions {
   readonly probe: (input: ProbeInput) => Promise<ProbedMedia>;
   readonly openStream: (options: StreamSourceOptions) => Promise<Source>;
 }
+
+const SMALLEST_JUMP_MS = 2000;
 
 /**
  * Plays an HLS stream whose codecs are not read in this process (HEVC, AC-3, MP2, …): ffmpeg gets the bytes of its
@@ -43,7 +46,8 @@ export async function openForeignHlsSource(options: ForeignHlsSourceOptions): Pr
   try {
     await bytes.format();
     const { live, durationMs } = presentation;
-    const media = { ...probed.media, container: "hls", durationMs };
+    const video = presentation.joinsParts ? uncopyable(probed.media.video) : probed.media.video;
+    const media = { ...probed.media, video, container: "hls", durationMs };
     const planned = planPush(media, { ...options.plan, live });
     const plan = { ...planned, reasons: [...planned.reasons, ...options.reasons] };
     const beginsMs = live ? 0 : bytes.startMs;
@@ -57,6 +61,8 @@ export async function openForeignHlsSource(options: ForeignHlsSourceOptions): Pr
       stream: bytes.stream,
       placeMs: live ? 0 : beginsMs + skipMs,
       skipMs,
+      // To ffmpeg a track that begins late is a jump too.
+      smallestJumpMs: live ? undefined : SMALLEST_JUMP_MS + latenessMs(probed.media),
       videoIndex: probed.videoIndex,
       audioIndex: probed.audioIndex,
       signal,
@@ -67,6 +73,16 @@ export async function openForeignHlsSource(options: ForeignHlsSourceOptions): Pr
     await bytes.close();
     throw error;
   }
+}
+
+/** Another part may have another size, and ffmpeg would copy that into the room; encoded, the session's size stays. */
+function uncopyable(video: VideoInfo | null): VideoInfo | null {
+  const text = "The playlist joins parts (EXT-X-DISCONTINUITY), of which another may have another picture size.";
+  return video === null ? null : { ...video, uncopyable: video.uncopyable ?? text };
+}
+
+function latenessMs({ video, audio }: MediaInfo): number {
+  return Math.abs((video?.startMs ?? 0) - (audio?.startMs ?? 0));
 }
 
 async function lookAt(bytes: SegmentBytes, { probe }: ForeignHlsSourceOptions) {
