@@ -2,9 +2,9 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type FragmentFile, FragmentFinder } from "./find-fragment.ts";
+import { FragmentFinder } from "./find-fragment.ts";
 import type { FragmentedMovie } from "./fragmented-movie.ts";
-import { COPYABLE_VIDEO, FileServer, ffmpeg } from "./mp4.test-support.ts";
+import { COPYABLE_VIDEO, CountedFile, FileServer, ffmpeg } from "./mp4.test-support.ts";
 
 const SECONDS = 240;
 let folder: string;
@@ -32,40 +32,6 @@ async function movieOf(bytes: Buffer): Promise<FragmentedMovie> {
   const result = await server.open();
   if (result.name !== "fragmented") throw new Error(`not fragmented: ${JSON.stringify(result)}`);
   return result.movie;
-}
-
-/** A file in memory that counts what is read of it. */
-class CountedFile implements FragmentFile {
-  readonly seekable = true;
-  bytesRead = 0;
-  readonly #bytes: Buffer;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  get totalBytes(): number {
-    return this.#bytes.length;
-  }
-
-  fork(startByte: number) {
-    let position = startByte;
-    return {
-      get position() {
-        return position;
-      },
-      readInto: async (target: Buffer, at = 0): Promise<boolean> => {
-        const copied = this.#bytes.copy(target, at, position);
-        position += copied;
-        this.bytesRead += copied;
-        return copied === target.length - at;
-      },
-      seek: async (to: number): Promise<void> => {
-        position = to;
-      },
-      close: async (): Promise<void> => {},
-    };
-  }
 }
 
 const PLAIN = "frag_keyframe+empty_moov+default_base_moof";

@@ -44,6 +44,10 @@ const CHUNK_BYTES = 64 * 1024;
 /** The longest fragment that is looked for: 10 s at 50 Mbit/s. */
 const MAX_FRAGMENT_BYTES = 64 * 1024 * 1024;
 const MAX_HEADER_BYTES = 4 * 1024 * 1024;
+/** Bytes that look like a fragment and are none are chance, of which there is little, or a trap. */
+const MAX_FALSE_STARTS = 32;
+/** So many boxes may stand between two fragments of a track; real files have a few. */
+const MAX_WALKED_BOXES = 1000;
 const FIRST_TAIL_BYTES = 256 * 1024;
 /** `moof`, and the box in it that is always the first and always 16 bytes long (ISO/IEC 14496-12, 8.8.5). */
 const FRAGMENT_START = Buffer.from("moof\0\0\0\x10mfhd", "latin1");
@@ -54,6 +58,7 @@ export class FragmentFinder {
   readonly #movie: FragmentedMovie;
   readonly #clock: FragmentTrack;
   #requests = 0;
+  #falseStarts = 0;
   /** Decode time of the very first sample: positions count from there. */
   #firstTime: number | undefined;
   #first: Promise<Fragment | null> | undefined;
@@ -155,7 +160,7 @@ export class FragmentFinder {
 
   /** The next fragment of the track, the reader being at the beginning of a box. */
   async #nextFragment(reader: FragmentReader): Promise<Fragment | null> {
-    for (;;) {
+    for (let boxes = 0; boxes < MAX_WALKED_BOXES; boxes += 1) {
       const startByte = reader.position;
       const header = Buffer.alloc(8);
       if (!(await reader.readInto(header))) return null;
@@ -174,10 +179,12 @@ export class FragmentFinder {
       }
       await reader.seek(endByte);
     }
+    return null;
   }
 
   /** Looks for the beginning of a fragment anywhere from a byte on. */
   async #scan(fromByte: number, endByte: number): Promise<Fragment | null> {
+    if (this.#falseStarts >= MAX_FALSE_STARTS) return null;
     const reader = this.#open(fromByte);
     let window = Buffer.alloc(0);
     try {
@@ -190,6 +197,8 @@ export class FragmentFinder {
         for (let at = window.indexOf(FRAGMENT_START, 4); at >= 4; at = window.indexOf(FRAGMENT_START, at + 1)) {
           const fragment = await this.#confirm(windowStart + at - 4);
           if (fragment !== null) return fragment;
+          this.#falseStarts += 1;
+          if (this.#falseStarts >= MAX_FALSE_STARTS) return null;
         }
         window = window.subarray(Math.max(0, window.length - FRAGMENT_START.length - 4));
       }

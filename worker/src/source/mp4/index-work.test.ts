@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { listBoxes } from "./box.ts";
 import { fitsInOnePass } from "./layout.ts";
 import { parseMovie } from "./movie.ts";
-import { COPYABLE_VIDEO, ffmpeg, PICTURE, TONE } from "./mp4.test-support.ts";
+import { COPYABLE_VIDEO, CountedSlices, ffmpeg, PICTURE, TONE } from "./mp4.test-support.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import { mediaInfoOf } from "./mp4-media-info.ts";
 import { SampleCursor } from "./sample-cursor.ts";
-import { UNITS_IN_A_SLICE, WorkSlices } from "./work-slices.ts";
+import { UNITS_IN_A_SLICE, type WorkSlices } from "./work-slices.ts";
 import { box, numbers, type WrittenTables, withTables } from "./written-index.test-support.ts";
 
 let folder: string;
@@ -24,31 +24,6 @@ beforeAll(async () => {
   moov = file.subarray(found?.start, found?.end);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-/** Counts what is done, and the longest piece that is done without letting others go on. */
-class CountedSlices extends WorkSlices {
-  units = 0;
-  longest = 0;
-  pauses = 0;
-  #piece = 0;
-
-  constructor() {
-    super(() => Promise.resolve());
-  }
-
-  override spent(units: number): boolean {
-    this.units += units;
-    this.#piece += units;
-    this.longest = Math.max(this.longest, this.#piece);
-    return super.spent(units);
-  }
-
-  override async pause(): Promise<void> {
-    this.pauses += 1;
-    this.#piece = 0;
-    await super.pause();
-  }
-}
 
 async function open(bytes: Buffer, fileBytes: number | null, slices: WorkSlices = new CountedSlices()) {
   const movie = await parseMovie(bytes, { fileBytes, slices });

@@ -8,8 +8,10 @@ import { parseTagBody } from "../../flv/flv-tag.ts";
 import { SourceHttp } from "../http/source-http.ts";
 import type { MediaTag } from "../media-tag.ts";
 import type { Source } from "../source.ts";
+import type { FragmentFile } from "./find-fragment.ts";
 import { httpRange } from "./http-range.ts";
 import { type OpenMp4Options, type OpenMp4Result, openMp4Source } from "./open-mp4-source.ts";
+import { WorkSlices } from "./work-slices.ts";
 
 const run = promisify(execFile);
 
@@ -51,6 +53,68 @@ export async function drain(source: Source): Promise<MediaTag[]> {
         source.onReadable = resolve;
       });
     }
+  }
+}
+
+/** A file in memory that counts what is read of it. */
+export class CountedFile implements FragmentFile {
+  readonly seekable = true;
+  bytesRead = 0;
+  /** How often something was read. */
+  reads = 0;
+  readonly #bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get totalBytes(): number {
+    return this.#bytes.length;
+  }
+
+  fork(startByte: number) {
+    let position = startByte;
+    return {
+      get position() {
+        return position;
+      },
+      readInto: async (target: Buffer, at = 0): Promise<boolean> => {
+        this.reads += 1;
+        const copied = this.#bytes.copy(target, at, position);
+        position += copied;
+        this.bytesRead += copied;
+        return copied === target.length - at;
+      },
+      seek: async (to: number): Promise<void> => {
+        position = to;
+      },
+      close: async (): Promise<void> => {},
+    };
+  }
+}
+
+/** Counts what is done, and the longest piece that is done without letting others go on. */
+export class CountedSlices extends WorkSlices {
+  units = 0;
+  longest = 0;
+  pauses = 0;
+  #piece = 0;
+
+  constructor() {
+    super(() => Promise.resolve());
+  }
+
+  override spent(units: number): boolean {
+    this.units += units;
+    this.#piece += units;
+    this.longest = Math.max(this.longest, this.#piece);
+    return super.spent(units);
+  }
+
+  override async pause(): Promise<void> {
+    this.pauses += 1;
+    this.#piece = 0;
+    await super.pause();
   }
 }
 

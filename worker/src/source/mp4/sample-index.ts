@@ -93,7 +93,8 @@ export class SampleIndex {
     const from = lastNotAbove(this.#durations.values, time);
     let samples = this.#durations.samples[from] ?? 0;
     let begins = this.#durations.values[from] ?? 0;
-    for (let entry = from * STRIDE; entry < durations.count; entry += 1) {
+    // Entries behind the last sample are for none.
+    for (let entry = from * STRIDE; entry < durations.count && samples < this.sampleCount; entry += 1) {
       const [count, duration] = [this.#read(durations, 8, entry, 0), this.#read(durations, 8, entry, 4)];
       if (time < begins + count * duration) {
         samples += Math.max(0, Math.floor((time - begins) / duration));
