@@ -31,6 +31,8 @@ beforeAll(async () => {
 });
 
 afterAll(() => owned.disposeAsync());
+// Once for all: the groups run side by side, and none is idle before the others are. Hooks run in reverse order.
+afterAll(() => system.expectIdle());
 
 /** Serves a text as a file of this name. */
 async function servedText(name: string, text: string): Promise<string> {
@@ -46,8 +48,6 @@ function wholeClip(): ReturnType<typeof aboutFrames> {
 }
 
 describe.concurrent("a source that cannot be played ends the task with the cause, and nothing is left of it:", () => {
-  afterAll(() => system.expectIdle());
-
   interface BadSource {
     readonly name: string;
     readonly url: () => string | Promise<string>;
@@ -167,8 +167,6 @@ describe.concurrent("a source that cannot be played ends the task with the cause
 });
 
 describe.concurrent("a source that lacks a track is played all the same:", () => {
-  afterAll(() => system.expectIdle());
-
   test("one without video gets a picture", async () => {
     const audio = await sampleClip({ durationS: CLIP_S, tracks: "audio" });
     const pushed = await system.push({ VideoSrc: system.stack.files.serve(audio) });
@@ -191,8 +189,6 @@ describe.concurrent("a source that lacks a track is played all the same:", () =>
 });
 
 describe.concurrent("a source that breaks off and comes back", () => {
-  afterAll(() => system.expectIdle());
-
   test("is played to its end, with all of its frames", async () => {
     const VideoSrc = system.stack.files.serve(clip, { name: "drop", afterBytes: 300_000, times: 1 });
     const pushed = await system.push({ VideoSrc });
@@ -203,8 +199,6 @@ describe.concurrent("a source that breaks off and comes back", () => {
 });
 
 describe.concurrent("a room", () => {
-  afterAll(() => system.expectIdle());
-
   test("that refuses the UserSig fails the task with the room's words", async () => {
     const UserSig = await mintUserSig({
       sdkAppId: SDK_APP_ID,

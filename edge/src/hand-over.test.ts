@@ -135,6 +135,8 @@ test("a seat that an accepted task holds is taken, before that has an object", a
   const rejected = await call("/", { method: "POST", as: ADMIN, body: { ...body, OnConflict: "reject" } });
   expect([rejected.status, await rejected.text()]).toEqual([409, expect.stringContaining(taskId)]);
   release();
+  // No object is to be made behind the test.
+  await eventually(async () => expect(await bound.TASK.getByName(taskId).exists()).toBe(true));
 });
 
 test("of many creates at once none is lost, whatever seats and keys they share", async () => {
