@@ -330,6 +330,24 @@ describe("RtmpPublisher", () => {
     expect(publisher.sentBytes).toBeLessThan(20_000_000);
   });
 
+  it("waits for a room that is slow to take what is queued when it leaves", async () => {
+    const { server } = await scripted(letIn);
+    const url = `rtmp://127.0.0.1:${server.port}/push/room`;
+    const publisher = new RtmpPublisher({ url, stopTimeoutMs: 400 });
+    await publisher.start(allowed);
+    const peer = server.peers.at(-1);
+    peer?.connection.pause();
+    for (let n = 0; n < 20; n += 1) {
+      publisher.send({ kind: "video", timestampMs: n * 40, payload: Buffer.alloc(1_000_000) });
+    }
+    const stopped = publisher.stop();
+    // Taken up again behind the first look, at which nothing had moved.
+    const held = setTimeout(() => peer?.connection.resume(), 500);
+    await stopped;
+    clearTimeout(held);
+    expect(publisher.sentBytes).toBeGreaterThan(20_000_000);
+  });
+
   it("does not take an address that is none", () => {
     expect(() => new RtmpPublisher({ url: "https://example.com/room" })).toThrow(/rtmp\(s\)/);
   });

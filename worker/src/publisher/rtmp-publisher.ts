@@ -14,8 +14,12 @@ import { judgeRoomStatus, TRTC_REFUSAL_CAUSES } from "./trtc-refusal.ts";
 /** What TRTC's documents advise; larger chunks are named as a cause of failed pushes. */
 export const DEFAULT_CHUNK_BYTES = 1360;
 const DEFAULT_START_TIMEOUT_MS = 10_000;
-/** How long the room has to take what is queued, and to close its side, when we leave. */
+/** When we leave, the room is looked at so often. */
 const DEFAULT_STOP_TIMEOUT_MS = 2000;
+/** Looks in a row at which it has taken nothing of what is queued; then it is not waited for. */
+const MOST_IDLE_LOOKS = 2;
+/** Looks at a room that is slow, but takes what is queued. */
+const MOST_LOOKS = 6;
 const DEFAULT_PIPELINE_TIMEOUT_MS = 3000;
 /** With the time that the window takes to follow the bit rate, a room that is gone is found within ten seconds. */
 const DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS = 8000;
@@ -35,6 +39,7 @@ export interface RtmpPublisherOptions {
   readonly chunkBytes?: number;
   /** From the first packet to the permission to publish. */
   readonly startTimeoutMs?: number;
+  /** How often a room that we leave is looked at, whether it still takes what is queued. */
   readonly stopTimeoutMs?: number;
   /** How long the commands that are sent in one go may be without an answer, until they are sent one at a time. */
   readonly pipelineTimeoutMs?: number;
@@ -167,12 +172,26 @@ export class RtmpPublisher implements Publisher {
       client.send(0, "FCUnpublish", null, this.#address.streamKey);
       client.send(0, "deleteStream", null, streamId);
       client.connection.end();
-      const timeoutMs = this.#options.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS;
-      const timer = setTimeout(() => client.connection.destroy(), timeoutMs);
-      await client.connection.closed;
-      clearTimeout(timer);
+      await this.#left(client.connection);
     }
     await this.#client?.connection.closed;
+  }
+
+  /** What a slow room has still to see is sent; one that takes nothing of it is not waited for. */
+  async #left(connection: RtmpClient["connection"]): Promise<void> {
+    const taken = () => connection.sentBytes + connection.acknowledgements;
+    let before = taken();
+    let looks = 0;
+    let idle = 0;
+    const timer = setInterval(() => {
+      const now = taken();
+      looks += 1;
+      idle = now === before ? idle + 1 : 0;
+      before = now;
+      if (idle >= MOST_IDLE_LOOKS || looks >= MOST_LOOKS) connection.destroy();
+    }, this.#options.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS);
+    await connection.closed;
+    clearInterval(timer);
   }
 
   async #publish(signal: AbortSignal, timeoutMs: number, mayPublish: () => Promise<void>): Promise<OpenStream> {
