@@ -333,7 +333,7 @@ describe("RtmpPublisher", () => {
   it("waits for a room that is slow to take what is queued when it leaves", async () => {
     const { server } = await scripted(letIn);
     const url = `rtmp://127.0.0.1:${server.port}/push/room`;
-    const publisher = new RtmpPublisher({ url, stopTimeoutMs: 400 });
+    const publisher = new RtmpPublisher({ url, stopTimeoutMs: 1000 });
     await publisher.start(allowed);
     const peer = server.peers.at(-1);
     peer?.connection.pause();
@@ -342,7 +342,7 @@ describe("RtmpPublisher", () => {
     }
     const stopped = publisher.stop();
     // Taken up again behind the first look, at which nothing had moved.
-    const held = setTimeout(() => peer?.connection.resume(), 500);
+    const held = setTimeout(() => peer?.connection.resume(), 1100);
     await stopped;
     clearTimeout(held);
     expect(publisher.sentBytes).toBeGreaterThan(20_000_000);
