@@ -1,6 +1,13 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { CLOSE, MAX_RUNNING_TASKS, mintWorkerToken, PROTOCOL_VERSION, type WorkerList } from "@roomcast/shared";
+import {
+  CLOSE,
+  MAX_RUNNING_TASKS,
+  mintWorkerToken,
+  PROTOCOL_VERSION,
+  VERSION,
+  type WorkerList,
+} from "@roomcast/shared";
 import { expect, test, vi } from "vitest";
 import { Region } from "./region/region.ts";
 import { Task } from "./task/task.ts";
@@ -107,6 +114,7 @@ test("a viewer sees the workers that carry the tasks of its applications, and no
   mine.report([], 20, 0.5);
   const seen = async (path: string, as: string) => (await call(path, { as })).json<Record<string, unknown[]>>();
   expect(await seen(`/v1/workers?Region=${at.region}`, WATCHER)).toEqual({
+    edge: expect.anything(),
     lost: [],
     workers: [
       expect.objectContaining({ workerId: at.workerId, tasks: 1, loadUnits: 0, capacityUnits: 0, cpuLoad: null }),
@@ -127,7 +135,7 @@ test("a worker that was lost stays listed as lost for an hour, one that leaves o
   leaving.close();
   worker.close();
   const entry = { workerId: at.workerId, region: at.region, version: "0.1.0", tasks: 1, lostAt: expect.any(String) };
-  await eventually(async () => expect(await list()).toEqual({ workers: [], lost: [entry] }));
+  await eventually(async () => expect(await list()).toMatchObject({ workers: [], lost: [entry] }));
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 3_590_000 });
   expect((await list()).lost).toHaveLength(1);
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 11_000 });
@@ -140,7 +148,11 @@ test("a worker that was lost stays listed as lost for an hour, one that leaves o
 test("a region that is only named in a query gets no object", async () => {
   const region = fresh("ap");
   const workers = vi.spyOn(Region.prototype, "workers");
-  expect(await (await call(`/v1/workers?Region=${region}`)).json()).toEqual({ workers: [], lost: [] });
+  expect(await (await call(`/v1/workers?Region=${region}`)).json()).toEqual({
+    edge: { version: VERSION, protocol: PROTOCOL_VERSION },
+    workers: [],
+    lost: [],
+  });
   expect(workers.mock.calls.filter(([name]) => name === region)).toEqual([]);
   workers.mockRestore();
 });

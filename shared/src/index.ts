@@ -15,5 +15,6 @@ export * from "./task-state.ts";
 export * from "./task-view.ts";
 export * from "./user-sig.ts";
 export * from "./validate.ts";
+export * from "./version.ts";
 export * from "./wire.ts";
 export * from "./worker-token.ts";

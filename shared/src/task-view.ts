@@ -107,6 +107,8 @@ export type TaskLogs = z.output<typeof taskLogsSchema>;
 
 /** What `GET /v1/workers` answers. */
 export const workerListSchema = z.object({
+  /** What the workers' versions are compared with. */
+  edge: z.object({ version: z.string(), protocol: z.int() }),
   workers: z.array(
     z.object({
       workerId: z.string(),

@@ -1,12 +1,11 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { RoomcastError } from "@roomcast/shared";
+import { RoomcastError, VERSION } from "@roomcast/shared";
 import type { Logger } from "pino";
 import { describeConfig, readConfig, type WorkerConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
 import { findMediaTools, type MediaTools } from "./media-tools.ts";
 import { settledWithin } from "./settled-within.ts";
-import { readVersion } from "./version.ts";
 import { startWorker, type Worker } from "./worker.ts";
 
 const HELP = `Roomcast's media worker: pulls sources, publishes them into TRTC rooms, reports to the edge.
@@ -53,12 +52,11 @@ async function readSetup(): Promise<{ config: WorkerConfig; tools: MediaTools }>
 }
 
 async function run(config: WorkerConfig, tools: MediaTools): Promise<number> {
-  const version = readVersion();
   const log = createLogger({ level: config.logLevel, secrets: [config.workerToken] });
   const crashed = watchForCrash(log);
-  const worker = await startWorker({ config, tools, version, log });
+  const worker = await startWorker({ config, tools, version: VERSION, log });
   log.info(
-    { version, workerId: config.workerId, region: config.region, capacityUnits: config.capacityUnits },
+    { version: VERSION, workerId: config.workerId, region: config.region, capacityUnits: config.capacityUnits },
     "worker started",
   );
   const exitCode = await Promise.race([
@@ -118,7 +116,7 @@ async function watchForCrash(log: Logger): Promise<void> {
 async function main(): Promise<number> {
   const mode = readMode(process.argv.slice(2));
   if (mode === "help") process.stdout.write(HELP);
-  if (mode === "version") process.stdout.write(`${readVersion()}\n`);
+  if (mode === "version") process.stdout.write(`${VERSION}\n`);
   if (mode === "help" || mode === "version") return 0;
   const { config, tools } = await readSetup();
   if (mode === "run") return await run(config, tools);

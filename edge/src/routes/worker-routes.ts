@@ -1,4 +1,12 @@
-import { RoomcastError, regionName, validate, type WorkerList, workerIdSchema } from "@roomcast/shared";
+import {
+  PROTOCOL_VERSION,
+  RoomcastError,
+  regionName,
+  VERSION,
+  validate,
+  type WorkerList,
+  workerIdSchema,
+} from "@roomcast/shared";
 import { Hono } from "hono";
 import { z } from "zod";
 import { KEYRING } from "../admin/keyring.ts";
@@ -20,7 +28,8 @@ export const workerRoutes = new Hono<AppContext>()
     // Whose tasks a lost worker had is not known any more.
     const seen = apps === "*" ? regions : [];
     const lost = await Promise.all(seen.map((region) => c.env.REGION.getByName(region).lostWorkers(region)));
-    return c.json({ workers: lists.flat(), lost: lost.flat() } satisfies WorkerList);
+    const edge = { version: VERSION, protocol: PROTOCOL_VERSION };
+    return c.json({ edge, workers: lists.flat(), lost: lost.flat() } satisfies WorkerList);
   })
   .post("/:id/drain", async (c) => {
     requireOperatorOfAll(c.get("caller"));
