@@ -42,7 +42,7 @@ export default defineProject({
   ],
   test: {
     name: "edge",
-    include: ["src/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     // Files share a workerd: they use names of their own for all that is kept, and it starts once.

@@ -1,24 +1,24 @@
 import { RoomcastError } from "@roomcast/shared";
 import { Hono } from "hono";
-import { adminOnly } from "./admin/admin-only.ts";
-import { auditRoutes } from "./admin/audit-routes.ts";
-import { callbackRoutes } from "./admin/callback-routes.ts";
-import { credentialRoutes } from "./admin/credential-routes.ts";
-import { workerTokenRoutes } from "./admin/worker-token-routes.ts";
-import { authenticate } from "./auth/authenticate.ts";
-import { readConfig } from "./config.ts";
+import { readConfig } from "./base/config.ts";
+import { fleetRoutes } from "./doors/fleet/fleet-routes.ts";
+import { adminOnly } from "./doors/plain/admin-only.ts";
+import { auditRoutes } from "./doors/plain/audit-routes.ts";
+import { authenticate } from "./doors/plain/authenticate.ts";
+import { callbackRoutes } from "./doors/plain/callback-routes.ts";
+import { credentialRoutes } from "./doors/plain/credential-routes.ts";
+import { healthRoutes } from "./doors/plain/health-routes.ts";
+import { limitRate } from "./doors/plain/limit-rate.ts";
+import { pushRoutes } from "./doors/plain/push-routes.ts";
+import { regionRoutes } from "./doors/plain/region-routes.ts";
+import { taskRoutes } from "./doors/plain/task-routes.ts";
+import { workerRoutes } from "./doors/plain/worker-routes.ts";
+import { workerTokenRoutes } from "./doors/plain/worker-token-routes.ts";
+import { roomEventRoutes } from "./doors/room-events/room-event-routes.ts";
+import { tencentRoutes } from "./doors/tencent/tencent-routes.ts";
 import { type AppContext, REQUEST_ID_HEADER } from "./http/app-context.ts";
 import { crossOrigin } from "./http/cross-origin.ts";
 import { errorResponse } from "./http/error-response.ts";
-import { limitRate } from "./rate-limit/limit-rate.ts";
-import { fleetRoutes } from "./routes/fleet-routes.ts";
-import { healthRoutes } from "./routes/health-routes.ts";
-import { pushRoutes } from "./routes/push-routes.ts";
-import { regionRoutes } from "./routes/region-routes.ts";
-import { roomEventRoutes } from "./routes/room-event-routes.ts";
-import { taskRoutes } from "./routes/task-routes.ts";
-import { workerRoutes } from "./routes/worker-routes.ts";
-import { tencentRoutes } from "./tencent/tencent-routes.ts";
 
 /** The methods of each address, so that a wrong one is told from a wrong address. */
 const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [

@@ -1,14 +1,14 @@
 import { app } from "./app.ts";
-import type { Env } from "./env.ts";
+import type { Env } from "./contracts/env.ts";
 
 /** @public wrangler.toml binds it. */
-export { Keyring } from "./admin/keyring.ts";
+export { Directory } from "./objects/directory/directory.ts";
 /** @public wrangler.toml binds it. */
-export { Directory } from "./directory/directory.ts";
+export { Keyring } from "./objects/keyring/keyring.ts";
 /** @public wrangler.toml binds it. */
-export { Region } from "./region/region.ts";
+export { Region } from "./objects/region/region.ts";
 /** @public wrangler.toml binds it. */
-export { Task } from "./task/task.ts";
+export { Task } from "./objects/task/task.ts";
 
 /** @public The Worker itself. */
 export default { fetch: app.fetch } satisfies ExportedHandler<Env>;

@@ -13,7 +13,7 @@ test("docs/operations.md has a row for every setting of a worker", async () => {
 });
 
 test("docs/operations.md has a row for every setting of the edge", async () => {
-  const [, schema = ""] = (await read("edge/src/config.ts")).split("const configSchema = ");
+  const [, schema = ""] = (await read("edge/src/base/config.ts")).split("const configSchema = ");
   const names = [...schema.slice(0, schema.indexOf("\n});")).matchAll(/^ {2}([A-Z_]+):/gm)].map(([, name]) => name);
   const documented = [...(await read("docs/operations.md")).matchAll(/^\| `(?!ROOMCAST_|FF)([A-Z_]+)`/gm)].map(
     ([, name]) => name,

@@ -1,5 +1,5 @@
 // JavaScript, because its types (workerd's) and those of the rest of this package (Node's) exclude each other.
-import { acceptTogether } from "../../../edge/src/push/accept-together.ts";
+import { acceptTogether } from "../../../edge/src/operations/accept-together.ts";
 
 const ANSWER_MS = 200;
 

@@ -1,6 +1,6 @@
 import { RoomcastError } from "@roomcast/shared";
-import type { Credential } from "../config.ts";
-import type { AppScope } from "./app-scope.ts";
+import type { Credential } from "../base/config.ts";
+import type { AppScope } from "../model/app-scope.ts";
 
 const RANK = { viewer: 0, operator: 1, admin: 2 } as const;
 

@@ -1,9 +1,9 @@
-import { credentialSubject, type StoredCredential } from "../admin/credential-store.ts";
-import { readConfig } from "../config.ts";
-import type { Env } from "../env.ts";
-import { unseal } from "../seal.ts";
+import { readConfig } from "../base/config.ts";
+import { unseal } from "../base/seal.ts";
+import { currentKeyring } from "../caches/keyring-cache.ts";
+import type { Env } from "../contracts/env.ts";
+import { credentialSubject, type StoredCredential } from "../objects/keyring/credential-store.ts";
 import type { Caller } from "./caller.ts";
-import { currentKeyring } from "./keyring-cache.ts";
 
 /** A credential with the SecretKeys that hold now: more than one for a while after it was rotated. */
 export interface KnownCredential {

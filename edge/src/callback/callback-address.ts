@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { callbackSubject } from "../admin/callback-store.ts";
-import { currentKeyring } from "../auth/keyring-cache.ts";
-import { readConfig } from "../config.ts";
-import type { Env } from "../env.ts";
-import { openSealed, seal } from "../seal.ts";
+import { readConfig } from "../base/config.ts";
+import { openSealed, seal } from "../base/seal.ts";
+import { currentKeyring } from "../caches/keyring-cache.ts";
+import type { Env } from "../contracts/env.ts";
 import type { CallbackTask } from "./callback-body.ts";
+import { callbackSubject } from "./callback-store.ts";
 import { type CallbackTarget, taskCallbackSubject } from "./outbox.ts";
 import type { CallbackAddress } from "./send-callback.ts";
 

@@ -1,6 +1,6 @@
 import type { TaskState } from "@roomcast/shared";
 import { expect, test } from "vitest";
-import { newRecord, type TaskRecord } from "../task/task-record.ts";
+import { newRecord, type TaskRecord } from "../objects/task/task-record.ts";
 import { BEGINNING, type CallbackEvent, tell } from "./callback-event.ts";
 
 const holder = { region: "ap-a", workerId: "w" };

@@ -1,5 +1,5 @@
 import { type ErrorBody, isTerminal, type TaskState, type TaskStateName } from "@roomcast/shared";
-import type { TaskRecord } from "../task/task-record.ts";
+import type { TaskRecord } from "../objects/task/task-record.ts";
 
 /** TRTC's callbacks of its input-online-media-stream API. */
 export interface TrtcEvent {

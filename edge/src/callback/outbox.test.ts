@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { newTaskRecord } from "../testing/new-task-record.ts";
+import { newTaskRecord } from "../objects/task/new-task-record.test-support.ts";
 import {
   emptied,
   enqueued,

@@ -1,6 +1,6 @@
 import { isTerminal } from "@roomcast/shared";
-import type { Config } from "../config.ts";
-import type { TaskRecord } from "../task/task-record.ts";
+import type { Config } from "../base/config.ts";
+import type { TaskRecord } from "../objects/task/task-record.ts";
 import { BEGINNING, type CallbackEvent, type Story, tell } from "./callback-event.ts";
 
 /** Where a task's events go. */

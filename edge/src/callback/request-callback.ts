@@ -1,9 +1,9 @@
 import { type PushRequest, RoomcastError } from "@roomcast/shared";
-import { currentKeyring } from "../auth/keyring-cache.ts";
-import { type Config, readConfig } from "../config.ts";
-import type { Env } from "../env.ts";
-import { judgeCallbackUrl } from "../guard/callback-url.ts";
-import { seal } from "../seal.ts";
+import { type Config, readConfig } from "../base/config.ts";
+import { seal } from "../base/seal.ts";
+import { currentKeyring } from "../caches/keyring-cache.ts";
+import type { Env } from "../contracts/env.ts";
+import { judgeCallbackUrl } from "./callback-url.ts";
 import { type CallbackTarget, taskCallbackSubject } from "./outbox.ts";
 
 /** @throws RoomcastError `InvalidParameterValue` */

@@ -1,6 +1,6 @@
-import type { Config } from "../config.ts";
-import { judgeCallbackUrl } from "../guard/callback-url.ts";
+import type { Config } from "../base/config.ts";
 import { signature } from "./callback-body.ts";
+import { judgeCallbackUrl } from "./callback-url.ts";
 
 export interface CallbackAddress {
   readonly url: string;

@@ -1,6 +1,6 @@
-import { readConfig } from "../config.ts";
-import type { Env } from "../env.ts";
-import type { TaskRecord } from "../task/task-record.ts";
+import { readConfig } from "../base/config.ts";
+import type { Env } from "../contracts/env.ts";
+import type { TaskRecord } from "../objects/task/task-record.ts";
 import { callbackAddress } from "./callback-address.ts";
 import { type CallbackTask, callbackBody } from "./callback-body.ts";
 import type { CallbackEvent } from "./callback-event.ts";

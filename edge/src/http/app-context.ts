@@ -1,5 +1,5 @@
 import type { Caller } from "../auth/caller.ts";
-import type { Env } from "../env.ts";
+import type { Env } from "../contracts/env.ts";
 
 /** Of each answer; its value is `requestId`. */
 export const REQUEST_ID_HEADER = "x-request-id";

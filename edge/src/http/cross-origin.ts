@@ -1,6 +1,6 @@
 import { cors } from "hono/cors";
 import { createMiddleware } from "hono/factory";
-import { readConfig } from "../config.ts";
+import { readConfig } from "../base/config.ts";
 import { type AppContext, REQUEST_ID_HEADER, WARNING_HEADER } from "./app-context.ts";
 
 /** Each page of a listed origin may call; with credentials of its own, never with those of the browser. */

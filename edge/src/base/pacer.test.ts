@@ -1,0 +1,17 @@
+import { expect, test } from "vitest";
+import { Turnstile } from "./pacer.ts";
+
+test("turns come in order, with a gap between, and the first one at once", async () => {
+  const turnstile = new Turnstile(20);
+  const came: number[] = [];
+  const startedAtMs = performance.now();
+  const turns = [0, 1, 2, 3].map(async (n) => {
+    await turnstile.turn();
+    came.push(n);
+  });
+  await turns[0];
+  expect(came).toEqual([0]);
+  await Promise.all(turns);
+  expect(came).toEqual([0, 1, 2, 3]);
+  expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(3 * 19);
+});

@@ -1,0 +1,64 @@
+import { type CallbackView, shownOrigin } from "@roomcast/shared";
+import { time } from "../objects/task/show-task.ts";
+
+/** Where an application's events are sent. */
+export interface StoredCallback {
+  readonly sdkAppId: number;
+  /** `{ url, key }`, sealed for `callbackSubject`: the URL may hold a token. */
+  readonly sealed: string;
+  /** Its origin; an older version has written the path too. */
+  readonly shownUrl: string;
+  readonly events: CallbackView["Events"];
+  readonly changedAtMs: number;
+  readonly changedBy: string;
+}
+
+/** What an application's callback is sealed for. */
+export function callbackSubject(sdkAppId: number): string {
+  return `callback/${sdkAppId}`;
+}
+
+export function showCallback(callback: StoredCallback): CallbackView {
+  const { sdkAppId, shownUrl, events, changedAtMs, changedBy } = callback;
+  return { SdkAppId: sdkAppId, Url: shownOrigin(shownUrl), Events: events, changedAt: time(changedAtMs), changedBy };
+}
+
+/** Callbacks of applications in the keyring's SQLite, one JSON text each. */
+export class CallbackStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec("CREATE TABLE IF NOT EXISTS callback (sdk_app_id INTEGER PRIMARY KEY, value TEXT NOT NULL)");
+  }
+
+  put(callback: StoredCallback): void {
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO callback (sdk_app_id, value) VALUES (?, ?)",
+      callback.sdkAppId,
+      JSON.stringify(callback),
+    );
+  }
+
+  get(sdkAppId: number): StoredCallback | undefined {
+    return this.#read("WHERE sdk_app_id = ?", sdkAppId)[0];
+  }
+
+  all(): StoredCallback[] {
+    return this.#read("ORDER BY sdk_app_id");
+  }
+
+  remove(sdkAppId: number): void {
+    this.#sql.exec("DELETE FROM callback WHERE sdk_app_id = ?", sdkAppId);
+  }
+
+  #read(clause: string, ...bound: number[]): StoredCallback[] {
+    return (
+      this.#sql
+        .exec<{ value: string }>(`SELECT value FROM callback ${clause}`, ...bound)
+        .toArray()
+        // SAFETY: written by `put` only.
+        .map(({ value }) => JSON.parse(value) as StoredCallback)
+    );
+  }
+}

@@ -1,0 +1,64 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { Caller } from "../../auth/caller.ts";
+import type { KnownCredential } from "../../auth/find-credential.ts";
+
+const encoder = new TextEncoder();
+
+/** A SecretId and a SecretKey are never longer than this together. */
+const MAX_PAIR_LENGTH = 64 + 1 + 256;
+const LENGTH_BYTES = 4;
+/** UTF-8 of a UTF-16 unit. */
+const MAX_BYTES_PER_UNIT = 3;
+/** What a key is compared with where the SecretId is not known. */
+const NO_KEY = "a key that nobody has";
+
+/**
+ * `Authorization: Bearer <SecretId>.<SecretKey>`. A SecretId that does not exist and a wrong SecretKey are answered
+ * alike, after the same work: who guesses learns nothing of either.
+ *
+ * @throws RoomcastError `AuthFailure.InvalidAuthorization`.
+ */
+export async function bearerCaller(
+  pair: string,
+  find: (secretId: string) => Promise<KnownCredential | undefined>,
+): Promise<Caller> {
+  const dot = pair.indexOf(".");
+  if (dot < 1 || pair.length > MAX_PAIR_LENGTH) {
+    throw new RoomcastError(
+      "AuthFailure.InvalidAuthorization",
+      "The Authorization header is malformed: expected `Bearer <SecretId>.<SecretKey>`.",
+    );
+  }
+  const credential = await find(pair.slice(0, dot));
+  const matches = isOneOf(pair.slice(dot + 1), credential?.secretKeys ?? [NO_KEY]);
+  if (credential === undefined || !matches) {
+    throw new RoomcastError(
+      "AuthFailure.InvalidAuthorization",
+      "There is no credential with this SecretId and SecretKey.",
+    );
+  }
+  return credential.caller;
+}
+
+/** Compares with all of them, however the first ones came out. */
+function isOneOf(given: string, keys: readonly string[]): boolean {
+  return keys.map((key) => sameSecret(given, key)).includes(true);
+}
+
+/** Two secrets, each filled up to one length; written anew for each comparison. */
+const givenBytes = new Uint8Array(LENGTH_BYTES + MAX_BYTES_PER_UNIT * MAX_PAIR_LENGTH);
+const expectedBytes = new Uint8Array(givenBytes.length);
+
+/** Compared is the whole length: the time that it takes says nothing of either secret. */
+function sameSecret(given: string, expected: string): boolean {
+  fill(givenBytes, given);
+  fill(expectedBytes, expected);
+  return crypto.subtle.timingSafeEqual(givenBytes, expectedBytes);
+}
+
+/** With a text's length, which the zeros would hide, and its bytes. */
+function fill(bytes: Uint8Array, text: string): void {
+  bytes.fill(0);
+  const { written } = encoder.encodeInto(text, bytes.subarray(LENGTH_BYTES));
+  new DataView(bytes.buffer).setUint32(0, written);
+}

@@ -1,0 +1,24 @@
+import { createMiddleware } from "hono/factory";
+import { routePath } from "hono/route";
+import type { Caller } from "../../auth/caller.ts";
+import { RateLimiter } from "../../auth/rate-limiter.ts";
+import { readConfig } from "../../base/config.ts";
+import type { Env } from "../../contracts/env.ts";
+import type { AppContext } from "../../http/app-context.ts";
+
+const limiter = new RateLimiter();
+
+/**
+ * Counts a call of a credential that has proved to be one, so that nobody can use up another's calls.
+ *
+ * @throws RoomcastError `RequestLimitExceeded`
+ */
+export function countCall(env: Env, caller: Caller, action: string): void {
+  limiter.take(`${caller.secretId}/${action}`, { perSecond: readConfig(env).rateLimitPerSecond, nowMs: Date.now() });
+}
+
+/** Limits how often a credential makes each call of the plain API. It comes after `authenticate`. */
+export const limitRate = createMiddleware<AppContext>(async (c, next) => {
+  countCall(c.env, c.get("caller"), `${c.req.method} ${routePath(c, -1)}`);
+  await next();
+});

@@ -1,0 +1,65 @@
+import {
+  PROTOCOL_VERSION,
+  RoomcastError,
+  regionName,
+  VERSION,
+  validate,
+  type WorkerList,
+  workerIdSchema,
+} from "@roomcast/shared";
+import { Hono } from "hono";
+import { z } from "zod";
+import { type Caller, requireAllApps, requireRole, shareOf } from "../../auth/caller.ts";
+import type { Env } from "../../contracts/env.ts";
+import type { AppContext } from "../../http/app-context.ts";
+import { ROOT } from "../../objects/directory/directory.ts";
+import { KEYRING } from "../../objects/keyring/keyring.ts";
+
+const querySchema = z.strictObject({ Region: regionName.optional() });
+const idSchema = z.strictObject({ id: workerIdSchema });
+
+/** The connected workers of one region or of all, and taking one out of service. */
+export const workerRoutes = new Hono<AppContext>()
+  .get("/", async (c) => {
+    const { Region } = validate(querySchema, c.req.query());
+    const regions = await regionsOf(c.env, Region);
+    const apps = shareOf(c.get("caller"));
+    const lists = await Promise.all(regions.map((region) => c.env.REGION.getByName(region).workers(region, apps)));
+    // Whose tasks a lost worker had is not known any more.
+    const seen = apps === "*" ? regions : [];
+    const lost = await Promise.all(seen.map((region) => c.env.REGION.getByName(region).lostWorkers(region)));
+    const edge = { version: VERSION, protocol: PROTOCOL_VERSION };
+    return c.json({ edge, workers: lists.flat(), lost: lost.flat() } satisfies WorkerList);
+  })
+  .post("/:id/drain", async (c) => {
+    requireOperatorOfAll(c.get("caller"));
+    const { id } = validate(idSchema, c.req.param());
+    const found = await inAnyRegion(c.env, (region) => c.env.REGION.getByName(region).drain(id));
+    if (!found) throw new RoomcastError("ResourceNotFound.Worker", `No worker ${id} is connected.`);
+    await c.env.KEYRING.getByName(KEYRING).noteDrain(c.get("caller"), id, true);
+    return c.json({ workerId: id, draining: true });
+  })
+  .delete("/:id/drain", async (c) => {
+    requireOperatorOfAll(c.get("caller"));
+    const { id } = validate(idSchema, c.req.param());
+    const found = await inAnyRegion(c.env, (region) => c.env.REGION.getByName(region).undrain(id));
+    if (!found) throw new RoomcastError("ResourceNotFound.Worker", `No worker ${id} is drained.`);
+    await c.env.KEYRING.getByName(KEYRING).noteDrain(c.get("caller"), id, false);
+    return c.json({ workerId: id, draining: false });
+  });
+
+/** Workers serve all applications: only who operates the edge itself may take one away. */
+function requireOperatorOfAll(caller: Caller): void {
+  requireRole(caller, "admin");
+  requireAllApps(caller);
+}
+
+/** A name alone makes no Region object: one that never had a worker has none to show. */
+async function regionsOf(env: Env, only?: string): Promise<readonly string[]> {
+  const known = await env.DIRECTORY.getByName(ROOT).known("region");
+  return only === undefined ? known : known.filter((region) => region === only);
+}
+
+async function inAnyRegion(env: Env, act: (region: string) => Promise<boolean>): Promise<boolean> {
+  return (await Promise.all((await regionsOf(env)).map(act))).includes(true);
+}

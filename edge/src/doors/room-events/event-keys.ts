@@ -1,0 +1,17 @@
+import { readConfig } from "../../base/config.ts";
+import { openSealed } from "../../base/seal.ts";
+import { currentKeyring } from "../../caches/keyring-cache.ts";
+import { callbackSubject } from "../../callback/callback-store.ts";
+import type { Env } from "../../contracts/env.ts";
+
+/** With what an application's events may be signed: its own key, and that of its callback here, as one is often both. */
+export async function eventKeys(env: Env, sdkAppId: number): Promise<readonly string[]> {
+  const { trtcCallbackKeys, sealKeys } = readConfig(env);
+  const own = trtcCallbackKeys.get(sdkAppId);
+  const { callbacks } = await currentKeyring(env);
+  const callback = callbacks.find((stored) => stored.sdkAppId === sdkAppId);
+  if (callback === undefined) return own === undefined ? [] : [own];
+  const { value } = await openSealed(callback.sealed, sealKeys, callbackSubject(sdkAppId));
+  const key = typeof value === "object" && value !== null && "key" in value ? value.key : null;
+  return [own, key].filter((text) => typeof text === "string");
+}

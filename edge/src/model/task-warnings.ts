@@ -1,0 +1,60 @@
+import { parseSeatKey, type ShownRequest, type TaskWarningCode } from "@roomcast/shared";
+import type { UserSeat } from "../objects/directory/accepted-tasks.ts";
+
+/** What may go wrong with a task though it was accepted. Its message is one line of ASCII, for headers too. */
+export interface Warning {
+  readonly code: TaskWarningCode;
+  readonly message: string;
+}
+
+export interface TaskWarning extends Warning {
+  /** Unix ms. */
+  readonly atMs: number;
+}
+
+type Warned = Pick<ShownRequest, "RoomId" | "UserId" | "OnConflict">;
+
+/**
+ * What a new task is warned of. Pure.
+ *
+ * @param elsewhere tasks of the same user in other rooms of the application
+ */
+export function warningsOf(request: Warned, elsewhere: readonly UserSeat[]): readonly Warning[] {
+  const { RoomId } = request;
+  return [...(RoomId === undefined ? [] : [integerRoom(RoomId)]), ...elsewhereWarnings(request, elsewhere)];
+}
+
+/** Those that the one who asks for the push hears at once, because they depend on what else runs. Pure. */
+export function elsewhereWarnings({ UserId, OnConflict }: Warned, [other]: readonly UserSeat[]): readonly Warning[] {
+  return other === undefined ? [] : [userElsewhere(UserId, other, OnConflict === "replace")];
+}
+
+function integerRoom(roomId: number): Warning {
+  return {
+    code: "IntegerRoom",
+    message:
+      `TRTC documents string rooms only for pushes by RTMP, and the string room "${roomId}" is another room than the ` +
+      `integer room ${roomId}. If those in the room see nothing, let them enter a string room, and send StrRoomId.`,
+  };
+}
+
+function userElsewhere(userId: string, { taskId, seatKey }: UserSeat, replaces: boolean): Warning {
+  const what = replaces
+    ? "It ends when this push is in its room."
+    : 'TRTC takes the older push out of its room, or each the other: use another UserId for each, or OnConflict "replace" to end the older push, "reject" to refuse the newer one.';
+  return {
+    code: "UserIdElsewhere",
+    message: `A UserId is one user in all rooms of its application, and task ${taskId} has ${userId} push in ${roomOf(seatKey)}. ${what}`,
+  };
+}
+
+/** How a seat's room is told to users. */
+export function roomOf(seatKey: string): string {
+  const { room } = parseSeatKey(seatKey);
+  return room.kind === "number" ? `the integer room ${room.id}` : `the string room "${room.id}"`;
+}
+
+/** What stands in the header `x-roomcast-warning`. */
+export function warningHeader(warnings: readonly Warning[]): string {
+  return warnings.map(({ code, message }) => `${code}: ${message}`).join(" | ");
+}

@@ -1,0 +1,344 @@
+import { DurableObject } from "cloudflare:workers";
+import { parseSeatKey, SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
+import { migrate } from "../../base/migrate.ts";
+import type { Env } from "../../contracts/env.ts";
+import type { RoomEvent } from "../../model/room-event.ts";
+import { conditionOf, type ListedTask, type ListQuery, orderSql, statusCondition } from "../../model/task-filter.ts";
+import { time } from "../task/show-task.ts";
+import { AcceptedTasks, type AddAccepted, type UserSeat } from "./accepted-tasks.ts";
+import { DIRECTORY_TABLES } from "./directory-tables.ts";
+import { HandOver } from "./hand-over.ts";
+import { type RoomNews, RoomUsers } from "./room-users.ts";
+import { type Ended, TaskIndex } from "./task-index.ts";
+
+/** The directory of this name knows which applications and regions there are. */
+export const ROOT = "root";
+
+/** An older edge claimed a seat before it made the task: a claim of this age without a task is taken back. */
+const CHECK_CLAIM_AFTER_MS = 30_000;
+/** Should the object die before it has handed a task over, it goes on after this. */
+const HAND_OVER_AGAIN_MS = 1000;
+/** Of a user's tasks in other rooms so many are looked at; one is enough to warn of. */
+const MAX_ELSEWHERE = 8;
+const RETRY_MS = 5000;
+
+/** A task that asks for its seat, whole: nothing more is needed to make its object. */
+export interface Accept {
+  readonly taskId: string;
+  readonly sdkAppId: number;
+  readonly seatKey: string;
+  readonly region: string;
+  /** Before then it takes no place, Unix ms; 0: it may at once. */
+  readonly startsAtMs: number;
+  /** An `AcceptedPush` as JSON: one text is passed on and stored for a fraction of what its parts cost. */
+  readonly push: string;
+  /** Whether a task that holds the seat is replaced. */
+  readonly onConflict: "replace" | "reject";
+  /**
+   * What it wants of tasks that push as the same user in other rooms of the application, as a room has each user once:
+   * to know of them, to replace them, or to be rejected. Not said: nothing, as an older edge asks.
+   */
+  readonly otherRooms?: "warn" | "replace" | "reject";
+  /** A task that is known to have ended, though it may not have said so here yet: it never rejects another one. */
+  readonly endedHolder: string | null;
+  readonly idempotency: {
+    readonly key: string;
+    /** Of the request, by each seal key, the newest first. */
+    readonly fingerprints: readonly [string, ...string[]];
+  } | null;
+}
+
+export type AcceptAnswer =
+  /**
+   * The task has the seat and will start, whatever happens. It is an earlier one where the same request was made before
+   * with the same idempotency key.
+   */
+  | {
+      readonly kind: "accepted";
+      readonly taskId: string;
+      /** Where it was asked for: the same user's tasks in other rooms, a few of them. */
+      readonly elsewhere?: readonly UserSeat[];
+    }
+  /**
+   * Another task holds the seat, and the request does not want to replace it. `elsewhere`: that task's own seat, where it
+   * is in another room.
+   */
+  | { readonly kind: "taken"; readonly by: string; readonly elsewhere?: string }
+  /** Another request was made with this idempotency key. */
+  | { readonly kind: "conflict" };
+
+interface AcceptContext {
+  /** By their seats. Noted there is who has a seat from now on. */
+  readonly holders: Map<string, string>;
+  readonly atMs: number;
+  readonly add: AddAccepted;
+}
+
+/** The index of an application's tasks, which task holds which seat, and the tasks that have no object of their own yet. */
+export class Directory extends DurableObject<Env> {
+  readonly #sql = this.ctx.storage.sql;
+  readonly #index = new TaskIndex(this.#sql);
+  readonly #roomUsers = new RoomUsers(this.#sql);
+  readonly #accepted: AcceptedTasks;
+  readonly #handOver: HandOver;
+  /** Known to the root directory. */
+  #announced = false;
+  #alarmAtMs: number | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    migrate(ctx.storage, DIRECTORY_TABLES);
+    this.#accepted = new AcceptedTasks(ctx.storage);
+    this.#handOver = new HandOver({ env, accepted: this.#accepted, file: (upToSeq) => this.#file(upToSeq) });
+    void ctx.blockConcurrencyWhile(async () => {
+      this.#alarmAtMs = await ctx.storage.getAlarm();
+    });
+  }
+
+  /**
+   * Takes seats for new tasks of one application, at most 100, one after another, and keeps the tasks until their objects
+   * have them. All is written down when this returns; where it throws, nothing is. With another shape of `Accept` it gets
+   * another name: a Worker of one version and a Directory of another, while a deploy is under way, must not misread each
+   * other.
+   *
+   * @returns an answer to each, in their order
+   */
+  async acceptGroup(group: readonly Accept[]): Promise<readonly AcceptAnswer[]> {
+    const [first] = group;
+    if (first === undefined) return [];
+    if (!this.#announced) await this.#announce(String(first.sdkAppId));
+    const answers = this.#commit(group);
+    // At once where one comes alone; the alarm goes on with it should this object die now.
+    if (answers.some(({ kind }) => kind === "accepted")) this.ctx.waitUntil(this.#handOver.run());
+    return answers;
+  }
+
+  /** Before the first task is written, so that no application with tasks is ever missing in the list of all. */
+  async #announce(sdkAppId: string): Promise<void> {
+    if (!this.#isKnown("self", sdkAppId)) {
+      await this.env.DIRECTORY.getByName(ROOT).know("app", sdkAppId);
+      this.know("self", sdkAppId);
+    }
+    this.#announced = true;
+  }
+
+  #commit(group: readonly Accept[]): readonly AcceptAnswer[] {
+    const atMs = Date.now();
+    const answers = this.#accepted.transaction((add) => {
+      const holders = this.#holdersOf(group);
+      return group.map((accept) => this.#accept(accept, { holders, atMs, add }));
+    });
+    this.#handOver.noteAccepted(answers.filter(({ kind }) => kind === "accepted").length, atMs);
+    // Part of the same commit.
+    if (this.#accepted.size > 0) void this.#wakeAt(atMs + HAND_OVER_AGAIN_MS);
+    return answers;
+  }
+
+  /** Which tasks hold the seats that a group asks for. */
+  #holdersOf(group: readonly Accept[]): Map<string, string> {
+    if (group.some((accept) => this.#accepted.hasUnfiled(accept))) this.#file(Number.POSITIVE_INFINITY);
+    return this.#index.holdersOf(group.map(({ seatKey }) => seatKey));
+  }
+
+  #accept(accept: Accept, { holders, atMs, add }: AcceptContext): AcceptAnswer {
+    const { taskId, seatKey, region, startsAtMs, push, idempotency } = accept;
+    const key = idempotency?.key ?? null;
+    // Of those that came before it in its group.
+    if (this.#accepted.hasUnfiled(accept)) this.#file(Number.POSITIVE_INFINITY);
+    const before = key === null ? undefined : this.#index.keyUse(key);
+    if (idempotency !== null && before !== undefined) {
+      return idempotency.fingerprints.includes(before.fingerprint)
+        ? { kind: "accepted", taskId: before.task_id }
+        : { kind: "conflict" };
+    }
+    const holder = holders.get(seatKey) ?? null;
+    if (holder !== null && holder !== accept.endedHolder && accept.onConflict === "reject") {
+      return { kind: "taken", by: holder };
+    }
+    const elsewhere = this.#elsewhere(accept);
+    const inTheWay = elsewhere.find((other) => Math.max(other.startsAtMs, startsAtMs) <= atMs);
+    if (accept.otherRooms === "reject" && inTheWay !== undefined) {
+      return { kind: "taken", by: inTheWay.taskId, elsewhere: inTheWay.seatKey };
+    }
+    const found = elsewhere.length === 0 ? {} : { elsewhere };
+    const task = {
+      taskId,
+      seatKey,
+      region,
+      atMs,
+      startsAtMs,
+      holder,
+      replaces: this.#index.runningFrom(holder),
+      idempotency: idempotency === null ? null : { key: idempotency.key, fingerprint: idempotency.fingerprints[0] },
+      ...found,
+    };
+    add(task, push);
+    holders.set(seatKey, taskId);
+    return { kind: "accepted", taskId, ...found };
+  }
+
+  /** The same user's tasks in other rooms, as far as somebody wants to know. */
+  #elsewhere({ seatKey, otherRooms, endedHolder }: Accept): UserSeat[] {
+    if (otherRooms === undefined) return [];
+    const { userId } = parseSeatKey(seatKey);
+    const limit = otherRooms === "warn" ? 1 : MAX_ELSEWHERE;
+    const isOther = (seat: UserSeat) => seat.seatKey !== seatKey && seat.taskId !== endedHolder;
+    const unfiled = this.#accepted.unfiledOfUser(userId).filter(isOther).take(limit);
+    // The newest task of each seat; its own seat's and an ended one may be among them.
+    const filed = this.#index.seatsOfUser(userId, 2 * limit + 2).toReversed();
+    const seats = new Map(filed.map((seat) => [seat.seatKey, seat]));
+    for (const { taskId, seatKey: of, startsAtMs } of unfiled) seats.set(of, { taskId, seatKey: of, startsAtMs });
+    return [...seats.values()].filter(isOther).slice(-limit);
+  }
+
+  /** Writes what was accepted, up to this one, into the tables that are searched. */
+  #file(upToSeq: number): void {
+    const unfiled = this.#accepted.unfiled(upToSeq);
+    const last = unfiled.at(-1);
+    if (last === undefined) return;
+    this.ctx.storage.transactionSync(() => {
+      for (const task of unfiled) this.#index.file(task);
+      this.#accepted.filed(last.seq);
+    });
+  }
+
+  /** Makes the object of a task that was accepted and has none yet. */
+  handOver(taskId: string): Promise<void> {
+    return this.#handOver.now(taskId);
+  }
+
+  /** TRTC tells what happened in a room of the application. */
+  roomEvent(sdkAppId: number, event: RoomEvent): RoomNews {
+    return this.ctx.storage.transactionSync(() => this.#roomUsers.hear(sdkAppId, event));
+  }
+
+  /** A task lives in another region from now on. */
+  moved(taskId: string, region: string): void {
+    this.#sql.exec("UPDATE task SET region = ? WHERE task_id = ?", region, taskId);
+  }
+
+  /** A task has ended: its seat is its heir's, or free, unless a newer task has taken it. */
+  ended(end: Ended): void {
+    this.#file(Number.POSITIVE_INFINITY);
+    this.ctx.storage.transactionSync(() => this.#index.ended(end));
+  }
+
+  /** Deletes everything of a task. */
+  forget(taskId: string): void {
+    this.#file(Number.POSITIVE_INFINITY);
+    this.ctx.storage.transactionSync(() => {
+      this.#accepted.remove(taskId);
+      this.#index.forget(taskId);
+    });
+  }
+
+  /** The first tasks of a query; how many match it on all pages; and by status, how many match it but for the status. */
+  list(query: ListQuery): { total: number; counts: TaskList["counts"]; tasks: ListedTask[] } {
+    this.#file(Number.POSITIVE_INFINITY);
+    const anyStatus = conditionOf(query);
+    const counts = { RUNNING: 0, FINISHED: 0, FAILED: 0, ABORTED: 0 };
+    for (const { status, n } of this.#sql.exec<{ status: ScfStatus; n: number }>(
+      `SELECT status, COUNT(*) AS n FROM task WHERE ${anyStatus.where} GROUP BY status`,
+      ...anyStatus.bindings,
+    )) {
+      counts[status] = n;
+    }
+    const wanted = SCF_STATUSES.filter((status) => query.statuses === null || query.statuses.includes(status));
+    const total = wanted.reduce((sum, status) => sum + counts[status], 0);
+    const { where, bindings } = statusCondition(anyStatus, query.statuses);
+    const rows = this.#sql
+      .exec<TaskRow>(`SELECT * FROM task WHERE ${where} ORDER BY ${orderSql(query)} LIMIT ?`, ...bindings, query.limit)
+      .toArray();
+    return { total, counts, tasks: rows.map(listed) };
+  }
+
+  /** That something can be written: rejects with why it cannot. It resolves once it is on disk. */
+  async writes(): Promise<void> {
+    this.ctx.storage.kv.put("written", Date.now());
+    await this.ctx.storage.sync();
+  }
+
+  know(kind: "app" | "region" | "self", name: string): void {
+    this.#sql.exec("INSERT OR IGNORE INTO known (kind, name) VALUES (?, ?)", kind, name);
+  }
+
+  /** Names of one kind that this directory has been told of. */
+  known(kind: "app" | "region"): string[] {
+    const rows = this.#sql.exec<{ name: string }>("SELECT name FROM known WHERE kind = ? ORDER BY name", kind);
+    return rows.toArray().map(({ name }) => name);
+  }
+
+  override async alarm(): Promise<void> {
+    this.#alarmAtMs = null;
+    await this.#handOver.run();
+    if (this.#accepted.size > 0) await this.#wakeAt(Date.now() + RETRY_MS);
+    try {
+      await this.#checkClaims();
+    } catch (thrown) {
+      console.error("claims not checked", { thrown: String(thrown) });
+      await this.#wakeAt(Date.now() + RETRY_MS);
+    }
+  }
+
+  /** A crash between claim and create has left a row without a task in an older edge: it is taken back here. */
+  async #checkClaims(): Promise<void> {
+    const claims = this.#sql
+      .exec<{ task_id: string }>(
+        "SELECT task_id FROM task WHERE confirmed = 0 AND created_at_ms <= ?",
+        Date.now() - CHECK_CLAIM_AFTER_MS,
+      )
+      .toArray();
+    for (const { task_id } of claims) await this.#checkClaim(task_id);
+    const oldest = this.#sql
+      .exec<{ at: number | null }>("SELECT MIN(created_at_ms) AS at FROM task WHERE confirmed = 0")
+      .one().at;
+    if (oldest !== null) await this.#wakeAt(oldest + CHECK_CLAIM_AFTER_MS);
+  }
+
+  async #checkClaim(taskId: string): Promise<void> {
+    if (await this.env.TASK.getByName(taskId).exists()) {
+      this.#sql.exec("UPDATE task SET confirmed = 1 WHERE task_id = ?", taskId);
+      return;
+    }
+    // The task that held the seat before still runs: it gets its seat back.
+    const [heir] = this.#index.runningFrom(this.#index.replacedBy(taskId));
+    if (heir !== undefined) this.ctx.storage.transactionSync(() => this.#index.bequeath(taskId, heir));
+    this.forget(taskId);
+  }
+
+  /** There is one alarm: it is moved only to come earlier. */
+  async #wakeAt(atMs: number): Promise<void> {
+    if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
+    this.#alarmAtMs = atMs;
+    await this.ctx.storage.setAlarm(atMs);
+  }
+
+  #isKnown(kind: string, name: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM known WHERE kind = ? AND name = ?", kind, name).toArray().length > 0;
+  }
+}
+
+type TaskRow = {
+  task_id: string;
+  sdk_app_id: number;
+  room: string;
+  user_id: string;
+  region: string;
+  status: ScfStatus;
+  created_at_ms: number;
+  ended_at_ms: number | null;
+};
+
+function listed(row: TaskRow): ListedTask {
+  return {
+    taskId: row.task_id,
+    status: row.status,
+    createdAt: time(row.created_at_ms),
+    endedAt: row.ended_at_ms === null ? null : time(row.ended_at_ms),
+    SdkAppId: row.sdk_app_id,
+    // SAFETY: written by `TaskIndex.file` from a room's id.
+    room: JSON.parse(row.room) as number | string,
+    UserId: row.user_id,
+    region: row.region,
+  };
+}

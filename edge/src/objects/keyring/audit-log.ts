@@ -1,0 +1,91 @@
+import type { AuditList } from "@roomcast/shared";
+import { type AppScope, covers } from "../../model/app-scope.ts";
+import { time } from "../task/show-task.ts";
+
+/** Who changes something, and how far he may see. */
+export interface Actor {
+  readonly secretId: string;
+  readonly sdkAppIds: AppScope;
+}
+
+type AuditLine = AuditList["lines"][number];
+
+export interface Change {
+  readonly action: AuditLine["action"];
+  /** What was changed: a SecretId, a worker's id, an SdkAppId. */
+  readonly subject: string;
+  /** The applications that the change is about. */
+  readonly sdkAppIds: AppScope;
+  /** What an admin wants to know beside that, without a secret. */
+  readonly detail: string;
+}
+
+export interface AuditQuery {
+  readonly limit: number;
+  /** Only lines older than the one of this number. */
+  readonly before: number | null;
+}
+
+const KEPT_MS = 90 * 24 * 3_600_000;
+const MAX_AUDIT_LINES = 10_000;
+
+/** Who changed what, when: kept for 90 days, at most 10,000 lines. */
+export class AuditLog {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(`
+      CREATE TABLE IF NOT EXISTS audit (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, by TEXT NOT NULL, action TEXT NOT NULL,
+        subject TEXT NOT NULL, sdk_app_ids TEXT NOT NULL, detail TEXT NOT NULL)`);
+  }
+
+  /** To be called in the transaction that makes the change. */
+  append(by: Actor, change: Change, atMs: number): void {
+    const { action, subject, sdkAppIds, detail } = change;
+    this.#sql.exec(
+      "INSERT INTO audit (at_ms, by, action, subject, sdk_app_ids, detail) VALUES (?, ?, ?, ?, ?, ?)",
+      atMs,
+      by.secretId,
+      action,
+      subject,
+      JSON.stringify(sdkAppIds),
+      detail,
+    );
+    this.#sql.exec(
+      "DELETE FROM audit WHERE at_ms < ? OR seq <= (SELECT MAX(seq) FROM audit) - ?",
+      atMs - KEPT_MS,
+      MAX_AUDIT_LINES,
+    );
+  }
+
+  /** Newest first; only what concerns no application beyond those that the reader may see. */
+  lines(reader: Actor, { limit, before }: AuditQuery): AuditLine[] {
+    const rows = this.#sql.exec<AuditRow>(
+      "SELECT * FROM audit WHERE seq < ? AND at_ms >= ? ORDER BY seq DESC",
+      before ?? Number.MAX_SAFE_INTEGER,
+      Date.now() - KEPT_MS,
+    );
+    const lines: AuditLine[] = [];
+    for (const row of rows) {
+      if (lines.length === limit) break;
+      // SAFETY: written by `append` only.
+      const sdkAppIds = JSON.parse(row.sdk_app_ids) as AuditLine["sdkAppIds"];
+      if (!covers(reader.sdkAppIds, sdkAppIds)) continue;
+      const { seq, by, action, subject, detail } = row;
+      lines.push({ seq, at: time(row.at_ms), by, action, subject, sdkAppIds, detail });
+    }
+    return lines;
+  }
+}
+
+type AuditRow = {
+  seq: number;
+  at_ms: number;
+  by: string;
+  action: AuditLine["action"];
+  subject: string;
+  sdk_app_ids: string;
+  detail: string;
+};

@@ -1,0 +1,98 @@
+import type { CredentialView } from "@roomcast/shared";
+import type { Role } from "../../auth/caller.ts";
+import type { AppScope } from "../../model/app-scope.ts";
+import { time } from "../task/show-task.ts";
+
+/** A SecretKey, sealed for `credentialSubject`. */
+export interface SealedKey {
+  readonly sealed: string;
+  readonly sinceMs: number;
+  /** It opens nothing from then on, Unix ms; null: no end is set. */
+  readonly untilMs: number | null;
+}
+
+export interface StoredCredential {
+  readonly secretId: string;
+  readonly role: Role;
+  readonly sdkAppIds: AppScope;
+  readonly note: string;
+  readonly createdAtMs: number;
+  readonly createdBy: string;
+  /** The newest first. */
+  readonly keys: readonly SealedKey[];
+}
+
+/** What a SecretKey is sealed for. */
+export function credentialSubject(secretId: string): string {
+  return `credential/${secretId}`;
+}
+
+/** The keys after a new one was put first: no earlier one outlives the overlap, and what has ended is dropped. Pure. */
+export function rotated(
+  keys: StoredCredential["keys"],
+  newest: SealedKey,
+  overlapMs: number,
+): StoredCredential["keys"] {
+  const nowMs = newest.sinceMs;
+  const endMs = nowMs + overlapMs;
+  const earlier = keys
+    .map((key) => ({ ...key, untilMs: Math.min(key.untilMs ?? endMs, endMs) }))
+    .filter(({ untilMs }) => untilMs > nowMs);
+  return [newest, ...earlier];
+}
+
+export function showCredential(credential: StoredCredential, nowMs: number): CredentialView {
+  const { secretId, role, sdkAppIds, note, createdAtMs, createdBy, keys } = credential;
+  return {
+    secretId,
+    role,
+    sdkAppIds: sdkAppIds === "*" ? "*" : [...sdkAppIds],
+    source: "keyring",
+    note,
+    createdAt: time(createdAtMs),
+    createdBy,
+    keys: keys
+      .filter(({ untilMs }) => untilMs === null || untilMs > nowMs)
+      .map(({ sinceMs, untilMs }) => ({ since: time(sinceMs), validUntil: untilMs === null ? null : time(untilMs) })),
+  };
+}
+
+/** Credentials in the keyring's SQLite, one JSON text each. */
+export class CredentialStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec("CREATE TABLE IF NOT EXISTS credential (secret_id TEXT PRIMARY KEY, value TEXT NOT NULL)");
+  }
+
+  put(credential: StoredCredential): void {
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO credential (secret_id, value) VALUES (?, ?)",
+      credential.secretId,
+      JSON.stringify(credential),
+    );
+  }
+
+  get(secretId: string): StoredCredential | undefined {
+    return this.#read("WHERE secret_id = ?", secretId)[0];
+  }
+
+  all(): StoredCredential[] {
+    return this.#read("ORDER BY secret_id");
+  }
+
+  remove(secretId: string): void {
+    this.#sql.exec("DELETE FROM credential WHERE secret_id = ?", secretId);
+  }
+
+  #read(clause: string, ...bound: string[]): StoredCredential[] {
+    return (
+      this.#sql
+        .exec<{ value: string }>(`SELECT value FROM credential ${clause}`, ...bound)
+        .toArray()
+        // SAFETY: written by `put` only.
+        .map(({ value }) => JSON.parse(value) as StoredCredential)
+    );
+  }
+}

@@ -1,0 +1,275 @@
+import { DurableObject } from "cloudflare:workers";
+import type {
+  AuditList,
+  CallbackView,
+  CredentialView,
+  NewCredential,
+  WorkerTokenList,
+  WorkerTokenView,
+} from "@roomcast/shared";
+import type { Role } from "../../auth/caller.ts";
+import { readConfig } from "../../base/config.ts";
+import { fingerprints, openSealed, type SealKeys, seal } from "../../base/seal.ts";
+import { CallbackStore, callbackSubject, type StoredCallback, showCallback } from "../../callback/callback-store.ts";
+import type { Env } from "../../contracts/env.ts";
+import { type AppScope, covers } from "../../model/app-scope.ts";
+import { type Actor, AuditLog, type AuditQuery, type Change } from "./audit-log.ts";
+import {
+  CredentialStore,
+  credentialSubject,
+  rotated,
+  type SealedKey,
+  type StoredCredential,
+  showCredential,
+} from "./credential-store.ts";
+import { showWorkerToken, WorkerTokenStore } from "./worker-token-store.ts";
+
+/** There is one keyring; this is its name. */
+export const KEYRING = "keyring";
+
+const MAX_CREDENTIALS = 1000;
+const MAX_CALLBACKS = 1000;
+const MAX_WORKER_TOKENS = 10_000;
+
+/** All that deciding about a call needs; `version` changes whenever any of it does. */
+export interface KeyringSnapshot {
+  readonly version: string;
+  readonly credentials: readonly StoredCredential[];
+  readonly callbacks: readonly StoredCallback[];
+}
+
+export interface AddCredential {
+  readonly sdkAppIds: AppScope;
+  readonly role: Role;
+  readonly note: string;
+}
+
+export interface AddWorkerToken {
+  readonly workerId: string;
+  readonly regions: readonly string[];
+  readonly lifetimeS: number;
+}
+
+export interface SetCallback {
+  readonly sdkAppId: number;
+  readonly url: string;
+  readonly shownUrl: string;
+  readonly key: string;
+  readonly events: CallbackView["Events"];
+}
+
+/** `full`: there are as many as this edge keeps. */
+export type Added<Value> = { readonly kind: "added"; readonly value: Value } | { readonly kind: "full" };
+
+/**
+ * Credentials, worker tokens and callbacks that are changed without a deploy, and who changed them. SecretKeys and
+ * callback keys stand in it sealed. What a caller may not see is not there for him.
+ */
+export class Keyring extends DurableObject<Env> {
+  readonly #audit = new AuditLog(this.ctx.storage.sql);
+  readonly #credentials = new CredentialStore(this.ctx.storage.sql);
+  readonly #tokens = new WorkerTokenStore(this.ctx.storage.sql);
+  readonly #callbacks = new CallbackStore(this.ctx.storage.sql);
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    void ctx.blockConcurrencyWhile(() => this.#sealAnew());
+  }
+
+  /** Null: it is still the version that is known. */
+  snapshot(knownVersion: string | null): KeyringSnapshot | null {
+    const version = this.#version();
+    if (version === knownVersion) return null;
+    return { version, credentials: this.#credentials.all(), callbacks: this.#callbacks.all() };
+  }
+
+  credentials(by: Actor): CredentialView[] {
+    const nowMs = Date.now();
+    return this.#credentials
+      .all()
+      .filter(({ sdkAppIds }) => covers(by.sdkAppIds, sdkAppIds))
+      .map((credential) => showCredential(credential, nowMs));
+  }
+
+  async addCredential(by: Actor, { sdkAppIds, role, note }: AddCredential): Promise<Added<NewCredential>> {
+    const secretId = `AKID${hex(crypto.getRandomValues(new Uint8Array(16)))}`;
+    const { secretKey, sealed } = await this.#newKey(secretId);
+    if (this.#credentials.all().length >= MAX_CREDENTIALS) return { kind: "full" };
+    const nowMs = Date.now();
+    const credential: StoredCredential = {
+      secretId,
+      role,
+      sdkAppIds,
+      note,
+      createdAtMs: nowMs,
+      createdBy: by.secretId,
+      keys: [{ sealed, sinceMs: nowMs, untilMs: null }],
+    };
+    this.#change(by, { action: "credential.add", subject: secretId, sdkAppIds, detail: `role ${role}` }, () =>
+      this.#credentials.put(credential),
+    );
+    return { kind: "added", value: { ...showCredential(credential, nowMs), secretKey } };
+  }
+
+  /** Gives a credential a new SecretKey; the earlier ones hold for the overlap at most. Null: there is none. */
+  async rotateCredential(by: Actor, secretId: string, overlapMs: number): Promise<NewCredential | null> {
+    const { secretKey, sealed } = await this.#newKey(secretId);
+    const before = this.#visible(by, secretId);
+    if (before === undefined) return null;
+    const nowMs = Date.now();
+    const newest: SealedKey = { sealed, sinceMs: nowMs, untilMs: null };
+    const credential = { ...before, keys: rotated(before.keys, newest, overlapMs) };
+    const detail = `the earlier SecretKey holds for another ${Math.round(overlapMs / 1000)} s`;
+    this.#change(by, { action: "credential.rotate", subject: secretId, sdkAppIds: before.sdkAppIds, detail }, () =>
+      this.#credentials.put(credential),
+    );
+    return { ...showCredential(credential, nowMs), secretKey };
+  }
+
+  /** False: there is none. */
+  revokeCredential(by: Actor, secretId: string): boolean {
+    const before = this.#visible(by, secretId);
+    if (before === undefined) return false;
+    const { sdkAppIds, role } = before;
+    this.#change(by, { action: "credential.revoke", subject: secretId, sdkAppIds, detail: `role ${role}` }, () =>
+      this.#credentials.remove(secretId),
+    );
+    return true;
+  }
+
+  workerTokens(): WorkerTokenList {
+    return this.#tokens.list(Date.now());
+  }
+
+  /** Notes a token that the caller mints with this id. */
+  addWorkerToken(by: Actor, { workerId, regions, lifetimeS }: AddWorkerToken): Added<WorkerTokenView> {
+    const nowMs = Date.now();
+    if (this.#tokens.count(nowMs) >= MAX_WORKER_TOKENS) return { kind: "full" };
+    const token = {
+      tokenId: crypto.randomUUID(),
+      workerId,
+      regions,
+      createdAtMs: nowMs,
+      createdBy: by.secretId,
+      expiresAtMs: nowMs + lifetimeS * 1000,
+    };
+    const detail = `for ${regions.join(", ")}, ${lifetimeS} s, token ${token.tokenId}`;
+    this.#change(by, { action: "worker-token.mint", subject: workerId, sdkAppIds: "*", detail }, () =>
+      this.#tokens.add(token),
+    );
+    return { kind: "added", value: showWorkerToken(token) };
+  }
+
+  /** No token of this worker holds any more. The caller ends its connections. */
+  revokeWorker(by: Actor, workerId: string): void {
+    const detail = "all its tokens";
+    this.#change(by, { action: "worker.revoke", subject: workerId, sdkAppIds: "*", detail }, (nowMs) =>
+      this.#tokens.revoke(workerId, nowMs),
+    );
+  }
+
+  /** Whether a worker token whose signature is right still holds. */
+  admitsWorker(workerId: string, tokenId: string | null): boolean {
+    return this.#tokens.admits(workerId, tokenId);
+  }
+
+  callback(sdkAppId: number): CallbackView | null {
+    const callback = this.#callbacks.get(sdkAppId);
+    return callback === undefined ? null : showCallback(callback);
+  }
+
+  async setCallback(by: Actor, callback: SetCallback): Promise<Added<CallbackView>> {
+    const { sdkAppId, url, key, shownUrl, events } = callback;
+    const sealed = await seal({ url, key }, this.#sealKeys(), callbackSubject(sdkAppId));
+    if (this.#callbacks.get(sdkAppId) === undefined && this.#callbacks.all().length >= MAX_CALLBACKS) {
+      return { kind: "full" };
+    }
+    const stored = { sdkAppId, sealed, shownUrl, events, changedAtMs: Date.now(), changedBy: by.secretId };
+    const detail = `${shownUrl}, events ${events}`;
+    this.#change(by, { action: "callback.set", subject: String(sdkAppId), sdkAppIds: [sdkAppId], detail }, () =>
+      this.#callbacks.put(stored),
+    );
+    return { kind: "added", value: showCallback(stored) };
+  }
+
+  /** False: there is none. */
+  removeCallback(by: Actor, sdkAppId: number): boolean {
+    const before = this.#callbacks.get(sdkAppId);
+    if (before === undefined) return false;
+    const change = { subject: String(sdkAppId), sdkAppIds: [sdkAppId], detail: before.shownUrl };
+    this.#change(by, { action: "callback.remove", ...change }, () => this.#callbacks.remove(sdkAppId));
+    return true;
+  }
+
+  /** A worker was taken out of service, or put back: that stands in its region, and who did it here. */
+  noteDrain(by: Actor, workerId: string, drained: boolean): void {
+    const action = drained ? "worker.drain" : "worker.undrain";
+    this.#audit.append(by, { action, subject: workerId, sdkAppIds: "*", detail: "" }, Date.now());
+  }
+
+  audit(reader: Actor, query: AuditQuery): AuditList["lines"] {
+    return this.#audit.lines(reader, query);
+  }
+
+  /** A change and its line in the audit log are written together or not at all. */
+  #change(by: Actor, change: Change, write: (nowMs: number) => void): void {
+    const nowMs = Date.now();
+    this.ctx.storage.transactionSync(() => {
+      write(nowMs);
+      this.#audit.append(by, change, nowMs);
+      this.ctx.storage.kv.put("version", crypto.randomUUID());
+    });
+  }
+
+  #visible(by: Actor, secretId: string): StoredCredential | undefined {
+    const credential = this.#credentials.get(secretId);
+    return credential !== undefined && covers(by.sdkAppIds, credential.sdkAppIds) ? credential : undefined;
+  }
+
+  #version(): string {
+    return this.ctx.storage.kv.get<string>("version") ?? "none";
+  }
+
+  async #newKey(secretId: string): Promise<{ secretKey: string; sealed: string }> {
+    const secretKey = crypto.getRandomValues(new Uint8Array(24)).toBase64({ alphabet: "base64url" });
+    return { secretKey, sealed: await seal(secretKey, this.#sealKeys(), credentialSubject(secretId)) };
+  }
+
+  /** After a new key was put first in SEAL_KEY, everything is sealed with it, so that the older one can be dropped. */
+  async #sealAnew(): Promise<void> {
+    const keys = this.#sealKeys();
+    const [mark] = await fingerprints("keyring", keys);
+    const { kv } = this.ctx.storage;
+    if (kv.get<string>("sealedWith") === mark) return;
+    for (const credential of this.#credentials.all()) {
+      const subject = credentialSubject(credential.secretId);
+      const anew = async (key: SealedKey) => ({ ...key, sealed: await sealedAnew(key.sealed, keys, subject) });
+      this.#credentials.put({ ...credential, keys: await Promise.all(credential.keys.map(anew)) });
+    }
+    for (const callback of this.#callbacks.all()) {
+      const sealed = await sealedAnew(callback.sealed, keys, callbackSubject(callback.sdkAppId));
+      this.#callbacks.put({ ...callback, sealed });
+    }
+    kv.put("sealedWith", mark);
+    kv.put("version", crypto.randomUUID());
+  }
+
+  #sealKeys(): SealKeys {
+    return readConfig(this.env).sealKeys;
+  }
+}
+
+/** What cannot be opened stays as it is: its key may come back. */
+async function sealedAnew(sealed: string, keys: SealKeys, subject: string): Promise<string> {
+  try {
+    const { value, stale } = await openSealed(sealed, keys, subject);
+    return stale ? await seal(value, keys, subject) : sealed;
+  } catch (thrown) {
+    console.error("not sealed anew", { subject, thrown: String(thrown) });
+    return sealed;
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

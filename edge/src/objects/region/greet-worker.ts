@@ -1,0 +1,209 @@
+import { CLOSE, type TaskRef, type TaskReport, type WorkerFrameOf } from "@roomcast/shared";
+import { Turnstile } from "../../base/pacer.ts";
+import { warn } from "../../base/warn.ts";
+import { ROOT } from "../directory/directory.ts";
+import type { WorkerAnswer } from "../task/task.ts";
+import { pass } from "./handle-frame.ts";
+import type { Fleet } from "./region-state.ts";
+import type { GreetedSocket, SocketState } from "./worker-sockets.ts";
+
+/** RFC 6455's registry, 1013: try again later. */
+const TRY_AGAIN_LATER = 1013;
+
+/** Each wakes a Task object: thousands at once would keep the region from hearing anything else. */
+const RECONCILED_AT_ONCE = 50;
+/**
+ * 200 a second, of all workers together: after a restart of the edge they all say hello, and an object that was woken
+ * keeps its files open for a while (docs/scale.md).
+ */
+const COMPARE_GAP_MS = 5;
+
+type Hello = WorkerFrameOf<"hello">;
+type Greeting = SocketState & { readonly phase: "greeting" };
+
+/** What a task has said of a worker that runs it. */
+interface Checked extends TaskRef {
+  readonly answer: WorkerAnswer;
+}
+
+/**
+ * Answers hellos: compares what a worker says it runs with the truth, and lets it have tasks. What this region has given
+ * to the worker's process, and has heard of from it, is kept at once; its tasks are asked afterwards, a few at a time.
+ */
+export class WorkerGreeter {
+  readonly #fleet: Fleet;
+  readonly #comparing = new Turnstile(COMPARE_GAP_MS);
+  #announced = false;
+
+  constructor(fleet: Fleet) {
+    this.#fleet = fleet;
+  }
+
+  async greet(socket: WebSocket, greeting: Greeting, hello: Hello): Promise<void> {
+    const { sockets, config } = this.#fleet;
+    const { workerId, region } = greeting;
+    if (hello.workerId !== workerId) {
+      return this.#fleet.drop(socket, CLOSE.unauthorized, "The hello names another worker than the token.");
+    }
+    if (hello.region !== region) {
+      return this.#fleet.drop(socket, CLOSE.malformedFrame, "The hello names another region than the address.");
+    }
+    const incumbent = sockets.greeted(workerId)?.[1];
+    if (incumbent !== undefined && incumbent.instanceId !== hello.instanceId) {
+      // Were the newcomer let in, the two would take each other's place, and tasks, for ever. One that is half-open is
+      // found by its silence, and the newcomer dials again.
+      return this.#fleet.drop(socket, CLOSE.idInUse, "Another process is connected as this worker.");
+    }
+    const nowMs = Date.now();
+    for (const [other, state] of sockets.all()) {
+      if (other !== socket && state.phase !== "gone" && state.workerId === workerId) {
+        sockets.close(other, CLOSE.replaced, "The worker has connected again.");
+      }
+    }
+    const { instanceId, version, protocol, capacityUnits, draining } = hello;
+    const greeted: GreetedSocket = {
+      phase: "reconciling",
+      workerId,
+      instanceId,
+      version,
+      protocol,
+      capacityUnits,
+      draining,
+      loadUnits: hello.load.units,
+      connectedAtMs: nowMs,
+      lastSeenMs: nowMs,
+      deadlineMs: nowMs + config.helloTimeoutMs,
+    };
+    sockets.set(socket, greeted);
+    this.#fleet.expected.came(workerId);
+    this.#fleet.lostWorkers.remove(workerId);
+    // What it said on an older socket may be of another process.
+    this.#fleet.measured.forget(workerId);
+    this.#fleet.measure(greeted, hello.load.cpu);
+    try {
+      await this.#welcome(socket, region, hello);
+    } catch (thrown) {
+      warn("hello not answered", thrown);
+      await this.#fleet.drop(socket, TRY_AGAIN_LATER, "The edge could not check the worker's tasks.");
+    }
+  }
+
+  async #welcome(socket: WebSocket, region: string, hello: Hello): Promise<void> {
+    const { sockets, config } = this.#fleet;
+    const { workerId, instanceId } = hello;
+    await this.#announce(region);
+    // It may have left meanwhile, and another process of this id may have come: what that one says counts.
+    if (sockets.get(socket)?.phase !== "reconciling") return;
+    const { known, given, strange } = this.#partition(hello);
+    for (const report of known) this.#fleet.adopt(report, workerId, instanceId);
+    const checked = await this.#reconcileAll(socket, { workerId, instanceId, running: given });
+    await this.#missing(workerId, instanceId, new Set(hello.running.map(({ taskId }) => taskId)));
+    const state = sockets.get(socket);
+    if (state?.phase !== "reconciling") return;
+    const { deadlineMs: _deadlineMs, ...rest } = state;
+    sockets.set(socket, { ...rest, phase: "ready" });
+    const isHere = ({ taskId, attempt }: TaskRef) =>
+      this.#fleet.assignments.match(taskId, attempt, workerId) !== undefined;
+    const refs = [
+      ...known.map(({ taskId, attempt }) => ({ taskId, attempt, held: isHere({ taskId, attempt }) })),
+      ...checked.map(({ taskId, attempt, answer }) => ({ taskId, attempt, held: answer.kind === "holds" })),
+      ...strange.map(({ taskId, attempt }) => ({ taskId, attempt, held: false })),
+    ];
+    sockets.send(socket, {
+      type: "welcome",
+      protocol: state.protocol,
+      reportIntervalMs: config.reportIntervalMs,
+      heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+      keep: refs.filter(({ held }) => held).map(({ taskId, attempt }) => ({ taskId, attempt })),
+      stop: refs.filter(({ held }) => !held).map(({ taskId, attempt }) => ({ taskId, attempt })),
+    });
+    for (const { taskId, attempt, answer } of checked) {
+      if (answer.kind === "holds" && answer.stop !== null) {
+        sockets.send(socket, { type: "stop", taskId, attempt, how: answer.stop.how, reason: answer.stop.reason });
+      }
+    }
+    void this.#compare(socket, workerId, known.filter(isHere));
+    await this.#fleet.wakeAt(Date.now() + config.heartbeatTimeoutMs);
+    this.#fleet.wakeWaiting();
+  }
+
+  /**
+   * What this region has given to the worker's process and has heard of from it; what it has given to the worker all the
+   * same; and what it has not given to it. Tasks of the last kind are not asked: each question would make an object, and
+   * whoever has a worker token could invent thousands.
+   */
+  #partition({ running, workerId, instanceId }: Hello): Record<"known" | "given" | "strange", TaskReport[]> {
+    const parts = { known: [] as TaskReport[], given: [] as TaskReport[], strange: [] as TaskReport[] };
+    for (const report of running) {
+      const assignment = this.#fleet.assignments.match(report.taskId, report.attempt, workerId);
+      const isKnown = assignment?.confirmed === true && assignment.instanceId === instanceId;
+      parts[assignment === undefined ? "strange" : isKnown ? "known" : "given"].push(report);
+    }
+    return parts;
+  }
+
+  /**
+   * Tells tasks that their worker is back: one may have gone on elsewhere without a word to this region. Each is told of
+   * its newest report, because it may have heard of newer ones than the hello's. Never rejects.
+   */
+  async #compare(socket: WebSocket, workerId: string, known: readonly TaskReport[]): Promise<void> {
+    const { sockets, progress } = this.#fleet;
+    for (const report of known) progress.put(report, Date.now());
+    for (const report of known) {
+      await this.#comparing.turn();
+      // It has left, or has dialled again.
+      if (sockets.get(socket)?.phase !== "ready") return;
+      const { taskId, attempt } = report;
+      const newest = progress.newestReport(taskId, attempt) ?? report;
+      void pass(this.#fleet, socket, { taskId, attempt, workerId, event: { type: "reported", report: newest } });
+    }
+  }
+
+  /** The root directory knows all regions that ever had a worker. */
+  async #announce(region: string): Promise<void> {
+    if (this.#announced) return;
+    await this.#fleet.env.DIRECTORY.getByName(ROOT).know("region", region);
+    this.#announced = true;
+  }
+
+  /** A few at a time, so that other workers are heard meanwhile; the deadline moves on as long as tasks answer. */
+  async #reconcileAll(
+    socket: WebSocket,
+    { running, workerId, instanceId }: Pick<Hello, "running" | "workerId" | "instanceId">,
+  ): Promise<Checked[]> {
+    const { sockets, config } = this.#fleet;
+    const checked: Checked[] = [];
+    for (let first = 0; first < running.length; first += RECONCILED_AT_ONCE) {
+      const few = running.slice(first, first + RECONCILED_AT_ONCE);
+      checked.push(...(await Promise.all(few.map((report) => this.#reconcile(socket, report, workerId, instanceId)))));
+      const state = sockets.get(socket);
+      // It has left, or has dialled again.
+      if (state?.phase !== "reconciling") break;
+      sockets.set(socket, { ...state, deadlineMs: Date.now() + config.helloTimeoutMs });
+    }
+    return checked;
+  }
+
+  /** Asks a task whether the worker that says it runs it still holds it. */
+  async #reconcile(socket: WebSocket, report: TaskReport, workerId: string, instanceId: string): Promise<Checked> {
+    const { taskId, attempt } = report;
+    const answer = await this.#fleet.tasks.tell(taskId, { attempt, workerId }, { type: "reported", report });
+    if (this.#fleet.sockets.get(socket)?.phase !== "reconciling") return { taskId, attempt, answer };
+    if (answer.kind === "holds") this.#fleet.adopt(report, workerId, instanceId);
+    else this.#fleet.assignments.removeOf(workerId, taskId, attempt);
+    return { taskId, attempt, answer };
+  }
+
+  /** Tasks that were given to a worker which says hello without them. */
+  async #missing(workerId: string, instanceId: string, running: ReadonlySet<string>): Promise<void> {
+    const { assignments, config } = this.#fleet;
+    for (const assignment of assignments.ofWorker(workerId)) {
+      if (running.has(assignment.taskId) || !assignment.dispatched) continue;
+      // A new process has lost them. The same process may have ended them while it was away, and says so next.
+      const graceMs = assignment.instanceId === instanceId ? config.workerGraceMs : 0;
+      const releaseAtMs = Date.now() + graceMs;
+      assignments.put({ ...assignment, releaseAtMs });
+      await this.#fleet.wakeAt(releaseAtMs);
+    }
+  }
+}

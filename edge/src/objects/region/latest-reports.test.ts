@@ -1,0 +1,45 @@
+import type { TaskReport } from "@roomcast/shared";
+import { expect, test } from "vitest";
+import { ProgressBoard } from "./latest-reports.ts";
+
+const MINUTE = 60_000;
+
+function report(over: Partial<TaskReport> = {}): TaskReport {
+  return {
+    taskId: "task",
+    attempt: 1,
+    state: "pushing",
+    positionMs: 0,
+    durationMs: 3_600_000,
+    bitRateKbps: 2000,
+    fps: 30,
+    droppedFrames: 0,
+    plan: null,
+    ...over,
+  };
+}
+
+/** At which minutes of an hour a task that reports each minute is told of its position. */
+function toldIn(board: ProgressBoard, taskId: string): number[] {
+  return Array.from({ length: 60 }, (_, minute) => minute).filter((minute) =>
+    board.put(report({ taskId, positionMs: minute * MINUTE }), minute * MINUTE),
+  );
+}
+
+test("a task is told at once of what is new, and of its position now and then", () => {
+  const board = new ProgressBoard(() => 0);
+  expect(board.put(report({ state: "starting" }), 0)).toBe(true);
+  expect(board.put(report(), 1000)).toBe(true);
+  expect(board.put(report({ positionMs: 1000 }), 2000)).toBe(false);
+  expect(board.put(report({ attempt: 2 }), 3000)).toBe(true);
+  expect(board.put(report({ attempt: 2 }), 3000 + 4 * MINUTE - 1)).toBe(false);
+  expect(board.put(report({ attempt: 2 }), 3000 + 4 * MINUTE)).toBe(true);
+  expect(board.newest("task", 2)).toMatchObject({ updatedAtMs: 3000 + 4 * MINUTE });
+});
+
+test("tasks that start together are told at different times later", () => {
+  const phases = [0, 0.5];
+  const board = new ProgressBoard(() => phases.shift() ?? 0);
+  expect(toldIn(board, "first").slice(0, 4)).toEqual([0, 4, 8, 12]);
+  expect(toldIn(board, "second").slice(0, 4)).toEqual([0, 2, 6, 10]);
+});

@@ -1,0 +1,48 @@
+import type { ErrorBody, LogLine } from "@roomcast/shared";
+import { SerialQueue } from "../../base/serial-queue.ts";
+import { warn } from "../../base/warn.ts";
+import type { Env } from "../../contracts/env.ts";
+import type { WorkerAnswer } from "../task/task.ts";
+import type { AttemptRef, WorkerEvent } from "../task/task-transition.ts";
+
+/** The way from a region to the Task objects. What is said to one task stays in order. */
+export class TaskLine {
+  readonly #env: Env;
+  readonly #queue = new SerialQueue();
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  /** Passes a worker's word on; rejects when the task could not be reached. */
+  tell(taskId: string, ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer> {
+    return this.#queue.run(taskId, async () => await this.#task(taskId).hear(ref, event));
+  }
+
+  async appendLogs(taskId: string, ref: AttemptRef, lines: readonly LogLine[]): Promise<void> {
+    await this.#queue
+      .run(taskId, async () => await this.#task(taskId).appendLogs(ref, lines))
+      .catch((thrown: unknown) => warn("log lines lost", thrown));
+  }
+
+  async updated(taskId: string, ref: AttemptRef, updateId: string, error: ErrorBody | null): Promise<void> {
+    await this.#queue
+      .run(taskId, async () => await this.#task(taskId).updated(ref, updateId, error))
+      .catch((thrown: unknown) => warn("a change was not written", thrown));
+  }
+
+  async holds(taskId: string, ref: AttemptRef): Promise<boolean> {
+    return await this.#task(taskId).holds(ref);
+  }
+
+  async wake(taskId: string): Promise<void> {
+    await this.#task(taskId)
+      .wake()
+      // It tries again by itself, only later.
+      .catch((thrown: unknown) => warn("task not woken", thrown));
+  }
+
+  #task(taskId: string) {
+    return this.#env.TASK.getByName(taskId);
+  }
+}

@@ -1,0 +1,121 @@
+import { isTerminal, type Outcome, type TaskReport } from "@roomcast/shared";
+import { expect, test } from "vitest";
+import { newTaskRecord } from "./new-task-record.test-support.ts";
+import type { TaskRecord } from "./task-record.ts";
+import {
+  type ControlEvent,
+  type Decision,
+  decideForControl,
+  decideForWorker,
+  MAX_LOST_IN_A_ROW,
+  type WorkerEvent,
+} from "./task-transition.ts";
+
+/** A linear congruential generator (Numerical Recipes): the same numbers for the same seed. */
+function seeded(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+const RETRYABLE = { code: "FailedOperation.RoomLost", message: "lost", retryable: true } as const;
+const FOR_GOOD = { code: "FailedOperation.RoomReplaced", message: "another one", retryable: false } as const;
+
+const OUTCOMES: readonly Outcome[] = [
+  { name: "finished" },
+  { name: "failed", error: RETRYABLE },
+  { name: "failed", error: FOR_GOOD },
+  { name: "aborted", reason: "stopped" },
+  { name: "released" },
+];
+
+const CONTROLS: readonly ControlEvent[] = [
+  { type: "placed", workerId: "a" },
+  { type: "placed", workerId: "b" },
+  { type: "placed", workerId: "a" },
+  { type: "noRoom", retryAtMs: 5 },
+  { type: "woken" },
+  { type: "giveWay", successor: "next" },
+  { type: "stay", successor: "next" },
+  { type: "stay", successor: "other" },
+  { type: "acceptTimeout" },
+];
+
+const RARE_CONTROLS: readonly ControlEvent[] = [
+  { type: "stopAsked", how: "tidy", reason: "enough" },
+  { type: "stopAsked", how: "now", reason: "enough" },
+  { type: "queueTimeout", workers: 1, waitedMs: 1 },
+  { type: "waitsOn", sinceMs: 7 },
+  { type: "stopTimeout" },
+  { type: "executionTimeout", limitMs: 1 },
+  { type: "broken", error: RETRYABLE },
+];
+
+function task(): TaskRecord {
+  return newTaskRecord({ createdAtMs: 0, replaces: ["before"] });
+}
+
+function report(attempt: number, state: TaskReport["state"]): TaskReport {
+  const numbers = { positionMs: 1, durationMs: null, bitRateKbps: 0, fps: 0, droppedFrames: 0 };
+  return { taskId: "t", attempt, state, plan: null, ...numbers };
+}
+
+/** A word of either worker about any attempt: fresh, late, doubled, or of an attempt that never was. */
+function word(random: (below: number) => number, attempt: number): WorkerEvent {
+  const states = ["starting", "pushing", "paused", "reconnecting"] as const;
+  switch (random(8)) {
+    case 0:
+      return { type: "accepted" };
+    case 1:
+      return { type: "refused", error: random(4) === 0 ? FOR_GOOD : RETRYABLE };
+    case 2:
+      return { type: "released", reason: "gone", progress: null };
+    case 3:
+      return { type: "ended", outcome: OUTCOMES[random(OUTCOMES.length)] ?? { name: "released" }, positionMs: 9 };
+    default:
+      return { type: "reported", report: report(attempt, states[random(4)] ?? "pushing") };
+  }
+}
+
+function step(record: TaskRecord, random: (below: number) => number, atMs: number): Decision {
+  const choice = random(20);
+  const controls = choice === 0 ? RARE_CONTROLS : CONTROLS;
+  if (choice < 8) return decideForControl(record, controls[random(controls.length)] ?? { type: "woken" }, atMs);
+  const attempt = Math.max(1, record.state.attempt - 1 + random(3));
+  return decideForWorker(record, { attempt, workerId: random(2) === 0 ? "a" : "b" }, word(random, attempt), atMs);
+}
+
+/** What must hold from one record to the next, whatever was said; empty: it holds. */
+function broken(before: TaskRecord, after: TaskRecord): string[] {
+  const ended = isTerminal(after.state);
+  const rules: Record<string, boolean> = {
+    "a terminal state never changes": !isTerminal(before.state),
+    "the attempt never falls, nor skips": [0, 1].includes(after.state.attempt - before.state.attempt),
+    "attempts that come to nothing are counted": after.lostInARow < MAX_LOST_IN_A_ROW,
+    "secrets are dropped at the end, and not before": (after.sealedRequest === null) === ended,
+    "who gives way is not queued again": after.successor === null || after.state.name !== "queued",
+    "nobody new is replaced": after.replaces.every((taskId) => before.replaces.includes(taskId)),
+  };
+  return Object.keys(rules).filter((rule) => rules[rule] === false);
+}
+
+test("words and deadlines in any order, doubled, late or of other attempts, never break a task", () => {
+  const problems: string[] = [];
+  const outcomes = new Set<string>();
+  for (let seed = 0; seed < 1000; seed += 1) {
+    const random = seeded(seed);
+    let record = task();
+    for (let atMs = 1; atMs <= 100; atMs += 1) {
+      const decision = step(record, random, atMs);
+      if (decision.kind === "stale") continue;
+      problems.push(...broken(record, decision.record).map((rule) => `seed ${seed}, step ${atMs}: ${rule}`));
+      record = decision.record;
+    }
+    outcomes.add(record.state.name);
+  }
+  expect(problems).toEqual([]);
+  // The mixture is rich enough to see every end.
+  expect([...outcomes]).toEqual(expect.arrayContaining(["finished", "failed", "aborted"]));
+});

@@ -1,0 +1,281 @@
+import { type ActiveState, isTerminal, type TaskReport, type TaskState } from "@roomcast/shared";
+import { describe, expect, test } from "vitest";
+import { newTaskRecord } from "./new-task-record.test-support.ts";
+import { MAX_HOLDERS, type TaskRecord } from "./task-record.ts";
+import {
+  type ControlEvent,
+  type Decision,
+  decideForControl,
+  decideForWorker,
+  hasHeld,
+  MAX_LOST_IN_A_ROW,
+  type WorkerEvent,
+} from "./task-transition.ts";
+import { HEALTHY_ATTEMPT_MS, MAX_WORKERS_LOST } from "./worker-loss.ts";
+
+const NOW = 1_000_000;
+const REF = { attempt: 1, workerId: "w" };
+const HOLDER = { region: "ap-x", workerId: "w" };
+
+function record(rest: Partial<TaskRecord> = {}): TaskRecord {
+  return { ...newTaskRecord({ createdAtMs: NOW - 10_000 }), ...rest };
+}
+
+function active(name: ActiveState["name"], rest: Partial<TaskRecord> = {}): TaskRecord {
+  const state: TaskState = { name, sinceMs: NOW - 5000, attempt: 1, holder: HOLDER };
+  return record({ state, accepted: true, placeAtMs: null, lastWorkerId: "w", ...rest });
+}
+
+function report({ taskId }: TaskRecord, rest: Partial<TaskReport>): TaskReport {
+  const numbers = { positionMs: 5, durationMs: null, bitRateKbps: 0, fps: 0, droppedFrames: 0 };
+  return { taskId, attempt: 1, state: "pushing", plan: null, ...numbers, ...rest };
+}
+
+function next(decision: Decision): TaskRecord {
+  if (decision.kind === "stale") throw new Error("stale");
+  return decision.record;
+}
+
+const STOP = { how: "now", reason: "enough", atMs: NOW - 1 } as const;
+const ERROR = { code: "FailedOperation.RoomLost", message: "lost", retryable: true } as const;
+const FOR_GOOD = { ...ERROR, code: "FailedOperation.RoomRefused", retryable: false } as const;
+
+const ended = (outcome: (WorkerEvent & { type: "ended" })["outcome"]): WorkerEvent => ({
+  type: "ended",
+  outcome,
+  positionMs: 77,
+});
+const RELEASED: WorkerEvent & { type: "released" } = { type: "released", reason: "gone", progress: null };
+
+test.each<[string, TaskRecord, WorkerEvent, string, number]>([
+  ["a lost task waits again", active("pushing"), RELEASED, "queued", 2],
+  ["a lost task that was to stop is aborted", active("pushing", { stop: STOP }), RELEASED, "aborted", 1],
+  ["a task given back waits again", active("pushing"), ended({ name: "released" }), "queued", 2],
+  [
+    "a task given back that was to stop is aborted",
+    active("pushing", { stop: STOP }),
+    ended({ name: "released" }),
+    "aborted",
+    1,
+  ],
+  ["a refusal for now queues it", active("starting"), { type: "refused", error: ERROR }, "queued", 2],
+  ["a refusal for good fails it", active("starting"), { type: "refused", error: FOR_GOOD }, "failed", 1],
+  [
+    "a worker that cannot get into the room where it was before gives way to another one",
+    active("starting", { startedAtMs: NOW - 9000 }),
+    ended({ name: "failed", error: ERROR }),
+    "queued",
+    2,
+  ],
+  ["a room that nobody was in yet fails it", active("starting"), ended({ name: "failed", error: ERROR }), "failed", 1],
+  [
+    "a room that refuses it fails it, though it was in there before",
+    active("starting", { startedAtMs: NOW - 9000 }),
+    ended({ name: "failed", error: FOR_GOOD }),
+    "failed",
+    1,
+  ],
+  ["a failure fails it", active("pushing"), ended({ name: "failed", error: ERROR }), "failed", 1],
+  [
+    "a failure while it is being stopped aborts it",
+    active("pushing", { stop: STOP }),
+    ended({ name: "failed", error: ERROR }),
+    "aborted",
+    1,
+  ],
+  [
+    "an end while it is being stopped is still an end",
+    active("pushing", { stop: STOP }),
+    ended({ name: "finished" }),
+    "finished",
+    1,
+  ],
+  [
+    "a very short source may end before it was seen pushing",
+    active("starting"),
+    ended({ name: "finished" }),
+    "finished",
+    1,
+  ],
+])("%s", (_what, before, event, state, attempt) => {
+  const after = next(decideForWorker(before, REF, event, NOW));
+  expect(after.state).toMatchObject({ name: state, attempt, sinceMs: NOW });
+  expect(after.sealedRequest).toBe(isTerminal(after.state) ? null : "sealed");
+});
+
+test.each<[string, TaskRecord, { attempt: number; workerId: string }]>([
+  [
+    "of an older attempt",
+    active("pushing", { state: { name: "pushing", sinceMs: 0, attempt: 2, holder: HOLDER } }),
+    REF,
+  ],
+  ["of an attempt to come", active("pushing"), { attempt: 2, workerId: "w" }],
+  ["of another worker", active("pushing"), { attempt: 1, workerId: "other" }],
+  ["about a task that waits", record(), REF],
+  ["about a task that has ended", record({ state: { name: "finished", sinceMs: 0, attempt: 1 } }), REF],
+])("a word %s is stale, whatever it says", (_what, before, ref) => {
+  for (const event of [{ type: "accepted" }, RELEASED, ended({ name: "finished" })] as const) {
+    expect(decideForWorker(before, ref, event, NOW)).toEqual({ kind: "stale" });
+  }
+});
+
+test.each<ControlEvent>([
+  { type: "placed", workerId: "w" },
+  { type: "noRoom", retryAtMs: 1 },
+  { type: "woken" },
+  { type: "stopAsked", how: "now", reason: "x" },
+  { type: "acceptTimeout" },
+  { type: "queueTimeout", workers: 0, waitedMs: 1 },
+  { type: "waitsOn", sinceMs: 1 },
+  { type: "stopTimeout" },
+  { type: "executionTimeout", limitMs: 1 },
+  { type: "broken", error: ERROR },
+])("an ended task is not changed by $type", (event) => {
+  const before = record({ state: { name: "failed", sinceMs: 0, attempt: 1, error: ERROR } });
+  expect(decideForControl(before, event, NOW)).toEqual({ kind: "stale" });
+});
+
+test("attempts whose worker left before it got the task end the task after five, with the last cause", () => {
+  let task = record();
+  for (let attempt = 1; attempt <= MAX_LOST_IN_A_ROW; attempt += 1) {
+    task = next(decideForControl(task, { type: "placed", workerId: "w" }, NOW));
+    task = next(decideForWorker(task, { attempt, workerId: "w" }, { ...RELEASED, dispatched: false }, NOW));
+  }
+  expect(task.state).toMatchObject({ name: "failed", error: { code: "FailedOperation.WorkerLost" } });
+  expect(task.state.name === "failed" && task.state.error.message).toContain("gone");
+});
+
+test("a push in between starts the count of lost attempts anew", () => {
+  let task = record();
+  for (let attempt = 1; attempt <= 3 * MAX_LOST_IN_A_ROW; attempt += 1) {
+    const ref = { attempt, workerId: "w" };
+    const placedAtMs = NOW + attempt * HEALTHY_ATTEMPT_MS;
+    task = next(decideForControl(task, { type: "placed", workerId: "w" }, placedAtMs));
+    task = next(decideForWorker(task, ref, { type: "reported", report: report(task, { attempt }) }, placedAtMs));
+    task = next(decideForWorker(task, ref, RELEASED, placedAtMs + HEALTHY_ATTEMPT_MS));
+  }
+  expect(task).toMatchObject({ state: { name: "queued", attempt: 3 * MAX_LOST_IN_A_ROW + 1 }, lostInARow: 1 });
+});
+
+test("the time in the queue counts over refusals, and anew after a push", () => {
+  const refused = next(decideForWorker(active("starting"), REF, { type: "refused", error: ERROR }, NOW));
+  expect(refused.waitingSinceMs).toBe(NOW - 10_000);
+  expect(refused.placeAtMs).toBeGreaterThan(NOW);
+  const lost = next(decideForWorker(active("pushing"), REF, RELEASED, NOW));
+  expect(lost).toMatchObject({ waitingSinceMs: NOW, placeAtMs: NOW, avoidWorkerId: "w" });
+});
+
+test("a report that was overtaken does not take a push back to its start", () => {
+  const before = active("pushing");
+  const late: WorkerEvent = { type: "reported", report: report(before, { state: "starting" }) };
+  const after = next(decideForWorker(before, REF, late, NOW));
+  expect(after.state.name).toBe("pushing");
+});
+
+test("who had which attempt is known of the newest ones, and of no others", () => {
+  let task = record();
+  for (let attempt = 1; attempt <= MAX_HOLDERS + 1; attempt += 1) {
+    const workerId = `w${attempt}`;
+    expect(hasHeld(task, { attempt, workerId })).toBe(false);
+    task = next(decideForControl(task, { type: "placed", workerId }, NOW));
+    task = next(decideForWorker(task, { attempt, workerId }, ended({ name: "released" }), NOW));
+    expect(hasHeld(task, { attempt, workerId })).toBe(true);
+  }
+  expect(task.holders).toHaveLength(MAX_HOLDERS);
+  expect(hasHeld(task, { attempt: 1, workerId: "w1" })).toBe(false);
+  expect(hasHeld(task, { attempt: 2, workerId: "w3" })).toBe(false);
+});
+
+function ask(task: TaskRecord, how: "now" | "tidy"): Decision {
+  return decideForControl(task, { type: "stopAsked", how, reason: "r" }, NOW);
+}
+
+test("asked to stop again, only a harder stop reaches the worker", () => {
+  const tidy = ask(active("pushing"), "tidy");
+  expect(tidy).toMatchObject({ effects: [{ how: "tidy", workerId: "w", attempt: 1 }] });
+  expect(ask(next(tidy), "tidy")).toMatchObject({ effects: [] });
+  const now = ask(next(tidy), "now");
+  expect(now).toMatchObject({ effects: [{ how: "now" }], record: { stop: { how: "now" } } });
+  expect(ask(next(now), "tidy")).toMatchObject({ effects: [], record: { stop: { how: "now" } } });
+});
+
+test.each([
+  [0, "No worker is connected in region ap-x: start one there"],
+  [3, "No room in region ap-x, where 3 workers are connected"],
+])("a queue time-out with %i workers says so", (workers, text) => {
+  const after = next(decideForControl(record(), { type: "queueTimeout", workers, waitedMs: 60_000 }, NOW));
+  expect(after.state).toMatchObject({ name: "failed", error: { code: "ResourceInsufficient", retryable: true } });
+  expect(after.state.name === "failed" && after.state.error.message).toContain(text);
+});
+
+test("a queue time-out after a worker was lost in the middle of the start says so first", () => {
+  let task = next(decideForControl(record(), { type: "placed", workerId: "w-7" }, NOW));
+  task = next(decideForWorker(task, { attempt: 1, workerId: "w-7" }, RELEASED, NOW));
+  const after = next(decideForControl(task, { type: "queueTimeout", workers: 0, waitedMs: 133_000 }, NOW));
+  expect(after.state.name === "failed" && after.state.error.message).toMatch(
+    /^The push was starting on worker w-7 and was lost there: .* Since then: No worker is connected in region ap-x.*waited 133 s\.$/,
+  );
+});
+
+test("a start that was lost is forgotten once the push runs", () => {
+  let task = next(decideForControl(record(), { type: "placed", workerId: "w" }, NOW));
+  task = next(decideForWorker(task, { attempt: 1, workerId: "w" }, RELEASED, NOW));
+  task = next(decideForControl(task, { type: "placed", workerId: "w" }, NOW));
+  const event = { type: "reported", report: report(task, { attempt: 2 }) } as const;
+  task = next(decideForWorker(task, { attempt: 2, workerId: "w" }, event, NOW));
+  expect(task.lostStart).toBeNull();
+});
+
+interface Losses {
+  readonly count: number;
+  readonly state: ActiveState["name"];
+  readonly ranMs?: number;
+  readonly rest?: Partial<TaskRecord>;
+}
+
+/** A task after its workers were lost, each after the task had reached this state. */
+function afterLosses({ count, state, ranMs = 1000, rest = {} }: Losses): TaskRecord {
+  let task = record(rest);
+  let atMs = NOW;
+  for (let attempt = 1; attempt <= count; attempt += 1) {
+    const ref = { attempt, workerId: `w${attempt}` };
+    task = next(decideForControl(task, { type: "placed", workerId: ref.workerId }, atMs));
+    task = next(decideForWorker(task, ref, { type: "reported", report: report(task, { attempt, state }) }, atMs));
+    atMs += ranMs;
+    task = next(decideForWorker(task, ref, RELEASED, atMs));
+  }
+  return task;
+}
+
+describe("A task under which workers are lost", () => {
+  test.each(["starting", "pushing", "paused", "reconnecting"] as const)(
+    "is quarantined with its own code when all of them were lost while it was %s",
+    (state) => {
+      expect(afterLosses({ count: MAX_WORKERS_LOST - 1, state }).state.name).toBe("queued");
+      const { state: end } = afterLosses({ count: MAX_WORKERS_LOST, state });
+      expect(end).toMatchObject({
+        name: "failed",
+        error: { code: "FailedOperation.TaskQuarantined", retryable: false },
+      });
+      expect(end.name === "failed" && end.error.message).toMatch(/^4 workers were lost .*Look at the source.* gone$/);
+    },
+  );
+
+  test("goes on when it ran long enough before each loss", () => {
+    const task = afterLosses({ count: 3 * MAX_WORKERS_LOST, state: "pushing", ranMs: HEALTHY_ATTEMPT_MS });
+    expect(task).toMatchObject({ state: { name: "queued" }, workersLost: 1 });
+  });
+
+  test("is placed at once after the first loss, and later than its neighbours after more", () => {
+    expect(afterLosses({ count: 1, state: "pushing" }).placeAtMs).toBe(NOW + 1000);
+    const placedAt = ["one", "two", "six"].map(
+      (taskId) => afterLosses({ count: 3, state: "pushing", rest: { taskId } }).placeAtMs,
+    );
+    expect(new Set(placedAt).size).toBe(3);
+  });
+
+  test("is aborted, not quarantined, when it was to stop", () => {
+    const lostOften = active("pushing", { stop: STOP, workersLost: MAX_WORKERS_LOST });
+    expect(next(decideForWorker(lostOften, REF, RELEASED, NOW)).state.name).toBe("aborted");
+  });
+});

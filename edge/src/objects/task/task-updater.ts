@@ -1,0 +1,93 @@
+import {
+  type ErrorBody,
+  isActive,
+  shownText,
+  type TaskUpdate,
+  type TaskView,
+  taskUpdateSchema,
+} from "@roomcast/shared";
+import { openSealed, seal } from "../../base/seal.ts";
+import { PendingUpdates } from "./pending-updates.ts";
+import { writeChange } from "./sealed-request.ts";
+import { regionOf, type TaskCore } from "./task-context.ts";
+import type { TaskRecord } from "./task-record.ts";
+import { type AttemptRef, holds } from "./task-transition.ts";
+import {
+  ATTEMPT_OVER,
+  MAX_PENDING_UPDATES,
+  refusalOfUpdate,
+  UPDATE_LATE,
+  WORKER_AWAY,
+  WORKER_TOO_OLD,
+} from "./update-refusal.ts";
+
+/** What became of a change that was asked for. */
+export type UpdateAnswer =
+  | { readonly kind: "changed"; readonly task: TaskView }
+  /** All is as it was, and why. */
+  | { readonly kind: "refused"; readonly error: ErrorBody };
+
+/** What went wrong with a change; null: it is done. */
+type UpdateOutcome = ErrorBody | null;
+
+/** Changes of a push while it runs or waits. */
+export class TaskUpdater {
+  readonly #core: TaskCore;
+  readonly #pending: PendingUpdates;
+
+  constructor(core: TaskCore, storage: DurableObjectStorage) {
+    this.#core = core;
+    this.#pending = new PendingUpdates(storage.kv);
+  }
+
+  /** Asks the worker, whose answer comes later; a push that no worker has is changed at once. */
+  async ask(change: TaskUpdate): Promise<{ readonly outcome: UpdateOutcome | Promise<UpdateOutcome> }> {
+    const { record } = this.#core;
+    if (record === undefined) return { outcome: null };
+    const refusal = refusalOfUpdate(record);
+    if (refusal !== null) return { outcome: refusal };
+    if (isActive(record.state)) {
+      return this.#askWorker(change, { attempt: record.state.attempt, workerId: record.state.holder.workerId });
+    }
+    await writeChange(this.#core, change);
+    return { outcome: this.#core.record === undefined ? null : refusalOfUpdate(this.#core.record) };
+  }
+
+  async #askWorker(change: TaskUpdate, ref: AttemptRef): ReturnType<TaskUpdater["ask"]> {
+    const { sealKeys, updateTimeoutMs } = this.#core.config;
+    if (this.#pending.count(Date.now()) >= MAX_PENDING_UPDATES.count) return { outcome: MAX_PENDING_UPDATES.error };
+    const sealedChange = await seal(change, sealKeys, this.#core.record?.taskId ?? "");
+    const { record } = this.#core;
+    if (record === undefined || !holds(record.state, ref)) return { outcome: ATTEMPT_OVER };
+    const updateId = crypto.randomUUID();
+    const outcome = this.#pending.add(
+      updateId,
+      { attempt: ref.attempt, sealedChange, askedAtMs: Date.now() },
+      { ms: updateTimeoutMs, late: UPDATE_LATE },
+    );
+    const sent = await regionOf(this.#core, record)
+      .updateTask({ taskId: record.taskId, ...ref, updateId, change })
+      .catch((thrown: unknown) => this.#core.failed("change not passed on", thrown));
+    if (sent !== "asked") this.#pending.settle(updateId, sent === "tooOld" ? WORKER_TOO_OLD : WORKER_AWAY);
+    return { outcome };
+  }
+
+  /** The worker's answer. What the change made of the push is written when this resolves. */
+  async answered(ref: AttemptRef, updateId: string, error: UpdateOutcome): Promise<void> {
+    const { record } = this.#core;
+    const pending = this.#pending.get(updateId);
+    if (record === undefined || pending?.attempt !== ref.attempt || !holds(record.state, ref)) return;
+    if (error === null) {
+      const { value } = await openSealed(pending.sealedChange, this.#core.config.sealKeys, record.taskId);
+      await writeChange(this.#core, taskUpdateSchema.parse(value));
+    }
+    this.#pending.settle(updateId, error === null ? null : { ...error, message: shownText(error.message) });
+  }
+
+  /** The record has changed: who waits for a worker that has the task no more is told. */
+  recordChanged(before: TaskRecord, now: TaskRecord): void {
+    if (!isActive(before.state)) return;
+    if (isActive(now.state) && now.state.attempt === before.state.attempt) return;
+    this.#pending.settleAll(refusalOfUpdate(now) ?? ATTEMPT_OVER);
+  }
+}

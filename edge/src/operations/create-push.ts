@@ -1,0 +1,160 @@
+import {
+  checkUserSig,
+  expiryMs,
+  givenFields,
+  type PushRequest,
+  pushRequestSchema,
+  RoomcastError,
+  regionName,
+  seatKey,
+  seatOf,
+  shownRequest,
+  validate,
+} from "@roomcast/shared";
+import { type Caller, requireApp, requireRole } from "../auth/caller.ts";
+import { readConfig } from "../base/config.ts";
+import { inflate } from "../base/inflate.ts";
+import { fingerprints, seal } from "../base/seal.ts";
+import { KnownRegions } from "../caches/known-regions.ts";
+import { callbackTarget, checkCallbackUrl, forWorker } from "../callback/request-callback.ts";
+import type { Env } from "../contracts/env.ts";
+import { newTaskId } from "../model/task-id.ts";
+import { firstPlaceAtMs } from "../model/task-times.ts";
+import { elsewhereWarnings, roomOf, type Warning } from "../model/task-warnings.ts";
+import type { AcceptedPush } from "../objects/directory/accepted-tasks.ts";
+import type { Accept, AcceptAnswer } from "../objects/directory/directory.ts";
+import { acceptTogether } from "./accept-together.ts";
+import { callerCoordinates, chooseRegion } from "./choose-region.ts";
+
+/** One for the isolate: a request has no memory of its own. */
+const knownRegions = new KnownRegions();
+
+export interface CreatePushOptions {
+  /** The request as it came, not yet checked. */
+  readonly input: unknown;
+  readonly caller: Caller;
+  /** Of the header `Idempotency-Key`. */
+  readonly idempotencyKey: string | undefined;
+  /** Of the header `X-TC-Region`. */
+  readonly regionHeader: string | undefined;
+  /** The request's `cf`, where Cloudflare says where the caller is. */
+  readonly cf?: unknown;
+}
+
+/** A push that was accepted. */
+export interface CreatedPush {
+  readonly taskId: string;
+  readonly warnings: readonly Warning[];
+}
+
+/**
+ * Accepts a push: checks it and hands it, whole, to its application's Directory, which writes it down with the claim of
+ * its seat. The task's object is made, and the task starts, by itself afterwards.
+ *
+ * @returns its task; the same one when the same request comes again with the same idempotency key.
+ * @throws RoomcastError for everything that is wrong with the request.
+ */
+export async function createPush(env: Env, options: CreatePushOptions): Promise<CreatedPush> {
+  const { caller, idempotencyKey } = options;
+  const config = readConfig(env);
+  requireRole(caller, "operator");
+  const request = validate(pushRequestSchema, givenFields(pushRequestSchema, options.input));
+  requireApp(caller, request.SdkAppId);
+  const region = await chooseRegion(
+    {
+      asked: request.Region,
+      header: headerRegion(options.regionHeader),
+      caller: callerCoordinates(options.cf),
+      fallback: config.defaultRegion,
+    },
+    () => knownRegions.all(env),
+  );
+  const key = checkedKey(idempotencyKey);
+  await checkUserSigOf(request, config.trtcApps.get(request.SdkAppId));
+  if (request.CallbackUrl !== undefined) checkCallbackUrl("CallbackUrl", request.CallbackUrl, config);
+  const taskId = newTaskId(request.SdkAppId);
+  const push: AcceptedPush = {
+    request: shownRequest(request),
+    sealedRequest: await seal(forWorker(request) satisfies PushRequest, config.sealKeys, taskId),
+    callbacks: await callbackTarget(env, request, taskId),
+  };
+  const answer = await accept(env, {
+    taskId,
+    sdkAppId: request.SdkAppId,
+    seatKey: seatKey(seatOf(request)),
+    region,
+    startsAtMs: firstPlaceAtMs(request, 0),
+    push: JSON.stringify(push),
+    onConflict: request.OnConflict ?? "replace",
+    // A seat is one place: the newer push takes it. In another room the older one is only ended by who asks for it.
+    otherRooms: request.OnConflict ?? "warn",
+    endedHolder: null,
+    idempotency:
+      key === null
+        ? null
+        : {
+            key: `${caller.secretId}/${key}`,
+            fingerprints: await fingerprints({ ...request, region }, config.sealKeys),
+          },
+  });
+  if (answer.kind === "conflict") {
+    throw new RoomcastError(
+      "ResourceInUse.IdempotencyKey",
+      "Another request was made with this Idempotency-Key: use a new key for a new request.",
+    );
+  }
+  if (answer.kind === "taken" && answer.elsewhere !== undefined) {
+    throw new RoomcastError(
+      "ResourceInUse.UserId",
+      `Task ${answer.by} has ${request.UserId} push in ${roomOf(answer.elsewhere)}, and a UserId is one user in all rooms of its application: stop that task first, use another UserId, or send OnConflict "replace".`,
+    );
+  }
+  if (answer.kind === "taken") {
+    throw new RoomcastError(
+      "ResourceInUse.Seat",
+      `Task ${answer.by} holds this seat (SdkAppId, room and UserId): stop it first, or send OnConflict "replace".`,
+    );
+  }
+  return { taskId: answer.taskId, warnings: elsewhereWarnings(request, answer.elsewhere ?? []) };
+}
+
+/** It must hold now and when the push starts; where the SecretKey is known, a fresh one is made then. */
+async function checkUserSigOf(request: PushRequest, secretKey: string | undefined): Promise<void> {
+  const { UserSig: userSig, UserId: userId, SdkAppId: sdkAppId, StartAt } = request;
+  const fields = await checkUserSig({ userSig, userId, sdkAppId, secretKey, nowMs: Date.now(), inflate });
+  if (StartAt === undefined || secretKey !== undefined || Date.parse(StartAt) < expiryMs(fields)) return;
+  throw new RoomcastError(
+    "AuthFailure.UserSigExpired",
+    `UserSig holds only until ${new Date(expiryMs(fields)).toISOString()}, and the push starts later: make one that still holds at StartAt.`,
+    { fields: [{ field: "UserSig", problem: "invalid", expected: "a UserSig that holds at StartAt" }] },
+  );
+}
+
+async function accept(env: Env, wanted: Accept): Promise<AcceptAnswer> {
+  const answer = await acceptTogether(env, wanted);
+  // The directory hears of an end a moment later than the task itself.
+  if (answer.kind !== "taken" || !(await env.TASK.getByName(answer.by).hasEnded())) return answer;
+  return acceptTogether(env, { ...wanted, endedHolder: answer.by });
+}
+
+function headerRegion(header: string | undefined): string | undefined {
+  if (header === undefined || header === "") return undefined;
+  const parsed = regionName.safeParse(header);
+  if (parsed.success) return parsed.data;
+  throw new RoomcastError("InvalidParameterValue", `X-TC-Region is invalid: expected ${expected(parsed.error)}.`, {
+    fields: [{ field: "X-TC-Region", problem: "invalid", expected: expected(parsed.error) }],
+  });
+}
+
+function expected(error: { issues: readonly { message: string }[] }): string {
+  return error.issues[0]?.message ?? "a region name";
+}
+
+function checkedKey(key: string | undefined): string | null {
+  if (key === undefined) return null;
+  if (/^[\x21-\x7e]{1,128}$/.test(key)) return key;
+  const problem = "1 to 128 printable ASCII characters without spaces";
+  throw new RoomcastError("InvalidParameterValue", `Idempotency-Key is invalid: expected ${problem}.`, {
+    fields: [{ field: "Idempotency-Key", problem: "invalid", expected: problem }],
+  });
+}

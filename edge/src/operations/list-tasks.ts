@@ -1,0 +1,85 @@
+import { RoomcastError, type TaskEntry, type TaskList } from "@roomcast/shared";
+import { type Caller, requireApp } from "../auth/caller.ts";
+import type { Env } from "../contracts/env.ts";
+import { type HeldFilter, heldCondition } from "../model/held-condition.ts";
+import { type Condition, inOrder, type ListQuery } from "../model/task-filter.ts";
+import { ROOT } from "../objects/directory/directory.ts";
+
+/** Listing over all applications asks this many directories at most. */
+const MAX_APPS_LISTED = 50;
+
+export interface ListTasksOptions extends Omit<ListQuery, "held">, HeldFilter {
+  /** Null: all that the caller may see. */
+  readonly sdkAppId: number | null;
+  readonly offset: number;
+}
+
+/** A page of what the directories know. */
+export type TaskPage = Omit<TaskList, "tasks"> & { readonly tasks: readonly TaskEntry[] };
+
+/** A page with what each of its tasks says of itself now. */
+export async function withDetails(env: Env, page: TaskPage): Promise<TaskList> {
+  return { ...page, tasks: await Promise.all(page.tasks.map((entry) => detailed(env, entry))) };
+}
+
+/** One that was accepted a moment ago has no object of its own yet; one that was deleted meanwhile has none any more. */
+const UNSEEN = { state: "queued", attempt: 1, workerId: null, progress: null, error: null, reason: null } as const;
+
+async function detailed(env: Env, entry: TaskEntry): Promise<TaskList["tasks"][number]> {
+  const view = await env.TASK.getByName(entry.taskId)
+    .view()
+    .catch((thrown: unknown) => {
+      console.error("a listed task did not answer", { taskId: entry.taskId, thrown: String(thrown) });
+      return null;
+    });
+  const { state, attempt, workerId, progress, error, reason } = view ?? UNSEEN;
+  return { ...entry, state, attempt, workerId, progress, error, reason };
+}
+
+/**
+ * One page of the tasks that a caller may see.
+ *
+ * @throws RoomcastError `AuthFailure.UnauthorizedOperation`; `MissingParameter` when there are too many applications.
+ */
+export async function listTasks(
+  env: Env,
+  caller: Caller,
+  { sdkAppId, offset, limit, states, workerId, ...rest }: ListTasksOptions,
+): Promise<TaskPage> {
+  if (sdkAppId !== null) requireApp(caller, sdkAppId);
+  const query = { ...rest, held: await heldConditions(env, { states, workerId }) };
+  const apps = sdkAppId === null ? await appsOf(env, caller) : [sdkAppId];
+  const lists = await Promise.all(
+    apps.map((app) => env.DIRECTORY.getByName(String(app)).list({ ...query, limit: offset + limit })),
+  );
+  return {
+    total: lists.reduce((sum, { total }) => sum + total, 0),
+    counts: sumOf(lists.map(({ counts }) => counts)),
+    tasks: lists
+      .flatMap(({ tasks }) => tasks)
+      .toSorted(inOrder(query))
+      .slice(offset, offset + limit),
+  };
+}
+
+/** Only who filters by what workers know makes the regions answer. */
+async function heldConditions(env: Env, filter: HeldFilter): Promise<Condition[]> {
+  if (filter.states === undefined && filter.workerId === undefined) return [];
+  const regions = await env.DIRECTORY.getByName(ROOT).known("region");
+  const held = await Promise.all(regions.map((region) => env.REGION.getByName(region).heldTasks()));
+  return heldCondition(filter, held.flat());
+}
+
+function sumOf(all: readonly TaskList["counts"][]): TaskList["counts"] {
+  const sum = (status: keyof TaskList["counts"]) => all.reduce((n, counts) => n + counts[status], 0);
+  return { RUNNING: sum("RUNNING"), FINISHED: sum("FINISHED"), FAILED: sum("FAILED"), ABORTED: sum("ABORTED") };
+}
+
+async function appsOf(env: Env, { sdkAppIds }: Caller): Promise<readonly (number | string)[]> {
+  if (sdkAppIds !== "*") return sdkAppIds;
+  const apps = await env.DIRECTORY.getByName(ROOT).known("app");
+  if (apps.length <= MAX_APPS_LISTED) return apps;
+  throw new RoomcastError("MissingParameter", "SdkAppId is missing: there are too many applications to list at once.", {
+    fields: [{ field: "SdkAppId", problem: "missing", expected: "the application whose tasks to list" }],
+  });
+}

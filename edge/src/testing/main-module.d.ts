@@ -1,7 +1,0 @@
-// Tells `exports` of "cloudflare:workers" and `env` what the Worker under test exports and binds.
-declare namespace Cloudflare {
-  interface GlobalProps {
-    mainModule: typeof import("../index.ts");
-  }
-  interface Env extends Readonly<import("../env.ts").Env> {}
-}

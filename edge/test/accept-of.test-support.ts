@@ -1,0 +1,27 @@
+import type { AcceptedPush } from "../src/objects/directory/accepted-tasks.ts";
+import type { Accept } from "../src/objects/directory/directory.ts";
+
+/** What a Directory is told of a new task; its request is of no matter. */
+export function acceptOf(rest: Pick<Accept, "taskId" | "sdkAppId" | "seatKey"> & Partial<Accept>): Accept {
+  const push: AcceptedPush = {
+    request: {
+      VideoSrc: "https://a.example/x",
+      SdkAppId: rest.sdkAppId,
+      StrRoomId: "room",
+      UserId: "teacher",
+      Mode: "vod",
+      Redis: false,
+    },
+    sealedRequest: "sealed",
+    callbacks: null,
+  };
+  return {
+    region: "ap-test",
+    startsAtMs: 0,
+    push: JSON.stringify(push),
+    onConflict: "replace",
+    endedHolder: null,
+    idempotency: null,
+    ...rest,
+  };
+}

@@ -1,0 +1,294 @@
+import { createExecutionContext, env } from "cloudflare:test";
+import type { TaskList } from "@roomcast/shared";
+import { expect, test } from "vitest";
+import { app } from "../src/app.ts";
+import {
+  ADMIN,
+  APP,
+  call,
+  fresh,
+  KEYED_APP,
+  KEYED_APP_SECRET,
+  pushBody,
+  RIVAL,
+  SCHOOL,
+  start,
+  userSig,
+  view,
+  WATCHER,
+} from "./fixtures.test-support.ts";
+
+interface ErrorAnswer {
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly requestId: string;
+    readonly fields?: readonly { readonly field: string; readonly problem: string; readonly expected: string }[];
+  };
+}
+
+async function errorOf(response: Response): Promise<ErrorAnswer["error"] & { status: number }> {
+  const { error } = await response.json<ErrorAnswer>();
+  expect(response.headers.get("x-request-id")).toBe(error.requestId);
+  return { ...error, status: response.status };
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[48][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+test.each(["/", "/push"])("POST %s answers as the cloud function did", async (path) => {
+  const response = await call(path, { method: "POST", body: await pushBody() });
+  expect(response.status).toBe(200);
+  expect(await response.text()).toBe("Async run task submitted");
+  expect(response.headers.get("content-type")).toContain("text/plain");
+  expect(response.headers.get("x-scf-reqid")).toMatch(UUID);
+});
+
+test("GET /healthz needs no credential", async () => {
+  const response = await call("/healthz", { as: null });
+  expect(response.status).toBe(200);
+  expect(await response.json()).toEqual({ status: "ok" });
+});
+
+test("all wrong fields of a request are named at once, with what was expected, and no value is repeated", async () => {
+  const body = {
+    ...(await pushBody({ VideoSrc: "ftp://secret-host/x", SdkAppId: "1400000001", Redis: true, Extra: 1 })),
+    UserSig: undefined,
+  };
+  const response = await call("/", { method: "POST", body });
+  const text = await response.clone().text();
+  const { status, code, fields } = await errorOf(response);
+  expect({ status, code }).toEqual({ status: 400, code: "InvalidParameterValue" });
+  expect(fields?.map(({ field, problem }) => `${field} ${problem}`).toSorted()).toEqual([
+    "Extra unknown",
+    "RedisHost missing",
+    "SdkAppId invalid",
+    "UserSig missing",
+    "VideoSrc invalid",
+  ]);
+  expect(text).not.toContain("secret-host");
+});
+
+test.each([null, ""])("optional fields that are %j count as not given", async (none) => {
+  const optional = { Mode: none, Redis: none, RedisHost: none, RoomId: none, Volume: none, Region: none };
+  const taskId = await start(await pushBody({ ...optional, VideoEncodeParams: { Width: none, Height: 720 } }));
+  const { request } = await view(taskId);
+  expect(request).toMatchObject({ Mode: "vod", Redis: false, VideoEncodeParams: { Height: 720 } });
+  expect(Object.keys(request)).not.toEqual(expect.arrayContaining(["Volume"]));
+  const change = await call(`/v1/tasks/${taskId}`, { method: "PATCH", body: { Volume: 50, Tempo: none } });
+  expect(change.status).toBe(200);
+  const nothing = await call(`/v1/tasks/${taskId}`, { method: "PATCH", body: { Tempo: none } });
+  expect((await errorOf(nothing)).message).toContain("at least one of");
+});
+
+test("a number or a true in quotes is told as a text, and not repeated", async () => {
+  const wrong = { SdkAppId: "1400000001", RoomId: "1001", Redis: "true" };
+  const { status, message, fields } = await errorOf(
+    await call("/", { method: "POST", body: { ...(await pushBody()), ...wrong } }),
+  );
+  expect(status).toBe(400);
+  expect(fields?.map(({ field }) => field).toSorted()).toEqual(Object.keys(wrong).toSorted());
+  for (const { expected } of fields ?? []) expect(expected).toContain("not a text: write it without quotes");
+  expect(message).not.toContain("1001");
+});
+
+test.each([
+  ["a missing field", { UserId: undefined }, "MissingParameter", 400],
+  ["an unknown field", { Loudness: 100 }, "UnknownParameter", 400],
+  ["no room at all", { StrRoomId: undefined }, "MissingParameter", 400],
+  ["a mistyped field", { RoomId: "42" }, "InvalidParameterValue", 400],
+  ["a mode that there is not", { Mode: "loop" }, "InvalidParameterValue", 400],
+  ["a region that is no name", { Region: "Guangzhou!" }, "InvalidParameterValue", 400],
+])("%s is refused", async (_what, wrong, code, status) => {
+  const response = await call("/", { method: "POST", body: { ...(await pushBody()), ...wrong } });
+  expect(await errorOf(response)).toMatchObject({ code, status });
+});
+
+test.each([
+  ["no JSON", "{not json"],
+  ["nothing", ""],
+  ["JSON cut off", '{"VideoSrc":'],
+])("a body that is %s is refused", async (_what, body) => {
+  expect(await errorOf(await call("/", { method: "POST", body }))).toMatchObject({
+    code: "InvalidParameter",
+    status: 400,
+  });
+});
+
+test.each(["[]", "null", '"text"', "7"])("the JSON %s is refused because it is no object", async (body) => {
+  const { status, fields } = await errorOf(await call("/", { method: "POST", body }));
+  expect(status).toBe(400);
+  expect(fields?.[0]).toMatchObject({ field: "(body)", expected: "a JSON object" });
+});
+
+test("a body over 64 KiB is refused, also when it does not say how long it is", async () => {
+  const long = JSON.stringify({ ...(await pushBody()), StrRoomId: "x".repeat(65 * 1024) });
+  const told = await call("/", { method: "POST", body: long });
+  expect(await errorOf(told)).toMatchObject({ code: "RequestSizeLimitExceeded", status: 413 });
+
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  const writing = writer.write(new TextEncoder().encode(long)).then(() => writer.close());
+  const request = new Request("http://edge/", {
+    method: "POST",
+    headers: { Authorization: `Bearer ${SCHOOL}` },
+    body: readable,
+  });
+  expect(request.headers.get("content-length")).toBeNull();
+  const [response] = await Promise.all([app.fetch(request, env, createExecutionContext()), writing.catch(() => "cut")]);
+  expect(await errorOf(response)).toMatchObject({ code: "RequestSizeLimitExceeded", status: 413 });
+});
+
+test.each<[string, Record<string, string>]>([
+  ["whole", { "Content-Length": "4" }],
+  ["as they come", {}],
+])("bytes that are no UTF-8, read %s, are refused", async (_how, length) => {
+  const request = new Request("http://edge/", {
+    method: "POST",
+    headers: { Authorization: `Bearer ${SCHOOL}`, ...length },
+    body: new Uint8Array([0x7b, 0xff, 0xfe, 0x7d]),
+  });
+  expect(request.headers.get("Content-Length")).toBe(length["Content-Length"] ?? null);
+  const response = await app.fetch(request, env, createExecutionContext());
+  expect(await errorOf(response)).toMatchObject({ code: "InvalidParameter", status: 400 });
+});
+
+test.each([
+  ["expired", { UserSig: userSig({ nowMs: Date.now() - 100_000_000 }) }, "AuthFailure.UserSigExpired"],
+  ["for another user", { UserSig: userSig({ userId: "student" }) }, "AuthFailure.InvalidUserSig"],
+  ["for another app", { UserSig: userSig({ sdkAppId: 5 }) }, "AuthFailure.InvalidUserSig"],
+  ["garbage", { UserSig: Promise.resolve("eJwtzNEKgjAYhuF7+Y") }, "AuthFailure.InvalidUserSig"],
+  [
+    "signed with another key where the key is known",
+    { SdkAppId: KEYED_APP, UserSig: userSig({ sdkAppId: KEYED_APP, secretKey: "wrong" }) },
+    "AuthFailure.InvalidUserSig",
+  ],
+])("a UserSig that is %s is refused before anything starts", async (_what, { UserSig, ...rest }, code) => {
+  const signature = await UserSig;
+  const response = await call("/", { method: "POST", body: await pushBody({ ...rest, UserSig: signature }) });
+  const text = await response.clone().text();
+  expect(await errorOf(response)).toMatchObject({ code, status: 403 });
+  expect(text).not.toContain(signature);
+});
+
+test("a UserSig that is signed with the app's own key is taken", async () => {
+  const UserSig = await userSig({ sdkAppId: KEYED_APP, secretKey: KEYED_APP_SECRET });
+  await expect(start(await pushBody({ SdkAppId: KEYED_APP, UserSig }))).resolves.toMatch(UUID);
+});
+
+test.each([
+  ["none", null, "AuthFailure.InvalidAuthorization", 401],
+  ["of an unknown id", "nobody.nothing-at-all", "AuthFailure.InvalidAuthorization", 401],
+  ["with a wrong key", "school.wrong-secret-key", "AuthFailure.InvalidAuthorization", 401],
+  ["without a dot", "school", "AuthFailure.InvalidAuthorization", 401],
+  ["of a viewer", WATCHER, "AuthFailure.UnauthorizedOperation", 403],
+  ["for other applications", RIVAL, "AuthFailure.UnauthorizedOperation", 403],
+])("a credential that is %s starts nothing", async (_what, as, code, status) => {
+  const response = await call("/", { method: "POST", as, body: await pushBody() });
+  expect(await errorOf(response)).toMatchObject({ code, status });
+});
+
+test("another scheme than Bearer is refused", async () => {
+  const response = await call("/v1/tasks", { as: null, headers: { Authorization: "Basic c2Nob29sOng=" } });
+  expect(await errorOf(response)).toMatchObject({ code: "AuthFailure.InvalidAuthorization", status: 401 });
+  expect(response.headers.get("www-authenticate")).toBe("Bearer");
+});
+
+test("a task of another application answers as one that is not there", async () => {
+  const taskId = await start(await pushBody());
+  for (const [path, method] of [
+    [`/v1/tasks/${taskId}`, "GET"],
+    [`/v1/tasks/${taskId}/logs`, "GET"],
+    [`/v1/tasks/${taskId}`, "DELETE"],
+  ] as const) {
+    const foreign = await errorOf(await call(path, { method, as: RIVAL }));
+    const absent = await errorOf(await call(path.replace(taskId, crypto.randomUUID()), { method, as: RIVAL }));
+    expect(foreign).toMatchObject({ code: "ResourceNotFound.Task", status: 404 });
+    expect(foreign.message).toBe(absent.message);
+  }
+  expect((await call(`/v1/tasks/${taskId}`, { as: WATCHER })).status).toBe(200);
+});
+
+test("a viewer may look but not stop", async () => {
+  const taskId = await start(await pushBody());
+  const response = await call(`/v1/tasks/${taskId}`, { method: "DELETE", as: WATCHER });
+  expect(await errorOf(response)).toMatchObject({ code: "AuthFailure.UnauthorizedOperation", status: 403 });
+});
+
+test.each([
+  ["GET", "/nowhere", "ResourceNotFound.Route", 404],
+  ["GET", "/v1/tasks/not-a-uuid", "ResourceNotFound.Task", 404],
+  ["PUT", "/v1/tasks", "UnsupportedOperation", 405],
+  ["GET", "/", "UnsupportedOperation", 405],
+  ["POST", "/v1/workers", "UnsupportedOperation", 405],
+])("%s %s answers %s in the usual shape", async (method, path, code, status) => {
+  const response = await call(path, { method });
+  expect(await errorOf(response)).toMatchObject({ code, status });
+  expect(response.headers.has("allow")).toBe(status === 405);
+});
+
+test("a wrong way to stop or to list is named", async () => {
+  const taskId = await start(await pushBody());
+  const stop = await errorOf(await call(`/v1/tasks/${taskId}?how=gently`, { method: "DELETE" }));
+  expect(stop).toMatchObject({ status: 400, fields: [{ field: "how", expected: '"now" or "tidy"' }] });
+  const listing = await errorOf(await call("/v1/tasks?limit=0&offset=x&Status=RUNNING"));
+  expect(listing.fields?.map(({ field }) => field).toSorted()).toEqual(["Status", "limit", "offset"]);
+});
+
+test("an idempotency key makes a repeated request the same task, and another request a conflict", async () => {
+  const key = { "Idempotency-Key": fresh("key") };
+  const body = await pushBody();
+  const [first, second] = await Promise.all([start(body, { headers: key }), start(body, { headers: key })]);
+  expect(second).toBe(first);
+  const reordered = Object.fromEntries(Object.entries(body).toReversed());
+  expect(await start(reordered, { headers: key })).toBe(first);
+  const other = await call("/", { method: "POST", headers: key, body: { ...body, UserId: "teacher", Mode: "live" } });
+  expect(await errorOf(other)).toMatchObject({ code: "ResourceInUse.IdempotencyKey", status: 409 });
+  expect(await start(body, { headers: key, as: ADMIN })).not.toBe(first);
+});
+
+async function regionOf(body: Record<string, unknown>, headers: Record<string, string> = {}): Promise<string> {
+  return (await view(await start(body, { headers }))).region;
+}
+
+test("the region comes from the request, else from the header, else from the configuration", async () => {
+  const header = { "X-TC-Region": "ap-header" };
+  expect(await regionOf(await pushBody({ Region: "ap-field" }), header)).toBe("ap-field");
+  expect(await regionOf(await pushBody(), header)).toBe("ap-header");
+  expect(await regionOf(await pushBody())).toBe("ap-default");
+  const wrong = await call("/", { method: "POST", headers: { "X-TC-Region": "?" }, body: await pushBody() });
+  expect(await errorOf(wrong)).toMatchObject({ code: "InvalidParameterValue", fields: [{ field: "X-TC-Region" }] });
+});
+
+async function list(query: string): Promise<TaskList> {
+  return (await call(`/v1/tasks${query}`, { as: RIVAL })).json();
+}
+
+test("tasks are listed newest first, by page, status and application", async () => {
+  const rivalApp = 1_400_000_009;
+  const UserSig = await userSig({ sdkAppId: rivalApp });
+  const ids: string[] = [];
+  for (let n = 0; n < 3; n += 1) ids.push(await start(await pushBody({ SdkAppId: rivalApp, UserSig }), { as: RIVAL }));
+  const all = await list("");
+  expect(all.total).toBe(3);
+  expect(all.tasks.map(({ taskId }) => taskId).toSorted()).toEqual(ids.toSorted());
+  const pages = [...(await list("?limit=2")).tasks, ...(await list("?limit=2&offset=2")).tasks];
+  expect(pages).toEqual(all.tasks);
+  expect((await list("?status=FINISHED")).total).toBe(0);
+  expect((await list(`?status=RUNNING&SdkAppId=${rivalApp}`)).total).toBe(3);
+  expect(await errorOf(await call(`/v1/tasks?SdkAppId=${APP}`, { as: RIVAL }))).toMatchObject({ status: 403 });
+  const everything = await (await call("/v1/tasks?limit=100", { as: ADMIN })).json<{ tasks: { taskId: string }[] }>();
+  expect(everything.tasks.map(({ taskId }) => taskId)).toEqual(expect.arrayContaining(ids));
+});
+
+test("an edge that is not configured says which variable is missing, and never its value", async () => {
+  // SAFETY: an environment is a plain record of its bindings.
+  const { SEAL_KEY: _gone, ...rest } = env as unknown as Record<string, unknown>;
+  const broken = { ...rest, WORKER_TOKEN_KEY: "too-short-secret" };
+  const response = await app.fetch(new Request("http://edge/healthz"), broken, createExecutionContext());
+  const { status, code, message } = await errorOf(response);
+  expect({ status, code }).toEqual({ status: 500, code: "InternalError" });
+  expect(message).toContain("SEAL_KEY is missing");
+  expect(message).toContain("wrangler secret put SEAL_KEY");
+  expect(message).toContain("WORKER_TOKEN_KEY is malformed");
+  expect(message).not.toContain("too-short-secret");
+});
