@@ -1,6 +1,6 @@
 import { SAMPLE_VIDEO, sampleClip } from "@roomcast/dev/stack/sample-media";
 import { SDK_APP_ID } from "@roomcast/dev/stack/stack";
-import { IndependentRtmpServer } from "@roomcast/worker/rtmp/independent-rtmp-server";
+import { IndependentRtmpServer } from "@roomcast/worker/independent-rtmp-server";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
 import { type Pushed, TestSystem } from "./harness/test-system.ts";

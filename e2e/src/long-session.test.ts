@@ -1,7 +1,7 @@
 import { RoomEmulator } from "@roomcast/dev/emulator/room-emulator";
 import { mintUserSig, type Seat } from "@roomcast/shared";
-import { RtmpPublisher } from "@roomcast/worker/publisher/rtmp-publisher";
-import { trtcPushUrls } from "@roomcast/worker/publisher/trtc-push-address";
+import { RtmpPublisher } from "@roomcast/worker/rtmp-publisher";
+import { trtcPushUrls } from "@roomcast/worker/trtc-push-address";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 const SEAT: Seat = { sdkAppId: 1_400_000_001, room: { kind: "number", id: 42 }, userId: "player" };

@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { freePort } from "@roomcast/dev/stack/free-port";
 import { sampleClip } from "@roomcast/dev/stack/sample-media";
-import { IndependentRtmpServer } from "@roomcast/worker/rtmp/independent-rtmp-server";
+import { IndependentRtmpServer } from "@roomcast/worker/independent-rtmp-server";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
 import { processesBelow } from "./harness/process-tree.ts";

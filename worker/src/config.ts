@@ -1,6 +1,5 @@
-import { regionName, UNITS_PER_CORE, validate } from "@roomcast/shared";
+import { parseAddressPolicy, regionName, UNITS_PER_CORE, validate } from "@roomcast/shared";
 import { z } from "zod";
-import { parseAddressPolicy } from "./egress/address-policy.ts";
 import { readWorkerIdentity } from "./link/worker-identity.ts";
 import { DEFAULT_CHUNK_BYTES } from "./publisher/rtmp-publisher.ts";
 import type { PushHosts } from "./publisher/trtc-push-address.ts";

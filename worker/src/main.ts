@@ -2,10 +2,10 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { RoomcastError, VERSION } from "@roomcast/shared";
 import type { Logger } from "pino";
+import { settledWithin } from "./base/settled-within.ts";
 import { describeConfig, readConfig, type WorkerConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
-import { findMediaTools, type MediaTools } from "./media-tools.ts";
-import { settledWithin } from "./settled-within.ts";
+import { findMediaTools, type MediaTools } from "./source/ffmpeg/media-tools.ts";
 import { startWorker, type Worker } from "./worker.ts";
 
 const HELP = `Roomcast's media worker: pulls sources, publishes them into TRTC rooms, reports to the edge.

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { ACTIVE_STATES, type TaskReport } from "@roomcast/shared";
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
-import type { MediaMeter } from "./task/metered-publisher.ts";
+import type { MediaMeter } from "./publisher/metered-publisher.ts";
 
 /** What the metrics look at when they are read. */
 export interface Measured {

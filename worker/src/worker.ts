@@ -1,25 +1,24 @@
 import { randomUUID } from "node:crypto";
-import { seatOf, secretsOf } from "@roomcast/shared";
+import { parseAddressPolicy, seatOf, secretsOf } from "@roomcast/shared";
 import type { Logger } from "pino";
+import { settledWithin } from "./base/settled-within.ts";
 import type { WorkerConfig } from "./config.ts";
 import { CpuMeter } from "./cpu/cpu-meter.ts";
-import { parseAddressPolicy } from "./egress/address-policy.ts";
 import { Egress } from "./egress/egress.ts";
 import { Confirmations } from "./link/confirmations.ts";
 import { EdgeLink, type LinkEnd } from "./link/edge-link.ts";
 import { Outbox } from "./link/outbox.ts";
 import { createTaskLogger } from "./logger.ts";
-import type { MediaTools } from "./media-tools.ts";
 import { type MetricsServer, startMetricsServer } from "./metrics.ts";
-import { ProgressStore } from "./progress/progress-store.ts";
+import { MeteredPublisher } from "./publisher/metered-publisher.ts";
 import { PipelineMemory } from "./publisher/pipeline-memory.ts";
 import { RtmpPublisher } from "./publisher/rtmp-publisher.ts";
 import { trtcPushUrls } from "./publisher/trtc-push-address.ts";
-import { RoomRegistry } from "./room/room-registry.ts";
-import { settledWithin } from "./settled-within.ts";
-import { SourceFactory } from "./source/open-source.ts";
-import { wishesOf } from "./source/output-wishes.ts";
-import { MeteredPublisher } from "./task/metered-publisher.ts";
+import { ProgressStore } from "./redis-progress/progress-store.ts";
+import { RoomRegistry } from "./seat/room-registry.ts";
+import type { MediaTools } from "./source/ffmpeg/media-tools.ts";
+import { SourceFactory } from "./source/open/open-source.ts";
+import { wishesOf } from "./source/plan/output-wishes.ts";
 import { TaskHost } from "./task/task-host.ts";
 
 /** A source that gives nothing for this long is lost, ms: longer than sources take to find out for themselves. */

@@ -2,7 +2,7 @@ import { EventEmitter, once } from "node:events";
 import type { FlvOutput } from "@roomcast/dev/emulator/flv-viewer";
 import type { RoomEmulator } from "@roomcast/dev/emulator/room-emulator";
 import { SDK_APP_ID } from "@roomcast/dev/stack/stack";
-import { FlvDemuxer } from "@roomcast/worker/source/ffmpeg/flv-demuxer";
+import { FlvDemuxer } from "@roomcast/worker/flv-demuxer";
 import { BENCH_USER_ID } from "../pushers/pusher.ts";
 
 /** A picture as the room got it. */

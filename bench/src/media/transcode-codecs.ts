@@ -1,6 +1,6 @@
 import { SAMPLE_VIDEO } from "@roomcast/dev/stack/sample-media";
-import { encoderOptions } from "@roomcast/worker/source/ffmpeg/ffmpeg-arguments";
-import { planVideo } from "@roomcast/worker/source/video-plan";
+import { encoderOptions } from "@roomcast/worker/ffmpeg-arguments";
+import { planVideo } from "@roomcast/worker/video-plan";
 
 /** What ffmpeg is told of its codecs to do with a sample clip with B-frames as the worker does, filters left out. */
 export function transcodeCodecs(): string[] {

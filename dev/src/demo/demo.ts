@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { pushRequestSchema, type TaskView } from "@roomcast/shared";
-import { progressKey, readRecord } from "@roomcast/worker/progress/progress-record";
+import { progressKey, readRecord } from "@roomcast/worker/progress-record";
 import { Redis } from "ioredis";
 import type { SessionReport } from "../emulator/room-report.ts";
 import { SAMPLE_VIDEO, sampleFrames } from "../stack/sample-media.ts";

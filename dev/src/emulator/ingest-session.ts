@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Seat } from "@roomcast/shared";
-import { type AmfValue, amfEntries } from "@roomcast/worker/rtmp/amf0";
+import { type AmfValue, amfEntries } from "@roomcast/worker/amf0";
+import { RtmpConnection } from "@roomcast/worker/rtmp-connection";
 import {
   isCommand,
   MESSAGE,
@@ -8,9 +9,8 @@ import {
   type RtmpMessage,
   readCommand,
   readData,
-} from "@roomcast/worker/rtmp/message";
-import { RtmpConnection } from "@roomcast/worker/rtmp/rtmp-connection";
-import { RtmpProtocolError } from "@roomcast/worker/rtmp/rtmp-protocol-error";
+} from "@roomcast/worker/rtmp-message";
+import { RtmpProtocolError } from "@roomcast/worker/rtmp-protocol-error";
 import type { Admission } from "./admission.ts";
 import { chunkRefusal, PushJudge } from "./push-judge.ts";
 import { BAD_APP, BAD_NAME, type PushRefusal } from "./push-refusal.ts";

@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
-import { type AmfObject, amfEntries } from "@roomcast/worker/rtmp/amf0";
-import { CHUNK_STREAM, MESSAGE, type RtmpCommand, readCommand } from "@roomcast/worker/rtmp/message";
-import { RtmpConnection } from "@roomcast/worker/rtmp/rtmp-connection";
+import { type AmfObject, amfEntries } from "@roomcast/worker/amf0";
+import { RtmpConnection } from "@roomcast/worker/rtmp-connection";
+import { CHUNK_STREAM, MESSAGE, type RtmpCommand, readCommand } from "@roomcast/worker/rtmp-message";
 
 /** A bare RTMP publisher for tests: sends what it is told and keeps what it hears. */
 export class RtmpTestClient {

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { findMediaTools } from "@roomcast/worker/media-tools";
-import type { OutgoingMedia } from "@roomcast/worker/publisher/publisher";
+import type { OutgoingMedia } from "@roomcast/worker/publisher";
 import { readFlvTags } from "./flv-tags.ts";
 import { hevcTags } from "./hevc-tags.ts";
 

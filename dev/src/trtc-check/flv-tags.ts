@@ -1,4 +1,4 @@
-import type { OutgoingMedia } from "@roomcast/worker/publisher/publisher";
+import type { OutgoingMedia } from "@roomcast/worker/publisher";
 
 const FILE_HEADER_BYTES = 9;
 const TAG_HEADER_BYTES = 11;

@@ -1,4 +1,4 @@
-import type { OutgoingMedia } from "@roomcast/worker/publisher/publisher";
+import type { OutgoingMedia } from "@roomcast/worker/publisher";
 
 /** Network abstraction layer unit types (ITU-T H.265, table 7-1). */
 const LAST_PICTURE_TYPE = 31;

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { RoomcastError, shownText } from "@roomcast/shared";
-import { RtmpPublisher } from "@roomcast/worker/publisher/rtmp-publisher";
+import { RtmpPublisher } from "@roomcast/worker/rtmp-publisher";
 import type { Clip } from "./check-clips.ts";
 
 /** What became of a push. */

@@ -1,5 +1,5 @@
 import { mintUserSig, type Room } from "@roomcast/shared";
-import { type PushHosts, trtcPushUrls } from "@roomcast/worker/publisher/trtc-push-address";
+import { type PushHosts, trtcPushUrls } from "@roomcast/worker/trtc-push-address";
 import type { CheckClips, Clip } from "./check-clips.ts";
 import { type Outcome, pushOnce } from "./push-attempt.ts";
 

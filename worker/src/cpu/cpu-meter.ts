@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { smoothed } from "@roomcast/shared";
-import { cancellableSleep } from "../cancellable-sleep.ts";
+import { cancellableSleep } from "../base/cancellable-sleep.ts";
 import { busyShare, type CpuTimes } from "./cpu-times.ts";
 import { readCpuTimes } from "./read-cpu-times.ts";
 

@@ -2,8 +2,8 @@ import { once } from "node:events";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
+import { parseAddressPolicy } from "@roomcast/shared";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { parseAddressPolicy } from "./address-policy.ts";
 import { Egress } from "./egress.ts";
 import { egressError } from "./egress-error.ts";
 

@@ -1,6 +1,6 @@
 import { PROTOCOL_VERSION } from "@roomcast/shared";
 import { describe, expect, test } from "vitest";
-import { eventually } from "../eventually.test-support.ts";
+import { eventually } from "../base/eventually.test-support.ts";
 import { DISPATCH, OTHER, openFleetDoor, REF, runningTask, TASK, WELCOME } from "./fleet-door.test-support.ts";
 
 const door = openFleetDoor();

@@ -11,9 +11,9 @@ import {
 } from "@roomcast/shared";
 import type { Logger } from "pino";
 import { WebSocket } from "ws";
-import { Backoff } from "../backoff.ts";
-import { cancellableSleep } from "../cancellable-sleep.ts";
-import { RepeatedError } from "../repeated-error.ts";
+import { Backoff } from "../base/backoff.ts";
+import { cancellableSleep } from "../base/cancellable-sleep.ts";
+import { RepeatedError } from "../base/repeated-error.ts";
 import type { Confirmations } from "./confirmations.ts";
 import { EdgeSocket, type SocketEnd } from "./edge-socket.ts";
 import { fittingReports } from "./fitting-reports.ts";

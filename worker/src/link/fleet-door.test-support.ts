@@ -14,7 +14,7 @@ import {
 import { pino } from "pino";
 import { afterEach, beforeEach } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
-import { eventually } from "../eventually.test-support.ts";
+import { eventually } from "../base/eventually.test-support.ts";
 import { Confirmations } from "./confirmations.ts";
 import { EdgeLink, LINK_TIMINGS, type LinkedTasks, type LinkTimings } from "./edge-link.ts";
 import { Outbox } from "./outbox.ts";

@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { CLOSE, encodeFrame, MAX_FRAME_LENGTH, PROTOCOL_VERSION } from "@roomcast/shared";
 import { describe, expect, test } from "vitest";
 import { WebSocketServer } from "ws";
-import { eventually } from "../eventually.test-support.ts";
+import { eventually } from "../base/eventually.test-support.ts";
 import { DISPATCH, type EdgeEnd, openFleetDoor, portOf, REF, TASK, WELCOME } from "./fleet-door.test-support.ts";
 
 const door = openFleetDoor();

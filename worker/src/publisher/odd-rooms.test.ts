@@ -1,9 +1,14 @@
 import net from "node:net";
 import type { RoomcastError } from "@roomcast/shared";
 import { afterEach, describe, expect, it } from "vitest";
-import { eventually } from "../eventually.test-support.ts";
+import { eventually } from "../base/eventually.test-support.ts";
 import type { AmfValue } from "../rtmp/amf0.ts";
-import { admit, type Script, type ScriptedPeer, ScriptedRtmpServer } from "../rtmp/scripted-rtmp-server.ts";
+import {
+  admit,
+  type Script,
+  type ScriptedPeer,
+  ScriptedRtmpServer,
+} from "../rtmp/scripted-rtmp-server.test-support.ts";
 import { PipelineMemory } from "./pipeline-memory.ts";
 import { RtmpPublisher, type RtmpPublisherOptions } from "./rtmp-publisher.ts";
 

@@ -1,5 +1,5 @@
+import type { MediaTag } from "../media/media-tag.ts";
 import type { ContinuousClock } from "./continuous-clock.ts";
-import type { MediaTag } from "./media-tag.ts";
 import type { Source, SourceEnd, SourceInfo } from "./source.ts";
 import { TagQueue } from "./tag-queue.ts";
 

@@ -1,6 +1,6 @@
 import type { PlanSummary, RoomcastError } from "@roomcast/shared";
-import type { MediaTag } from "./media-tag.ts";
-import type { AudioFormat } from "./output-wishes.ts";
+import type { AudioFormat } from "../media/formats.ts";
+import type { MediaTag } from "../media/media-tag.ts";
 
 /** Why a source gives no more tags. */
 export type SourceEnd =

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { MediaTag } from "./media-tag.ts";
+import type { MediaTag } from "../media/media-tag.ts";
 import type { Source, SourceEnd } from "./source.ts";
 
 const run = promisify(execFile);

@@ -1,6 +1,6 @@
 import { expect, it, vi } from "vitest";
-import type { MediaTag } from "./media-tag.ts";
-import { audioTag, videoTag } from "./scripted-source.ts";
+import type { MediaTag } from "../media/media-tag.ts";
+import { audioTag, videoTag } from "./scripted-source.test-support.ts";
 import { TagQueue } from "./tag-queue.ts";
 
 function tagOf(bytes: number, dtsMs = 0): MediaTag {

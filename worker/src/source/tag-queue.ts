@@ -1,5 +1,5 @@
+import type { MediaTag } from "../media/media-tag.ts";
 import type { ContinuousClock } from "./continuous-clock.ts";
-import type { MediaTag } from "./media-tag.ts";
 import type { Source, SourceEnd } from "./source.ts";
 
 /** Above this many payload bytes the producer is asked to pause, below the lower one to resume: about 2 s of 2 Mbit/s. */

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
-import { flvHeader, flvTagSlices } from "../flv/flv-writer.ts";
-import type { MediaTag } from "./media-tag.ts";
+import { flvHeader, flvTagSlices } from "../media/flv/flv-writer.ts";
+import type { MediaTag } from "../media/media-tag.ts";
 
 /** What somebody sees who decodes all that a source gave. */
 export interface Decoded {

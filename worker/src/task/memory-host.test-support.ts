@@ -9,9 +9,9 @@ import {
   type WorkerFrameOf,
 } from "@roomcast/shared";
 import { pino } from "pino";
-import { eventually } from "../eventually.test-support.ts";
-import type { ProgressRecord, ProgressValues } from "../progress/progress-record.ts";
-import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-stay.ts";
+import { eventually } from "../base/eventually.test-support.ts";
+import type { ProgressRecord, ProgressValues } from "../redis-progress/progress-record.ts";
+import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../seat/room-stay.ts";
 import type { Source, SourceInfo } from "../source/source.ts";
 import { TaskHost } from "./task-host.ts";
 

@@ -1,4 +1,4 @@
-import type { ProgressRecord } from "../progress/progress-record.ts";
+import type { ProgressRecord } from "../redis-progress/progress-record.ts";
 
 /** A place in a playlist. */
 export interface StartPosition {

@@ -1,7 +1,7 @@
 import { type PushRequest, sourcesOf } from "@roomcast/shared";
-import { type Settings, settingsOf } from "../room/play-settings.ts";
-import type { PlayerLimits } from "../room/player-options.ts";
-import type { StayOptions } from "../room/room-stay.ts";
+import { type Settings, settingsOf } from "../player/play-settings.ts";
+import type { PlayerLimits } from "../player/player-options.ts";
+import type { StayOptions } from "../seat/room-stay.ts";
 
 /** What holds where a request says nothing. */
 export interface StayDefaults {

@@ -1,8 +1,8 @@
 import { expectedUnits, RoomcastError, type TaskRef, type TaskUpdate, taskCost } from "@roomcast/shared";
 import { pino } from "pino";
 import { describe, expect, test } from "vitest";
-import { eventually } from "../eventually.test-support.ts";
-import type { ProgressRecord } from "../progress/progress-record.ts";
+import { eventually } from "../base/eventually.test-support.ts";
+import type { ProgressRecord } from "../redis-progress/progress-record.ts";
 import type { SourceInfo } from "../source/source.ts";
 import {
   DEFAULTS,

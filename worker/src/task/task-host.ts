@@ -11,8 +11,8 @@ import {
   type WorkerFrameOf,
 } from "@roomcast/shared";
 import type { Logger } from "pino";
+import { settledWithin } from "../base/settled-within.ts";
 import type { LinkedTasks } from "../link/edge-link.ts";
-import { settledWithin } from "../settled-within.ts";
 import { type EndIntent, type TaskEnd, type TaskParts, TaskRunner } from "./task-runner.ts";
 
 type Dispatch = EdgeFrameOf<"dispatch">;

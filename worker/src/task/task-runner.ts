@@ -17,11 +17,11 @@ import {
 } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { Confirmation } from "../link/confirmations.ts";
-import type { ProgressValues } from "../progress/progress-record.ts";
-import type { OpenProgressOptions, TaskProgress } from "../progress/progress-store.ts";
+import type { SourceRequest } from "../player/prepared-source.ts";
 import type { Publisher } from "../publisher/publisher.ts";
-import type { SourceRequest } from "../room/prepared-source.ts";
-import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../room/room-stay.ts";
+import type { ProgressValues } from "../redis-progress/progress-record.ts";
+import type { OpenProgressOptions, TaskProgress } from "../redis-progress/progress-store.ts";
+import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../seat/room-stay.ts";
 import type { Source, SourceInfo } from "../source/source.ts";
 import { logEnd } from "./log-end.ts";
 import { type StartPosition, startPosition } from "./start-position.ts";

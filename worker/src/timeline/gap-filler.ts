@@ -1,4 +1,4 @@
-import type { MediaTag } from "../source/media-tag.ts";
+import type { MediaTag } from "../media/media-tag.ts";
 
 /** One frame that was made here, and how long it lasts. */
 export interface FillFrame {

@@ -1,4 +1,4 @@
-import type { MediaTag } from "../source/media-tag.ts";
+import type { MediaTag } from "../media/media-tag.ts";
 import type { Source } from "../source/source.ts";
 
 /** What was taken from a source to begin it. */

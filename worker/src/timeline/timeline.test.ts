@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { MediaTag } from "../media/media-tag.ts";
 import type { OutgoingMedia } from "../publisher/publisher.ts";
-import type { MediaTag } from "../source/media-tag.ts";
-import { audioTag, ScriptedSource, scriptedTags, videoTag } from "../source/scripted-source.ts";
+import { audioTag, ScriptedSource, scriptedTags, videoTag } from "../source/scripted-source.test-support.ts";
 import type { FillFrame, GapFiller } from "./gap-filler.ts";
 import { Timeline } from "./timeline.ts";
 

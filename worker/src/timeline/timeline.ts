@@ -1,5 +1,5 @@
+import type { MediaTag } from "../media/media-tag.ts";
 import type { OutgoingMedia } from "../publisher/publisher.ts";
-import type { MediaTag } from "../source/media-tag.ts";
 import type { Source } from "../source/source.ts";
 import { type FillFrame, type GapFiller, NO_FILLER } from "./gap-filler.ts";
 import { initialHurryMs, LIVE_TARGET_MS, LiveLatency } from "./live-latency.ts";

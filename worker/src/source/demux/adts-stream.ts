@@ -4,8 +4,8 @@ import {
   type AdtsHeader,
   aacConfigOfAdts,
   parseAdtsHeader,
-} from "../../codec/adts.ts";
-import type { MediaTag } from "../media-tag.ts";
+} from "../../media/codec/adts.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { ticksToMs } from "./clock-33.ts";
 import { type ElementaryStream, TimeMarks } from "./elementary-stream.ts";
 import { Scratch } from "./scratch.ts";

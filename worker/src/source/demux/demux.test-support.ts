@@ -2,7 +2,7 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { buffer, text } from "node:stream/consumers";
 import { promisify } from "node:util";
-import type { MediaTag } from "../media-tag.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import type { DemuxedTrack, Demuxer, DemuxerOptions, TrackChoice } from "./demuxer.ts";
 
 const run = promisify(execFile);

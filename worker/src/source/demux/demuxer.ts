@@ -1,4 +1,4 @@
-import type { MediaTag } from "../media-tag.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 
 /** A track that a container announces. */
 export interface DemuxedTrack {

@@ -1,5 +1,5 @@
-import { ADTS_HEADER_BYTES, parseAdtsHeader } from "../../codec/adts.ts";
-import { mpegAudioFrameBytes } from "../../codec/mpeg-audio.ts";
+import { ADTS_HEADER_BYTES, parseAdtsHeader } from "../../media/codec/adts.ts";
+import { mpegAudioFrameBytes } from "../../media/codec/mpeg-audio.ts";
 
 export type ContainerFormat =
   | "mpegts"

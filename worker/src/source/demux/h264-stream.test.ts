@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import type { MediaTag } from "../media-tag.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { tagsOfFlv } from "../mp4/mp4.test-support.ts";
 import { ffmpeg } from "./demux.test-support.ts";
 import { H264Stream } from "./h264-stream.ts";

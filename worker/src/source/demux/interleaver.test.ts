@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { MediaTag } from "../media-tag.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { Interleaver } from "./interleaver.ts";
 
 function tag(kind: MediaTag["kind"], dtsMs: number, bytes = 10): MediaTag {

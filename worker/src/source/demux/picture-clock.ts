@@ -1,4 +1,4 @@
-import { reordersFrames, type Sps } from "../../codec/sps.ts";
+import { reordersFrames, type Sps } from "../../media/codec/sps.ts";
 
 /** Where neither the stream nor its times tell how long a picture lasts. */
 const USUAL_FRAME_TICKS = 3600;

@@ -1,4 +1,4 @@
-import { AvcParameterSets } from "../../codec/avc-parameter-sets.ts";
+import { AvcParameterSets } from "../../media/codec/avc-parameter-sets.ts";
 import type { DemuxerOptions } from "./demuxer.ts";
 import { NAL, saysRecoveryPoint } from "./nal-units.ts";
 import { pictureTag, sequenceHeaderTag } from "./tag-maker.ts";

@@ -1,5 +1,5 @@
-import type { MediaTag } from "../media-tag.ts";
-import { PayloadPool } from "../mp4/payload-pool.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
+import { PayloadPool } from "../payload-pool.ts";
 
 /** VideoTagHeader with AVCVIDEOPACKET, AudioTagHeader with AACAUDIODATA (Adobe FLV 10.1, E.4.3.1 and E.4.2.1). */
 export const VIDEO_HEADER_BYTES = 5;

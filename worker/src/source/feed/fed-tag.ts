@@ -1,5 +1,5 @@
-import { codecOfTagBody, parseTagBody } from "../../flv/flv-tag.ts";
-import type { MediaTag } from "../media-tag.ts";
+import { codecOfTagBody, parseTagBody } from "../../media/flv/flv-tag.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 
 /** A tag of whatever codec, as a feed gives it. */
 export interface FedTag extends MediaTag {

@@ -1,10 +1,10 @@
 import { pino } from "pino";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { parseAvcConfig } from "../../codec/avc-config.ts";
-import type { FlvTag } from "../../flv/flv-writer.ts";
-import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
+import { parseAvcConfig } from "../../media/codec/avc-config.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
+import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { transcodeFlv } from "../ffmpeg/ffmpeg-source.ts";
-import type { MediaTag } from "../media-tag.ts";
 import type { Source } from "../source.ts";
 import { media, readToEnd } from "../sources.test-support.ts";
 import { type FeedSourceOptions, openFeedSource } from "./feed-source.ts";

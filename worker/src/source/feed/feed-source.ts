@@ -1,9 +1,10 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
+import type { MediaInfo } from "../../media/media-info.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import type { TranscodeFlvOptions } from "../ffmpeg/ffmpeg-source.ts";
-import type { MediaInfo } from "../media-info.ts";
-import type { MediaTag } from "../media-tag.ts";
-import type { OutputWishes } from "../output-wishes.ts";
+import { MadePicture, silenceHeader } from "../made-tracks.ts";
+import type { OutputWishes } from "../plan/output-wishes.ts";
 import {
   copiesOrMakes,
   type Plan,
@@ -13,13 +14,12 @@ import {
   plannedTempo,
   planPush,
   toSummary,
-} from "../plan.ts";
+} from "../plan/plan.ts";
 import { QueuedSource } from "../queued-source.ts";
 import type { Source, SourceEnd, SourceInfo } from "../source.ts";
 import type { FedTag } from "./fed-tag.ts";
 import { FeedIntake } from "./feed-intake.ts";
 import { firstPlan } from "./first-plan.ts";
-import { MadePicture, silenceHeader } from "./made-tracks.ts";
 import { needsMatroska } from "./matroska-stream.ts";
 import { RunFormat } from "./run-format.ts";
 import { CopyRoute, EncodeRoute, type RunRoute } from "./run-route.ts";

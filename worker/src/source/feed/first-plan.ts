@@ -1,5 +1,5 @@
-import type { MediaInfo } from "../media-info.ts";
-import { type Plan, type PlanOptions, plannedPicture, planPush } from "../plan.ts";
+import type { MediaInfo } from "../../media/media-info.ts";
+import { type Plan, type PlanOptions, plannedPicture, planPush } from "../plan/plan.ts";
 import type { FeedIntake } from "./feed-intake.ts";
 import type { FedTracks } from "./track-probe.ts";
 

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { flvHeader, flvTagSlices } from "../../flv/flv-writer.ts";
+import { flvHeader, flvTagSlices } from "../../media/flv/flv-writer.ts";
 import type { FedTag } from "./fed-tag.ts";
 
 /** What ffmpeg may be behind before its feed is held back. */

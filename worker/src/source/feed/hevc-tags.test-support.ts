@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import type { FlvTag } from "../../flv/flv-writer.ts";
-import { runFfmpeg } from "../../flv/sample-flv.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
+import { runFfmpeg } from "../../media/flv/sample-flv.test-support.ts";
 
 interface Packet {
   readonly codec_type: string;

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { tagDataOffset } from "../../flv/flv-tag.ts";
+import { tagDataOffset } from "../../media/flv/flv-tag.ts";
 import { codecOf, type FedTag } from "./fed-tag.ts";
 import { HIGH_WATER_BYTES, type RunStream, type RunStreamOptions } from "./flv-stream.ts";
 

@@ -1,4 +1,4 @@
-import type { MediaTag } from "../media-tag.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import type { FedTag } from "./fed-tag.ts";
 
 /** So many pictures are looked at for an IDR before a recovery point has to do, about four seconds. */

@@ -1,12 +1,12 @@
-import { parseAvcConfig } from "../../codec/avc-config.ts";
-import { CodecError } from "../../codec/codec-error.ts";
-import { reordersFrames } from "../../codec/sps.ts";
-import { videoInfoOf } from "../../codec/track-info.ts";
-import { tagDataOffset } from "../../flv/flv-tag.ts";
-import { planAudio } from "../audio-plan.ts";
-import type { OutputWishes } from "../output-wishes.ts";
-import { copiesOrMakes, type Plan } from "../plan.ts";
-import { planVideo } from "../video-plan.ts";
+import { parseAvcConfig } from "../../media/codec/avc-config.ts";
+import { CodecError } from "../../media/codec/codec-error.ts";
+import { reordersFrames } from "../../media/codec/sps.ts";
+import { videoInfoOf } from "../../media/codec/track-info.ts";
+import { tagDataOffset } from "../../media/flv/flv-tag.ts";
+import { planAudio } from "../plan/audio-plan.ts";
+import type { OutputWishes } from "../plan/output-wishes.ts";
+import { copiesOrMakes, type Plan } from "../plan/plan.ts";
+import { planVideo } from "../plan/video-plan.ts";
 import { codecOf, type FedTag } from "./fed-tag.ts";
 import { readAacInfo } from "./track-probe.ts";
 

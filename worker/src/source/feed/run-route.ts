@@ -1,5 +1,5 @@
 import { RoomcastError } from "@roomcast/shared";
-import type { MediaTag } from "../media-tag.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import type { Source, SourceEnd } from "../source.ts";
 import type { FedTag } from "./fed-tag.ts";
 import { FlvStream, type RunStream } from "./flv-stream.ts";

@@ -1,4 +1,4 @@
-import type { FlvTag } from "../../flv/flv-writer.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
 import type { SourceEnd } from "../source.ts";
 import { fedTag } from "./fed-tag.ts";
 import type { TagFeed, TagTaker } from "./tag-feed.ts";

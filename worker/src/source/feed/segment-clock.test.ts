@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { MediaTag } from "../media-tag.ts";
-import { audioTag, videoTag } from "../scripted-source.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
+import { audioTag, videoTag } from "../scripted-source.test-support.ts";
 import { SegmentClock, type SegmentLane } from "./segment-clock.ts";
 
 interface Given {

@@ -1,4 +1,4 @@
-import type { MediaTag } from "../media-tag.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 
 /** A segment whose media begin this far from where the playlist says it does is on another clock, ms. */
 const LARGEST_DRIFT_MS = 3000;

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import type { FlvTag } from "../../flv/flv-writer.ts";
-import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
+import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
 import { fedTag } from "./fed-tag.ts";
 import type { Announcement } from "./tag-feed.ts";
 import { type ProbeVerdict, TrackProbe } from "./track-probe.ts";

@@ -1,10 +1,10 @@
-import { parseAacConfig } from "../../codec/aac-config.ts";
-import { parseAvcConfig } from "../../codec/avc-config.ts";
-import { CodecError } from "../../codec/codec-error.ts";
-import { reordersFrames } from "../../codec/sps.ts";
-import { audioInfoOf, videoInfoOf } from "../../codec/track-info.ts";
-import { tagDataOffset } from "../../flv/flv-tag.ts";
-import type { AudioInfo, VideoInfo } from "../media-info.ts";
+import { parseAacConfig } from "../../media/codec/aac-config.ts";
+import { parseAvcConfig } from "../../media/codec/avc-config.ts";
+import { CodecError } from "../../media/codec/codec-error.ts";
+import { reordersFrames } from "../../media/codec/sps.ts";
+import { audioInfoOf, videoInfoOf } from "../../media/codec/track-info.ts";
+import { tagDataOffset } from "../../media/flv/flv-tag.ts";
+import type { AudioInfo, VideoInfo } from "../../media/media-info.ts";
 import { codecOf, type FedTag } from "./fed-tag.ts";
 import type { Announcement } from "./tag-feed.ts";
 

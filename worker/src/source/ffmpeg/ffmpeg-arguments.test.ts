@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Plan } from "../plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import { type FfmpegArgumentsOptions, ffmpegArguments } from "./ffmpeg-arguments.ts";
 
 const COPY: Plan = { video: { action: "copy" }, audio: { action: "copy" }, reasons: [] };

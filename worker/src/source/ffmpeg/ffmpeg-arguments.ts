@@ -1,7 +1,7 @@
-import type { AudioPlan } from "../audio-plan.ts";
-import type { HdrTransfer } from "../media-info.ts";
-import type { Plan } from "../plan.ts";
-import type { VideoPlan, VideoTarget } from "../video-plan.ts";
+import type { HdrTransfer } from "../../media/media-info.ts";
+import type { AudioPlan } from "../plan/audio-plan.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { VideoPlan, VideoTarget } from "../plan/video-plan.ts";
 import { memoryOptions } from "./child-limits.ts";
 
 /** Where ffmpeg reads from. */

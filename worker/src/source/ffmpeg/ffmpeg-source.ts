@@ -1,16 +1,16 @@
 import type { Readable } from "node:stream";
 import { RoomcastError } from "@roomcast/shared";
+import { FlvDemuxer } from "../../media/flv/flv-demuxer.ts";
+import type { MediaInfo } from "../../media/media-info.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { ContinuousClock } from "../continuous-clock.ts";
-import { classifyEnd } from "../failure.ts";
-import { TrackStart } from "../feed/track-start.ts";
-import type { MediaInfo } from "../media-info.ts";
-import type { MediaTag } from "../media-tag.ts";
-import { mapsTones, type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan.ts";
+import { mapsTones, type Plan, plannedAudio, plannedPicture, plannedTempo, toSummary } from "../plan/plan.ts";
 import { QueuedSource } from "../queued-source.ts";
 import type { Source, SourceInfo } from "../source.ts";
+import { TrackStart } from "../track-start.ts";
+import { classifyEnd } from "./failure.ts";
 import { type FfmpegInput, ffmpegArguments, OUTPUT_SHIFT_MS, type StreamFormat } from "./ffmpeg-arguments.ts";
 import { type FfmpegExit, FfmpegProcess } from "./ffmpeg-process.ts";
-import { FlvDemuxer } from "./flv-demuxer.ts";
 
 interface CommonOptions {
   readonly media: MediaInfo;

@@ -1,9 +1,9 @@
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { findMediaTools, warmUp } from "../../media-tools.ts";
-import { planPush } from "../plan.ts";
+import { planPush } from "../plan/plan.ts";
 import { MediaServer, media, readToEnd } from "../sources.test-support.ts";
 import { transcodeFlv } from "./ffmpeg-source.ts";
+import { findMediaTools, warmUp } from "./media-tools.ts";
 
 const INFO = {
   container: "flv",

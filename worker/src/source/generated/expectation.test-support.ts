@@ -1,9 +1,9 @@
 import { expect } from "vitest";
-import { parseAvcConfig } from "../../codec/avc-config.ts";
-import { videoInfoOf } from "../../codec/track-info.ts";
-import { tagDataOffset } from "../../flv/flv-tag.ts";
+import { parseAvcConfig } from "../../media/codec/avc-config.ts";
+import { videoInfoOf } from "../../media/codec/track-info.ts";
+import { tagDataOffset } from "../../media/flv/flv-tag.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { readAacInfo } from "../feed/track-probe.ts";
-import type { MediaTag } from "../media-tag.ts";
 import type { Source, SourceEnd } from "../source.ts";
 import { media } from "../sources.test-support.ts";
 import { CLIP, LATE_MS, TRIMMED_MS } from "./clip-shelf.test-support.ts";

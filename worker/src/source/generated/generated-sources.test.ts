@@ -1,10 +1,9 @@
-import { RoomcastError } from "@roomcast/shared";
+import { parseAddressPolicy, RoomcastError } from "@roomcast/shared";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parseAddressPolicy } from "../../egress/address-policy.ts";
 import { Egress } from "../../egress/egress.ts";
-import { findMediaTools, type MediaTools } from "../../media-tools.ts";
-import { SourceFactory } from "../open-source.ts";
+import { findMediaTools, type MediaTools } from "../ffmpeg/media-tools.ts";
+import { SourceFactory } from "../open/open-source.ts";
 import { readToEnd } from "../sources.test-support.ts";
 import { ClipShelf } from "./clip-shelf.test-support.ts";
 import { ComposedServer } from "./composed-server.test-support.ts";

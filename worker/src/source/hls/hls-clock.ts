@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { cancellableSleep } from "../../cancellable-sleep.ts";
+import { cancellableSleep } from "../../base/cancellable-sleep.ts";
 
 /** Time as the HLS reader sees it; tests bring one of their own. */
 export interface HlsClock {

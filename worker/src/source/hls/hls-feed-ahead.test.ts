@@ -1,6 +1,6 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "../../eventually.test-support.ts";
+import { eventually } from "../../base/eventually.test-support.ts";
 import type { FedTag } from "../feed/fed-tag.ts";
 import type { TagTaker } from "../feed/tag-feed.ts";
 import type { SourceEnd } from "../source.ts";

@@ -1,6 +1,6 @@
 import { RoomcastError } from "@roomcast/shared";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "../../eventually.test-support.ts";
+import { eventually } from "../../base/eventually.test-support.ts";
 import type { FedTag } from "../feed/fed-tag.ts";
 import type { SourceEnd } from "../source.ts";
 import { MediaServer } from "../sources.test-support.ts";

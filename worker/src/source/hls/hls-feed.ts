@@ -1,14 +1,14 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
-import { ContainerDemuxer } from "../demux/container-demuxer.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { DemuxError, type DemuxedTrack, type TrackChoice } from "../demux/demuxer.ts";
 import { Interleaver } from "../demux/interleaver.ts";
-import { announcementOf, choosePlayedTracks, isReadHere, kindsOf } from "../demux/played-tracks.ts";
+import { ContainerDemuxer } from "../feed/container-demuxer.ts";
 import { Gate } from "../feed/gate.ts";
+import { announcementOf, choosePlayedTracks, isReadHere, kindsOf } from "../feed/played-tracks.ts";
 import { RecoveryPoints } from "../feed/recovery-points.ts";
 import { SegmentClock } from "../feed/segment-clock.ts";
 import type { TagFeed, TagTaker } from "../feed/tag-feed.ts";
-import type { MediaTag } from "../media-tag.ts";
 import type { HlsPresentation } from "./hls-presentation.ts";
 import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
 

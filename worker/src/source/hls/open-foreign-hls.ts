@@ -1,13 +1,13 @@
 import { Readable } from "node:stream";
 import { RoomcastError } from "@roomcast/shared";
+import type { MediaInfo, VideoInfo } from "../../media/media-info.ts";
 import type { ContainerFormat } from "../demux/detect-container.ts";
 import { detectContainer } from "../demux/detect-container.ts";
 import type { StreamFormat } from "../ffmpeg/ffmpeg-arguments.ts";
 import type { StreamSourceOptions } from "../ffmpeg/ffmpeg-source.ts";
-import type { MediaInfo, VideoInfo } from "../media-info.ts";
-import { type PlanOptions, planPush } from "../plan.ts";
-import type { ProbeInput } from "../probe.ts";
-import type { ProbedMedia } from "../probe-report.ts";
+import type { ProbeInput } from "../ffmpeg/probe.ts";
+import type { ProbedMedia } from "../ffmpeg/probe-report.ts";
+import { type PlanOptions, planPush } from "../plan/plan.ts";
 import type { Source } from "../source.ts";
 import type { HlsPresentation } from "./hls-presentation.ts";
 import type { HlsSegment } from "./hls-segment.ts";

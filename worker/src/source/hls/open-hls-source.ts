@@ -4,7 +4,7 @@ import type { DemuxedTrack } from "../demux/demuxer.ts";
 import { openFeedSource } from "../feed/feed-source.ts";
 import type { TranscodeFlvOptions } from "../ffmpeg/ffmpeg-source.ts";
 import type { HttpClient, HttpDocument } from "../http/http-client.ts";
-import type { PlanOptions } from "../plan.ts";
+import type { PlanOptions } from "../plan/plan.ts";
 import type { Source } from "../source.ts";
 import { HlsFeed } from "./hls-feed.ts";
 import type { HlsPresentation } from "./hls-presentation.ts";

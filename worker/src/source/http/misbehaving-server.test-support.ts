@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
-import { parseAddressPolicy } from "../../egress/address-policy.ts";
+import { parseAddressPolicy } from "@roomcast/shared";
 import { Egress } from "../../egress/egress.ts";
 import { SourceHttp, type SourceHttpOptions } from "./source-http.ts";
 

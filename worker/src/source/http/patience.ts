@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Backoff } from "../../backoff.ts";
+import { Backoff } from "../../base/backoff.ts";
 
 const BACKOFF = { initialMs: 250, maxMs: 4000, healthyAfterMs: Number.POSITIVE_INFINITY };
 

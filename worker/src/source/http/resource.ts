@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Socket } from "node:net";
 import { RoomcastError, shownUrl } from "@roomcast/shared";
+import { settledWithin } from "../../base/settled-within.ts";
 import type { Egress, EgressResponse, RequestCookies } from "../../egress/egress.ts";
-import { settledWithin } from "../../settled-within.ts";
 import { decode, readContentEncoding } from "./content-coding.ts";
 import type { FlowWatch } from "./flow-watch.ts";
 import { openMultipart } from "./multipart-part.ts";

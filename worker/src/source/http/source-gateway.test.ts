@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { parseAddressPolicy } from "@roomcast/shared";
 import { request as httpRequest } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parseAddressPolicy } from "../../egress/address-policy.ts";
+import { eventually } from "../../base/eventually.test-support.ts";
 import { Egress } from "../../egress/egress.ts";
-import { eventually } from "../../eventually.test-support.ts";
 import { type GatewaySession, SourceGateway } from "./source-gateway.ts";
 import { SourceHttp } from "./source-http.ts";
 

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import zlib from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { eventually } from "../../eventually.test-support.ts";
+import { eventually } from "../../base/eventually.test-support.ts";
 import { withPatience } from "./http-client.ts";
 import {
   bytesOf,

@@ -1,5 +1,5 @@
 import { encryptedSource } from "../encrypted-source.ts";
-import { type AudioTrackWish, chooseTrack, type TrackCandidate } from "../track-choice.ts";
+import { type AudioTrackWish, chooseTrack, type TrackCandidate } from "../plan/track-choice.ts";
 import { type Box, findBox, listBoxes, needBox } from "./box.ts";
 import { type EditList, parseEditList } from "./edit-list.ts";
 import { Mp4Error } from "./mp4-error.ts";

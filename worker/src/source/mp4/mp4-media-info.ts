@@ -1,6 +1,6 @@
-import { reordersFrames } from "../../codec/sps.ts";
-import { audioInfoOf, videoInfoOf } from "../../codec/track-info.ts";
-import type { AudioInfo, MediaInfo, VideoInfo } from "../media-info.ts";
+import { reordersFrames } from "../../media/codec/sps.ts";
+import { audioInfoOf, videoInfoOf } from "../../media/codec/track-info.ts";
+import type { AudioInfo, MediaInfo, VideoInfo } from "../../media/media-info.ts";
 import type { AudioTrack, Movie, VideoTrack } from "./movie.ts";
 
 /** A movie as the plan wants to see it, and as ffprobe sees it. Pure; costs the same for each movie. */

@@ -1,10 +1,10 @@
 import { RoomcastError } from "@roomcast/shared";
-import type { MediaTag } from "../media-tag.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
+import { PayloadPool } from "../payload-pool.ts";
 import { QueuedSource } from "../queued-source.ts";
 import type { SourceInfo } from "../source.ts";
 import type { AudioTrack, VideoTrack } from "./movie.ts";
 import { Mp4Error } from "./mp4-error.ts";
-import { PayloadPool } from "./payload-pool.ts";
 import type { RangeStream } from "./range-stream.ts";
 import { holdsKeyframe } from "./real-keyframes.ts";
 import { SampleCursor } from "./sample-cursor.ts";

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { eventually } from "../../eventually.test-support.ts";
-import type { MediaTag } from "../media-tag.ts";
+import { eventually } from "../../base/eventually.test-support.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { COPYABLE_VIDEO, drain, FileServer, ffmpeg, PICTURE, TONE, tagsOfFlv } from "./mp4.test-support.ts";
 
 let folder: string;

@@ -1,6 +1,6 @@
-import type { MediaInfo } from "../media-info.ts";
-import { copiesAll, type PlanOptions, plannedAudio, plannedPicture, planPush, toSummary } from "../plan.ts";
-import type { ProbedMedia } from "../probe-report.ts";
+import type { MediaInfo } from "../../media/media-info.ts";
+import type { ProbedMedia } from "../ffmpeg/probe-report.ts";
+import { copiesAll, type PlanOptions, plannedAudio, plannedPicture, planPush, toSummary } from "../plan/plan.ts";
 import type { Source } from "../source.ts";
 import { findMovie } from "./find-movie.ts";
 import { type FragmentedMovie, parseFragmentedMovie } from "./fragmented-movie.ts";

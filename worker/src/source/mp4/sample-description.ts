@@ -1,6 +1,6 @@
-import { type AacConfig, parseAacConfig } from "../../codec/aac-config.ts";
-import { type AvcConfig, parseAvcConfig } from "../../codec/avc-config.ts";
-import { CodecError } from "../../codec/codec-error.ts";
+import { type AacConfig, parseAacConfig } from "../../media/codec/aac-config.ts";
+import { type AvcConfig, parseAvcConfig } from "../../media/codec/avc-config.ts";
+import { CodecError } from "../../media/codec/codec-error.ts";
 import { type Box, findBox, listBoxes, needBox, shownType } from "./box.ts";
 import { Mp4Error } from "./mp4-error.ts";
 

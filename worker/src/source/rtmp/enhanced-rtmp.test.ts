@@ -1,12 +1,12 @@
 import { pino } from "pino";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "../../eventually.test-support.ts";
-import type { FlvTag } from "../../flv/flv-writer.ts";
-import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
+import { eventually } from "../../base/eventually.test-support.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
+import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { directDial } from "../../rtmp/dial-rtmp.ts";
 import { MESSAGE } from "../../rtmp/message.ts";
-import { admit, ScriptedRtmpServer } from "../../rtmp/scripted-rtmp-server.ts";
-import type { MediaTag } from "../media-tag.ts";
+import { admit, ScriptedRtmpServer } from "../../rtmp/scripted-rtmp-server.test-support.ts";
 import { openRtmpSource } from "./rtmp-source.ts";
 
 const cleanUps: (() => Promise<void>)[] = [];

@@ -1,11 +1,16 @@
 import type { RoomcastError } from "@roomcast/shared";
 import { afterEach, describe, expect, it } from "vitest";
-import { eventually } from "../../eventually.test-support.ts";
-import type { FlvTag } from "../../flv/flv-writer.ts";
+import { eventually } from "../../base/eventually.test-support.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
 import { amfEntries, decodeAmf0, encodeAmf0 } from "../../rtmp/amf0.ts";
 import { directDial } from "../../rtmp/dial-rtmp.ts";
 import { MESSAGE, setPeerBandwidth, USER_EVENT, userControl, windowAckSize } from "../../rtmp/message.ts";
-import { admit, type Script, type ScriptedPeer, ScriptedRtmpServer } from "../../rtmp/scripted-rtmp-server.ts";
+import {
+  admit,
+  type Script,
+  type ScriptedPeer,
+  ScriptedRtmpServer,
+} from "../../rtmp/scripted-rtmp-server.test-support.ts";
 import type { SourceEnd } from "../source.ts";
 import { RtmpPuller } from "./rtmp-puller.ts";
 

@@ -1,4 +1,4 @@
-import type { FlvTag } from "../../flv/flv-writer.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
 import { AmfEcmaArray, type AmfObject, type AmfValue, amfEntries, encodeAmf0 } from "../../rtmp/amf0.ts";
 import { type RtmpMessage, readData } from "../../rtmp/message.ts";
 

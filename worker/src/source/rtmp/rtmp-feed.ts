@@ -1,4 +1,4 @@
-import type { FlvTag } from "../../flv/flv-writer.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
 import { type AmfObject, amfEntries, decodeAmf0 } from "../../rtmp/amf0.ts";
 import type { Dial } from "../../rtmp/dial-rtmp.ts";
 import { RtmpProtocolError } from "../../rtmp/rtmp-protocol-error.ts";

@@ -1,11 +1,16 @@
 import { setImmediate } from "node:timers/promises";
 import type { RoomcastError } from "@roomcast/shared";
 import { afterEach, describe, expect, it } from "vitest";
-import { eventually } from "../../eventually.test-support.ts";
-import type { FlvTag } from "../../flv/flv-writer.ts";
+import { eventually } from "../../base/eventually.test-support.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
 import { directDial } from "../../rtmp/dial-rtmp.ts";
 import { dataMessage, MESSAGE, USER_EVENT, userControl } from "../../rtmp/message.ts";
-import { admit, type Script, type ScriptedPeer, ScriptedRtmpServer } from "../../rtmp/scripted-rtmp-server.ts";
+import {
+  admit,
+  type Script,
+  type ScriptedPeer,
+  ScriptedRtmpServer,
+} from "../../rtmp/scripted-rtmp-server.test-support.ts";
 import type { SourceEnd } from "../source.ts";
 import { RtmpPuller, type RtmpPullerOptions } from "./rtmp-puller.ts";
 

@@ -1,6 +1,6 @@
 import { RoomcastError, shownUrl } from "@roomcast/shared";
-import type { FlvTag } from "../../flv/flv-writer.ts";
-import { TagBodyNormaliser } from "../../flv/tag-body-normaliser.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
+import { TagBodyNormaliser } from "../../media/flv/tag-body-normaliser.ts";
 import { splitAggregate } from "../../rtmp/aggregate.ts";
 import type { Dial } from "../../rtmp/dial-rtmp.ts";
 import { MESSAGE, type RtmpMessage, readUserControl, USER_EVENT, userControl } from "../../rtmp/message.ts";

@@ -2,15 +2,20 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { pino } from "pino";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "../../eventually.test-support.ts";
-import type { FlvTag } from "../../flv/flv-writer.ts";
-import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
+import { eventually } from "../../base/eventually.test-support.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
+import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { directDial } from "../../rtmp/dial-rtmp.ts";
-import { IndependentRtmpServer } from "../../rtmp/independent-rtmp-server.ts";
+import { IndependentRtmpServer } from "../../rtmp/independent-rtmp-server.test-support.ts";
 import { MESSAGE } from "../../rtmp/message.ts";
-import { admit, type Script, type ScriptedPeer, ScriptedRtmpServer } from "../../rtmp/scripted-rtmp-server.ts";
+import {
+  admit,
+  type Script,
+  type ScriptedPeer,
+  ScriptedRtmpServer,
+} from "../../rtmp/scripted-rtmp-server.test-support.ts";
 import { transcodeFlv } from "../ffmpeg/ffmpeg-source.ts";
-import type { MediaTag } from "../media-tag.ts";
 import type { Source } from "../source.ts";
 import { openRtmpSource, type RtmpSourceOptions } from "./rtmp-source.ts";
 

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { Dial } from "../../rtmp/dial-rtmp.ts";
 import { openFeedSource } from "../feed/feed-source.ts";
 import type { TranscodeFlvOptions } from "../ffmpeg/ffmpeg-source.ts";
-import type { OutputWishes } from "../output-wishes.ts";
+import type { OutputWishes } from "../plan/output-wishes.ts";
 import type { Source } from "../source.ts";
 import { RtmpFeed } from "./rtmp-feed.ts";
 

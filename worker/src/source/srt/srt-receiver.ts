@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { RoomcastError } from "@roomcast/shared";
-import { classifyUnopened } from "../failure.ts";
+import { classifyUnopened } from "../ffmpeg/failure.ts";
 import { type FfmpegExit, FfmpegProcess } from "../ffmpeg/ffmpeg-process.ts";
 
 /** As much may come before the stream is played: some seconds at the highest rates. More is held back. */

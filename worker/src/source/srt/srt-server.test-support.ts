@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import dgram from "node:dgram";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { eventually } from "../../eventually.test-support.ts";
+import { eventually } from "../../base/eventually.test-support.ts";
 
 const MEDIA = "-re -f lavfi -i testsrc2=s=320x180:r=25 -f lavfi -i sine=r=48000";
 export const COPYABLE = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 12 -keyint_min 12 -c:a aac";

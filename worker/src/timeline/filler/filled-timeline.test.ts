@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import type { FlvTag } from "../../flv/flv-writer.ts";
-import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
+import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import type { OutgoingMedia } from "../../publisher/publisher.ts";
-import type { MediaTag } from "../../source/media-tag.ts";
-import { ScriptedSource } from "../../source/scripted-source.ts";
+import { ScriptedSource } from "../../source/scripted-source.test-support.ts";
 import { Timeline } from "../timeline.ts";
 import { judge, mediaTags } from "./filler.test-support.ts";
 import { StreamFiller } from "./stream-filler.ts";

@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
-import { parseTagBody } from "../../flv/flv-tag.ts";
-import { type FlvTag, flvHeader, flvTagSlices } from "../../flv/flv-writer.ts";
-import type { MediaTag } from "../../source/media-tag.ts";
+import { parseTagBody } from "../../media/flv/flv-tag.ts";
+import { type FlvTag, flvHeader, flvTagSlices } from "../../media/flv/flv-writer.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 
 /** A picture that is shown or a frame of sound that is heard: when, and the MD5 of its samples. For tests. */
 export interface ShownFrame {

@@ -1,8 +1,8 @@
-import { parseAvcConfig } from "../../codec/avc-config.ts";
-import { BitReader } from "../../codec/bit-reader.ts";
-import { BitWriter } from "../../codec/bit-writer.ts";
-import { withEmulationPrevention, withoutEmulationPrevention } from "../../codec/emulation-prevention.ts";
-import type { FlvTag } from "../../flv/flv-writer.ts";
+import { parseAvcConfig } from "../../media/codec/avc-config.ts";
+import { BitReader } from "../../media/codec/bit-reader.ts";
+import { BitWriter } from "../../media/codec/bit-writer.ts";
+import { withEmulationPrevention, withoutEmulationPrevention } from "../../media/codec/emulation-prevention.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
 import { lengthPrefixedUnits } from "./length-prefixed-units.ts";
 
 interface Type1 {

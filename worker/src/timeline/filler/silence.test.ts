@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { parseAacConfig } from "../../codec/aac-config.ts";
-import type { FlvTag } from "../../flv/flv-writer.ts";
-import { PLAIN_AAC, sampleFlv } from "../../flv/sample-flv.ts";
+import { parseAacConfig } from "../../media/codec/aac-config.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
+import { PLAIN_AAC, sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
 import { judge, mediaTags } from "./filler.test-support.ts";
 import { silentFrame } from "./silence.ts";
 

@@ -1,4 +1,4 @@
-import type { AacConfig } from "../../codec/aac-config.ts";
+import type { AacConfig } from "../../media/codec/aac-config.ts";
 import type { FillFrame } from "../gap-filler.ts";
 
 const AAC_LC = 2;

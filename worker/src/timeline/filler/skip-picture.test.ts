@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { parseAvcConfig } from "../../codec/avc-config.ts";
-import { parsePps } from "../../codec/pps.ts";
-import type { ParameterSets, SliceHeader } from "../../codec/slice-header.ts";
-import type { FlvTag } from "../../flv/flv-writer.ts";
-import { sampleFlv } from "../../flv/sample-flv.ts";
+import { parseAvcConfig } from "../../media/codec/avc-config.ts";
+import { parsePps } from "../../media/codec/pps.ts";
+import type { ParameterSets, SliceHeader } from "../../media/codec/slice-header.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
+import { sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
 import { judge, mediaTags, type ShownFrame } from "./filler.test-support.ts";
 import { orderedByType1 } from "./picture-order.test-support.ts";
 import { makeSkipPicture } from "./skip-picture.ts";

@@ -1,6 +1,6 @@
-import { BitWriter } from "../../codec/bit-writer.ts";
-import { withEmulationPrevention } from "../../codec/emulation-prevention.ts";
-import type { SliceHeader } from "../../codec/slice-header.ts";
+import { BitWriter } from "../../media/codec/bit-writer.ts";
+import { withEmulationPrevention } from "../../media/codec/emulation-prevention.ts";
+import type { SliceHeader } from "../../media/codec/slice-header.ts";
 import { SKIP_SLICE_QP, writeCabacSkips, writeCavlcSkips } from "./skip-slice-data.ts";
 
 /** Baseline, main and high: what rooms take and what is tested. */

@@ -1,4 +1,4 @@
-import { BitWriter } from "../../codec/bit-writer.ts";
+import { BitWriter } from "../../media/codec/bit-writer.ts";
 
 /** The SliceQPY with which the CABAC data below must be announced; skipped macroblocks have no other use for it. */
 export const SKIP_SLICE_QP = 51;

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { parseTagBody } from "../../flv/flv-tag.ts";
-import type { FlvTag } from "../../flv/flv-writer.ts";
-import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../flv/sample-flv.ts";
-import type { MediaTag } from "../../source/media-tag.ts";
+import { parseTagBody } from "../../media/flv/flv-tag.ts";
+import type { FlvTag } from "../../media/flv/flv-writer.ts";
+import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
+import type { MediaTag } from "../../media/media-tag.ts";
 import { judge, mediaTags } from "./filler.test-support.ts";
 import { StreamFiller } from "./stream-filler.ts";
 

@@ -1,4 +1,4 @@
-import { CodecError } from "../../../codec/codec-error.ts";
+import { CodecError } from "../../../media/codec/codec-error.ts";
 import { Mp4Error } from "../../mp4/mp4-error.ts";
 import { DemuxError, type Demuxer, type DemuxerOptions } from "../demuxer.ts";
 import { FragmentData } from "./fragment-data.ts";

@@ -1,5 +1,5 @@
-import { parseAvcConfig } from "../../../codec/avc-config.ts";
-import { CodecError } from "../../../codec/codec-error.ts";
+import { parseAvcConfig } from "../../../media/codec/avc-config.ts";
+import { CodecError } from "../../../media/codec/codec-error.ts";
 import type { DemuxerOptions } from "../demuxer.ts";
 import { PictureSurvey } from "../picture-survey.ts";
 import { TagMaker, VIDEO_HEADER_BYTES } from "../tag-maker.ts";

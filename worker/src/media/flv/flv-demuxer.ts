@@ -1,0 +1,155 @@
+import type { MediaTag } from "../media-tag.ts";
+import { parseTagBody } from "./flv-tag.ts";
+
+/** The bytes are not FLV, or ask for more memory than a stream may. */
+export class FlvError extends Error {
+  override readonly name = "FlvError";
+}
+
+/** `FLV`, version, flags, offset of the body (Adobe FLV 10.1, E.2). */
+const FILE_HEADER_BYTES = 9;
+/** A file header that claims to be longer is padded; ffmpeg and servers write 9. */
+const MAX_FILE_HEADER_BYTES = 1024;
+const PREVIOUS_TAG_SIZE_BYTES = 4;
+/** E.4.1: type, 24-bit size, 24-bit timestamp, its upper 8 bits, stream id. */
+const TAG_HEADER_BYTES = 11;
+/** A keyframe of 1080p at the highest rates stays below 2 MiB; the format would allow 16. */
+const MAX_TAG_BYTES = 8 * 1024 * 1024;
+/** What is allocated before the bytes for it have come. */
+const FIRST_ROOM_BYTES = 64 * 1024;
+
+const TAG_AUDIO = 8;
+const TAG_VIDEO = 9;
+const TAG_SCRIPT = 18;
+
+/** What the demuxer reads next. */
+type Step =
+  | { readonly name: "fileHeader" }
+  | { readonly name: "padding"; readonly bytes: number }
+  | { readonly name: "tagHeader" }
+  | {
+      readonly name: "body";
+      readonly kind: "audio" | "video" | "script";
+      readonly bytes: number;
+      readonly dtsMs: number;
+    };
+
+export interface FlvDemuxerOptions {
+  /** Added to every timestamp, ms; 0 unless given. */
+  readonly shiftMs?: number;
+  /** Makes a tag of a body; unless given, H.264 and AAC alone become tags. */
+  readonly read?: typeof parseTagBody;
+  readonly onTag: (tag: MediaTag) => void;
+}
+
+/**
+ * Reads an FLV byte stream in pieces of any size. A tag's payload is a slice of the piece it came in where it came
+ * whole, else one copy. Tags of other codecs than H.264 and AAC, and scripts, are passed over.
+ */
+export class FlvDemuxer {
+  readonly #onTag: (tag: MediaTag) => void;
+  readonly #shiftMs: number;
+  readonly #read: typeof parseTagBody;
+  #step: Step = { name: "fileHeader" };
+  /** What has come of the current step, where it did not come whole. */
+  #partial: Buffer | undefined;
+  #filled = 0;
+
+  constructor(options: FlvDemuxerOptions) {
+    this.#onTag = options.onTag;
+    this.#shiftMs = options.shiftMs ?? 0;
+    this.#read = options.read ?? parseTagBody;
+  }
+
+  /** True where the stream may end: between two tags. */
+  get atBoundary(): boolean {
+    return this.#filled === 0 && this.#step.name === "tagHeader";
+  }
+
+  /** Bytes that are held until the rest of their tag has come. */
+  get retainedBytes(): number {
+    return this.#partial?.length ?? 0;
+  }
+
+  /** @throws FlvError; the demuxer is of no use afterwards. */
+  push(chunk: Buffer): void {
+    let offset = 0;
+    while (offset < chunk.length || this.#needed() === 0) {
+      const needed = this.#needed();
+      if (this.#filled === 0 && chunk.length - offset >= needed) {
+        this.#complete(chunk.subarray(offset, offset + needed));
+        offset += needed;
+        continue;
+      }
+      const end = Math.min(chunk.length, offset + needed - this.#filled);
+      const room = this.#roomFor(this.#filled + end - offset);
+      const copied = chunk.copy(room, this.#filled, offset, end);
+      offset += copied;
+      this.#filled += copied;
+      if (this.#filled < needed) return;
+      this.#partial = undefined;
+      this.#filled = 0;
+      this.#complete(room.subarray(0, needed));
+    }
+  }
+
+  /** Grows with what has come: a length that nothing backs must not cost memory. */
+  #roomFor(bytes: number): Buffer {
+    if (this.#partial !== undefined && this.#partial.length >= bytes) return this.#partial;
+    const room = Buffer.allocUnsafeSlow(Math.min(this.#needed(), Math.max(FIRST_ROOM_BYTES, bytes * 2)));
+    this.#partial?.copy(room, 0, 0, this.#filled);
+    this.#partial = room;
+    return room;
+  }
+
+  #needed(): number {
+    if (this.#step.name === "fileHeader") return FILE_HEADER_BYTES;
+    if (this.#step.name === "tagHeader") return PREVIOUS_TAG_SIZE_BYTES + TAG_HEADER_BYTES;
+    return this.#step.bytes;
+  }
+
+  #complete(bytes: Buffer): void {
+    const step = this.#step;
+    switch (step.name) {
+      case "fileHeader":
+        this.#step = afterFileHeader(bytes);
+        return;
+      case "padding":
+        this.#step = { name: "tagHeader" };
+        return;
+      case "tagHeader":
+        this.#step = afterTagHeader(bytes.subarray(PREVIOUS_TAG_SIZE_BYTES));
+        return;
+      case "body": {
+        this.#step = { name: "tagHeader" };
+        const tag = step.kind === "script" ? null : this.#read(step.kind, step.dtsMs + this.#shiftMs, bytes);
+        if (tag !== null) this.#onTag(tag);
+      }
+    }
+  }
+}
+
+function afterFileHeader(bytes: Buffer): Step {
+  if (bytes.toString("latin1", 0, 3) !== "FLV") throw new FlvError("The stream does not begin with FLV.");
+  const offset = bytes.readUInt32BE(5);
+  if (offset < FILE_HEADER_BYTES || offset > MAX_FILE_HEADER_BYTES) {
+    throw new FlvError(`The FLV header claims a length of ${offset} bytes.`);
+  }
+  return { name: "padding", bytes: offset - FILE_HEADER_BYTES };
+}
+
+function afterTagHeader(header: Buffer): Step {
+  const bytes = header.readUIntBE(1, 3);
+  if (bytes > MAX_TAG_BYTES) throw new FlvError(`An FLV tag of ${bytes} bytes is larger than any picture may be.`);
+  // E.4.1: TimestampExtended is the upper byte of a signed 32-bit number.
+  const dtsMs = (header.readUInt8(7) << 24) | header.readUIntBE(4, 3);
+  return { name: "body", kind: kindOf(header.readUInt8(0)), bytes, dtsMs };
+}
+
+/** The bit of encrypted tags (E.4.1, Filter) is set in no type that is known here. */
+function kindOf(type: number): "audio" | "video" | "script" {
+  if (type === TAG_AUDIO) return "audio";
+  if (type === TAG_VIDEO) return "video";
+  if (type === TAG_SCRIPT) return "script";
+  throw new FlvError(`An FLV tag has the type ${type}, which is unknown.`);
+}

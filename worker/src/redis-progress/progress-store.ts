@@ -1,0 +1,166 @@
+import { createHash } from "node:crypto";
+import { type PushRequest, redisAddress } from "@roomcast/shared";
+import type { Logger } from "pino";
+import { settledWithin } from "../base/settled-within.ts";
+import { FENCED_WRITE, fencedWriteArguments } from "./progress-fence.ts";
+import { type ProgressRecord, type ProgressValues, progressKey, readRecord } from "./progress-record.ts";
+import { ProgressWriter, type WriteSlot } from "./progress-writer.ts";
+import { RedisConnection } from "./redis-connection.ts";
+import { type RedisTarget, redisError } from "./redis-error.ts";
+
+export interface ProgressStoreOptions {
+  readonly resolve: (hostname: string) => Promise<{ readonly address: string }>;
+  readonly timeoutMs: number;
+  readonly intervalMs?: number;
+  /** How long a task's end waits for its last write, ms. */
+  readonly flushTimeoutMs?: number;
+  /** How long that write is tried after the task has ended, ms. */
+  readonly lingerMs?: number;
+  readonly nowMs?: () => number;
+}
+
+export interface OpenProgressOptions {
+  readonly taskId: string;
+  readonly attempt: number;
+  /** One whose `Redis` is true. */
+  readonly request: PushRequest;
+  readonly log: Logger;
+}
+
+/** One task's record. */
+export interface TaskProgress {
+  /** What an earlier push of the same source left; null: nothing. */
+  readonly found: ProgressRecord | null;
+  /** Claims the record, and writes what `read` says once an interval until the end. */
+  track(read: () => ProgressValues): void;
+  /** Writes the last values where something was tracked, and lets go; waits for it only within a bound. Idempotent. */
+  close(last: ProgressValues): Promise<void>;
+}
+
+interface Shared {
+  readonly connection: RedisConnection;
+  readonly writer: ProgressWriter;
+  users: number;
+}
+
+/** The progress of all tasks of this process: one connection for all that use the same Redis. */
+export class ProgressStore {
+  readonly #options: ProgressStoreOptions;
+  readonly #shared = new Map<string, Shared>();
+  readonly #closing = new Set<Promise<void>>();
+
+  constructor(options: ProgressStoreOptions) {
+    this.#options = options;
+  }
+
+  /** Redis connections at this moment. */
+  get connections(): number {
+    return this.#shared.size;
+  }
+
+  /**
+   * Connects to the request's Redis, reads the source's record, and sees that it can be written.
+   *
+   * @throws RoomcastError `FailedOperation.RedisUnreachable` or `FailedOperation.RedisRefused`.
+   */
+  async open(options: OpenProgressOptions): Promise<TaskProgress> {
+    const { request, taskId, attempt, log } = options;
+    const target = targetOf(request);
+    const key = progressKey(request);
+    const id = targetId(target);
+    const shared = this.#acquire(id, target);
+    let found: ProgressRecord | null;
+    try {
+      const client = await shared.connection.connected();
+      found = readRecord(await client.hgetall(key));
+      const nowMs = (this.#options.nowMs ?? Date.now)();
+      const probe = fencedWriteArguments({ key, mode: "probe", taskId, attempt, nowMs, fields: [] });
+      await client.call("EVAL", FENCED_WRITE, ...probe);
+    } catch (error) {
+      await this.#release(id, shared);
+      throw redisError(error, target);
+    }
+    let slot: WriteSlot | undefined;
+    let closing: Promise<void> | undefined;
+    const close = async (last: ProgressValues): Promise<void> => {
+      if (slot !== undefined) {
+        slot.last = last;
+        const written = slot.settled;
+        // A write that is under way may have read an older value.
+        const flushed = shared.writer.flush().then(() => shared.writer.flush());
+        await settledWithin(flushed, this.#options.flushTimeoutMs ?? 2_000);
+        this.#later(this.#linger(written, slot, id, shared));
+      } else {
+        await this.#release(id, shared);
+      }
+    };
+    return {
+      found,
+      track: (read) => {
+        slot ??= shared.writer.open({ owner: { request, taskId, attempt }, key, read, log });
+      },
+      close: (last) => (closing ??= close(last)),
+    };
+  }
+
+  /** Lets go of every connection; what could not be written by now is lost. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#shared.values()].map((shared) => stopShared(shared)));
+    this.#shared.clear();
+    await Promise.all(this.#closing);
+  }
+
+  /** The task has ended; its last write is tried for a while. */
+  async #linger(written: Promise<void>, slot: WriteSlot, id: string, shared: Shared): Promise<void> {
+    await settledWithin(written, this.#options.lingerMs ?? 60_000);
+    slot.close();
+    await this.#release(id, shared);
+  }
+
+  #later(work: Promise<void>): void {
+    const tracked = work.finally(() => this.#closing.delete(tracked));
+    this.#closing.add(tracked);
+  }
+
+  #acquire(id: string, target: RedisTarget): Shared {
+    const existing = this.#shared.get(id);
+    if (existing !== undefined) {
+      existing.users += 1;
+      return existing;
+    }
+    const { resolve, timeoutMs } = this.#options;
+    const connection = new RedisConnection({ target, resolve, timeoutMs });
+    const writer = new ProgressWriter({
+      connection,
+      intervalMs: this.#options.intervalMs ?? 1_000,
+      nowMs: this.#options.nowMs ?? Date.now,
+    });
+    const shared = { connection, writer, users: 1 };
+    this.#shared.set(id, shared);
+    return shared;
+  }
+
+  async #release(id: string, shared: Shared): Promise<void> {
+    shared.users -= 1;
+    if (shared.users > 0) return;
+    if (this.#shared.get(id) === shared) this.#shared.delete(id);
+    await stopShared(shared);
+  }
+}
+
+async function stopShared(shared: Shared): Promise<void> {
+  await shared.writer.stop();
+  await shared.connection.stop();
+}
+
+function targetOf(request: PushRequest): RedisTarget {
+  const { RedisUser: user = "", RedisPassword: password = "", RedisDb: db = 0 } = request;
+  return { ...redisAddress(request), user, password, db };
+}
+
+/** The password tells connections apart, but need not lie about as a key. */
+function targetId({ host, port, tls, user, password, db }: RedisTarget): string {
+  return createHash("sha256")
+    .update(JSON.stringify([host, port, tls, user, password, db]))
+    .digest("hex");
+}

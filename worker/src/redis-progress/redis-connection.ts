@@ -1,0 +1,185 @@
+import { isIP } from "node:net";
+import type { RoomcastError } from "@roomcast/shared";
+import { Redis } from "ioredis";
+import { Backoff } from "../base/backoff.ts";
+import { cancellableSleep } from "../base/cancellable-sleep.ts";
+import { ClosedUnanswered, needsNoPassword, type RedisTarget, redisError } from "./redis-error.ts";
+
+export interface RedisConnectionOptions {
+  readonly target: RedisTarget;
+  /** Resolves a host name, or refuses to, as for every connection that is made on a user's behalf. */
+  readonly resolve: (hostname: string) => Promise<{ readonly address: string }>;
+  /** How long it may take to connect, and to answer a command, ms. */
+  readonly timeoutMs: number;
+}
+
+/** One connection to a user's Redis that comes back by itself. */
+export class RedisConnection {
+  readonly #options: RedisConnectionOptions;
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
+  #client: Redis | undefined;
+  #lastError: RoomcastError | undefined;
+  #whyReset: RoomcastError | undefined;
+  /** The outcome of the try that goes on, or of the next one. */
+  #next = newAttempt();
+  #waiting = new AbortController();
+
+  constructor(options: RedisConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** undefined while it is away. */
+  get client(): Redis | undefined {
+    return this.#client;
+  }
+
+  /** Why it is away. */
+  get lastError(): RoomcastError | undefined {
+    return this.#lastError;
+  }
+
+  /**
+   * The client, once it has answered; a connection that is away is tried again at once.
+   *
+   * @throws RoomcastError `FailedOperation.RedisUnreachable` or `FailedOperation.RedisRefused`.
+   */
+  async connected(): Promise<Redis> {
+    this.#running ??= this.#run();
+    if (this.#client !== undefined) return this.#client;
+    this.#waiting.abort();
+    return await this.#next.promise;
+  }
+
+  /** What went wrong on this connection, as the user may read it. */
+  explained(thrown: unknown): RoomcastError {
+    return redisError(thrown, this.#options.target);
+  }
+
+  /** Drops a connection that is of no use, and says why; the name is looked up again, and another one is made. */
+  reset(why: RoomcastError): void {
+    this.#whyReset = why;
+    this.#client?.disconnect();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#waiting.abort();
+    this.#client?.disconnect();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const backoff = new Backoff({
+      initialMs: 200,
+      maxMs: 5_000,
+      budgetMs: Number.POSITIVE_INFINITY,
+      healthyAfterMs: 5_000,
+    });
+    while (!this.#stopping.signal.aborted) {
+      const startedMs = performance.now();
+      this.#whyReset = undefined;
+      const ended = await this.#runOnce();
+      this.#lastError = this.#whyReset ?? ended;
+      this.#next.reject(this.#lastError);
+      this.#next = newAttempt();
+      if (this.#stopping.signal.aborted) break;
+      const nowMs = performance.now();
+      this.#waiting = new AbortController();
+      await cancellableSleep(backoff.failed(nowMs, nowMs - startedMs) ?? 0, this.#waiting.signal);
+    }
+    this.#next.reject(redisError(new Error("stopped"), this.#options.target));
+  }
+
+  /** One connection from the look-up of its name to its end. Returns why it ended. */
+  async #runOnce(): Promise<RoomcastError> {
+    const { target, resolve, timeoutMs } = this.#options;
+    let client: Redis | undefined;
+    try {
+      const { address } = await resolve(target.host);
+      client = newClient(address, target, timeoutMs);
+      let problem: unknown = new Error("the connection was closed");
+      client.on("error", (error) => {
+        const isReset = "code" in error && error.code === "ECONNRESET";
+        if (!(isReset && problem instanceof ClosedUnanswered)) problem = error;
+      });
+      // Until it has answered: a server that takes TLS alone closes a connection that speaks plainly.
+      client.once("connect", () => {
+        problem = new ClosedUnanswered("closed");
+      });
+      const ended = Promise.withResolvers<void>();
+      client.once("end", () => ended.resolve());
+      try {
+        await within(timeoutMs, greet(client, target));
+        if (problem instanceof ClosedUnanswered) problem = new Error("the connection was closed");
+      } catch (error) {
+        // What the socket said is the cause; that the command found it closed is not.
+        const closed = error instanceof Error && /Connection is closed/.test(error.message);
+        throw closed ? problem : error;
+      }
+      if (!this.#stopping.signal.aborted) {
+        this.#client = client;
+        this.#next.resolve(client);
+        await ended.promise;
+      }
+      return redisError(problem, target);
+    } catch (error) {
+      return redisError(error, target);
+    } finally {
+      this.#client = undefined;
+      client?.disconnect();
+    }
+  }
+}
+
+function newClient(address: string, { host, port, tls }: RedisTarget, timeoutMs: number): Redis {
+  return new Redis({
+    host: address,
+    port,
+    // The certificate is for the name, not for the address that was judged.
+    ...(tls ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    // Redis 5 and the managed services that follow it know no HELLO.
+    protocol: 2,
+    disableClientInfo: true,
+    enableReadyCheck: false,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    // Coming back is `run()`'s: the name is looked up and judged anew each time.
+    retryStrategy: () => null,
+  });
+}
+
+async function greet(client: Redis, { user, password, db }: RedisTarget): Promise<void> {
+  await client.connect();
+  // Not by ioredis' options: it would write to the console where the server has no password.
+  if (user !== "") await client.auth(user, password);
+  else if (password !== "") {
+    await client.auth(password).catch((error: unknown) => {
+      if (!needsNoPassword(error)) throw error;
+    });
+  }
+  // A cluster refuses the command whatever the number is.
+  if (db !== 0) await client.select(db);
+  await client.ping();
+}
+
+async function within(timeoutMs: number, work: Promise<void>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error("timed out")), timeoutMs);
+  try {
+    await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function newAttempt(): PromiseWithResolvers<Redis> {
+  const attempt = Promise.withResolvers<Redis>();
+  // Nobody may be waiting for it.
+  attempt.promise.catch(() => {});
+  return attempt;
+}

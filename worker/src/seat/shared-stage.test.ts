@@ -1,0 +1,81 @@
+import { describe, expect, it } from "vitest";
+import { eventually } from "../base/eventually.test-support.ts";
+import { library, lost, newSession, prepare, steps } from "./room-session.test-support.ts";
+
+describe("a task that takes over a seat", () => {
+  async function takeover(firstUrl: string, secondUrl: string) {
+    const shelf = library();
+    const made = newSession();
+    const programme = (url: string) => ({ items: [url], plays: 1 });
+    const first = made.enter({ taskId: "first", openSource: shelf.openSource, programme: programme(firstUrl) });
+    await eventually(() => expect(made.rooms[0]?.pictures()).toBeGreaterThan(2));
+    const second = made.enter({ taskId: "second", openSource: shelf.openSource, programme: programme(secondUrl) });
+    await eventually(() => expect(shelf.slow.size).toBe(1));
+    return { ...shelf, ...made, first, second };
+  }
+
+  it("and is paused before its source is ready is still starting, and the one that plays goes on", async () => {
+    const { first, second, slow, rooms } = await takeover("a:700", "slow:300");
+    await second.change({ IsPause: true });
+    expect(second.snapshot().state).toBe("starting");
+    expect(await first.done).toEqual({ name: "finished" });
+    expect(rooms[0]?.pictures()).toBeGreaterThanOrEqual(21);
+    expect(first.snapshot()).toMatchObject({ positionMs: 700 });
+    slow.get("slow:300")?.resolve();
+    await eventually(() => expect(second.snapshot().state).toBe("paused"));
+    expect(second.snapshot().positionMs).toBe(0);
+    await second.change({ IsPause: false });
+    expect(await second.done).toEqual({ name: "finished" });
+  });
+
+  it("and is paused, and whose source then fails, leaves the one that plays as it was", async () => {
+    const { first, second, slow } = await takeover("a:700", "slow:300");
+    await second.change({ IsPause: true });
+    slow.get("slow:300")?.reject(lost("SourceUnreachable"));
+    expect(await second.done).toMatchObject({ name: "failed" });
+    expect(first.snapshot().state).toBe("pushing");
+    expect(await first.done).toEqual({ name: "finished" });
+  });
+
+  it("and is told to go on before its source is ready does not wake the one that stands still", async () => {
+    const { first, second, slow } = await takeover("a:700", "slow:300");
+    await first.change({ IsPause: true });
+    const { positionMs } = first.snapshot();
+    await second.change({ IsPause: true });
+    await second.change({ IsPause: false });
+    slow.get("slow:300")?.reject(lost("SourceUnreachable"));
+    await second.done;
+    expect(first.snapshot()).toMatchObject({ state: "paused", positionMs });
+    first.stop("now");
+    await first.done;
+  });
+
+  it("is not touched by a change to the one that it has replaced", async () => {
+    const { first, second, slow, rooms } = await takeover("a:9000", "slow:600");
+    slow.get("slow:600")?.resolve();
+    await first.done;
+    await expect(first.change({ IsPause: true })).rejects.toMatchObject({ code: "ResourceUnavailable.TaskEnded" });
+    expect(await second.done).toEqual({ name: "finished" });
+    expect(steps(rooms[0]).back).toBe(0);
+  });
+});
+
+it("A push that never was in its room is not told to be reconnecting when the way to the room is lost", async () => {
+  const { openSource } = library();
+  const asked: PromiseWithResolvers<{ holds: () => boolean }>[] = [];
+  const { session: played, states } = prepare({
+    openSource,
+    programme: { items: ["a:300"], plays: 1 },
+    untilConfirmed: () => {
+      const word = Promise.withResolvers<{ holds: () => boolean }>();
+      asked.push(word);
+      if (asked.length === 1) word.reject(lost("RoomLost"));
+      return word.promise;
+    },
+  });
+  await eventually(() => expect(asked).toHaveLength(2));
+  expect([played.snapshot().state, states]).toEqual(["starting", []]);
+  asked[1]?.resolve({ holds: () => true });
+  expect(await played.run()).toEqual({ name: "finished" });
+  expect(states).toEqual(["pushing"]);
+});

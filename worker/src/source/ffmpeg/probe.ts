@@ -1,0 +1,197 @@
+import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
+import { RoomcastError, shownText } from "@roomcast/shared";
+import type { MediaInfo } from "../../media/media-info.ts";
+import { foreignContentType } from "../foreign-content.ts";
+import { childEnvironment } from "./child-environment.ts";
+import { FFPROBE_LIMITS, limitedCommand, refuseHugePictures, tooMuchMemory } from "./child-limits.ts";
+import { childMemory } from "./child-memory.ts";
+import { classifyUnopened, needsMoreMemory } from "./failure.ts";
+import { gatewayInputOptions, type StreamFormat, streamInputOptions } from "./ffmpeg-arguments.ts";
+import { type ProbedMedia, type ReadProbeOptions, readProbe } from "./probe-report.ts";
+
+export type ProbeInput =
+  /** A URL of the source gateway, and what ffprobe's environment needs beside it. */
+  | { readonly kind: "url"; readonly url: string; readonly environment: Readonly<Record<string, string>> }
+  /** Bytes from the beginning on. They can be looked at once only, so that keyframes are not looked for. */
+  | { readonly kind: "stream"; readonly format: StreamFormat; readonly stream: Readable };
+
+export interface ProbeOptions extends ReadProbeOptions {
+  readonly ffprobePath: string;
+  readonly input: ProbeInput;
+  readonly deadlineMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Why the last request upstream failed, where one did. */
+  readonly upstreamFailure?: (() => RoomcastError | undefined) | undefined;
+  /** What upstream said the source is, in lower case. */
+  readonly contentType?: (() => string | undefined) | undefined;
+  /** Bytes that came so far. */
+  readonly receivedBytes?: (() => number) | undefined;
+}
+
+const DEADLINE_MS = 20_000;
+const MAX_REPORT_BYTES = 1024 * 1024;
+/**
+ * What is read before it is clear what a source holds; the index of a day-long film fits. ffprobe would keep endless ID3
+ * tags and the like in its memory.
+ */
+const MAX_PROBED_BYTES = 192 * 1024 * 1024;
+const WATCH_EVERY_MS = 100;
+const STDERR_CHARACTERS = 8192;
+/** How far into a recorded source the distance between keyframes is measured. */
+const GOP_WINDOW_S = 10;
+
+/**
+ * Asks ffprobe what a source holds.
+ *
+ * @throws RoomcastError `FailedOperation.SourceNotMedia`, `SourceNotFound`, `SourceForbidden`, `SourceUnreachable`,
+ *   `SourceTimeout` or `SourceUnsupported`; the signal's reason when that aborts. The process is gone then.
+ */
+export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
+  const deadline = AbortSignal.timeout(options.deadlineMs ?? DEADLINE_MS);
+  const probed = readProbe(await runFfprobe(options, deadline, ["-show_format", "-show_streams"]), options);
+  if (probed.media.video === null && probed.media.audio === null) {
+    const none = ["The source holds neither video nor audio that can be played.", ...(probed.media.choices ?? [])];
+    throw options.upstreamFailure?.() ?? notMedia(options, none.join(" "));
+  }
+  refuseHugePictures(probed.media.video);
+  return { ...probed, media: await withGop(options, deadline, probed) };
+}
+
+/**
+ * A stream that everything else says can be copied is asked for its keyframes; the 10 s that this reads come faster
+ * than they play, but of a live source they would not.
+ */
+async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: ProbedMedia): Promise<MediaInfo> {
+  const { media, videoIndex } = probed;
+  const { video } = media;
+  if (options.input.kind === "stream" || video === null || media.durationMs === null || media.container === "hls")
+    return media;
+  if (video.codec !== "h264" || video.hasBFrames) return media;
+  const what = ["-select_streams", String(videoIndex), "-read_intervals", `%+${GOP_WINDOW_S}`];
+  const text = await runFfprobe(options, deadline, [...what, "-show_entries", "packet=dts_time,flags"]);
+  const packets = packetsOf(text);
+  const hidden = packets.some((packet) => packet.hidden)
+    ? { uncopyable: "An edit list hides a part of the video." }
+    : {};
+  return { ...media, video: { ...video, gopMs: longestGopMs(packets), ...hidden } };
+}
+
+async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: readonly string[]): Promise<string> {
+  options.signal?.throwIfAborted();
+  const { input } = options;
+  const [source, env] =
+    input.kind === "url"
+      ? [[...gatewayInputOptions(), "-i", input.url], childEnvironment(input.environment)]
+      : [[...streamInputOptions(input.format), "-i", "pipe:0"], childEnvironment()];
+  const args = ["-hide_banner", "-loglevel", "warning", ...source, ...what, "-of", "json"];
+  const limited = limitedCommand(options.ffprobePath, args, FFPROBE_LIMITS);
+  const child = spawn(limited.command, limited.args, { env, stdio: ["pipe", "pipe", "pipe"], windowsHide: true });
+  // ffprobe reads on until it has seen enough, and then closes its end.
+  child.stdin.on("error", () => {});
+  if (input.kind === "stream") input.stream.pipe(child.stdin);
+  else child.stdin.end();
+  const kill = () => child.kill("SIGKILL");
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+    if (stdout.length > MAX_REPORT_BYTES) kill();
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr = `${stderr}${text}`.slice(-STDERR_CHARACTERS);
+  });
+  const exited = Promise.withResolvers<{ code: number | null; signal: string | null }>();
+  child.once("error", exited.reject).once("close", (code, signal) => exited.resolve({ code, signal }));
+  const receivedAtFirst = options.receivedBytes?.() ?? 0;
+  let tooMuch = false;
+  let memoryLimitBytes: number | undefined;
+  const onExcess = (limitBytes: number) => {
+    memoryLimitBytes = limitBytes;
+    kill();
+  };
+  const unwatch =
+    child.pid === undefined
+      ? undefined
+      : childMemory.watch({ pid: child.pid, limitBytes: FFPROBE_LIMITS.residentBytes, onExcess });
+  const watch = setInterval(() => {
+    tooMuch ||= (options.receivedBytes?.() ?? 0) - receivedAtFirst > MAX_PROBED_BYTES;
+    if (tooMuch) kill();
+  }, WATCH_EVERY_MS);
+  deadline.addEventListener("abort", kill, { once: true });
+  options.signal?.addEventListener("abort", kill, { once: true });
+  try {
+    const exit = await exited.promise;
+    options.signal?.throwIfAborted();
+    if (exit.code === 0) return stdout;
+    if (tooMuch) {
+      const read = `${MAX_PROBED_BYTES / 1024 / 1024} MB`;
+      const message = `The source did not show what it holds in its first ${read}: its headers are too large or damaged.`;
+      throw new RoomcastError("FailedOperation.SourceUnsupported", message);
+    }
+    const stderrTail = shownText(stderr).split("\n").filter(Boolean);
+    const ended = memoryLimitBytes === undefined ? exit : { ...exit, memoryLimitBytes };
+    if (needsMoreMemory({ ...ended, stderrTail }))
+      throw tooMuchMemory(memoryLimitBytes ?? FFPROBE_LIMITS.residentBytes);
+    throw whyUnopened(options, deadline, { ...exit, stderrTail });
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (error instanceof RoomcastError) throw error;
+    throw new RoomcastError("FailedOperation.MediaEngine", "ffprobe could not be started.", { cause: error });
+  } finally {
+    clearInterval(watch);
+    unwatch?.();
+    deadline.removeEventListener("abort", kill);
+    options.signal?.removeEventListener("abort", kill);
+  }
+}
+
+function whyUnopened(
+  options: ProbeOptions,
+  deadline: AbortSignal,
+  exit: Parameters<typeof classifyUnopened>[0],
+): RoomcastError {
+  const failure = options.upstreamFailure?.();
+  if (failure !== undefined) return failure;
+  if (deadline.aborted) {
+    return new RoomcastError("FailedOperation.SourceTimeout", "The source did not show what it holds in time.");
+  }
+  const error = classifyUnopened(exit);
+  return error.code === "FailedOperation.SourceNotMedia" ? notMedia(options, error.message) : error;
+}
+
+function notMedia(options: ProbeOptions, message: string): RoomcastError {
+  if (options.receivedBytes?.() === 0) {
+    return new RoomcastError("FailedOperation.SourceNotMedia", "The source is empty (0 bytes).");
+  }
+  return foreignContentType(options.contentType?.()) ?? new RoomcastError("FailedOperation.SourceNotMedia", message);
+}
+
+/** The longest distance between keyframes, ms, and at least the tail behind the last; null where none was seen. */
+function longestGopMs(packets: readonly Packet[]): number | null {
+  let longestMs: number | null = null;
+  let keyframeAt: number | undefined;
+  for (const { dtsMs, keyframe } of packets) {
+    if (keyframeAt !== undefined) longestMs = Math.max(longestMs ?? 0, dtsMs - keyframeAt);
+    if (keyframe) keyframeAt = dtsMs;
+  }
+  return longestMs;
+}
+
+interface Packet {
+  readonly dtsMs: number;
+  readonly keyframe: boolean;
+  /** Decoded, but not shown. */
+  readonly hidden: boolean;
+}
+
+function packetsOf(report: string): Packet[] {
+  const packets: unknown = Reflect.get(Object(JSON.parse(report)), "packets");
+  if (!Array.isArray(packets)) return [];
+  return packets.flatMap((packet: unknown) => {
+    const dtsMs = Number(Reflect.get(Object(packet), "dts_time")) * 1000;
+    const flags: unknown = Reflect.get(Object(packet), "flags");
+    const said = typeof flags === "string" ? flags : "";
+    return Number.isFinite(dtsMs) ? [{ dtsMs, keyframe: said.startsWith("K"), hidden: said.includes("D") }] : [];
+  });
+}

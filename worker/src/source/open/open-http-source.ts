@@ -1,0 +1,253 @@
+import { RoomcastError, shownUrl } from "@roomcast/shared";
+import type { Logger } from "pino";
+import { detectContainer } from "../demux/detect-container.ts";
+import { FILE_START, findTsByte, findTsTimes } from "../demux/mpegts/ts-times.ts";
+import { ByteFeed } from "../feed/byte-feed.ts";
+import { openFeedSource } from "../feed/feed-source.ts";
+import { openStreamSource, transcodeFlv } from "../ffmpeg/ffmpeg-source.ts";
+import type { MediaCapabilities } from "../ffmpeg/media-capabilities.ts";
+import type { ProbeInput } from "../ffmpeg/probe.ts";
+import type { ProbedMedia } from "../ffmpeg/probe-report.ts";
+import { documentKind, notHlsError } from "../hls/document-kind.ts";
+import { openForeignHlsSource } from "../hls/open-foreign-hls.ts";
+import { openHlsSource } from "../hls/open-hls-source.ts";
+import { MAX_PLAYLIST_BYTES } from "../hls/read-playlist.ts";
+import type { HttpAnswer, HttpClient } from "../http/http-client.ts";
+import { OpenedResource } from "../http/opened-resource.ts";
+import { FragmentFinder } from "../mp4/find-fragment.ts";
+import type { FragmentedMovie } from "../mp4/fragmented-movie.ts";
+import { openMp4Source } from "../mp4/open-mp4-source.ts";
+import { type OpenRange, RangeStream } from "../mp4/range-stream.ts";
+import type { PlanOptions } from "../plan/plan.ts";
+import type { Source } from "../source.ts";
+
+export interface HttpSourceOptions {
+  readonly url: string;
+  readonly http: HttpClient;
+  /** The request's Mode is `live`. */
+  readonly askedLive: boolean;
+  readonly startAtMs: number;
+  readonly wishes: PlanOptions;
+  readonly capabilities: MediaCapabilities;
+  /** Asks ffprobe what a stream of bytes holds. */
+  readonly probe: (input: ProbeInput) => Promise<ProbedMedia>;
+  /** Plays what is not read in this process: ffmpeg reads it through the gateway. */
+  readonly openWithFfmpeg: (known: ProbedMedia | null, fragments?: FragmentedFile) => Promise<Source>;
+  readonly readyTimeoutMs?: number | undefined;
+  /** How long an HLS stream that gives nothing more is waited for, ms. */
+  readonly patienceMs?: number | undefined;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+/** What a file in fragments says of itself where ffmpeg reads only its beginning: its movie box tells of the first. */
+export interface FragmentedFile {
+  /** null: not known. */
+  readonly durationMs: number | null;
+}
+
+/** A start behind the end plays the end, so that the room sees a picture before the source is over. */
+const LEAST_LEFT_MS = 1000;
+/** A file that is gone through to its position takes longer than one that is entered there. */
+const READ_TO_POSITION_TIMEOUT_MS = 60_000;
+
+/**
+ * Opens what is behind an http(s) address. Its bytes say what it is; its name and its type say nothing.
+ *
+ * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts. Nothing is left open then.
+ */
+export async function openHttpSource(options: HttpSourceOptions): Promise<Source> {
+  const { url, http, signal, log } = options;
+  const resource = await OpenedResource.open(http, url, signal);
+  try {
+    const { head, answer } = resource;
+    if (head.length === 0) {
+      throw new RoomcastError("FailedOperation.SourceNotMedia", "The source is empty (0 bytes).");
+    }
+    const kind = documentKind(head, answer.contentType);
+    if (kind === "hls") return await openPlaylist(resource, options);
+    if (kind !== null) throw notHlsError(head, answer.contentType);
+    switch (detectContainer(head)) {
+      case "mp4":
+      case "fmp4":
+        return await openMp4(resource, options);
+      case "mpegts":
+        return await openTransportStream(resource, options);
+      case "flv":
+        if (isUnbounded(resource, options)) return await openFlvStream(resource, options);
+        break;
+      default:
+    }
+    log.debug({ contentType: answer.contentType }, "source needs ffmpeg");
+    await resource.close();
+    return await options.openWithFfmpeg(null);
+  } catch (error) {
+    await resource.close();
+    throw error;
+  }
+}
+
+async function openPlaylist(resource: OpenedResource, options: HttpSourceOptions): Promise<Source> {
+  const { wishes, signal, probe } = options;
+  return await openHlsSource({
+    ...options,
+    document: await resource.document(MAX_PLAYLIST_BYTES),
+    transcodeFlv,
+    openForeign: ({ presentation, startAtMs, plan, reasons }) =>
+      openForeignHlsSource({
+        presentation,
+        startAtMs,
+        plan: { ...wishes, ...plan },
+        reasons,
+        signal,
+        probe,
+        openStream: openStreamSource,
+      }),
+  });
+}
+
+async function openMp4(resource: OpenedResource, options: HttpSourceOptions): Promise<Source> {
+  const { startAtMs, signal, wishes, capabilities, log } = options;
+  const openRange = rangesOf(resource, options);
+  const opened = await openMp4Source({
+    openRange,
+    startAtMs,
+    signal,
+    plan: wishes,
+    decodesUsac: capabilities.decodesUsac,
+  });
+  if (opened.name === "opened") return opened.source;
+  if (opened.name === "fragmented") return await openFragmented(opened.movie, resource.answer, options);
+  log.debug({ reason: opened.reason }, "source needs ffmpeg");
+  await resource.close();
+  return await options.openWithFfmpeg(opened.probed);
+}
+
+/** The first request was made already. */
+function rangesOf(resource: OpenedResource, { http, url }: HttpSourceOptions): OpenRange {
+  let first: OpenedResource | undefined = resource;
+  return async (startByte, signal) => {
+    if (startByte !== 0 || first === undefined) return await http.open(url, { signal, range: { start: startByte } });
+    const { answer } = first;
+    const body = first.body();
+    first = undefined;
+    return { ...answer, body };
+  };
+}
+
+/** A file whose samples are listed in fragments along the way, and which has no index of all of them. */
+async function openFragmented(
+  movie: FragmentedMovie,
+  known: Pick<HttpAnswer, "totalBytes" | "seekable">,
+  options: HttpSourceOptions,
+): Promise<Source> {
+  const { http, url, signal, startAtMs } = options;
+  const openRange: OpenRange = async (startByte, opening) =>
+    await http.open(url, { signal: opening, range: { start: startByte } });
+  const file = new RangeStream({ openRange, startByte: movie.mediaByte, known });
+  try {
+    const finder = new FragmentFinder(file, movie);
+    const durationMs = await finder.durationMs();
+    const endIsCut = await finder.isCut();
+    const position = withinDuration(startAtMs, durationMs);
+    const found = await finder.find(position);
+    await file.close();
+    const start = found?.startByte ?? movie.mediaByte;
+    const { body } = await http.open(url, { signal, range: { start } });
+    const head = movie.initialisation;
+    const placed = { body, head, placeMs: found?.startMs ?? 0, startAtMs: position, durationMs, endIsCut };
+    return await openBytes({ ...placed, fragments: { durationMs } }, "mov,mp4,m4a,3gp,3g2,mj2", options);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function openTransportStream(resource: OpenedResource, options: HttpSourceOptions): Promise<Source> {
+  const { http, url, signal, startAtMs, askedLive } = options;
+  const { totalBytes, seekable } = resource.answer;
+  if (isUnbounded(resource, options)) {
+    return await openBytes({ body: resource.body(), live: true, endIsLoss: askedLive }, "mpegts", options);
+  }
+  const file = totalBytes === null || !seekable ? null : { http, url, totalBytes };
+  const times = file === null ? null : await findTsTimes(file, resource.head, signal);
+  const position = withinDuration(startAtMs, times?.durationMs ?? null);
+  const place = file === null || times === null ? FILE_START : await findTsByte(file, times, position, signal);
+  const common = { startAtMs: position, durationMs: times?.durationMs ?? null };
+  if (place.startByte === 0)
+    return await openBytes({ body: resource.body(), placeMs: 0, ...common }, "mpegts", options);
+  await resource.close();
+  const { body } = await http.open(url, { signal, range: { start: place.startByte } });
+  return await openBytes({ body, placeMs: place.startMs, ...common }, "mpegts", options);
+}
+
+async function openFlvStream(resource: OpenedResource, options: HttpSourceOptions): Promise<Source> {
+  return await openBytes(
+    { body: resource.body(), live: true, endIsLoss: options.askedLive, flv: true },
+    "flv",
+    options,
+  );
+}
+
+interface Bytes {
+  readonly body: AsyncIterable<Buffer>;
+  readonly head?: Buffer;
+  readonly flv?: boolean;
+  readonly live?: boolean;
+  readonly endIsLoss?: boolean;
+  readonly endIsCut?: boolean;
+  readonly fragments?: FragmentedFile;
+  readonly placeMs?: number;
+  readonly startAtMs?: number;
+  readonly durationMs?: number | null;
+}
+
+async function openBytes(bytes: Bytes, container: string, options: HttpSourceOptions): Promise<Source> {
+  const { url, askedLive, wishes, log, signal, readyTimeoutMs } = options;
+  const { live = false, startAtMs = 0 } = bytes;
+  let foreign = false;
+  const feed = new ByteFeed({
+    body: bytes.body,
+    format: bytes.flv === true ? "flv" : "container",
+    head: bytes.head,
+    placeMs: bytes.placeMs,
+    audioTrack: wishes.audioTrack,
+    live,
+    onForeign: () => {
+      foreign = true;
+    },
+    endIsLoss: bytes.endIsLoss ?? false,
+    endIsCut: bytes.endIsCut,
+  });
+  try {
+    return await openFeedSource({
+      feed,
+      shown: shownUrl(url),
+      container,
+      live,
+      durationMs: bytes.durationMs ?? null,
+      startAtMs,
+      // Joined recordings: their clock begins again and again.
+      clockTellsPosition: bytes.durationMs != null,
+      endIsLoss: bytes.endIsLoss ?? false,
+      plan: { ...wishes, live, askedLive },
+      transcodeFlv,
+      log,
+      signal,
+      readyTimeoutMs: readyTimeoutMs ?? (startAtMs > 0 ? READ_TO_POSITION_TIMEOUT_MS : undefined),
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!foreign) throw RoomcastError.from(error);
+    return await options.openWithFfmpeg(null, bytes.fragments);
+  }
+}
+
+/** A stream without end, or one that is made as it is sent. */
+function isUnbounded({ answer }: OpenedResource, { askedLive }: HttpSourceOptions): boolean {
+  return answer.totalBytes === null && (askedLive || !answer.seekable);
+}
+
+function withinDuration(startAtMs: number, durationMs: number | null): number {
+  return durationMs === null ? startAtMs : Math.max(0, Math.min(startAtMs, durationMs - LEAST_LEFT_MS));
+}

@@ -1,0 +1,249 @@
+import { RoomcastError } from "@roomcast/shared";
+import type { Logger } from "pino";
+import type { Egress } from "../../egress/egress.ts";
+import type { MediaInfo } from "../../media/media-info.ts";
+import { refuseHugePictures } from "../ffmpeg/child-limits.ts";
+import { openFfmpegSource, transcodeFlv } from "../ffmpeg/ffmpeg-source.ts";
+import { findMediaCapabilities, type MediaCapabilities } from "../ffmpeg/media-capabilities.ts";
+import { type MediaTools, warmUp } from "../ffmpeg/media-tools.ts";
+import { type ProbeInput, probe } from "../ffmpeg/probe.ts";
+import type { ProbedMedia } from "../ffmpeg/probe-report.ts";
+import { type GatewaySession, SourceGateway } from "../http/source-gateway.ts";
+import { SourceHttp } from "../http/source-http.ts";
+import type { OutputWishes } from "../plan/output-wishes.ts";
+import { type Plan, planPush } from "../plan/plan.ts";
+import { openRtmpSource } from "../rtmp/rtmp-source.ts";
+import type { Source } from "../source.ts";
+import { openSrtSource } from "../srt/open-srt-source.ts";
+import { type FragmentedFile, openHttpSource } from "./open-http-source.ts";
+
+export interface OpenSourceOptions extends OutputWishes {
+  /** http(s), rtmp(s) or srt, with whatever secrets it holds. */
+  readonly url: string;
+  /** The request's Mode is `live`. */
+  readonly live: boolean;
+  /**
+   * ms from the beginning; a live source starts at its newest whatever this says. What is encoded begins there, to the
+   * frame; what is copied at the keyframe before, as its `dtsMs` says: the timeline rolls it up to the position.
+   */
+  readonly startAtMs: number;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+export interface SourceFactoryOptions {
+  readonly tools: MediaTools;
+  readonly egress: Egress;
+  /** In place of what the ffmpeg at hand can do. */
+  readonly capabilities?: MediaCapabilities;
+  /** Until a source is open, however much of it comes. */
+  readonly openDeadlineMs?: number;
+  readonly probeDeadlineMs?: number;
+  readonly readyTimeoutMs?: number;
+  readonly stallTimeoutMs?: number;
+  /** How long an HLS stream that gives nothing more is waited for. */
+  readonly hlsPatienceMs?: number;
+}
+
+/** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
+const PATIENCE_MS = 6000;
+/** A server that asks to be left alone is believed for longer, which is still shorter than that. */
+const ASKED_PATIENCE_MS = 12_000;
+/** An index of hundreds of megabytes, or a file that is gone through to its position, takes a while; no more than this. */
+const OPEN_DEADLINE_MS = 90_000;
+/** A start behind the end plays the end, so that the room sees a picture before the source is over. */
+const LEAST_LEFT_MS = 1000;
+
+/** Pictures of a stream are seldom further from their keyframe. */
+const LONGEST_KEYFRAME_DISTANCE_MS = 6000;
+
+/** Opens sources of every kind; made once, when the worker starts. */
+export class SourceFactory {
+  readonly #options: SourceFactoryOptions;
+  readonly #gateway: SourceGateway;
+  readonly #capabilities: MediaCapabilities;
+
+  private constructor(options: SourceFactoryOptions, gateway: SourceGateway, capabilities: MediaCapabilities) {
+    this.#options = options;
+    this.#gateway = gateway;
+    this.#capabilities = capabilities;
+  }
+
+  static async start(options: SourceFactoryOptions): Promise<SourceFactory> {
+    const [found] = await Promise.all([findMediaCapabilities(options.tools.ffmpegPath), warmUp(options.tools)]);
+    return new SourceFactory(options, await SourceGateway.start(options.egress), options.capabilities ?? found);
+  }
+
+  /** Ends what ffmpeg still reads; the sources themselves are closed by who opened them. Idempotent. */
+  async close(): Promise<void> {
+    await this.#gateway.close();
+  }
+
+  /**
+   * Opens a source: RTMP by its own client; SRT by an ffmpeg that only receives; over HTTP what its bytes say that it is,
+   * in this process where that can be done and with ffmpeg else.
+   *
+   * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts. Nothing is left running then.
+   */
+  async open(options: OpenSourceOptions): Promise<Source> {
+    options.signal.throwIfAborted();
+    // However regularly a source gives a byte, it has to open at last.
+    const opening = new AbortController();
+    const timer = setTimeout(() => opening.abort(tooSlow()), this.#options.openDeadlineMs ?? OPEN_DEADLINE_MS);
+    const abort = () => opening.abort(options.signal.reason);
+    options.signal.addEventListener("abort", abort, { once: true });
+    try {
+      return await this.#open({ ...options, signal: opening.signal });
+    } finally {
+      clearTimeout(timer);
+      options.signal.removeEventListener("abort", abort);
+    }
+  }
+
+  async #open(options: OpenSourceOptions): Promise<Source> {
+    const { url } = options;
+    if (/^rtmps?:/i.test(url)) return await this.#openRtmp(options);
+    if (/^srt:/i.test(url)) return await this.#openSrt(options);
+    const { egress, readyTimeoutMs, hlsPatienceMs } = this.#options;
+    const http = new SourceHttp({ egress, patienceMs: PATIENCE_MS, askedPatienceMs: ASKED_PATIENCE_MS });
+    return await openHttpSource({
+      url,
+      http,
+      askedLive: options.live,
+      startAtMs: options.startAtMs,
+      wishes: { ...wishesIn(options), toneMapping: this.#capabilities.toneMapping },
+      capabilities: this.#capabilities,
+      probe: (input) => this.#probeStream(input, options),
+      openWithFfmpeg: (known, fragments) => this.#openWithFfmpeg(options, http, { known, fragments }),
+      readyTimeoutMs,
+      patienceMs: hlsPatienceMs,
+      signal: options.signal,
+      log: options.log,
+    });
+  }
+
+  async #openRtmp(options: OpenSourceOptions): Promise<Source> {
+    const { egress, readyTimeoutMs } = this.#options;
+    return await openRtmpSource({
+      url: options.url,
+      askedLive: options.live,
+      signal: options.signal,
+      connect: (target) => egress.connect(target),
+      transcodeFlv,
+      wishes: wishesIn(options),
+      log: options.log,
+      ...(readyTimeoutMs === undefined ? {} : { readyTimeoutMs }),
+    });
+  }
+
+  async #openSrt(options: OpenSourceOptions): Promise<Source> {
+    const { egress, tools, probeDeadlineMs, readyTimeoutMs, stallTimeoutMs } = this.#options;
+    return await openSrtSource({
+      url: options.url,
+      askedLive: options.live,
+      supported: this.#capabilities.srt,
+      resolve: (hostname) => egress.resolve(hostname),
+      ffprobePath: tools.ffprobePath,
+      plan: { ...wishesIn(options), toneMapping: this.#capabilities.toneMapping },
+      log: options.log,
+      signal: options.signal,
+      probeDeadlineMs,
+      readyTimeoutMs,
+      stallTimeoutMs,
+    });
+  }
+
+  async #openWithFfmpeg(
+    options: OpenSourceOptions,
+    http: SourceHttp,
+    { known, fragments }: { readonly known: ProbedMedia | null; readonly fragments: FragmentedFile | undefined },
+  ): Promise<Source> {
+    const session = this.#gateway.open(options.url, http);
+    try {
+      const probed = known ?? (await this.#probe(session, options));
+      const media = fragments === undefined ? probed.media : { ...probed.media, ...fragments, inFragments: true };
+      if (media.video === null && media.audio === null) {
+        throw new RoomcastError("FailedOperation.SourceNotMedia", "The source holds neither video nor audio.");
+      }
+      refuseHugePictures(media.video);
+      const { live: askedLive } = options;
+      const live = fragments === undefined && isLive(media, askedLive || session.unbounded);
+      const { readyTimeoutMs, stallTimeoutMs } = this.#options;
+      const { toneMapping } = this.#capabilities;
+      const plan = planPush(media, { ...wishesIn(options), live, askedLive, toneMapping });
+      const startAtMs = withinDuration(options.startAtMs, media.durationMs);
+      return await openFfmpegSource({
+        ...probed,
+        media,
+        url: session.url,
+        environment: session.environment,
+        plan,
+        live,
+        // Whoever asked for a recording gets its end.
+        endsProperly: () => !live || !askedLive,
+        startAtMs,
+        decodeFromMs: probed.decodeFromMs ?? decodeFromMs(media, plan, startAtMs),
+        signal: options.signal,
+        readyTimeoutMs,
+        stallTimeoutMs,
+        upstreamFailure: () => session.failure,
+        onClose: () => session.close(),
+      });
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+  }
+
+  async #probeStream(input: ProbeInput, options: OpenSourceOptions): Promise<ProbedMedia> {
+    return await probe({
+      ffprobePath: this.#options.tools.ffprobePath,
+      input,
+      deadlineMs: this.#options.probeDeadlineMs,
+      signal: options.signal,
+      audioTrack: options.audioTrack,
+      decodes: this.#capabilities.decodes,
+    });
+  }
+
+  async #probe(session: GatewaySession, options: OpenSourceOptions): Promise<ProbedMedia> {
+    return await probe({
+      ffprobePath: this.#options.tools.ffprobePath,
+      input: { kind: "url", url: session.url, environment: session.environment },
+      deadlineMs: this.#options.probeDeadlineMs,
+      signal: options.signal,
+      upstreamFailure: () => session.failure,
+      contentType: () => session.contentType,
+      receivedBytes: () => session.receivedBytes,
+      audioTrack: options.audioTrack,
+      decodes: this.#capabilities.decodes,
+    });
+  }
+}
+
+/** What declares a duration is recorded. What does not is live where its length or the request says so. */
+function isLive(media: MediaInfo, said: boolean): boolean {
+  return media.durationMs === null && said;
+}
+
+function wishesIn(options: OpenSourceOptions): OutputWishes {
+  const { canvas, audioFormat, volume, tempo, videoEncode, audioEncode, audioTrack, maxHeight } = options;
+  return { canvas, audioFormat, volume, tempo, videoEncode, audioEncode, audioTrack, maxHeight };
+}
+
+function tooSlow(): RoomcastError {
+  return new RoomcastError(
+    "FailedOperation.SourceTimeout",
+    "The source did not give its first picture in time: its server is too slow.",
+  );
+}
+
+function withinDuration(startAtMs: number, durationMs: number | null): number {
+  return durationMs === null ? startAtMs : Math.max(0, Math.min(startAtMs, durationMs - LEAST_LEFT_MS));
+}
+
+/** In MPEG-TS ffmpeg finds a time but no keyframe: the pictures up to the next one would be decoded from nothing. */
+function decodeFromMs({ container }: MediaInfo, { video }: Plan, startAtMs: number): number | undefined {
+  const isLoose = container.includes("mpegts") && video.action === "transcode";
+  return isLoose ? Math.max(0, startAtMs - LONGEST_KEYFRAME_DISTANCE_MS) : undefined;
+}
