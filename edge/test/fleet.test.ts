@@ -4,6 +4,7 @@ import {
   CLOSE,
   MAX_RUNNING_TASKS,
   mintWorkerToken,
+  type NewCredential,
   PROTOCOL_VERSION,
   VERSION,
   type WorkerList,
@@ -15,6 +16,7 @@ import { eventually } from "./eventually.test-support.ts";
 import { FakeWorker, reportOf } from "./fake-worker.test-support.ts";
 import {
   ADMIN,
+  APP,
   call,
   fresh,
   KEYED_APP,
@@ -24,7 +26,6 @@ import {
   reaches,
   start,
   userSig,
-  WATCHER,
   WORKER_TOKEN_KEY,
 } from "./fixtures.test-support.ts";
 import { running } from "./running-push.test-support.ts";
@@ -101,37 +102,57 @@ test("a hello with more tasks than a worker can run closes the socket", async ()
   expect(await worker.end()).toMatchObject({ code: CLOSE.malformedFrame });
 });
 
-test("a viewer sees the workers that carry the tasks of its applications, and nothing of what others have there", async () => {
+test.each([
+  ["a viewer", { sdkAppIds: [APP], role: "viewer" }],
+  ["an operator", { sdkAppIds: [APP], role: "operator" }],
+  ["an admin", { sdkAppIds: [APP], role: "admin" }],
+] as const)(
+  "%s of one application sees the workers that carry its tasks, and nothing of what others have there",
+  async (_who, rights) => {
+    const created = await call("/v1/credentials", { method: "POST", as: ADMIN, body: rights });
+    const { secretId, secretKey } = await created.json<NewCredential>();
+    const own = `${secretId}.${secretKey}`;
+    const { at, worker, dispatch } = await running();
+    const mine = await FakeWorker.connect({ workerId: fresh("w"), region: at.region });
+    const [ours, others] = await Promise.all([
+      running({ rest: {} }),
+      running({
+        rest: { SdkAppId: KEYED_APP, UserSig: await userSig({ sdkAppId: KEYED_APP, secretKey: KEYED_APP_SECRET }) },
+      }),
+    ]);
+    worker.report([reportOf(dispatch)], 46, 0.7);
+    mine.report([], 20, 0.5);
+    const seen = async (path: string, as: string) => (await call(path, { as })).json<Record<string, unknown[]>>();
+    expect(await seen(`/v1/workers?Region=${at.region}`, own)).toEqual({
+      edge: expect.anything(),
+      lost: [],
+      workers: [
+        expect.objectContaining({ workerId: at.workerId, tasks: 1, loadUnits: 0, capacityUnits: 0, cpuLoad: null }),
+      ],
+    });
+    const { workers = [] } = await seen("/v1/workers", own);
+    expect(workers).toContainEqual(expect.objectContaining({ workerId: ours.at.workerId }));
+    expect(JSON.stringify(workers)).not.toContain(others.at.workerId);
+    const { regions = [] } = await seen("/v1/regions", own);
+    expect(regions).toContainEqual(expect.objectContaining({ region: others.at.region, workers: 0, tasks: 0 }));
+    expect(regions).toContainEqual(expect.objectContaining({ region: at.region, workers: 1, tasks: 1, loadUnits: 0 }));
+  },
+);
+
+test("who may see all applications sees the whole fleet, and what it carries", async () => {
   const { at, worker, dispatch } = await running();
-  const mine = await FakeWorker.connect({ workerId: fresh("w"), region: at.region });
-  const [ours, others] = await Promise.all([
-    running({ rest: {} }),
-    running({
-      rest: { SdkAppId: KEYED_APP, UserSig: await userSig({ sdkAppId: KEYED_APP, secretKey: KEYED_APP_SECRET }) },
-    }),
-  ]);
   worker.report([reportOf(dispatch)], 46, 0.7);
-  mine.report([], 20, 0.5);
-  const seen = async (path: string, as: string) => (await call(path, { as })).json<Record<string, unknown[]>>();
-  expect(await seen(`/v1/workers?Region=${at.region}`, WATCHER)).toEqual({
-    edge: expect.anything(),
-    lost: [],
-    workers: [
-      expect.objectContaining({ workerId: at.workerId, tasks: 1, loadUnits: 0, capacityUnits: 0, cpuLoad: null }),
-    ],
+  const path = `/v1/workers?Region=${at.region}`;
+  await eventually(async () => {
+    const { workers } = await (await call(path, { as: ADMIN })).json<WorkerList>();
+    expect(workers).toMatchObject([{ workerId: at.workerId, tasks: 1, loadUnits: 46, cpuLoad: 0.7 }]);
   });
-  const { workers = [] } = await seen("/v1/workers", WATCHER);
-  expect(workers).toContainEqual(expect.objectContaining({ workerId: ours.at.workerId }));
-  expect(JSON.stringify(workers)).not.toContain(others.at.workerId);
-  const { regions = [] } = await seen("/v1/regions", WATCHER);
-  expect(regions).toContainEqual(expect.objectContaining({ region: others.at.region, workers: 0, tasks: 0 }));
-  expect(regions).toContainEqual(expect.objectContaining({ region: at.region, workers: 1, tasks: 1, loadUnits: 0 }));
 });
 
 test("a worker that was lost stays listed as lost for an hour, one that leaves or comes back does not", async () => {
   const { at, worker } = await running();
   const leaving = await FakeWorker.connect({ workerId: fresh("w"), region: at.region, draining: true });
-  const list = async () => (await call(`/v1/workers?Region=${at.region}`)).json<WorkerList>();
+  const list = async () => (await call(`/v1/workers?Region=${at.region}`, { as: ADMIN })).json<WorkerList>();
   leaving.close();
   worker.close();
   const entry = { workerId: at.workerId, region: at.region, version: "0.1.0", tasks: 1, lostAt: expect.any(String) };
@@ -148,7 +169,7 @@ test("a worker that was lost stays listed as lost for an hour, one that leaves o
 test("a region that is only named in a query gets no object", async () => {
   const region = fresh("ap");
   const workers = vi.spyOn(Region.prototype, "workers");
-  expect(await (await call(`/v1/workers?Region=${region}`)).json()).toEqual({
+  expect(await (await call(`/v1/workers?Region=${region}`, { as: ADMIN })).json()).toEqual({
     edge: { version: VERSION, protocol: PROTOCOL_VERSION },
     workers: [],
     lost: [],
@@ -174,11 +195,11 @@ test("a worker is welcomed with its intervals and then shown", async () => {
     keep: [],
     stop: [],
   });
-  const response = await call(`/v1/workers?Region=${at.region}`);
+  const response = await call(`/v1/workers?Region=${at.region}`, { as: ADMIN });
   expect(await response.json()).toMatchObject({
     workers: [{ ...at, capacityUnits: 200, loadUnits: 0, reservedUnits: 0, tasks: 0, draining: false }],
   });
-  const all = await (await call("/v1/workers")).json<{ workers: { workerId: string }[] }>();
+  const all = await (await call("/v1/workers", { as: ADMIN })).json<{ workers: { workerId: string }[] }>();
   expect(all.workers.map(({ workerId }) => workerId)).toContain(at.workerId);
 });
 
@@ -284,7 +305,7 @@ test("room is reserved for what has been dispatched but not reported yet", async
   const worker = await FakeWorker.connect({ workerId: fresh("w"), region, capacityUnits: 25 });
   const ids = await Promise.all([1, 2, 3].map(async () => start(await pushBody({ Region: region }))));
   await worker.next("dispatch", ({ taskId }) => taskId !== undefined);
-  const { workers } = await (await call(`/v1/workers?Region=${region}`)).json<{
+  const { workers } = await (await call(`/v1/workers?Region=${region}`, { as: ADMIN })).json<{
     workers: { reservedUnits: number }[];
   }>();
   expect(workers[0]?.reservedUnits).toBeLessThanOrEqual(20);
@@ -318,7 +339,7 @@ test("the region forgets nothing when it hibernates: sockets, hello, reservation
   await reaches(taskId, "pushing");
   await evictDurableObject(region);
   await evictDurableObject(env.TASK.getByName(taskId));
-  const response = await call(`/v1/workers?Region=${at.region}`);
+  const response = await call(`/v1/workers?Region=${at.region}`, { as: ADMIN });
   expect(await response.json()).toMatchObject({ workers: [{ ...at, loadUnits: 17, reservedUnits: 0, tasks: 1 }] });
   await evictDurableObject(region);
   worker.ended(dispatch, { name: "finished" });

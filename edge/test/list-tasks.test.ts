@@ -1,7 +1,9 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import type { TaskList } from "@roomcast/shared";
+import type { TaskEntry, TaskList } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Caller } from "../src/auth/caller.ts";
+import { Directory } from "../src/objects/directory/directory.ts";
 import { type ListTasksOptions, listTasks } from "../src/operations/list-tasks.ts";
 import { acceptOf } from "./accept-of.test-support.ts";
 import { eventually } from "./eventually.test-support.ts";
@@ -50,6 +52,17 @@ const ALL: Omit<ListTasksOptions, "sdkAppId"> = {
   offset: 0,
   limit: 20,
 };
+
+/** Numbers from 0 up to another one that look random, the same for the same seed (mulberry32). */
+function randomOf(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d_2b_79_f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
 
 function callerOf(...sdkAppIds: number[]): Caller {
   return { secretId: "test", sdkAppIds, role: "viewer" };
@@ -110,6 +123,80 @@ test("tasks of several applications come in one order", async () => {
   const ids = [...one.ids, ...other.ids];
   expect(list.tasks.map(({ taskId }) => ids.indexOf(taskId))).toEqual([3, 2, 4, 1]);
   expect(list).toMatchObject({ total: 5, counts: { RUNNING: 1, FINISHED: 2, FAILED: 1, ABORTED: 1 } });
+});
+
+test("a page far behind the first tasks of several applications is that of one list of all", async () => {
+  const minutesOf = (n: number, step: number) =>
+    Array.from({ length: n }, (_x, i) => [i * step, null, "RUNNING"] as const);
+  const [many, few] = [await tasks(minutesOf(24, 1)), await tasks(minutesOf(5, 7))];
+  const caller = callerOf(many.sdkAppId, few.sdkAppId);
+  const options = { ...ALL, sdkAppId: null } as const;
+  for (const order of ["asc", "desc"] as const) {
+    const all = (await listTasks(env, caller, { ...options, order, limit: 100 })).tasks;
+    expect(all).toHaveLength(29);
+    const pages: TaskEntry[] = [];
+    for (let offset = 0; offset < 32; offset += 3) {
+      pages.push(...(await listTasks(env, caller, { ...options, order, offset, limit: 3 })).tasks);
+    }
+    expect(pages).toEqual(all);
+  }
+});
+
+test("what is passed over in a list of many applications is shared among them, not asked of each", async () => {
+  const all = [await tasks(FOUR), await tasks(FOUR), await tasks(FOUR), await tasks(FOUR)];
+  const asked = vi.spyOn(Directory.prototype, "list");
+  const caller = callerOf(...all.map(({ sdkAppId }) => sdkAppId));
+  await listTasks(env, caller, { ...ALL, sdkAppId: null, offset: 10_000, limit: 100 });
+  expect(asked.mock.calls.map(([{ limit }]) => limit)).toEqual([2525, 2525, 2525, 2525]);
+  asked.mockRestore();
+});
+
+test.each([1, 2])("the kept counts are those of a recount after random changes and deletions (%i)", async (seed) => {
+  const random = randomOf(seed);
+  apps += 1;
+  const sdkAppId = apps;
+  const directory = env.DIRECTORY.getByName(String(sdkAppId));
+  const ids: string[] = [];
+  for (let step = 0; step < 60; step += 1) {
+    const what = random(5);
+    const taskId = ids[random(Math.max(1, ids.length))];
+    if (what < 2 || taskId === undefined) {
+      const accepted = {
+        taskId: crypto.randomUUID(),
+        sdkAppId,
+        seatKey: `${sdkAppId}/string/room_${random(9)}/teacher`,
+      };
+      ids.push(accepted.taskId);
+      await directory.acceptGroup([acceptOf({ ...accepted, startsAtMs: Date.now() + 3_600_000 })]);
+    } else if (what < 4) {
+      const status = (["FINISHED", "FAILED", "ABORTED"] as const)[random(3)] ?? "FAILED";
+      await directory.ended({ taskId, status, endedAtMs: Date.now(), heir: null });
+    } else await directory.forget(taskId);
+  }
+  const { counts, total } = await listTasks(env, callerOf(sdkAppId), { ...ALL, sdkAppId });
+  const recount = await runInDurableObject(directory, (_directory, { storage }) =>
+    storage.sql.exec<{ status: string; n: number }>("SELECT status, COUNT(*) AS n FROM task GROUP BY status").toArray(),
+  );
+  const none = { RUNNING: 0, FINISHED: 0, FAILED: 0, ABORTED: 0 };
+  expect(counts).toEqual({ ...none, ...Object.fromEntries(recount.map(({ status, n }) => [status, n])) });
+  expect(total).toBe(recount.reduce((sum, { n }) => sum + n, 0));
+});
+
+test("the counts of all tasks are read, not made: what was stored without them is counted once", async () => {
+  const { sdkAppId } = await tasks(FOUR);
+  const directory = env.DIRECTORY.getByName(String(sdkAppId));
+  const list = () => listTasks(env, callerOf(sdkAppId), { ...ALL, sdkAppId });
+  await runInDurableObject(directory, (_directory, { storage }) => {
+    storage.sql.exec("UPDATE status_count SET n = 77 WHERE status = 'FAILED'");
+  });
+  expect((await list()).counts.FAILED).toBe(77);
+  await runInDurableObject(directory, (_directory, { storage }) => {
+    for (const name of ["counted", "recounted", "discounted"]) storage.sql.exec(`DROP TRIGGER task_${name}`);
+    storage.sql.exec("DROP TABLE status_count");
+    storage.kv.put("schema:directory", 8);
+  });
+  await evictDurableObject(directory);
+  expect((await list()).counts).toEqual({ RUNNING: 1, FINISHED: 1, FAILED: 1, ABORTED: 1 });
 });
 
 test("a room is found by its number or its name, and not by what only looks like it", async () => {

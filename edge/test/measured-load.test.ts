@@ -4,7 +4,7 @@ import { CLOSE, type RegionList, type WorkerList } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
 import { eventually } from "./eventually.test-support.ts";
 import { FakeWorker } from "./fake-worker.test-support.ts";
-import { call, fresh, pushBody, start } from "./fixtures.test-support.ts";
+import { ADMIN, call, fresh, pushBody, start } from "./fixtures.test-support.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -24,7 +24,7 @@ async function pair() {
 }
 
 async function shown(region: string): Promise<Map<string, WorkerList["workers"][number]>> {
-  const { workers } = await (await call(`/v1/workers?Region=${region}`)).json<WorkerList>();
+  const { workers } = await (await call(`/v1/workers?Region=${region}`, { as: ADMIN })).json<WorkerList>();
   return new Map(workers.map((worker) => [worker.workerId, worker]));
 }
 
@@ -89,7 +89,7 @@ test("a busy worker is left alone while another one has room, however much that 
   b.report([], 170);
   await b.next("heartbeat");
   expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: 0.95, busy: true });
-  const { regions } = await (await call("/v1/regions")).json<RegionList>();
+  const { regions } = await (await call("/v1/regions", { as: ADMIN })).json<RegionList>();
   expect(regions.find((one) => one.region === region)).toMatchObject({ workers: 2, busy: 1, draining: 0 });
   for (let n = 0; n < 3; n += 1) expect(await reserveIn(region)).toBe(bId);
   // Its 200 units are used up.

@@ -12,7 +12,7 @@ function drain(workerId: string, method: "POST" | "DELETE", as = ADMIN): Promise
 }
 
 async function workersOf(region: string) {
-  const response = await call(`/v1/workers?Region=${region}`);
+  const response = await call(`/v1/workers?Region=${region}`, { as: ADMIN });
   const { workers } = await response.json<{ workers: { workerId: string; draining: boolean; protocol: number }[] }>();
   return workers;
 }
@@ -36,7 +36,7 @@ test("without room in its region a push goes to the nearest neighbour that has a
 
   near.ended(dispatch, { name: "finished" });
   await near.next("ack");
-  const { regions } = await (await call("/v1/regions")).json<{ regions: { region: string }[] }>();
+  const { regions } = await (await call("/v1/regions", { as: ADMIN })).json<{ regions: { region: string }[] }>();
   expect(regions).toContainEqual({
     region: NEIGHBOUR,
     workers: 1,

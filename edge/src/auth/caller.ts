@@ -17,11 +17,6 @@ export function maySee(caller: Caller, sdkAppId: number): boolean {
   return caller.sdkAppIds === "*" || caller.sdkAppIds.includes(sdkAppId);
 }
 
-/** Whose part of the fleet a caller is shown: viewers see what carries the tasks of their own applications. */
-export function shareOf({ role, sdkAppIds }: Caller): AppScope {
-  return role === "viewer" ? sdkAppIds : "*";
-}
-
 /** @throws RoomcastError `AuthFailure.UnauthorizedOperation` */
 export function requireRole(caller: Caller, role: Role): void {
   if (RANK[caller.role] >= RANK[role]) return;

@@ -71,11 +71,13 @@ function within(column: "created_at_ms" | "ended_at_ms", { fromMs, beforeMs }: I
   return { where: `${column} >= ? AND ${column} < ?`, bindings: [fromMs, beforeMs] };
 }
 
-function allOf(parts: readonly Condition[]): Condition {
-  return {
-    where: parts.length === 0 ? "1" : parts.map(({ where }) => where).join(" AND "),
-    bindings: parts.flatMap(({ bindings }) => bindings),
-  };
+/** What every task fulfils. */
+export const ALL_TASKS: Condition = { where: "1", bindings: [] };
+
+export function allOf(parts: readonly Condition[]): Condition {
+  const some = parts.filter(({ where }) => where !== ALL_TASKS.where);
+  if (some.length === 0) return ALL_TASKS;
+  return { where: some.map(({ where }) => where).join(" AND "), bindings: some.flatMap(({ bindings }) => bindings) };
 }
 
 /** A task that runs ends after all that have ended, and has run longest. */
@@ -102,6 +104,12 @@ function endedMs({ endedAt }: ListedTask): number {
 export function orderSql({ orderBy, order }: Pick<ListQuery, "orderBy" | "order">): string {
   const direction = order === "asc" ? "ASC" : "DESC";
   return [KEYS[orderBy].sql, "created_at_ms", "task_id"].map((key) => `${key} ${direction}`).join(", ");
+}
+
+/** Which tasks come after one in an order. */
+export function afterCondition({ orderBy, order }: Pick<ListQuery, "orderBy" | "order">, task: ListedTask): Condition {
+  const where = `(${KEYS[orderBy].sql}, created_at_ms, task_id) ${order === "asc" ? ">" : "<"} (?, ?, ?)`;
+  return { where, bindings: [KEYS[orderBy].of(task), createdMs(task), task.taskId] };
 }
 
 /** Compares two listed tasks of any directories. */

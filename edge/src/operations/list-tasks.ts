@@ -4,6 +4,7 @@ import type { Env } from "../contracts/env.ts";
 import { type HeldFilter, heldCondition } from "../model/held-condition.ts";
 import { type Condition, inOrder, type ListQuery } from "../model/task-filter.ts";
 import { ROOT } from "../objects/directory/directory.ts";
+import { mergedPage } from "./merged-page.ts";
 
 /** Listing over all applications asks this many directories at most. */
 const MAX_APPS_LISTED = 50;
@@ -49,16 +50,20 @@ export async function listTasks(
   if (sdkAppId !== null) requireApp(caller, sdkAppId);
   const query = { ...rest, held: await heldConditions(env, { states, workerId }) };
   const apps = sdkAppId === null ? await appsOf(env, caller) : [sdkAppId];
+  // What is passed over is read too, from each directory its share first: those with more of it are asked again.
+  const share = Math.max(limit, Math.ceil((offset + limit) / Math.max(1, apps.length)));
+  const perApp = { ...query, limit: share };
   const lists = await Promise.all(
-    apps.map((app) => env.DIRECTORY.getByName(String(app)).list({ ...query, limit: offset + limit })),
+    apps.map(async (app) => {
+      const directory = env.DIRECTORY.getByName(String(app));
+      const { tasks, ...counted } = await directory.list(perApp);
+      return { ...counted, tasks, more: (last: TaskEntry) => directory.listAfter(perApp, last) };
+    }),
   );
   return {
     total: lists.reduce((sum, { total }) => sum + total, 0),
     counts: sumOf(lists.map(({ counts }) => counts)),
-    tasks: lists
-      .flatMap(({ tasks }) => tasks)
-      .toSorted(inOrder(query))
-      .slice(offset, offset + limit),
+    tasks: await mergedPage(lists, { offset, limit, share, compare: inOrder(query) }),
   };
 }
 

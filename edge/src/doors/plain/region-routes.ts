@@ -1,13 +1,12 @@
 import type { RegionList } from "@roomcast/shared";
 import { Hono } from "hono";
-import { shareOf } from "../../auth/caller.ts";
 import type { AppContext } from "../../http/app-context.ts";
 import { ROOT } from "../../objects/directory/directory.ts";
 
 /** `GET /v1/regions`: every region that ever had a worker, and what it can carry. */
 export const regionRoutes = new Hono<AppContext>().get("/", async (c) => {
   const names = await c.env.DIRECTORY.getByName(ROOT).known("region");
-  const apps = shareOf(c.get("caller"));
+  const { sdkAppIds: apps } = c.get("caller");
   const regions = await Promise.all(names.map((region) => c.env.REGION.getByName(region).summary(region, apps)));
   return c.json({ regions } satisfies RegionList);
 });

@@ -9,7 +9,7 @@ import {
 } from "@roomcast/shared";
 import { Hono } from "hono";
 import { z } from "zod";
-import { type Caller, requireAllApps, requireRole, shareOf } from "../../auth/caller.ts";
+import { type Caller, requireAllApps, requireRole } from "../../auth/caller.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { AppContext } from "../../http/app-context.ts";
 import { ROOT } from "../../objects/directory/directory.ts";
@@ -23,7 +23,7 @@ export const workerRoutes = new Hono<AppContext>()
   .get("/", async (c) => {
     const { Region } = validate(querySchema, c.req.query());
     const regions = await regionsOf(c.env, Region);
-    const apps = shareOf(c.get("caller"));
+    const { sdkAppIds: apps } = c.get("caller");
     const lists = await Promise.all(regions.map((region) => c.env.REGION.getByName(region).workers(region, apps)));
     // Whose tasks a lost worker had is not known any more.
     const seen = apps === "*" ? regions : [];

@@ -56,6 +56,23 @@ export const DIRECTORY_TABLES: Migrations = {
           PRIMARY KEY (room_key, user_id)) WITHOUT ROWID;
         CREATE INDEX IF NOT EXISTS room_user_by_age ON room_user (at_ms);
       `),
+    /** 9: how many tasks have which status. Triggers keep it, so that no statement that changes a task can forget it. */
+    (sql) =>
+      sql.exec(`
+        CREATE TABLE IF NOT EXISTS status_count (status TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
+        DELETE FROM status_count;
+        INSERT INTO status_count (status, n) SELECT status, COUNT(*) FROM task GROUP BY status;
+        CREATE TRIGGER IF NOT EXISTS task_counted AFTER INSERT ON task BEGIN
+          INSERT INTO status_count (status, n) VALUES (NEW.status, 1) ON CONFLICT (status) DO UPDATE SET n = n + 1;
+        END;
+        CREATE TRIGGER IF NOT EXISTS task_recounted AFTER UPDATE OF status ON task WHEN OLD.status <> NEW.status BEGIN
+          UPDATE status_count SET n = n - 1 WHERE status = OLD.status;
+          INSERT INTO status_count (status, n) VALUES (NEW.status, 1) ON CONFLICT (status) DO UPDATE SET n = n + 1;
+        END;
+        CREATE TRIGGER IF NOT EXISTS task_discounted AFTER DELETE ON task BEGIN
+          UPDATE status_count SET n = n - 1 WHERE status = OLD.status;
+        END;
+      `),
   ],
 };
 

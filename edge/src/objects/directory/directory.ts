@@ -3,7 +3,15 @@ import { parseSeatKey, SCF_STATUSES, type ScfStatus, type TaskList } from "@room
 import { migrate } from "../../base/migrate.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { RoomEvent } from "../../model/room-event.ts";
-import { conditionOf, type ListedTask, type ListQuery, orderSql, statusCondition } from "../../model/task-filter.ts";
+import {
+  afterCondition,
+  allOf,
+  conditionOf,
+  type ListedTask,
+  type ListQuery,
+  orderSql,
+  statusCondition,
+} from "../../model/task-filter.ts";
 import { time } from "../task/show-task.ts";
 import { AcceptedTasks, type AddAccepted, type UserSeat } from "./accepted-tasks.ts";
 import { DIRECTORY_TABLES } from "./directory-tables.ts";
@@ -236,20 +244,27 @@ export class Directory extends DurableObject<Env> {
   list(query: ListQuery): { total: number; counts: TaskList["counts"]; tasks: ListedTask[] } {
     this.#file(Number.POSITIVE_INFINITY);
     const anyStatus = conditionOf(query);
-    const counts = { RUNNING: 0, FINISHED: 0, FAILED: 0, ABORTED: 0 };
-    for (const { status, n } of this.#sql.exec<{ status: ScfStatus; n: number }>(
-      `SELECT status, COUNT(*) AS n FROM task WHERE ${anyStatus.where} GROUP BY status`,
-      ...anyStatus.bindings,
-    )) {
-      counts[status] = n;
-    }
+    const counts = this.#index.counts(anyStatus);
     const wanted = SCF_STATUSES.filter((status) => query.statuses === null || query.statuses.includes(status));
     const total = wanted.reduce((sum, status) => sum + counts[status], 0);
-    const { where, bindings } = statusCondition(anyStatus, query.statuses);
-    const rows = this.#sql
-      .exec<TaskRow>(`SELECT * FROM task WHERE ${where} ORDER BY ${orderSql(query)} LIMIT ?`, ...bindings, query.limit)
-      .toArray();
-    return { total, counts, tasks: rows.map(listed) };
+    return { total, counts, tasks: this.#page(query) };
+  }
+
+  /** Those of a query that come after a task in its order. */
+  listAfter(query: ListQuery, after: ListedTask): ListedTask[] {
+    this.#file(Number.POSITIVE_INFINITY);
+    return this.#page(query, after);
+  }
+
+  #page(query: ListQuery, after: ListedTask | null = null): ListedTask[] {
+    const conditions = [conditionOf(query), ...(after === null ? [] : [afterCondition(query, after)])];
+    const { where, bindings } = statusCondition(allOf(conditions), query.statuses);
+    const rows = this.#sql.exec<TaskRow>(
+      `SELECT * FROM task WHERE ${where} ORDER BY ${orderSql(query)} LIMIT ?`,
+      ...bindings,
+      query.limit,
+    );
+    return Array.from(rows, listed);
   }
 
   /** That something can be written: rejects with why it cannot. It resolves once it is on disk. */

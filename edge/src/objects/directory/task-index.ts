@@ -1,4 +1,5 @@
-import { type ErrorCode, parseSeatKey, type ScfStatus } from "@roomcast/shared";
+import { type ErrorCode, parseSeatKey, type ScfStatus, type TaskList } from "@roomcast/shared";
+import { ALL_TASKS, type Condition } from "../../model/task-filter.ts";
 import type { AcceptedTask, UserSeat } from "./accepted-tasks.ts";
 
 export interface Ended {
@@ -94,6 +95,19 @@ export class TaskIndex {
       )
       .toArray()
       .map(({ task_id }) => task_id);
+  }
+
+  /** How many of some tasks there are, by status. Of all of them it is kept; of others they are looked through. */
+  counts({ where, bindings }: Condition): TaskList["counts"] {
+    const counted = this.#sql.exec<{ status: ScfStatus; n: number }>(
+      where === ALL_TASKS.where
+        ? "SELECT status, n FROM status_count"
+        : `SELECT status, COUNT(*) AS n FROM task WHERE ${where} GROUP BY status`,
+      ...bindings,
+    );
+    const counts = { RUNNING: 0, FINISHED: 0, FAILED: 0, ABORTED: 0 };
+    for (const { status, n } of counted) counts[status] = n;
+    return counts;
   }
 
   replacedBy(taskId: string): string | null {

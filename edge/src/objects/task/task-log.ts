@@ -36,11 +36,25 @@ export class TaskLog {
     this.#sql.exec("DELETE FROM log_line WHERE seq <= (SELECT MAX(seq) FROM log_line) - ?", MAX_LOG_LINES);
   }
 
-  /** Oldest first. */
-  lines(): TaskLogLine[] {
+  /**
+   * The oldest first.
+   *
+   * @param maxCharacters of all messages; the newest lines that fit are given
+   */
+  lines(maxCharacters: number): { readonly lines: TaskLogLine[]; readonly isCut: boolean } {
+    const lines: TaskLogLine[] = [];
+    let characters = 0;
+    let isCut = false;
     // SAFETY: the columns are written by `append` only.
-    return this.#sql
-      .exec("SELECT at_ms AS atMs, attempt, level, message FROM log_line ORDER BY seq")
-      .toArray() as unknown as TaskLogLine[];
+    const newestFirst = this.#sql.exec(
+      "SELECT at_ms AS atMs, attempt, level, message FROM log_line ORDER BY seq DESC",
+    ) as unknown as Iterable<TaskLogLine>;
+    for (const line of newestFirst) {
+      characters += line.message.length;
+      isCut = characters > maxCharacters;
+      if (isCut) break;
+      lines.push(line);
+    }
+    return { lines: lines.toReversed(), isCut };
   }
 }

@@ -100,12 +100,12 @@ export class Task extends DurableObject<Env> {
     return showTask(withProgress(this.#record ?? record, progress, record.state.attempt));
   }
 
-  logs(): TaskLogs | null {
+  /** @param maxCharacters of all messages; where there are more, the newest lines are given, and `cut` says so */
+  logs(maxCharacters = Number.POSITIVE_INFINITY): (TaskLogs & { readonly cut?: true }) | null {
     if (this.#record === undefined) return null;
-    const lines = this.#log
-      .lines()
-      .map(({ atMs, attempt, level, message }) => ({ at: time(atMs), attempt, level, message }));
-    return { taskId: this.#record.taskId, lines };
+    const { lines, isCut } = this.#log.lines(maxCharacters);
+    const shown = lines.map(({ atMs, attempt, level, message }) => ({ at: time(atMs), attempt, level, message }));
+    return { taskId: this.#record.taskId, lines: shown, ...(isCut ? { cut: true } : {}) };
   }
 
   /** Asks the task to end. Idempotent: an ended one stays as it ended. Null: there is none. */

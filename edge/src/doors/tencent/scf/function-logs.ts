@@ -32,6 +32,9 @@ const logsSchema = z.strictObject({
   SearchContext: z.unknown().optional(),
 });
 
+/** Of the messages in one answer: a hundred whole logs would not fit into an isolate's memory. */
+const MAX_LOG_CHARACTERS = 4_000_000;
+
 /** One entry for each push, its log lines in one text. */
 export const getFunctionLogs = tencentAction(logsSchema, async (context, query) => {
   const { env, caller } = context;
@@ -55,7 +58,9 @@ export const getFunctionLogs = tencentAction(logsSchema, async (context, query) 
     offset: query.Offset,
     limit: query.Limit,
   });
-  const entries = await Promise.all(tasks.map((task) => entryOf(context, task, query.FunctionName ?? "")));
+  const maxCharacters = Math.floor(MAX_LOG_CHARACTERS / Math.max(1, tasks.length));
+  const functionName = query.FunctionName ?? "";
+  const entries = await Promise.all(tasks.map((task) => entryOf(context, task, { functionName, maxCharacters })));
   return { TotalCount: total, Data: entries.filter((entry) => entry !== null) };
 });
 
@@ -63,10 +68,10 @@ export const getFunctionLogs = tencentAction(logsSchema, async (context, query) 
 async function entryOf(
   { env, caller }: ActionContext,
   { taskId, createdAt }: ListedTask,
-  functionName: string,
+  { functionName, maxCharacters }: { readonly functionName: string; readonly maxCharacters: number },
 ): Promise<object | null> {
   const task = await findVisibleTask(env, caller, taskId);
-  const logs = task === null ? null : await env.TASK.getByName(taskId).logs();
+  const logs = task === null ? null : await env.TASK.getByName(taskId).logs(maxCharacters);
   if (task === null || logs === null) return null;
   const offsetMinutes = readConfig(env).scfUtcOffsetMinutes;
   return logEntry(task, logs, { functionName, offsetMinutes, startedMs: Date.parse(createdAt), nowMs: Date.now() });
@@ -84,7 +89,7 @@ interface EntryOptions {
 const RET_CODE: Record<ScfStatus, number> = { FINISHED: 0, RUNNING: 2, ABORTED: 3, FAILED: 1 };
 
 /** A push's log as SCF shows a function's run. Pure. */
-function logEntry(task: TaskView, { lines }: TaskLogs, options: EntryOptions): object {
+function logEntry(task: TaskView, { lines, cut }: TaskLogs & { readonly cut?: true }, options: EntryOptions): object {
   const { startedMs } = options;
   const durationMs = (task.endedAt === null ? options.nowMs : Date.parse(task.endedAt)) - startedMs;
   return {
@@ -97,7 +102,10 @@ function logEntry(task: TaskView, { lines }: TaskLogs, options: EntryOptions): o
     Duration: durationMs,
     BillDuration: 0,
     MemUsage: 0,
-    Log: lines.map(({ at, level, message }) => `${at} ${level} ${message}`).join("\n"),
+    Log: [
+      ...(cut === true ? [`The lines before these are in GET /v1/tasks/${task.taskId}/logs.`] : []),
+      ...lines.map(({ at, level, message }) => `${at} ${level} ${message}`),
+    ].join("\n"),
     Level: "",
     Source: "",
     RetryNum: task.attempt - 1,
