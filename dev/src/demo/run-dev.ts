@@ -1,4 +1,4 @@
-import { freePortLike } from "../stack/free-port.ts";
+import { claimPort } from "../stack/free-port.ts";
 import {
   credentialVariables,
   edgeSettings,
@@ -97,7 +97,7 @@ secrets   . ${variables}  (SECRET_ID, SECRET_KEY, USER_ID, USER_SIG, REDIS_PASSW
 /** Another one where that is taken, which is said: who looks for a part where it usually is would find somebody else's. */
 async function usualPort(part: keyof typeof PORTS): Promise<number> {
   const usual = PORTS[part];
-  const port = await freePortLike(usual);
+  const port = await claimPort(usual);
   if (port !== usual) process.stdout.write(`Port ${usual} is taken: ${part} gets ${port}.\n`);
   return port;
 }

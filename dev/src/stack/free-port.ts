@@ -6,9 +6,26 @@ export function freePort(): Promise<number> {
   return portOf(0);
 }
 
-/** The wished port where it is free, else another one. */
-export function freePortLike(wished: number): Promise<number> {
-  return portOf(wished).catch(() => portOf(0));
+/** The guard of a port listens so much above it. */
+const GUARD_OFFSET = 21_000;
+
+/**
+ * The wished port where it is free and nobody else has claimed it, else another one. Between the claim and the start of
+ * what listens there the port itself is free, so another one keeps it: its guard, which the system frees when this
+ * process ends, however it ends.
+ */
+export async function claimPort(wished: number): Promise<number> {
+  const guard = createServer().listen({ host: "127.0.0.1", port: wished + GUARD_OFFSET, exclusive: true });
+  try {
+    await once(guard, "listening");
+  } catch {
+    return freePort();
+  }
+  guard.unref();
+  return portOf(wished).catch(() => {
+    guard.close();
+    return freePort();
+  });
 }
 
 async function portOf(wished: number): Promise<number> {
