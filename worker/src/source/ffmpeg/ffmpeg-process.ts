@@ -1,20 +1,15 @@
-import { type Readable, Writable } from "node:stream";
+import type { Readable } from "node:stream";
 import { shownText } from "@roomcast/shared";
-import createCommand from "fluent-ffmpeg";
 import { childEnvironment } from "./child-environment.ts";
-import { FFMPEG_LIMITS, limitedCommand } from "./child-limits.ts";
+import { FFMPEG_LIMITS } from "./child-limits.ts";
 import { childMemory } from "./child-memory.ts";
 import type { FfmpegArguments } from "./ffmpeg-arguments.ts";
+import { type FfmpegOutcome, type StartedFfmpeg, startFfmpeg } from "./start-ffmpeg.ts";
 
-/** How an ffmpeg process ended. */
-export interface FfmpegExit {
-  /** null where a signal ended it, or it never ran. */
-  readonly code: number | null;
-  readonly signal: string | null;
+/** How an ffmpeg process ended, and what it said last. */
+export interface FfmpegExit extends FfmpegOutcome {
   /** The last lines that it wrote to stderr, redacted. */
   readonly stderrTail: readonly string[];
-  /** Why it could not be started. */
-  readonly startError?: string;
   /** It was ended because it took more memory than this. */
   readonly memoryLimitBytes?: number;
 }
@@ -35,21 +30,21 @@ const STDERR_LINES = 30;
 const STDERR_LINE_LENGTH = 400;
 
 /**
- * One ffmpeg child that writes to a pipe, started through fluent-ffmpeg.
+ * One ffmpeg child that writes to a pipe.
  *
  * It cannot outlive its worker: its source is the worker's own loopback gateway or stdin, its output the worker's pipe,
  * and all three end with the worker.
  */
 export class FfmpegProcess {
   readonly #options: FfmpegProcessOptions;
-  readonly #command: createCommand.FfmpegCommand;
+  readonly #child: StartedFfmpeg;
   readonly #stderrTail: string[] = [];
   readonly #exited = Promise.withResolvers<void>();
   #paused = false;
   #stopping = false;
   /** The write that is held back while paused: the pipe fills up, then ffmpeg waits. */
   #held: (() => void) | undefined;
-  #outcome: Omit<FfmpegExit, "stderrTail"> | undefined;
+  #outcome: FfmpegOutcome | undefined;
   #outputEnded = false;
   #settled = false;
   #memoryLimitBytes: number | undefined;
@@ -57,27 +52,19 @@ export class FfmpegProcess {
 
   constructor(options: FfmpegProcessOptions) {
     this.#options = options;
-    this.#command = createCommand({ stdoutLines: STDERR_LINES });
-    setSurroundings(this.#command, childEnvironment(options.environment));
-    for (const input of options.args.inputs) {
-      // SAFETY: a pipe:0 input comes with a stdin; fluent-ffmpeg takes a stream in place of a name.
-      this.#command.input(input.source === "pipe:0" && options.stdin !== undefined ? options.stdin : input.source);
-      this.#command.inputOptions(...input.options);
-    }
-    this.#command.outputOptions(...options.args.outputOptions);
-    this.#command.on("start", () => {
-      // `stop()` may have come while fluent-ffmpeg was still preparing, when there was no process to kill.
-      if (this.#stopping) this.#command.kill("SIGKILL");
-      this.#watchMemory();
+    this.#child = startFfmpeg({
+      args: options.args,
+      env: childEnvironment(options.environment),
+      stdin: options.stdin,
+      onStart: (pid) => this.#watchMemory(pid),
+      onData: (chunk, done) => this.#take(chunk, done),
+      onDataEnd: () => {
+        this.#outputEnded = true;
+        this.#settle();
+      },
+      onStderrLine: (line) => this.#keep(line),
+      onEnd: (outcome) => this.#ended(outcome),
     });
-    this.#command.on("stderr", (line: string) => this.#keep(line));
-    this.#command.on("end", () => this.#ended({ code: 0, signal: null }));
-    this.#command.on("error", (error: Error) => {
-      // A feed that broke: fluent-ffmpeg sends a SIGTERM, which a process that is blocked on its output does not see.
-      if ("inputStreamError" in error) this.#command.kill("SIGKILL");
-      this.#ended(readOutcome(error));
-    });
-    this.#command.pipe(this.#sink(), { end: true });
   }
 
   /** ffmpeg soon stops when the pipe is full. */
@@ -97,45 +84,29 @@ export class FfmpegProcess {
   async stop(): Promise<void> {
     if (!this.#stopping) {
       this.#stopping = true;
-      if (this.#outcome === undefined) this.#command.kill("SIGKILL");
+      if (this.#outcome === undefined) this.#child.kill();
       this.#release();
       this.#settle();
     }
     await this.#exited.promise;
   }
 
-  #watchMemory(): void {
-    const pid: unknown = Reflect.get(Object(Reflect.get(this.#command, "ffmpegProc")), "pid");
-    if (typeof pid !== "number" || this.#outcome !== undefined) return;
+  #watchMemory(pid: number | undefined): void {
+    if (pid === undefined || this.#outcome !== undefined) return;
     this.#unwatch = childMemory.watch({
       pid,
       limitBytes: FFMPEG_LIMITS.residentBytes,
       onExcess: (limitBytes) => {
         this.#memoryLimitBytes = limitBytes;
-        this.#command.kill("SIGKILL");
+        this.#child.kill();
       },
     });
   }
 
-  /**
-   * Never emits `close`: fluent-ffmpeg takes that for a lost output, and 20 ms later reports so and sends a SIGTERM,
-   * even where ffmpeg is just ending by itself.
-   */
-  #sink(): Writable {
-    return new Writable({
-      autoDestroy: false,
-      emitClose: false,
-      write: (chunk: Buffer, _encoding, done) => {
-        if (!this.#stopping) this.#options.onData(chunk);
-        if (this.#paused && !this.#stopping) this.#held = done;
-        else done();
-      },
-      final: (done) => {
-        done();
-        this.#outputEnded = true;
-        this.#settle();
-      },
-    });
+  #take(chunk: Buffer, done: () => void): void {
+    if (!this.#stopping) this.#options.onData(chunk);
+    if (this.#paused && !this.#stopping) this.#held = done;
+    else done();
   }
 
   #release(): void {
@@ -150,13 +121,13 @@ export class FfmpegProcess {
     if (this.#stderrTail.length > STDERR_LINES) this.#stderrTail.shift();
   }
 
-  #ended(outcome: Omit<FfmpegExit, "stderrTail">): void {
+  #ended(outcome: FfmpegOutcome): void {
     this.#unwatch?.();
     this.#outcome ??= outcome;
     this.#settle();
   }
 
-  /** fluent-ffmpeg reports the end when the process and its stderr have ended; its last output may still be on the way. */
+  /** The process and its stderr have ended; its last output may still be on the way. */
   #settle(): void {
     if (this.#outcome === undefined || this.#settled) return;
     if (!this.#outputEnded && !this.#stopping && this.#outcome.startError === undefined) return;
@@ -166,38 +137,4 @@ export class FfmpegProcess {
     const ended = memoryLimitBytes === undefined ? {} : { memoryLimitBytes };
     this.#options.onExit({ ...this.#outcome, ...ended, stderrTail: this.#stderrTail });
   }
-}
-
-/**
- * The environment and the limits of the process. fluent-ffmpeg has no options for them, but hands the options of its own
- * method on to `spawn`, and asks another one for the program.
- */
-function setSurroundings(command: createCommand.FfmpegCommand, env: Record<string, string | undefined>): void {
-  const spawnFfmpeg: unknown = Reflect.get(command, "_spawnFfmpeg");
-  const findFfmpeg: unknown = Reflect.get(command, "_getFfmpegPath");
-  if (typeof spawnFfmpeg !== "function" || typeof findFfmpeg !== "function") {
-    throw new TypeError("fluent-ffmpeg starts ffmpeg in an unknown way.");
-  }
-  const spawnLimited = (args: readonly string[], options: object, ...callbacks: unknown[]) => {
-    const spawnFound = (_error: unknown, program: string | undefined) => {
-      // Without a program it fails by itself, and says so.
-      const limited = program ? limitedCommand(program, args, FFMPEG_LIMITS) : { command: program, args };
-      Reflect.set(command, "_getFfmpegPath", (found: (error: null, path: string | undefined) => void) =>
-        found(null, limited.command),
-      );
-      Reflect.apply(spawnFfmpeg, command, [[...limited.args], { ...options, env }, ...callbacks]);
-    };
-    Reflect.apply(findFfmpeg, command, [spawnFound]);
-  };
-  Reflect.set(command, "_spawnFfmpeg", spawnLimited);
-}
-
-/** fluent-ffmpeg has the exit code and the signal in its prose only; what it adds from stderr is kept elsewhere. */
-function readOutcome(error: Error): Omit<FfmpegExit, "stderrTail"> {
-  const code = /^ffmpeg exited with code (\d+)/.exec(error.message)?.[1];
-  if (code !== undefined) return { code: Number(code), signal: null };
-  const signal = /^ffmpeg was killed with signal (\w+)/.exec(error.message)?.[1];
-  if (signal !== undefined) return { code: null, signal };
-  if ("inputStreamError" in error) return { code: null, signal: "SIGKILL" };
-  return { code: null, signal: null, startError: shownText(error.message) };
 }

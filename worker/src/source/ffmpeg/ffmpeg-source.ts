@@ -179,7 +179,7 @@ class FfmpegSource extends QueuedSource {
       onExit: (exit) => this.#exited(exit),
     });
     this.#watchForStall();
-    // It may break before fluent-ffmpeg, which is still preparing, listens to it.
+    // It may break before the process, which is still being started, listens to it.
     feed.stdin?.on("error", (cause) => this.#fail(this.#brokenFeed(cause)));
   }
 

@@ -2,7 +2,6 @@ import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { promisify } from "node:util";
-import createCommand from "fluent-ffmpeg";
 
 /** The programs that sources need, as they were found. */
 export interface MediaTools {
@@ -70,20 +69,6 @@ export async function findMediaTools(options: FindMediaToolsOptions = {}): Promi
       ffprobeVersion: ffprobe.version,
     },
   };
-}
-
-/**
- * Tells fluent-ffmpeg where ffmpeg is and has it ask for ffmpeg's capabilities, which it would otherwise do (for some
- * 400 ms) when the first source is opened. Once per process.
- */
-export async function warmUp(tools: Pick<MediaTools, "ffmpegPath" | "ffprobePath">): Promise<void> {
-  createCommand.setFfmpegPath(tools.ffmpegPath);
-  createCommand.setFfprobePath(tools.ffprobePath);
-  const command = createCommand();
-  await Promise.all([
-    promisify(command.getAvailableFormats.bind(command))(),
-    promisify(command.getAvailableEncoders.bind(command))(),
-  ]);
 }
 
 /** `5.1.9-0+deb12u1`, `n7.0`, `2023-02-22-git-…`, `N-66595-g…-static`: what stands behind `ffmpeg version`. */

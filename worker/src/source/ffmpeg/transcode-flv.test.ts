@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { planPush } from "../plan/plan.ts";
 import { MediaServer, media, readToEnd } from "../sources.test-support.ts";
 import { transcodeFlv } from "./ffmpeg-source.ts";
-import { findMediaTools, warmUp } from "./media-tools.ts";
+import { findMediaTools } from "./media-tools.ts";
+import { prepareToStartFfmpeg } from "./start-ffmpeg.ts";
 
 const INFO = {
   container: "flv",
@@ -29,7 +30,7 @@ let flv: Buffer;
 beforeAll(async () => {
   const found = await findMediaTools();
   if (found.name === "missing") throw new Error("no ffmpeg");
-  await warmUp(found.tools);
+  await prepareToStartFfmpeg(found.tools);
   server = await MediaServer.start();
   const picture = ["-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=2", "-f", "lavfi", "-i", "sine=r=48000:d=2"];
   flv = await server.make("b.flv", ...picture, "-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p", "-c:a", "aac");

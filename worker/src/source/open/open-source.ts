@@ -5,9 +5,10 @@ import type { MediaInfo } from "../../media/media-info.ts";
 import { refuseHugePictures } from "../ffmpeg/child-limits.ts";
 import { openFfmpegSource, transcodeFlv } from "../ffmpeg/ffmpeg-source.ts";
 import { findMediaCapabilities, type MediaCapabilities } from "../ffmpeg/media-capabilities.ts";
-import { type MediaTools, warmUp } from "../ffmpeg/media-tools.ts";
+import type { MediaTools } from "../ffmpeg/media-tools.ts";
 import { type ProbeInput, probe } from "../ffmpeg/probe.ts";
 import type { ProbedMedia } from "../ffmpeg/probe-report.ts";
+import { prepareToStartFfmpeg } from "../ffmpeg/start-ffmpeg.ts";
 import { type GatewaySession, SourceGateway } from "../http/source-gateway.ts";
 import { SourceHttp } from "../http/source-http.ts";
 import type { OutputWishes } from "../plan/output-wishes.ts";
@@ -70,7 +71,10 @@ export class SourceFactory {
   }
 
   static async start(options: SourceFactoryOptions): Promise<SourceFactory> {
-    const [found] = await Promise.all([findMediaCapabilities(options.tools.ffmpegPath), warmUp(options.tools)]);
+    const [found] = await Promise.all([
+      findMediaCapabilities(options.tools.ffmpegPath),
+      prepareToStartFfmpeg(options.tools),
+    ]);
     return new SourceFactory(options, await SourceGateway.start(options.egress), options.capabilities ?? found);
   }
 
