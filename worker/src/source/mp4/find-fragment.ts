@@ -183,7 +183,11 @@ export class FragmentFinder {
   }
 
   /** Looks for the beginning of a fragment anywhere from a byte on. */
-  async #scan(fromByte: number, endByte: number): Promise<Fragment | null> {
+  async #scan(
+    fromByte: number,
+    endByte: number,
+    confirm = (at: number) => this.#confirm(at),
+  ): Promise<Fragment | null> {
     if (this.#falseStarts >= MAX_FALSE_STARTS) return null;
     const reader = this.#open(fromByte);
     let window = Buffer.alloc(0);
@@ -195,7 +199,7 @@ export class FragmentFinder {
         const windowStart = chunkStart - window.length;
         window = Buffer.concat([window, chunk]);
         for (let at = window.indexOf(FRAGMENT_START, 4); at >= 4; at = window.indexOf(FRAGMENT_START, at + 1)) {
-          const fragment = await this.#confirm(windowStart + at - 4);
+          const fragment = await confirm(windowStart + at - 4);
           if (fragment !== null) return fragment;
           this.#falseStarts += 1;
           if (this.#falseStarts >= MAX_FALSE_STARTS) return null;
@@ -285,16 +289,17 @@ export class FragmentFinder {
     if (!seekable || totalBytes === null || (await this.#firstFragment()) === null) return null;
     for (let tail = FIRST_TAIL_BYTES; tail <= MAX_FRAGMENT_BYTES; tail *= 8) {
       const from = Math.max(this.#movie.mediaByte, totalBytes - tail);
-      const found = await this.#scan(from, totalBytes);
-      if (found !== null) return await this.#lastFrom(found);
+      const last = await this.#scan(from, totalBytes, (startByte) => this.#lastFrom(startByte));
+      if (last !== null) return last;
       if (from === this.#movie.mediaByte) return null;
     }
     return null;
   }
 
-  async #lastFrom(fragment: Fragment): Promise<Fragment> {
-    const reader = this.#open(fragment.startByte);
-    let last = fragment;
+  /** Of those that follow one another from here on; null where no fragment begins here. */
+  async #lastFrom(startByte: number): Promise<Fragment | null> {
+    const reader = this.#open(startByte);
+    let last: Fragment | null = null;
     try {
       for (;;) {
         const next = await this.#nextFragment(reader);
