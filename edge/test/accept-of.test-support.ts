@@ -1,5 +1,4 @@
-import type { AcceptedPush } from "../src/objects/directory/accepted-tasks.ts";
-import type { Accept } from "../src/objects/directory/directory.ts";
+import type { Accept, AcceptedPush } from "../src/contracts/directory-object.ts";
 
 /** What a Directory is told of a new task; its request is of no matter. */
 export function acceptOf(rest: Pick<Accept, "taskId" | "sdkAppId" | "seatKey"> & Partial<Accept>): Accept {

@@ -2,18 +2,18 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { seatKey } from "@roomcast/shared";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Accept, AcceptAnswer, DirectoryObject } from "../src/contracts/directory-object.ts";
 import type { Env } from "../src/contracts/env.ts";
 import type { ListQuery } from "../src/model/task-filter.ts";
-import type { Accept, AcceptAnswer, Directory } from "../src/objects/directory/directory.ts";
 import { HandOver } from "../src/objects/directory/hand-over.ts";
 import { acceptOf } from "./accept-of.test-support.ts";
 import { fresh } from "./fixtures.test-support.ts";
 
 const SDK_APP_ID = 1_477_100_001;
 
-const directories: DurableObjectStub<Directory>[] = [];
+const directories: DurableObjectStub<DirectoryObject>[] = [];
 
-function newDirectory(): DurableObjectStub<Directory> {
+function newDirectory(): DurableObjectStub<DirectoryObject> {
   const bound: Env = env;
   const directory = bound.DIRECTORY.getByName(fresh("directory"));
   directories.push(directory);

@@ -12,8 +12,8 @@ import { mintWorkerToken } from "@roomcast/shared";
 import { expect, onTestFinished, test } from "vitest";
 import { seal, unseal } from "../src/base/seal.ts";
 import { forgetKeyring } from "../src/caches/keyring-cache.ts";
-import { credentialSubject } from "../src/objects/keyring/credential-store.ts";
-import { KEYRING } from "../src/objects/keyring/keyring.ts";
+import { KEYRING } from "../src/contracts/keyring-object.ts";
+import { credentialSubject } from "../src/model/seal-subject.ts";
 import { FakeWorker } from "./fake-worker.test-support.ts";
 import {
   ADMIN,

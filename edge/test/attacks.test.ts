@@ -4,8 +4,8 @@ import { mintWorkerToken, type NewCredential } from "@roomcast/shared";
 import { expect, test, vi } from "vitest";
 import { app } from "../src/app.ts";
 import { forgetKeyring } from "../src/caches/keyring-cache.ts";
+import { KEYRING } from "../src/contracts/keyring-object.ts";
 import { bearerCaller } from "../src/doors/plain/bearer.ts";
-import { KEYRING } from "../src/objects/keyring/keyring.ts";
 import type { TaskRecord } from "../src/objects/task/task-record.ts";
 import { eventually } from "./eventually.test-support.ts";
 import {

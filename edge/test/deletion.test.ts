@@ -1,7 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, test, vi } from "vitest";
-import { ROOT } from "../src/objects/directory/directory.ts";
+import { ROOT } from "../src/contracts/root-registry.ts";
 import { eventually } from "./eventually.test-support.ts";
 import { FakeWorker, reportOf } from "./fake-worker.test-support.ts";
 import { APP, call, fresh, pushBody, reaches, start } from "./fixtures.test-support.ts";

@@ -2,8 +2,8 @@ import { createExecutionContext, env, runDurableObjectAlarm, runInDurableObject 
 import type { TaskReport } from "@roomcast/shared";
 import { afterEach, expect, test, vi } from "vitest";
 import { app } from "../src/app.ts";
+import type { Accept } from "../src/contracts/directory-object.ts";
 import type { Env } from "../src/contracts/env.ts";
-import type { Accept } from "../src/objects/directory/directory.ts";
 import { Task } from "../src/objects/task/task.ts";
 import { eventually } from "./eventually.test-support.ts";
 import { FakeWorker, reportOf } from "./fake-worker.test-support.ts";

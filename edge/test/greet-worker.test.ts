@@ -1,8 +1,8 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
-import { Turnstile } from "../src/base/pacer.ts";
+import { Pacer } from "../src/base/pacer.ts";
 import { Directory } from "../src/objects/directory/directory.ts";
-import { TaskLine } from "../src/objects/region/task-messenger.ts";
+import { TaskMessenger } from "../src/objects/region/task-messenger.ts";
 import { Task } from "../src/objects/task/task.ts";
 import { eventually } from "./eventually.test-support.ts";
 import { FakeWorker, reportOf } from "./fake-worker.test-support.ts";
@@ -21,8 +21,8 @@ function holdTasks(held: readonly { readonly taskId: string }[]) {
   let asked = 0;
   const gate = { upTo: 0 };
   const ids = new Set(held.map(({ taskId }) => taskId));
-  const tell: TaskLine["tell"] = Reflect.get(TaskLine.prototype, "tell");
-  vi.spyOn(TaskLine.prototype, "tell").mockImplementation(async function (this: TaskLine, taskId, ...word) {
+  const tell: TaskMessenger["tell"] = Reflect.get(TaskMessenger.prototype, "tell");
+  vi.spyOn(TaskMessenger.prototype, "tell").mockImplementation(async function (this: TaskMessenger, taskId, ...word) {
     if (!ids.has(taskId)) return tell.call(this, taskId, ...word);
     asked += 1;
     const turn = asked;
@@ -118,7 +118,7 @@ test("what a region has given to a worker's process is kept at once when it dial
 /** No task of those that are kept at once has its turn to be told. */
 function holdTurns() {
   const turns = Promise.withResolvers<void>();
-  vi.spyOn(Turnstile.prototype, "turn").mockImplementation(() => turns.promise);
+  vi.spyOn(Pacer.prototype, "turn").mockImplementation(() => turns.promise);
   return turns;
 }
 
@@ -224,7 +224,7 @@ test("a task whose turn comes late is told the newest state, not what the hello 
   const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [said] });
   back.report([reportOf(dispatch, { positionMs: 20_000 })]);
   await reaches(taskId, "pushing");
-  const tell = vi.spyOn(TaskLine.prototype, "tell");
+  const tell = vi.spyOn(TaskMessenger.prototype, "tell");
   turns.resolve();
   // Other regions of this workerd have words for their tasks too.
   const told = () => tell.mock.calls.findIndex(([id]) => id === taskId);
@@ -237,7 +237,7 @@ test("the tasks of a worker that is back are not woken all at once", async () =>
   const { at, worker, taskId, dispatch } = await running();
   worker.close();
   const turns = holdTurns();
-  const tell = vi.spyOn(TaskLine.prototype, "tell").mockResolvedValue({ kind: "holds", stop: null });
+  const tell = vi.spyOn(TaskMessenger.prototype, "tell").mockResolvedValue({ kind: "holds", stop: null });
   const woken = () => tell.mock.calls.filter(([id]) => id === taskId);
   const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
   const heard = back.frames.length;

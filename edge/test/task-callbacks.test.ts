@@ -3,7 +3,8 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { seal, unseal } from "../src/base/seal.ts";
 import { signature } from "../src/callback/callback-body.ts";
-import { type Outbox, taskCallbackSubject } from "../src/callback/outbox.ts";
+import { type Outbox } from "../src/callback/outbox.ts";
+import { taskCallbackSubject } from "../src/model/seal-subject.ts";
 import { eventually } from "./eventually.test-support.ts";
 import { FakeWorker, reportOf } from "./fake-worker.test-support.ts";
 import {

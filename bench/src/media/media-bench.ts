@@ -13,7 +13,8 @@ import { positiveInteger, type Suite, type SuiteContext, type SuiteReport, wante
 import { measureCapacity } from "./measure-capacity.ts";
 import { measureSideBySide } from "./measure-side-by-side.ts";
 import { measureSwitches } from "./measure-switches.ts";
-import { formatMediaReport, type MediaFigures, type MediaReport } from "./media-report.ts";
+import type { MediaFigures } from "./media-figures.ts";
+import { formatMediaReport, type MediaReport } from "./media-report.ts";
 import { mediaTargets } from "./media-targets.ts";
 import { transcodeCodecs } from "./transcode-codecs.ts";
 

@@ -1,4 +1,4 @@
-import type { MediaFigures } from "./media-report.ts";
+import type { MediaFigures } from "./media-figures.ts";
 
 /** A promise of this product, and what this run says of it. */
 export interface Target {

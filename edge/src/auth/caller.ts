@@ -1,10 +1,9 @@
 import { RoomcastError } from "@roomcast/shared";
-import type { Credential } from "../base/config.ts";
+
+import type { Role } from "../contracts/keyring-object.ts";
 import type { AppScope } from "../model/app-scope.ts";
 
 const RANK = { viewer: 0, operator: 1, admin: 2 } as const;
-
-export type Role = Credential["role"];
 
 /** Who makes a call, whichever way he proved it. */
 export interface Caller {

@@ -2,7 +2,8 @@ import { readConfig } from "../base/config.ts";
 import { unseal } from "../base/seal.ts";
 import { currentKeyring } from "../caches/keyring-cache.ts";
 import type { Env } from "../contracts/env.ts";
-import { credentialSubject, type StoredCredential } from "../objects/keyring/credential-store.ts";
+import type { StoredCredential } from "../contracts/keyring-object.ts";
+import { credentialSubject } from "../model/seal-subject.ts";
 import type { Caller } from "./caller.ts";
 
 /** A credential with the SecretKeys that hold now: more than one for a while after it was rotated. */

@@ -1,6 +1,5 @@
 import { type AddressPolicy, parseAddressPolicy, RoomcastError, regionName } from "@roomcast/shared";
 import { z } from "zod";
-import type { Env } from "../contracts/env.ts";
 import type { SealKeys } from "./seal.ts";
 
 const HOUR_MS = 3_600_000;
@@ -179,7 +178,7 @@ const parsed = new WeakMap<object, Config>();
  *
  * @throws RoomcastError `InternalError` that names each variable that is missing or malformed.
  */
-export function readConfig(env: Env): Config {
+export function readConfig(env: object): Config {
   const known = parsed.get(env);
   if (known !== undefined) return known;
   const config = parseConfig(env);

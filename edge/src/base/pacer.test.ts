@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { Turnstile } from "./pacer.ts";
+import { Pacer } from "./pacer.ts";
 
 test("turns come in order, with a gap between, and the first one at once", async () => {
-  const turnstile = new Turnstile(20);
+  const pacer = new Pacer(20);
   const came: number[] = [];
   const startedAtMs = performance.now();
   const turns = [0, 1, 2, 3].map(async (n) => {
-    await turnstile.turn();
+    await pacer.turn();
     came.push(n);
   });
   await turns[0];

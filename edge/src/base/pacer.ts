@@ -1,5 +1,5 @@
 /** Lets through one after another, with a gap between. */
-export class Turnstile {
+export class Pacer {
   readonly #gapMs: number;
   #next: Promise<void> = Promise.resolve();
 

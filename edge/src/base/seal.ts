@@ -1,4 +1,5 @@
 import { RoomcastError } from "@roomcast/shared";
+import { hex } from "./hex.ts";
 
 const encoder = new TextEncoder();
 const VERSION = "v2";
@@ -153,7 +154,7 @@ async function fingerprint(text: string, sealKey: string): Promise<string> {
     ["sign"],
   );
   const digest = await crypto.subtle.sign("HMAC", key, encoder.encode(text));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex(new Uint8Array(digest));
 }
 
 /** JSON with the keys in order, so that the order in which a caller wrote them does not matter. */

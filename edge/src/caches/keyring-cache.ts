@@ -1,5 +1,5 @@
 import type { Env } from "../contracts/env.ts";
-import { KEYRING, type KeyringSnapshot } from "../objects/keyring/keyring.ts";
+import { KEYRING, type KeyringSnapshot } from "../contracts/keyring-object.ts";
 
 /** A change of the keyring is known in every isolate after this long: a revoked credential opens nothing any more. */
 const MAX_AGE_MS = 5000;

@@ -1,5 +1,5 @@
 import type { Env } from "../contracts/env.ts";
-import { ROOT } from "../objects/directory/directory.ts";
+import { ROOT } from "../contracts/root-registry.ts";
 
 /** A region that comes up is seen after this long. */
 const HOLDS_MS = 10_000;

@@ -3,9 +3,10 @@ import { readConfig } from "../base/config.ts";
 import { openSealed, seal } from "../base/seal.ts";
 import { currentKeyring } from "../caches/keyring-cache.ts";
 import type { Env } from "../contracts/env.ts";
+import type { CallbackTarget } from "../model/callback-target.ts";
+import { callbackSubject, taskCallbackSubject } from "../model/seal-subject.ts";
 import type { CallbackTask } from "./callback-body.ts";
-import { callbackSubject } from "./callback-store.ts";
-import { type CallbackTarget, taskCallbackSubject } from "./outbox.ts";
+
 import type { CallbackAddress } from "./send-callback.ts";
 
 const addressSchema = z.object({ url: z.string(), key: z.string() });

@@ -1,5 +1,16 @@
-import { type ErrorBody, isTerminal, type TaskState, type TaskStateName } from "@roomcast/shared";
-import type { TaskRecord } from "../objects/task/task-record.ts";
+import { type ErrorBody, isTerminal, type SkippedItems, type TaskState, type TaskStateName } from "@roomcast/shared";
+
+/** What the callbacks of a task tell of it. */
+export interface ToldTask {
+  readonly taskId: string;
+  readonly request: { readonly SdkAppId: number };
+  readonly state: TaskState;
+  readonly progress: { readonly positionMs: number } | null;
+  /** Items of the playlist that this attempt has passed over; absent if there are none. */
+  readonly skipped?: SkippedItems & { readonly attempt: number };
+  /** When the worker was last heard of this task, Unix ms. */
+  readonly heardAtMs: number;
+}
 
 /** TRTC's callbacks of its input-online-media-stream API. */
 export interface TrtcEvent {
@@ -63,13 +74,13 @@ export interface Told {
 }
 
 /** The events that a task's record, as it is now, brings. The same story: nothing has changed. Pure. */
-export function tell(before: Story, after: TaskRecord, wanted: "trtc" | "all"): Told {
+export function tell(before: Story, after: ToldTask, wanted: "trtc" | "all"): Told {
   const { story, events: items } = tellOfItems(before, after, wanted);
   const told = tellOfState(story, after, wanted);
   return { story: told.story, events: [...items, ...told.events] };
 }
 
-function tellOfItems(story: Story, { skipped, heardAtMs }: TaskRecord, wanted: "trtc" | "all"): Told {
+function tellOfItems(story: Story, { skipped, heardAtMs }: ToldTask, wanted: "trtc" | "all"): Told {
   const known = story.skipped;
   if (wanted !== "all" || skipped === undefined) return { story, events: [] };
   const { attempt, count, item, error } = skipped;
@@ -79,7 +90,7 @@ function tellOfItems(story: Story, { skipped, heardAtMs }: TaskRecord, wanted: "
   return { story: { ...story, seq, skipped: { attempt, count } }, events: [event] };
 }
 
-function tellOfState(story: Story, after: TaskRecord, wanted: "trtc" | "all"): Told {
+function tellOfState(story: Story, after: ToldTask, wanted: "trtc" | "all"): Told {
   const { state } = after;
   const { name, attempt } = state;
   if (story.last?.name === name && story.last.attempt === attempt) return { story, events: [] };
@@ -95,7 +106,7 @@ function tellOfState(story: Story, after: TaskRecord, wanted: "trtc" | "all"): T
   return { story: { ...story, last: { name, attempt }, started, interrupted, seq }, events };
 }
 
-function trtcStatus(story: Story, { state }: TaskRecord): Pick<TrtcEvent, "type" | "status"> | null {
+function trtcStatus(story: Story, { state }: ToldTask): Pick<TrtcEvent, "type" | "status"> | null {
   if (state.name === "pushing") {
     if (!story.started) return { type: 701, status: 0 };
     return story.interrupted ? { type: 701, status: 2 } : null;
@@ -104,7 +115,7 @@ function trtcStatus(story: Story, { state }: TaskRecord): Pick<TrtcEvent, "type"
   return state.name === "failed" && !story.started ? { type: 701, status: 1 } : { type: 702, status: 0 };
 }
 
-function stateEvent({ state, progress }: TaskRecord, seq: number): TaskStateEvent {
+function stateEvent({ state, progress }: ToldTask, seq: number): TaskStateEvent {
   return {
     kind: "task",
     atMs: state.sinceMs,

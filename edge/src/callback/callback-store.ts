@@ -1,26 +1,10 @@
 import { type CallbackView, shownOrigin } from "@roomcast/shared";
-import { time } from "../objects/task/show-task.ts";
-
-/** Where an application's events are sent. */
-export interface StoredCallback {
-  readonly sdkAppId: number;
-  /** `{ url, key }`, sealed for `callbackSubject`: the URL may hold a token. */
-  readonly sealed: string;
-  /** Its origin; an older version has written the path too. */
-  readonly shownUrl: string;
-  readonly events: CallbackView["Events"];
-  readonly changedAtMs: number;
-  readonly changedBy: string;
-}
-
-/** What an application's callback is sealed for. */
-export function callbackSubject(sdkAppId: number): string {
-  return `callback/${sdkAppId}`;
-}
+import { isoTime } from "../base/iso-time.ts";
+import type { StoredCallback } from "../contracts/keyring-object.ts";
 
 export function showCallback(callback: StoredCallback): CallbackView {
   const { sdkAppId, shownUrl, events, changedAtMs, changedBy } = callback;
-  return { SdkAppId: sdkAppId, Url: shownOrigin(shownUrl), Events: events, changedAt: time(changedAtMs), changedBy };
+  return { SdkAppId: sdkAppId, Url: shownOrigin(shownUrl), Events: events, changedAt: isoTime(changedAtMs), changedBy };
 }
 
 /** Callbacks of applications in the keyring's SQLite, one JSON text each. */

@@ -1,14 +1,7 @@
 import { isTerminal } from "@roomcast/shared";
 import type { Config } from "../base/config.ts";
-import type { TaskRecord } from "../objects/task/task-record.ts";
-import { BEGINNING, type CallbackEvent, type Story, tell } from "./callback-event.ts";
-
-/** Where a task's events go. */
-export type CallbackTarget =
-  /** To where the application's are sent, as it is set at the time. */
-  | { readonly kind: "app"; readonly events: "trtc" | "all" }
-  /** To where the request says: `{ url, key }`, sealed for `taskCallbackSubject`. */
-  | { readonly kind: "request"; readonly events: "trtc" | "all"; readonly sealed: string };
+import type { CallbackTarget } from "../model/callback-target.ts";
+import { BEGINNING, type CallbackEvent, type Story, type ToldTask, tell } from "./callback-event.ts";
 
 export interface QueuedEvent {
   readonly id: number;
@@ -38,11 +31,6 @@ export const MAX_QUEUED = 100;
 /** Should the object die while it sends, the try is made again so long after it should have ended. */
 const LEASE_MARGIN_MS = 1000;
 
-/** What a task's callback URL and key are sealed for. */
-export function taskCallbackSubject(taskId: string): string {
-  return `callback/${taskId}`;
-}
-
 export function newOutbox(target: CallbackTarget): Outbox {
   return {
     schema: 1,
@@ -58,7 +46,7 @@ export function newOutbox(target: CallbackTarget): Outbox {
 }
 
 /** The outbox after the task's record has changed; the same object where that brings no event. Pure. */
-export function enqueued(outbox: Outbox, after: TaskRecord): Outbox {
+export function enqueued(outbox: Outbox, after: ToldTask): Outbox {
   if (outbox.ended) return outbox;
   const { story, events } = tell(outbox.story, after, outbox.target.events);
   const ended = isTerminal(after.state);

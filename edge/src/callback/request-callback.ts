@@ -3,8 +3,9 @@ import { type Config, readConfig } from "../base/config.ts";
 import { seal } from "../base/seal.ts";
 import { currentKeyring } from "../caches/keyring-cache.ts";
 import type { Env } from "../contracts/env.ts";
+import type { CallbackTarget } from "../model/callback-target.ts";
+import { taskCallbackSubject } from "../model/seal-subject.ts";
 import { judgeCallbackUrl } from "./callback-url.ts";
-import { type CallbackTarget, taskCallbackSubject } from "./outbox.ts";
 
 /** @throws RoomcastError `InvalidParameterValue` */
 export function checkCallbackUrl(field: string, url: string, { callbackAllow }: Pick<Config, "callbackAllow">): void {

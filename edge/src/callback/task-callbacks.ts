@@ -1,11 +1,10 @@
 import { readConfig } from "../base/config.ts";
 import type { Env } from "../contracts/env.ts";
-import type { TaskRecord } from "../objects/task/task-record.ts";
+import type { CallbackTarget } from "../model/callback-target.ts";
 import { callbackAddress } from "./callback-address.ts";
 import { type CallbackTask, callbackBody } from "./callback-body.ts";
-import type { CallbackEvent } from "./callback-event.ts";
+import type { CallbackEvent, ToldTask } from "./callback-event.ts";
 import {
-  type CallbackTarget,
   emptied,
   enqueued,
   newOutbox,
@@ -50,7 +49,7 @@ export class TaskCallbacks {
   }
 
   /** Together with each write of the record. */
-  record(after: TaskRecord): void {
+  record(after: ToldTask): void {
     if (this.#outbox === undefined) return;
     const next = enqueued(this.#outbox, after);
     if (next !== this.#outbox) this.#put(next);
@@ -62,7 +61,7 @@ export class TaskCallbacks {
   }
 
   /** Starts to send what is due. The task does not wait for it: a slow receiver must not hold up its deadlines. */
-  send(record: TaskRecord): void {
+  send(record: ToldTask): void {
     this.#send({ taskId: record.taskId, sdkAppId: record.request.SdkAppId });
   }
 

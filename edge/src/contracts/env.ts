@@ -1,12 +1,14 @@
-import type { Directory } from "../objects/directory/directory.ts";
-import type { Keyring } from "../objects/keyring/keyring.ts";
-import type { Region } from "../objects/region/region.ts";
-import type { Task } from "../objects/task/task.ts";
+import type { DirectoryObject } from "./directory-object.ts";
+import type { KeyringObject } from "./keyring-object.ts";
+import type { RegionObject } from "./region-object.ts";
+import type { RootRegistry } from "./root-registry.ts";
+import type { TaskObject } from "./task-object.ts";
 
 /** What wrangler.toml binds. Plain variables and secrets are read through `readConfig` only. */
 export interface Env {
-  readonly TASK: DurableObjectNamespace<Task>;
-  readonly REGION: DurableObjectNamespace<Region>;
-  readonly DIRECTORY: DurableObjectNamespace<Directory>;
-  readonly KEYRING: DurableObjectNamespace<Keyring>;
+  readonly TASK: DurableObjectNamespace<TaskObject>;
+  readonly REGION: DurableObjectNamespace<RegionObject>;
+  /** The object of the name `ROOT` is the root registry; each other one is the Directory of an SdkAppId. */
+  readonly DIRECTORY: DurableObjectNamespace<DirectoryObject & RootRegistry>;
+  readonly KEYRING: DurableObjectNamespace<KeyringObject>;
 }

@@ -1,5 +1,4 @@
 import { parseSeatKey, type ShownRequest, type TaskWarningCode } from "@roomcast/shared";
-import type { UserSeat } from "../objects/directory/accepted-tasks.ts";
 
 /** What may go wrong with a task though it was accepted. Its message is one line of ASCII, for headers too. */
 export interface Warning {
@@ -12,6 +11,12 @@ export interface TaskWarning extends Warning {
   readonly atMs: number;
 }
 
+/** A seat of the same user in another room, and the task that has it. */
+interface OtherSeat {
+  readonly taskId: string;
+  readonly seatKey: string;
+}
+
 type Warned = Pick<ShownRequest, "RoomId" | "UserId" | "OnConflict">;
 
 /**
@@ -19,13 +24,13 @@ type Warned = Pick<ShownRequest, "RoomId" | "UserId" | "OnConflict">;
  *
  * @param elsewhere tasks of the same user in other rooms of the application
  */
-export function warningsOf(request: Warned, elsewhere: readonly UserSeat[]): readonly Warning[] {
+export function warningsOf(request: Warned, elsewhere: readonly OtherSeat[]): readonly Warning[] {
   const { RoomId } = request;
   return [...(RoomId === undefined ? [] : [integerRoom(RoomId)]), ...elsewhereWarnings(request, elsewhere)];
 }
 
 /** Those that the one who asks for the push hears at once, because they depend on what else runs. Pure. */
-export function elsewhereWarnings({ UserId, OnConflict }: Warned, [other]: readonly UserSeat[]): readonly Warning[] {
+export function elsewhereWarnings({ UserId, OnConflict }: Warned, [other]: readonly OtherSeat[]): readonly Warning[] {
   return other === undefined ? [] : [userElsewhere(UserId, other, OnConflict === "replace")];
 }
 
@@ -38,7 +43,7 @@ function integerRoom(roomId: number): Warning {
   };
 }
 
-function userElsewhere(userId: string, { taskId, seatKey }: UserSeat, replaces: boolean): Warning {
+function userElsewhere(userId: string, { taskId, seatKey }: OtherSeat, replaces: boolean): Warning {
   const what = replaces
     ? "It ends when this push is in its room."
     : 'TRTC takes the older push out of its room, or each the other: use another UserId for each, or OnConflict "replace" to end the older push, "reject" to refuse the newer one.';

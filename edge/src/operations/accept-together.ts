@@ -1,7 +1,7 @@
 import { waitUntil } from "cloudflare:workers";
 import { RoomcastError } from "@roomcast/shared";
+import type { Accept, AcceptAnswer } from "../contracts/directory-object.ts";
 import type { Env } from "../contracts/env.ts";
-import type { Accept, AcceptAnswer } from "../objects/directory/directory.ts";
 
 interface Member {
   readonly accept: Accept;

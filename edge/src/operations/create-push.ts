@@ -17,12 +17,12 @@ import { inflate } from "../base/inflate.ts";
 import { fingerprints, seal } from "../base/seal.ts";
 import { KnownRegions } from "../caches/known-regions.ts";
 import { callbackTarget, checkCallbackUrl, forWorker } from "../callback/request-callback.ts";
+import type { Accept, AcceptAnswer, AcceptedPush } from "../contracts/directory-object.ts";
 import type { Env } from "../contracts/env.ts";
 import { newTaskId } from "../model/task-id.ts";
 import { firstPlaceAtMs } from "../model/task-times.ts";
 import { elsewhereWarnings, roomOf, type Warning } from "../model/task-warnings.ts";
-import type { AcceptedPush } from "../objects/directory/accepted-tasks.ts";
-import type { Accept, AcceptAnswer } from "../objects/directory/directory.ts";
+
 import { acceptTogether } from "./accept-together.ts";
 import { callerCoordinates, chooseRegion } from "./choose-region.ts";
 

@@ -1,9 +1,9 @@
 import { RoomcastError, type TaskEntry, type TaskList } from "@roomcast/shared";
 import { type Caller, requireApp } from "../auth/caller.ts";
 import type { Env } from "../contracts/env.ts";
+import { ROOT } from "../contracts/root-registry.ts";
 import { type HeldFilter, heldCondition } from "../model/held-condition.ts";
 import { type Condition, inOrder, type ListQuery } from "../model/task-filter.ts";
-import { ROOT } from "../objects/directory/directory.ts";
 import { mergedPage } from "./merged-page.ts";
 
 /** Listing over all applications asks this many directories at most. */

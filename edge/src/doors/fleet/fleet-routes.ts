@@ -2,9 +2,9 @@ import { RoomcastError, regionName, validate, verifyWorkerToken } from "@roomcas
 import { Hono } from "hono";
 import { z } from "zod";
 import { readConfig } from "../../base/config.ts";
+import { KEYRING } from "../../contracts/keyring-object.ts";
+import { REGION_HEADER, WORKER_ID_HEADER } from "../../contracts/region-object.ts";
 import type { AppContext } from "../../http/app-context.ts";
-import { KEYRING } from "../../objects/keyring/keyring.ts";
-import { REGION_HEADER, WORKER_ID_HEADER } from "../../objects/region/region.ts";
 
 const querySchema = z.strictObject({ region: regionName });
 

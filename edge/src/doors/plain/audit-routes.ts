@@ -1,8 +1,8 @@
 import { type AuditList, validate } from "@roomcast/shared";
 import { Hono } from "hono";
 import { z } from "zod";
+import { KEYRING } from "../../contracts/keyring-object.ts";
 import type { AppContext } from "../../http/app-context.ts";
-import { KEYRING } from "../../objects/keyring/keyring.ts";
 
 function wholeNumber(max: number) {
   const expected = `an integer from 1 to ${max}`;

@@ -13,9 +13,9 @@ import { maySee } from "../../auth/caller.ts";
 import { readConfig } from "../../base/config.ts";
 import { forgetKeyring } from "../../caches/keyring-cache.ts";
 import { checkCallbackUrl } from "../../callback/request-callback.ts";
+import { KEYRING } from "../../contracts/keyring-object.ts";
 import type { AppContext } from "../../http/app-context.ts";
 import { readJson } from "../../http/read-json.ts";
-import { KEYRING } from "../../objects/keyring/keyring.ts";
 import { full } from "./credential-routes.ts";
 
 const setSchema = z.strictObject(

@@ -12,10 +12,10 @@ import type { Caller } from "../../auth/caller.ts";
 import { type Credential, readConfig } from "../../base/config.ts";
 import { forgetKeyring } from "../../caches/keyring-cache.ts";
 import type { Env } from "../../contracts/env.ts";
+import { KEYRING } from "../../contracts/keyring-object.ts";
 import type { AppContext } from "../../http/app-context.ts";
 import { readJson, readOptionalJson } from "../../http/read-json.ts";
 import { covers } from "../../model/app-scope.ts";
-import { KEYRING } from "../../objects/keyring/keyring.ts";
 
 const NOTE_EXPECTED = "a text of at most 200 characters";
 const addSchema = z.strictObject(

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import type { Env } from "../../contracts/env.ts";
+import { ROOT } from "../../contracts/root-registry.ts";
 import type { AppContext } from "../../http/app-context.ts";
-import { ROOT } from "../../objects/directory/directory.ts";
 
 /** `full`: nothing can be written any more, for want of room. `failing`: the storage does not do its work. */
 type StorageHealth = "ok" | "full" | "failing";

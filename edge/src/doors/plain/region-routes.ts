@@ -1,7 +1,7 @@
 import type { RegionList } from "@roomcast/shared";
 import { Hono } from "hono";
+import { ROOT } from "../../contracts/root-registry.ts";
 import type { AppContext } from "../../http/app-context.ts";
-import { ROOT } from "../../objects/directory/directory.ts";
 
 /** `GET /v1/regions`: every region that ever had a worker, and what it can carry. */
 export const regionRoutes = new Hono<AppContext>().get("/", async (c) => {

@@ -11,9 +11,9 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { type Caller, requireAllApps, requireRole } from "../../auth/caller.ts";
 import type { Env } from "../../contracts/env.ts";
+import { KEYRING } from "../../contracts/keyring-object.ts";
+import { ROOT } from "../../contracts/root-registry.ts";
 import type { AppContext } from "../../http/app-context.ts";
-import { ROOT } from "../../objects/directory/directory.ts";
-import { KEYRING } from "../../objects/keyring/keyring.ts";
 
 const querySchema = z.strictObject({ Region: regionName.optional() });
 const idSchema = z.strictObject({ id: workerIdSchema });

@@ -5,10 +5,10 @@ import { z } from "zod";
 import { requireAllApps } from "../../auth/caller.ts";
 import { readConfig } from "../../base/config.ts";
 import type { Env } from "../../contracts/env.ts";
+import { KEYRING } from "../../contracts/keyring-object.ts";
+import { ROOT } from "../../contracts/root-registry.ts";
 import type { AppContext } from "../../http/app-context.ts";
 import { readJson } from "../../http/read-json.ts";
-import { ROOT } from "../../objects/directory/directory.ts";
-import { KEYRING } from "../../objects/keyring/keyring.ts";
 import { full } from "./credential-routes.ts";
 
 const DAY_S = 24 * 3600;

@@ -1,8 +1,8 @@
 import { readConfig } from "../../base/config.ts";
 import { openSealed } from "../../base/seal.ts";
 import { currentKeyring } from "../../caches/keyring-cache.ts";
-import { callbackSubject } from "../../callback/callback-store.ts";
 import type { Env } from "../../contracts/env.ts";
+import { callbackSubject } from "../../model/seal-subject.ts";
 
 /** With what an application's events may be signed: its own key, and that of its callback here, as one is often both. */
 export async function eventKeys(env: Env, sdkAppId: number): Promise<readonly string[]> {

@@ -1,5 +1,6 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Caller } from "../../auth/caller.ts";
+import { hex } from "../../base/hex.ts";
 import type { TencentCall } from "./call/tencent-call.ts";
 import { canonicalRequest, parseAuthorization, type Tc3Authorization, tc3Signature } from "./tc3-signature.ts";
 
@@ -71,8 +72,8 @@ export async function tc3Caller({ call, findCredential, nowMs }: Tc3CallerOption
     );
   }
   if (!(await isSignedWith(credential.secretKeys, call, authorization))) throw notSigned(call);
-  const signature = Array.from(new Uint8Array(authorization.signature), (byte) => byte.toString(16).padStart(2, "0"));
-  return { caller: credential.caller, service: authorization.service, signature: signature.join("") };
+  const signature = hex(new Uint8Array(authorization.signature));
+  return { caller: credential.caller, service: authorization.service, signature };
 }
 
 /** Unix seconds. */

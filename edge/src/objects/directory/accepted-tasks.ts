@@ -1,5 +1,4 @@
-import type { ShownRequest } from "@roomcast/shared";
-import type { CallbackTarget } from "../../callback/outbox.ts";
+import type { AcceptedPush, UserSeat } from "../../contracts/directory-object.ts";
 
 /** A task that was accepted and that its Task object does not have yet. */
 export interface AcceptedTask {
@@ -17,21 +16,6 @@ export interface AcceptedTask {
   readonly idempotency: { readonly key: string; readonly fingerprint: string } | null;
   /** Tasks that push as the same user in other rooms; none or not said: it has not been looked for them. */
   readonly elsewhere?: readonly UserSeat[];
-}
-
-/** A seat that a user has, and the task that has it. */
-export interface UserSeat {
-  readonly taskId: string;
-  readonly seatKey: string;
-  /** Before then it takes no place, Unix ms; 0: it may at once. */
-  readonly startsAtMs: number;
-}
-
-/** What an accepted task is to do. It is most of what is stored, and is read when the task's object is made. */
-export interface AcceptedPush {
-  readonly request: ShownRequest;
-  readonly sealedRequest: string;
-  readonly callbacks: CallbackTarget | null;
 }
 
 export interface WaitingTask extends AcceptedTask {

@@ -1,7 +1,17 @@
 import { DurableObject } from "cloudflare:workers";
 import { parseSeatKey, SCF_STATUSES, type ScfStatus, type TaskList } from "@roomcast/shared";
+import { isoTime } from "../../base/iso-time.ts";
 import { migrate } from "../../base/migrate.ts";
+import type {
+  Accept,
+  AcceptAnswer,
+  DirectoryObject,
+  EndedTask,
+  RoomNews,
+  UserSeat,
+} from "../../contracts/directory-object.ts";
 import type { Env } from "../../contracts/env.ts";
+import { ROOT, type RootRegistry } from "../../contracts/root-registry.ts";
 import type { RoomEvent } from "../../model/room-event.ts";
 import {
   afterCondition,
@@ -12,15 +22,13 @@ import {
   orderSql,
   statusCondition,
 } from "../../model/task-filter.ts";
-import { time } from "../task/show-task.ts";
-import { AcceptedTasks, type AddAccepted, type UserSeat } from "./accepted-tasks.ts";
+import { AcceptedTasks, type AddAccepted } from "./accepted-tasks.ts";
 import { DIRECTORY_TABLES } from "./directory-tables.ts";
 import { HandOver } from "./hand-over.ts";
-import { type RoomNews, RoomUsers } from "./room-users.ts";
-import { type Ended, TaskIndex } from "./task-index.ts";
+import { KnownNames } from "./known-names.ts";
+import { RoomUsers } from "./room-users.ts";
 
-/** The directory of this name knows which applications and regions there are. */
-export const ROOT = "root";
+import { TaskIndex } from "./task-index.ts";
 
 /** An older edge claimed a seat before it made the task: a claim of this age without a task is taken back. */
 const CHECK_CLAIM_AFTER_MS = 30_000;
@@ -30,51 +38,6 @@ const HAND_OVER_AGAIN_MS = 1000;
 const MAX_ELSEWHERE = 8;
 const RETRY_MS = 5000;
 
-/** A task that asks for its seat, whole: nothing more is needed to make its object. */
-export interface Accept {
-  readonly taskId: string;
-  readonly sdkAppId: number;
-  readonly seatKey: string;
-  readonly region: string;
-  /** Before then it takes no place, Unix ms; 0: it may at once. */
-  readonly startsAtMs: number;
-  /** An `AcceptedPush` as JSON: one text is passed on and stored for a fraction of what its parts cost. */
-  readonly push: string;
-  /** Whether a task that holds the seat is replaced. */
-  readonly onConflict: "replace" | "reject";
-  /**
-   * What it wants of tasks that push as the same user in other rooms of the application, as a room has each user once:
-   * to know of them, to replace them, or to be rejected. Not said: nothing, as an older edge asks.
-   */
-  readonly otherRooms?: "warn" | "replace" | "reject";
-  /** A task that is known to have ended, though it may not have said so here yet: it never rejects another one. */
-  readonly endedHolder: string | null;
-  readonly idempotency: {
-    readonly key: string;
-    /** Of the request, by each seal key, the newest first. */
-    readonly fingerprints: readonly [string, ...string[]];
-  } | null;
-}
-
-export type AcceptAnswer =
-  /**
-   * The task has the seat and will start, whatever happens. It is an earlier one where the same request was made before
-   * with the same idempotency key.
-   */
-  | {
-      readonly kind: "accepted";
-      readonly taskId: string;
-      /** Where it was asked for: the same user's tasks in other rooms, a few of them. */
-      readonly elsewhere?: readonly UserSeat[];
-    }
-  /**
-   * Another task holds the seat, and the request does not want to replace it. `elsewhere`: that task's own seat, where it
-   * is in another room.
-   */
-  | { readonly kind: "taken"; readonly by: string; readonly elsewhere?: string }
-  /** Another request was made with this idempotency key. */
-  | { readonly kind: "conflict" };
-
 interface AcceptContext {
   /** By their seats. Noted there is who has a seat from now on. */
   readonly holders: Map<string, string>;
@@ -83,10 +46,11 @@ interface AcceptContext {
 }
 
 /** The index of an application's tasks, which task holds which seat, and the tasks that have no object of their own yet. */
-export class Directory extends DurableObject<Env> {
+export class Directory extends DurableObject<Env> implements DirectoryObject, RootRegistry {
   readonly #sql = this.ctx.storage.sql;
   readonly #index = new TaskIndex(this.#sql);
   readonly #roomUsers = new RoomUsers(this.#sql);
+  readonly #names = new KnownNames(this.#sql);
   readonly #accepted: AcceptedTasks;
   readonly #handOver: HandOver;
   /** Known to the root directory. */
@@ -123,9 +87,9 @@ export class Directory extends DurableObject<Env> {
 
   /** Before the first task is written, so that no application with tasks is ever missing in the list of all. */
   async #announce(sdkAppId: string): Promise<void> {
-    if (!this.#isKnown("self", sdkAppId)) {
+    if (!this.#names.has("self", sdkAppId)) {
       await this.env.DIRECTORY.getByName(ROOT).know("app", sdkAppId);
-      this.know("self", sdkAppId);
+      this.#names.add("self", sdkAppId);
     }
     this.#announced = true;
   }
@@ -226,7 +190,7 @@ export class Directory extends DurableObject<Env> {
   }
 
   /** A task has ended: its seat is its heir's, or free, unless a newer task has taken it. */
-  ended(end: Ended): void {
+  ended(end: EndedTask): void {
     this.#file(Number.POSITIVE_INFINITY);
     this.ctx.storage.transactionSync(() => this.#index.ended(end));
   }
@@ -273,14 +237,14 @@ export class Directory extends DurableObject<Env> {
     await this.ctx.storage.sync();
   }
 
-  know(kind: "app" | "region" | "self", name: string): void {
-    this.#sql.exec("INSERT OR IGNORE INTO known (kind, name) VALUES (?, ?)", kind, name);
+  /** Of the root registry. */
+  know(kind: "app" | "region", name: string): void {
+    this.#names.add(kind, name);
   }
 
-  /** Names of one kind that this directory has been told of. */
+  /** Of the root registry: the names of one kind that it has been told of. */
   known(kind: "app" | "region"): string[] {
-    const rows = this.#sql.exec<{ name: string }>("SELECT name FROM known WHERE kind = ? ORDER BY name", kind);
-    return rows.toArray().map(({ name }) => name);
+    return this.#names.all(kind);
   }
 
   override async alarm(): Promise<void> {
@@ -327,10 +291,6 @@ export class Directory extends DurableObject<Env> {
     this.#alarmAtMs = atMs;
     await this.ctx.storage.setAlarm(atMs);
   }
-
-  #isKnown(kind: string, name: string): boolean {
-    return this.#sql.exec("SELECT 1 FROM known WHERE kind = ? AND name = ?", kind, name).toArray().length > 0;
-  }
 }
 
 type TaskRow = {
@@ -348,8 +308,8 @@ function listed(row: TaskRow): ListedTask {
   return {
     taskId: row.task_id,
     status: row.status,
-    createdAt: time(row.created_at_ms),
-    endedAt: row.ended_at_ms === null ? null : time(row.ended_at_ms),
+    createdAt: isoTime(row.created_at_ms),
+    endedAt: row.ended_at_ms === null ? null : isoTime(row.ended_at_ms),
     SdkAppId: row.sdk_app_id,
     // SAFETY: written by `TaskIndex.file` from a room's id.
     room: JSON.parse(row.room) as number | string,

@@ -1,18 +1,6 @@
 import { parseSeatKey } from "@roomcast/shared";
+import type { RoomNews, RoomTask } from "../../contracts/directory-object.ts";
 import { type RoomEvent, roomKey } from "../../model/room-event.ts";
-
-/** A task that has a seat in a room of which an event came. */
-export interface RoomTask {
-  readonly taskId: string;
-  readonly userId: string;
-}
-
-/** What an event of a room means to the tasks that push there. */
-export interface RoomNews {
-  readonly tasks: readonly RoomTask[];
-  /** Users in the room who are none of these tasks', as far as is known; counted up to a thousand. */
-  readonly others: number;
-}
 
 const MAX_TASKS = 32;
 const MAX_COUNTED = 1000;

@@ -1,16 +1,7 @@
-import { type ErrorCode, parseSeatKey, type ScfStatus, type TaskList } from "@roomcast/shared";
+import { parseSeatKey, type ScfStatus, type TaskList } from "@roomcast/shared";
+import type { EndedTask, UserSeat } from "../../contracts/directory-object.ts";
 import { ALL_TASKS, type Condition } from "../../model/task-filter.ts";
-import type { AcceptedTask, UserSeat } from "./accepted-tasks.ts";
-
-export interface Ended {
-  readonly taskId: string;
-  readonly status: ScfStatus;
-  readonly endedAtMs: number;
-  /** Why it has failed; null, or not said: it has not. */
-  readonly errorCode?: ErrorCode | null;
-  /** The task that has the seat again, because this one ended before it had taken the seat over. */
-  readonly heir: string | null;
-}
+import type { AcceptedTask } from "./accepted-tasks.ts";
 
 /** The tables of a Directory that are searched: tasks, seats, idempotency keys. Each call is a part of a transaction. */
 export class TaskIndex {
@@ -115,7 +106,7 @@ export class TaskIndex {
     return rows.toArray()[0]?.replaced ?? null;
   }
 
-  ended({ taskId, status, endedAtMs, heir, errorCode = null }: Ended): void {
+  ended({ taskId, status, endedAtMs, heir, errorCode = null }: EndedTask): void {
     this.#sql.exec(
       "UPDATE task SET status = ?, ended_at_ms = ?, confirmed = 1 WHERE task_id = ?",
       status,

@@ -1,12 +1,7 @@
 import type { AuditList } from "@roomcast/shared";
+import { isoTime } from "../../base/iso-time.ts";
+import type { Actor, AuditQuery } from "../../contracts/keyring-object.ts";
 import { type AppScope, covers } from "../../model/app-scope.ts";
-import { time } from "../task/show-task.ts";
-
-/** Who changes something, and how far he may see. */
-export interface Actor {
-  readonly secretId: string;
-  readonly sdkAppIds: AppScope;
-}
 
 type AuditLine = AuditList["lines"][number];
 
@@ -18,12 +13,6 @@ export interface Change {
   readonly sdkAppIds: AppScope;
   /** What an admin wants to know beside that, without a secret. */
   readonly detail: string;
-}
-
-export interface AuditQuery {
-  readonly limit: number;
-  /** Only lines older than the one of this number. */
-  readonly before: number | null;
 }
 
 const KEPT_MS = 90 * 24 * 3_600_000;
@@ -74,7 +63,7 @@ export class AuditLog {
       const sdkAppIds = JSON.parse(row.sdk_app_ids) as AuditLine["sdkAppIds"];
       if (!covers(reader.sdkAppIds, sdkAppIds)) continue;
       const { seq, by, action, subject, detail } = row;
-      lines.push({ seq, at: time(row.at_ms), by, action, subject, sdkAppIds, detail });
+      lines.push({ seq, at: isoTime(row.at_ms), by, action, subject, sdkAppIds, detail });
     }
     return lines;
   }

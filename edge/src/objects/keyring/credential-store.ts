@@ -1,31 +1,6 @@
 import type { CredentialView } from "@roomcast/shared";
-import type { Role } from "../../auth/caller.ts";
-import type { AppScope } from "../../model/app-scope.ts";
-import { time } from "../task/show-task.ts";
-
-/** A SecretKey, sealed for `credentialSubject`. */
-export interface SealedKey {
-  readonly sealed: string;
-  readonly sinceMs: number;
-  /** It opens nothing from then on, Unix ms; null: no end is set. */
-  readonly untilMs: number | null;
-}
-
-export interface StoredCredential {
-  readonly secretId: string;
-  readonly role: Role;
-  readonly sdkAppIds: AppScope;
-  readonly note: string;
-  readonly createdAtMs: number;
-  readonly createdBy: string;
-  /** The newest first. */
-  readonly keys: readonly SealedKey[];
-}
-
-/** What a SecretKey is sealed for. */
-export function credentialSubject(secretId: string): string {
-  return `credential/${secretId}`;
-}
+import { isoTime } from "../../base/iso-time.ts";
+import type { SealedKey, StoredCredential } from "../../contracts/keyring-object.ts";
 
 /** The keys after a new one was put first: no earlier one outlives the overlap, and what has ended is dropped. Pure. */
 export function rotated(
@@ -49,11 +24,14 @@ export function showCredential(credential: StoredCredential, nowMs: number): Cre
     sdkAppIds: sdkAppIds === "*" ? "*" : [...sdkAppIds],
     source: "keyring",
     note,
-    createdAt: time(createdAtMs),
+    createdAt: isoTime(createdAtMs),
     createdBy,
     keys: keys
       .filter(({ untilMs }) => untilMs === null || untilMs > nowMs)
-      .map(({ sinceMs, untilMs }) => ({ since: time(sinceMs), validUntil: untilMs === null ? null : time(untilMs) })),
+      .map(({ sinceMs, untilMs }) => ({
+        since: isoTime(sinceMs),
+        validUntil: untilMs === null ? null : isoTime(untilMs),
+      })),
   };
 }
 

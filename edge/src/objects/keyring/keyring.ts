@@ -7,65 +7,40 @@ import type {
   WorkerTokenList,
   WorkerTokenView,
 } from "@roomcast/shared";
-import type { Role } from "../../auth/caller.ts";
 import { readConfig } from "../../base/config.ts";
+import { hex } from "../../base/hex.ts";
 import { fingerprints, openSealed, type SealKeys, seal } from "../../base/seal.ts";
-import { CallbackStore, callbackSubject, type StoredCallback, showCallback } from "../../callback/callback-store.ts";
+import { CallbackStore, showCallback } from "../../callback/callback-store.ts";
 import type { Env } from "../../contracts/env.ts";
-import { type AppScope, covers } from "../../model/app-scope.ts";
-import { type Actor, AuditLog, type AuditQuery, type Change } from "./audit-log.ts";
-import {
-  CredentialStore,
-  credentialSubject,
-  rotated,
-  type SealedKey,
-  type StoredCredential,
-  showCredential,
-} from "./credential-store.ts";
-import { showWorkerToken, WorkerTokenStore } from "./worker-token-store.ts";
+import type {
+  Actor,
+  AddCredential,
+  Added,
+  AddWorkerToken,
+  AuditQuery,
+  KeyringObject,
+  KeyringSnapshot,
+  SealedKey,
+  SetCallback,
+  StoredCredential,
+} from "../../contracts/keyring-object.ts";
+import { covers } from "../../model/app-scope.ts";
+import { callbackSubject, credentialSubject } from "../../model/seal-subject.ts";
+import { AuditLog, type Change } from "./audit-log.ts";
 
-/** There is one keyring; this is its name. */
-export const KEYRING = "keyring";
+import { CredentialStore, rotated, showCredential } from "./credential-store.ts";
+
+import { showWorkerToken, WorkerTokenStore } from "./worker-token-store.ts";
 
 const MAX_CREDENTIALS = 1000;
 const MAX_CALLBACKS = 1000;
 const MAX_WORKER_TOKENS = 10_000;
 
-/** All that deciding about a call needs; `version` changes whenever any of it does. */
-export interface KeyringSnapshot {
-  readonly version: string;
-  readonly credentials: readonly StoredCredential[];
-  readonly callbacks: readonly StoredCallback[];
-}
-
-export interface AddCredential {
-  readonly sdkAppIds: AppScope;
-  readonly role: Role;
-  readonly note: string;
-}
-
-export interface AddWorkerToken {
-  readonly workerId: string;
-  readonly regions: readonly string[];
-  readonly lifetimeS: number;
-}
-
-export interface SetCallback {
-  readonly sdkAppId: number;
-  readonly url: string;
-  readonly shownUrl: string;
-  readonly key: string;
-  readonly events: CallbackView["Events"];
-}
-
-/** `full`: there are as many as this edge keeps. */
-export type Added<Value> = { readonly kind: "added"; readonly value: Value } | { readonly kind: "full" };
-
 /**
  * Credentials, worker tokens and callbacks that are changed without a deploy, and who changed them. SecretKeys and
  * callback keys stand in it sealed. What a caller may not see is not there for him.
  */
-export class Keyring extends DurableObject<Env> {
+export class Keyring extends DurableObject<Env> implements KeyringObject {
   readonly #audit = new AuditLog(this.ctx.storage.sql);
   readonly #credentials = new CredentialStore(this.ctx.storage.sql);
   readonly #tokens = new WorkerTokenStore(this.ctx.storage.sql);
@@ -268,8 +243,4 @@ async function sealedAnew(sealed: string, keys: SealKeys, subject: string): Prom
     console.error("not sealed anew", { subject, thrown: String(thrown) });
     return sealed;
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

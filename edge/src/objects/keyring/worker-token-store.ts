@@ -1,5 +1,5 @@
 import type { WorkerTokenList, WorkerTokenView } from "@roomcast/shared";
-import { time } from "../task/show-task.ts";
+import { isoTime } from "../../base/iso-time.ts";
 
 export interface StoredWorkerToken {
   readonly tokenId: string;
@@ -81,7 +81,7 @@ export class WorkerTokenStore {
           expiresAtMs: row.expires_at_ms,
         }),
       ),
-      revoked: revoked.map((row) => ({ workerId: row.worker_id, revokedAt: time(row.revoked_at_ms) })),
+      revoked: revoked.map((row) => ({ workerId: row.worker_id, revokedAt: isoTime(row.revoked_at_ms) })),
     };
   }
 }
@@ -92,9 +92,9 @@ export function showWorkerToken(token: StoredWorkerToken): WorkerTokenView {
     tokenId,
     workerId,
     regions: [...regions],
-    createdAt: time(createdAtMs),
+    createdAt: isoTime(createdAtMs),
     createdBy,
-    expiresAt: time(expiresAtMs),
+    expiresAt: isoTime(expiresAtMs),
   };
 }
 

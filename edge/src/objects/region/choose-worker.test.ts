@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Candidate, place } from "./choose-worker.ts";
+import { type Candidate, chooseWorker } from "./choose-worker.ts";
 
 const worker = (workerId: string, usedUnits: number, rest: Partial<Candidate> = {}): Candidate => ({
   workerId,
@@ -81,20 +81,20 @@ test.each<
   ["only one will do, though it is busy", [worker("a", 0, { busy: true }), worker("b", 0)], { onlyWorkerId: "a" }, "a"],
   ["the one to be avoided is the only one", [worker("b", 50)], { avoidWorkerId: "b" }, "b"],
 ])("when %s", (_what, workers, wanted, chosen) => {
-  expect(place(workers, { ...WANTED, ...wanted }, numbers(0, 0))).toBe(chosen);
+  expect(chooseWorker(workers, { ...WANTED, ...wanted }, numbers(0, 0))).toBe(chosen);
 });
 
 test("only two random ones are compared, and they are never the same", () => {
   const workers = [worker("a", 30), worker("b", 20), worker("c", 0)];
-  expect(place(workers, WANTED, numbers(0, 0))).toBe("b");
-  expect(place(workers, WANTED, numbers(0, 0.99))).toBe("c");
-  expect(place(workers, WANTED, numbers(0.99, 0))).toBe("c");
-  expect(place(workers, WANTED, numbers(0.99, 0.99))).toBe("c");
-  expect(place(workers, WANTED, numbers(0.5, 0.99))).toBe("b");
+  expect(chooseWorker(workers, WANTED, numbers(0, 0))).toBe("b");
+  expect(chooseWorker(workers, WANTED, numbers(0, 0.99))).toBe("c");
+  expect(chooseWorker(workers, WANTED, numbers(0.99, 0))).toBe("c");
+  expect(chooseWorker(workers, WANTED, numbers(0.99, 0.99))).toBe("c");
+  expect(chooseWorker(workers, WANTED, numbers(0.5, 0.99))).toBe("b");
 });
 
 test("the two that are compared are not busy, as long as there are such", () => {
   const workers = [worker("a", 0, { busy: true }), worker("b", 20), worker("c", 0, { busy: true }), worker("d", 10)];
-  expect(place(workers, WANTED, numbers(0, 0))).toBe("d");
-  expect(place(workers, WANTED, numbers(0.99, 0.99))).toBe("d");
+  expect(chooseWorker(workers, WANTED, numbers(0, 0))).toBe("d");
+  expect(chooseWorker(workers, WANTED, numbers(0.99, 0.99))).toBe("d");
 });

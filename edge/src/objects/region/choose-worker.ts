@@ -1,3 +1,4 @@
+import type { WantedWorker } from "../../contracts/region-object.ts";
 /** What placing needs to know of a connected worker. */
 export interface Candidate {
   readonly workerId: string;
@@ -12,14 +13,6 @@ export interface Candidate {
   readonly draining: boolean;
 }
 
-export interface Wanted {
-  readonly units: number;
-  /** Nobody else will do, and its load does not matter: the task takes over what another one costs it. */
-  readonly onlyWorkerId: string | null;
-  /** Taken only if no other has room. */
-  readonly avoidWorkerId: string | null;
-}
-
 /** Measured loads that differ by less are alike; then the estimates decide, lest a burst follows a flicker. */
 const ALIKE = 0.05;
 
@@ -30,7 +23,7 @@ const ALIKE = 0.05;
  * Whether there is room is decided by units alone. A busy CPU only puts a worker behind the others: were it shut out, a
  * neighbour on its machine could starve a region, and what it measures is a few seconds old, while tasks wait.
  */
-export function place(workers: readonly Candidate[], wanted: Wanted, random: () => number): string | null {
+export function chooseWorker(workers: readonly Candidate[], wanted: WantedWorker, random: () => number): string | null {
   if (wanted.onlyWorkerId !== null) {
     return workers.find(({ workerId, draining }) => workerId === wanted.onlyWorkerId && !draining)?.workerId ?? null;
   }

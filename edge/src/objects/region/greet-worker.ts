@@ -1,10 +1,10 @@
 import { CLOSE, type TaskRef, type TaskReport, type WorkerFrameOf } from "@roomcast/shared";
-import { Turnstile } from "../../base/pacer.ts";
+import { Pacer } from "../../base/pacer.ts";
 import { warn } from "../../base/warn.ts";
-import { ROOT } from "../directory/directory.ts";
-import type { WorkerAnswer } from "../task/task.ts";
+import { ROOT } from "../../contracts/root-registry.ts";
+import type { WorkerAnswer } from "../../contracts/task-object.ts";
 import { pass } from "./handle-frame.ts";
-import type { Fleet } from "./region-state.ts";
+import type { RegionState } from "./region-state.ts";
 import type { GreetedSocket, SocketState } from "./worker-sockets.ts";
 
 /** RFC 6455's registry, 1013: try again later. */
@@ -31,28 +31,28 @@ interface Checked extends TaskRef {
  * to the worker's process, and has heard of from it, is kept at once; its tasks are asked afterwards, a few at a time.
  */
 export class WorkerGreeter {
-  readonly #fleet: Fleet;
-  readonly #comparing = new Turnstile(COMPARE_GAP_MS);
+  readonly #regionState: RegionState;
+  readonly #comparing = new Pacer(COMPARE_GAP_MS);
   #announced = false;
 
-  constructor(fleet: Fleet) {
-    this.#fleet = fleet;
+  constructor(regionState: RegionState) {
+    this.#regionState = regionState;
   }
 
   async greet(socket: WebSocket, greeting: Greeting, hello: Hello): Promise<void> {
-    const { sockets, config } = this.#fleet;
+    const { sockets, config } = this.#regionState;
     const { workerId, region } = greeting;
     if (hello.workerId !== workerId) {
-      return this.#fleet.drop(socket, CLOSE.unauthorized, "The hello names another worker than the token.");
+      return this.#regionState.drop(socket, CLOSE.unauthorized, "The hello names another worker than the token.");
     }
     if (hello.region !== region) {
-      return this.#fleet.drop(socket, CLOSE.malformedFrame, "The hello names another region than the address.");
+      return this.#regionState.drop(socket, CLOSE.malformedFrame, "The hello names another region than the address.");
     }
     const incumbent = sockets.greeted(workerId)?.[1];
     if (incumbent !== undefined && incumbent.instanceId !== hello.instanceId) {
       // Were the newcomer let in, the two would take each other's place, and tasks, for ever. One that is half-open is
       // found by its silence, and the newcomer dials again.
-      return this.#fleet.drop(socket, CLOSE.idInUse, "Another process is connected as this worker.");
+      return this.#regionState.drop(socket, CLOSE.idInUse, "Another process is connected as this worker.");
     }
     const nowMs = Date.now();
     for (const [other, state] of sockets.all()) {
@@ -75,27 +75,27 @@ export class WorkerGreeter {
       deadlineMs: nowMs + config.helloTimeoutMs,
     };
     sockets.set(socket, greeted);
-    this.#fleet.expected.came(workerId);
-    this.#fleet.lostWorkers.remove(workerId);
+    this.#regionState.expected.came(workerId);
+    this.#regionState.lostWorkers.remove(workerId);
     // What it said on an older socket may be of another process.
-    this.#fleet.measured.forget(workerId);
-    this.#fleet.measure(greeted, hello.load.cpu);
+    this.#regionState.measured.forget(workerId);
+    this.#regionState.measure(greeted, hello.load.cpu);
     try {
       await this.#welcome(socket, region, hello);
     } catch (thrown) {
       warn("hello not answered", thrown);
-      await this.#fleet.drop(socket, TRY_AGAIN_LATER, "The edge could not check the worker's tasks.");
+      await this.#regionState.drop(socket, TRY_AGAIN_LATER, "The edge could not check the worker's tasks.");
     }
   }
 
   async #welcome(socket: WebSocket, region: string, hello: Hello): Promise<void> {
-    const { sockets, config } = this.#fleet;
+    const { sockets, config } = this.#regionState;
     const { workerId, instanceId } = hello;
     await this.#announce(region);
     // It may have left meanwhile, and another process of this id may have come: what that one says counts.
     if (sockets.get(socket)?.phase !== "reconciling") return;
     const { known, given, strange } = this.#partition(hello);
-    for (const report of known) this.#fleet.adopt(report, workerId, instanceId);
+    for (const report of known) this.#regionState.adopt(report, workerId, instanceId);
     const checked = await this.#reconcileAll(socket, { workerId, instanceId, running: given });
     await this.#missing(workerId, instanceId, new Set(hello.running.map(({ taskId }) => taskId)));
     const state = sockets.get(socket);
@@ -103,7 +103,7 @@ export class WorkerGreeter {
     const { deadlineMs: _deadlineMs, ...rest } = state;
     sockets.set(socket, { ...rest, phase: "ready" });
     const isHere = ({ taskId, attempt }: TaskRef) =>
-      this.#fleet.assignments.match(taskId, attempt, workerId) !== undefined;
+      this.#regionState.assignments.match(taskId, attempt, workerId) !== undefined;
     const refs = [
       ...known.map(({ taskId, attempt }) => ({ taskId, attempt, held: isHere({ taskId, attempt }) })),
       ...checked.map(({ taskId, attempt, answer }) => ({ taskId, attempt, held: answer.kind === "holds" })),
@@ -123,8 +123,8 @@ export class WorkerGreeter {
       }
     }
     void this.#compare(socket, workerId, known.filter(isHere));
-    await this.#fleet.wakeAt(Date.now() + config.heartbeatTimeoutMs);
-    this.#fleet.wakeWaiting();
+    await this.#regionState.wakeAt(Date.now() + config.heartbeatTimeoutMs);
+    this.#regionState.wakeWaiting();
   }
 
   /**
@@ -135,7 +135,7 @@ export class WorkerGreeter {
   #partition({ running, workerId, instanceId }: Hello): Record<"known" | "given" | "strange", TaskReport[]> {
     const parts = { known: [] as TaskReport[], given: [] as TaskReport[], strange: [] as TaskReport[] };
     for (const report of running) {
-      const assignment = this.#fleet.assignments.match(report.taskId, report.attempt, workerId);
+      const assignment = this.#regionState.assignments.match(report.taskId, report.attempt, workerId);
       const isKnown = assignment?.confirmed === true && assignment.instanceId === instanceId;
       parts[assignment === undefined ? "strange" : isKnown ? "known" : "given"].push(report);
     }
@@ -147,7 +147,7 @@ export class WorkerGreeter {
    * its newest report, because it may have heard of newer ones than the hello's. Never rejects.
    */
   async #compare(socket: WebSocket, workerId: string, known: readonly TaskReport[]): Promise<void> {
-    const { sockets, progress } = this.#fleet;
+    const { sockets, progress } = this.#regionState;
     for (const report of known) progress.put(report, Date.now());
     for (const report of known) {
       await this.#comparing.turn();
@@ -155,14 +155,14 @@ export class WorkerGreeter {
       if (sockets.get(socket)?.phase !== "ready") return;
       const { taskId, attempt } = report;
       const newest = progress.newestReport(taskId, attempt) ?? report;
-      void pass(this.#fleet, socket, { taskId, attempt, workerId, event: { type: "reported", report: newest } });
+      void pass(this.#regionState, socket, { taskId, attempt, workerId, event: { type: "reported", report: newest } });
     }
   }
 
   /** The root directory knows all regions that ever had a worker. */
   async #announce(region: string): Promise<void> {
     if (this.#announced) return;
-    await this.#fleet.env.DIRECTORY.getByName(ROOT).know("region", region);
+    await this.#regionState.env.DIRECTORY.getByName(ROOT).know("region", region);
     this.#announced = true;
   }
 
@@ -171,7 +171,7 @@ export class WorkerGreeter {
     socket: WebSocket,
     { running, workerId, instanceId }: Pick<Hello, "running" | "workerId" | "instanceId">,
   ): Promise<Checked[]> {
-    const { sockets, config } = this.#fleet;
+    const { sockets, config } = this.#regionState;
     const checked: Checked[] = [];
     for (let first = 0; first < running.length; first += RECONCILED_AT_ONCE) {
       const few = running.slice(first, first + RECONCILED_AT_ONCE);
@@ -187,23 +187,23 @@ export class WorkerGreeter {
   /** Asks a task whether the worker that says it runs it still holds it. */
   async #reconcile(socket: WebSocket, report: TaskReport, workerId: string, instanceId: string): Promise<Checked> {
     const { taskId, attempt } = report;
-    const answer = await this.#fleet.tasks.tell(taskId, { attempt, workerId }, { type: "reported", report });
-    if (this.#fleet.sockets.get(socket)?.phase !== "reconciling") return { taskId, attempt, answer };
-    if (answer.kind === "holds") this.#fleet.adopt(report, workerId, instanceId);
-    else this.#fleet.assignments.removeOf(workerId, taskId, attempt);
+    const answer = await this.#regionState.tasks.tell(taskId, { attempt, workerId }, { type: "reported", report });
+    if (this.#regionState.sockets.get(socket)?.phase !== "reconciling") return { taskId, attempt, answer };
+    if (answer.kind === "holds") this.#regionState.adopt(report, workerId, instanceId);
+    else this.#regionState.assignments.removeOf(workerId, taskId, attempt);
     return { taskId, attempt, answer };
   }
 
   /** Tasks that were given to a worker which says hello without them. */
   async #missing(workerId: string, instanceId: string, running: ReadonlySet<string>): Promise<void> {
-    const { assignments, config } = this.#fleet;
+    const { assignments, config } = this.#regionState;
     for (const assignment of assignments.ofWorker(workerId)) {
       if (running.has(assignment.taskId) || !assignment.dispatched) continue;
       // A new process has lost them. The same process may have ended them while it was away, and says so next.
       const graceMs = assignment.instanceId === instanceId ? config.workerGraceMs : 0;
       const releaseAtMs = Date.now() + graceMs;
       assignments.put({ ...assignment, releaseAtMs });
-      await this.#fleet.wakeAt(releaseAtMs);
+      await this.#regionState.wakeAt(releaseAtMs);
     }
   }
 }

@@ -2,7 +2,7 @@ import { CLOSE } from "@roomcast/shared";
 import type { Config } from "../../base/config.ts";
 import { warn } from "../../base/warn.ts";
 import type { Assignment } from "./assignments.ts";
-import type { Fleet } from "./region-state.ts";
+import type { RegionState } from "./region-state.ts";
 import type { SocketState } from "./worker-sockets.ts";
 
 /** A reservation that no report has confirmed for this long is checked against its task. */
@@ -13,35 +13,35 @@ const UNHEARD_MS = 1000;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** Closes sockets that are silent for too long, gives lost tasks back, and sees to it that it is called again in time. */
-export async function meetDeadlines(fleet: Fleet): Promise<void> {
-  const lateMs = fleet.alarmCame();
+export async function handleAlarm(regionState: RegionState): Promise<void> {
+  const lateMs = regionState.alarmCame();
   const nowMs = Date.now();
   let nextMs = NEVER;
   const later = (atMs: number) => {
     nextMs = Math.min(nextMs, atMs);
   };
-  for (const [socket, state] of fleet.sockets.all()) {
-    const deadlineMs = silentAtMs(state, fleet.config);
+  for (const [socket, state] of regionState.sockets.all()) {
+    const deadlineMs = silentAtMs(state, regionState.config);
     if (deadlineMs > nowMs) later(deadlineMs);
-    else if (mayBeUnheard(lateMs, nowMs - deadlineMs, fleet.config)) later(nowMs + UNHEARD_MS);
-    else await fleet.drop(socket, CLOSE.silent, "Nothing was heard of the worker for too long.");
+    else if (mayBeUnheard(lateMs, nowMs - deadlineMs, regionState.config)) later(nowMs + UNHEARD_MS);
+    else await regionState.drop(socket, CLOSE.silent, "Nothing was heard of the worker for too long.");
   }
   // Once, and not for each of thousands of assignments.
-  const connected = new Set(fleet.sockets.greetedIds());
-  const reconciling = new Set(fleet.sockets.reconcilingIds());
-  const checks = fleet.assignments.all().map(async (assignment) => {
+  const connected = new Set(regionState.sockets.greetedIds());
+  const reconciling = new Set(regionState.sockets.reconcilingIds());
+  const checks = regionState.assignments.all().map(async (assignment) => {
     later(
-      await checkAssignment(fleet, assignment, { nowMs, connected, reconciling }).catch((thrown: unknown) => {
+      await checkAssignment(regionState, assignment, { nowMs, connected, reconciling }).catch((thrown: unknown) => {
         warn("assignment not checked", thrown);
         return Date.now() + RETRY_MS;
       }),
     );
   });
   await Promise.all(checks);
-  later(fleet.expected.forgetLeft(nowMs));
-  const expectedMs = fleet.expected.leftMs(fleet.returnTime(nowMs));
+  later(regionState.expected.forgetLeft(nowMs));
+  const expectedMs = regionState.expected.leftMs(regionState.returnTime(nowMs));
   if (expectedMs > 0) later(nowMs + expectedMs);
-  if (nextMs < NEVER) await fleet.wakeAt(nextMs);
+  if (nextMs < NEVER) await regionState.wakeAt(nextMs);
 }
 
 /**
@@ -62,36 +62,36 @@ interface Now {
 
 /** Does what is due for an assignment and says when to look again, Unix ms. */
 async function checkAssignment(
-  fleet: Fleet,
+  regionState: RegionState,
   assignment: Assignment,
   { nowMs, connected, reconciling }: Now,
 ): Promise<number> {
   const { taskId, attempt, workerId, releaseAtMs, confirmed, sinceMs } = assignment;
   if (releaseAtMs !== null && releaseAtMs > nowMs) return releaseAtMs;
-  const returnTime = fleet.returnTime(nowMs);
-  if (fleet.expected.has(workerId, returnTime)) {
+  const returnTime = regionState.returnTime(nowMs);
+  if (regionState.expected.has(workerId, returnTime)) {
     // Its socket ended with the runtime: it is dialling.
-    const untilMs = fleet.expected.untilMs(returnTime.returnMs);
-    fleet.assignments.put({ ...assignment, releaseAtMs: untilMs });
+    const untilMs = regionState.expected.untilMs(returnTime.returnMs);
+    regionState.assignments.put({ ...assignment, releaseAtMs: untilMs });
     return untilMs;
   }
   if (releaseAtMs !== null) {
     // It is back, and what it says of this task comes next and sets the time anew.
     if (reconciling.has(workerId)) return nowMs + RETRY_MS;
-    await fleet.release(assignment);
+    await regionState.release(assignment);
     return NEVER;
   }
   if (!connected.has(workerId)) {
     // Its socket ended without a word.
-    const graceEndMs = nowMs + fleet.config.workerGraceMs;
-    fleet.assignments.put({ ...assignment, releaseAtMs: graceEndMs });
+    const graceEndMs = nowMs + regionState.config.workerGraceMs;
+    regionState.assignments.put({ ...assignment, releaseAtMs: graceEndMs });
     return graceEndMs;
   }
   if (confirmed) return NEVER;
   if (sinceMs + CHECK_RESERVATION_AFTER_MS > nowMs) return sinceMs + CHECK_RESERVATION_AFTER_MS;
-  if (await fleet.tasks.holds(taskId, { attempt, workerId })) return nowMs + CHECK_RESERVATION_AFTER_MS;
-  fleet.waiting.remove(taskId);
-  fleet.unassign(taskId, attempt);
+  if (await regionState.tasks.holds(taskId, { attempt, workerId })) return nowMs + CHECK_RESERVATION_AFTER_MS;
+  regionState.waiting.remove(taskId);
+  regionState.unassign(taskId, attempt);
   return NEVER;
 }
 

@@ -1,14 +1,14 @@
 import { CLOSE, type WorkerFrame, type WorkerFrameOf } from "@roomcast/shared";
 import { warn } from "../../base/warn.ts";
-import type { AttemptRef, WorkerEvent } from "../task/task-transition.ts";
-import type { Fleet } from "./region-state.ts";
+import type { AttemptRef, WorkerEvent } from "../../contracts/task-object.ts";
+import type { RegionState } from "./region-state.ts";
 import type { GreetedSocket } from "./worker-sockets.ts";
 
 const STALE = "This attempt does not hold the task any more.";
 
 /** Does what a worker's frame after its hello asks for. */
-export async function hearWorker(
-  fleet: Fleet,
+export async function handleFrame(
+  regionState: RegionState,
   socket: WebSocket,
   state: GreetedSocket,
   frame: WorkerFrame,
@@ -16,25 +16,25 @@ export async function hearWorker(
   const { workerId } = state;
   switch (frame.type) {
     case "hello":
-      return fleet.drop(socket, CLOSE.malformedFrame, "A hello comes once.");
+      return regionState.drop(socket, CLOSE.malformedFrame, "A hello comes once.");
     case "report":
-      return report(fleet, socket, state, frame);
+      return report(regionState, socket, state, frame);
     case "accepted":
-      return pass(fleet, socket, { ...frame, workerId, event: { type: "accepted" } });
+      return pass(regionState, socket, { ...frame, workerId, event: { type: "accepted" } });
     case "refused":
-      fleet.assignments.removeOf(workerId, frame.taskId, frame.attempt);
-      return pass(fleet, socket, { ...frame, workerId, event: { type: "refused", error: frame.error } });
+      regionState.assignments.removeOf(workerId, frame.taskId, frame.attempt);
+      return pass(regionState, socket, { ...frame, workerId, event: { type: "refused", error: frame.error } });
     case "ended":
-      return ended(fleet, socket, frame, workerId);
+      return ended(regionState, socket, frame, workerId);
     case "logs":
-      return fleet.tasks.appendLogs(frame.taskId, { attempt: frame.attempt, workerId }, frame.lines);
+      return regionState.tasks.appendLogs(frame.taskId, { attempt: frame.attempt, workerId }, frame.lines);
     case "updated":
-      return fleet.tasks.updated(frame.taskId, { attempt: frame.attempt, workerId }, frame.updateId, frame.error);
+      return regionState.tasks.updated(frame.taskId, { attempt: frame.attempt, workerId }, frame.updateId, frame.error);
     case "draining":
-      fleet.sockets.set(socket, { ...state, draining: true });
+      regionState.sockets.set(socket, { ...state, draining: true });
       return;
     case "confirm":
-      return confirm(fleet, socket, frame, workerId);
+      return confirm(regionState, socket, frame, workerId);
     default:
       // A word that this edge does not ask for.
       return;
@@ -42,61 +42,66 @@ export async function hearWorker(
 }
 
 async function report(
-  fleet: Fleet,
+  regionState: RegionState,
   socket: WebSocket,
   state: GreetedSocket,
   frame: WorkerFrameOf<"report">,
 ): Promise<void> {
   const { workerId, instanceId } = state;
-  const usedUnits = fleet.usedUnits(state);
+  const usedUnits = regionState.usedUnits(state);
   const reported: GreetedSocket = { ...state, loadUnits: frame.load.units };
-  fleet.sockets.set(socket, reported);
-  fleet.sockets.send(socket, { type: "heartbeat" });
+  regionState.sockets.set(socket, reported);
+  regionState.sockets.send(socket, { type: "heartbeat" });
   // Said again with each report, so that what came late or was lost does not stay.
-  if (fleet.drained.has(workerId)) fleet.handOver(workerId);
+  if (regionState.drained.has(workerId)) regionState.handOver(workerId);
   const nowMs = Date.now();
   const telling: Promise<void>[] = [];
   for (const task of frame.tasks) {
     const { taskId, attempt } = task;
     // Not of this worker. Its task is not asked: a worker could invent thousands, and each question makes an object.
-    if (fleet.assignments.match(taskId, attempt, workerId) === undefined) {
-      fleet.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
+    if (regionState.assignments.match(taskId, attempt, workerId) === undefined) {
+      regionState.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
       continue;
     }
-    fleet.adopt(task, workerId, instanceId);
-    if (!fleet.progress.put(task, nowMs)) continue;
-    telling.push(pass(fleet, socket, { taskId, attempt, workerId, event: { type: "reported", report: task } }));
+    regionState.adopt(task, workerId, instanceId);
+    if (!regionState.progress.put(task, nowMs)) continue;
+    telling.push(pass(regionState, socket, { taskId, attempt, workerId, event: { type: "reported", report: task } }));
   }
   // Now that what the worker reports is not reserved on top any more.
-  fleet.measure(reported, frame.load.cpu);
-  if (fleet.usedUnits(reported) < usedUnits) fleet.wakeWaiting();
+  regionState.measure(reported, frame.load.cpu);
+  if (regionState.usedUnits(reported) < usedUnits) regionState.wakeWaiting();
   await Promise.all(telling);
 }
 
-async function ended(fleet: Fleet, socket: WebSocket, frame: WorkerFrameOf<"ended">, workerId: string): Promise<void> {
+async function ended(
+  regionState: RegionState,
+  socket: WebSocket,
+  frame: WorkerFrameOf<"ended">,
+  workerId: string,
+): Promise<void> {
   const { taskId, attempt, outcome, item, positionMs } = frame;
   try {
     // An unknown or stale task is acknowledged too, or the worker would repeat it for ever.
-    await fleet.tasks.tell(taskId, { attempt, workerId }, { type: "ended", outcome, item, positionMs });
+    await regionState.tasks.tell(taskId, { attempt, workerId }, { type: "ended", outcome, item, positionMs });
   } catch (thrown) {
     // Not acknowledged: the worker says it again.
     warn("end not written", thrown);
     return;
   }
-  fleet.sockets.send(socket, { type: "ack", taskId, attempt });
-  fleet.unassignFrom(workerId, taskId, attempt);
+  regionState.sockets.send(socket, { type: "ack", taskId, attempt });
+  regionState.unassignFrom(workerId, taskId, attempt);
 }
 
 /** The worker is about to take the seat in the room: does it still hold the task? */
 async function confirm(
-  fleet: Fleet,
+  regionState: RegionState,
   socket: WebSocket,
   { taskId, attempt }: WorkerFrameOf<"confirm">,
   workerId: string,
 ): Promise<void> {
   try {
-    const held = await fleet.tasks.holds(taskId, { attempt, workerId });
-    fleet.sockets.send(
+    const held = await regionState.tasks.holds(taskId, { attempt, workerId });
+    regionState.sockets.send(
       socket,
       held ? { type: "confirmed", taskId, attempt } : { type: "stop", taskId, attempt, how: "now", reason: STALE },
     );
@@ -115,21 +120,27 @@ interface Word extends AttemptRef {
  * Passes a worker's word on to the task; an attempt that is stale, or that was asked to end, is answered with `stop`. Never
  * rejects.
  */
-export async function pass(fleet: Fleet, socket: WebSocket, word: Word): Promise<void> {
+export async function pass(regionState: RegionState, socket: WebSocket, word: Word): Promise<void> {
   const { taskId, attempt, workerId, event } = word;
   try {
-    const answer = await fleet.tasks.tell(taskId, { attempt, workerId }, event);
+    const answer = await regionState.tasks.tell(taskId, { attempt, workerId }, event);
     if (answer.kind === "holds") {
       // It may have been away when it was asked.
       if (answer.stop !== null)
-        fleet.sockets.send(socket, { type: "stop", taskId, attempt, how: answer.stop.how, reason: answer.stop.reason });
+        regionState.sockets.send(socket, {
+          type: "stop",
+          taskId,
+          attempt,
+          how: answer.stop.how,
+          reason: answer.stop.reason,
+        });
       return;
     }
-    if (fleet.assignments.removeOf(workerId, taskId, attempt)) fleet.progress.remove(taskId);
-    fleet.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
+    if (regionState.assignments.removeOf(workerId, taskId, attempt)) regionState.progress.remove(taskId);
+    regionState.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
   } catch (thrown) {
     // The next report says it again.
-    if (fleet.assignments.match(taskId, attempt, workerId) !== undefined) fleet.progress.remove(taskId);
+    if (regionState.assignments.match(taskId, attempt, workerId) !== undefined) regionState.progress.remove(taskId);
     warn("a worker's word was not passed on", thrown);
   }
 }

@@ -1,6 +1,6 @@
 import type { TaskReport } from "@roomcast/shared";
 import { expect, test } from "vitest";
-import { ProgressBoard } from "./latest-reports.ts";
+import { LatestReports } from "./latest-reports.ts";
 
 const MINUTE = 60_000;
 
@@ -20,14 +20,14 @@ function report(over: Partial<TaskReport> = {}): TaskReport {
 }
 
 /** At which minutes of an hour a task that reports each minute is told of its position. */
-function toldIn(board: ProgressBoard, taskId: string): number[] {
+function toldIn(board: LatestReports, taskId: string): number[] {
   return Array.from({ length: 60 }, (_, minute) => minute).filter((minute) =>
     board.put(report({ taskId, positionMs: minute * MINUTE }), minute * MINUTE),
   );
 }
 
 test("a task is told at once of what is new, and of its position now and then", () => {
-  const board = new ProgressBoard(() => 0);
+  const board = new LatestReports(() => 0);
   expect(board.put(report({ state: "starting" }), 0)).toBe(true);
   expect(board.put(report(), 1000)).toBe(true);
   expect(board.put(report({ positionMs: 1000 }), 2000)).toBe(false);
@@ -39,7 +39,7 @@ test("a task is told at once of what is new, and of its position now and then", 
 
 test("tasks that start together are told at different times later", () => {
   const phases = [0, 0.5];
-  const board = new ProgressBoard(() => phases.shift() ?? 0);
+  const board = new LatestReports(() => phases.shift() ?? 0);
   expect(toldIn(board, "first").slice(0, 4)).toEqual([0, 4, 8, 12]);
   expect(toldIn(board, "second").slice(0, 4)).toEqual([0, 2, 6, 10]);
 });

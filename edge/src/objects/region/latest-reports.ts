@@ -1,6 +1,5 @@
 import type { TaskReport } from "@roomcast/shared";
-import type { Progress } from "../task/task-record.ts";
-import { progressOf } from "../task/task-transition.ts";
+import { type Progress, progressOf } from "../../model/progress.ts";
 
 /**
  * A task hears of its position about this often; of another state at once. Telling wakes a Task object that has been
@@ -19,7 +18,7 @@ interface Entry {
 }
 
 /** The newest report of each task, in memory only: the next second brings it again. */
-export class ProgressBoard {
+export class LatestReports {
   readonly #entries = new Map<string, Entry>();
 
   readonly #random: () => number;

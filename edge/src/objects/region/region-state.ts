@@ -6,11 +6,11 @@ import { type Assignment, Assignments } from "./assignments.ts";
 import type { Candidate } from "./choose-worker.ts";
 import { DrainedWorkers } from "./drained-workers.ts";
 import { ExpectedWorkers, type ReturnTime } from "./expected-workers.ts";
-import { ProgressBoard } from "./latest-reports.ts";
+import { LatestReports } from "./latest-reports.ts";
 import { LostWorkers } from "./lost-workers.ts";
 import { MeasuredLoads } from "./measured-loads.ts";
 import { REGION_TABLES } from "./region-tables.ts";
-import { TaskLine } from "./task-messenger.ts";
+import { TaskMessenger } from "./task-messenger.ts";
 import { WaitingTasks } from "./waiting-tasks.ts";
 import { type GreetedSocket, type ReadySocket, WorkerSockets } from "./worker-sockets.ts";
 
@@ -18,7 +18,7 @@ import { type GreetedSocket, type ReadySocket, WorkerSockets } from "./worker-so
 const PROTOCOL_WITH_RELEASE = 2;
 
 /** What a region knows, and the few changes of it that its parts have in common. */
-export class Fleet {
+export class RegionState {
   readonly env: Env;
   readonly sockets: WorkerSockets;
   readonly assignments: Assignments;
@@ -26,10 +26,10 @@ export class Fleet {
   readonly drained: DrainedWorkers;
   readonly expected: ExpectedWorkers;
   readonly lostWorkers: LostWorkers;
-  readonly progress = new ProgressBoard();
+  readonly progress = new LatestReports();
   /** A figure counts for as long as a worker may be silent. */
   readonly measured = new MeasuredLoads(() => this.config.heartbeatTimeoutMs);
-  readonly tasks: TaskLine;
+  readonly tasks: TaskMessenger;
   readonly #ctx: DurableObjectState;
   #alarmAtMs = Number.POSITIVE_INFINITY;
 
@@ -43,7 +43,7 @@ export class Fleet {
     this.drained = new DrainedWorkers(ctx.storage.sql);
     this.lostWorkers = new LostWorkers(ctx.storage.sql);
     this.expected = new ExpectedWorkers(ctx.storage.sql, this.sockets.greetedIds(), Date.now());
-    this.tasks = new TaskLine(env);
+    this.tasks = new TaskMessenger(env);
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
       // What is due may have been due while the object was away.

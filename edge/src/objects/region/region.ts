@@ -1,65 +1,43 @@
 import { DurableObject } from "cloudflare:workers";
-import {
-  CLOSE,
-  type EdgeFrameOf,
-  type RegionList,
-  requestForWorker,
-  requiredProtocolOfUpdate,
-  type WorkerList,
-} from "@roomcast/shared";
+import { CLOSE, type RegionList, requestForWorker, requiredProtocolOfUpdate, type WorkerList } from "@roomcast/shared";
 import { warn } from "../../base/warn.ts";
 import { KnownRegions } from "../../caches/known-regions.ts";
 import type { Env } from "../../contracts/env.ts";
+
+import {
+  type DispatchOrder,
+  type NoRoom,
+  REGION_HEADER,
+  type RegionObject,
+  type Reserve,
+  type Reserved,
+  type StopOrder,
+  type UpdateOrder,
+  WORKER_ID_HEADER,
+} from "../../contracts/region-object.ts";
+import type { AttemptRef } from "../../contracts/task-object.ts";
 import type { AppScope } from "../../model/app-scope.ts";
 import type { HeldTask } from "../../model/held-condition.ts";
+import type { Progress } from "../../model/progress.ts";
 import { neighboursOf } from "../../model/region-distance.ts";
-import type { Progress } from "../task/task-record.ts";
-import type { AttemptRef } from "../task/task-transition.ts";
-import { place, type Wanted } from "./choose-worker.ts";
+import { chooseWorker } from "./choose-worker.ts";
 import { WorkerGreeter } from "./greet-worker.ts";
-import { CHECK_RESERVATION_AFTER_MS, meetDeadlines } from "./handle-alarm.ts";
-import { hearWorker } from "./handle-frame.ts";
+import { CHECK_RESERVATION_AFTER_MS, handleAlarm } from "./handle-alarm.ts";
+import { handleFrame } from "./handle-frame.ts";
 import { readFrame } from "./read-frame.ts";
-import { Fleet } from "./region-state.ts";
+import { RegionState } from "./region-state.ts";
 import { showLostWorkers, showRegion, showWorkers } from "./show-workers.ts";
 import type { GreetedSocket } from "./worker-sockets.ts";
 
 const RETRY_MS = 1000;
 
-/** Headers with which the Worker tells, after it has verified the token, who connects to which region. */
-export const WORKER_ID_HEADER = "x-roomcast-worker-id";
-export const REGION_HEADER = "x-roomcast-region";
-
 /** So many of the nearest neighbours are asked for room. */
 const MAX_NEIGHBOURS = 4;
 
-export interface Reserve extends Wanted {
-  readonly taskId: string;
-  readonly attempt: number;
-  /** The name of the region that is asked. */
-  readonly region: string;
-  /** No other region will do. */
-  readonly pinned: boolean;
-  /** The oldest protocol version that can carry the task: see `requiredProtocol`. */
-  readonly protocol: number;
-}
-
-export interface Reserved {
-  readonly kind: "reserved";
-  readonly workerId: string;
-  readonly region: string;
-}
-
-export interface NoRoom {
-  readonly kind: "noRoom";
-  /** How many wait in this region. */
-  readonly waiting: number;
-}
-
 /** The workers of one region: it places tasks on them and passes messages; it owns no task's truth. */
-export class Region extends DurableObject<Env> {
-  readonly #fleet = new Fleet(this.ctx, this.env);
-  readonly #greeter = new WorkerGreeter(this.#fleet);
+export class Region extends DurableObject<Env> implements RegionObject {
+  readonly #regionState = new RegionState(this.ctx, this.env);
+  readonly #greeter = new WorkerGreeter(this.#regionState);
   readonly #knownRegions = new KnownRegions();
 
   /** The worker socket's upgrade. */
@@ -67,45 +45,45 @@ export class Region extends DurableObject<Env> {
     const workerId = request.headers.get(WORKER_ID_HEADER) ?? "";
     const region = request.headers.get(REGION_HEADER) ?? "";
     const { 0: client, 1: server } = new WebSocketPair();
-    const deadlineMs = Date.now() + this.#fleet.config.helloTimeoutMs;
-    this.#fleet.sockets.accept(server, { phase: "greeting", workerId, region, deadlineMs });
-    await this.#fleet.wakeAt(deadlineMs);
+    const deadlineMs = Date.now() + this.#regionState.config.helloTimeoutMs;
+    this.#regionState.sockets.accept(server, { phase: "greeting", workerId, region, deadlineMs });
+    await this.#regionState.wakeAt(deadlineMs);
     return new Response(null, { status: 101, webSocket: client });
   }
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
-    const fleet = this.#fleet;
-    const state = fleet.sockets.get(socket);
+    const regionState = this.#regionState;
+    const state = regionState.sockets.get(socket);
     if (state === undefined || state.phase === "gone") return;
     const read = readFrame(data);
-    if (read.kind === "refused") return fleet.drop(socket, read.code, read.reason);
+    if (read.kind === "refused") return regionState.drop(socket, read.code, read.reason);
     const { frame } = read;
     if (state.phase === "greeting") {
       if (frame.type === "hello") return this.#greeter.greet(socket, state, frame);
-      return fleet.drop(socket, CLOSE.malformedFrame, "The first frame must be a hello.");
+      return regionState.drop(socket, CLOSE.malformedFrame, "The first frame must be a hello.");
     }
     const greeted: GreetedSocket = { ...state, lastSeenMs: Date.now() };
-    fleet.sockets.set(socket, greeted);
-    return hearWorker(fleet, socket, greeted, frame);
+    regionState.sockets.set(socket, greeted);
+    return handleFrame(regionState, socket, greeted, frame);
   }
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
-    await this.#fleet.lost(socket);
+    await this.#regionState.lost(socket);
     // A socket that hibernates returns no close frame by itself, and the worker would wait for it.
-    this.#fleet.sockets.answerClose(socket, code);
+    this.#regionState.sockets.answerClose(socket, code);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
-    await this.#fleet.lost(socket);
+    await this.#regionState.lost(socket);
   }
 
   override async alarm(): Promise<void> {
     try {
-      await meetDeadlines(this.#fleet);
+      await handleAlarm(this.#regionState);
     } catch (thrown) {
       // The runtime gives up an alarm that throws again and again; what is due here may not be given up.
       warn("deadlines not met", thrown);
-      await this.#fleet.wakeAt(Date.now() + RETRY_MS);
+      await this.#regionState.wakeAt(Date.now() + RETRY_MS);
     }
   }
 
@@ -117,8 +95,8 @@ export class Region extends DurableObject<Env> {
     const here = await this.reserveHere(wanted);
     if (here !== null) return here;
     const { taskId, units, region, pinned, onlyWorkerId } = wanted;
-    this.#fleet.waiting.add({ taskId, units });
-    const noRoom: NoRoom = { kind: "noRoom", waiting: this.#fleet.waiting.count };
+    this.#regionState.waiting.add({ taskId, units });
+    const noRoom: NoRoom = { kind: "noRoom", waiting: this.#regionState.waiting.count };
     if (pinned || onlyWorkerId != null) return noRoom;
     const neighbours = neighboursOf(region, await this.#knownRegions.all(this.env)).slice(0, MAX_NEIGHBOURS);
     for (const neighbour of neighbours) {
@@ -126,7 +104,7 @@ export class Region extends DurableObject<Env> {
         .reserveHere({ ...wanted, region: neighbour })
         .catch((thrown: unknown) => warn("a neighbour did not answer", thrown));
       if (there == null) continue;
-      this.#fleet.waiting.remove(taskId);
+      this.#regionState.waiting.remove(taskId);
       return there;
     }
     return noRoom;
@@ -134,9 +112,9 @@ export class Region extends DurableObject<Env> {
 
   /** Finds a worker of this region with room and holds the room. */
   async reserveHere(wanted: Reserve): Promise<Reserved | null> {
-    const { sockets, assignments, waiting } = this.#fleet;
+    const { sockets, assignments, waiting } = this.#regionState;
     const { taskId, attempt, region, units } = wanted;
-    const workerId = place(this.#fleet.candidates(wanted.protocol), wanted, Math.random);
+    const workerId = chooseWorker(this.#regionState.candidates(wanted.protocol), wanted, Math.random);
     const chosen = workerId === null ? undefined : sockets.greeted(workerId)?.[1];
     if (chosen === undefined) return null;
     waiting.remove(taskId);
@@ -152,17 +130,17 @@ export class Region extends DurableObject<Env> {
       confirmed: false,
       releaseAtMs: null,
     });
-    await this.#fleet.wakeAt(sinceMs + CHECK_RESERVATION_AFTER_MS);
+    await this.#regionState.wakeAt(sinceMs + CHECK_RESERVATION_AFTER_MS);
     return { kind: "reserved", workerId: chosen.workerId, region };
   }
 
   /** Hands a task to the worker that was reserved for it. False: the worker is not there any more. */
-  dispatch(order: Omit<EdgeFrameOf<"dispatch">, "type"> & AttemptRef): boolean {
-    const { sockets, assignments } = this.#fleet;
+  dispatch(order: DispatchOrder): boolean {
+    const { sockets, assignments } = this.#regionState;
     const { workerId, request, ...dispatch } = order;
     const assignment = assignments.match(dispatch.taskId, dispatch.attempt, workerId);
     const socket = sockets.ofWorker(workerId);
-    if (assignment === undefined || socket === undefined || this.#fleet.drained.has(workerId)) {
+    if (assignment === undefined || socket === undefined || this.#regionState.drained.has(workerId)) {
       this.forget(dispatch.taskId, dispatch.attempt);
       return false;
     }
@@ -172,72 +150,73 @@ export class Region extends DurableObject<Env> {
   }
 
   /** Tells a worker to end a task. A worker that is away is told when it is back. */
-  stopTask({ workerId, ...stop }: Omit<EdgeFrameOf<"stop">, "type"> & AttemptRef): void {
-    const { sockets, assignments } = this.#fleet;
+  stopTask({ workerId, ...stop }: StopOrder): void {
+    const { sockets, assignments } = this.#regionState;
     const socket = sockets.ofWorker(workerId);
     if (socket !== undefined) return sockets.send(socket, { type: "stop", ...stop });
     const assignment = assignments.match(stop.taskId, stop.attempt, workerId);
-    if (assignment !== undefined) this.#fleet.doubt(assignment);
+    if (assignment !== undefined) this.#regionState.doubt(assignment);
   }
 
   /** Asks a worker to change a push. */
-  updateTask({ workerId, ...update }: Omit<EdgeFrameOf<"update">, "type"> & AttemptRef): "asked" | "away" | "tooOld" {
-    const [socket, state] = this.#fleet.sockets.greeted(workerId) ?? [];
+  updateTask({ workerId, ...update }: UpdateOrder): "asked" | "away" | "tooOld" {
+    const [socket, state] = this.#regionState.sockets.greeted(workerId) ?? [];
     if (socket === undefined || state === undefined) return "away";
     // It would close its socket at such a frame.
     if (state.protocol < requiredProtocolOfUpdate(update.change)) return "tooOld";
-    this.#fleet.sockets.send(socket, { type: "update", ...update });
+    this.#regionState.sockets.send(socket, { type: "update", ...update });
     return "asked";
   }
 
   /** The task needs nothing of this region any more in this attempt. */
   forget(taskId: string, attempt: number): void {
-    this.#fleet.waiting.remove(taskId);
-    this.#fleet.unassign(taskId, attempt);
+    this.#regionState.waiting.remove(taskId);
+    this.#regionState.unassign(taskId, attempt);
   }
 
   /** Whether a worker has the task, or is expected back with it. */
   holds(taskId: string, attempt: number): boolean {
-    return this.#fleet.assignments.get(taskId)?.attempt === attempt;
+    return this.#regionState.assignments.get(taskId)?.attempt === attempt;
   }
 
   /** Whether this worker has reported this attempt, or is expected back, after a restart of the edge, to do so. */
   answersFor(taskId: string, { attempt, workerId }: AttemptRef): boolean {
-    const { assignments, expected } = this.#fleet;
+    const { assignments, expected } = this.#regionState;
     const assignment = assignments.match(taskId, attempt, workerId);
     if (assignment === undefined) return false;
     return (
-      assignment.confirmed || (assignment.dispatched && expected.has(workerId, this.#fleet.returnTime(Date.now())))
+      assignment.confirmed ||
+      (assignment.dispatched && expected.has(workerId, this.#regionState.returnTime(Date.now())))
     );
   }
 
   /** The newest progress that a worker has reported of this attempt. */
   progress(taskId: string, attempt: number): Progress | null {
-    return this.#fleet.progress.newest(taskId, attempt);
+    return this.#regionState.progress.newest(taskId, attempt);
   }
 
   /** Ends a worker's connections, because its token holds no more. Its tasks go the way of a lost worker's. */
   async disconnect(workerId: string, reason: string): Promise<void> {
-    for (const [socket, state] of this.#fleet.sockets.all()) {
+    for (const [socket, state] of this.#regionState.sockets.all()) {
       if (state.phase === "gone" || state.workerId !== workerId) continue;
-      await this.#fleet.drop(socket, CLOSE.unauthorized, reason);
+      await this.#regionState.drop(socket, CLOSE.unauthorized, reason);
     }
   }
 
   /** Who could take a task: `returningMs` for how much longer workers are expected back after a restart, 0: none are. */
   outlook(): { workers: number; returningMs: number } {
-    const { sockets, expected } = this.#fleet;
-    return { workers: sockets.ready().length, returningMs: expected.leftMs(this.#fleet.returnTime(Date.now())) };
+    const { sockets, expected } = this.#regionState;
+    return { workers: sockets.ready().length, returningMs: expected.leftMs(this.#regionState.returnTime(Date.now())) };
   }
 
   /** @param apps whose part of the fleet is shown; not said, by an older edge: the whole */
   workers(region: string, apps: AppScope = "*"): WorkerList["workers"] {
-    return showWorkers(this.#fleet, region, apps);
+    return showWorkers(this.#regionState, region, apps);
   }
 
   /** The tasks that this region's workers have, with what they last said of them. */
   heldTasks(): HeldTask[] {
-    const { assignments, progress } = this.#fleet;
+    const { assignments, progress } = this.#regionState;
     return assignments.all().map(({ taskId, attempt, workerId }) => ({
       taskId,
       workerId,
@@ -247,11 +226,11 @@ export class Region extends DurableObject<Env> {
 
   /** Workers that were lost within the last hour, the newest first. */
   lostWorkers(region: string): WorkerList["lost"] {
-    return showLostWorkers(this.#fleet, region);
+    return showLostWorkers(this.#regionState, region);
   }
 
   summary(region: string, apps: AppScope = "*"): RegionList["regions"][number] {
-    return showRegion(this.#fleet, region, apps);
+    return showRegion(this.#regionState, region, apps);
   }
 
   /**
@@ -259,16 +238,16 @@ export class Region extends DurableObject<Env> {
    * drained when it dials again. False: no such worker is connected.
    */
   drain(workerId: string): boolean {
-    if (this.#fleet.sockets.greeted(workerId) === undefined) return false;
-    this.#fleet.drained.add(workerId);
-    this.#fleet.handOver(workerId);
+    if (this.#regionState.sockets.greeted(workerId) === undefined) return false;
+    this.#regionState.drained.add(workerId);
+    this.#regionState.handOver(workerId);
     return true;
   }
 
   /** Puts a worker back into service. False: it was not drained. */
   undrain(workerId: string): boolean {
-    const was = this.#fleet.drained.remove(workerId);
-    if (was) this.#fleet.wakeWaiting();
+    const was = this.#regionState.drained.remove(workerId);
+    if (was) this.#regionState.wakeWaiting();
     return was;
   }
 }

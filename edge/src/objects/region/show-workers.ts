@@ -1,22 +1,22 @@
 import type { RegionList, WorkerList } from "@roomcast/shared";
+import { isoTime } from "../../base/iso-time.ts";
 import type { AppScope } from "../../model/app-scope.ts";
 import { sdkAppIdOf } from "../../model/task-id.ts";
-import { time } from "../task/show-task.ts";
-import type { Fleet } from "./region-state.ts";
+import type { RegionState } from "./region-state.ts";
 
 /**
  * What the API shows of a region's workers. Of a part of the fleet: the workers that carry tasks of these applications,
  * with no more than those; how much they carry for others, and how they are, is not these applications' to know.
  */
-export function showWorkers(fleet: Fleet, region: string, apps: AppScope): WorkerList["workers"] {
-  const { assignments, measured } = fleet;
+export function showWorkers(regionState: RegionState, region: string, apps: AppScope): WorkerList["workers"] {
+  const { assignments, measured } = regionState;
   const nowMs = Date.now();
   const tasks = new Map<string, number>();
   for (const { taskId, workerId } of assignments.all()) {
     if (isOf(apps, taskId)) tasks.set(workerId, (tasks.get(workerId) ?? 0) + 1);
   }
   const whole = apps === "*";
-  const shown = fleet.workers().filter(({ workerId }) => whole || tasks.has(workerId));
+  const shown = regionState.workers().filter(({ workerId }) => whole || tasks.has(workerId));
   return shown.map((worker) => ({
     workerId: worker.workerId,
     region,
@@ -29,21 +29,21 @@ export function showWorkers(fleet: Fleet, region: string, apps: AppScope): Worke
     cpuLoad: whole ? measured.said(worker.workerId, nowMs) : null,
     busy: whole && worker.busy,
     tasks: tasks.get(worker.workerId) ?? 0,
-    connectedAt: time(worker.connectedAtMs),
-    lastSeenAt: time(worker.lastSeenMs),
+    connectedAt: isoTime(worker.connectedAtMs),
+    lastSeenAt: isoTime(worker.lastSeenMs),
   }));
 }
 
 /** What the API shows of workers that were lost. */
-export function showLostWorkers(fleet: Fleet, region: string): WorkerList["lost"] {
-  return fleet.lostWorkers
-    .list(Date.now(), fleet.config.workerGraceMs)
-    .map(({ lostAtMs, ...worker }) => ({ ...worker, region, lostAt: time(lostAtMs) }));
+export function showLostWorkers(regionState: RegionState, region: string): WorkerList["lost"] {
+  return regionState.lostWorkers
+    .list(Date.now(), regionState.config.workerGraceMs)
+    .map(({ lostAtMs, ...worker }) => ({ ...worker, region, lostAt: isoTime(lostAtMs) }));
 }
 
 /** What the API shows of a region. */
-export function showRegion(fleet: Fleet, region: string, apps: AppScope): RegionList["regions"][number] {
-  const workers = showWorkers(fleet, region, apps);
+export function showRegion(regionState: RegionState, region: string, apps: AppScope): RegionList["regions"][number] {
+  const workers = showWorkers(regionState, region, apps);
   const sum = (of: (worker: WorkerList["workers"][number]) => number) =>
     workers.reduce((total, worker) => total + of(worker), 0);
   return {
@@ -55,7 +55,10 @@ export function showRegion(fleet: Fleet, region: string, apps: AppScope): Region
     loadUnits: sum(({ loadUnits }) => loadUnits),
     reservedUnits: sum(({ reservedUnits }) => reservedUnits),
     tasks: sum(({ tasks }) => tasks),
-    waiting: apps === "*" ? fleet.waiting.count : fleet.waiting.ids().filter((taskId) => isOf(apps, taskId)).length,
+    waiting:
+      apps === "*"
+        ? regionState.waiting.count
+        : regionState.waiting.ids().filter((taskId) => isOf(apps, taskId)).length,
   };
 }
 

@@ -2,11 +2,10 @@ import type { ErrorBody, LogLine } from "@roomcast/shared";
 import { SerialQueue } from "../../base/serial-queue.ts";
 import { warn } from "../../base/warn.ts";
 import type { Env } from "../../contracts/env.ts";
-import type { WorkerAnswer } from "../task/task.ts";
-import type { AttemptRef, WorkerEvent } from "../task/task-transition.ts";
+import type { AttemptRef, WorkerAnswer, WorkerEvent } from "../../contracts/task-object.ts";
 
 /** The way from a region to the Task objects. What is said to one task stays in order. */
-export class TaskLine {
+export class TaskMessenger {
   readonly #env: Env;
   readonly #queue = new SerialQueue();
 

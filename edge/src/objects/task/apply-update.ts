@@ -1,5 +1,5 @@
 import type { PushRequest, TaskUpdate } from "@roomcast/shared";
-import type { Progress } from "./task-record.ts";
+import type { Progress } from "../../model/progress.ts";
 
 /** What a push plays, and where it is: what another attempt needs to go on with it. */
 export interface Playing {

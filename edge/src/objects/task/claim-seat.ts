@@ -1,11 +1,12 @@
 import { isTerminal } from "@roomcast/shared";
-import { leftToAsk, planTakeover, type SeatHolder, type Takeover } from "./plan-takeover.ts";
+import type { SeatHolder } from "../../contracts/task-object.ts";
+import { leftToAsk, planTakeover, type Takeover } from "./plan-takeover.ts";
 import type { TaskCore } from "./task-context.ts";
 import type { TaskRecord } from "./task-record.ts";
 import { replacedBy } from "./task-transition.ts";
 
 /** Tells those who hold the seat that this task takes it, and says where it starts. Doing it again changes nothing. */
-export async function takeSeat(core: TaskCore): Promise<Takeover> {
+export async function claimSeat(core: TaskCore): Promise<Takeover> {
   await askElsewhere(core);
   const { record } = core;
   if (record === undefined || record.replaces.length === 0) return { kind: "free" };

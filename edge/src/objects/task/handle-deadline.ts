@@ -1,4 +1,5 @@
 import { isActive, isTerminal, scfStatus } from "@roomcast/shared";
+import type { AttemptRef } from "../../contracts/task-object.ts";
 import { executionLimitMs, queueTimeoutMs } from "../../model/task-times.ts";
 import { giveSeatBack } from "./claim-seat.ts";
 import type { DeadlineKind } from "./next-deadline.ts";
@@ -6,7 +7,6 @@ import { type PlacedTask, placeTask } from "./place-task.ts";
 import { roomOver } from "./room-sight.ts";
 import { directoryOf, newestProgress, regionOf } from "./task-context.ts";
 import { type TaskRecord, withProgress } from "./task-record.ts";
-import type { AttemptRef } from "./task-transition.ts";
 
 export interface DueTask extends PlacedTask {
   /** Does what reads the request, one after another. */
@@ -16,7 +16,7 @@ export interface DueTask extends PlacedTask {
 }
 
 /** Does what is due for a task, as `nextDeadline` has said. Rejects where another object did not answer. */
-export async function meetDeadline(task: DueTask, kind: DeadlineKind, record: TaskRecord): Promise<void> {
+export async function handleDeadline(task: DueTask, kind: DeadlineKind, record: TaskRecord): Promise<void> {
   switch (kind) {
     case "place":
       return task.inTurn(() => placeTask(task));

@@ -1,11 +1,12 @@
 import { expectedUnits, requiredProtocol } from "@roomcast/shared";
+import type { AttemptRef, WorkerEvent } from "../../contracts/task-object.ts";
 import { leftOfMaxDuration } from "../../model/task-times.ts";
-import { endReplaced, takeSeat } from "./claim-seat.ts";
+import { claimSeat, endReplaced } from "./claim-seat.ts";
 import { withFreshUserSig } from "./fresh-user-sig.ts";
 import { openRequest } from "./sealed-request.ts";
 import { directoryOf, regionOf, type TaskCore } from "./task-context.ts";
 import type { TaskRecord } from "./task-record.ts";
-import { type AttemptRef, holds, type WorkerEvent } from "./task-transition.ts";
+import { holds } from "./task-transition.ts";
 
 /** The first version whose workers begin a push that stands still. */
 const PROTOCOL_WITH_PAUSE = 2;
@@ -29,7 +30,7 @@ export interface PlacedTask extends TaskCore {
 /** Finds a worker, writes down who it is, and only then hands it the task. */
 export async function placeTask(core: PlacedTask): Promise<void> {
   const { wakes } = core;
-  const takeover = await takeSeat(core);
+  const takeover = await claimSeat(core);
   const { record } = core;
   if (record?.state.name !== "queued") return;
   if (takeover.kind === "after") return waitForSeat(core, wakes);

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { leftToAsk, planTakeover, type SeatHolder } from "./plan-takeover.ts";
+import type { SeatHolder } from "../../contracts/task-object.ts";
+import { leftToAsk, planTakeover } from "./plan-takeover.ts";
 
 const holder = (taskId: string, rest: Partial<SeatHolder> = {}): SeatHolder => ({
   taskId,

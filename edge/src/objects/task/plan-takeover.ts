@@ -1,26 +1,7 @@
 import { isActive, isTerminal } from "@roomcast/shared";
+import type { GivesWay, SeatHolder } from "../../contracts/task-object.ts";
 import { firstPlaceAtMs } from "../../model/task-times.ts";
 import type { TaskRecord } from "./task-record.ts";
-
-/**
- * What a task says to the newer one that takes its seat. `before`: the tasks before it that may hold the seat, the newest
- * first.
- */
-export type GivesWay =
-  /** It was deleted, and does not know who was before it. */
-  | { readonly kind: "gone" }
-  /** No worker has it, and none will. */
-  | { readonly kind: "over"; readonly before: readonly string[] }
-  | ({ readonly kind: "holds"; readonly before: readonly string[] } & SeatHolder);
-
-/** A task that is on a worker with the seat that another one wants. */
-export interface SeatHolder {
-  readonly taskId: string;
-  readonly region: string;
-  readonly workerId: string;
-  /** It has been asked to end. */
-  readonly stopping: boolean;
-}
 
 /** Where a task starts whose seat others hold. */
 export type Takeover =

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { afterRoomWord, DISMISSED_PATIENCE_MS, type RoomSight, type RoomWord, roomOver } from "./room-sight.ts";
+import type { RoomWord } from "../../model/room-word.ts";
+import { afterRoomWord, DISMISSED_PATIENCE_MS, type RoomSight, roomOver } from "./room-sight.ts";
 
 type Step = Pick<RoomWord, "kind" | "atMs"> & Partial<RoomWord>;
 

@@ -1,3 +1,4 @@
+import type { RoomWord } from "../../model/room-word.ts";
 /** What a room's own events say of a push, as it is stored. Times are Unix ms. */
 export interface RoomSight {
   /** Since when the room has its picture; null: it has none, as far as is known. */
@@ -12,17 +13,6 @@ export interface RoomSight {
   readonly emptySinceMs: number | null;
   /** By the edge's clock; null: it was not, or the push has come back since then. */
   readonly dismissedAtMs: number | null;
-}
-
-/** An event of a task's room. */
-export interface RoomWord {
-  readonly kind: "created" | "dismissed" | "entered" | "left" | "videoStarted" | "videoStopped";
-  /** Of the task's own user. */
-  readonly own: boolean;
-  readonly removed: boolean;
-  /** By TRTC's clock. */
-  readonly atMs: number;
-  readonly others: number;
 }
 
 const UNSEEN: RoomSight = {

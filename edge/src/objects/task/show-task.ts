@@ -1,4 +1,5 @@
 import { isTerminal, scfStatus, type TaskView } from "@roomcast/shared";
+import { isoTime } from "../../base/iso-time.ts";
 import type { TaskRecord } from "./task-record.ts";
 
 /** What the API shows of a task. Pure. */
@@ -8,11 +9,11 @@ export function showTask(record: TaskRecord): TaskView {
     taskId: record.taskId,
     status: scfStatus(state.name),
     state: state.name,
-    since: time(state.sinceMs),
+    since: isoTime(state.sinceMs),
     attempt: state.attempt,
-    createdAt: time(record.createdAtMs),
-    startedAt: record.startedAtMs === null ? null : time(record.startedAtMs),
-    endedAt: isTerminal(state) ? time(state.sinceMs) : null,
+    createdAt: isoTime(record.createdAtMs),
+    startedAt: record.startedAtMs === null ? null : isoTime(record.startedAtMs),
+    endedAt: isTerminal(state) ? isoTime(state.sinceMs) : null,
     region: record.region,
     workerId: record.lastWorkerId,
     request: record.request,
@@ -21,18 +22,14 @@ export function showTask(record: TaskRecord): TaskView {
     error: state.name === "failed" ? state.error : null,
     reason: state.name === "aborted" ? state.reason : null,
     room: record.room === undefined ? null : shownRoom(record.room),
-    warnings: (record.warnings ?? []).map(({ code, message, atMs }) => ({ code, message, at: time(atMs) })),
+    warnings: (record.warnings ?? []).map(({ code, message, atMs }) => ({ code, message, at: isoTime(atMs) })),
   };
 }
 
 function shownProgress({ updatedAtMs, ...numbers }: NonNullable<TaskRecord["progress"]>): TaskView["progress"] {
-  return { ...numbers, updatedAt: time(updatedAtMs) };
+  return { ...numbers, updatedAt: isoTime(updatedAtMs) };
 }
 
 function shownRoom({ confirmedAtMs, others }: NonNullable<TaskRecord["room"]>): TaskView["room"] {
-  return { confirmedAt: confirmedAtMs === null ? null : time(confirmedAtMs), viewers: others };
-}
-
-export function time(ms: number): string {
-  return new Date(ms).toISOString();
+  return { confirmedAt: confirmedAtMs === null ? null : isoTime(confirmedAtMs), viewers: others };
 }

@@ -1,8 +1,9 @@
 import type { Config } from "../../base/config.ts";
+import type { DirectoryObject } from "../../contracts/directory-object.ts";
 import type { Env } from "../../contracts/env.ts";
-import type { Directory } from "../directory/directory.ts";
-import type { Region } from "../region/region.ts";
-import type { Progress, TaskRecord } from "./task-record.ts";
+import type { RegionObject } from "../../contracts/region-object.ts";
+import type { Progress } from "../../model/progress.ts";
+import type { TaskRecord } from "./task-record.ts";
 import type { ControlEvent } from "./task-transition.ts";
 
 /** What the parts of a Task object share: its record, and the objects beside it. */
@@ -19,11 +20,11 @@ export interface TaskCore {
 }
 
 /** The region that a task is placed in. */
-export function regionOf({ env }: Pick<TaskCore, "env">, record: TaskRecord): DurableObjectStub<Region> {
+export function regionOf({ env }: Pick<TaskCore, "env">, record: TaskRecord): DurableObjectStub<RegionObject> {
   return env.REGION.getByName(record.region);
 }
 
-export function directoryOf({ env }: Pick<TaskCore, "env">, record: TaskRecord): DurableObjectStub<Directory> {
+export function directoryOf({ env }: Pick<TaskCore, "env">, record: TaskRecord): DurableObjectStub<DirectoryObject> {
   return env.DIRECTORY.getByName(String(record.request.SdkAppId));
 }
 

@@ -4,34 +4,20 @@ import {
   type PlanSummary,
   type ShownRequest,
   type SkippedItems,
-  type TaskReport,
   type TaskState,
 } from "@roomcast/shared";
+
+import type { AttemptRef, NewTask, StopHow } from "../../contracts/task-object.ts";
+import type { Progress } from "../../model/progress.ts";
 import { firstPlaceAtMs } from "../../model/task-times.ts";
 import { type TaskWarning, warningsOf } from "../../model/task-warnings.ts";
-import type { UserSeat } from "../directory/accepted-tasks.ts";
 import type { RoomSight } from "./room-sight.ts";
-
-/** What is known of a push's progress. */
-export interface Progress
-  extends Pick<TaskReport, "positionMs" | "durationMs" | "fps" | "bitRateKbps" | "droppedFrames"> {
-  /** Which source of the playlist, from 0. */
-  readonly item: number;
-  /** When the worker said it, by the edge's clock, Unix ms. */
-  readonly updatedAtMs: number;
-}
 
 /** That somebody wants the task to end. */
 export interface StopIntention {
-  readonly how: "now" | "tidy";
+  readonly how: StopHow;
   readonly reason: string;
   readonly atMs: number;
-}
-
-/** Which worker has, or had, an attempt. */
-export interface AttemptHolder {
-  readonly attempt: number;
-  readonly workerId: string;
 }
 
 /** So many attempts are remembered by their worker: the last words of an older one have long been heard. */
@@ -72,7 +58,7 @@ export interface TaskRecord {
   readonly placedAtMs?: number;
   readonly lastWorkerId: string | null;
   /** Who had the newest attempts, the newest last. */
-  readonly holders: readonly AttemptHolder[];
+  readonly holders: readonly AttemptRef[];
   /** The worker that refused or lost the task last; another one is preferred. */
   readonly avoidWorkerId: string | null;
   /** Tasks that hold the seat, or did, and that this one has not taken over yet, the newest first. */
@@ -99,16 +85,6 @@ export interface TaskRecord {
   readonly settled: boolean;
   /** After a deadline could not be met (another object did not answer): not before. */
   readonly retryAtMs: number;
-}
-
-export interface NewTask {
-  readonly taskId: string;
-  readonly region: string;
-  readonly request: ShownRequest;
-  readonly sealedRequest: string;
-  readonly replaces: readonly string[];
-  /** Tasks of the same user in other rooms, as far as is known. */
-  readonly elsewhere?: readonly UserSeat[];
 }
 
 /** With what was heard of an attempt, as long as that is the one that runs. Pure. */

@@ -1,14 +1,14 @@
 import { isTerminal, type Outcome, type TaskReport } from "@roomcast/shared";
 import { expect, test } from "vitest";
+import type { WorkerEvent } from "../../contracts/task-object.ts";
 import { newTaskRecord } from "./new-task-record.test-support.ts";
 import type { TaskRecord } from "./task-record.ts";
 import {
+  applyControlEvent,
+  applyWorkerEvent,
   type ControlEvent,
   type Decision,
-  decideForControl,
-  decideForWorker,
   MAX_LOST_IN_A_ROW,
-  type WorkerEvent,
 } from "./task-transition.ts";
 
 /** A linear congruential generator (Numerical Recipes): the same numbers for the same seed. */
@@ -82,9 +82,9 @@ function word(random: (below: number) => number, attempt: number): WorkerEvent {
 function step(record: TaskRecord, random: (below: number) => number, atMs: number): Decision {
   const choice = random(20);
   const controls = choice === 0 ? RARE_CONTROLS : CONTROLS;
-  if (choice < 8) return decideForControl(record, controls[random(controls.length)] ?? { type: "woken" }, atMs);
+  if (choice < 8) return applyControlEvent(record, controls[random(controls.length)] ?? { type: "woken" }, atMs);
   const attempt = Math.max(1, record.state.attempt - 1 + random(3));
-  return decideForWorker(record, { attempt, workerId: random(2) === 0 ? "a" : "b" }, word(random, attempt), atMs);
+  return applyWorkerEvent(record, { attempt, workerId: random(2) === 0 ? "a" : "b" }, word(random, attempt), atMs);
 }
 
 /** What must hold from one record to the next, whatever was said; empty: it holds. */

@@ -1,15 +1,15 @@
 import { type ActiveState, isTerminal, type TaskReport, type TaskState } from "@roomcast/shared";
 import { describe, expect, test } from "vitest";
+import type { WorkerEvent } from "../../contracts/task-object.ts";
 import { newTaskRecord } from "./new-task-record.test-support.ts";
 import { MAX_HOLDERS, type TaskRecord } from "./task-record.ts";
 import {
+  applyControlEvent,
+  applyWorkerEvent,
   type ControlEvent,
   type Decision,
-  decideForControl,
-  decideForWorker,
   hasHeld,
   MAX_LOST_IN_A_ROW,
-  type WorkerEvent,
 } from "./task-transition.ts";
 import { HEALTHY_ATTEMPT_MS, MAX_WORKERS_LOST } from "./worker-loss.ts";
 
@@ -98,7 +98,7 @@ test.each<[string, TaskRecord, WorkerEvent, string, number]>([
     1,
   ],
 ])("%s", (_what, before, event, state, attempt) => {
-  const after = next(decideForWorker(before, REF, event, NOW));
+  const after = next(applyWorkerEvent(before, REF, event, NOW));
   expect(after.state).toMatchObject({ name: state, attempt, sinceMs: NOW });
   expect(after.sealedRequest).toBe(isTerminal(after.state) ? null : "sealed");
 });
@@ -115,7 +115,7 @@ test.each<[string, TaskRecord, { attempt: number; workerId: string }]>([
   ["about a task that has ended", record({ state: { name: "finished", sinceMs: 0, attempt: 1 } }), REF],
 ])("a word %s is stale, whatever it says", (_what, before, ref) => {
   for (const event of [{ type: "accepted" }, RELEASED, ended({ name: "finished" })] as const) {
-    expect(decideForWorker(before, ref, event, NOW)).toEqual({ kind: "stale" });
+    expect(applyWorkerEvent(before, ref, event, NOW)).toEqual({ kind: "stale" });
   }
 });
 
@@ -132,14 +132,14 @@ test.each<ControlEvent>([
   { type: "broken", error: ERROR },
 ])("an ended task is not changed by $type", (event) => {
   const before = record({ state: { name: "failed", sinceMs: 0, attempt: 1, error: ERROR } });
-  expect(decideForControl(before, event, NOW)).toEqual({ kind: "stale" });
+  expect(applyControlEvent(before, event, NOW)).toEqual({ kind: "stale" });
 });
 
 test("attempts whose worker left before it got the task end the task after five, with the last cause", () => {
   let task = record();
   for (let attempt = 1; attempt <= MAX_LOST_IN_A_ROW; attempt += 1) {
-    task = next(decideForControl(task, { type: "placed", workerId: "w" }, NOW));
-    task = next(decideForWorker(task, { attempt, workerId: "w" }, { ...RELEASED, dispatched: false }, NOW));
+    task = next(applyControlEvent(task, { type: "placed", workerId: "w" }, NOW));
+    task = next(applyWorkerEvent(task, { attempt, workerId: "w" }, { ...RELEASED, dispatched: false }, NOW));
   }
   expect(task.state).toMatchObject({ name: "failed", error: { code: "FailedOperation.WorkerLost" } });
   expect(task.state.name === "failed" && task.state.error.message).toContain("gone");
@@ -150,25 +150,25 @@ test("a push in between starts the count of lost attempts anew", () => {
   for (let attempt = 1; attempt <= 3 * MAX_LOST_IN_A_ROW; attempt += 1) {
     const ref = { attempt, workerId: "w" };
     const placedAtMs = NOW + attempt * HEALTHY_ATTEMPT_MS;
-    task = next(decideForControl(task, { type: "placed", workerId: "w" }, placedAtMs));
-    task = next(decideForWorker(task, ref, { type: "reported", report: report(task, { attempt }) }, placedAtMs));
-    task = next(decideForWorker(task, ref, RELEASED, placedAtMs + HEALTHY_ATTEMPT_MS));
+    task = next(applyControlEvent(task, { type: "placed", workerId: "w" }, placedAtMs));
+    task = next(applyWorkerEvent(task, ref, { type: "reported", report: report(task, { attempt }) }, placedAtMs));
+    task = next(applyWorkerEvent(task, ref, RELEASED, placedAtMs + HEALTHY_ATTEMPT_MS));
   }
   expect(task).toMatchObject({ state: { name: "queued", attempt: 3 * MAX_LOST_IN_A_ROW + 1 }, lostInARow: 1 });
 });
 
 test("the time in the queue counts over refusals, and anew after a push", () => {
-  const refused = next(decideForWorker(active("starting"), REF, { type: "refused", error: ERROR }, NOW));
+  const refused = next(applyWorkerEvent(active("starting"), REF, { type: "refused", error: ERROR }, NOW));
   expect(refused.waitingSinceMs).toBe(NOW - 10_000);
   expect(refused.placeAtMs).toBeGreaterThan(NOW);
-  const lost = next(decideForWorker(active("pushing"), REF, RELEASED, NOW));
+  const lost = next(applyWorkerEvent(active("pushing"), REF, RELEASED, NOW));
   expect(lost).toMatchObject({ waitingSinceMs: NOW, placeAtMs: NOW, avoidWorkerId: "w" });
 });
 
 test("a report that was overtaken does not take a push back to its start", () => {
   const before = active("pushing");
   const late: WorkerEvent = { type: "reported", report: report(before, { state: "starting" }) };
-  const after = next(decideForWorker(before, REF, late, NOW));
+  const after = next(applyWorkerEvent(before, REF, late, NOW));
   expect(after.state.name).toBe("pushing");
 });
 
@@ -177,8 +177,8 @@ test("who had which attempt is known of the newest ones, and of no others", () =
   for (let attempt = 1; attempt <= MAX_HOLDERS + 1; attempt += 1) {
     const workerId = `w${attempt}`;
     expect(hasHeld(task, { attempt, workerId })).toBe(false);
-    task = next(decideForControl(task, { type: "placed", workerId }, NOW));
-    task = next(decideForWorker(task, { attempt, workerId }, ended({ name: "released" }), NOW));
+    task = next(applyControlEvent(task, { type: "placed", workerId }, NOW));
+    task = next(applyWorkerEvent(task, { attempt, workerId }, ended({ name: "released" }), NOW));
     expect(hasHeld(task, { attempt, workerId })).toBe(true);
   }
   expect(task.holders).toHaveLength(MAX_HOLDERS);
@@ -187,7 +187,7 @@ test("who had which attempt is known of the newest ones, and of no others", () =
 });
 
 function ask(task: TaskRecord, how: "now" | "tidy"): Decision {
-  return decideForControl(task, { type: "stopAsked", how, reason: "r" }, NOW);
+  return applyControlEvent(task, { type: "stopAsked", how, reason: "r" }, NOW);
 }
 
 test("asked to stop again, only a harder stop reaches the worker", () => {
@@ -203,26 +203,26 @@ test.each([
   [0, "No worker is connected in region ap-x: start one there"],
   [3, "No room in region ap-x, where 3 workers are connected"],
 ])("a queue time-out with %i workers says so", (workers, text) => {
-  const after = next(decideForControl(record(), { type: "queueTimeout", workers, waitedMs: 60_000 }, NOW));
+  const after = next(applyControlEvent(record(), { type: "queueTimeout", workers, waitedMs: 60_000 }, NOW));
   expect(after.state).toMatchObject({ name: "failed", error: { code: "ResourceInsufficient", retryable: true } });
   expect(after.state.name === "failed" && after.state.error.message).toContain(text);
 });
 
 test("a queue time-out after a worker was lost in the middle of the start says so first", () => {
-  let task = next(decideForControl(record(), { type: "placed", workerId: "w-7" }, NOW));
-  task = next(decideForWorker(task, { attempt: 1, workerId: "w-7" }, RELEASED, NOW));
-  const after = next(decideForControl(task, { type: "queueTimeout", workers: 0, waitedMs: 133_000 }, NOW));
+  let task = next(applyControlEvent(record(), { type: "placed", workerId: "w-7" }, NOW));
+  task = next(applyWorkerEvent(task, { attempt: 1, workerId: "w-7" }, RELEASED, NOW));
+  const after = next(applyControlEvent(task, { type: "queueTimeout", workers: 0, waitedMs: 133_000 }, NOW));
   expect(after.state.name === "failed" && after.state.error.message).toMatch(
     /^The push was starting on worker w-7 and was lost there: .* Since then: No worker is connected in region ap-x.*waited 133 s\.$/,
   );
 });
 
 test("a start that was lost is forgotten once the push runs", () => {
-  let task = next(decideForControl(record(), { type: "placed", workerId: "w" }, NOW));
-  task = next(decideForWorker(task, { attempt: 1, workerId: "w" }, RELEASED, NOW));
-  task = next(decideForControl(task, { type: "placed", workerId: "w" }, NOW));
+  let task = next(applyControlEvent(record(), { type: "placed", workerId: "w" }, NOW));
+  task = next(applyWorkerEvent(task, { attempt: 1, workerId: "w" }, RELEASED, NOW));
+  task = next(applyControlEvent(task, { type: "placed", workerId: "w" }, NOW));
   const event = { type: "reported", report: report(task, { attempt: 2 }) } as const;
-  task = next(decideForWorker(task, { attempt: 2, workerId: "w" }, event, NOW));
+  task = next(applyWorkerEvent(task, { attempt: 2, workerId: "w" }, event, NOW));
   expect(task.lostStart).toBeNull();
 });
 
@@ -239,10 +239,10 @@ function afterLosses({ count, state, ranMs = 1000, rest = {} }: Losses): TaskRec
   let atMs = NOW;
   for (let attempt = 1; attempt <= count; attempt += 1) {
     const ref = { attempt, workerId: `w${attempt}` };
-    task = next(decideForControl(task, { type: "placed", workerId: ref.workerId }, atMs));
-    task = next(decideForWorker(task, ref, { type: "reported", report: report(task, { attempt, state }) }, atMs));
+    task = next(applyControlEvent(task, { type: "placed", workerId: ref.workerId }, atMs));
+    task = next(applyWorkerEvent(task, ref, { type: "reported", report: report(task, { attempt, state }) }, atMs));
     atMs += ranMs;
-    task = next(decideForWorker(task, ref, RELEASED, atMs));
+    task = next(applyWorkerEvent(task, ref, RELEASED, atMs));
   }
   return task;
 }
@@ -276,6 +276,6 @@ describe("A task under which workers are lost", () => {
 
   test("is aborted, not quarantined, when it was to stop", () => {
     const lostOften = active("pushing", { stop: STOP, workersLost: MAX_WORKERS_LOST });
-    expect(next(decideForWorker(lostOften, REF, RELEASED, NOW)).state.name).toBe("aborted");
+    expect(next(applyWorkerEvent(lostOften, REF, RELEASED, NOW)).state.name).toBe("aborted");
   });
 });

@@ -2,17 +2,18 @@ import {
   type ErrorBody,
   isActive,
   isTerminal,
-  type Outcome,
   RoomcastError,
-  type SkippedItems,
   shownText,
   type TaskEvent,
   type TaskReport,
   type TaskState,
   transition,
 } from "@roomcast/shared";
+import type { AttemptRef, WorkerEvent } from "../../contracts/task-object.ts";
+
+import { progressOf } from "../../model/progress.ts";
 import { firstPlaceAtMs } from "../../model/task-times.ts";
-import { type AttemptHolder, MAX_HOLDERS, type Progress, type StopIntention, type TaskRecord } from "./task-record.ts";
+import { MAX_HOLDERS, type StopIntention, type TaskRecord } from "./task-record.ts";
 import { MAX_WORKERS_LOST, quarantine, spreadMs, workersLost } from "./worker-loss.ts";
 
 /** Attempts that may be lost, or refused, one after another before the task fails. */
@@ -20,29 +21,6 @@ export const MAX_LOST_IN_A_ROW = 5;
 
 /** Doubled with each refusal in a row. */
 const REFUSED_DELAY_MS = 100;
-
-/** From whom an event comes: it counts only while this worker holds this attempt. */
-export type AttemptRef = AttemptHolder;
-
-export type WorkerEvent =
-  | { readonly type: "accepted" }
-  | { readonly type: "refused"; readonly error: ErrorBody }
-  | { readonly type: "reported"; readonly report: TaskReport }
-  | {
-      readonly type: "ended";
-      readonly outcome: Outcome;
-      readonly item?: number | undefined;
-      readonly positionMs: number;
-      readonly skipped?: SkippedItems | undefined;
-    }
-  /** The worker is lost, or the dispatch never reached it. */
-  | {
-      readonly type: "released";
-      readonly reason: string;
-      readonly progress: Progress | null;
-      /** False: the worker never got the task. */
-      readonly dispatched?: boolean;
-    };
 
 export type ControlEvent =
   | { readonly type: "placed"; readonly workerId: string }
@@ -94,7 +72,7 @@ export function hasHeld({ holders }: Pick<TaskRecord, "holders">, ref: AttemptRe
 }
 
 /** What a worker's word changes. What carries an old attempt, or comes after the end, is stale. Pure. */
-export function decideForWorker(record: TaskRecord, ref: AttemptRef, event: WorkerEvent, atMs: number): Decision {
+export function applyWorkerEvent(record: TaskRecord, ref: AttemptRef, event: WorkerEvent, atMs: number): Decision {
   if (!holds(record.state, ref)) return { kind: "stale" };
   const heard: TaskRecord = { ...record, heardAtMs: atMs };
   switch (event.type) {
@@ -118,7 +96,7 @@ export function decideForWorker(record: TaskRecord, ref: AttemptRef, event: Work
 }
 
 /** What a user, the region or a deadline changes. Pure. */
-export function decideForControl(record: TaskRecord, event: ControlEvent, atMs: number): Decision {
+export function applyControlEvent(record: TaskRecord, event: ControlEvent, atMs: number): Decision {
   const { state } = record;
   if (isTerminal(state)) return { kind: "stale" };
   switch (event.type) {
@@ -273,11 +251,6 @@ function reported(record: TaskRecord, report: TaskReport, atMs: number): TaskRec
 
 function skippedIn({ skipped, attempt }: Pick<TaskReport, "skipped" | "attempt">): Pick<TaskRecord, "skipped"> {
   return skipped === undefined ? {} : { skipped: { ...skipped, attempt } };
-}
-
-export function progressOf(report: TaskReport, atMs: number): Progress {
-  const { item = 0, positionMs, durationMs, fps, bitRateKbps, droppedFrames } = report;
-  return { item, positionMs, durationMs, fps, bitRateKbps, droppedFrames, updatedAtMs: atMs };
 }
 
 function ended(record: TaskRecord, event: WorkerEvent & { type: "ended" }, atMs: number): TaskRecord {

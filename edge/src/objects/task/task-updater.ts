@@ -1,17 +1,11 @@
-import {
-  type ErrorBody,
-  isActive,
-  shownText,
-  type TaskUpdate,
-  type TaskView,
-  taskUpdateSchema,
-} from "@roomcast/shared";
+import { type ErrorBody, isActive, shownText, type TaskUpdate, taskUpdateSchema } from "@roomcast/shared";
 import { openSealed, seal } from "../../base/seal.ts";
+import type { AttemptRef } from "../../contracts/task-object.ts";
 import { PendingUpdates } from "./pending-updates.ts";
 import { writeChange } from "./sealed-request.ts";
 import { regionOf, type TaskCore } from "./task-context.ts";
 import type { TaskRecord } from "./task-record.ts";
-import { type AttemptRef, holds } from "./task-transition.ts";
+import { holds } from "./task-transition.ts";
 import {
   ATTEMPT_OVER,
   MAX_PENDING_UPDATES,
@@ -20,12 +14,6 @@ import {
   WORKER_AWAY,
   WORKER_TOO_OLD,
 } from "./update-refusal.ts";
-
-/** What became of a change that was asked for. */
-export type UpdateAnswer =
-  | { readonly kind: "changed"; readonly task: TaskView }
-  /** All is as it was, and why. */
-  | { readonly kind: "refused"; readonly error: ErrorBody };
 
 /** What went wrong with a change; null: it is done. */
 type UpdateOutcome = ErrorBody | null;

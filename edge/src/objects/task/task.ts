@@ -10,45 +10,53 @@ import {
   type TaskView,
 } from "@roomcast/shared";
 import { type Config, readConfig } from "../../base/config.ts";
+import { isoTime } from "../../base/iso-time.ts";
 import { SerialQueue } from "../../base/serial-queue.ts";
-import type { CallbackTarget } from "../../callback/outbox.ts";
 import { TaskCallbacks } from "../../callback/task-callbacks.ts";
 import type { Env } from "../../contracts/env.ts";
+import type {
+  AttemptRef,
+  GivesWay,
+  StopHow,
+  TaskObject,
+  TaskToCreate,
+  UpdateAnswer,
+  WorkerAnswer,
+  WorkerEvent,
+} from "../../contracts/task-object.ts";
+import type { CallbackTarget } from "../../model/callback-target.ts";
+import type { RoomWord } from "../../model/room-word.ts";
 import { endReplaced } from "./claim-seat.ts";
-import { type DueTask, meetDeadline } from "./handle-deadline.ts";
+import { type DueTask, handleDeadline } from "./handle-deadline.ts";
 import { nextDeadline } from "./next-deadline.ts";
-import { type GivesWay, givesWay, goesOn, startsLater } from "./plan-takeover.ts";
-import { afterRoomWord, type RoomWord } from "./room-sight.ts";
-import { showTask, time } from "./show-task.ts";
+import { givesWay, goesOn, startsLater } from "./plan-takeover.ts";
+import { afterRoomWord } from "./room-sight.ts";
+import { showTask } from "./show-task.ts";
 import { newestProgress, regionOf } from "./task-context.ts";
 import { TaskLog } from "./task-log.ts";
-import { type NewTask, newRecord, type StopIntention, type TaskRecord, withProgress } from "./task-record.ts";
+import { newRecord, type TaskRecord, withProgress } from "./task-record.ts";
+
 import {
-  type AttemptRef,
+  applyControlEvent,
+  applyWorkerEvent,
   type ControlEvent,
   type Decision,
-  decideForControl,
-  decideForWorker,
   type Effect,
   hasHeld,
   holds,
   type StopWorker,
-  type WorkerEvent,
 } from "./task-transition.ts";
-import { TaskUpdater, type UpdateAnswer } from "./task-updater.ts";
+
+import { TaskUpdater } from "./task-updater.ts";
+
 import { upgradeRecord } from "./upgrade-record.ts";
 
 const RETRY_MS = 1000;
 /** A pass of the alarm meets at most this many deadlines, so that a mistake cannot make it spin. */
 const MAX_DEADLINES_A_PASS = 20;
 
-/** What a worker's word comes to. `stop`: it has been asked to end. */
-export type WorkerAnswer =
-  | { readonly kind: "stale" }
-  | { readonly kind: "holds"; readonly stop: Pick<StopIntention, "how" | "reason"> | null };
-
-/** One task: the only owner of its truth. What is decided stands in decide.ts and next-deadline.ts. */
-export class Task extends DurableObject<Env> {
+/** One task: the only owner of its truth. What is decided stands in task-transition.ts and next-deadline.ts. */
+export class Task extends DurableObject<Env> implements TaskObject {
   readonly #log = new TaskLog(this.ctx.storage.sql);
   readonly #callbacks = new TaskCallbacks({
     ctx: this.ctx,
@@ -69,7 +77,7 @@ export class Task extends DurableObject<Env> {
    * this one has ended already. Creating it again changes nothing.
    */
   async create(
-    { successor = null, ...task }: NewTask & { readonly successor?: string | null },
+    { successor = null, ...task }: TaskToCreate,
     acceptedAtMs: number,
     callbacks: CallbackTarget | null = null,
   ): Promise<void> {
@@ -104,12 +112,12 @@ export class Task extends DurableObject<Env> {
   logs(maxCharacters = Number.POSITIVE_INFINITY): (TaskLogs & { readonly cut?: true }) | null {
     if (this.#record === undefined) return null;
     const { lines, isCut } = this.#log.lines(maxCharacters);
-    const shown = lines.map(({ atMs, attempt, level, message }) => ({ at: time(atMs), attempt, level, message }));
+    const shown = lines.map(({ atMs, attempt, level, message }) => ({ at: isoTime(atMs), attempt, level, message }));
     return { taskId: this.#record.taskId, lines: shown, ...(isCut ? { cut: true } : {}) };
   }
 
   /** Asks the task to end. Idempotent: an ended one stays as it ended. Null: there is none. */
-  async stop(how: StopIntention["how"], reason: string): Promise<TaskView | null> {
+  async stop(how: StopHow, reason: string): Promise<TaskView | null> {
     if (this.#record === undefined) return null;
     await this.#control({ type: "stopAsked", how, reason });
     return showTask(this.#record);
@@ -190,7 +198,7 @@ export class Task extends DurableObject<Env> {
   /** A worker's word about an attempt. It is written down when this returns. */
   async hear(ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer> {
     if (this.#record === undefined) return { kind: "stale" };
-    const decision = decideForWorker(this.#record, ref, event, Date.now());
+    const decision = applyWorkerEvent(this.#record, ref, event, Date.now());
     if (decision.kind === "stale") return decision;
     if (event.type === "released") this.#noteLoss(ref, event.reason);
     await this.#carryOut(decision);
@@ -228,7 +236,7 @@ export class Task extends DurableObject<Env> {
       for (let met = 0; met < MAX_DEADLINES_A_PASS && this.#record !== undefined; met += 1) {
         const deadline = nextDeadline(this.#record, this.#config());
         if (deadline.atMs > Date.now()) break;
-        await meetDeadline(this.#core, deadline.kind, this.#record);
+        await handleDeadline(this.#core, deadline.kind, this.#record);
       }
     } catch (thrown) {
       // The runtime gives up an alarm that throws again and again; a task may not be given up.
@@ -248,7 +256,7 @@ export class Task extends DurableObject<Env> {
 
   async #control(event: ControlEvent): Promise<void> {
     if (this.#record === undefined) return;
-    const decision = decideForControl(this.#record, event, Date.now());
+    const decision = applyControlEvent(this.#record, event, Date.now());
     if (decision.kind === "changed") await this.#carryOut(decision);
   }
 
@@ -266,7 +274,7 @@ export class Task extends DurableObject<Env> {
   async #stopWorker(record: TaskRecord, { type: _type, ...stop }: StopWorker): Promise<void> {
     await regionOf(this.#core, record)
       .stopTask({ taskId: record.taskId, ...stop })
-      // The stop time-out ends the task if the worker never hears of it.
+      // The stop isoTime-out ends the task if the worker never hears of it.
       .catch((thrown: unknown) => this.#failed("stop not passed on", thrown));
   }
 

@@ -1,0 +1,130 @@
+import type {
+  AuditList,
+  CallbackView,
+  CredentialView,
+  NewCredential,
+  WorkerTokenList,
+  WorkerTokenView,
+} from "@roomcast/shared";
+import type { AppScope } from "../model/app-scope.ts";
+
+/** The name of the one Keyring. */
+export const KEYRING = "keyring";
+
+/**
+ * What the Keyring offers: credentials, worker tokens and callbacks that are changed without a deploy, and the audit log
+ * of who changed them. What an actor may not see is answered as if it were not there.
+ */
+export interface KeyringObject extends Rpc.DurableObjectBranded {
+  /** Null if it is still the version that is known. */
+  snapshot(knownVersion: string | null): KeyringSnapshot | null;
+
+  credentials(by: Actor): CredentialView[];
+
+  addCredential(by: Actor, wanted: AddCredential): Promise<Added<NewCredential>>;
+
+  /** Gives a credential a new SecretKey; the earlier ones hold for the overlap at most. Null if there is none. */
+  rotateCredential(by: Actor, secretId: string, overlapMs: number): Promise<NewCredential | null>;
+
+  /** False if there is none. */
+  revokeCredential(by: Actor, secretId: string): boolean;
+
+  workerTokens(): WorkerTokenList;
+
+  /** Notes a token that the caller mints with this id. */
+  addWorkerToken(by: Actor, wanted: AddWorkerToken): Added<WorkerTokenView>;
+
+  /** No token of this worker holds any more. The caller ends its connections. */
+  revokeWorker(by: Actor, workerId: string): void;
+
+  /** Whether a worker token whose signature is right still holds. */
+  admitsWorker(workerId: string, tokenId: string | null): boolean;
+
+  /** Null if none is set. */
+  callback(sdkAppId: number): CallbackView | null;
+
+  setCallback(by: Actor, callback: SetCallback): Promise<Added<CallbackView>>;
+
+  /** False if there is none. */
+  removeCallback(by: Actor, sdkAppId: number): boolean;
+
+  /** Notes in the audit log that a worker was taken out of service, or put back; its region keeps that it is. */
+  noteDrain(by: Actor, workerId: string, drained: boolean): void;
+
+  audit(reader: Actor, query: AuditQuery): AuditList["lines"];
+}
+
+/** All that deciding about a call needs; `version` changes whenever any of it does. */
+export interface KeyringSnapshot {
+  readonly version: string;
+  readonly credentials: readonly StoredCredential[];
+  readonly callbacks: readonly StoredCallback[];
+}
+
+export type Role = CredentialView["role"];
+
+export interface StoredCredential {
+  readonly secretId: string;
+  readonly role: Role;
+  readonly sdkAppIds: AppScope;
+  readonly note: string;
+  readonly createdAtMs: number;
+  readonly createdBy: string;
+  /** The newest first. */
+  readonly keys: readonly SealedKey[];
+}
+
+/** A SecretKey, sealed for `credentialSubject`. */
+export interface SealedKey {
+  readonly sealed: string;
+  readonly sinceMs: number;
+  /** It opens nothing from then on, Unix ms; null: no end is set. */
+  readonly untilMs: number | null;
+}
+
+/** Where an application's events are sent. */
+export interface StoredCallback {
+  readonly sdkAppId: number;
+  /** `{ url, key }`, sealed for `callbackSubject`: the URL may hold a token. */
+  readonly sealed: string;
+  /** Its origin; an older version has written the path too. */
+  readonly shownUrl: string;
+  readonly events: CallbackView["Events"];
+  readonly changedAtMs: number;
+  readonly changedBy: string;
+}
+
+/** Who changes something, and how far he may see. */
+export interface Actor {
+  readonly secretId: string;
+  readonly sdkAppIds: AppScope;
+}
+
+export interface AuditQuery {
+  readonly limit: number;
+  /** Only lines older than the one of this number. */
+  readonly before: number | null;
+}
+
+export interface AddCredential {
+  readonly sdkAppIds: AppScope;
+  readonly role: Role;
+  readonly note: string;
+}
+
+export interface AddWorkerToken {
+  readonly workerId: string;
+  readonly regions: readonly string[];
+  readonly lifetimeS: number;
+}
+
+export interface SetCallback {
+  readonly sdkAppId: number;
+  readonly url: string;
+  readonly shownUrl: string;
+  readonly key: string;
+  readonly events: CallbackView["Events"];
+}
+
+/** `full`: there are as many as this edge keeps. */
+export type Added<Value> = { readonly kind: "added"; readonly value: Value } | { readonly kind: "full" };

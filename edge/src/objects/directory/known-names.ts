@@ -1,0 +1,25 @@
+/**
+ * Names in a directory's SQLite: in the root registry those of all applications and regions that there are; in an
+ * application's Directory its own, once the root registry has been told of it (`self`).
+ */
+export class KnownNames {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  add(kind: "app" | "region" | "self", name: string): void {
+    this.#sql.exec("INSERT OR IGNORE INTO known (kind, name) VALUES (?, ?)", kind, name);
+  }
+
+  /** Sorted. */
+  all(kind: "app" | "region"): string[] {
+    const rows = this.#sql.exec<{ name: string }>("SELECT name FROM known WHERE kind = ? ORDER BY name", kind);
+    return rows.toArray().map(({ name }) => name);
+  }
+
+  has(kind: "self", name: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM known WHERE kind = ? AND name = ?", kind, name).toArray().length > 0;
+  }
+}
