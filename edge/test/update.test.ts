@@ -94,6 +94,7 @@ test("another attempt goes on with what was changed: source, loudness, speed, pa
     request: { ...rest, VideoSrc: BETTER, Volume: 40, Tempo: 1.5 },
     resumeAtMs: 12_500,
     resumeItem: 0,
+    resumeSeenAtMs: expect.any(Number),
     paused: true,
   });
 });

@@ -167,6 +167,8 @@ export const edgeFrameSchema = z.discriminatedUnion("type", [
     /** Where an earlier attempt was, ms; null: from the start, or from what Redis says. */
     resumeAtMs: ms.nullable(),
     resumeItem: itemIndex,
+    /** When it was there, or was told to be, Unix ms; not said: by an older edge. */
+    resumeSeenAtMs: ms.optional(),
     /** The earlier attempt stood still; so shall this one. */
     paused: z.boolean().optional(),
   }),

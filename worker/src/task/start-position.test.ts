@@ -52,3 +52,26 @@ test("of a playlist the further source is the newer one, whatever the positions 
   });
   expect(start).toEqual({ item: 2, positionMs: 200 });
 });
+
+test.each([
+  [
+    "after a jump back that Redis has not seen, the edge's older place is not played again",
+    3_000_000,
+    10,
+    600_000,
+    12,
+    600_000,
+  ],
+  ["after a jump back that only Redis has seen, the record counts", 600_000, 12, 3_000_000, 10, 600_000],
+  ["without a jump the later one is the further one", 7_600, 12, 7_000, 11, 7_600],
+] as const)("%s", (_name, recordedMs, recordedAtMs, seenMs, seenAtMs, expected) => {
+  const start = startPosition({
+    live: false,
+    taskId: OURS,
+    resumeAt: { item: 0, positionMs: seenMs },
+    seenAtMs,
+    found: { ...found(OURS, recordedMs), updatedAtMs: recordedAtMs },
+    seekMs: 0,
+  });
+  expect(start).toEqual({ item: 0, positionMs: expected });
+});

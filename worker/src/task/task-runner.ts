@@ -49,7 +49,7 @@ export interface TaskParts {
 export interface TaskRunnerOptions {
   readonly dispatch: Pick<
     EdgeFrameOf<"dispatch">,
-    "taskId" | "attempt" | "request" | "resumeAtMs" | "resumeItem" | "paused"
+    "taskId" | "attempt" | "request" | "resumeAtMs" | "resumeItem" | "resumeSeenAtMs" | "paused"
   >;
   readonly parts: TaskParts;
   readonly log: Logger;
@@ -162,6 +162,7 @@ export class TaskRunner {
       live: request.Mode === "live",
       taskId,
       resumeAt: resumedAt(dispatch),
+      seenAtMs: dispatch.resumeSeenAtMs,
       found: progress?.found ?? null,
       seekMs: (request.SeekSecond ?? 0) * 1000,
     });

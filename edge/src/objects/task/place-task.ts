@@ -104,7 +104,7 @@ async function dispatch(core: TaskCore, ref: AttemptRef): Promise<boolean> {
     taskId,
     request: startedAtMs === null ? request : leftOfMaxDuration(request, Date.now() - startedAtMs),
     resumeAtMs: resumes ? progress.positionMs : null,
-    ...(resumes ? { resumeItem: progress.item } : {}),
+    ...(resumes ? { resumeItem: progress.item, resumeSeenAtMs: progress.updatedAtMs } : {}),
     ...(paused ? { paused } : {}),
   });
 }
