@@ -130,7 +130,7 @@ async function openVariant(
         return source(media, options, master);
       },
     })),
-    reasons: [...reasons, reasonFor(variant, ranked.length), ...audio.reasons],
+    reasons: [...reasons, reasonFor(variant, ranked), ...audio.reasons],
   });
 }
 

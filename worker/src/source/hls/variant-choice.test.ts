@@ -44,6 +44,15 @@ describe("The variants of a ladder", () => {
       ["sd", "fast", "2160", "hevc", "av1", "hdr", "dolby"],
     ],
     [
+      "put what has no video last, also where the others say neither a size nor codecs and have few bits",
+      [
+        variant("sound", null, 100, { codecs: [AAC] }),
+        variant("small", null, 90, { codecs: [] }),
+        variant("smaller", null, 64, { codecs: [] }),
+      ],
+      ["small", "smaller", "sound"],
+    ],
+    [
       "take 29.97 and 30 frames a second for what they are",
       [variant("a", 720, 1, { fps: 29.97 }), variant("b", 1080, 2, { fps: 30 }), variant("c", 1080, 3, { fps: 59.94 })],
       ["b", "a", "c"],

@@ -29,18 +29,20 @@ type Effort = (typeof EFFORT)[keyof typeof EFFORT];
  * @param maxHeight lines of the picture at most; what is larger is taken only if there is nothing else, the smallest first
  */
 export function rankVariants(variants: readonly Variant[], maxHeight = Number.POSITIVE_INFINITY): Variant[] {
-  const withVideoSize = variants.some((variant) => variant.height !== null);
-  const rated = variants.map((variant) => ({ variant, ranks: ranksOf(variant, maxHeight, withVideoSize) }));
+  const sizesAreSaid = saySizes(variants);
+  const rated = variants.map((variant) => ({ variant, ranks: ranksOf(variant, maxHeight, sizesAreSaid) }));
   rated.sort((a, b) => compare(a.ranks, b.ranks));
   return rated.map(({ variant }) => variant);
 }
 
 /** The rungs below one, the next lower first: fewer bits, and no more work than the present one makes. Pure. */
 export function rungsBelow(variants: readonly Variant[], present: Variant): Variant[] {
+  const sizesAreSaid = saySizes(variants);
   return variants
     .filter((variant) => {
-      const sameKind = isAudioOnly(variant, true) === isAudioOnly(present, true);
-      return sameKind && variant.bandwidth < present.bandwidth && effortOf(variant) <= effortOf(present);
+      const sameKind = isAudioOnly(variant, sizesAreSaid) === isAudioOnly(present, sizesAreSaid);
+      const noMoreWork = effortOf(variant, sizesAreSaid) <= effortOf(present, sizesAreSaid);
+      return sameKind && variant.bandwidth < present.bandwidth && noMoreWork;
     })
     .toSorted((a, b) => b.bandwidth - a.bandwidth);
 }
@@ -63,11 +65,12 @@ export function rankAudio(
   return { renditions: group.toSorted((a, b) => rank(a) - rank(b)), wishMet: wished !== undefined };
 }
 
-/** Why this variant, in a sentence for the plan. Pure. */
-export function reasonFor(variant: Variant, count: number): string {
+/** Why this one of the variants, in a sentence for the plan. Pure. */
+export function reasonFor(variant: Variant, variants: readonly Variant[]): string {
   const what = describeVariant(variant);
+  const count = variants.length;
   if (count === 1) return `The playlist has one variant: ${what}.`;
-  switch (effortOf(variant)) {
+  switch (effortOf(variant, saySizes(variants))) {
     case EFFORT.none:
       return `Of ${count} variants, ${what} was taken: the best one that a room takes as it is.`;
     case EFFORT.noVideo:
@@ -97,8 +100,13 @@ const DOLBY_VISION = /^(?:dvh1|dvhe|dva1|dvav|dav1)\b/i;
 const AUDIO = /^(?:mp4a|ac-3|ec-3|ac-4|opus|flac|fLaC|mp3|alac|dts[cehlx+-]?)\b/i;
 const TEXT = /^(?:wvtt|stpp|tx3g|c608|c708)\b/i;
 
-function effortOf(variant: Variant): Effort {
-  if (isAudioOnly(variant, true)) return EFFORT.noVideo;
+/** Where none of the variants says how large its picture is, nothing follows from that. */
+function saySizes(variants: readonly Variant[]): boolean {
+  return variants.some(({ height }) => height !== null);
+}
+
+function effortOf(variant: Variant, sizesAreSaid: boolean): Effort {
+  if (isAudioOnly(variant, sizesAreSaid)) return EFFORT.noVideo;
   const { codecs, videoRange, fps } = variant;
   if ((videoRange !== null && videoRange !== "SDR") || codecs.some((codec) => DOLBY_VISION.test(codec))) {
     return EFFORT.toneMapped;
@@ -118,18 +126,17 @@ function isTooLarge({ width, height }: Variant): boolean {
   );
 }
 
-function isAudioOnly(variant: Variant, othersHaveSizes: boolean): boolean {
+function isAudioOnly(variant: Variant, sizesAreSaid: boolean): boolean {
   if (variant.height !== null) return false;
   if (variant.codecs.length > 0) return variant.codecs.every((codec) => AUDIO.test(codec) || TEXT.test(codec));
-  return othersHaveSizes && variant.bandwidth > 0 && variant.bandwidth < 200_000;
+  return sizesAreSaid && variant.bandwidth > 0 && variant.bandwidth < 200_000;
 }
 
 /** Compared from the first to the last; smaller is better. */
-function ranksOf(variant: Variant, maxHeight: number, othersHaveSizes: boolean): number[] {
-  const audioOnly = isAudioOnly(variant, othersHaveSizes);
+function ranksOf(variant: Variant, maxHeight: number, sizesAreSaid: boolean): number[] {
   const lines = Math.min(variant.height ?? 0, variant.width ?? Number.POSITIVE_INFINITY);
   const pixels = (variant.width ?? 0) * (variant.height ?? 0);
-  const effort = audioOnly ? EFFORT.noVideo : effortOf(variant);
+  const effort = effortOf(variant, sizesAreSaid);
   const tooLarge = isTooLarge(variant);
   return [
     lines > maxHeight ? lines : 0,
