@@ -9,8 +9,8 @@ async function playing(url: string) {
   return { ...shelf, ...made };
 }
 
-describe("a change that fails", () => {
-  it("leaves nothing of it: the push is not paused, nothing is preloaded, loudness is as it was", async () => {
+describe("Player.change that fails", () => {
+  it("leaves the push as it was: not paused, nothing preloaded, with its loudness", async () => {
     const { session: played, states, opened } = await playing("a:900");
     const change = { VideoSrc: "bad", IsPause: true, Preload: ["p:300"], Volume: 20 };
     await expect(played.change(change)).rejects.toMatchObject({ code: "FailedOperation.SourceNotFound" });
@@ -19,7 +19,7 @@ describe("a change that fails", () => {
     expect(opened.map(({ url }) => url)).toEqual(["a:900", "bad"]);
   });
 
-  it("leaves a push standing still that stood still, also when it was to go on", async () => {
+  it("leaves a paused push paused, although the change asked it to go on", async () => {
     const { session: played, states } = await playing("a:9000");
     await played.change({ IsPause: true });
     const { positionMs } = played.snapshot();
@@ -32,7 +32,7 @@ describe("a change that fails", () => {
     await played.run();
   });
 
-  it("before the first picture leaves the push beginning with what it was asked for first", async () => {
+  it("lets the push begin with its first source when the change came before the first picture", async () => {
     const { openSource, slow, opened } = library();
     const { session: played, rooms } = prepare({ openSource, programme: { items: ["slow:300"], plays: 1 } });
     await eventually(() => expect(slow.size).toBe(1));
@@ -45,7 +45,7 @@ describe("a change that fails", () => {
   });
 });
 
-describe("a change of source and of pause", () => {
+describe("Player.change of both source and pause", () => {
   it("shows the first picture of the new source and stands still there", async () => {
     const { session: played } = await playing("a:9000");
     await played.change({ VideoSrc: "b:300", IsPause: true });
@@ -54,7 +54,7 @@ describe("a change of source and of pause", () => {
     expect(await played.run()).toEqual({ name: "finished" });
   });
 
-  it("goes on with the new source where it was paused", async () => {
+  it("goes on with the new source although the push was paused", async () => {
     const { session: played, states } = await playing("a:9000");
     await played.change({ IsPause: true });
     await played.change({ VideoSrc: "b:300", IsPause: false });
@@ -62,7 +62,7 @@ describe("a change of source and of pause", () => {
     expect(states).toEqual(["pushing", "paused", "pushing"]);
   });
 
-  it("does not stand still when that was taken back before the new source was ready", async () => {
+  it("does not pause when a newer change took the pause back before the new source was ready", async () => {
     const { session: played, slow, states } = await playing("a:9000");
     const changed = played.change({ VideoSrc: "slow:300", IsPause: true });
     await eventually(() => expect(slow.size).toBe(1));
@@ -74,7 +74,7 @@ describe("a change of source and of pause", () => {
   });
 });
 
-it("A change of loudness that a lost room interrupts holds when the room is back", async () => {
+it("Player applies a change of loudness that the loss of the room interrupted, when the room is back", async () => {
   const { session: played, rooms, opened } = await playing("a:9000");
   const changed = played.change({ Volume: 50 });
   rooms[0]?.onEnded?.(lost("RoomLost"));
@@ -85,8 +85,8 @@ it("A change of loudness that a lost room interrupts holds when the room is back
   await played.run();
 });
 
-describe("A push that begins standing still", () => {
-  it("counts its pause from its first picture", async () => {
+describe("Player that begins paused", () => {
+  it("counts the length of its pause from its first picture", async () => {
     const { openSource } = library();
     const { session: played, states } = prepare({
       openSource,
@@ -101,7 +101,7 @@ describe("A push that begins standing still", () => {
   });
 });
 
-it("A push whose loudness is changed before its first picture begins at its beginning", async () => {
+it("Player begins at the beginning when the loudness is changed before the first picture", async () => {
   const { openSource, slow, opened } = library();
   const { session: played } = prepare({ openSource, programme: { items: ["slow:300"], plays: 1 } });
   await eventually(() => expect(slow.size).toBe(1));

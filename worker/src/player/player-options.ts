@@ -1,4 +1,4 @@
-import type { ActiveStateName } from "@roomcast/shared";
+import type { ActiveStateName, RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { OnItemError } from "./bad-items.ts";
 import type { Settings } from "./play-settings.ts";
@@ -37,3 +37,9 @@ export interface PlayerOptions extends Settings {
   /** A source that was sent for is ready, or has failed. */
   readonly onReady: () => void;
 }
+
+/** How a programme ended. */
+export type PlayerEnd =
+  | { readonly name: "finished" }
+  | { readonly name: "aborted"; readonly reason: string }
+  | { readonly name: "failed"; readonly error: RoomcastError };

@@ -15,8 +15,7 @@ import { mayCut } from "./may-cut.ts";
 import { OnAir } from "./on-air.ts";
 import { Pause } from "./pause.ts";
 import { PlaySettings } from "./play-settings.ts";
-import type { PlayerEnd } from "./player-end.ts";
-import type { PlayerOptions } from "./player-options.ts";
+import type { PlayerEnd, PlayerOptions } from "./player-options.ts";
 import { Playthrough } from "./playthrough.ts";
 import type { SourceRequest } from "./prepared-source.ts";
 import type { ProgrammePlace } from "./programme.ts";
@@ -45,6 +44,11 @@ export class Player {
   readonly #pause: Pause;
   readonly #settings: PlaySettings;
   #preloaded: readonly string[];
+  /**
+   * What it plays on, from its first picture until it is closed. Without a stage it is not on the air: it records what is
+   * wished of it and changes nothing that another player uses.
+   */
+  #stage: Stage | undefined;
   #state: ActiveStateName = "starting";
   /** Why nothing of the programme could be opened. */
   #startError: RoomcastError | undefined;
@@ -143,8 +147,8 @@ export class Player {
   }
 
   /** The room cannot take the live source any more: what waits is dropped up to its next keyframe. */
-  dropWaiting(stage: Stage): void {
-    if (this.live) stage.timeline.dropWaiting();
+  dropWaiting(): void {
+    if (this.live) this.#stage?.timeline.dropWaiting();
   }
 
   /**
@@ -152,12 +156,12 @@ export class Player {
    *
    * @throws RoomcastError of the source; `FailedOperation.Superseded` when a newer change came.
    */
-  async change(update: TaskUpdate, nowMs: number, stage: Stage): Promise<void> {
+  async change(update: TaskUpdate, nowMs: number): Promise<void> {
     if (update.VideoSrc === undefined && update.SeekSecond !== undefined) checkSeek(update.SeekSecond, this);
     const moved = update.VideoSrc !== undefined || update.SeekSecond !== undefined;
     if (moved || this.#settings.isChangedBy(update)) await this.#changeSource(update);
-    else if (update.IsPause === true) this.#standStill(nowMs, stage);
-    else if (update.IsPause === false) this.#goOn(nowMs, stage);
+    else if (update.IsPause === true) this.#standStill(nowMs);
+    else if (update.IsPause === false) this.#goOn(nowMs);
     if (update.Preload !== undefined) this.#preload(update.Preload);
   }
 
@@ -176,8 +180,7 @@ export class Player {
   }
 
   /** The room is lost: lets the source go; `prepare` opens it again where the room stopped seeing it. */
-  async suspend(stage: Stage): Promise<void> {
-    stage.timeline.leave();
+  async suspend(): Promise<void> {
     this.#onAir.takeOff();
     this.#retries.drop();
     if (this.#onAir.hasBegun) this.#setState("reconnecting");
@@ -187,6 +190,7 @@ export class Player {
 
   /** Idempotent; resolves when every source is closed. */
   async close(): Promise<void> {
+    this.#stage = undefined;
     this.#onAir.takeOff();
     await this.#arrivals.close();
     await this.#closings.ended();
@@ -250,6 +254,7 @@ export class Player {
       this.#retries.reset();
     }
     if (pauses !== undefined) this.#pause.set(pauses);
+    this.#stage = stage;
     stage.timeline.resume();
     // Reopened, a source goes on where the old one stands by now, however long that took.
     const { startAtMs } = prepared.request;
@@ -257,7 +262,7 @@ export class Player {
     stage.timeline.cutTo(source, { nowMs, fromMs }, stage.sink);
     // A paused player shows the first picture of what it was switched to.
     stage.timeline.advance(nowMs, stage.sink);
-    if (this.#pause.active) this.#standStill(nowMs, stage);
+    if (this.#pause.active) this.#standStill(nowMs);
     else this.#setState("pushing");
     this.#playthrough.positionMs = stage.timeline.positionMs;
     if (first) this.#preload(this.#preloaded);
@@ -373,21 +378,21 @@ export class Player {
     return undefined;
   }
 
-  #standStill(nowMs: number, stage: Stage): void {
+  #standStill(nowMs: number): void {
     this.#pause.begin(nowMs, this.#state !== "paused");
     this.#arrivals.forgetPause();
-    // Before its first picture the stage is another task's, or nobody's: what is wished holds from that picture on.
-    if (!this.#onAir.hasBegun) return;
-    stage.timeline.pause();
+    // What is wished before the first picture holds from that picture on.
+    if (this.#stage === undefined) return;
+    this.#stage.timeline.pause();
     this.#setState("paused");
   }
 
-  #goOn(nowMs: number, stage: Stage): void {
+  #goOn(nowMs: number): void {
     this.#arrivals.forgetPause();
     if (!this.#pause.active) return;
     this.#pause.end();
-    if (!this.#onAir.hasBegun) return;
-    stage.timeline.resume();
+    if (this.#stage === undefined) return;
+    this.#stage.timeline.resume();
     this.#retries.tryNow();
     if (this.#onAir.source !== undefined) {
       this.#onAir.listenAnew(nowMs);

@@ -1,7 +1,7 @@
 import { type RoomcastError, type SkippedItems, shownUrl } from "@roomcast/shared";
 import type { Logger } from "pino";
 import { type BadItem, BadItems, type BadItemVerdict, type OnItemError } from "./bad-items.ts";
-import type { PlayerEnd } from "./player-end.ts";
+import type { PlayerEnd } from "./player-options.ts";
 import { type Programme, type ProgrammePlace, placeAfter } from "./programme.ts";
 import type { SourceHistory } from "./source-patience.ts";
 

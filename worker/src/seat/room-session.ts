@@ -3,7 +3,7 @@ import { RoomcastError, type TaskUpdate } from "@roomcast/shared";
 import { Backoff } from "../base/backoff.ts";
 import type { Confirmation } from "../link/confirmations.ts";
 import { Player, type Stage } from "../player/player.ts";
-import type { PlayerEnd } from "../player/player-end.ts";
+import type { PlayerEnd } from "../player/player-options.ts";
 import type { SessionFormat } from "../player/prepared-source.ts";
 import type { SourceInfo } from "../source/source.ts";
 import { StreamFiller } from "../timeline/filler/stream-filler.ts";
@@ -105,7 +105,8 @@ export class RoomSession {
       if (end.name === "empty" || stay === undefined) return;
       if (stay.stopped !== undefined) continue;
       const wasOnAir = stay.player.state !== "starting";
-      await stay.player.suspend(this.#stage);
+      this.#stage.timeline.leave();
+      await stay.player.suspend();
       const nowMs = performance.now();
       const { returnBudgetMs } = stay.options.roomLimits;
       backoff ??= new Backoff({ initialMs: 500, maxMs: 5_000, budgetMs: returnBudgetMs, healthyAfterMs: 10_000 });
@@ -149,7 +150,7 @@ export class RoomSession {
         occupants: {
           giveUp: () => this.#giveUpEarly(),
           tick: (nowMs) => this.#tickTasks(nowMs),
-          dropWaiting: () => this.#active?.player.dropWaiting(this.#stage),
+          dropWaiting: () => this.#active?.player.dropWaiting(),
           picture: () => this.#fixFormat(),
           hurry: () => this.#active?.stopped === "now",
         },
@@ -261,7 +262,7 @@ export class RoomSession {
     if (stay !== this.#active && stay !== this.#coming) {
       throw new RoomcastError("ResourceUnavailable.TaskEnded", "The task has left its room.");
     }
-    await stay.player.change(update, performance.now(), this.#stage);
+    await stay.player.change(update, performance.now());
   }
 
   #stop(stay: Stay, how: "now" | "tidy"): void {

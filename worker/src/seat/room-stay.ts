@@ -1,7 +1,6 @@
 import type { ActiveStateName, PlanSummary, SkippedItems, TaskUpdate } from "@roomcast/shared";
 import type { Confirmation } from "../link/confirmations.ts";
-import type { PlayerEnd } from "../player/player-end.ts";
-import type { PlayerOptions } from "../player/player-options.ts";
+import type { PlayerEnd, PlayerOptions } from "../player/player-options.ts";
 import type { Publisher } from "../publisher/publisher.ts";
 import type { SourceInfo } from "../source/source.ts";
 

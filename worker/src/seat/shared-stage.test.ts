@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { eventually } from "../base/eventually.test-support.ts";
 import { library, lost, newSession, prepare, steps } from "./room-session.test-support.ts";
 
-describe("a task that takes over a seat", () => {
+describe("RoomSession with a task that takes the seat over", () => {
   async function takeover(firstUrl: string, secondUrl: string) {
     const shelf = library();
     const made = newSession();
@@ -14,7 +14,7 @@ describe("a task that takes over a seat", () => {
     return { ...shelf, ...made, first, second };
   }
 
-  it("and is paused before its source is ready is still starting, and the one that plays goes on", async () => {
+  it("lets the playing task go on when the newcomer is paused before its source is ready, and reports the newcomer as starting", async () => {
     const { first, second, slow, rooms } = await takeover("a:700", "slow:300");
     await second.change({ IsPause: true });
     expect(second.snapshot().state).toBe("starting");
@@ -28,7 +28,7 @@ describe("a task that takes over a seat", () => {
     expect(await second.done).toEqual({ name: "finished" });
   });
 
-  it("and is paused, and whose source then fails, leaves the one that plays as it was", async () => {
+  it("leaves the playing task as it was when the newcomer is paused and its source then fails", async () => {
     const { first, second, slow } = await takeover("a:700", "slow:300");
     await second.change({ IsPause: true });
     slow.get("slow:300")?.reject(lost("SourceUnreachable"));
@@ -37,7 +37,7 @@ describe("a task that takes over a seat", () => {
     expect(await first.done).toEqual({ name: "finished" });
   });
 
-  it("and is told to go on before its source is ready does not wake the one that stands still", async () => {
+  it("leaves a paused task paused when the newcomer is told to go on before its source is ready", async () => {
     const { first, second, slow } = await takeover("a:700", "slow:300");
     await first.change({ IsPause: true });
     const { positionMs } = first.snapshot();
@@ -50,7 +50,7 @@ describe("a task that takes over a seat", () => {
     await first.done;
   });
 
-  it("is not touched by a change to the one that it has replaced", async () => {
+  it("refuses a change to the replaced task, and plays its successor on", async () => {
     const { first, second, slow, rooms } = await takeover("a:9000", "slow:600");
     slow.get("slow:600")?.resolve();
     await first.done;
@@ -60,7 +60,7 @@ describe("a task that takes over a seat", () => {
   });
 });
 
-it("A push that never was in its room is not told to be reconnecting when the way to the room is lost", async () => {
+it("RoomSession reports a task as starting, not as reconnecting, when the way to the room is lost before it was ever there", async () => {
   const { openSource } = library();
   const asked: PromiseWithResolvers<{ holds: () => boolean }>[] = [];
   const { session: played, states } = prepare({

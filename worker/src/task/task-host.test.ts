@@ -120,8 +120,8 @@ describe("a dispatch", () => {
   });
 });
 
-describe("capacity", () => {
-  test("a task counts as what is expected of it until its source is open, then as all that it has open", async () => {
+describe("TaskHost capacity", () => {
+  test("counts a task as what is expected of it until its source is open, then as all that it has open", async () => {
     const { host, sessions } = newHost();
     host.dispatch(dispatch());
     expect(host.loadUnits).toBe(expectedUnits(null, request));
@@ -134,7 +134,7 @@ describe("capacity", () => {
     expect(host.loadUnits).toBeCloseTo(transcoded + 2 * taskCost({ video: "copy" }));
   });
 
-  test("a burst of tasks is not taken for more than what is expected of them", () => {
+  test("accepts of a burst of tasks only as many as fit by what is expected of them", () => {
     const { host } = newHost({ capacityUnits: 100 });
     const answers = Array.from({ length: 12 }, (_, n) =>
       host.dispatch(dispatch({ taskId: TASK.slice(0, -2) + String(n + 10), request: { ...request, RoomId: n + 1 } })),
@@ -237,7 +237,7 @@ describe("an update", () => {
     expect(progress.closedWith).toMatchObject([{ positionMs: 4_000, state: "aborted" }]);
   });
 
-  test("to another source while the record of one before is still being opened closes each record once", async () => {
+  test("to another source, while the record of an earlier change is still being opened, closes each record once", async () => {
     const { host, sessions, ended, progress } = newHost();
     host.dispatch(dispatch({ request: withRedis }));
     const session = await started(sessions);
