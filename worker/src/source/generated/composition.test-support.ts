@@ -137,7 +137,9 @@ export function compose(seed: number): Composition {
   const plainHls = hls === null || hls.pieces.every(({ clip, there }) => clip === "plain" && there === "yes");
   const starts: [TrackStart, ...TrackStart[]] = ["together", "sound 1.5 s late", "picture 1.5 s late"];
   if (isMp4) starts.push("first 1.4 s trimmed");
-  const start = both && plainHls && !hls?.soundApart ? dice.mostly(starts) : "together";
+  // What is late once would be late in each of the pieces that are joined.
+  const mayBeLate = both && plainHls && hls?.soundApart !== true && hls?.pieces.every(continuesItself) !== false;
+  const start = mayBeLate ? dice.mostly(starts) : "together";
   const indexes: [Index, ...Index[]] = ["in front", "at the end", "in fragments", "in fragments with sidx"];
   const index: Index = isMp4 ? dice.any([...indexes, "in fragments with mfra"]) : "in front";
   const trouble = dice.chance(0.8) ? "none" : dice.any(troublesOf(container, hls));
@@ -160,6 +162,11 @@ export function compose(seed: number): Composition {
     startAtMs: plainHls && start === "together" && trouble === "none" && dice.chance(0.3) ? 2600 : 0,
     trouble,
   };
+}
+
+/** The piece stands where its clip has it. */
+function continuesItself({ number, discontinuity }: Piece, at: number): boolean {
+  return number === at && !discontinuity;
 }
 
 function composeHls(dice: Dice, media: Pick<Composition, "video" | "audio" | "container">): HlsShape {

@@ -162,7 +162,9 @@ function expectPictures(
   }
   const made = pictures.filter(({ atMs }) => atMs < expected.pictureFromMs - 100);
   for (const { luma, atMs } of made) expect(luma, `made picture at ${atMs} ms`).toBeLessThan(BLACK);
-  const real = pictures.slice(made.length).filter(({ luma }) => luma >= BLACK);
+  // ffmpeg cuts a clip in the order of decoding: behind the cut are pictures with others missing between them.
+  const judgedToMs = expected.pictureFromMs === 0 ? Number.POSITIVE_INFINITY : expected.durationMs + FRAME_MS / 2;
+  const real = pictures.slice(made.length).filter(({ luma, atMs }) => luma >= BLACK && atMs < judgedToMs);
   const skipped = Math.round(beginsMs / FRAME_MS);
   const allowed = encoded ? 3 + 4 * expected.joints : expected.joints;
   expectSequence(

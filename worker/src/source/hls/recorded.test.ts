@@ -147,6 +147,16 @@ describe("A recorded HLS stream", () => {
     });
   });
 
+  it("is not found when none of its first segments is there", async () => {
+    const names = ["0.ts", "1.ts", "2.ts", "3.ts", "4.ts"];
+    server.serve("/a.m3u8", vod(names));
+    for (const name of names) server.serve(`/${name}`, 404);
+    await expect(play("/a.m3u8")).rejects.toMatchObject({
+      code: "FailedOperation.SourceNotFound",
+      message: expect.stringContaining("Segment 0 and the 3 after it"),
+    });
+  });
+
   it("goes on at the next byte when a connection breaks", async () => {
     const body = Buffer.from("0123456789".repeat(1000));
     let asked = 0;

@@ -209,6 +209,9 @@ export class RenditionFeed {
       if (this.#clock.nowMs() - this.#seekingSinceMs >= patienceMs) throw lostError(first, failures);
       if (mayBeLeftOut && !mayPass) {
         const isAll = !this.#hasGiven || failures.every(isFinal);
+        // What nothing was ever read of was not lost: it was not there.
+        if (!this.#hasGiven && failures.every(isNotFound))
+          throw unreadError("FailedOperation.SourceNotFound", first, failures);
         if (isAll || failures.length > MAX_MISSING) throw lostError(first, failures);
         // Nothing but the end is missing.
         this.#leaveOut(first, undefined, failures[0]);
@@ -270,16 +273,27 @@ function isFinal(error: RoomcastError): boolean {
   return error.code === "FailedOperation.SourceUnsupported" || error instanceof ForbiddenAddressError;
 }
 
+function isNotFound({ code }: RoomcastError): boolean {
+  return code === "FailedOperation.SourceNotFound";
+}
+
 function lostError(first: PlaylistSegment, failures: readonly RoomcastError[]): RoomcastError {
+  const [cause] = failures;
+  const kept = cause !== undefined && !cause.retryable && !isNotFound(cause);
+  return unreadError(kept ? cause.code : "FailedOperation.SourceLost", first, failures);
+}
+
+function unreadError(
+  code: RoomcastError["code"],
+  first: PlaylistSegment,
+  failures: readonly RoomcastError[],
+): RoomcastError {
   const [cause] = failures;
   const more = failures.length - 1;
   const which = more > 0 ? `Segment ${first.sequence} and the ${more} after it` : `Segment ${first.sequence}`;
-  const kept = cause !== undefined && !cause.retryable && cause.code !== "FailedOperation.SourceNotFound";
-  return new RoomcastError(
-    kept ? cause.code : "FailedOperation.SourceLost",
-    `${which} of the HLS playlist could not be read. ${cause?.message ?? ""}`.trim(),
-    { cause },
-  );
+  return new RoomcastError(code, `${which} of the HLS playlist could not be read. ${cause?.message ?? ""}`.trim(), {
+    cause,
+  });
 }
 
 /** Ends with the signal's reason when that aborts, and frees the connection then. */
