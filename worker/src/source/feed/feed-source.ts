@@ -20,6 +20,7 @@ import type { Source, SourceEnd, SourceInfo } from "../source.ts";
 import type { FedTag } from "./fed-tag.ts";
 import { FeedIntake } from "./feed-intake.ts";
 import { firstPlan } from "./first-plan.ts";
+import { KeyframeHold } from "./keyframe-hold.ts";
 import { needsMatroska } from "./matroska-stream.ts";
 import { RunFormat } from "./run-format.ts";
 import { CopyRoute, EncodeRoute, type RunRoute } from "./run-route.ts";
@@ -110,6 +111,7 @@ class FeedSource extends QueuedSource {
   /** The first takes its turn at the output, the last takes the input. Never empty before the end. */
   readonly #routes: RunRoute[] = [];
   #format: RunFormat;
+  readonly #keyframeHold = new KeyframeHold((tag) => this.#pass(tag));
   #made: MadePicture | undefined;
   /** The kind of track whose change calls for a new run. */
   #changed: "audio" | "video" | undefined;
@@ -179,6 +181,13 @@ class FeedSource extends QueuedSource {
   }
 
   #take(tag: FedTag): void {
+    const { live, segmented } = this.#options;
+    const realTime = live && segmented !== true;
+    if (realTime || this.#format.isLate("video")) this.#pass(tag);
+    else this.#keyframeHold.take(tag, this.#format.headerOf("audio"));
+  }
+
+  #pass(tag: FedTag): void {
     if (this.#changed !== undefined && this.#beginsRun(tag)) this.#startRun(tag);
     const late = this.#format.isLate(tag.kind);
     const verdict = this.#changed === tag.kind ? "drop" : this.#format.judge(tag);
@@ -321,6 +330,7 @@ class FeedSource extends QueuedSource {
   #end(end: SourceEnd): void {
     const { endIsLoss = false, shown } = this.#options;
     const lost = new RoomcastError("FailedOperation.SourceLost", `${shown} was lost: the stream ended.`);
+    this.#keyframeHold.flush();
     this.#feedEnd = end.name === "finished" && endIsLoss ? { name: "failed", error: lost } : end;
     this.#routes.at(-1)?.finish();
   }
