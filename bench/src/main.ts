@@ -1,8 +1,8 @@
+import type { Suite } from "./base/suite.ts";
 import { controlBench } from "./control/control-bench.ts";
 import { mediaBench } from "./media/media-bench.ts";
 import { pushBench } from "./push/push-bench.ts";
 import { soakBench } from "./soak/soak-bench.ts";
-import type { Suite } from "./suite.ts";
 
 /** By the name with which `npm run bench -- <name>` calls them. */
 const SUITES: ReadonlyMap<string, Suite> = new Map([

@@ -1,6 +1,6 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { positiveInteger, type Suite, type SuiteContext, type SuiteReport, wantedParts } from "../suite.ts";
+import { positiveInteger, type Suite, type SuiteContext, type SuiteReport, wantedParts } from "../base/suite.ts";
 import { type ControlReport, formatControlReport } from "./control-report.ts";
 import { type MeasureCreatesOptions, measureCreates } from "./measure-creates.ts";
 import { measureDispatch } from "./measure-dispatch.ts";

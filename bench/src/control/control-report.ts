@@ -1,4 +1,4 @@
-import { formatTable } from "../format-table.ts";
+import { formatTable } from "../base/format-table.ts";
 
 /** One side under load. */
 export interface LoadReport {

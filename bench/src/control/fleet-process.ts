@@ -3,7 +3,7 @@
 // leave.
 import { text } from "node:stream/consumers";
 import { stackWorkerToken } from "@roomcast/dev/stack/stack-secrets";
-import { percentile } from "../median.ts";
+import { percentile } from "../base/median.ts";
 import { type FleetNews, fleetOptionsSchema } from "./fleet.ts";
 import { ScriptedWorker } from "./scripted-worker.ts";
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { EdgeWorkerd } from "@roomcast/dev/stack/edge-workerd";
-import { percentile } from "../median.ts";
-import { cpuSecondsOf } from "../process-usage.ts";
+import { percentile } from "../base/median.ts";
+import { cpuSecondsOf } from "../base/process-usage.ts";
 import type { CreatesReport, CreatesRow, LoadReport } from "./control-report.ts";
 import { type HttpLoadOptions, loadHttp } from "./http-load.ts";
 import { startMeasuredEdge } from "./measured-edge.ts";

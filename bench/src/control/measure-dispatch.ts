@@ -1,7 +1,7 @@
 import type { EdgeWorkerd } from "@roomcast/dev/stack/edge-workerd";
 import { REGION, stackWorkerToken } from "@roomcast/dev/stack/stack-secrets";
 import type { TaskRef } from "@roomcast/shared";
-import { percentile } from "../median.ts";
+import { percentile } from "../base/median.ts";
 import type { DispatchReport } from "./control-report.ts";
 import type { PushRequests } from "./push-requests.ts";
 import { ScriptedWorker } from "./scripted-worker.ts";

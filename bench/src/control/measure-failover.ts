@@ -3,7 +3,7 @@ import type { SessionReport } from "@roomcast/dev/emulator/room-report";
 import { sampleClip } from "@roomcast/dev/stack/sample-media";
 import { SDK_APP_ID, type Stack, startStack } from "@roomcast/dev/stack/stack";
 import type { WorkerHandle } from "@roomcast/dev/stack/start-worker";
-import { median } from "../median.ts";
+import { median } from "../base/median.ts";
 import type { FailoverReport } from "./control-report.ts";
 
 export interface MeasureFailoverOptions {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { EdgeWorkerd } from "@roomcast/dev/stack/edge-workerd";
 import { REGION } from "@roomcast/dev/stack/stack-secrets";
-import { cpuSecondsOf, pssBytesOf } from "../process-usage.ts";
+import { cpuSecondsOf, pssBytesOf } from "../base/process-usage.ts";
 import type { FleetLevel, FleetReport } from "./control-report.ts";
 import { startFleet } from "./fleet.ts";
 import { loadHttp } from "./http-load.ts";

@@ -1,5 +1,5 @@
 import type { Stack } from "@roomcast/dev/stack/stack";
-import { median } from "../median.ts";
+import { median } from "../base/median.ts";
 import { newRooms } from "../pushers/new-rooms.ts";
 import { untilVideo } from "../pushers/receiver.ts";
 import type { RoomcastPusher } from "../pushers/roomcast-pusher.ts";

@@ -1,4 +1,4 @@
-import { formatTable } from "../format-table.ts";
+import { formatTable } from "../base/format-table.ts";
 import type { Cost } from "../pushers/measure-cost.ts";
 import type { FirstVideo } from "../pushers/measure-first-video.ts";
 import type { CapacityReport } from "./measure-capacity.ts";

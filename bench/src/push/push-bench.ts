@@ -1,13 +1,13 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { sampleClip } from "@roomcast/dev/stack/sample-media";
+import { positiveInteger, type Suite, type SuiteContext, type SuiteReport } from "../base/suite.ts";
 import { bareFfmpegPusher } from "../pushers/bare-ffmpeg-pusher.ts";
 import { fileClip } from "../pushers/clip.ts";
 import { measureFirstVideo } from "../pushers/measure-first-video.ts";
 import { neededTools } from "../pushers/needed-tools.ts";
 import { roomcastPusher } from "../pushers/roomcast-pusher.ts";
 import { withStack } from "../pushers/with-stack.ts";
-import { positiveInteger, type Suite, type SuiteContext, type SuiteReport } from "../suite.ts";
 import { measurePush } from "./measure-push.ts";
 import { formatPushReport, type PushReport } from "./push-report.ts";
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { VideoReport } from "@roomcast/dev/emulator/room-report";
 import type { Stack } from "@roomcast/dev/stack/stack";
-import { median } from "../median.ts";
-import { cpuSecondsOf, pssBytesOf } from "../process-usage.ts";
+import { median } from "../base/median.ts";
+import { cpuSecondsOf, pssBytesOf } from "../base/process-usage.ts";
 import type { Clip } from "./clip.ts";
 import { newRooms } from "./new-rooms.ts";
 import type { Pusher } from "./pusher.ts";

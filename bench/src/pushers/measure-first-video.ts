@@ -1,5 +1,5 @@
 import type { Stack } from "@roomcast/dev/stack/stack";
-import { median } from "../median.ts";
+import { median } from "../base/median.ts";
 import type { Clip } from "./clip.ts";
 import { newRooms } from "./new-rooms.ts";
 import type { Pusher } from "./pusher.ts";

@@ -1,8 +1,8 @@
 import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SDK_APP_ID, type Stack } from "@roomcast/dev/stack/stack";
-import { median } from "../median.ts";
-import { cpuSecondsOf, pssBytesOf } from "../process-usage.ts";
+import { median } from "../base/median.ts";
+import { cpuSecondsOf, pssBytesOf } from "../base/process-usage.ts";
 import { untilVideo } from "../pushers/receiver.ts";
 import type { SoakReport, SoakRooms, SoakSample } from "./soak-report.ts";
 

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { sampleClip } from "@roomcast/dev/stack/sample-media";
+import { positiveInteger, type Suite, type SuiteContext, type SuiteReport } from "../base/suite.ts";
 import { withStack } from "../pushers/with-stack.ts";
-import { positiveInteger, type Suite, type SuiteContext, type SuiteReport } from "../suite.ts";
 import { measureSoak } from "./measure-soak.ts";
 import { formatSoakReport } from "./soak-report.ts";
 

@@ -1,4 +1,4 @@
-import { HELP_OPTION, type Usage } from "../setup/read-options.ts";
+import { HELP_OPTION, type Usage } from "../command-line/read-options.ts";
 
 const HELP = `Pushes a sample video into a TRTC room, on this machine, with all parts real but the room:
 the edge in workerd, a media worker, ffmpeg, Redis, and an emulator of TRTC's rooms that measures what arrives.

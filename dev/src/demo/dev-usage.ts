@@ -1,4 +1,4 @@
-import { HELP_OPTION, type Usage } from "../setup/read-options.ts";
+import { HELP_OPTION, type Usage } from "../command-line/read-options.ts";
 
 const HELP = `Runs the edge (in workerd), a media worker, a room emulator and Redis on this machine until Ctrl-C, each on its
 usual port where that is free. Edge, worker and emulator start again when their code changes.

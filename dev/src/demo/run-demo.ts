@@ -1,4 +1,4 @@
-import { readOptions } from "../setup/read-options.ts";
+import { readOptions } from "../command-line/read-options.ts";
 import { sampleClip } from "../stack/sample-media.ts";
 import { type Stack, startStack } from "../stack/stack.ts";
 import { CLIP, Demo, type DemoStep } from "./demo.ts";

@@ -1,10 +1,11 @@
 // Where dev/bootstrap.mjs hands over, under the Node that the packages bring: `main.ts <command> …`.
+
+import { readOptions, type Usage, UsageError } from "../command-line/read-options.ts";
 import { DEMO_USAGE } from "../demo/demo-usage.ts";
 import { DEV_USAGE } from "../demo/dev-usage.ts";
 import { TRTC_CHECK_USAGE } from "../trtc-check/trtc-check-usage.ts";
 import { ensureTools } from "./ensure-tools.ts";
 import { printWorkerToken, WORKER_TOKEN_USAGE } from "./print-worker-token.ts";
-import { readOptions, type Usage, UsageError } from "./read-options.ts";
 import { runChecks } from "./run-checks.ts";
 import { QUIET_TURBO, runProgram } from "./run-program.ts";
 import { runTests } from "./run-tests.ts";

@@ -1,6 +1,6 @@
 import { mintWorkerToken, RoomcastError, regionName, validate, workerIdSchema } from "@roomcast/shared";
 import { z } from "zod";
-import { HELP_OPTION, readOptions, type Usage, UsageError } from "./read-options.ts";
+import { HELP_OPTION, readOptions, type Usage, UsageError } from "../command-line/read-options.ts";
 
 const HELP = `Prints a worker token, which lets a media worker dial the edge.
 

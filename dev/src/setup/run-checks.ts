@@ -1,3 +1,4 @@
+import { checkImportFloors } from "./check-import-floors.ts";
 import { QUIET_TURBO, type RunProgramOptions, runProgram } from "./run-program.ts";
 
 const CHECKS: readonly (RunProgramOptions & { readonly what: string })[] = [
@@ -13,7 +14,7 @@ const CHECKS: readonly (RunProgramOptions & { readonly what: string })[] = [
 ];
 
 /**
- * Format, lint, types and dead code; all of them, also after one has failed.
+ * Format, lint, types, dead code and the floors of the folders; all of them, also after one has failed.
  *
  * @returns 0 when all are fine, else 1
  */
@@ -23,6 +24,8 @@ export async function runChecks(): Promise<number> {
     process.stdout.write(`— ${what}: ${program.name}\n`);
     if ((await runProgram(program)) !== 0) failed.push(what);
   }
+  process.stdout.write("— floors: which folders import which\n");
+  if ((await checkImportFloors()) !== 0) failed.push("floors");
   process.stdout.write(failed.length === 0 ? "All checks passed.\n" : `Checks failed: ${failed.join(", ")}.\n`);
   return failed.length === 0 ? 0 : 1;
 }

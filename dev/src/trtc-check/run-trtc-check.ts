@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { pushRequestSchema, RoomcastError, validate } from "@roomcast/shared";
 import { z } from "zod";
+import { readOptions, UsageError } from "../command-line/read-options.ts";
 import { onInterrupt } from "../demo/on-interrupt.ts";
-import { readOptions, UsageError } from "../setup/read-options.ts";
 import { makeTempFolder } from "../stack/temp-folder.ts";
 import { makeCheckClips } from "./check-clips.ts";
 import { resultTable, verdictOf } from "./result-table.ts";

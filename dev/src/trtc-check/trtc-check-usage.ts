@@ -1,4 +1,4 @@
-import { HELP_OPTION, type Usage } from "../setup/read-options.ts";
+import { HELP_OPTION, type Usage } from "../command-line/read-options.ts";
 
 const HELP = `Tries what is assumed of the real TRTC against an application of yours, and prints a table to paste.
 
