@@ -11,6 +11,7 @@ import { type Composition, compose, type HlsShape, type Piece } from "./composit
 import { publish } from "./publish.test-support.ts";
 import { watch } from "./watched.test-support.ts";
 
+const cleanUps: (() => Promise<unknown>)[] = [];
 let tools: MediaTools;
 let shelf: ClipShelf;
 let server: ComposedServer;
@@ -26,6 +27,7 @@ beforeAll(async () => {
   sources = await SourceFactory.start({ tools, egress });
 });
 afterAll(async () => {
+  for (const cleanUp of cleanUps) await cleanUp();
   await sources.close();
   await egress.close();
   await server.stop();
@@ -80,7 +82,8 @@ describe("An HLS recording that changes its sound", () => {
         const { signal } = new AbortController();
         const log = pino({ level: "silent" });
         const source = await sources.open({ url, live: false, startAtMs: 0, signal, log, ...plan });
-        const { tags } = await readToEnd(source).finally(async () => await source.close());
+        cleanUps.push(() => source.close());
+        const { tags } = await readToEnd(source);
         const times = media(tags, "audio").map(({ dtsMs }) => dtsMs);
         const gaps = times.slice(1).map((time, number) => time - (times[number] ?? 0));
         // A frame of AAC at 44.1 kHz takes 23 ms.
