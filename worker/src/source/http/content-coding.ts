@@ -1,7 +1,7 @@
 import { Readable, type Transform } from "node:stream";
 import zlib from "node:zlib";
 
-/** Codings whose beginning is looked at before it is believed. */
+/** The codings that can be undone. A body is decoded only if its first bytes look like the coding that its header names. */
 type Coding = "gzip" | "deflate" | "br" | "zstd";
 
 const NAMES: Readonly<Record<string, Coding>> = {
@@ -11,15 +11,16 @@ const NAMES: Readonly<Record<string, Coding>> = {
   br: "br",
   zstd: "zstd",
 };
-/** More in a row is a trick. */
+/** No honest server applies more codings than this to one body. */
 const MAX_CODINGS = 3;
-/** Enough of the beginning to tell whether it is what the header says. */
+/** This much of the beginning shows whether a body has the coding that its header names. */
 const LOOK_AT_BYTES = 512;
 const MAX_TRIAL_BYTES = 256 * 1024;
 
 /**
- * The codings of a `Content-Encoding`, in the order in which they were applied. Empty where there is none, or one that
- * is not known: `aws-chunked` stays in headers of files that were uploaded so, and the file is as it should be.
+ * Returns the codings of a `Content-Encoding` in the order in which they were applied. The list is empty if the header
+ * names none, or one that is unknown: files that were uploaded with `aws-chunked` keep that header although the stored
+ * file is not coded.
  */
 export function readContentEncoding(header: string | undefined): readonly Coding[] {
   const names = (header ?? "").split(",").map((name) => name.trim().toLowerCase());
@@ -30,11 +31,11 @@ export function readContentEncoding(header: string | undefined): readonly Coding
 
 export interface Decoded {
   readonly chunks: AsyncIterator<Buffer>;
-  /** false: the bytes were not what the header said, and are given as they are. */
+  /** False if the bytes do not have the coding that the header named; they are then passed on unchanged. */
   readonly truthful: boolean;
 }
 
-/** Undoes content codings, the last first. Keeps backpressure, so that a small body never unfolds into memory. */
+/** Undoes content codings, the last one first. It keeps backpressure, so that a decompression bomb does not fill the memory. */
 export async function decode(chunks: AsyncIterator<Buffer>, codings: readonly Coding[]): Promise<Decoded> {
   let current = chunks;
   let truthful = false;
@@ -69,24 +70,24 @@ async function* startingWith(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGe
   }
 }
 
-/** Makes a decoder; undefined where the bytes do not begin as the coding does. */
+/** Each function returns a decoder, or undefined if the bytes do not begin as the coding requires. */
 const DECODERS: Readonly<Record<Coding, (head: Buffer) => Transform | undefined>> = {
   gzip: (head) => (head.length >= 3 && head.readUIntBE(0, 3) === 0x1f8b08 ? zlib.createGunzip() : undefined),
   zstd: (head) => (head.length >= 4 && head.readUInt32LE(0) === 0xfd2fb528 ? zlib.createZstdDecompress() : undefined),
   br: (head) => {
     const options = { finishFlush: zlib.constants.BROTLI_OPERATION_FLUSH, maxOutputLength: MAX_TRIAL_BYTES };
-    return holds(() => zlib.brotliDecompressSync(head, options)) ? zlib.createBrotliDecompress() : undefined;
+    return decodes(() => zlib.brotliDecompressSync(head, options)) ? zlib.createBrotliDecompress() : undefined;
   },
   deflate: (head) => {
     const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH, maxOutputLength: MAX_TRIAL_BYTES };
-    if (holds(() => zlib.inflateSync(head, options))) return zlib.createInflate();
-    // Servers send the bare stream too, without zlib's frame (RFC 9110, section 8.4.1.2).
-    return holds(() => zlib.inflateRawSync(head, options)) ? zlib.createInflateRaw() : undefined;
+    if (decodes(() => zlib.inflateSync(head, options))) return zlib.createInflate();
+    // Some servers send the bare deflate stream without zlib's frame (RFC 9110, section 8.4.1.2).
+    return decodes(() => zlib.inflateRawSync(head, options)) ? zlib.createInflateRaw() : undefined;
   },
 };
 
-/** Whether a trial gives at least something; too much is something, too. */
-function holds(trial: () => Buffer): boolean {
+/** Returns true if a trial gives any output. Output beyond the limit counts as well. */
+function decodes(trial: () => Buffer): boolean {
   try {
     return trial().length > 0;
   } catch (error) {
@@ -94,7 +95,7 @@ function holds(trial: () => Buffer): boolean {
   }
 }
 
-/** A coding that is damaged or cut short. */
+/** A coded body is damaged or ends too early. */
 export class BadCodingError extends Error {
   override readonly name = "BadCodingError";
 }

@@ -1,11 +1,11 @@
 import { CookieJar } from "tough-cookie";
 import type { RequestCookies } from "../../egress/egress.ts";
 
-/** A hostile server could set new names with every answer. tough-cookie keeps what it is given. */
+/** A hostile server could set new names with every answer, and tough-cookie has no limit. */
 const MAX_SET_COOKIES = 500;
 const MAX_COOKIE_CHARACTERS = 4096;
 
-/** The cookies of one source: each goes to the host or domain alone that set it (RFC 6265). */
+/** The cookies of one source. Each cookie is sent only to the host or domain that set it (RFC 6265). */
 export class CookieStore implements RequestCookies {
   readonly #jar = new CookieJar(undefined, { looseMode: true, rejectPublicSuffixes: true });
   #stored = 0;

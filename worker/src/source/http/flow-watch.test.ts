@@ -3,7 +3,7 @@ import { FlowWatch, StalledError } from "./flow-watch.ts";
 
 const FLOOR = { bytesPerSecond: 1000, windowMs: 10_000 };
 
-/** Chunks of a size, each of which takes some time to come. */
+/** Yields chunks of one size, and moves the clock on before each of them. */
 async function* every(chunkMs: number, bytes: number, clock: { nowMs: number }): AsyncGenerator<Buffer, undefined> {
   for (;;) {
     clock.nowMs += chunkMs;
@@ -24,7 +24,7 @@ async function takeAll(
 }
 
 describe("FlowWatch", () => {
-  it("fails where less than the floor comes in a whole window, however regularly", async () => {
+  it("fails when less than the floor arrives in a whole window, even if chunks arrive regularly", async () => {
     const clock = { nowMs: 0 };
     const watch = new FlowWatch(FLOOR, () => clock.nowMs);
     const reading = takeAll(watch, every(1000, 500, clock), 100);
@@ -32,13 +32,13 @@ describe("FlowWatch", () => {
     expect(clock.nowMs).toBe(10_000);
   });
 
-  it("lets pass what comes in rare, large pieces", async () => {
+  it("accepts rare, large chunks that reach the floor on average", async () => {
     const clock = { nowMs: 0 };
     await takeAll(new FlowWatch(FLOOR, () => clock.nowMs), every(4000, 8000, clock), 100);
     expect(clock.nowMs).toBe(400_000);
   });
 
-  it("does not count the time in which nobody reads", async () => {
+  it("does not count time in which nobody reads", async () => {
     const clock = { nowMs: 0 };
     const watch = new FlowWatch(FLOOR, () => clock.nowMs);
     await takeAll(watch, every(1, 10, clock), 100, () => {
@@ -47,14 +47,14 @@ describe("FlowWatch", () => {
     expect(watch.failed(1000)).toBe(true);
   });
 
-  it("fails while nothing comes at all", async () => {
+  it("fails while nothing arrives at all", async () => {
     const silent = { next: () => new Promise<IteratorResult<Buffer>>(() => {}) };
     await expect(new FlowWatch({ bytesPerSecond: 1000, windowMs: 1 }).next(silent)).rejects.toBeInstanceOf(
       StalledError,
     );
   });
 
-  it("tells whether what was gained between two failures was worth the time", async () => {
+  it("reports after a failure whether the bytes since the previous failure reach the floor", async () => {
     const clock = { nowMs: 0 };
     const watch = new FlowWatch(FLOOR, () => clock.nowMs);
     await takeAll(watch, every(1000, 5000, clock), 2);

@@ -1,19 +1,19 @@
-/** The least that must come while somebody waits for it. */
+/** The lowest rate at which a body must arrive while a reader waits for it. */
 export interface FlowFloor {
   readonly bytesPerSecond: number;
-  /** Over which time it is measured, ms. */
+  /** The length of the measurement window, ms. */
   readonly windowMs: number;
 }
 
-/** Less than any media is a connection that hangs, however regularly it gives a byte. */
+/** No media has a lower rate. A slower connection hangs, even if a byte arrives regularly. */
 const DEFAULT_FLOOR: FlowFloor = { bytesPerSecond: 1024, windowMs: 30_000 };
 
-/** What came was too little for too long. */
+/** A body arrived more slowly than the floor for a whole window. */
 export class StalledError extends Error {
   override readonly name = "StalledError";
 }
 
-/** Measures how fast a body comes, over all its connections. Time in which nobody waits for bytes does not count. */
+/** Measures how fast a body arrives, over all its connections. Time in which no reader waits for bytes does not count. */
 export class FlowWatch {
   readonly #floor: FlowFloor;
   readonly #now: () => number;
@@ -25,11 +25,11 @@ export class FlowWatch {
     this.#now = now;
   }
 
-  /** @throws StalledError where less than the floor came in a whole window; the read is then still under way */
+  /** @throws StalledError if less than the floor arrived in a whole window; the read is then still pending */
   async next(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
     let sinceMs = this.#now();
     const reading = chunks.next();
-    // Its failure after a stall is of no interest.
+    // After a stall nobody awaits this read any longer: its failure must not become an unhandled rejection.
     reading.catch(() => {});
     for (;;) {
       const leftMs = Math.max(0, this.#floor.windowMs - this.#window.waitedMs);
@@ -47,17 +47,17 @@ export class FlowWatch {
     }
   }
 
-  /** Time spent on connections counts as waiting too. */
+  /** Adds time that was spent waiting for something else than the body, such as a new connection. */
   waited(ms: number): void {
     this.#window.waitedMs += ms;
     this.#waitedSinceFailureMs += ms;
   }
 
   /**
-   * Takes note of a failure.
+   * Records a failure.
    *
-   * @param gainedBytes what could be given on since the one before
-   * @returns whether that was enough for the time it took
+   * @param gainedBytes the bytes that reached the reader since the previous failure
+   * @returns true if these bytes are above the floor for the time that was spent waiting
    */
   failed(gainedBytes: number): boolean {
     const healthy = gainedBytes > 0 && this.#aboveFloor({ bytes: gainedBytes, waitedMs: this.#waitedSinceFailureMs });
@@ -71,7 +71,7 @@ export class FlowWatch {
   }
 }
 
-/** undefined: not in time. */
+/** Resolves to undefined if the work takes longer than the bound. */
 async function withinMs<Value>(work: Promise<Value>, boundMs: number): Promise<Value | undefined> {
   const late = Promise.withResolvers<undefined>();
   const timer = setTimeout(() => late.resolve(undefined), boundMs);

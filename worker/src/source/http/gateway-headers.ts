@@ -1,7 +1,7 @@
 import type http from "node:http";
 import type { HttpAnswer } from "./http-client.ts";
 
-/** The user that the gateway's proxy address names; its password is the session's token. */
+/** The user name in the gateway's proxy address. The password is the session's token. */
 export const PROXY_USER = "source";
 
 export interface GatewayRange {
@@ -9,14 +9,17 @@ export interface GatewayRange {
   readonly end: number | undefined;
 }
 
-/** The part that a reader asks for, where it asks for one: ffmpeg always begins with `bytes=0-`. */
+/** Returns the range that a reader asks for, or undefined if it asks for none. ffmpeg always begins with `bytes=0-`. */
 export function readRange(request: http.IncomingMessage): GatewayRange | undefined {
   const range = /^bytes=(\d{1,15})-(\d{1,15})?$/.exec(request.headers.range ?? "");
   if (range === null) return undefined;
   return { start: Number(range[1]), end: range[2] === undefined ? undefined : Number(range[2]) };
 }
 
-/** The head of an answer to a reader. A source whose parts cannot be asked for is sent as a whole, and says so. */
+/**
+ * Builds the head of an answer to a reader. A source without ranges is sent as a whole, with status 200 and
+ * `Accept-Ranges: none`.
+ */
 export function answerHead(
   { contentType, totalBytes, seekable }: Omit<HttpAnswer, "body">,
   range: GatewayRange | undefined,
@@ -34,7 +37,7 @@ export function answerHead(
   return { status: 206, headers: { ...headers, "content-range": `bytes ${start}-${last}/${totalBytes ?? "*"}` } };
 }
 
-/** The password of `Proxy-Authorization: Basic …` (RFC 7617) where it is from the gateway's own user. */
+/** Returns the password of `Proxy-Authorization: Basic …` (RFC 7617), or undefined if the user is not the gateway's own. */
 export function proxyPassword(request: http.IncomingMessage): string | undefined {
   const encoded = /^Basic (\S+)$/i.exec(request.headers["proxy-authorization"] ?? "")?.[1];
   if (encoded === undefined) return undefined;

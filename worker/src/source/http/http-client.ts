@@ -1,25 +1,25 @@
-/** What is asked of a source's server. */
+/** The options of one request to a source's server. */
 export interface HttpRequest {
   readonly signal: AbortSignal;
-  /** Bytes of the resource from `start` on, to `end` inclusive where it is given; all of it unless given. */
+  /** The bytes from `start` to `end` inclusive, or to the end of the resource if `end` is absent. Absent means all bytes. */
   readonly range?: { readonly start: number; readonly end?: number | undefined } | undefined;
-  /** How long what fails is tried again, ms, where whoever asks has a patience of its own; the client's unless given. */
+  /** How long a failing request is tried again, ms. The client's own limit applies if this is absent. */
   readonly patienceMs?: number | undefined;
 }
 
 /** An answer whose body is being read. */
 export interface HttpAnswer {
-  /** Where it came from after redirects. Holds secrets: show it only through `shownUrl`. */
+  /** The URL after redirects. It may contain secrets: show it only through `shownUrl`. */
   readonly url: string;
-  /** In lower case, without parameters. */
+  /** The media type in lower case, without parameters. */
   readonly contentType: string | undefined;
-  /** Size of the whole resource, bytes; null where the server does not say. */
+  /** Size of the whole resource in bytes, or null if the server does not say. */
   readonly totalBytes: number | null;
-  /** Whether other parts of it can be asked for. */
+  /** True if other parts of the resource can be requested. */
   readonly seekable: boolean;
   /**
-   * Exactly the bytes that were asked for, with their content encoding undone. Keeps backpressure; throws a
-   * RoomcastError where the connection breaks or falls silent. It must be read to its end or returned.
+   * Exactly the bytes that were requested, with their content encoding undone. The body keeps backpressure, and throws
+   * a RoomcastError if the connection breaks or falls silent. The reader must read it to its end or return the iterator.
    */
   readonly body: AsyncIterable<Buffer>;
 }
@@ -32,18 +32,18 @@ export interface HttpDocument {
 }
 
 /**
- * How one source reads from its servers. One per opened source, because cookies are kept per source and host. Everything
- * passes the egress guard; every request names Roomcast as its User-Agent; redirects, `Retry-After`, reused connections
- * that were dropped, odd ranges and content encodings are dealt with inside.
+ * Reads one source from its servers. There is one client per opened source, because cookies are kept per source and
+ * host. All requests pass the egress guard and name Roomcast as their User-Agent. The client itself handles redirects,
+ * `Retry-After`, reused connections that were dropped, odd ranges and content encodings.
  */
 export interface HttpClient {
   /** @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts */
   open(url: string, request: HttpRequest): Promise<HttpAnswer>;
-  /** @throws as `open`; `SourceUnsupported` where it has more than `maxBytes` */
+  /** @throws as `open`, and `SourceUnsupported` if the resource has more than `maxBytes` */
   read(url: string, request: HttpRequest & { readonly maxBytes: number }): Promise<HttpDocument>;
 }
 
-/** The same client, whose requests give up early: for a reader that tries again by itself. */
+/** Returns the same client with a shorter retry time, for a reader that tries again by itself. */
 export function withPatience(http: HttpClient, patienceMs: number): HttpClient {
   return {
     open: (url, request) => http.open(url, { patienceMs, ...request }),

@@ -6,7 +6,7 @@ import { parseAddressPolicy } from "@roomcast/shared";
 import { Egress } from "../../egress/egress.ts";
 import { SourceHttp, type SourceHttpOptions } from "./source-http.ts";
 
-/** How many bytes a file has that `MisbehavingServer.sendPart` sends. */
+/** The size of the file that `sendPart` sends. */
 export const FILE_BYTES = 300_000;
 export const FILE = Buffer.from(Array.from({ length: FILE_BYTES }, (_, index) => (index * 7919) >> 3));
 
@@ -16,7 +16,7 @@ export interface NamedRange {
   readonly to: number;
 }
 
-/** An HTTP server that answers as a test says, under the names `media.example` and `cdn.example`. */
+/** An HTTP server whose answers a test chooses. Its host names are `media.example` and `cdn.example`. */
 export class MisbehavingServer {
   answer: http.RequestListener = (_request, response) => response.end();
   readonly requests: http.IncomingMessage[] = [];
@@ -43,7 +43,7 @@ export class MisbehavingServer {
     return started;
   }
 
-  /** A server that is not even HTTP: it gets each connection, and the head of its first request. */
+  /** Starts a server that need not speak HTTP: the callback gets each connection and the head of its first request. */
   static async startRaw(serve: (socket: net.Socket, head: string) => void): Promise<MisbehavingServer> {
     const server = net.createServer((socket) => {
       socket.on("error", () => {});
@@ -70,7 +70,7 @@ export class MisbehavingServer {
     return this.requests.map(({ headers }) => headers.range);
   }
 
-  /** A reader of one source. */
+  /** Returns a client for one source on this server. */
   client(options: Partial<SourceHttpOptions> = {}): SourceHttp {
     return new SourceHttp({ egress: this.#egress, patienceMs: 5000, ...options });
   }
@@ -84,14 +84,14 @@ export class MisbehavingServer {
   }
 }
 
-/** What a request names, within the file; undefined where it names nothing. */
+/** Returns the range that a request names, cut to the file's size, or undefined if it names none. */
 export function namedRange(request: http.IncomingMessage, fileBytes = FILE_BYTES): NamedRange | undefined {
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
   if (range === null) return undefined;
   return { from: Number(range[1]), to: range[2] === "" ? fileBytes : Math.min(fileBytes, Number(range[2]) + 1) };
 }
 
-/** Answers with a part of the file as it should be, except for what the headers say otherwise. */
+/** Answers with a part of the file and correct headers; `headers` replaces some of them. */
 export function sendPart(
   response: http.ServerResponse,
   { from, to }: NamedRange,
@@ -102,7 +102,7 @@ export function sendPart(
   response.end(FILE.subarray(from, to));
 }
 
-/** Bytes to be compared: vitest would do it number by number, which takes seconds. */
+/** Returns a short text that identifies the bytes: vitest compares Buffers number by number, which takes seconds. */
 export function digest(bytes: Buffer): string {
   return `${bytes.length} bytes, ${createHash("sha256").update(bytes).digest("hex")}`;
 }

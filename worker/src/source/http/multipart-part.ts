@@ -5,16 +5,16 @@ export interface MultipartPart {
   readonly from: number;
   readonly to: number;
   readonly totalBytes: number | null;
-  /** Goes on behind the part, with the boundary. */
+  /** The bytes of the part, followed by the boundary and whatever comes after it. */
   readonly chunks: AsyncIterator<Buffer>;
 }
 
 const MAX_HEAD_BYTES = 16 * 1024;
 
 /**
- * Reads the head of the first part (RFC 9110, section 14.6). To one range there is one part.
+ * Reads the head of the first part (RFC 9110, section 14.6). The answer to one range has one part.
  *
- * @returns null where there is none, or it does not say which bytes it holds
+ * @returns null if there is no part, or if its head does not say which bytes it holds
  */
 export async function openMultipart(chunks: AsyncIterator<Buffer>): Promise<MultipartPart | null> {
   let seen = Buffer.alloc(0);

@@ -1,13 +1,13 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { HttpAnswer, HttpClient, HttpDocument } from "./http-client.ts";
 
-/** So many bytes tell what a resource is. */
+/** This many bytes are enough to recognise the kind of a resource. */
 const HEAD_BYTES = 4096;
 
-/** A resource whose first bytes were looked at; they are given again to whoever reads it. */
+/** A resource whose first bytes were already inspected. The body contains them again. */
 export class OpenedResource {
   readonly answer: HttpAnswer;
-  /** The beginning: 4 KiB, or all there is. */
+  /** The first 4 KiB, or the whole resource if it is shorter. */
   readonly head: Buffer;
   readonly #rest: AsyncIterator<Buffer>;
   #taken = false;
@@ -19,7 +19,7 @@ export class OpenedResource {
   }
 
   /**
-   * Asks for the whole, in a way that tells whether parts can be asked for too.
+   * Requests the whole resource as a range, so that the answer shows whether the server supports ranges.
    *
    * @throws as `HttpClient.open`
    */
@@ -37,14 +37,14 @@ export class OpenedResource {
     return new OpenedResource(answer, parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts), rest);
   }
 
-  /** All bytes from the first one on; once. */
+  /** Returns all bytes from the first one on. It can be called once. */
   body(): AsyncIterable<Buffer> {
     if (this.#taken) throw new RoomcastError("InternalError", "The resource was read already.");
     this.#taken = true;
     return startingWith(this.head, this.#rest);
   }
 
-  /** The whole as one document. */
+  /** @returns the whole resource as one document */
   async document(maxBytes: number): Promise<HttpDocument> {
     const parts: Buffer[] = [];
     let length = 0;
@@ -52,15 +52,15 @@ export class OpenedResource {
       parts.push(chunk);
       length += chunk.length;
       if (length > maxBytes) {
-        const text = `The source is a text of more than ${Math.round(maxBytes / 1024 / 1024)} MiB.`;
-        throw new RoomcastError("FailedOperation.SourceUnsupported", text);
+        const message = `The source is a text of more than ${Math.round(maxBytes / 1024 / 1024)} MiB.`;
+        throw new RoomcastError("FailedOperation.SourceUnsupported", message);
       }
     }
     const { url, contentType } = this.answer;
     return { url, contentType, body: Buffer.concat(parts) };
   }
 
-  /** Gives the connection back; idempotent, and of no effect on a body that is being read. */
+  /** Releases the connection. Idempotent; it does not affect a body that is being read. */
   async close(): Promise<void> {
     if (this.#taken) return;
     this.#taken = true;

@@ -5,13 +5,13 @@ const BACKOFF = { initialMs: 250, maxMs: 4000, healthyAfterMs: Number.POSITIVE_I
 
 export interface PatienceOptions {
   readonly patienceMs: number;
-  /** How long the other side may ask to be left alone, ms. */
+  /** The longest wait that the server may ask for, ms. */
   readonly askedPatienceMs: number;
   /** A monotonic clock, ms. */
   readonly now: () => number;
 }
 
-/** How long one thing that fails is tried again: so long in a row, with growing pauses. */
+/** Paces the retries of one request: with growing pauses, until it has failed for `patienceMs` without a success. */
 export class Patience {
   readonly #options: PatienceOptions;
   readonly #backoff: Backoff;
@@ -22,17 +22,17 @@ export class Patience {
     this.#backoff = new Backoff({ ...BACKOFF, budgetMs: options.patienceMs });
   }
 
-  /** It works again: what fails from now on is waited for as long. */
+  /** Records a success: the next failure gets the full retry time again. */
   recovered(): void {
     this.#failingSinceMs = undefined;
     this.#backoff.reset();
   }
 
   /**
-   * Waits after a failure for the next try.
+   * Waits after a failure until the next try is due.
    *
-   * @param askedMs how long the other side asks to be left alone
-   * @returns false, at once, where patience does not last until then
+   * @param askedMs the wait that the server asks for, ms
+   * @returns false, without waiting, if the retry time would end before the next try
    */
   async wait(askedMs: number | undefined, signal: AbortSignal): Promise<boolean> {
     const { now, patienceMs, askedPatienceMs } = this.#options;

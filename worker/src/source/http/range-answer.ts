@@ -1,19 +1,19 @@
-/** What is asked of a resource: bytes from `start` on, to `end` inclusive where it is given. */
+/** The bytes that are requested from a resource: from `start` to `end` inclusive, or to its end if `end` is undefined. */
 export interface AskedRange {
   readonly start: number;
   readonly end: number | undefined;
-  /** Whether the request named the range (`Range: bytes=…`). */
+  /** True if the request named the range (`Range: bytes=…`). */
   readonly named: boolean;
 }
 
 export interface AnswerHead {
   readonly status: number;
-  /** The first value of a header. */
+  /** Returns the first value of a header. */
   readonly header: (name: string) => string | undefined;
 }
 
 export type RangeAnswer =
-  /** The body begins at byte `from` and ends before byte `to`; null: where it ends is not said. */
+  /** The body begins at byte `from` and ends before byte `to`, which is null if the answer does not say. */
   | {
       readonly name: "bytes";
       readonly from: number;
@@ -21,18 +21,18 @@ export type RangeAnswer =
       readonly totalBytes: number | null;
       readonly seekable: boolean;
     }
-  /** The body says in parts what they hold (`multipart/byteranges`, RFC 9110, section 14.6). */
+  /** The body consists of parts that each name their range (`multipart/byteranges`, RFC 9110, section 14.6). */
   | { readonly name: "multipart" }
-  /** There is nothing at `start` or behind it. */
+  /** The resource ends at or before `start`. */
   | { readonly name: "end"; readonly totalBytes: number | null }
-  /** The server refuses requests with a range; without one it may answer. */
+  /** The server refuses requests with a range, and may answer one without. */
   | { readonly name: "no-ranges" }
   | { readonly name: "refused" };
 
-/** Statuses that servers have given to a request for its `Range` header alone. */
+/** Statuses with which some servers refuse a request only because it has a `Range` header. */
 const REFUSES_RANGES = new Set([400, 405, 406, 412, 416, 501]);
 
-/** Understands an answer to a request for a part, usual or odd. Pure. */
+/** Interprets an answer to a request for a part, regular or odd. Pure. */
 export function readRangeAnswer({ status, header }: AnswerHead, asked: AskedRange): RangeAnswer {
   const contentRange = header("content-range") ?? "";
   if (status === 206) {
@@ -46,12 +46,13 @@ export function readRangeAnswer({ status, header }: AnswerHead, asked: AskedRang
   if (asked.named && REFUSES_RANGES.has(status)) return { name: "no-ranges" };
   if (status < 200 || status >= 300) return { name: "refused" };
   const totalBytes = numberOf(header("content-length"));
-  // A range from the first byte on is the whole file, and some servers answer so. A later one was ignored.
+  // A server may answer a range that begins at byte 0 with 200 and the whole file. If it does so for a later range, it
+  // ignored the range.
   const seekable = /\bbytes\b/i.test(header("accept-ranges") ?? "") && !(asked.named && asked.start > 0);
   return { name: "bytes", from: 0, to: totalBytes, totalBytes, seekable };
 }
 
-/** Reads `bytes 0-99/1000`, also with another or no unit, and `=` or `:` behind it; null where it cannot be read. */
+/** Parses `bytes 0-99/1000`, also with another unit or none, and with `=` or `:` after it. Returns null if it cannot. */
 export function readContentRange(
   text: string,
 ): { readonly from: number; readonly to: number; readonly totalBytes: number | null } | null {
@@ -64,7 +65,7 @@ export function readContentRange(
 function partOf(contentRange: string, length: number | null, asked: AskedRange): RangeAnswer {
   const said = readContentRange(contentRange);
   if (said !== null) return { name: "bytes", ...said, seekable: true };
-  // A part without Content-Range is the one that was asked for; an open one goes to the end.
+  // A part without Content-Range is taken for the one that was requested. A request without an end asks for all the rest.
   const to = length === null ? null : asked.start + length;
   const totalBytes = asked.end === undefined ? to : null;
   return { name: "bytes", from: asked.start, to, totalBytes, seekable: true };

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Socket } from "node:net";
-import { RoomcastError, shownUrl } from "@roomcast/shared";
+import { RoomcastError, shownUrl, VERSION } from "@roomcast/shared";
 import { settledWithin } from "../../base/settled-within.ts";
 import type { Egress, EgressResponse, RequestCookies } from "../../egress/egress.ts";
 import { decode, readContentEncoding } from "./content-coding.ts";
@@ -8,22 +8,24 @@ import type { FlowWatch } from "./flow-watch.ts";
 import { openMultipart } from "./multipart-part.ts";
 import { type AskedRange, type RangeAnswer, readRangeAnswer } from "./range-answer.ts";
 import { readRetryAfter, UpstreamStatusError } from "./upstream-status-error.ts";
-import { USER_AGENT } from "./user-agent.ts";
 
-/** One answer, the body of which is being read. */
+/** The User-Agent of every request to a source. Some servers refuse requests without one. */
+export const USER_AGENT = `Roomcast/${VERSION}`;
+
+/** One answer whose body is being read. */
 export interface Part {
   readonly url: string;
   readonly contentType: string | undefined;
-  /** The byte of the resource with which `chunks` begins; it may lie before what was asked for. */
+  /** The byte of the resource with which `chunks` begins. It may lie before the requested start. */
   readonly from: number;
-  /** The byte before which `chunks` ends; null: not said. */
+  /** The byte before which `chunks` ends, or null if the answer does not say. */
   readonly to: number | null;
   readonly totalBytes: number | null;
   readonly seekable: boolean;
-  /** It is a file: the same bytes come again. A stream without length gives something new each time. */
+  /** True for a file, whose bytes can be read again. A stream without a length sends other bytes each time. */
   readonly lasting: boolean;
   readonly chunks: AsyncIterator<Buffer>;
-  /** Ends the transfer; where all of it came, its connection is kept for the next request. */
+  /** Ends the transfer. If the whole part arrived, its connection is kept for the next request. */
   close(gotAll: boolean): Promise<void>;
 }
 
@@ -36,7 +38,7 @@ export interface ResourceOptions {
 export interface PartRequest {
   readonly start: number;
   readonly end: number | undefined;
-  /** Whether a range is named though it begins at the first byte: the answer tells whether the server knows ranges. */
+  /** True to send a `Range` header even if the part begins at byte 0: the answer shows whether the server knows ranges. */
   readonly named: boolean;
   readonly watch: FlowWatch;
   readonly signal: AbortSignal;
@@ -47,19 +49,20 @@ export interface End {
   readonly totalBytes: number | null;
 }
 
-/** With a range, after a look at the beginning, without a range. */
+/** A request with a range, one after the beginning was inspected, one without a range, and one spare. */
 const MAX_WAYS = 4;
-const LAST_MOMENT_MS = 50;
-/** To know whether a part is compressed, the beginning is looked at. */
+/** How long `close` waits for the end of an answer whose last byte has arrived. */
+const END_OF_ANSWER_MS = 50;
+/** The request that shows whether a resource is compressed. */
 const BEGINNING = { start: 0, end: 1023, named: true };
 
-/** What is known of one URL: asks for parts of it, and remembers how its server must be asked. */
+/** One URL of a source. It requests parts, and remembers which kinds of request the server accepts. */
 export class Resource {
   readonly #options: ResourceOptions;
-  /** It could be read before. */
+  /** True once the resource could be read. */
   #held = false;
   #refusesRanges = false;
-  /** Whether a `Content-Encoding` that it named was true; undefined: none was seen yet. */
+  /** True if a `Content-Encoding` of this resource was correct, undefined until one was seen. */
   #compressed: boolean | undefined;
 
   constructor(options: ResourceOptions) {
@@ -67,14 +70,14 @@ export class Resource {
   }
 
   /**
-   * Asks for a part, in whatever way its server takes.
+   * Requests a part in a way that the server accepts.
    *
-   * @returns `End` where there is nothing at `start` or behind it
-   * @throws RoomcastError of the connection; UpstreamStatusError where the server refuses
+   * @returns `End` if the resource ends at or before `start`
+   * @throws RoomcastError if the connection fails; UpstreamStatusError if the server refuses
    */
   async ask(request: PartRequest, tries = 1): Promise<Part | End> {
     if (tries > MAX_WAYS)
-      throw cannotUse(this.#options.url, "its server answers requests for parts with something else.");
+      throw cannotUse(this.#options.url, "its server does not answer requests for parts of the file with these parts.");
     const named = !this.#refusesRanges && (request.named || request.start > 0);
     const asked: AskedRange = { start: request.start, end: request.end, named };
     const response = await this.#fetch(asked, request.signal);
@@ -101,7 +104,7 @@ export class Resource {
     const range = asked.named ? { range: `bytes=${asked.start}-${asked.end ?? ""}` } : {};
     const headers = { "user-agent": USER_AGENT, accept: "*/*", "accept-encoding": "identity", ...range };
     const response = await egress.fetch(url, { headers, cookies, signal });
-    // The body may fail while nobody reads it; the reader is told then.
+    // The body may fail while nobody reads it; the next read then reports the error.
     response.body.on("error", () => {});
     return response;
   }
@@ -111,7 +114,7 @@ export class Resource {
     return new UpstreamStatusError({ status, url: this.#options.url, retryAfterMs, heldBefore: this.#held });
   }
 
-  /** @returns null where it must be asked for again, without a range or with what was learnt */
+  /** @returns null if the part must be requested again, with what this answer showed about the server */
   async #part(
     response: EgressResponse,
     { answer, request }: { answer: Extract<RangeAnswer, { name: "bytes" | "multipart" }>; request: PartRequest },
@@ -141,7 +144,7 @@ export class Resource {
     if (!decoded.truthful) {
       return { ...part, from, to, totalBytes, seekable, chunks: decoded.chunks };
     }
-    // Ranges count the compressed bytes, which nobody asked for: only the whole of it can be used.
+    // Ranges count compressed bytes, while the caller's range counts decompressed ones: only the whole body can be used.
     this.#refusesRanges = true;
     if (response.status === 206 && (totalBytes === null || to !== totalBytes)) {
       discard(response);
@@ -150,14 +153,14 @@ export class Resource {
     return { ...part, from: 0, to: null, totalBytes: null, seekable: false, chunks: decoded.chunks };
   }
 
-  /** A part out of the middle does not show whether it is compressed as its header says. */
+  /** A part from the middle does not show whether it is compressed as its header says, so the beginning is requested. */
   async #lookAtBeginning(response: EgressResponse, { watch, signal }: PartRequest): Promise<null> {
     discard(response);
     if (this.#compressed === undefined) {
       const beginning = await this.ask({ ...BEGINNING, watch, signal });
       if ("close" in beginning) await beginning.close(false);
     }
-    // Its server names a coding for parts alone, or not always: without ranges there is no doubt.
+    // The beginning is compressed, or named no coding: only a request without a range removes the doubt.
     if (this.#compressed !== false) this.#refusesRanges = true;
     return null;
   }
@@ -177,14 +180,15 @@ async function close(
   { body }: EgressResponse,
   { chunks, gotAll }: { readonly chunks: AsyncGenerator<Buffer>; readonly gotAll: boolean },
 ): Promise<void> {
-  // Who has the last byte has not seen yet that the answer ends there; a connection that is cut now is of no more use.
+  // The last byte has arrived, but the parser may not have seen the end of the answer. Destroying the body before that
+  // would close the connection instead of keeping it for the next request.
   if (gotAll && !(body instanceof Socket)) {
     const end = chunks.next();
     end.catch(() => {});
-    await settledWithin(end, LAST_MOMENT_MS).catch(() => undefined);
+    await settledWithin(end, END_OF_ANSWER_MS).catch(() => undefined);
   }
   body.destroy();
-  // What a cancelled body still has to say is of no interest.
+  // An error of a body that was cancelled here does not matter.
   await chunks.return(undefined).catch(() => undefined);
 }
 
@@ -196,13 +200,13 @@ function first(value: IncomingHttpHeaders[string]): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** In lower case, without parameters. */
+/** Returns the media type in lower case, without parameters. */
 function contentTypeOf(headers: EgressResponse["headers"]): string | undefined {
   const type = first(headers["content-type"])?.split(";")[0]?.trim().toLowerCase();
   return type === "" ? undefined : type;
 }
 
-/** A part that begins behind what was asked for, or that is no part of what was known before. */
+/** The error for an answer that begins after the requested byte, or belongs to another version of the resource. */
 export function cannotUse(url: string, why: string): RoomcastError {
   return new RoomcastError("FailedOperation.SourceLost", `${shownUrl(url)}: ${why}`);
 }

@@ -36,12 +36,12 @@ afterAll(async () => {
   await once(server.close(), "close");
 });
 
-/** A session of a source that is not waited for long. */
+/** Opens a session whose client gives up soon. */
 function openBriefly(url: string): GatewaySession {
   return gateway.open(url, new SourceHttp({ egress, patienceMs: 300 }));
 }
 
-/** Reads as ffmpeg does: the gateway is the proxy that the environment names. */
+/** Reads as ffmpeg does: the environment names the gateway as the proxy. */
 async function read(
   { url, environment }: Pick<GatewaySession, "url" | "environment">,
   headers: Record<string, string> = {},
@@ -52,8 +52,8 @@ async function read(
   return await fetch(address, { headers: { ...headers, "proxy-authorization": `Basic ${authorization}` } });
 }
 
-describe("the gateway's URL", () => {
-  it("holds nothing of the real one but its extension, and no secret", () => {
+describe("SourceGateway", () => {
+  it("gives a URL that keeps only the extension of the real one and has no secret", () => {
     const session = gateway.open(`${origin}/secret/film.mp4?sign=s3cret`);
     expect(session.url).toBe("http://source.invalid/0/media.mp4");
     expect(session.environment).toEqual({
@@ -62,14 +62,14 @@ describe("the gateway's URL", () => {
     session.close();
   });
 
-  it("opens nothing without the session's secret", async () => {
+  it("answers 407 and asks no server when a request lacks the session's secret", async () => {
     let asked = 0;
     answer = (_request, response) => response.end(`x${(asked += 1)}`);
     const session = gateway.open(`${origin}/a`);
     const { host } = new URL(session.environment["http_proxy"] ?? "");
     const basic = (pair: string) => ({ "proxy-authorization": `Basic ${Buffer.from(pair).toString("base64")}` });
     for (const headers of [{}, basic("source:"), basic("source:guess"), basic("nobody"), basic("other:constructor")]) {
-      // Not by fetch, which takes a 407 for a failure of the network.
+      // fetch would treat a 407 as a network failure, so undici's request is used.
       const refused = await httpRequest(`http://${host}/0/media`, { headers });
       expect([refused.statusCode, await refused.body.text()]).toEqual([407, ""]);
     }
@@ -77,7 +77,7 @@ describe("the gateway's URL", () => {
     session.close();
   });
 
-  it("leads to the source alone, until the session is closed", async () => {
+  it("serves the session's source and no other path until the session is closed", async () => {
     answer = (_request, response) => response.end("x");
     const session = gateway.open(`${origin}/a`);
     const { url, environment } = session;
@@ -88,10 +88,8 @@ describe("the gateway's URL", () => {
     session.close();
     await expect(read(session)).rejects.toThrow("fetch failed");
   });
-});
 
-describe("what is read through the gateway", () => {
-  it("passes ranges, status and lengths", async () => {
+  it("passes on ranges, status and lengths, but no cookies", async () => {
     answer = (request, response) => {
       const headers = { "content-type": "video/mp4; x=1", "content-range": "bytes 2-4/5", "set-cookie": "a=b" };
       response.writeHead(206, headers).end(request.headers.range === "bytes=2-" ? "234" : "wrong");
@@ -106,7 +104,7 @@ describe("what is read through the gateway", () => {
     session.close();
   });
 
-  it("is told to be without a length where it is", async () => {
+  it("reports a source without a length as unbounded", async () => {
     const session = gateway.open(`${origin}/a`);
     for (const unbounded of [false, true]) {
       answer = (_request, response) => {
@@ -120,7 +118,7 @@ describe("what is read through the gateway", () => {
   });
 
   it.each(["#EXTM3U\n#EXTINF:1,\na.ts\n", "\ufeff#EXTM3U\r\n", "\n  #EXTM3U"])(
-    "is not handed on where it is a playlist: %j",
+    "does not pass on the playlist %j",
     async (playlist) => {
       answer = (_request, response) => response.end(playlist);
       const session = gateway.open(`${origin}/a`);
@@ -138,7 +136,7 @@ describe("what is read through the gateway", () => {
     [401, "SourceForbidden"],
     [500, "SourceUnreachable"],
     [429, "SourceUnreachable"],
-  ])("with status %i fails as %s, until a later request goes well", async (status, code) => {
+  ])("reports upstream's status %i as %s until a later request succeeds", async (status, code) => {
     answer = (_request, response) => response.writeHead(status).end("no");
     const session = openBriefly(`${origin}/a?k=s3cret`);
     expect((await read(session)).status).toBe(status);
@@ -150,7 +148,7 @@ describe("what is read through the gateway", () => {
     session.close();
   });
 
-  it("breaks off where upstream does, and remembers it", async () => {
+  it("ends the answer early and records the failure when upstream stays broken", async () => {
     answer = (_request, response) => {
       response.writeHead(200, { "content-length": 100 });
       response.write("half of the file", () => response.destroy());
@@ -161,7 +159,7 @@ describe("what is read through the gateway", () => {
     session.close();
   });
 
-  it("goes on by itself where upstream breaks off and cannot be reached for a moment", async () => {
+  it("continues the answer when upstream breaks off and cannot be reached for a moment", async () => {
     let asked = 0;
     answer = (request, response) => {
       asked += 1;
@@ -178,7 +176,7 @@ describe("what is read through the gateway", () => {
     session.close();
   });
 
-  it("cannot be sought in where upstream sends it only from its beginning", async () => {
+  it("reports a source as not seekable when upstream sends it only from its beginning", async () => {
     answer = (_request, response) => response.writeHead(200, { "content-length": 5 }).end("media");
     const session = gateway.open(`${origin}/a`);
     const response = await read(session, { range: "bytes=0-" });
@@ -188,7 +186,7 @@ describe("what is read through the gateway", () => {
     session.close();
   });
 
-  it("ends with 416 behind its end, which is no failure", async () => {
+  it("answers 416 after the source's end and does not count it as a failure", async () => {
     answer = (_request, response) => response.writeHead(416, { "content-range": "bytes */5" }).end();
     const session = gateway.open(`${origin}/a`);
     expect((await read(session, { range: "bytes=5-" })).status).toBe(416);
@@ -196,7 +194,7 @@ describe("what is read through the gateway", () => {
     session.close();
   });
 
-  it("times out where upstream falls silent", async () => {
+  it("ends the answer with a timeout when upstream falls silent", async () => {
     answer = (_request, response) => {
       response.writeHead(200, { "content-length": 100 });
       response.write("half of the file");

@@ -9,28 +9,28 @@ import type { HttpClient } from "./http-client.ts";
 import { SourceHttp } from "./source-http.ts";
 import { UpstreamStatusError } from "./upstream-status-error.ts";
 
-/** One source that ffmpeg and ffprobe may read under a loopback URL. */
+/** One source that ffmpeg and ffprobe can read through the gateway. */
 export interface GatewaySession {
-  /** `http://source.invalid/0/media.mp4`: fit for a command line, and of no use without `environment`. */
+  /** For example `http://source.invalid/0/media.mp4`. It may appear in a command line, and is useless without `environment`. */
   readonly url: string;
   /**
-   * What the reader's environment needs beside the URL. Holds the session's secret: only the worker's own user can read
-   * the environment of its processes, while everybody can read their arguments.
+   * Variables that the reading process needs in its environment. They contain the session's secret: only the worker's
+   * own user can read the environment of its processes, while every user of the machine can read their arguments.
    */
   readonly environment: Readonly<Record<string, string>>;
-  /** Why the last request upstream failed; undefined where it went well, or none was made yet. */
+  /** The error of the last request upstream, or undefined if it succeeded or none was made yet. */
   readonly failure: RoomcastError | undefined;
-  /** Why the guard first refused an address that the source led to; it stays, whatever goes well later. */
+  /** The first refusal by the egress guard or the server. It stays even if later requests succeed. */
   readonly refusal: RoomcastError | undefined;
-  /** What upstream said the source itself is, in lower case, without parameters. */
+  /** The media type that the server named, in lower case, without parameters. */
   readonly contentType: string | undefined;
-  /** Bytes of media that were handed on. */
+  /** The number of media bytes that were passed on. */
   readonly receivedBytes: number;
-  /** Upstream named no length of the source itself: a stream without end, or one that is made as it is sent. */
+  /** True if the server named no length: the source is a live stream, or is generated while it is sent. */
   readonly unbounded: boolean;
-  /** Whether parts of the source itself can be asked for; undefined where nothing was read yet. */
+  /** True if the server supports ranges, undefined until something was read. */
   readonly seekable: boolean | undefined;
-  /** The source is an HLS playlist: ffmpeg is not given it, and it must be played by the loader for playlists. */
+  /** True if the source is an HLS playlist. ffmpeg does not get it; the worker's own HLS reader must play it. */
   readonly isPlaylist: boolean;
   /** Ends all transfers; idempotent. */
   close(): void;
@@ -50,20 +50,20 @@ interface Session {
   isPlaylist: boolean;
 }
 
-/** RFC 8216, section 4.3.1.1; servers put a byte order mark or blanks in front. */
+/** RFC 8216, section 4.3.1.1. Some servers send a byte order mark or blanks before it. */
 const PLAYLIST = /^\s*#EXTM3U/;
 const LOOK_AT_BYTES = 64;
-/** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
+/** Shorter than a room session waits for a silent source, so that the error reported is the connection's and not the silence. */
 const PATIENCE_MS = 6000;
-/** A name that no resolver knows (RFC 6761, section 6.4): without the gateway as its proxy it leads nowhere. */
+/** A name that never resolves (RFC 6761, section 6.4), so the URL works only with the gateway as a proxy. */
 const ORIGIN = "http://source.invalid";
 
 /**
- * A proxy on 127.0.0.1 through which ffmpeg and ffprobe read sources. They never learn the real URL, and what they need
- * to read through the gateway is in their environment, because arguments of a process are public on its machine: they
- * name a URL without a secret, and authenticate to the gateway as to an HTTP proxy (RFC 9110, section 11.7). Redirects
- * pass the egress guard, and playlists are not handed on at all. What breaks upstream is asked for again there, out of ffmpeg's
- * sight; a transfer that breaks here is one that cannot go on.
+ * A proxy on 127.0.0.1 through which ffmpeg and ffprobe read sources. They never learn the real URL. Their arguments
+ * name a URL without a secret, because arguments of a process are public on its machine; the session's secret is in
+ * their environment, and they authenticate to the gateway as to an HTTP proxy (RFC 9110, section 11.7). Redirects pass
+ * the egress guard, and playlists are not passed on at all. The gateway itself repeats requests that fail upstream, so
+ * a transfer to ffmpeg breaks only if it cannot continue.
  */
 export class SourceGateway {
   readonly #egress: Egress;
@@ -89,8 +89,8 @@ export class SourceGateway {
   }
 
   /**
-   * @param realUrl an http(s) URL; it is not connected to before somebody reads.
-   * @param client how the source is read, where it was read before: with its cookies, and with what is known of its server
+   * @param realUrl an http(s) URL; no connection is made until something reads
+   * @param client the client of a source that was read before, which has its cookies and knows its server
    */
   open(
     realUrl: string,
@@ -141,7 +141,7 @@ export class SourceGateway {
     };
   }
 
-  /** Idempotent; resolves when no connection is left. */
+  /** Ends all sessions; idempotent. It resolves when no connection is left. */
   async close(): Promise<void> {
     for (const session of this.#sessions.values()) session.controller.abort();
     this.#sessions.clear();
@@ -185,7 +185,7 @@ export class SourceGateway {
       await pipeline(counted(first, chunks, session), response);
       session.failure = undefined;
     } catch (error) {
-      // ffmpeg going away, or a closed session, is no failure of the source.
+      // If ffmpeg disconnected or the session was closed, the source did not fail.
       if (!signal.aborted) this.#failed(session, RoomcastError.from(error), response);
       if (!response.writableEnded) response.destroy();
     }
@@ -200,14 +200,14 @@ export class SourceGateway {
   }
 }
 
-/** The file's extension stays, because ffmpeg chooses some formats by it; its name, directory and query do not. */
+/** Keeps the file's extension, because ffmpeg chooses some formats by it, and drops its name, directory and query. */
 function urlOf(realUrl: string): string {
   const name = URL.parse(realUrl)?.pathname.split("/").at(-1) ?? "";
   const extension = /\.[A-Za-z0-9]{1,5}$/.exec(name)?.[0] ?? "";
   return `${ORIGIN}/0/media${extension}`;
 }
 
-/** As much of the body as it takes to see whether it is a playlist. */
+/** Reads as much of the body as is needed to see whether it is a playlist. */
 async function beginningOf(chunks: AsyncIterator<Buffer>): Promise<Buffer> {
   let first = Buffer.alloc(0);
   while (first.length < LOOK_AT_BYTES && "#EXTM3U".startsWith(first.toString().trimStart())) {

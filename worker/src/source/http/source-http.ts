@@ -7,21 +7,21 @@ import { Transfer } from "./transfer.ts";
 
 export interface SourceHttpOptions {
   readonly egress: Pick<Egress, "fetch">;
-  /** How long what worked before is waited for when it fails, ms. */
+  /** How long a request is tried again if it fails after the source could be read before, ms. */
   readonly patienceMs?: number | undefined;
-  /** A server that says how long it is to be left alone (Retry-After) is believed for so long, ms; `patienceMs` unless given. */
+  /** The longest `Retry-After` of a server that is obeyed, ms; `patienceMs` if this is absent or smaller. */
   readonly askedPatienceMs?: number | undefined;
-  /** The least that a server must send while it is being read. */
+  /** The lowest rate at which a server must send while a reader waits. */
   readonly floor?: FlowFloor | undefined;
   /** A monotonic clock, ms. */
   readonly now?: (() => number) | undefined;
 }
 
 const DEFAULT_PATIENCE_MS = 30_000;
-/** A live playlist names new segments for ever; what is remembered of the older ones is not needed any more. */
+/** A live playlist keeps naming new segments, and what is known of old ones is no longer needed. */
 const MAX_RESOURCES = 512;
 
-/** The one way in which sources are read over HTTP. */
+/** The HTTP client for all sources. */
 export class SourceHttp implements HttpClient {
   readonly #options: SourceHttpOptions;
   readonly #cookies = new CookieStore();
@@ -60,7 +60,7 @@ export class SourceHttp implements HttpClient {
   #resource(url: string): Resource {
     const { egress } = this.#options;
     const resource = this.#resources.get(url) ?? new Resource({ egress, cookies: this.#cookies, url });
-    // The one that was used last is the last to be forgotten.
+    // A Map keeps its keys in the order of insertion: the first one is the least recently used.
     this.#resources.delete(url);
     this.#resources.set(url, resource);
     const [oldest] = this.#resources.keys();

@@ -15,30 +15,30 @@ export interface TransferOptions {
   readonly askedPatienceMs: number;
   readonly floor: FlowFloor | undefined;
   readonly now: () => number;
-  /** Whether anything of the source could be read before: from then on a failure may pass. */
+  /** `worked` is true once anything of the source could be read. Only then is a failure assumed to be temporary. */
   readonly source: { worked: boolean };
 }
 
-/** A server that does not know ranges is read from its beginning, over so many bytes, to go on in the middle. */
+/** If a server does not know ranges, at most this many bytes are read and dropped to reach a part in the middle. */
 const MAX_SKIP_BYTES = 8 * 1024 * 1024;
 
 /**
- * The bytes that one request asks for, over as many connections as it takes. What was lost on the way is asked for from
- * the byte where it stopped.
+ * Reads the bytes of one request over as many connections as are needed. After a connection breaks, the next request
+ * begins at the byte where it stopped.
  */
 export class Transfer {
   readonly #options: TransferOptions;
   readonly #patience: Patience;
   readonly #watch: FlowWatch;
-  /** Set when nobody wants the rest. */
+  /** Aborted when the reader does not want the rest. */
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
-  /** Of the next byte to give. */
+  /** The position of the next byte to give to the reader. */
   #at: number;
   #totalBytes: number | null = null;
   #part: Part | undefined;
   #atLastFailure: number;
-  /** What was read of a document is of no use once it breaks off: the next answer may be another text. */
+  /** True for a document: it is read again from its beginning, because the next answer may be another text. */
   #restarts = false;
 
   constructor(options: TransferOptions) {
@@ -54,7 +54,7 @@ export class Transfer {
   async open(): Promise<HttpAnswer> {
     const part = await this.#connect();
     if ("name" in part) {
-      // It ends at or before what was asked for.
+      // The resource ends at or before the requested start.
       const totalBytes = part.totalBytes ?? this.#at;
       return { url: this.#options.url, contentType: undefined, totalBytes, seekable: true, body: nothing() };
     }
@@ -63,7 +63,7 @@ export class Transfer {
     return { url, contentType, seekable, totalBytes: this.#totalBytes, body: this.#closable(this.#body()) };
   }
 
-  /** Reads all of it; from its beginning again where it breaks off. */
+  /** Reads the whole document. If a connection breaks, it is read again from the beginning. */
   async whole(maxBytes: number): Promise<HttpDocument> {
     this.#restarts = true;
     const start = this.#at;
@@ -80,7 +80,10 @@ export class Transfer {
     }
   }
 
-  /** A generator alone would not end what it waits for, or what it never began with. */
+  /**
+   * Makes `return` end the transfer at once. A generator's own `return` would wait for a pending read, and would do
+   * nothing at all if the generator was never started.
+   */
   #closable(chunks: AsyncGenerator<Buffer, undefined>): AsyncIterable<Buffer> {
     const end = async (): Promise<IteratorResult<Buffer>> => {
       this.#stop.abort();
@@ -107,11 +110,11 @@ export class Transfer {
       }
       if (failure === undefined) {
         if (this.#complete || (part.to === null && this.#end === null)) return;
-        // An answer that was cut on purpose gave all that it promised, and is asked on at once.
+        // The server answered with less than was requested, and sent all that it announced: request the rest at once.
         if (this.#at > startedAt && part.to !== null && this.#at >= part.to) continue;
         failure = new RoomcastError(
           "FailedOperation.SourceUnreachable",
-          `${hostOf(part.url)} ended its answer before its end.`,
+          `${hostOf(part.url)} closed the connection before the end of its answer.`,
         );
       }
       if (this.#restarts) throw new BrokenOff("broken off", { cause: failure });
@@ -119,11 +122,11 @@ export class Transfer {
       if (!part.lasting && this.#at > startedAt) throw errorOf(failure, part.url);
       await this.#recover(failure);
     }
-    // An answer without bytes was complete before it was read.
+    // An answer without bytes is complete before the loop begins.
     await this.#part?.close(true);
   }
 
-  /** The chunks of a part, without what lies before or behind what is wanted. */
+  /** Yields the chunks of a part without the bytes before or after the requested range. */
   async *#give(part: Part): AsyncGenerator<Buffer, undefined> {
     let chunkAt = part.from;
     const end = Math.min(part.to ?? Number.POSITIVE_INFINITY, this.#end ?? Number.POSITIVE_INFINITY);
@@ -166,19 +169,24 @@ export class Transfer {
     return part;
   }
 
-  /** That a part belongs to what was read before, and reaches what is wanted. ETags differ from node to node of a CDN. */
+  /**
+   * Checks that a part belongs to the same file as the bytes before, and contains the next byte. ETags are not
+   * compared, because they differ between the nodes of a CDN.
+   *
+   * @throws RoomcastError otherwise
+   */
   #check(part: Part | End, url: string): void {
     const known = this.#totalBytes;
     if (known !== null && part.totalBytes !== null && part.totalBytes !== known) {
       throw cannotUse(
         url,
-        `the source changed while it was being played: it had ${known} bytes and has ${part.totalBytes} now. Start again with what it is now.`,
+        `the source changed while it was being played: it had ${known} bytes and has ${part.totalBytes} now. Start the push again to play the new file.`,
       );
     }
     this.#totalBytes ??= part.totalBytes;
     this.#options.source.worked = true;
     if ("name" in part) return;
-    if (part.from > this.#at) throw cannotUse(url, "its server sent another part than it was asked for.");
+    if (part.from > this.#at) throw cannotUse(url, "its server sent another part of the file than was requested.");
     if (this.#at - part.from <= MAX_SKIP_BYTES) return;
     throw new RoomcastError(
       "FailedOperation.SourceUnsupported",
@@ -186,7 +194,7 @@ export class Transfer {
     );
   }
 
-  /** Waits where that may help. @throws what failed where it does not */
+  /** Waits for the next try. @throws the failure itself if another try cannot help or the retry time is over */
   async #recover(thrown: unknown): Promise<void> {
     const { url, source } = this.#options;
     this.#signal.throwIfAborted();
@@ -200,7 +208,7 @@ export class Transfer {
     if (!passing || !(await this.#patience.wait(askedMs, this.#signal))) throw error;
   }
 
-  /** The byte before which the transfer ends; null: not known. */
+  /** The byte before which the transfer ends, or null if it is unknown. */
   get #end(): number | null {
     const { range } = this.#options.request;
     const asked = range?.end === undefined ? null : range.end + 1;
@@ -234,7 +242,7 @@ function hostOf(url: string): string {
   return URL.parse(url)?.host ?? "the source";
 }
 
-/** A document that was not read to its end. */
+/** A document could not be read to its end. Its `cause` is the failure. */
 class BrokenOff extends Error {
   override readonly name = "BrokenOff";
 }
@@ -251,7 +259,7 @@ async function joined(
     if (length <= maxBytes) continue;
     throw new RoomcastError(
       "FailedOperation.SourceUnsupported",
-      `${shownUrl(url)} has more than ${maxBytes} bytes, which is too much for what it should be.`,
+      `${shownUrl(url)} has more than ${maxBytes} bytes, which is too many for a playlist, key or other small file.`,
     );
   }
   return Buffer.concat(parts);

@@ -1,9 +1,9 @@
 import { type ErrorCode, RoomcastError, shownUrl } from "@roomcast/shared";
 
-/** A server's refusal. */
+/** A source's server answered with an error status. */
 export class UpstreamStatusError extends RoomcastError {
   readonly status: number;
-  /** How long the server asks to be left alone (`Retry-After`), ms; undefined where it does not say. */
+  /** The wait that the server asks for (`Retry-After`), ms, or undefined if it does not say. */
   readonly retryAfterMs: number | undefined;
 
   constructor(answer: RefusedAnswer) {
@@ -13,11 +13,12 @@ export class UpstreamStatusError extends RoomcastError {
     this.retryAfterMs = answer.retryAfterMs;
   }
 
-  /** The server is asked for too much at the moment and says so; others may be a fault that stays. */
+  /** True if the server says that it is overloaded. Other statuses may be a permanent fault. */
   get busy(): boolean {
     return this.status === 429 || this.status === 503;
   }
 
+  /** True if a later request may succeed. */
   get passing(): boolean {
     return this.busy || this.status >= 500 || this.status === 408 || this.status === 425;
   }
@@ -27,11 +28,11 @@ export interface RefusedAnswer {
   readonly status: number;
   readonly url: string;
   readonly retryAfterMs?: number | undefined;
-  /** The same URL could be read before. */
+  /** True if the same URL could be read before. */
   readonly heldBefore?: boolean;
 }
 
-/** What an HTTP status of a source means to a task. Pure. */
+/** Explains an HTTP status of a source's server to the user. Pure. */
 function describe({ status, url, retryAfterMs, heldBefore = false }: RefusedAnswer): [ErrorCode, string] {
   const what = `${shownUrl(url)} answers with HTTP status ${status}`;
   if (status === 404 || status === 410) {
@@ -42,17 +43,18 @@ function describe({ status, url, retryAfterMs, heldBefore = false }: RefusedAnsw
   }
   if (status === 401 || status === 403 || status === 407 || status === 451) {
     const why = heldBefore
-      ? "it could be read before, so its signature or session has expired on the way. Give an address that holds as long as the push lasts."
-      : "access is refused. Check that VideoSrc is public, or its signature or password right and not expired.";
+      ? "it could be read before, so its signature or session has expired. Give an address that stays valid as long as the push lasts."
+      : "access is refused. Check that VideoSrc is public, or that its signature or password is correct and has not expired.";
     return ["FailedOperation.SourceForbidden", `${what}: ${why}`];
   }
   if (status === 408 || status === 504) return ["FailedOperation.SourceTimeout", `${what}: it was not ready in time.`];
   if (status === 429 || status >= 500) {
-    const wish =
-      retryAfterMs === undefined
-        ? ""
-        : ` It asks to be left alone for ${Math.ceil(retryAfterMs / 1000)} s (Retry-After).`;
-    return ["FailedOperation.SourceUnreachable", `${what}: its server may be overloaded; try again later.${wish}`];
+    const retryAfter =
+      retryAfterMs === undefined ? "" : ` It asks for a wait of ${Math.ceil(retryAfterMs / 1000)} s (Retry-After).`;
+    return [
+      "FailedOperation.SourceUnreachable",
+      `${what}: its server may be overloaded; try again later.${retryAfter}`,
+    ];
   }
   if (status >= 300 && status < 400) {
     return ["FailedOperation.SourceUnreachable", `${what}, a redirect that leads nowhere.`];
@@ -61,10 +63,10 @@ function describe({ status, url, retryAfterMs, heldBefore = false }: RefusedAnsw
 }
 
 /**
- * `Retry-After` in ms: seconds or an HTTP date (RFC 9110, section 10.2.3). Pure.
+ * Parses `Retry-After`, which holds seconds or an HTTP date (RFC 9110, section 10.2.3), into milliseconds. Pure.
  *
- * @param nowMs of the wall clock
- * @returns undefined where it is missing or cannot be read
+ * @param nowMs the wall clock, ms since 1970
+ * @returns undefined if the header is missing or cannot be parsed
  */
 export function readRetryAfter(header: string | undefined, nowMs: number): number | undefined {
   const text = header?.trim() ?? "";
