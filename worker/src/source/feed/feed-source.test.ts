@@ -42,6 +42,14 @@ const only = (tags: readonly FlvTag[], kind: FlvTag["kind"]) => tags.filter((tag
 const from = (tags: readonly FlvTag[], fromMs: number) =>
   tags.filter((tag) => isHeader(tag) || tag.timestampMs >= fromMs);
 
+/** As MPEG-TS gives them: what the sound is stands in its first packet, behind the first keyframe. */
+function soundHeaderLast(tags: readonly FlvTag[]): FlvTag[] {
+  const [header, first] = only(tags, "audio");
+  const rest = tags.filter((tag) => tag !== header && tag !== first);
+  const behind = rest.findIndex((tag) => tag.kind === "video" && !isHeader(tag)) + 1;
+  return [...rest.slice(0, behind), ...[header, first].filter((tag) => tag !== undefined), ...rest.slice(behind)];
+}
+
 function longestStepMs(tags: readonly MediaTag[]): number {
   return Math.max(0, ...tags.slice(1).map((tag, at) => tag.dtsMs - (tags[at]?.dtsMs ?? 0)));
 }
@@ -60,15 +68,21 @@ describe("openFeedSource", () => {
   let mono: FlvTag[];
   let reordered: FlvTag[];
   let mp3: FlvTag[];
+  let advert: FlvTag[];
 
   beforeAll(async () => {
     const base = { seconds: 3, fps: 25, video: PLAIN_H264, audio: PLAIN_AAC };
-    [plain, larger, mono, reordered, mp3] = await Promise.all([
+    [plain, larger, mono, reordered, mp3, advert] = await Promise.all([
       sampleFlv(base),
       sampleFlv({ ...base, video: ["-vf", "scale=640:360", ...PLAIN_H264] }),
       sampleFlv({ ...base, audio: [...PLAIN_AAC, "-ar", "44100", "-ac", "1"] }),
       sampleFlv({ ...base, video: ["-c:v", "libx264", "-bf", "2", "-g", "25", "-pix_fmt", "yuv420p"] }),
       sampleFlv({ ...base, audio: ["-c:a", "libmp3lame", "-ar", "44100"] }),
+      sampleFlv({
+        ...base,
+        video: ["-vf", "scale=256:144", ...PLAIN_H264],
+        audio: [...PLAIN_AAC, "-ar", "44100", "-ac", "1"],
+      }),
     ]);
   });
 
@@ -185,6 +199,17 @@ describe("openFeedSource", () => {
       expect(lines.join()).toContain("changed its format");
     },
   );
+
+  it("plays what follows when picture and sound change together and the sound's header comes after the keyframe", async () => {
+    const { feed, source, lines } = open();
+    await feed.give(...plain, ...later(soundHeaderLast(advert), 3000), ...later(soundHeaderLast(plain), 6000));
+    await feed.end();
+    const { tags, end } = await readToEnd(await source);
+    expect(end).toEqual({ name: "finished" });
+    expect(Math.abs(media(tags, "video").length - 225)).toBeLessThanOrEqual(4);
+    expect(longestStepMs(media(tags, "audio"))).toBeLessThan(130);
+    expect(lines).toHaveLength(2);
+  });
 
   it("reads on when a run is over whose encoder held the feed back", async () => {
     const { feed, source } = open({ plan: { volume: 80 } });
