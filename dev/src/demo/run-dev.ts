@@ -75,6 +75,8 @@ export async function runDev(): Promise<number> {
         ...credentialVariables(secrets),
         USER_ID,
         USER_SIG: await stackUserSig(secrets, USER_ID),
+        // One user is in one room only: whoever tries several rooms signs for more users.
+        TRTC_SECRET_KEY: secrets.trtcSecretKey,
         REDIS_PASSWORD: redis.password,
         EDGE: edge.url,
       },
@@ -83,7 +85,7 @@ export async function runDev(): Promise<number> {
 edge      ${edge.url}
 emulator  ${emulator.httpUrl}/  (push to ${emulator.rtmpUrl}, SdkAppId ${SDK_APP_ID})
 redis     ${redis.host}:${redis.port}
-secrets   . ${variables}  (SECRET_ID, SECRET_KEY, USER_ID, USER_SIG, REDIS_PASSWORD, EDGE)
+secrets   . ${variables}  (SECRET_ID, SECRET_KEY, USER_ID, USER_SIG, TRTC_SECRET_KEY, REDIS_PASSWORD, EDGE)
 
 `);
     // It is over when somebody interrupts it; the worker restarts for as long as it is watched.
