@@ -8,6 +8,7 @@ import { openStreamSource, transcodeFlv } from "../ffmpeg/ffmpeg-source.ts";
 import type { MediaCapabilities } from "../ffmpeg/media-capabilities.ts";
 import type { ProbeInput } from "../ffmpeg/probe.ts";
 import type { ProbedMedia } from "../ffmpeg/probe-report.ts";
+import { foreignContent } from "../foreign-content.ts";
 import { documentKind, notHlsError } from "../hls/document-kind.ts";
 import { openForeignHlsSource } from "../hls/open-foreign-hls.ts";
 import { openHlsSource } from "../hls/open-hls-source.ts";
@@ -76,7 +77,11 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
       case "flv":
         if (isUnbounded(resource, options)) return await openFlvStream(resource, options);
         break;
-      default:
+      default: {
+        // ffmpeg knows some of these by their beginning, and would say what it thinks of them.
+        const foreign = foreignContent(head);
+        if (foreign !== undefined) throw foreign;
+      }
     }
     log.debug({ contentType: answer.contentType }, "source needs ffmpeg");
     await resource.close();
