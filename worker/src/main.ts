@@ -2,9 +2,9 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { RoomcastError, VERSION } from "@roomcast/shared";
 import type { Logger } from "pino";
+import { createLogger } from "./base/logger.ts";
 import { settledWithin } from "./base/settled-within.ts";
 import { describeConfig, readConfig, type WorkerConfig } from "./config.ts";
-import { createLogger } from "./logger.ts";
 import { findMediaTools, type MediaTools } from "./source/ffmpeg/media-tools.ts";
 import { startWorker, type Worker } from "./worker.ts";
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { parseAddressPolicy, seatOf, secretsOf } from "@roomcast/shared";
 import type { Logger } from "pino";
+import { createTaskLogger } from "./base/logger.ts";
 import { settledWithin } from "./base/settled-within.ts";
 import type { WorkerConfig } from "./config.ts";
 import { CpuMeter } from "./cpu/cpu-meter.ts";
@@ -8,7 +9,6 @@ import { Egress } from "./egress/egress.ts";
 import { Confirmations } from "./link/confirmations.ts";
 import { EdgeLink, type LinkEnd } from "./link/edge-link.ts";
 import { Outbox } from "./link/outbox.ts";
-import { createTaskLogger } from "./logger.ts";
 import { type MetricsServer, startMetricsServer } from "./metrics.ts";
 import { MeteredPublisher } from "./publisher/metered-publisher.ts";
 import { PipelineMemory } from "./publisher/pipeline-memory.ts";

@@ -1,7 +1,7 @@
 import { type ErrorCode, type Outcome, RoomcastError } from "@roomcast/shared";
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
-import { createTaskLogger } from "../logger.ts";
+import { createTaskLogger } from "../base/logger.ts";
 import { logEnd } from "./log-end.ts";
 
 function logged(outcome: Outcome, cause?: RoomcastError): Record<string, unknown>[] {

@@ -1,7 +1,7 @@
 import { type LogLine, pushRequestSchema, RoomcastError, secretsOf, validate } from "@roomcast/shared";
 import { expect, test } from "vitest";
-import { RepeatedError } from "./base/repeated-error.ts";
 import { createLogger, createTaskLogger } from "./logger.ts";
+import { RepeatedError } from "./repeated-error.ts";
 
 const SIG = "eJyrVgrxCdYrSy1SslI";
 const PASSWORD = "hunter2hunter2";
