@@ -211,6 +211,19 @@ describe("a Redis that cannot keep progress is refused at the start with its own
     expect(error.message).toContain("It says: ");
   });
 
+  it.each([
+    ["a null text", "$-1\r\n"],
+    ["a null list", "*-1\r\n"],
+    ["a RESP3 null", "_\r\n"],
+    ["a push without a kind", ">1\r\n$-1\r\n"],
+  ])("a server that says %s when nobody has asked, which ends its connection and nothing else", async (_name, text) => {
+    const port = await listener((socket) => {
+      socket.on("error", () => {}).on("data", () => socket.write(`+OK\r\n${text}${text}${text}`));
+    });
+    const error = await refusal({ RedisPort: port });
+    expect(error.code).toMatch(/^FailedOperation\.Redis(?:Refused|Unreachable)$/);
+  });
+
   it("a web server", async () => {
     const port = await listener((socket) =>
       socket.on("error", () => {}).on("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")),

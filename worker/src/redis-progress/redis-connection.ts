@@ -3,7 +3,10 @@ import type { RoomcastError } from "@roomcast/shared";
 import { Redis } from "ioredis";
 import { Backoff } from "../base/backoff.ts";
 import { cancellableSleep } from "../base/cancellable-sleep.ts";
+import { containReplyErrors } from "./contain-reply-errors.ts";
 import { ClosedUnanswered, needsNoPassword, type RedisTarget, redisError } from "./redis-error.ts";
+
+containReplyErrors();
 
 export interface RedisConnectionOptions {
   readonly target: RedisTarget;
