@@ -1,8 +1,9 @@
 import imported from "ioredis/built/DataHandler.js";
 
 /**
- * Makes what ioredis throws over a reply end that connection alone. It throws such an error again outside of every call,
- * which would end the process: a server needs no more for that than a null (`$-1`) that nobody has asked for.
+ * Makes a reply that makes no sense end its connection, and nothing else. ioredis throws some such errors again outside of
+ * every call, which would end the process: a server needs no more for that than a null (`$-1`) that nobody has asked for.
+ * Of other replies without a command it makes an error each, and reads on: a flood of them would keep the process busy.
  */
 export function containReplyErrors(): void {
   // Node hands on the CommonJS module as a whole, other loaders its default export.
@@ -10,17 +11,31 @@ export function containReplyErrors(): void {
   // SAFETY: private to its class, but the one place through which every reply goes (ioredis 6.0). The tests of hostile
   // servers in redis-connection.test.ts fail where a newer ioredis does without it.
   const handler = (known as { prototype: ReplyHandler }).prototype;
-  handler.dispatch = function dispatch(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      this.returnFatalError(error);
-    }
-  };
+  handler.dispatch = dispatch;
+}
+
+function dispatch(this: ReplyHandler, work: () => void): void {
+  const { stream, commandQueue } = this.redis;
+  if (stream.destroyed) return;
+  if (commandQueue.length === 0) {
+    stream.destroy(new Error("Protocol error: an answer to nothing"));
+    return;
+  }
+  try {
+    work();
+  } catch (error) {
+    this.returnFatalError(error);
+    stream.destroy();
+  }
 }
 
 interface ReplyHandler {
+  readonly redis: {
+    readonly stream: { readonly destroyed: boolean; destroy(error?: Error): void };
+    /** Commands without an answer yet. */
+    readonly commandQueue: { readonly length: number };
+  };
   dispatch(work: () => void): void;
-  /** Ends the connection and rejects what waits on it. */
+  /** Rejects what waits on the connection. */
   returnFatalError(error: unknown): void;
 }

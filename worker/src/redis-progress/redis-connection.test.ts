@@ -224,6 +224,21 @@ describe("a Redis that cannot keep progress is refused at the start with its own
     expect(error.code).toMatch(/^FailedOperation\.Redis(?:Refused|Unreachable)$/);
   });
 
+  it("a server that answers without end, which is not listened to any longer", async () => {
+    const closed = Promise.withResolvers<void>();
+    const port = await listener((socket) => {
+      const answers = Buffer.from("+OK\r\n".repeat(10_000));
+      const flood = () => {
+        while (!socket.destroyed && socket.write(answers));
+      };
+      socket.on("error", () => {}).on("close", () => closed.resolve());
+      socket.once("data", flood).on("drain", flood);
+    });
+    const error = await refusal({ RedisPort: port });
+    expect(error.code).toBe("FailedOperation.RedisUnreachable");
+    await closed.promise;
+  });
+
   it("a web server", async () => {
     const port = await listener((socket) =>
       socket.on("error", () => {}).on("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")),
