@@ -16,6 +16,9 @@ export function readRange(request: http.IncomingMessage): GatewayRange | undefin
   return { start: Number(range[1]), end: range[2] === undefined ? undefined : Number(range[2]) };
 }
 
+/** A type with other characters (controls) makes an answer that cannot be sent. */
+const HEADER_TEXT = /^[\t\x20-\x7e\x80-\xff]+$/;
+
 /**
  * Builds the head of an answer to a reader. A source without ranges is sent as a whole, with status 200 and
  * `Accept-Ranges: none`.
@@ -25,7 +28,7 @@ export function answerHead(
   range: GatewayRange | undefined,
 ): { readonly status: 200 | 206 | 416; readonly headers: http.OutgoingHttpHeaders } {
   const headers: http.OutgoingHttpHeaders = { "accept-ranges": seekable ? "bytes" : "none" };
-  if (contentType !== undefined) headers["content-type"] = contentType;
+  if (contentType !== undefined && HEADER_TEXT.test(contentType)) headers["content-type"] = contentType;
   const start = range?.start ?? 0;
   if (totalBytes !== null && start > 0 && start >= totalBytes) {
     return { status: 416, headers: { ...headers, "content-range": `bytes */${totalBytes}` } };

@@ -89,6 +89,16 @@ describe("SourceGateway", () => {
     await expect(read(session)).rejects.toThrow("fetch failed");
   });
 
+  it("leaves out a Content-Type with control characters", async () => {
+    answer = (_request, response) => {
+      response.socket?.end("HTTP/1.1 200 OK\r\nContent-Type: text/\u001b[31mhtml\r\nContent-Length: 1\r\n\r\nx");
+    };
+    const session = openBriefly(`${origin}/a`);
+    const response = await read(session);
+    expect([response.status, response.headers.get("content-type"), await response.text()]).toEqual([200, null, "x"]);
+    session.close();
+  });
+
   it("passes on ranges, status and lengths, but no cookies", async () => {
     answer = (request, response) => {
       const headers = { "content-type": "video/mp4; x=1", "content-range": "bytes 2-4/5", "set-cookie": "a=b" };
