@@ -1,3 +1,4 @@
+import { RoomcastError } from "@roomcast/shared";
 import { AttributeList } from "./attribute-list.ts";
 import type { PlaylistVariables } from "./playlist-variables.ts";
 import { readKey, type SegmentKey } from "./segment-key.ts";
@@ -41,7 +42,13 @@ export interface MasterPlaylist {
   readonly variables: ReadonlyMap<string, string>;
 }
 
-/** Reads the lines of a master playlist, one after the other. Never throws for what is odd. */
+/** Far more than any ladder has. They are sorted, and compared with wishes, in one go. */
+const MAX_ENTRIES = 2000;
+
+/**
+ * Reads the lines of a master playlist, one after the other. Throws for nothing that is odd but for more variants and
+ * renditions than can be meant.
+ */
 export class MasterPlaylistReader {
   readonly #url: string;
   readonly #variables: PlaylistVariables;
@@ -61,7 +68,10 @@ export class MasterPlaylistReader {
     else if (name === "EXT-X-DEFINE") this.#variables.define(this.#attributes(value));
     else if (name === "EXT-X-SESSION-KEY") {
       const key = readKey(this.#attributes(value));
-      if (key !== null) this.#sessionKeys.push(key);
+      if (key !== null) {
+        refuseTooMany(this.#sessionKeys, "session keys");
+        this.#sessionKeys.push(key);
+      }
     }
   }
 
@@ -69,6 +79,7 @@ export class MasterPlaylistReader {
     if (this.#streamInf === undefined) return;
     const attributes = this.#attributes(this.#streamInf);
     this.#streamInf = undefined;
+    refuseTooMany(this.#variants, "variants");
     const resolution = /^\s*(\d{1,6})\s*[x*×]\s*(\d{1,6})/i.exec(attributes.text("RESOLUTION") ?? "");
     this.#variants.push({
       uri: this.#variables.expand(line),
@@ -99,6 +110,7 @@ export class MasterPlaylistReader {
 
   #media(attributes: AttributeList): void {
     if (attributes.keyword("TYPE") !== "AUDIO") return;
+    refuseTooMany(this.#audio, "sound tracks");
     this.#audio.push({
       groupId: attributes.text("GROUP-ID") ?? "",
       name: attributes.text("NAME") ?? "",
@@ -112,6 +124,14 @@ export class MasterPlaylistReader {
   #attributes(value: string): AttributeList {
     return new AttributeList(value, this.#variables.expand);
   }
+}
+
+function refuseTooMany(entries: readonly unknown[], what: string): void {
+  if (entries.length < MAX_ENTRIES) return;
+  throw new RoomcastError(
+    "FailedOperation.SourceUnsupported",
+    `The HLS playlist names more than ${MAX_ENTRIES} ${what}.`,
+  );
 }
 
 function positive(value: number | undefined): number | null {

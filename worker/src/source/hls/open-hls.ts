@@ -6,7 +6,7 @@ import { HlsPresentation } from "./hls-presentation.ts";
 import type { AudioRendition, MasterPlaylist, Variant } from "./master-playlist.ts";
 import type { MediaPlaylist } from "./media-playlist.ts";
 import type { RenditionSource } from "./playlist-follower.ts";
-import { MAX_PLAYLIST_BYTES, type Playlist, readPlaylist } from "./read-playlist.ts";
+import { MAX_PLAYLIST_BYTES, type Playlist, readPlaylistInTurns } from "./read-playlist.ts";
 import { resolveReference } from "./resolve-reference.ts";
 import { encryptedError } from "./segment-loader.ts";
 import { type AudioTrackWish, rankAudio, rankVariants, reasonFor } from "./variant-choice.ts";
@@ -32,6 +32,8 @@ export interface OpenHlsOptions {
 }
 
 const DEFAULT_PATIENCE_MS = 30_000;
+/** Ladders have a dozen rungs, each perhaps at several CDNs. More that cannot be read are not asked for. */
+const MAX_FAILED_PLAYLISTS = 32;
 /** While it plays, what fails is tried again by those who know what else can be played meanwhile. */
 const HTTP_PATIENCE_MS = 1000;
 
@@ -44,7 +46,7 @@ const HTTP_PATIENCE_MS = 1000;
 export async function openHls(options: OpenHlsOptions): Promise<HlsPresentation> {
   const { url, http, signal } = options;
   const document = options.document ?? (await http.read(url, { signal, maxBytes: MAX_PLAYLIST_BYTES }));
-  const playlist = readPlaylist(document);
+  const playlist = await readPlaylistInTurns(document, signal);
   return playlist.kind === "media" ? openMedia(playlist, options) : openMaster(playlist, options);
 }
 
@@ -88,6 +90,7 @@ async function openMaster(master: MasterPlaylist, options: OpenHlsOptions): Prom
       );
       reasons.push(`A better variant was passed over: ${failure.message}`);
       firstError ??= failure;
+      if (reasons.length >= MAX_FAILED_PLAYLISTS) break;
     }
   }
   // A live list may be empty while its encoder starts.
@@ -160,6 +163,7 @@ async function openAudio(master: MasterPlaylist, variant: Variant, options: Open
       const failure = RoomcastError.from(error);
       options.logger.warn({ name: rendition.name, err: failure }, "A sound track of the playlist is not to be had.");
       reasons.push(`The sound track "${rendition.name.slice(0, 80)}" was passed over: ${failure.message}`);
+      if (reasons.length >= MAX_FAILED_PLAYLISTS) break;
     }
   }
   return { source: null, rendition: null, reasons };
@@ -184,7 +188,8 @@ async function readMedia(uri: string, master: MasterPlaylist, options: OpenHlsOp
 
 async function loadMedia(url: string, options: OpenHlsOptions, master?: MasterPlaylist): Promise<Loaded> {
   const document = await options.http.read(url, { signal: options.signal, maxBytes: MAX_PLAYLIST_BYTES });
-  return { playlist: mediaOnly(readPlaylist({ ...document, imported: master?.variables })), url };
+  const playlist = await readPlaylistInTurns({ ...document, imported: master?.variables }, options.signal);
+  return { playlist: mediaOnly(playlist), url };
 }
 
 function mediaOnly(playlist: Playlist): MediaPlaylist {

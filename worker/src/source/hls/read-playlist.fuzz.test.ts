@@ -2,7 +2,7 @@ import { RoomcastError } from "@roomcast/shared";
 import { describe, expect, it } from "vitest";
 import { documentKind } from "./document-kind.ts";
 import { randomFrom } from "./random-from.test-support.ts";
-import { MAX_PLAYLIST_BYTES, readPlaylist } from "./read-playlist.ts";
+import { MAX_PLAYLIST_BYTES, readPlaylist, readPlaylistInTurns } from "./read-playlist.ts";
 import { rankAudio, rankVariants } from "./variant-choice.ts";
 
 const MEDIA = `#EXTM3U
@@ -123,6 +123,52 @@ describe("The playlist reader takes linear time and bounded memory for", () => {
     ],
   ])("%s", (_name, text) => {
     expect(outcomeOf(Buffer.from(`#EXTM3U\n#EXT-X-TARGETDURATION:4\n${text}\n#EXTINF:4,\na.ts\n`))).toMatch(EITHER);
+  });
+
+  it.each([
+    ["variants", "#EXT-X-STREAM-INF:BANDWIDTH=1\nv\n", ""],
+    ["sound tracks", "#EXT-X-MEDIA:TYPE=AUDIO,LANGUAGE=x,GROUP-ID=g\n", ""],
+    ["session keys", "#EXT-X-SESSION-KEY:METHOD=AES-128,URI=k\n", "#EXT-X-STREAM-INF:\nv\n"],
+  ])("more %s than can be meant, which it refuses", (what, piece, end) => {
+    const body = Buffer.from(`#EXTM3U\n#EXT-X-STREAM-INF:\n${huge(piece)}${end}`);
+    expect(() => readPlaylist({ body, url: "http://x.example/" })).toThrow(
+      expect.objectContaining({
+        code: "FailedOperation.SourceUnsupported",
+        message: `The HLS playlist names more than 2000 ${what}.`,
+      }),
+    );
+  });
+
+  it("lines longer than any tag or address, which it passes over", () => {
+    const codecs = `#EXT-X-STREAM-INF:CODECS="${huge("a,")}"\n${huge("v")}\n`;
+    const text = `#EXTM3U\n${codecs}#EXT-X-STREAM-INF:BANDWIDTH=1\nw.m3u8\n`;
+    const playlist = readPlaylist({ body: Buffer.from(text), url: "http://x.example/" });
+    if (playlist.kind !== "master") throw new Error("expected a master playlist");
+    expect(playlist.variants.map(({ uri, codecs: named }) => [uri, named])).toEqual([["w.m3u8", []]]);
+  });
+
+  it("the largest playlist, while others of the process have their turns", async () => {
+    const body = Buffer.from(`#EXTM3U\n#EXT-X-TARGETDURATION:4\n${huge("#EXTINF:4,\n/a.ts\n")}`);
+    let turns = 0;
+    let reading = true;
+    const takeTurn = () => {
+      turns += 1;
+      if (reading) setImmediate(takeTurn);
+    };
+    setImmediate(takeTurn);
+    const options = { body, url: "http://x.example/" };
+    const playlist = await readPlaylistInTurns(options, new AbortController().signal);
+    reading = false;
+    expect(playlist).toEqual(readPlaylist(options));
+    expect(turns).toBeGreaterThan(body.length / 100_000);
+  });
+
+  it("a playlist that nobody waits for any more, of which it reads no further", async () => {
+    const body = Buffer.from(`#EXTM3U\n${huge("#EXT-X-GAP\n")}`);
+    const stop = new AbortController();
+    const reading = readPlaylistInTurns({ body, url: "http://x.example/" }, stop.signal);
+    stop.abort(new Error("stopped"));
+    await expect(reading).rejects.toThrow("stopped");
   });
 
   it("variables that grow with each line", () => {

@@ -279,6 +279,12 @@ describe("A recorded HLS stream", () => {
     await expect(open("/m.m3u8")).rejects.toMatchObject({ code: "FailedOperation.SourceForbidden" });
   });
 
+  it("asks for no more than 32 variants that are not there", async () => {
+    const variants = Array.from({ length: 40 }, (_none, n) => `#EXT-X-STREAM-INF:BANDWIDTH=${100 - n}\nv${n}.m3u8\n`);
+    server.serve("/m.m3u8", `#EXTM3U\n${variants.join("")}`).serve("/v32.m3u8", vod(["0.ts"]));
+    await expect(open("/m.m3u8")).rejects.toMatchObject({ code: "FailedOperation.SourceNotFound" });
+  });
+
   it("plays the variant's own default sound beside it", async () => {
     server.serve(
       "/m.m3u8",
