@@ -198,6 +198,17 @@ describe("A recorded HLS stream", () => {
     expect(clock.nowMs()).toBeLessThan(15_000);
   });
 
+  it("says that its server is busy when that gives no first segment", async () => {
+    const clock = new SleptClock();
+    server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"]));
+    for (const name of ["0.ts", "1.ts", "2.ts"]) server.serve(`/${name}`, 503);
+    await expect(play("/a.m3u8", 0, { clock })).rejects.toMatchObject({
+      code: "FailedOperation.SourceUnreachable",
+      message: expect.stringContaining("503"),
+    });
+    expect(clock.nowMs()).toBeLessThan(20_000);
+  });
+
   it("leaves a server alone for as long as it asks", async () => {
     const clock = new SleptClock();
     const askedAtMs: number[] = [];

@@ -15,6 +15,8 @@ import type { LoadedSegment, SegmentLoader } from "./segment-loader.ts";
 const MAX_MISSING = 3;
 /** So often a segment is asked for before others are tried in its place. */
 const TRIES_BEFORE_NEXT = 3;
+/** Whoever waits for the first segment has less time than this a few times over, and is to be told what is wrong, ms. */
+const FIRST_PATIENCE_MS = 10_000;
 const PACE = { firstMs: 300, maxMs: 4000 };
 
 export interface RenditionFeedOptions {
@@ -206,7 +208,11 @@ export class RenditionFeed {
         failures.push(result);
       }
       const mayPass = failures.some(({ retryable }) => retryable) || (!complete && !failures.every(isFinal));
-      if (this.#clock.nowMs() - this.#seekingSinceMs >= patienceMs) throw lostError(first, failures);
+      const soughtMs = this.#clock.nowMs() - this.#seekingSinceMs;
+      const [failure] = failures;
+      if (!this.#hasGiven && failure?.retryable === true && soughtMs >= FIRST_PATIENCE_MS)
+        throw unreadError(failure.code, first, failures);
+      if (soughtMs >= patienceMs) throw lostError(first, failures);
       if (mayBeLeftOut && !mayPass) {
         const isAll = !this.#hasGiven || failures.every(isFinal);
         // What nothing was ever read of was not lost: it was not there.
