@@ -37,6 +37,11 @@ export async function currentKeyring(env: Env): Promise<KeyringSnapshot> {
   }
 }
 
+/** The keyring as this isolate has seen it last, however long ago. Undefined if it never has. */
+export function lastKnownKeyring(): KeyringSnapshot | undefined {
+  return cached?.snapshot;
+}
+
 /** Each call asks for itself: in workerd, an answer that another request waits for goes when that request is cut off. */
 async function ask(env: Env, nowMs: number): Promise<KeyringSnapshot> {
   const known = cached?.snapshot;

@@ -14,7 +14,7 @@ import {
 import { type Caller, requireApp, requireRole } from "../auth/caller.ts";
 import { readConfig } from "../base/config.ts";
 import { inflate } from "../base/inflate.ts";
-import { fingerprints, seal } from "../base/seal.ts";
+import { fingerprints, type SealKeys, seal } from "../base/seal.ts";
 import { KnownRegions } from "../caches/known-regions.ts";
 import { callbackTarget, checkCallbackUrl, forWorker } from "../callback/request-callback.ts";
 import type { Accept, AcceptAnswer, AcceptedPush } from "../contracts/directory-object.ts";
@@ -60,10 +60,11 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   requireRole(caller, "operator");
   const request = validate(pushRequestSchema, givenFields(pushRequestSchema, options.input));
   requireApp(caller, request.SdkAppId);
+  const header = headerRegion(options.regionHeader);
   const region = await chooseRegion(
     {
       asked: request.Region,
-      header: headerRegion(options.regionHeader),
+      header,
       caller: callerCoordinates(options.cf),
       fallback: config.defaultRegion,
     },
@@ -94,7 +95,11 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
         ? null
         : {
             key: `${caller.secretId}/${key}`,
-            fingerprints: await fingerprints({ ...request, region }, config.sealKeys),
+            fingerprints: await fingerprintsOf(
+              request,
+              { named: request.Region ?? header, chosen: region },
+              config.sealKeys,
+            ),
           },
   });
   if (answer.kind === "conflict") {
@@ -116,6 +121,24 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
     );
   }
   return { taskId: answer.taskId, warnings: elsewhereWarnings(request, answer.elsewhere ?? []) };
+}
+
+/**
+ * Of what was sent. The region is a part of it where the caller names one; one that the edge chooses may be another the
+ * next time, for the very same request. An older edge has written it all the same, so that form is known too.
+ */
+async function fingerprintsOf(
+  request: PushRequest,
+  region: { readonly named: string | undefined; readonly chosen: string },
+  keys: SealKeys,
+): Promise<[string, ...string[]]> {
+  const { named, chosen } = region;
+  if (named !== undefined) return fingerprints({ ...request, region: named }, keys);
+  const [sent, before] = await Promise.all([
+    fingerprints(request, keys),
+    fingerprints({ ...request, region: chosen }, keys),
+  ]);
+  return [...sent, ...before];
 }
 
 /** It must hold now and when the push starts; where the SecretKey is known, a fresh one is made then. */

@@ -1,3 +1,4 @@
+import { answerInTime } from "../../base/answer-in-time.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { AcceptedTasks, WaitingTask } from "./accepted-tasks.ts";
 import { BURST, handOverPace, MAX_WAIT_MS } from "./hand-over-pace.ts";
@@ -143,7 +144,7 @@ export class HandOver {
     const successor = this.#successorOf(waiting);
     const others = elsewhere === undefined ? {} : { elsewhere };
     const task = { taskId, region, request, sealedRequest, replaces, successor, ...others };
-    await inTime(this.#env.TASK.getByName(taskId).create(task, atMs, callbacks), this.#answerTimeoutMs);
+    await answerInTime(this.#env.TASK.getByName(taskId).create(task, atMs, callbacks), this.#answerTimeoutMs);
     // Only now: what is still here after a crash is handed over again.
     this.#accepted.remove(taskId);
   }
@@ -156,18 +157,5 @@ export class HandOver {
     const nowMs = Date.now();
     const newer = this.#accepted.ofSeat(seatKey).findLast((other) => other.seq > seq && other.startsAtMs <= nowMs);
     return newer?.taskId ?? null;
-  }
-}
-
-async function inTime(answer: Promise<void>, timeoutMs: number): Promise<void> {
-  const waited = new AbortController();
-  const late = async () => {
-    await scheduler.wait(timeoutMs, { signal: waited.signal });
-    throw new Error("the object did not answer in time");
-  };
-  try {
-    await Promise.race([answer, late()]);
-  } finally {
-    waited.abort();
   }
 }

@@ -1,6 +1,5 @@
 import { CLOSE } from "@roomcast/shared";
 import type { Config } from "../../base/config.ts";
-import { warn } from "../../base/warn.ts";
 import type { Assignment } from "./assignments.ts";
 import type { RegionState } from "./region-state.ts";
 import type { SocketState } from "./worker-sockets.ts";
@@ -29,15 +28,9 @@ export async function handleAlarm(regionState: RegionState): Promise<void> {
   // Once, and not for each of thousands of assignments.
   const connected = new Set(regionState.sockets.greetedIds());
   const reconciling = new Set(regionState.sockets.reconcilingIds());
-  const checks = regionState.assignments.all().map(async (assignment) => {
-    later(
-      await checkAssignment(regionState, assignment, { nowMs, connected, reconciling }).catch((thrown: unknown) => {
-        warn("assignment not checked", thrown);
-        return Date.now() + RETRY_MS;
-      }),
-    );
-  });
-  await Promise.all(checks);
+  for (const assignment of regionState.assignments.all()) {
+    later(checkAssignment(regionState, assignment, { nowMs, connected, reconciling }));
+  }
   later(regionState.expected.forgetLeft(nowMs));
   const expectedMs = regionState.expected.leftMs(regionState.returnTime(nowMs));
   if (expectedMs > 0) later(nowMs + expectedMs);
@@ -60,13 +53,13 @@ interface Now {
   readonly reconciling: ReadonlySet<string>;
 }
 
-/** Does what is due for an assignment and says when to look again, Unix ms. */
-async function checkAssignment(
+/** Does, or starts, what is due for an assignment and says when to look again, Unix ms. */
+function checkAssignment(
   regionState: RegionState,
   assignment: Assignment,
   { nowMs, connected, reconciling }: Now,
-): Promise<number> {
-  const { taskId, attempt, workerId, releaseAtMs, confirmed, sinceMs } = assignment;
+): number {
+  const { taskId, workerId, releaseAtMs, confirmed, sinceMs } = assignment;
   if (releaseAtMs !== null && releaseAtMs > nowMs) return releaseAtMs;
   const returnTime = regionState.returnTime(nowMs);
   if (regionState.expected.has(workerId, returnTime)) {
@@ -78,8 +71,8 @@ async function checkAssignment(
   if (releaseAtMs !== null) {
     // It is back, and what it says of this task comes next and sets the time anew.
     if (reconciling.has(workerId)) return nowMs + RETRY_MS;
-    await regionState.release(assignment);
-    return NEVER;
+    regionState.checks.start(taskId, () => releaseIfLost(regionState, assignment));
+    return nowMs + RETRY_MS;
   }
   if (!connected.has(workerId)) {
     // Its socket ended without a word.
@@ -89,10 +82,25 @@ async function checkAssignment(
   }
   if (confirmed) return NEVER;
   if (sinceMs + CHECK_RESERVATION_AFTER_MS > nowMs) return sinceMs + CHECK_RESERVATION_AFTER_MS;
-  if (await regionState.tasks.holds(taskId, { attempt, workerId })) return nowMs + CHECK_RESERVATION_AFTER_MS;
+  regionState.checks.start(taskId, () => checkReservation(regionState, assignment));
+  return nowMs + RETRY_MS;
+}
+
+/** Its turn may come late: the worker may be back with the task by then. */
+async function releaseIfLost(regionState: RegionState, { taskId, attempt, workerId }: Assignment): Promise<void> {
+  const assignment = regionState.assignments.match(taskId, attempt, workerId);
+  if (assignment === undefined || assignment.releaseAtMs === null || assignment.releaseAtMs > Date.now()) return;
+  if (regionState.sockets.reconcilingIds().includes(workerId)) return;
+  await regionState.release(assignment);
+}
+
+async function checkReservation(regionState: RegionState, { taskId, attempt, workerId }: Assignment): Promise<void> {
+  const isHeld = await regionState.tasks.holds(taskId, { attempt, workerId });
+  const assignment = regionState.assignments.match(taskId, attempt, workerId);
+  if (assignment === undefined || assignment.confirmed) return;
+  if (isHeld) return regionState.assignments.put({ ...assignment, sinceMs: Date.now() });
   regionState.waiting.remove(taskId);
   regionState.unassign(taskId, attempt);
-  return NEVER;
 }
 
 function silentAtMs(state: SocketState, { heartbeatTimeoutMs }: Config): number {

@@ -9,6 +9,7 @@ import { ExpectedWorkers, type ReturnTime } from "./expected-workers.ts";
 import { LatestReports } from "./latest-reports.ts";
 import { LostWorkers } from "./lost-workers.ts";
 import { MeasuredLoads } from "./measured-loads.ts";
+import { PacedChecks } from "./paced-checks.ts";
 import { REGION_TABLES } from "./region-tables.ts";
 import { TaskMessenger } from "./task-messenger.ts";
 import { WaitingTasks } from "./waiting-tasks.ts";
@@ -16,6 +17,9 @@ import { type GreetedSocket, type ReadySocket, WorkerSockets } from "./worker-so
 
 /** The first version whose workers give a task back when they are asked to. */
 const PROTOCOL_WITH_RELEASE = 2;
+
+/** Tasks of lost workers are released at most 200 a second, as they are compared after hellos. */
+const CHECK_GAP_MS = 5;
 
 /** What a region knows, and the few changes of it that its parts have in common. */
 export class RegionState {
@@ -30,6 +34,7 @@ export class RegionState {
   /** A figure counts for as long as a worker may be silent. */
   readonly measured = new MeasuredLoads(() => this.config.heartbeatTimeoutMs);
   readonly tasks: TaskMessenger;
+  readonly checks: PacedChecks;
   readonly #ctx: DurableObjectState;
   #alarmAtMs = Number.POSITIVE_INFINITY;
 
@@ -44,6 +49,7 @@ export class RegionState {
     this.lostWorkers = new LostWorkers(ctx.storage.sql);
     this.expected = new ExpectedWorkers(ctx.storage.sql, this.sockets.greetedIds(), Date.now());
     this.tasks = new TaskMessenger(env);
+    this.checks = new PacedChecks((promise) => ctx.waitUntil(promise), CHECK_GAP_MS);
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
       // What is due may have been due while the object was away.
@@ -192,10 +198,7 @@ export class RegionState {
     if (this.waiting.isEmpty) return;
     const freeUnits = this.candidates(OLDEST_PROTOCOL_VERSION)
       .filter(({ draining }) => !draining)
-      .reduce((sum, { capacityUnits, usedUnits }) => sum + Math.max(0, capacityUnits - usedUnits), 0);
-    for (const { taskId } of this.waiting.fitting(freeUnits)) {
-      this.waiting.remove(taskId);
-      this.#ctx.waitUntil(this.tasks.wake(taskId));
-    }
+      .map(({ capacityUnits, usedUnits }) => capacityUnits - usedUnits);
+    for (const { taskId } of this.waiting.wake(freeUnits, Date.now())) this.#ctx.waitUntil(this.tasks.wake(taskId));
   }
 }

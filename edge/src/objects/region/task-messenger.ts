@@ -1,8 +1,12 @@
 import type { ErrorBody, LogLine } from "@roomcast/shared";
+import { answerInTime } from "../../base/answer-in-time.ts";
 import { SerialQueue } from "../../base/serial-queue.ts";
 import { warn } from "../../base/warn.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { AttemptRef, WorkerAnswer, WorkerEvent } from "../../contracts/task-object.ts";
+
+/** A Task object that takes longer has not answered: nothing else may wait for it. */
+const ANSWER_TIMEOUT_MS = 15_000;
 
 /** The way from a region to the Task objects. What is said to one task stays in order. */
 export class TaskMessenger {
@@ -15,28 +19,27 @@ export class TaskMessenger {
 
   /** Passes a worker's word on; rejects when the task could not be reached. */
   tell(taskId: string, ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer> {
-    return this.#queue.run(taskId, async () => await this.#task(taskId).hear(ref, event));
+    return this.#queue.run(taskId, () => inTime(async () => await this.#task(taskId).hear(ref, event)));
   }
 
   async appendLogs(taskId: string, ref: AttemptRef, lines: readonly LogLine[]): Promise<void> {
     await this.#queue
-      .run(taskId, async () => await this.#task(taskId).appendLogs(ref, lines))
+      .run(taskId, () => inTime(async () => await this.#task(taskId).appendLogs(ref, lines)))
       .catch((thrown: unknown) => warn("log lines lost", thrown));
   }
 
   async updated(taskId: string, ref: AttemptRef, updateId: string, error: ErrorBody | null): Promise<void> {
     await this.#queue
-      .run(taskId, async () => await this.#task(taskId).updated(ref, updateId, error))
+      .run(taskId, () => inTime(async () => await this.#task(taskId).updated(ref, updateId, error)))
       .catch((thrown: unknown) => warn("a change was not written", thrown));
   }
 
   async holds(taskId: string, ref: AttemptRef): Promise<boolean> {
-    return await this.#task(taskId).holds(ref);
+    return await inTime(async () => await this.#task(taskId).holds(ref));
   }
 
   async wake(taskId: string): Promise<void> {
-    await this.#task(taskId)
-      .wake()
+    await inTime(async () => await this.#task(taskId).wake())
       // It tries again by itself, only later.
       .catch((thrown: unknown) => warn("task not woken", thrown));
   }
@@ -44,4 +47,8 @@ export class TaskMessenger {
   #task(taskId: string) {
     return this.#env.TASK.getByName(taskId);
   }
+}
+
+function inTime<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  return answerInTime(ask(), ANSWER_TIMEOUT_MS);
 }

@@ -3,9 +3,20 @@ export interface WaitingTask {
   readonly units: number;
 }
 
-/** Tasks that found no room, to be woken when there may be some: in SQLite, the oldest first. */
+/** So many of the oldest are looked at each time that there may be room. */
+const MAX_LOOKED_AT = 200;
+
+/** A task that was woken and has neither taken a place nor asked again for so long does not wait here any more. */
+export const WOKEN_HOLDS_MS = 30_000;
+
+/**
+ * Tasks that found no room, to be woken when there may be some: in SQLite, the oldest first. A task that is woken keeps
+ * its place in the row until it has found a worker, so that it is not put behind newer ones if it finds none.
+ */
 export class WaitingTasks {
   readonly #sql: SqlStorage;
+  /** When tasks were woken that have not asked again since, Unix ms. In memory: a new life of the object wakes them again. */
+  readonly #wokenAtMs = new Map<string, number>();
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -28,23 +39,42 @@ export class WaitingTasks {
 
   /** A task that waits already keeps its place in the row. */
   add({ taskId, units }: WaitingTask): void {
+    this.#wokenAtMs.delete(taskId);
     this.#sql.exec("INSERT OR IGNORE INTO waiting (task_id, units) VALUES (?, ?)", taskId, units);
   }
 
   remove(taskId: string): void {
+    this.#wokenAtMs.delete(taskId);
     this.#sql.exec("DELETE FROM waiting WHERE task_id = ?", taskId);
   }
 
-  /** As many of the oldest as this much room may take. */
-  fitting(freeUnits: number): WaitingTask[] {
+  /**
+   * Chooses the tasks to wake: of the oldest those that fit on a worker each, whatever those before them need. A task that
+   * was woken already, and is about to ask, counts as if it had the room; it is not woken a second time.
+   *
+   * @param freeUnits of each worker that takes tasks
+   */
+  wake(freeUnits: readonly number[], nowMs: number): WaitingTask[] {
+    const free = [...freeUnits];
     const chosen: WaitingTask[] = [];
-    let left = freeUnits;
-    for (const row of this.#sql.exec<{ task_id: string; units: number }>(
-      "SELECT * FROM waiting ORDER BY seq LIMIT 200",
-    )) {
-      if (left < row.units) break;
-      left -= row.units;
-      chosen.push({ taskId: row.task_id, units: row.units });
+    const rows = this.#sql
+      .exec<{ task_id: string; units: number }>(
+        "SELECT task_id, units FROM waiting ORDER BY seq LIMIT ?",
+        MAX_LOOKED_AT,
+      )
+      .toArray();
+    for (const { task_id: taskId, units } of rows) {
+      const wokenAtMs = this.#wokenAtMs.get(taskId);
+      if (wokenAtMs !== undefined && nowMs - wokenAtMs >= WOKEN_HOLDS_MS) {
+        this.remove(taskId);
+        continue;
+      }
+      const worker = free.findIndex((left) => left >= units);
+      if (worker === -1) continue;
+      free[worker] = (free[worker] ?? 0) - units;
+      if (wokenAtMs !== undefined) continue;
+      this.#wokenAtMs.set(taskId, nowMs);
+      chosen.push({ taskId, units });
     }
     return chosen;
   }

@@ -1,0 +1,13 @@
+/** Waits for the answer of another object. Rejects if there is none in time; what was asked may still be done. */
+export async function answerInTime<Answer>(answer: Promise<Answer>, timeoutMs: number): Promise<Answer> {
+  const waited = new AbortController();
+  const late = async () => {
+    await scheduler.wait(timeoutMs, { signal: waited.signal });
+    throw new Error("the object did not answer in time");
+  };
+  try {
+    return await Promise.race([answer, late()]);
+  } finally {
+    waited.abort();
+  }
+}

@@ -1,0 +1,37 @@
+import { Pacer } from "../../base/pacer.ts";
+import { warn } from "../../base/warn.ts";
+
+/**
+ * Questions to Task objects, and releases of tasks, that the region's alarm starts and does not wait for: one object that
+ * does not answer must not keep silent sockets open, nor other lost tasks where they are. They begin one after another with
+ * a gap between, because each wakes an object, and thousands at once would end the process (docs/scale.md).
+ */
+export class PacedChecks {
+  readonly #waitUntil: (promise: Promise<unknown>) => void;
+  readonly #pacer: Pacer;
+  readonly #underWay = new Set<string>();
+
+  constructor(waitUntil: (promise: Promise<unknown>) => void, gapMs: number) {
+    this.#waitUntil = waitUntil;
+    this.#pacer = new Pacer(gapMs);
+  }
+
+  /** Runs a job for a task when its turn comes. Does nothing while an earlier one for this task is under way. */
+  start(taskId: string, job: () => Promise<void>): void {
+    if (this.#underWay.has(taskId)) return;
+    this.#underWay.add(taskId);
+    this.#waitUntil(this.#run(taskId, job));
+  }
+
+  async #run(taskId: string, job: () => Promise<void>): Promise<void> {
+    try {
+      await this.#pacer.turn();
+      await job();
+    } catch (thrown) {
+      // The next alarm starts it again.
+      warn("assignment not checked", thrown);
+    } finally {
+      this.#underWay.delete(taskId);
+    }
+  }
+}
