@@ -30,7 +30,8 @@ export class Backoff {
    */
   failed(nowMs: number, workedForMs: number): number | undefined {
     if (workedForMs >= this.#options.healthyAfterMs) this.reset();
-    this.#failingSinceMs ??= nowMs;
+    // The time that it worked in between is no time of failing.
+    this.#failingSinceMs = this.#failingSinceMs === undefined ? nowMs : this.#failingSinceMs + workedForMs;
     const leftMs = this.#failingSinceMs + this.#options.budgetMs - nowMs;
     if (leftMs <= 0) return undefined;
     const boundMs = Math.min(this.#options.maxMs, this.#options.initialMs * 2 ** this.#failures);

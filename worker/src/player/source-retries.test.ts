@@ -36,7 +36,14 @@ describe("SourceRetries", () => {
     const retries = new SourceRetries(1_000);
     retries.failed(failure(0));
     retries.drop();
-    expect(retries.failed(failure(1_001, { workedForMs: 300 }))).toBe(LOST);
+    expect(retries.failed(failure(1_300, { workedForMs: 300 }))).toBe(LOST);
+  });
+
+  it("does not count the time that the source was back as time that it was away", () => {
+    const retries = new SourceRetries(1_000);
+    retries.failed(failure(0));
+    retries.drop();
+    expect(retries.failed(failure(9_400, { workedForMs: 9_000 }))).toBeUndefined();
   });
 
   it("begins a new budget after the source was well for long, or when nobody missed it", () => {
