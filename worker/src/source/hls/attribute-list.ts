@@ -1,17 +1,17 @@
 /**
- * The attributes of a tag (RFC 8216, section 4.2), names in upper case, values without their quotes. Takes what players
- * take: blanks around names and values, names in lower case, quotes that are missing on one or both sides. Linear time.
+ * The attributes of a tag (RFC 8216, section 4.2), with names in upper case and values without their quotes. It accepts
+ * what players accept: blanks around names and values, names in lower case, and missing quotes. Takes linear time.
  */
 export class AttributeList {
   readonly #values = new Map<string, string>();
 
-  /** @param expand applied to values: it replaces the variables in them. */
+  /** @param expand replaces the variables in a value */
   constructor(text: string, expand: (value: string) => string = (value) => value) {
     let at = 0;
     while (at < text.length) {
       const equals = text.indexOf("=", at);
       if (equals === -1) return;
-      // Whatever stands before the last comma is no name.
+      // Text before the last comma is not part of the name.
       const name = text.slice(Math.max(at, text.lastIndexOf(",", equals) + 1), equals).trim();
       const { value, next } = readValue(text, equals + 1);
       const key = name.toUpperCase();
@@ -20,7 +20,7 @@ export class AttributeList {
     }
   }
 
-  /** undefined: it is not there or empty. */
+  /** Returns undefined if the attribute is absent or empty. */
   text(name: string): string | undefined {
     const value = this.#values.get(name);
     return value === "" ? undefined : value;
@@ -30,12 +30,12 @@ export class AttributeList {
     return this.#values.has(name);
   }
 
-  /** undefined: it is not there, or no number. */
+  /** Returns undefined if the attribute is absent or not a number. */
   number(name: string): number | undefined {
     return readDecimal(this.#values.get(name));
   }
 
-  /** An enumerated value, in upper case. */
+  /** Returns an enumerated value in upper case. */
   keyword(name: string): string | undefined {
     return this.text(name)?.toUpperCase();
   }
@@ -46,7 +46,7 @@ export class AttributeList {
   }
 }
 
-/** A decimal number at the beginning of a text; undefined where there is none. A comma may stand for the point. */
+/** Reads a decimal number, with a point or a comma, at the beginning of a text. Returns undefined if there is none. */
 export function readDecimal(text: string | undefined): number | undefined {
   const match = /^\s*([+-]?\d+)(?:[.,](\d+))?/.exec(text ?? "");
   if (match === null) return undefined;
@@ -71,7 +71,7 @@ function readValue(text: string, from: number): { value: string; next: number } 
       if (after >= text.length || text[after] === ",") return { value: text.slice(at + 1, close), next: after + 1 };
     }
   }
-  // No quotes, or none that closes where a value may end: it ends before what looks like another attribute.
+  // Without a closing quote where a value may end, the value ends before the next text that looks like an attribute.
   NEXT_ATTRIBUTE.lastIndex = at;
   const end = NEXT_ATTRIBUTE.exec(text)?.index ?? text.length;
   return { value: withoutQuotes(text, at, end), next: end + 1 };

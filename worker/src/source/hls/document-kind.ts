@@ -2,16 +2,15 @@ import { RoomcastError } from "@roomcast/shared";
 import { playlistLines, playlistText } from "./playlist-text.ts";
 
 /**
- * What a document is that may be a playlist, by its beginning.
- *
- * `hls`: an HLS playlist. `list`: a list of media files or channels (M3U, PLS, XSPF, ASX). `dash`, `smooth`: manifests of
- * other streaming formats. `html`: a web page. null: none of them, so it may be media.
+ * The kind of a document that may be a playlist, recognised by its beginning: `hls` is an HLS playlist, `list` a list
+ * of media files or channels (M3U, PLS, XSPF, ASX), `dash` and `smooth` are manifests of other streaming formats, and
+ * `html` is a web page. null is any other document, which may be media.
  */
 export type DocumentKind = "hls" | "list" | "dash" | "smooth" | "html" | null;
 
 const HEAD_BYTES = 64 * 1024;
 const HEAD_LINES = 200;
-/** As far as other text may stand before `#EXTM3U`. */
+/** `#EXTM3U` must be among this many first lines. */
 const MAGIC_LINES = 20;
 
 const M3U8_TYPES = new Set([
@@ -41,17 +40,17 @@ export function documentKind(body: Buffer, contentType?: string): DocumentKind {
   return tagged || !isFileList(lines) ? "hls" : "list";
 }
 
-/** An error that says what the document is instead of an HLS playlist. */
+/** Makes the error for a document that should be an HLS playlist and is something else, which the message names. */
 export function notHlsError(body: Buffer, contentType?: string): RoomcastError {
   const kind = documentKind(body, contentType);
   switch (kind) {
     case "dash":
       return unsupported(
-        "The source is an MPEG-DASH manifest (MPD), which is not played: give the HLS address instead.",
+        "The source is an MPEG-DASH manifest (MPD), which is not supported: give the HLS address instead.",
       );
     case "smooth":
       return unsupported(
-        "The source is a Smooth Streaming manifest, which is not played: give the HLS address instead.",
+        "The source is a Smooth Streaming manifest, which is not supported: give the HLS address instead.",
       );
     case "list":
       return unsupported(
@@ -63,12 +62,12 @@ export function notHlsError(body: Buffer, contentType?: string): RoomcastError {
       return notMedia(
         body.length === 0
           ? "The HLS playlist is empty."
-          : "The source is no HLS playlist, although it is referred to or announced as one.",
+          : "The source is not an HLS playlist, although another playlist or its media type says so.",
       );
   }
 }
 
-/** UTF-16 has a NUL in every other byte; a NUL elsewhere is data, but media begin with many of them. */
+/** Text begins with a UTF-16 byte order mark, or with a printable ASCII character after optional blanks. */
 function looksLikeText(head: Buffer): boolean {
   const utf16 = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
   if (utf16) return true;
@@ -97,7 +96,7 @@ function markupKind(head: string): DocumentKind {
   return null;
 }
 
-/** Without a single tag of HLS: a playlist of a plain packager, or a list of songs or channels. */
+/** Distinguishes a list of songs or channels from an HLS playlist that has no EXT-X tag. */
 function isFileList(lines: readonly string[]): boolean {
   const addresses = lines.filter((line) => !line.startsWith("#"));
   const infos = lines.filter((line) => /^#EXTINF:/i.test(line));

@@ -7,25 +7,25 @@ import type { PlaylistWindow } from "./playlist-window.ts";
 /** Durations in playlists are rounded. */
 const ROUNDING_MS = 1;
 
-/** What the renditions of one presentation share. */
+/** State that the renditions of one live presentation share. */
 export interface LiveFloor {
-  /** What ends before this time on the common clock is not played any more, ms. */
+  /** Segments that end before this time on the common clock are no longer played, ms. */
   floorMs: number;
 }
 
 export interface FeedPositionOptions {
   readonly track: HlsTrack;
   readonly logger: Logger;
-  /** Begins near the newest and stays there, instead of playing everything from `fromMs` on. */
+  /** True to begin near the newest segment and stay there, false to play everything from `fromMs` on. */
   readonly live: boolean;
   readonly fromMs: number;
   readonly floor: LiveFloor;
 }
 
-/** Where a rendition is in its list: which segment comes next, and whether that one continues the one before. */
+/** The position of a rendition in its playlist: the next segment, and whether it continues the previous one. */
 export class FeedPosition {
   readonly #options: FeedPositionOptions;
-  /** undefined: where to begin is not decided yet. */
+  /** undefined until the first segment is chosen. */
   #nextSequence: number | undefined;
   #epoch = 0;
   #breaks = true;
@@ -34,15 +34,15 @@ export class FeedPosition {
     this.#options = options;
   }
 
-  /** The segment that is to come next, if the list has it. */
+  /** Returns the next segment, or undefined if the playlist does not have it yet. */
   next(window: PlaylistWindow): PlaylistSegment | undefined {
     return this.#nextSequence === undefined ? undefined : window.bySequence(this.#nextSequence);
   }
 
   /**
-   * A segment was given; what follows it comes next.
+   * Moves to the segment after one that was given to the reader.
    *
-   * @returns whether it did not continue the one that was given before
+   * @returns true if that segment did not continue the one that was given before it
    */
   passed(segment: PlaylistSegment): boolean {
     const breaks = this.#breaks || segment.sequence !== this.#nextSequence;
@@ -51,13 +51,13 @@ export class FeedPosition {
     return breaks;
   }
 
-  /** A segment is not to be had, and everything before it neither. */
+  /** Moves past a segment that cannot be read. The next one does not continue the last one that was given. */
   leaveOut(segment: PlaylistSegment): void {
     this.#breaks = true;
     this.#nextSequence = segment.sequence + 1;
   }
 
-  /** Decides where to go on: at the beginning, after a restart, and when the place has left the list. */
+  /** Chooses the next segment at the beginning, after a restart of the playlist, or if it has left the playlist. */
   settle(window: PlaylistWindow): void {
     const { live, track, floor, fromMs, logger } = this.#options;
     const { first, last } = window;
@@ -73,7 +73,7 @@ export class FeedPosition {
     } else if (this.#nextSequence < first.sequence) {
       logger.warn(
         { track, missed: first.sequence - this.#nextSequence },
-        "Segments left the live playlist before they were read; playing goes on further ahead.",
+        "Segments left the live playlist before they were read; playing continues with a later segment.",
       );
       this.#goTo(live && !window.playlist.complete ? this.#edge(window) : first);
     } else if (live && !window.playlist.complete && next !== undefined) {
@@ -84,15 +84,15 @@ export class FeedPosition {
       if (edge === undefined || edge.sequence <= next.sequence) return;
       logger.info(
         { track, behindMs: Math.round(window.endMs - startMs) },
-        "The stream had fallen behind its live playlist; playing goes on near the newest segment.",
+        "The stream had fallen behind its live playlist; playing continues near the newest segment.",
       );
       this.#goTo(edge);
     }
   }
 
   /**
-   * Where live playing begins. The rendition that decides first sets the place for the others, whose lists may be a
-   * little newer or older.
+   * Returns the segment at which live playing begins. The first rendition that chooses sets the time for the others,
+   * whose playlists may be slightly newer or older.
    */
   #edge(window: PlaylistWindow): PlaylistSegment | undefined {
     const { floor } = this.#options;
@@ -112,7 +112,7 @@ export class FeedPosition {
     this.#nextSequence = segment.sequence;
   }
 
-  /** Another variant takes over at the beginning of the next segment. */
+  /** Continues with another variant's playlist, at the beginning of the next segment. */
   moveTo(window: PlaylistWindow, old: PlaylistWindow): void {
     const next = this.next(old);
     const nextMs = next === undefined ? old.endMs : old.startMsOf(next);
@@ -121,11 +121,11 @@ export class FeedPosition {
     if (this.#nextSequence === undefined) return;
     const found = window.at(nextMs + ROUNDING_MS);
     if (found !== undefined) {
-      // Where the boundaries differ, less than half of a segment is played twice rather than left out.
+      // If the boundaries differ, up to half of a segment is played twice rather than left out.
       const overlapMs = nextMs - window.startMsOf(found);
       this.#nextSequence = found.sequence + (overlapMs > found.durationMs / 2 ? 1 : 0);
     } else if (window.last !== undefined) {
-      // Its list is older by some segments, which were played already.
+      // The new variant's playlist ends earlier: its segments so far were already played.
       const ahead = Math.max(0, Math.round((nextMs - window.endMs) / segmentLengthMs(window.playlist)));
       this.#nextSequence = window.last.sequence + 1 + ahead;
     }

@@ -14,7 +14,9 @@ interface Expected {
 const NAMES = ["seg$.ts", "seg $ ü.ts", "$", "$.jpg", "a/b/../$.ts?token=a,b&x=1", "12:3$.ts", "./$.m4s", "%41$.ts"];
 const ENDINGS = ["\n", "\r\n", "\r", "\n\n", " \n"];
 
-/** Puts a recorded playlist of odd but playable make on the server, and tells what must come of it. */
+/**
+ * Serves a random recorded playlist that is irregular but playable, and returns the segments that a reader must give.
+ */
 function generate(server: HlsServer, seed: number): Expected[] {
   const random = randomFrom(seed);
   const pick = <Item>(items: readonly Item[], otherwise: Item): Item =>
@@ -71,7 +73,7 @@ function generate(server: HlsServer, seed: number): Expected[] {
       );
       expected.push({ sequence, startMs: atMs, text, discontinuity: breaks || isDiscontinuity });
     }
-    // A gap swallows whatever was said of the segment that is not there.
+    // The tags of a gap apply to the missing segment only.
     breaks = isGap;
     atMs += durationMs;
     for (const tag of tags) lines.push(tag);
@@ -94,7 +96,7 @@ function vectorOf(sequence: number): Buffer {
   return iv;
 }
 
-describe("A generated playlist plays whole", () => {
+describe("HlsPresentation of a generated playlist", () => {
   let server: HlsServer;
   const signal = new AbortController().signal;
 
@@ -103,7 +105,7 @@ describe("A generated playlist plays whole", () => {
   });
   afterAll(() => server.close());
 
-  it.each(Array.from({ length: 100 }, (_none, seed) => seed))("seed %i", async (seed) => {
+  it.each(Array.from({ length: 100 }, (_none, seed) => seed))("gives all segments for seed %i", async (seed) => {
     const expected = generate(server, seed);
     const presentation = await openHls({
       url: server.url(`/${seed}/list.m3u8`),

@@ -1,9 +1,9 @@
 import { performance } from "node:perf_hooks";
 import { cancellableSleep } from "../../base/cancellable-sleep.ts";
 
-/** Time as the HLS reader sees it; tests bring one of their own. */
+/** The clock of the HLS reader. Tests replace it. */
 export interface HlsClock {
-  /** Any monotonic clock, ms. */
+  /** The time of a monotonic clock, ms. */
   nowMs(): number;
   /** Resolves after the delay, or when the signal aborts. */
   sleep(delayMs: number, signal: AbortSignal): Promise<void>;

@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(() => maker.stop());
 
-/** Segments of the same two seconds, and how many of them were asked for. */
+/** A presentation that repeats the same two seconds, and counts the requested segments. */
 class Presentation {
   readonly live = false;
   readonly tracks = ["main"] as const;
@@ -80,8 +80,8 @@ function newFeed(presentation: Presentation): HlsFeed {
   return new HlsFeed({ presentation, fromMs: 0, onForeign: () => {}, log });
 }
 
-describe("HlsFeed reading ahead", () => {
-  it("has asked for the next segment, but given nothing of it, while nobody takes the one before", async () => {
+describe("HlsFeed when its taker pauses", () => {
+  it("requests the next segment but gives none of its tags", async () => {
     const presentation = new Presentation(3);
     const taker = new Taker();
     const feed = newFeed(presentation);
@@ -97,7 +97,7 @@ describe("HlsFeed reading ahead", () => {
     await feed.close();
   });
 
-  it("gives nothing more once it is closed", async () => {
+  it("gives no more tags after it is closed", async () => {
     const presentation = new Presentation(3);
     const taker = new Taker();
     const feed = newFeed(presentation);

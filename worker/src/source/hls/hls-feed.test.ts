@@ -40,7 +40,7 @@ afterAll(async () => {
   await maker.stop();
 });
 
-/** The parts of one track; a function is asked when its turn has come. */
+/** The segments of one track. A function is called when its segment is read. */
 type Parts = readonly (Partial<HlsSegment> & { readonly bytes: Buffer | (() => Promise<Buffer>) })[];
 
 async function* segmentsOf(track: HlsTrack, parts: Parts): AsyncGenerator<HlsSegment, void, undefined> {
@@ -101,7 +101,7 @@ describe("HlsFeed", () => {
   it.each([
     ["between packets", 188 * 100],
     ["within a packet", 188 * 100 + 77],
-  ])("loses no picture when the byte ranges of a file are cut %s", async (_where, cutAt) => {
+  ])("loses no picture when a file is cut into byte ranges %s", async (_where, cutAt) => {
     const file = Buffer.concat(pictures);
     const expected = media(await ended(feed({ main: [{ bytes: file }] })), "video");
     expect(expected).toHaveLength(FRAMES);
@@ -115,7 +115,7 @@ describe("HlsFeed", () => {
     expect(got.map(({ payload }) => payload)).toEqual(expected.map(({ payload }) => payload));
   });
 
-  it("goes on in silence when the playlist of its sound gives nothing more", async () => {
+  it("continues without sound when the audio playlist fails", async () => {
     const gone = () => Promise.reject(new RoomcastError("FailedOperation.SourceLost", "Segment 1 could not be read."));
     const [first = Buffer.alloc(0)] = sounds;
     const fed = await ended(feed({ main: whole(pictures), audio: [{ bytes: first }, { bytes: gone }] }));
@@ -124,14 +124,14 @@ describe("HlsFeed", () => {
     expect(Math.max(...media(fed, "audio").map(({ dtsMs }) => dtsMs))).toBeLessThan(SEGMENT_S * 1000 + 100);
   });
 
-  it("is lost when the playlist of its picture gives nothing more", async () => {
+  it("fails when the video playlist fails", async () => {
     const gone = () => Promise.reject(new RoomcastError("FailedOperation.SourceLost", "Segment 1 could not be read."));
     const [first = Buffer.alloc(0)] = pictures;
     const fed = await ended(feed({ main: [{ bytes: first }, { bytes: gone }], audio: whole(sounds) }));
     expect(fed.end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
   });
 
-  it("does not wait for sound that stays away, and lets it be heard when it is there again", async () => {
+  it("continues without late audio and plays it again when it has caught up", async () => {
     const sound = Promise.withResolvers<void>();
     const picture = Promise.withResolvers<void>();
     const after = (wait: Promise<void>, bytes: Buffer | undefined) => async () => {

@@ -14,39 +14,39 @@ import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
 
 export interface HlsFeedOptions {
   readonly presentation: Pick<HlsPresentation, "segments" | "tracks" | "live">;
-  /** Recorded: where to begin, ms. */
+  /** The position at which a recorded stream begins, ms. */
   readonly fromMs: number;
-  /** A language, or a number from 1, of the sound within a variant. */
+  /** The language or the number, from 1, of the wanted audio track within the variant. */
   readonly audioTrack?: string | number | undefined;
-  /** The tracks that are to be played begin with codecs that are not read here; the feed ends then. */
+  /** Called if the stream begins with codecs that this process does not read. The feed then ends. */
   readonly onForeign: (tracks: readonly DemuxedTrack[]) => void;
-  /** How long the picture waits for sound that has a playlist of its own, ms. */
+  /** How long video waits for audio from a separate playlist, ms. */
   readonly longestWaitForSoundMs?: number | undefined;
   readonly log: Logger;
 }
 
-/** One rendition may be so far ahead of the other one, ms of media. */
+/** How far one rendition may be ahead of the other one, ms of media. */
 const LONGEST_LEAD_MS = 4000;
-/** Sound in a playlist of its own is waited for so long, ms; then the picture goes on without it. */
+/** How long video waits for audio from a separate playlist before it continues alone, ms. */
 const LONGEST_WAIT_FOR_SOUND_MS = 5000;
-/** As much of one track waits for the other one in the same segment. */
+/** How much of one track is held while the other track of the same segment is awaited. */
 const INTERLEAVE = { maxWaitMs: 12_000, maxWaitBytes: 24 * 1024 * 1024 };
-/** Garbage in one segment costs that segment; so many in a row are no stream. */
+/** A broken segment is left out. More than this many in a row end the source. */
 const MAX_BROKEN_SEGMENTS = 3;
 
-/** Tags of the segments of an HLS presentation, on the clock of its playlist. */
+/** Reads the segments of an HLS presentation as tags whose timestamps follow the playlist's clock. */
 export class HlsFeed implements TagFeed {
   readonly #options: HlsFeedOptions;
   readonly #abort = new AbortController();
   readonly #gate = new Gate();
   readonly #interleaver: Interleaver;
-  /** First tags behind a discontinuity. */
+  /** The first tag of each track after a discontinuity. */
   readonly #breaks = new WeakSet<MediaTag>();
   readonly #readToMs: Partial<Record<HlsTrack, number>> = {};
   #moved = Promise.withResolvers<void>();
-  /** Sound of a playlist of its own has stayed away: the picture goes on without it until it is there again. */
+  /** True while audio from a separate playlist is late, and video continues without it. */
   #soundIsBehind = false;
-  /** What the sound that comes again is to begin with. */
+  /** The sequence header with which late audio must begin. */
   #soundHeader: MediaTag | undefined;
   #taker: TagTaker | undefined;
   #running: Promise<void> | undefined;
@@ -69,7 +69,7 @@ export class HlsFeed implements TagFeed {
 
   resume(): void {
     this.#gate.open();
-    // Nobody was late while both were held back.
+    // Time in which both renditions were paused does not count as being late.
     this.#wake();
   }
 
@@ -93,21 +93,24 @@ export class HlsFeed implements TagFeed {
       this.#taker?.end({ name: "finished" });
     } catch (thrown) {
       if (this.#abort.signal.aborted) return;
-      // Sound is of no use without its picture.
+      // If video has failed, the audio rendition stops too.
       this.#abort.abort();
       this.#interleaver.flush();
       this.#taker?.end({ name: "failed", error: RoomcastError.from(thrown) });
     }
   }
 
-  /** The picture goes on where its sound is not to be had. */
+  /** Plays a separate audio playlist. If it fails, video continues alone. */
   async #playSound(clock: SegmentClock): Promise<void> {
     try {
       await this.#play("audio", clock);
     } catch (thrown) {
       const final = thrown instanceof RoomcastError && thrown.code === "FailedOperation.SourceUnsupported";
       if (this.#abort.signal.aborted || this.#foreign || final) throw thrown;
-      this.#options.log.warn({ err: thrown }, "The sound's own playlist gives nothing more; the picture goes on.");
+      this.#options.log.warn(
+        { err: thrown },
+        "The audio playlist cannot be read any further; video continues without it.",
+      );
       this.#leaveSoundBehind();
       this.#moveTo("audio", Number.POSITIVE_INFINITY);
     }
@@ -133,7 +136,8 @@ export class HlsFeed implements TagFeed {
     let init: Buffer | null = null;
     let before: HlsSegment | undefined;
     for await (segment of presentation.segments(track, { fromMs, signal })) {
-      // What lies across two parts of one file is whole with the second one.
+      // A frame may lie across two adjacent ranges of one file, so the demuxer is flushed only if the ranges are not
+      // adjacent.
       if (before !== undefined && before.range !== null && !continues(before, segment)) demuxer.flush();
       before = segment;
       if (segment.discontinuity || segment.init !== init) demuxer.beginPart();
@@ -162,8 +166,8 @@ export class HlsFeed implements TagFeed {
 
   async #read(segment: HlsSegment, demuxer: ContainerDemuxer, track: HlsTrack): Promise<void> {
     for await (const chunk of segment.open(this.#abort.signal)) {
-      // Waited for here and not behind a segment's last bytes: the next segment is asked for while nobody takes this one,
-      // so that a server that takes its time to answer is not waited for when it is needed.
+      // The waiting is done here and not after a segment's last bytes. The next segment is then requested during a
+      // pause, and a server that answers slowly does not delay it when it is needed.
       await this.#gate.pass();
       await this.#untilOtherFollows(track);
       demuxer.push(chunk);
@@ -171,7 +175,7 @@ export class HlsFeed implements TagFeed {
     }
   }
 
-  /** Sound and picture of two playlists are read side by side. */
+  /** Keeps audio and video from two playlists close together: waits until the other rendition has been read as far. */
   async #untilOtherFollows(track: HlsTrack): Promise<void> {
     const other = track === "main" ? "audio" : "main";
     for (;;) {
@@ -185,7 +189,7 @@ export class HlsFeed implements TagFeed {
     }
   }
 
-  /** Whether anything is read, or goes on, while the sound is waited for. */
+  /** Returns true if a rendition moves on, or the feed is resumed, before the wait for audio is over. */
   async #movesInTime(): Promise<boolean> {
     const late = Promise.withResolvers<boolean>();
     const timer = setTimeout(
@@ -199,17 +203,17 @@ export class HlsFeed implements TagFeed {
   #leaveSoundBehind(): void {
     if (this.#soundIsBehind) return;
     this.#soundIsBehind = true;
-    this.#options.log.warn("The sound does not keep up with the picture, which goes on in silence until it is there.");
+    this.#options.log.warn("Audio does not keep up with video, which continues in silence until audio has caught up.");
     this.#interleaver.expect(["video"]);
   }
 
-  /** Sound that was left behind is heard again when it has caught up with the picture. */
+  /** Returns true if audio can be played: it was not late, or has now caught up with video. */
   #soundIsThere(tag: MediaTag): boolean {
     if (tag.sequenceHeader) this.#soundHeader = tag;
     if (!this.#soundIsBehind) return true;
     if (tag.sequenceHeader || tag.dtsMs < (this.#readToMs.main ?? 0)) return false;
     this.#soundIsBehind = false;
-    this.#options.log.info("The sound is there again.");
+    this.#options.log.info("Audio has caught up with video.");
     if (this.#soundHeader !== undefined) this.#interleaver.push(this.#soundHeader);
     return true;
   }
@@ -247,7 +251,7 @@ export class HlsFeed implements TagFeed {
   }
 }
 
-/** Whether a segment's bytes follow on those of the one before it in the same file. */
+/** Returns true if a segment's bytes directly follow those of the previous segment in the same file. */
 function continues(before: HlsSegment, { url, range, discontinuity }: HlsSegment): boolean {
   return !discontinuity && url === before.url && range !== null && range.start === (before.range?.end ?? 0) + 1;
 }

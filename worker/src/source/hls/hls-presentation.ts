@@ -25,26 +25,26 @@ export interface HlsPresentationOptions {
   readonly reasons: readonly string[];
 }
 
-/** A variant that can be played instead. */
+/** A variant that can replace the one that is played. */
 export interface OtherVariant {
   readonly variant: Variant;
   open(signal: AbortSignal): Promise<RenditionSource>;
 }
 
 export interface SegmentsOptions {
-  /** Recorded: where to begin, ms. */
+  /** The position at which a recorded stream begins, ms. */
   readonly fromMs?: number | undefined;
   readonly signal: AbortSignal;
 }
 
-/** An opened HLS stream: the variant and the sound that were chosen, and their segments. */
+/** An opened HLS stream: the chosen variant and audio rendition, and their segments. */
 export class HlsPresentation {
   readonly live: boolean;
-  /** null: live, or a list that still grows. */
+  /** null if the stream is live or its playlist still grows. */
   readonly durationMs: number | null;
-  /** Sentences for the plan: why this variant and this sound. */
+  /** Sentences for the plan that explain the choice of the variant and the audio rendition. */
   readonly reasons: readonly string[];
-  /** The sound rendition that was chosen; its `uri` is null where it is within the variant. */
+  /** The chosen audio rendition. Its `uri` is null if the audio is part of the variant. */
   readonly audioRendition: AudioRendition | null;
   readonly #options: HlsPresentationOptions;
   readonly #loader: SegmentLoader;
@@ -68,33 +68,35 @@ export class HlsPresentation {
     this.#slow = new SlowWatch();
   }
 
-  /** The variant that is played now; null: the playlist has none. */
+  /** The variant that is currently played, or null if the playlist has no variants. */
   get variant(): Variant | null {
     return this.#variant;
   }
 
-  /** The playlist, as it was when the stream was opened, says that it joins parts that need not fit together. */
+  /**
+   * True if the playlist declared a discontinuity when the stream was opened, so its parts may have different formats.
+   */
   get joinsParts(): boolean {
     return this.#options.main.playlist.segments.slice(1).some(({ discontinuity }) => discontinuity);
   }
 
-  /** `audio` where the sound has a playlist of its own. */
+  /** Includes `audio` if the audio has a separate playlist. */
   get tracks(): readonly HlsTrack[] {
     return this.#options.audio === null ? ["main"] : ["main", "audio"];
   }
 
   /**
-   * The segments of one track, each once and in order; ends where the playlist ends. A segment's request is made before
-   * it is given, so asking for the next one while a body is being read is reading ahead by one. What is not read to its
-   * end must be returned, or the signal aborted.
+   * Yields the segments of one track, each once and in order, until the playlist ends. A segment is requested before it
+   * is yielded, so a caller that takes the next segment while it reads a body reads ahead by one. A caller that stops
+   * early must return the generator or abort the signal.
    *
-   * @throws RoomcastError `SourceLost` where the list stops growing or segments are not to be had
+   * @throws RoomcastError `SourceLost` if the playlist stops growing or segments cannot be read
    */
   async *segments(track: HlsTrack, options: SegmentsOptions): AsyncGenerator<HlsSegment, void, undefined> {
     const { audio, clock, logger, patienceMs, live } = this.#options;
     const isMain = track === "main";
     const source = isMain ? this.#main : audio;
-    if (source === null) throw new RoomcastError("InternalError", "The HLS stream has no sound of its own.");
+    if (source === null) throw new RoomcastError("InternalError", "The HLS stream has no separate audio playlist.");
     const { signal, fromMs = 0 } = options;
     const main = new PlaylistWindow(this.#options.main.playlist, 0);
     const feed = new RenditionFeed({
@@ -116,7 +118,7 @@ export class HlsPresentation {
     yield* feed.segments();
   }
 
-  /** From the next segment on, the next lower rung is played, if there is one. */
+  /** Plays the next lower variant, if there is one, from the next segment on. */
   stepDown(): void {
     this.#stepWanted = true;
   }
@@ -131,7 +133,7 @@ export class HlsPresentation {
       this.#options.others.map(({ variant }) => variant),
       present,
     );
-    // Those that the source can deliver, or else the lowest.
+    // The variants that the source can deliver in time, or else the lowest one.
     const fitting = lower.filter(({ bandwidth }) => bitsPerSecond === null || bandwidth <= bitsPerSecond * SPARE);
     const source = await this.#openFirst(fitting.length > 0 ? fitting : lower.slice(-1), signal);
     if (source !== null) {
@@ -143,7 +145,7 @@ export class HlsPresentation {
     return source;
   }
 
-  /** Another variant in place of one that gives nothing more, each at most once. */
+  /** Opens another variant if the present one cannot be read any further. A variant that failed is not tried again. */
   async #replacement(signal: AbortSignal): Promise<RenditionSource | null> {
     if (this.#variant !== null) this.#failed.add(this.#variant);
     const variants = this.#options.others.map(({ variant }) => variant).filter((variant) => !this.#failed.has(variant));
@@ -151,13 +153,13 @@ export class HlsPresentation {
     if (source !== null && this.#variant !== null) {
       this.#options.logger.warn(
         { variant: describeVariant(this.#variant) },
-        "A variant of the playlist gives nothing more; another one is played from here on.",
+        "A variant of the playlist cannot be read any further; another one is played from here on.",
       );
     }
     return source;
   }
 
-  /** Opens the first of some variants that is to be had, and plays it from now on; null: none is. */
+  /** Opens the first variant that can be read, and makes it the present one. Returns null if none can be read. */
   async #openFirst(variants: readonly Variant[], signal: AbortSignal): Promise<RenditionSource | null> {
     for (const variant of variants) {
       try {
@@ -171,7 +173,7 @@ export class HlsPresentation {
         this.#failed.add(variant);
         this.#options.logger.warn(
           { variant: describeVariant(variant), err: error },
-          "Another variant is not to be had.",
+          "Another variant of the playlist cannot be read.",
         );
       }
     }
@@ -179,5 +181,5 @@ export class HlsPresentation {
   }
 }
 
-/** The part of what a source delivers that a variant may take. */
+/** The share of the measured bit rate that a variant may take. */
 const SPARE = 0.8;

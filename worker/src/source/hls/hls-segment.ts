@@ -2,33 +2,35 @@ import type { ByteRange } from "./media-playlist.ts";
 
 export type HlsTrack = "main" | "audio";
 
-/** One segment of a rendition, whose body has begun to come. */
+/** One segment of a rendition, whose body has begun to arrive. */
 export interface HlsSegment {
   readonly track: HlsTrack;
   readonly sequence: number;
   /**
-   * Its beginning on the presentation's clock, which all its renditions share, ms. Recorded: 0 is the beginning of the
-   * playlist. Live: 0 is the beginning of the first list that was seen, and the clock goes on where the numbers begin again.
+   * The segment's beginning on the presentation's clock, which all its renditions share, ms. 0 is the beginning of a
+   * recorded playlist, or of the first playlist that was read of a live stream. The clock continues if the sequence
+   * numbers restart.
    */
   readonly startMs: number;
   readonly durationMs: number;
   /**
-   * It does not continue the segment that was given before it: declared so, or with another initialisation segment, after
-   * a gap, from another variant. Its timestamps and its format may be others. True for the first one.
+   * True if the segment does not continue the previous one: the playlist says so, its initialisation segment differs,
+   * it follows a gap, or it is from another variant. Its timestamps and format may then differ. True for the first
+   * segment.
    */
   readonly discontinuity: boolean;
   readonly programDateTimeMs: number | null;
-  /** The initialisation segment, decrypted. The same object as long as it is the same. */
+  /** The initialisation segment, decrypted. Segments with the same one share the same Buffer object. */
   readonly init: Buffer | null;
-  /** As it may be shown. */
+  /** The segment's URL without secrets. */
   readonly url: string;
-  /** The bytes of its file that it is; null: all of them. */
+  /** The segment's bytes within its file, or null if it is the whole file. */
   readonly range: ByteRange | null;
   /**
-   * Its bytes, decrypted. May be called once, also while the body of the segment before is still being read. A connection
-   * that breaks is opened again at the next byte.
+   * Returns the segment's bytes, decrypted. It may be called once, even while the previous segment's body is still
+   * being read. A connection that breaks is opened again at the next byte.
    *
-   * @throws RoomcastError `SourceLost` while iterating; the signal's reason when that aborts
+   * @throws RoomcastError `SourceLost` while iterating; the signal's reason if the signal aborts
    */
   open(signal: AbortSignal): AsyncIterable<Buffer>;
 }

@@ -9,7 +9,7 @@ import type { HlsSegment } from "./hls-segment.ts";
 
 export const silent: Logger = pino({ level: "silent" });
 
-/** Time that passes only by being slept through, and then at once. */
+/** A clock that only `sleep` and `pass` move, at once. */
 export class SleptClock implements HlsClock {
   #nowMs = 0;
 
@@ -29,11 +29,11 @@ export class SleptClock implements HlsClock {
 
 export type Answer = string | Buffer | number | ((request: IncomingMessage, response: ServerResponse) => void);
 
-/** A server on loopback that answers each path as the test says: a body, a status, or by a function. */
+/** A server on loopback that answers each path with the body, the status or the function that a test gives. */
 export class HlsServer {
   readonly #server: Server;
   readonly #answers = new Map<string, Answer>();
-  /** Paths with their queries, in the order in which they were asked for. */
+  /** The requested paths with their queries, in order. */
   readonly requests: string[] = [];
 
   private constructor() {
@@ -60,7 +60,7 @@ export class HlsServer {
     return this;
   }
 
-  /** What is answered is decided at each request. */
+  /** Answers each request for a path with the result of a call. */
   serveLive(path: string, answer: () => Answer): this {
     return this.serve(path, (request, response) => {
       this.#send(answer(), request, response);
@@ -104,7 +104,7 @@ export class HlsServer {
   }
 }
 
-/** The least that an HTTP client has to do for these tests. */
+/** A minimal HTTP client, which does not retry. */
 export class PlainHttpClient implements HttpClient {
   async open(url: string, { signal, range }: HttpRequest): Promise<HttpAnswer> {
     const headers: Record<string, string> =
@@ -150,7 +150,7 @@ function statusError(status: number): RoomcastError {
   return new RoomcastError("FailedOperation.SourceUnreachable", `The server answered ${status}.`);
 }
 
-/** What a segment's body holds, as text. */
+/** Reads a segment's body as text. */
 export async function textOf(segment: HlsSegment): Promise<string> {
   const parts: Buffer[] = [];
   for await (const chunk of segment.open(new AbortController().signal)) parts.push(chunk);

@@ -5,19 +5,21 @@ import type { PlaylistWindow } from "./playlist-window.ts";
 const SEGMENTS_FROM_END = 3;
 const MIN_RELOAD_MS = 500;
 const MAX_RELOAD_MS = 30_000;
-/** A wish for a beginning that is further from the end is no wish for a live picture. */
+/** An `EXT-X-START` further from the end than this is ignored for live playing. */
 const MAX_START_SEGMENTS = 10;
-/** A stream that is behind by this much more than at its beginning is brought back to the newest. */
+/** A stream that falls behind by this much more than at its beginning jumps to the newest segments. */
 const MAX_LAG_MS = 10_000;
 
-/** How long the segments of a list really are, ms: declared lengths are bounds, and wrong ones are common. Pure. */
+/**
+ * Returns the real length of a playlist's segments, ms. The declared target duration is a bound and often wrong. Pure.
+ */
 export function segmentLengthMs(playlist: MediaPlaylist): number {
   let longestMs = 0;
   for (const { durationMs } of playlist.segments.slice(-10)) longestMs = Math.max(longestMs, durationMs);
   return longestMs === 0 ? playlist.targetDurationMs : longestMs;
 }
 
-/** How far from the end of a live list playing begins, ms. Pure. */
+/** Returns the distance from the end of a live playlist at which playing begins, ms. Pure. */
 function startDistanceMs(playlist: MediaPlaylist): number {
   const lengthMs = segmentLengthMs(playlist);
   const { startMs, holdBackMs } = playlist;
@@ -25,21 +27,21 @@ function startDistanceMs(playlist: MediaPlaylist): number {
   return Math.max(holdBackMs ?? 0, SEGMENTS_FROM_END * lengthMs);
 }
 
-/** How far from the end a live stream may fall before it is brought back, ms. Pure. */
+/** Returns the distance from the end beyond which a live stream jumps to the newest segments, ms. Pure. */
 export function maxDistanceMs(playlist: MediaPlaylist): number {
   return startDistanceMs(playlist) + Math.max(MAX_LAG_MS, SEGMENTS_FROM_END * segmentLengthMs(playlist));
 }
 
-/** The segment at which live playing begins; undefined: the list is empty. Pure. */
+/** Returns the segment at which live playing begins, or undefined if the playlist is empty. Pure. */
 export function liveStart(window: PlaylistWindow): PlaylistSegment | undefined {
   const { playlist } = window;
   const wantedMs = window.endMs - startDistanceMs(playlist);
-  // A segment that begins a little before is the one that is meant: durations are rounded.
+  // 1 ms is added because durations are rounded: a segment that ends at the wanted time must not be chosen.
   const found = window.at(Math.max(wantedMs, window.baseMs) + 1);
   return found ?? window.last;
 }
 
-/** From the beginning of one request for the list to the next one, ms (RFC 8216, section 6.3.4). Pure. */
+/** Returns the time from the start of one playlist request to the next one, ms (RFC 8216, section 6.3.4). Pure. */
 export function reloadDelayMs(playlist: MediaPlaylist, changed: boolean): number {
   const usual = playlist.segments.length === 0 ? playlist.targetDurationMs : segmentLengthMs(playlist);
   const bounded = Math.min(Math.max(Math.min(usual, playlist.targetDurationMs), MIN_RELOAD_MS), MAX_RELOAD_MS);

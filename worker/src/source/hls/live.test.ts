@@ -11,7 +11,7 @@ import {
 } from "./hls-server.test-support.ts";
 import { type OpenHlsOptions, openHls } from "./open-hls.ts";
 
-describe("A live HLS stream", () => {
+describe("HlsPresentation of a live stream", () => {
   let server: HlsServer;
   let clock: SleptClock;
   const signal = new AbortController().signal;
@@ -28,7 +28,7 @@ describe("A live HLS stream", () => {
   const play = async (options: Partial<OpenHlsOptions> = {}) =>
     readAll((await open(options)).segments("main", { signal }));
 
-  /** Segments of 2 s from one number to another, named after the stream. */
+  /** Serves segments of 2 s from one number to another, and returns their playlist. */
   const list = (first: number, last: number, { head = "", end = false, name = "s" } = {}) => {
     let text = `#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:${first}\n${head}`;
     for (let number = first; number <= last; number += 1) {
@@ -38,7 +38,7 @@ describe("A live HLS stream", () => {
     return end ? `${text}#EXT-X-ENDLIST\n` : text;
   };
 
-  /** The answers come one after the other; the last one stays. */
+  /** Answers each request for the playlist with the next answer, and later ones with the last answer. */
   const script = (...answers: Answer[]) => {
     let asked = 0;
     server.serveLive("/live.m3u8", () => answers[Math.min(asked++, answers.length - 1)] ?? 404);
@@ -46,7 +46,7 @@ describe("A live HLS stream", () => {
 
   const names = (read: readonly { text: string }[]) => read.map(({ text }) => text);
 
-  it("begins three segments from the newest, follows, and ends when the list says so", async () => {
+  it("begins three segments from the newest, follows the playlist and ends at its end tag", async () => {
     script(list(10, 15), list(11, 16), list(12, 17), list(12, 17), list(13, 18, { end: true }));
     const presentation = await open();
     expect(presentation).toMatchObject({ live: true, durationMs: null });
@@ -56,7 +56,7 @@ describe("A live HLS stream", () => {
     expect(read.map(({ segment }) => segment.startMs)).toEqual([6000, 8000, 10_000, 12_000, 14_000, 16_000]);
   });
 
-  it("plays an EVENT list that is asked for as recorded from its beginning to its ENDLIST, once", async () => {
+  it("plays an EVENT playlist once from its beginning to its end tag when the mode is vod", async () => {
     const head = "#EXT-X-PLAYLIST-TYPE:EVENT\n";
     script(list(0, 4, { head }), list(0, 5, { head }), list(0, 6, { head, end: true }));
     const presentation = await open({ mode: "vod" });
@@ -66,13 +66,13 @@ describe("A live HLS stream", () => {
     );
   });
 
-  it("joins an EVENT list near the newest when it is asked for as live", async () => {
+  it("joins an EVENT playlist near the newest segment when the mode is live", async () => {
     const head = "#EXT-X-PLAYLIST-TYPE:EVENT\n";
     script(list(0, 6, { head }), list(0, 7, { head, end: true }));
     expect(names(await play({ mode: "live" }))).toEqual(["s4", "s5", "s6", "s7"]);
   });
 
-  it("waits through errors and empty lists that pass", async () => {
+  it("waits through temporary errors and empty playlists", async () => {
     script(
       list(0, 2),
       500,
@@ -88,7 +88,7 @@ describe("A live HLS stream", () => {
     expect(read.slice(1).every(({ segment }) => !segment.discontinuity)).toBe(true);
   });
 
-  it("is lost when its list stops growing for longer than the patience", async () => {
+  it("fails when the playlist does not grow for longer than the limit", async () => {
     script(list(0, 2));
     await expect(play({ patienceMs: 10_000 })).rejects.toMatchObject({
       code: "FailedOperation.SourceLost",
@@ -97,7 +97,7 @@ describe("A live HLS stream", () => {
     expect(clock.nowMs()).toBeLessThan(12_000);
   });
 
-  it("is lost with the server's answer when its list cannot be read for longer than the patience", async () => {
+  it("fails with the server's error when the playlist cannot be read for longer than the limit", async () => {
     script(list(0, 2), 403);
     await expect(play({ patienceMs: 10_000 })).rejects.toMatchObject({
       code: "FailedOperation.SourceLost",
@@ -105,7 +105,7 @@ describe("A live HLS stream", () => {
     });
   });
 
-  it("reads the list again after a segment's length, and after half of it when nothing is new", async () => {
+  it("reloads the playlist after a segment's length, and after half of it when nothing is new", async () => {
     const askedAtMs: number[] = [];
     const lists = [list(0, 2), list(1, 3), list(1, 3), list(1, 3), list(2, 4, { end: true })];
     server.serveLive("/live.m3u8", () => {
@@ -116,7 +116,7 @@ describe("A live HLS stream", () => {
     expect(askedAtMs).toEqual([0, 2000, 4000, 5000, 6000]);
   });
 
-  it("goes on with the newest, marked as not continuous, when the numbers begin again", async () => {
+  it("continues with the new segments after a discontinuity when the sequence numbers restart", async () => {
     script(list(100, 105), list(0, 2, { name: "n" }), list(0, 3, { name: "n", end: true }));
     const read = await play();
     expect(names(read)).toEqual(["s103", "s104", "s105", "n0", "n1", "n2", "n3"]);
@@ -125,7 +125,7 @@ describe("A live HLS stream", () => {
     expect(starts).toEqual(starts.toSorted((a, b) => a - b));
   });
 
-  it("plays each segment once when every list is numbered from 0", async () => {
+  it("plays each segment once when every playlist is numbered from 0", async () => {
     const unnumbered = (first: number, last: number) => list(first, last).replace(/#EXT-X-MEDIA-SEQUENCE:\d+\n/, "");
     script(
       unnumbered(0, 3),
@@ -140,7 +140,7 @@ describe("A live HLS stream", () => {
     expect(read.filter(({ segment }) => segment.discontinuity)).toHaveLength(1);
   });
 
-  it("plays each segment once when a server numbers the same segments another way", async () => {
+  it("plays each segment once when the server renumbers the same segments", async () => {
     script(
       list(100, 104),
       list(101, 105),
@@ -151,7 +151,7 @@ describe("A live HLS stream", () => {
     expect(names(await play())).toEqual(["s102", "s103", "s104", "s105", "s106", "s107"]);
   });
 
-  it("goes on although names are used again", async () => {
+  it("plays all segments when their names are reused", async () => {
     const ring = (first: number) => {
       let text = `#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:${first}\n`;
       for (let number = first; number < first + 3; number += 1) text += `#EXTINF:2,\nring${number % 4}.ts\n`;
@@ -162,19 +162,19 @@ describe("A live HLS stream", () => {
     expect((await play()).map(({ segment }) => segment.sequence)).toEqual([4, 5, 6, 7, 8]);
   });
 
-  it("does not play twice what an old state of the list in a cache names", async () => {
+  it("does not play segments twice when a cache sends an older playlist", async () => {
     script(list(10, 14), list(11, 15), list(10, 14), list(9, 13), list(12, 16), list(12, 16, { end: true }));
     expect(names(await play())).toEqual(["s12", "s13", "s14", "s15", "s16"]);
   });
 
-  it("goes on near the newest when its place has left the list", async () => {
+  it("continues near the newest segment when the next one has left the playlist", async () => {
     script(list(0, 3), list(50, 55), list(50, 55, { end: true }));
     const read = await play();
     expect(names(read)).toEqual(["s1", "s2", "s3", "s53", "s54", "s55"]);
     expect(read[3]?.segment.discontinuity).toBe(true);
   });
 
-  it("is brought back to the newest when its reader was away", async () => {
+  it("jumps to the newest segments after its reader was away", async () => {
     const lists = [list(0, 5), list(0, 40), list(0, 41, { end: true })];
     script(...lists);
     const read: string[] = [];
@@ -188,7 +188,7 @@ describe("A live HLS stream", () => {
     expect(breaks.map(({ sequence }) => sequence)).toEqual([3, 38]);
   });
 
-  it("waits for a segment that comes late, and leaves out one that does not come", async () => {
+  it("waits for a late segment and leaves out a missing one", async () => {
     script(list(0, 5), list(0, 6), list(0, 7, { end: true }));
     let asked = 0;
     server.serveLive("/s4.ts", () => ((asked += 1) <= 2 ? 404 : "s4"));
@@ -198,7 +198,7 @@ describe("A live HLS stream", () => {
     expect(read.map(({ segment }) => segment.discontinuity)).toEqual([true, false, true, false]);
   });
 
-  it("is lost when its list goes on and its segments do not come", async () => {
+  it("fails when the playlist grows but no segment can be read", async () => {
     let last = 3;
     server.serveLive("/live.m3u8", () => {
       last += 1;
@@ -210,7 +210,7 @@ describe("A live HLS stream", () => {
     expect(clock.nowMs()).toBeLessThan(20_000);
   });
 
-  it("is lost when its list goes on and declares nothing but gaps", async () => {
+  it("fails when the playlist grows but declares only gaps", async () => {
     let last = 3;
     server.serveLive("/live.m3u8", () => {
       last += 1;
@@ -219,7 +219,7 @@ describe("A live HLS stream", () => {
     await expect(play({ patienceMs: 10_000 })).rejects.toMatchObject({ code: "FailedOperation.SourceLost" });
   });
 
-  it("gives right places on its clock although the list is read again meanwhile", async () => {
+  it("gives correct start times although the playlist is reloaded while a segment is read", async () => {
     let last = 5;
     server.serveLive("/live.m3u8", () => {
       last += 1;
@@ -234,14 +234,14 @@ describe("A live HLS stream", () => {
     expect(new Set(places).size).toBe(1);
   });
 
-  it("joins the newest list when it is read long after it was opened", async () => {
+  it("joins the newest playlist when it is read long after it was opened", async () => {
     script(list(0, 5), list(100, 105, { end: true }));
     const presentation = await open();
     clock.pass(200_000);
     expect(names(await readAll(presentation.segments("main", { signal })))[0]).not.toBe("s3");
   });
 
-  it("ends without playing anything twice when the list is numbered anew as it ends", async () => {
+  it("ends without playing a segment twice when the last playlist is renumbered", async () => {
     script(
       list(100, 103),
       list(101, 104),

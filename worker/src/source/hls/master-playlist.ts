@@ -3,21 +3,21 @@ import { AttributeList } from "./attribute-list.ts";
 import type { PlaylistVariables } from "./playlist-variables.ts";
 import { readKey, type SegmentKey } from "./segment-key.ts";
 
-/** One rung of the ladder (`EXT-X-STREAM-INF`). */
+/** One variant stream (`EXT-X-STREAM-INF`). */
 export interface Variant {
   readonly uri: string;
-  /** Bits per second; 0 where it is not said. */
+  /** Bits per second, or 0 if the playlist does not say. */
   readonly bandwidth: number;
-  /** As they are listed; empty where the playlist does not say. */
+  /** The codecs as listed, empty if the playlist does not say. */
   readonly codecs: readonly string[];
-  /** null: not said. */
+  /** null if the playlist does not say, as for the height and the frame rate. */
   readonly width: number | null;
   readonly height: number | null;
   readonly fps: number | null;
-  /** `SDR`, `PQ`, `HLG`; null: not said. */
+  /** `SDR`, `PQ` or `HLG`, or null if the playlist does not say. */
   readonly videoRange: string | null;
   readonly name: string | null;
-  /** Its group of audio renditions. */
+  /** The group id of the variant's audio renditions. */
   readonly audioGroup: string | null;
 }
 
@@ -28,7 +28,7 @@ export interface AudioRendition {
   readonly language: string | null;
   readonly isDefault: boolean;
   readonly autoSelect: boolean;
-  /** null: it is within the variant itself. */
+  /** null if the audio is part of the variant itself. */
   readonly uri: string | null;
 }
 
@@ -38,16 +38,17 @@ export interface MasterPlaylist {
   readonly variants: readonly Variant[];
   readonly audio: readonly AudioRendition[];
   readonly sessionKeys: readonly SegmentKey[];
-  /** For playlists that import them. */
+  /** Variables that media playlists can import. */
   readonly variables: ReadonlyMap<string, string>;
 }
 
-/** Far more than any ladder has. They are sorted, and compared with wishes, in one go. */
+/**
+ * More entries than any real playlist has. They are sorted in one go, which would block the process for longer lists.
+ */
 const MAX_ENTRIES = 2000;
 
 /**
- * Reads the lines of a master playlist, one after the other. Throws for nothing that is odd but for more variants and
- * renditions than can be meant.
+ * Reads a master playlist line by line. It tolerates irregular lines, and throws only if there are too many entries.
  */
 export class MasterPlaylistReader {
   readonly #url: string;

@@ -18,16 +18,16 @@ export interface SegmentMap {
 
 export interface PlaylistSegment {
   readonly sequence: number;
-  /** As it stands in the playlist, variables replaced. */
+  /** The URI from the playlist with its variables replaced, not resolved. */
   readonly uri: string;
-  /** From the beginning of this playlist, ms. */
+  /** Milliseconds since the beginning of this playlist. */
   readonly offsetMs: number;
   readonly durationMs: number;
-  /** Declared not to continue the segment before. */
+  /** True if the playlist declares a discontinuity before the segment (`EXT-X-DISCONTINUITY`). */
   readonly discontinuity: boolean;
-  /** Declared to be missing. */
+  /** True if the playlist declares the segment as missing (`EXT-X-GAP`). */
   readonly gap: boolean;
-  /** Wall-clock time of its beginning, ms since 1970; counted on from the last one declared. */
+  /** Wall-clock time of the segment's beginning, ms since 1970, calculated from the last declared date. */
   readonly programDateTimeMs: number | null;
   readonly range: ByteRange | null;
   readonly map: SegmentMap | null;
@@ -36,31 +36,31 @@ export interface PlaylistSegment {
 
 export interface MediaPlaylist {
   readonly kind: "media";
-  /** Where it came from after redirects: addresses in it are relative to this. */
+  /** The playlist's URL after redirects, to which its addresses are relative. */
   readonly url: string;
   readonly type: "VOD" | "EVENT" | null;
-  /** Nothing will be added: it says so, or is of type VOD. */
+  /** True if no segments will be added: the playlist has an end tag or is of type VOD. */
   readonly complete: boolean;
-  /** How long segments are meant to be, never 0, ms. */
+  /** The target duration of segments in milliseconds, never 0. */
   readonly targetDurationMs: number;
   readonly segments: readonly PlaylistSegment[];
   readonly durationMs: number;
-  /** Where to begin (`EXT-X-START`), ms; negative: from the end. */
+  /** The preferred start (`EXT-X-START`), ms. A negative value counts from the end. */
   readonly startMs: number | null;
-  /** How far from the end a live player shall stay, ms. */
+  /** The least distance from the end that a live player must keep (`HOLD-BACK`), ms. */
   readonly holdBackMs: number | null;
-  /** Holds nothing but key pictures: no stream to play. */
+  /** True if the playlist has keyframes only, so it cannot be played as a stream. */
   readonly iFramesOnly: boolean;
 }
 
-/** More than a week in segments of two seconds. */
+/** This is more than a week of segments of two seconds. */
 const MAX_SEGMENTS = 500_000;
-/** Longer segments are mistakes of the packager. */
+/** A longer duration is a mistake of the packager. */
 const MAX_SEGMENT_MS = 24 * 3600 * 1000;
 const DEFAULT_TARGET_MS = 6000;
 const MAX_DATE_MS = 8.64e15;
 
-/** Reads the lines of a media playlist, one after the other. Never throws for what is odd. */
+/** Reads a media playlist line by line. It tolerates irregular lines. */
 export class MediaPlaylistReader {
   readonly #url: string;
   readonly #variables: PlaylistVariables;
@@ -75,7 +75,7 @@ export class MediaPlaylistReader {
   #iFramesOnly = false;
   #map: SegmentMap | null = null;
   #anyExtinf = false;
-  // What the tags before an address say of it.
+  // The following fields hold the tags that apply to the next address.
   #durationMs: number | undefined;
   #hasExtinf = false;
   #discontinuity = false;
@@ -116,7 +116,7 @@ export class MediaPlaylistReader {
         this.#declaredTargetMs = toMs(readDecimal(value));
         return;
       case "EXT-X-MEDIA-SEQUENCE":
-        // One that stands behind segments would renumber what was read already.
+        // A tag after the first segment is ignored: it would renumber segments that were already read.
         if (this.#segments.length === 0) this.#sequence = count(value) ?? 0;
         return;
       case "EXT-X-SKIP":
@@ -147,7 +147,7 @@ export class MediaPlaylistReader {
 
   address(line: string): void {
     if (this.#hasExtinf && !this.#anyExtinf) {
-      // Lines without EXTINF count only where no line has it.
+      // Addresses without EXTINF are segments only if no address has it.
       this.#anyExtinf = true;
       this.#segments.length = 0;
     }
@@ -228,7 +228,7 @@ export class MediaPlaylistReader {
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
-/** ms; undefined where it is no length of time. A comma stands for the point only if another one follows it. */
+/** Parses a duration into ms, or returns undefined. A comma is the decimal sign only if another comma follows it. */
 function readDuration(value: string): number | undefined {
   const decimalComma = /^\s*(\d+),(\d+)\s*,/.exec(value);
   const seconds =
@@ -258,13 +258,13 @@ function readDate(value: string): number | null {
   return Math.abs(dateMs) <= MAX_DATE_MS ? dateMs : null;
 }
 
-/** A whole number that can be counted on from; undefined otherwise. */
+/** Parses a whole number small enough for the numbers of all later segments, or returns undefined. */
 function count(value: string | undefined): number | undefined {
   const number = Number(/^\s*"?(\d+)/.exec(value ?? "")?.[1] ?? "NaN");
   return number <= Number.MAX_SAFE_INTEGER - MAX_SEGMENTS ? number : undefined;
 }
 
-/** `<length>[@<start>]`; null where it is none. */
+/** Parses `<length>[@<start>]`, or returns null. */
 function readRange(text: string | undefined, followingStart: number): ByteRange | null {
   const match = /^\s*"?\s*(\d+)\s*(?:@\s*(\d+))?/.exec(text ?? "");
   const length = count(match?.[1]);

@@ -16,7 +16,7 @@ export interface ForeignHlsSourceOptions {
   readonly presentation: HlsPresentation;
   readonly startAtMs: number;
   readonly plan: PlanOptions;
-  /** Sentences that the plan is to carry beside its own. */
+  /** Sentences that are added to the reasons of the plan. */
   readonly reasons: readonly string[];
   readonly signal: AbortSignal;
   readonly probe: (input: ProbeInput) => Promise<ProbedMedia>;
@@ -26,18 +26,18 @@ export interface ForeignHlsSourceOptions {
 const SMALLEST_JUMP_MS = 2000;
 
 /**
- * Plays an HLS stream whose codecs are not read in this process (HEVC, AC-3, MP2, …): ffmpeg gets the bytes of its
- * segments, one after another, and tells by itself where their clock jumps.
+ * Plays an HLS stream whose codecs this process does not read (HEVC, AC-3, MP2, …). ffmpeg gets the bytes of the
+ * segments, one after another, and detects by itself if their timestamps jump.
  *
- * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts
+ * @throws RoomcastError `FailedOperation.Source…`; the signal's reason if the signal aborts
  */
 export async function openForeignHlsSource(options: ForeignHlsSourceOptions): Promise<Source> {
   const { presentation, startAtMs, signal } = options;
   if (presentation.tracks.length > 1) {
     throw new RoomcastError(
       "FailedOperation.SourceUnsupported",
-      "The HLS stream has its picture and its sound in playlists of their own, and their codecs are not H.264 and AAC: " +
-        "give a variant in which both are together, or one in H.264 and AAC.",
+      "The HLS stream has video and audio in separate playlists, and their codecs are not H.264 and AAC: " +
+        "give the address of a variant that contains both, or of a stream in H.264 and AAC.",
     );
   }
   const looked = new SegmentBytes(presentation, startAtMs);
@@ -61,7 +61,7 @@ export async function openForeignHlsSource(options: ForeignHlsSourceOptions): Pr
       stream: bytes.stream,
       placeMs: live ? 0 : beginsMs + skipMs,
       skipMs,
-      // To ffmpeg a track that begins late is a jump too.
+      // ffmpeg also reports a track that begins late as a jump.
       smallestJumpMs: live ? undefined : SMALLEST_JUMP_MS + latenessMs(probed.media),
       videoIndex: probed.videoIndex,
       audioIndex: probed.audioIndex,
@@ -75,10 +75,12 @@ export async function openForeignHlsSource(options: ForeignHlsSourceOptions): Pr
   }
 }
 
-/** Another part may have another size, and ffmpeg would copy that into the room; encoded, the session's size stays. */
+/**
+ * Marks video as not copyable: a later part may have another picture size, and only encoding keeps the session's size.
+ */
 function uncopyable(video: VideoInfo | null): VideoInfo | null {
-  const text = "The playlist joins parts (EXT-X-DISCONTINUITY), of which another may have another picture size.";
-  return video === null ? null : { ...video, uncopyable: video.uncopyable ?? text };
+  const reason = "The playlist joins parts (EXT-X-DISCONTINUITY), which may have different picture sizes.";
+  return video === null ? null : { ...video, uncopyable: video.uncopyable ?? reason };
 }
 
 function latenessMs({ video, audio }: MediaInfo): number {
@@ -99,7 +101,7 @@ function streamFormatOf(format: ContainerFormat): StreamFormat {
   return format === "fmp4" || format === "mp4" ? "mov" : "any";
 }
 
-/** The bytes of the segments of a presentation. */
+/** The segments of a presentation as one stream of bytes. */
 class SegmentBytes {
   readonly stream: Readable;
   failure: RoomcastError | undefined;
@@ -113,11 +115,12 @@ class SegmentBytes {
     this.stream.on("error", () => {});
   }
 
-  /** Where the first segment begins, ms; after `format`. */
+  /** The start of the first segment, ms. It is known after `format` has resolved. */
   get startMs(): number {
     return this.#first?.segment.startMs ?? 0;
   }
 
+  /** Opens the first segment and recognises its container. It must be called before `stream` is read. */
   async format(): Promise<ContainerFormat> {
     const { value: segment } = await this.#segments.next();
     if (segment === undefined) {

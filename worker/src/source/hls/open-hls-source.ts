@@ -13,14 +13,14 @@ import { openHls } from "./open-hls.ts";
 export interface HlsSourceOptions {
   readonly url: string;
   readonly http: HttpClient;
-  /** The document behind `url`. */
+  /** The document that was read from `url`. */
   readonly document: HttpDocument;
   readonly startAtMs: number;
-  /** The request's Mode is `live`. */
+  /** True if the request's Mode is `live`. */
   readonly askedLive: boolean;
   readonly wishes: PlanOptions;
   readonly transcodeFlv: (options: TranscodeFlvOptions) => Promise<Source>;
-  /** Plays a presentation whose codecs are not read in this process. */
+  /** Plays a presentation whose codecs this process does not read. */
   readonly openForeign: (options: ForeignHlsOptions) => Promise<Source>;
   readonly patienceMs?: number | undefined;
   readonly readyTimeoutMs?: number | undefined;
@@ -37,13 +37,13 @@ export interface ForeignHlsOptions {
 }
 
 const READY_TIMEOUT_MS = 30_000;
-/** A start behind the end plays the end, so that the room sees a picture before the source is over. */
+/** At least this much is played if the start lies beyond the end, so that the room sees a picture. */
 const LEAST_LEFT_MS = 1000;
 
 /**
- * Opens an HLS stream; ffmpeg sees no playlist.
+ * Opens an HLS stream. This process reads its playlists; ffmpeg only ever gets the media.
  *
- * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts
+ * @throws RoomcastError `FailedOperation.Source…`; the signal's reason if the signal aborts
  */
 export async function openHlsSource(options: HlsSourceOptions): Promise<Source> {
   const { url, http, document, askedLive, wishes, log, signal, patienceMs } = options;
@@ -61,7 +61,7 @@ export async function openHlsSource(options: HlsSourceOptions): Promise<Source> 
   const { live, durationMs } = presentation;
   const startAtMs = live ? 0 : withinDuration(options.startAtMs, durationMs);
   const plan = { ...wishes, live, askedLive };
-  // A playlist without variants leaves nothing to tell.
+  // Without variants there was no choice that the plan should explain.
   const reasons = presentation.variant === null ? [] : presentation.reasons;
   let foreign: readonly DemuxedTrack[] | undefined;
   const feed = new HlsFeed({

@@ -6,7 +6,7 @@ import { HlsPresentation } from "./hls-presentation.ts";
 import type { AudioRendition, MasterPlaylist, Variant } from "./master-playlist.ts";
 import type { MediaPlaylist } from "./media-playlist.ts";
 import type { RenditionSource } from "./playlist-follower.ts";
-import { MAX_PLAYLIST_BYTES, type Playlist, readPlaylistInTurns } from "./read-playlist.ts";
+import { MAX_PLAYLIST_BYTES, type Playlist, readPlaylistInSlices } from "./read-playlist.ts";
 import { resolveReference } from "./resolve-reference.ts";
 import { encryptedError } from "./segment-loader.ts";
 import { type AudioTrackWish, rankAudio, rankVariants, reasonFor } from "./variant-choice.ts";
@@ -16,37 +16,38 @@ export interface OpenHlsOptions {
   readonly http: HttpClient;
   readonly signal: AbortSignal;
   readonly logger: Logger;
-  /** The document behind `url`, if it was read already. */
+  /** The document from `url`, if it was already read. */
   readonly document?: HttpDocument | undefined;
   /**
-   * What was asked for: a list of type EVENT that still grows is played from its beginning (`vod`) or near the newest
-   * (`live`). Other lists say themselves what they are.
+   * The request's Mode. It decides whether a growing playlist of type EVENT is played from its beginning (`vod`) or
+   * near the newest segment (`live`). Other playlists say themselves whether they are live.
    */
   readonly mode?: "vod" | "live" | undefined;
-  /** Lines of the picture at most. */
+  /** The largest allowed picture height in lines. */
   readonly maxHeight?: number | undefined;
   readonly audioTrack?: AudioTrackWish | undefined;
-  /** How long a source that gives nothing is waited for, ms. */
+  /** How long the reader waits for a source that delivers nothing, ms. */
   readonly patienceMs?: number | undefined;
   readonly clock?: HlsClock | undefined;
 }
 
 const DEFAULT_PATIENCE_MS = 30_000;
-/** Ladders have a dozen rungs, each perhaps at several CDNs. More that cannot be read are not asked for. */
+/** A playlist has about a dozen variants, possibly on several CDNs. After this many failures no more are requested. */
 const MAX_FAILED_PLAYLISTS = 32;
-/** While it plays, what fails is tried again by those who know what else can be played meanwhile. */
+/**
+ * Kept short: the HLS reader repeats failed requests itself, because it may play another segment or variant instead.
+ */
 const HTTP_PATIENCE_MS = 1000;
 
 /**
- * Opens an HLS stream: reads its playlists and chooses the variant. Media are read by iterating
- * `presentation.segments(…)`.
+ * Opens an HLS stream: reads its playlists and chooses the variant. `presentation.segments(…)` reads the media.
  *
- * @throws RoomcastError `FailedOperation.Source…`; of several variants that do not work, the best one's
+ * @throws RoomcastError `FailedOperation.Source…`; if no variant works, the error of the best one
  */
 export async function openHls(options: OpenHlsOptions): Promise<HlsPresentation> {
   const { url, http, signal } = options;
   const document = options.document ?? (await http.read(url, { signal, maxBytes: MAX_PLAYLIST_BYTES }));
-  const playlist = await readPlaylistInTurns(document, signal);
+  const playlist = await readPlaylistInSlices(document, signal);
   return playlist.kind === "media" ? openMedia(playlist, options) : openMaster(playlist, options);
 }
 
@@ -72,7 +73,7 @@ async function openMaster(master: MasterPlaylist, options: OpenHlsOptions): Prom
   const reasons: string[] = [];
   const failed = new Set<string>();
   for (const variant of ranked) {
-    // One playlist may stand for several variants, which differ by their sound.
+    // Several variants that differ by their audio may name the same playlist.
     if (failed.has(variant.uri)) continue;
     try {
       const loaded = await readMedia(variant.uri, master, options);
@@ -84,21 +85,18 @@ async function openMaster(master: MasterPlaylist, options: OpenHlsOptions): Prom
     } catch (error) {
       options.signal.throwIfAborted();
       const failure = RoomcastError.from(error);
-      options.logger.warn(
-        { bandwidth: variant.bandwidth, err: failure },
-        "A variant of the playlist is not to be had.",
-      );
+      options.logger.warn({ bandwidth: variant.bandwidth, err: failure }, "A variant of the playlist cannot be read.");
       reasons.push(`A better variant was passed over: ${failure.message}`);
       firstError ??= failure;
       if (reasons.length >= MAX_FAILED_PLAYLISTS) break;
     }
   }
-  // A live list may be empty while its encoder starts.
+  // A live playlist may be empty while its encoder starts.
   if (empty !== undefined) return openVariant(master, ranked, { ...empty, reasons }, options);
   throw firstError ?? new RoomcastError("FailedOperation.SourceNotMedia", "The HLS playlist names no variant to play.");
 }
 
-/** A playlist of nothing but audio renditions is one of variants without video. */
+/** Returns the variants. If the playlist has audio renditions only, the first one becomes a variant without video. */
 function variantsOf(master: MasterPlaylist): readonly Variant[] {
   if (master.variants.length > 0) return master.variants;
   const [first] = master.audio.filter(({ uri }) => uri !== null);
@@ -152,7 +150,7 @@ async function openAudio(master: MasterPlaylist, variant: Variant, options: Open
     reasons.push(`The playlist has no sound track "${audioTrack}" (it has ${languages.slice(0, 200)}).`);
   }
   for (const rendition of renditions) {
-    // The sound is within the variant, also where a variant without video is named as its own sound.
+    // The audio is part of the variant. A variant without video may also be named as its own audio rendition.
     if (rendition.uri === null || rendition.uri === variant.uri) return { source: null, rendition, reasons };
     try {
       const loaded = await readMedia(rendition.uri, master, options);
@@ -161,7 +159,7 @@ async function openAudio(master: MasterPlaylist, variant: Variant, options: Open
     } catch (error) {
       options.signal.throwIfAborted();
       const failure = RoomcastError.from(error);
-      options.logger.warn({ name: rendition.name, err: failure }, "A sound track of the playlist is not to be had.");
+      options.logger.warn({ name: rendition.name, err: failure }, "A sound track of the playlist cannot be read.");
       reasons.push(`The sound track "${rendition.name.slice(0, 80)}" was passed over: ${failure.message}`);
       if (reasons.length >= MAX_FAILED_PLAYLISTS) break;
     }
@@ -171,7 +169,7 @@ async function openAudio(master: MasterPlaylist, variant: Variant, options: Open
 
 interface Loaded {
   readonly playlist: MediaPlaylist;
-  /** As it was asked for. */
+  /** The URL that was requested, before redirects. */
   readonly url: string;
 }
 
@@ -188,7 +186,7 @@ async function readMedia(uri: string, master: MasterPlaylist, options: OpenHlsOp
 
 async function loadMedia(url: string, options: OpenHlsOptions, master?: MasterPlaylist): Promise<Loaded> {
   const document = await options.http.read(url, { signal: options.signal, maxBytes: MAX_PLAYLIST_BYTES });
-  const playlist = await readPlaylistInTurns({ ...document, imported: master?.variables }, options.signal);
+  const playlist = await readPlaylistInSlices({ ...document, imported: master?.variables }, options.signal);
   return { playlist: mediaOnly(playlist), url };
 }
 
@@ -198,7 +196,7 @@ function mediaOnly(playlist: Playlist): MediaPlaylist {
 }
 
 function source({ playlist, url }: Loaded, options: OpenHlsOptions, master?: MasterPlaylist): RenditionSource {
-  // The address as it was given is asked again: where it was redirected to may have expired.
+  // A reload requests the original address, because the target of a redirect may have expired.
   const loadedAtMs = (options.clock ?? systemClock).nowMs();
   return {
     playlist,
@@ -217,7 +215,10 @@ function impatient({ http }: OpenHlsOptions): HttpClient {
 function checkPlayable(playlist: MediaPlaylist, isVariant: boolean): void {
   const { segments } = playlist;
   if (playlist.iFramesOnly) {
-    throw new RoomcastError("FailedOperation.SourceUnsupported", "The HLS playlist holds key pictures only.");
+    throw new RoomcastError(
+      "FailedOperation.SourceUnsupported",
+      "The HLS playlist has keyframes only (EXT-X-I-FRAMES-ONLY): give the address of a variant that can be played.",
+    );
   }
   for (const { key, map } of segments) {
     const locked = key?.method === "other" ? key : map?.key?.method === "other" ? map.key : undefined;

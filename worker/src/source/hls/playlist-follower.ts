@@ -7,10 +7,10 @@ import type { MediaPlaylist } from "./media-playlist.ts";
 import { PlaylistWindow } from "./playlist-window.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 
-/** One media playlist, and how it is read again. */
+/** One media playlist and the function that reads it again. */
 export interface RenditionSource {
   readonly playlist: MediaPlaylist;
-  /** When it was read, on the presentation's own clock, ms. */
+  /** The time at which the playlist was read, ms of the HLS clock. */
   readonly loadedAtMs: number;
   /** @throws RoomcastError */
   reload(signal: AbortSignal): Promise<MediaPlaylist>;
@@ -19,14 +19,14 @@ export interface RenditionSource {
 export interface PlaylistFollowerOptions {
   readonly track: HlsTrack;
   readonly source: RenditionSource;
-  /** Where the list begins on the common clock, ms. */
+  /** The playlist's beginning on the common clock, ms. */
   readonly baseMs: number;
   readonly clock: HlsClock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
-/** Reads a growing list again when it is time. A list that fails is tried on: who waits for it has the patience. */
+/** Reloads a growing playlist when it is due. After a failure it tries again without a limit; the caller gives up. */
 export class PlaylistFollower {
   readonly window: PlaylistWindow;
   readonly #options: PlaylistFollowerOptions;
@@ -43,17 +43,22 @@ export class PlaylistFollower {
     this.#reloadAfterMs = reloadDelayMs(playlist, true);
   }
 
-  /** Why the list could not be read the last time. */
+  /** The error of the last reload, or undefined if it succeeded. */
   get error(): RoomcastError | undefined {
     return this.#error;
   }
 
-  /** Until the list is to be read again, ms. */
+  /** Milliseconds until the playlist is due to be reloaded. */
   get dueInMs(): number {
     return this.#loadedAtMs + this.#reloadAfterMs - this.#options.clock.nowMs();
   }
 
-  /** @param isNeeded nothing can be done without a newer list; else nobody waits for it, unless it is old */
+  /**
+   * Reloads the playlist if it is due.
+   *
+   * @param isNeeded true to wait for the result because no segment is left; otherwise the call waits only if the
+   *   playlist is old
+   */
   async refresh(isNeeded: boolean): Promise<void> {
     if (this.window.playlist.complete || this.dueInMs > 0) return;
     const isOld = -this.dueInMs > 3 * segmentLengthMs(this.window.playlist);
@@ -63,7 +68,7 @@ export class PlaylistFollower {
     if (isNeeded || isOld) await this.#reloading;
   }
 
-  /** Resolves when no request of it is under way. */
+  /** Resolves when no reload is in progress. */
   async settled(): Promise<void> {
     await this.#reloading;
   }
@@ -75,11 +80,11 @@ export class PlaylistFollower {
       const change = this.window.update(await source.reload(signal));
       this.#reloadAfterMs = reloadDelayMs(this.window.playlist, change === "grown" || change === "restarted");
       this.#error = undefined;
-      if (change === "restarted") logger.info({ track }, "The live playlist began again; playing goes on with it.");
+      if (change === "restarted") logger.info({ track }, "The live playlist restarted; playing continues with it.");
     } catch (error) {
       if (signal.aborted) return;
       if (this.#error === undefined) {
-        logger.warn({ track, err: error }, "The live playlist could not be read; it is tried on.");
+        logger.warn({ track, err: error }, "The live playlist could not be read; it will be tried again.");
       }
       this.#error = RoomcastError.from(error);
       const delayMs = reloadDelayMs(this.window.playlist, false);

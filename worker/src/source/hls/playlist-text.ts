@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 
 /**
- * The text of a playlist. Playlists are UTF-8 (RFC 8216, section 4), some are UTF-16. Bytes that are neither stand in
- * addresses, where a server knows them by their bytes: those are percent-encoded.
+ * Decodes a playlist. Playlists are UTF-8 (RFC 8216, section 4), but some are UTF-16. Bytes outside ASCII of any other
+ * encoding are percent-encoded: they occur in addresses, and the server identifies a file by exactly these bytes.
  */
 export function playlistText(body: Buffer): string {
   if (body.length >= 2 && body[0] === 0xff && body[1] === 0xfe) return body.toString("utf16le", 2);
@@ -15,7 +15,7 @@ export function playlistText(body: Buffer): string {
   return percentEncoded(body);
 }
 
-/** Byte by byte into a buffer: a replacement in text takes many seconds where every byte is such a one. */
+/** Writes byte by byte into a buffer, because replacing text takes many seconds if every byte must be encoded. */
 function percentEncoded(body: Buffer): string {
   let high = 0;
   for (let at = 0; at < body.length; at += 1) high += (body[at] ?? 0) >> 7;
@@ -40,8 +40,8 @@ const PERCENT = 0x25;
 const HEX_DIGITS = "0123456789ABCDEF";
 
 /**
- * Lines that are not blank, without blanks around them. Only LF, CR and CRLF end a line: every other control character
- * is data, so that none of them can make an address out of a comment.
+ * Yields the lines that are not blank, without blanks around them. Only LF, CR and CRLF end a line. Every other control
+ * character is data, so that none of them can turn a part of a comment into an address.
  */
 export function* playlistLines(text: string): Generator<string> {
   let from = 0;
@@ -61,7 +61,7 @@ const LF = 10;
 const CR = 13;
 const BLANKS = new Set([0x20, 0x09, 0xfeff]);
 
-/** Not a regular expression: those take quadratic time for a line of nothing but blanks. */
+/** Trims blanks without a regular expression, which would take quadratic time for a line of blanks only. */
 function withoutBlanks(text: string, from: number, to: number): string {
   let start = from;
   let end = to;

@@ -1,18 +1,18 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { AttributeList } from "./attribute-list.ts";
 
-/** Variables may stand in variables: without a bound, a few lines would grow to any length. */
+/** Variables may contain variables: without a bound, a few lines could expand to any length. */
 const MAX_VALUE_LENGTH = 64 * 1024;
 const MAX_EXPANDED_LENGTH = 64 * 1024 * 1024;
 
-/** `EXT-X-DEFINE` variables of one playlist (RFC 8216bis, section 4.3). Names that are not defined stay as they are. */
+/** `EXT-X-DEFINE` variables of one playlist (RFC 8216bis, section 4.3). References to undefined names are kept. */
 export class PlaylistVariables {
   readonly #values = new Map<string, string>();
   readonly #imported: ReadonlyMap<string, string>;
   readonly #query: URLSearchParams;
   #expandedLength = 0;
 
-  /** @param imported those of the master playlist, for `IMPORT` */
+  /** @param imported the variables of the master playlist, for `IMPORT` */
   constructor(url: string, imported: ReadonlyMap<string, string> = new Map()) {
     this.#imported = imported;
     this.#query = URL.parse(url)?.searchParams ?? new URLSearchParams();
@@ -31,7 +31,7 @@ export class PlaylistVariables {
     else if (parameter !== undefined) this.#set(parameter, this.#query.get(parameter) ?? undefined);
   }
 
-  /** Replaces `{$name}`. @throws RoomcastError where the text grows out of measure */
+  /** Replaces `{$name}`. @throws RoomcastError if the result is too long */
   readonly expand = (text: string): string => {
     if (this.#values.size === 0 || !text.includes("{$")) return text;
     let added = 0;
@@ -42,7 +42,7 @@ export class PlaylistVariables {
       if (added > MAX_VALUE_LENGTH || this.#expandedLength > MAX_EXPANDED_LENGTH) {
         throw new RoomcastError(
           "FailedOperation.SourceUnsupported",
-          "The HLS playlist defines variables whose values grow out of measure.",
+          "The HLS playlist defines variables (EXT-X-DEFINE) whose values are too long.",
         );
       }
       return value;

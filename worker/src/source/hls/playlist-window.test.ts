@@ -11,7 +11,7 @@ interface ListOptions {
   readonly query?: string;
 }
 
-/** Segments of 2 s from one number to another. */
+/** Makes a playlist with segments of 2 s from one number to another. */
 function list(first: number, last: number, options: ListOptions = {}): MediaPlaylist {
   const { name = "s", end = false, date, query = "" } = options;
   let text = `#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:${first}\n`;
@@ -26,45 +26,40 @@ function list(first: number, last: number, options: ListOptions = {}): MediaPlay
   return playlist;
 }
 
-describe("A live list that is read again", () => {
+describe("PlaylistWindow", () => {
   it.each<readonly [string, MediaPlaylist, string, number]>([
-    ["has grown by one", list(11, 15), "grown", 2000],
-    ["is the same", list(10, 14), "unchanged", 0],
-    ["has grown under other tokens", list(11, 15, { query: "?t=2" }), "grown", 2000],
-    ["shows more of the past", list(5, 15), "grown", -10_000],
-    ["has gone on past everything that was known", list(17, 21), "grown", 14_000],
-    ["has got its end", list(10, 14, { end: true }), "grown", 0],
+    ["has one more segment", list(11, 15), "grown", 2000],
+    ["has not changed", list(10, 14), "unchanged", 0],
+    ["has one more segment and other tokens in its addresses", list(11, 15, { query: "?t=2" }), "grown", 2000],
+    ["begins earlier than before", list(5, 15), "grown", -10_000],
+    ["has only segments after the known ones", list(17, 21), "grown", 14_000],
+    ["has an end tag", list(10, 14, { end: true }), "grown", 0],
     ["is empty for a moment", list(0, -1), "unchanged", 0],
-    ["is empty and ends", list(0, -1, { end: true }), "grown", 0],
+    ["is empty and has an end tag", list(0, -1, { end: true }), "grown", 0],
     ["comes from a cache that lags by one", list(9, 13), "stale", 0],
     ["comes from a cache that lags by two", list(8, 12), "stale", 0],
-    ["is numbered from 0 under other names", list(0, 2, { name: "n" }), "restarted", 10_000],
-    [
-      "is numbered from 0 under other names and already ended",
-      list(0, 2, { name: "n", end: true }),
-      "restarted",
-      10_000,
-    ],
-    ["has the same numbers under other names", list(10, 14, { name: "n" }), "restarted", 10_000],
+    ["is numbered from 0 and has other names", list(0, 2, { name: "n" }), "restarted", 10_000],
+    ["is numbered from 0, has other names and has ended", list(0, 2, { name: "n", end: true }), "restarted", 10_000],
+    ["has the same numbers and other names", list(10, 14, { name: "n" }), "restarted", 10_000],
     ["is numbered by the time of day", list(1_700_000_000, 1_700_000_004, { name: "n" }), "restarted", 10_000],
-  ])("%s", (_name, next, change, baseMs) => {
+  ])("handles a reloaded playlist that %s", (_name, next, change, baseMs) => {
     const window = new PlaylistWindow(list(10, 14), 0);
     expect([window.update(next), window.baseMs]).toEqual([change, baseMs]);
   });
 
-  it("is told from an old state by its dates", () => {
+  it("distinguishes a restarted playlist from an older one by the dates", () => {
     const window = new PlaylistWindow(list(10, 14, { date: 1000 }), 0);
     expect(window.update(list(0, 4, { date: 980 }))).toBe("stale");
     expect(window.update(list(0, 2, { date: 1020 }))).toBe("restarted");
   });
 
-  it("is a new one when lists under known names stay behind and go on", () => {
+  it("restarts when playlists with known names stay behind and grow", () => {
     const window = new PlaylistWindow(list(0, 30), 0);
     expect([0, 1, 2].map((last) => window.update(list(0, last)))).toEqual(["stale", "stale", "restarted"]);
     expect(window.epoch).toBe(1);
   });
 
-  it("is no new one when it is behind now and then", () => {
+  it("does not restart when a playlist is behind only now and then", () => {
     const window = new PlaylistWindow(list(0, 30), 0);
     const changes = [list(0, 20), list(0, 31), list(0, 21), list(0, 32), list(0, 22)].map((next) =>
       window.update(next),
@@ -72,13 +67,13 @@ describe("A live list that is read again", () => {
     expect(changes).toEqual(["stale", "grown", "stale", "grown", "stale"]);
   });
 
-  it("keeps its place on the clock however often it is read", () => {
+  it("keeps its position on the clock after 2,000 reloads", () => {
     const window = new PlaylistWindow(list(0, 4), 500);
     for (let first = 1; first <= 2000; first += 1) window.update(list(first, first + 4));
     expect(window.baseMs).toBe(500 + 2000 * 2000);
   });
 
-  it("finds the segment of a time", () => {
+  it("finds the segment at a given time", () => {
     const window = new PlaylistWindow(list(0, 4), 0);
     expect([-5, 0, 1999, 2000, 9999, 10_000].map((timeMs) => window.at(timeMs)?.sequence)).toEqual([
       0,
@@ -89,33 +84,38 @@ describe("A live list that is read again", () => {
       undefined,
     ]);
   });
-});
 
-describe("Two lists of one presentation", () => {
-  const picture = new PlaylistWindow(list(10, 14), 0);
-  it.each<readonly [string, MediaPlaylist, PlaylistWindow, number]>([
-    [
-      "begin together where both are recorded",
-      list(0, 4, { end: true }),
-      new PlaylistWindow(list(7, 9, { end: true }), 0),
-      0,
-    ],
-    ["are put together by their numbers", list(11, 15, { name: "a" }), picture, 2000],
-    ["are put together by their numbers, the other one being newer", list(8, 12, { name: "a" }), picture, -4000],
-    ["end together where their numbers do not meet", list(500, 502, { name: "a" }), picture, 4000],
-    [
-      "are put together by their dates",
-      list(500, 504, { date: 1004 }),
-      new PlaylistWindow(list(10, 14, { date: 1000 }), 0),
-      4000,
-    ],
-    [
-      "leave dates aside that are hours apart",
-      list(11, 15, { date: 9000 }),
-      new PlaylistWindow(list(10, 14, { date: 1000 }), 0),
-      2000,
-    ],
-  ])("%s", (_name, playlist, other, baseMs) => {
-    expect(alignedBaseMs(playlist, other)).toBe(baseMs);
+  describe("alignedBaseMs", () => {
+    const picture = new PlaylistWindow(list(10, 14), 0);
+    it.each<readonly [string, MediaPlaylist, PlaylistWindow, number]>([
+      [
+        "lets two recorded playlists begin together",
+        list(0, 4, { end: true }),
+        new PlaylistWindow(list(7, 9, { end: true }), 0),
+        0,
+      ],
+      ["aligns by the sequence numbers", list(11, 15, { name: "a" }), picture, 2000],
+      ["aligns by the sequence numbers when the other playlist is newer", list(8, 12, { name: "a" }), picture, -4000],
+      [
+        "lets live playlists end together when they have no number in common",
+        list(500, 502, { name: "a" }),
+        picture,
+        4000,
+      ],
+      [
+        "aligns by the dates",
+        list(500, 504, { date: 1004 }),
+        new PlaylistWindow(list(10, 14, { date: 1000 }), 0),
+        4000,
+      ],
+      [
+        "ignores dates that are hours apart",
+        list(11, 15, { date: 9000 }),
+        new PlaylistWindow(list(10, 14, { date: 1000 }), 0),
+        2000,
+      ],
+    ])("%s", (_name, playlist, other, baseMs) => {
+      expect(alignedBaseMs(playlist, other)).toBe(baseMs);
+    });
   });
 });

@@ -1,28 +1,30 @@
 import type { MediaPlaylist, PlaylistSegment } from "./media-playlist.ts";
 import { sequenceIv } from "./segment-key.ts";
 
-/** What a playlist that was loaded again brought. */
+/** The difference that a reloaded playlist makes. */
 export type WindowChange =
-  /** New segments, or its end. */
+  /** The playlist has new segments or an end. */
   | "grown"
   | "unchanged"
-  /** An older state of the list, as a cache has it. Nothing was taken from it. */
+  /** The playlist is an older one, for example from a cache, and was ignored. */
   | "stale"
-  /** The numbers begin again or jumped: an encoder that was started anew. */
+  /** The sequence numbers restarted or jumped, because the encoder restarted. */
   | "restarted";
 
-/** Caches lag by a segment or two; lists that are behind by more may be new ones. */
+/** Caches lag by a segment or two. A playlist that is behind by more may come from a restarted encoder. */
 const MAX_CACHE_LAG = 2;
-/** So many lists in a row that are behind and go on are no cache, even if their names are known. */
+/**
+ * This many growing playlists in a row that are behind come from a restarted encoder, even if their names are known.
+ */
 const BEHIND_UNTIL_RESTART = 3;
-/** Numbers that jump ahead by more than this are other numbers, not segments that were missed. */
+/** A larger jump of the sequence numbers is a restart. A smaller one means that segments were missed. */
 const MAX_MISSED = 10_000;
 const MAX_MISSED_MS = 3600 * 1000;
 
-/** The newest state of a media playlist, with its place on the clock that all renditions of a presentation share. */
+/** The newest state of a media playlist, and its position on the clock that all renditions of a presentation share. */
 export class PlaylistWindow {
   #playlist: MediaPlaylist;
-  /** Where the playlist's beginning lies on the common clock, ms. */
+  /** The playlist's beginning on the common clock, ms. */
   #baseMs: number;
   #behind: { readonly count: number; readonly last: number } | undefined;
   #epoch = 0;
@@ -40,7 +42,7 @@ export class PlaylistWindow {
     return this.#baseMs;
   }
 
-  /** Counts restarts. */
+  /** The number of restarts so far. */
   get epoch(): number {
     return this.#epoch;
   }
@@ -61,13 +63,13 @@ export class PlaylistWindow {
     return this.#baseMs + segment.offsetMs;
   }
 
-  /** undefined: it is not in the list (any more, or yet). */
+  /** Returns undefined if the playlist does not have the segment yet, or no longer has it. */
   bySequence(sequence: number): PlaylistSegment | undefined {
     const first = this.first;
     return first === undefined ? undefined : this.#playlist.segments[sequence - first.sequence];
   }
 
-  /** The first segment that ends after a time; undefined: none does. Binary search. */
+  /** Returns the first segment that ends after a time, or undefined. Binary search. */
   at(timeMs: number): PlaylistSegment | undefined {
     const { segments } = this.#playlist;
     let low = 0;
@@ -103,11 +105,11 @@ export class PlaylistWindow {
     }
   }
 
-  /** `ended`: it says only that nothing more will come. `behind`: it may be an old state, or begin again. */
+  /** Returns `ended` if the playlist only adds the end, `behind` if it is an older state or comes from a restart. */
   #compare(next: MediaPlaylist): WindowChange | "behind" | "ended" {
     const ends = next.complete && !this.#playlist.complete;
     const [oldFirst, oldLast, newFirst, newLast] = [this.first, this.last, next.segments[0], next.segments.at(-1)];
-    // An empty list is one that passes, unless it says that nothing will come.
+    // An empty playlist is assumed to be temporary unless it has an end tag.
     if (newFirst === undefined || newLast === undefined) return ends ? "ended" : "unchanged";
     if (oldFirst === undefined || oldLast === undefined) return "grown";
     if (newFirst.sequence > oldLast.sequence) {
@@ -115,7 +117,7 @@ export class PlaylistWindow {
       const missedMs = missed * this.#playlist.targetDurationMs;
       return missed > MAX_MISSED || missedMs > MAX_MISSED_MS ? "restarted" : "grown";
     }
-    // Servers that renumber their list when they end it.
+    // Some servers renumber the playlist when they end it.
     if (ends && newLast.sequence !== oldLast.sequence && fileName(newLast.uri) === fileName(oldLast.uri))
       return "ended";
     const [oldDate, newDate] = [oldLast.programDateTimeMs, newLast.programDateTimeMs];
@@ -132,8 +134,9 @@ export class PlaylistWindow {
   }
 
   /**
-   * Some servers number every list from 0, or another way after a restart, and go on with the same segments: those are
-   * known by their names. Numbers that go on are believed, because names may be used again.
+   * Some servers number every playlist from 0, or change the numbers after a restart, and keep the same segments. These
+   * segments are recognised by their names and get their old numbers. Numbers that continue are kept, because names may
+   * be reused.
    */
   #renumbered(next: MediaPlaylist): MediaPlaylist {
     const [oldLast, newFirst] = [this.last, next.segments[0]];
@@ -147,7 +150,7 @@ export class PlaylistWindow {
     return { ...next, segments: next.segments.map((segment) => shifted(segment, offset)) };
   }
 
-  /** Whether a segment has the same number and name in both lists. */
+  /** Returns true if a segment has the same number and name in both playlists, or if they have no number in common. */
   #agreesWith(next: MediaPlaylist): boolean {
     const names = next.segments.slice(-OVERLAP_CHECKED).concat(next.segments.slice(0, OVERLAP_CHECKED));
     let compared = false;
@@ -189,7 +192,7 @@ export class PlaylistWindow {
     if (known !== undefined) return this.startMsOf(known);
     const before = this.first;
     if (before !== undefined && newFirst.sequence < before.sequence) {
-      // The list shows more of the past than before.
+      // The playlist now begins earlier than before.
       const common = next.segments[before.sequence - newFirst.sequence];
       return common === undefined ? this.#baseMs : this.#baseMs - common.offsetMs;
     }
@@ -199,12 +202,12 @@ export class PlaylistWindow {
 }
 
 const OVERLAP_CHECKED = 50;
-/** So far apart may the ends of two live lists of one presentation be. */
+/** The largest plausible distance between the ends of two live playlists of one presentation. */
 const MAX_DATES_APART_MS = 120_000;
 
 function shifted(segment: PlaylistSegment, offset: number): PlaylistSegment {
   const { key, sequence } = segment;
-  // It is encrypted with the number that its own list gives it.
+  // Without an explicit IV, the segment is encrypted with the number that its own playlist gives it.
   const ownKey = key?.method === "AES-128" && key.iv === null ? { ...key, iv: sequenceIv(sequence) } : key;
   return { ...segment, key: ownKey, sequence: sequence + offset };
 }
@@ -213,7 +216,7 @@ function segmentName({ uri, range }: PlaylistSegment): string {
   return `${fileName(uri)} ${range?.start ?? ""}`;
 }
 
-/** The last part of an address, without its query: what stays when tokens in addresses change. */
+/** Returns the last part of an address without its query. It stays the same when tokens in addresses change. */
 function fileName(uri: string): string {
   const end = uri.search(/[?#]/);
   const path = end === -1 ? uri : uri.slice(0, end);
@@ -221,8 +224,9 @@ function fileName(uri: string): string {
 }
 
 /**
- * Where the beginning of a rendition's playlist lies on the clock of another one's window, ms: by their dates, else by
- * their sequence numbers, else (lists that cannot be compared) they end together. Recorded ones begin together. Pure.
+ * Returns the beginning of a rendition's playlist on the clock of another rendition, ms. Recorded playlists begin
+ * together. Live ones are aligned by their dates, or else by their sequence numbers. If neither can be compared, they
+ * are assumed to end together. Pure.
  */
 export function alignedBaseMs(playlist: MediaPlaylist, other: PlaylistWindow): number {
   const [first, last] = [playlist.segments[0], playlist.segments.at(-1)];
@@ -232,7 +236,7 @@ export function alignedBaseMs(playlist: MediaPlaylist, other: PlaylistWindow): n
     return other.baseMs;
   if (first.programDateTimeMs !== null && otherFirst.programDateTimeMs !== null) {
     const baseMs = other.baseMs + first.programDateTimeMs - otherFirst.programDateTimeMs;
-    // Dates of clocks that disagree say nothing: both lists reach about to the present.
+    // Both live playlists end near the present. If their dates say otherwise, the clocks of their encoders disagree.
     if (Math.abs(baseMs + playlist.durationMs - other.endMs) <= MAX_DATES_APART_MS) return baseMs;
   }
   const common = other.bySequence(first.sequence);

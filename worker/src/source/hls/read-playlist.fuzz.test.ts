@@ -2,7 +2,7 @@ import { RoomcastError } from "@roomcast/shared";
 import { describe, expect, it } from "vitest";
 import { documentKind } from "./document-kind.ts";
 import { randomFrom } from "./random-from.test-support.ts";
-import { MAX_PLAYLIST_BYTES, readPlaylist, readPlaylistInTurns } from "./read-playlist.ts";
+import { MAX_PLAYLIST_BYTES, readPlaylist, readPlaylistInSlices } from "./read-playlist.ts";
 import { rankAudio, rankVariants } from "./variant-choice.ts";
 
 const MEDIA = `#EXTM3U
@@ -32,7 +32,7 @@ v.m3u8
 
 const REFUSALS = /^FailedOperation\.Source(?:Unsupported|NotMedia)$/;
 
-/** Reads it and uses what came out; lets through nothing but typed errors. */
+/** Reads a playlist and uses the result. It rethrows every error that is not a typed refusal. */
 function outcomeOf(body: Buffer): "read" | "refused" {
   try {
     const playlist = readPlaylist({ body, url: "http://x.example/a.m3u8?q=1" });
@@ -55,139 +55,144 @@ function outcomeOf(body: Buffer): "read" | "refused" {
 
 const EITHER = /^(?:read|refused)$/;
 
-describe("The playlist reader throws nothing but typed errors", () => {
-  it.each([
-    ["media", MEDIA],
-    ["master", MASTER],
-  ])("for a %s playlist that is cut at any byte", (_name, text) => {
-    const whole = Buffer.from(text);
-    for (let length = 0; length <= whole.length; length += 1) {
-      expect(outcomeOf(whole.subarray(0, length))).toMatch(EITHER);
-      expect(outcomeOf(whole.subarray(length))).toMatch(EITHER);
-    }
-  });
-
-  it.each(Array.from({ length: 20 }, (_none, seed) => seed))(
-    "for bytes that are changed at random, seed %i",
-    (seed) => {
-      const random = randomFrom(seed);
-      for (let round = 0; round < 100; round += 1) {
-        const body = Buffer.from(random() < 0.5 ? MEDIA : MASTER);
-        for (let change = 0; change < 8; change += 1)
-          body[Math.floor(random() * body.length)] = Math.floor(random() * 256);
-        expect(outcomeOf(body)).toMatch(EITHER);
+describe("readPlaylist", () => {
+  describe("when the playlist is damaged", () => {
+    it.each([
+      ["media", MEDIA],
+      ["master", MASTER],
+    ])("throws only typed errors for a %s playlist that is cut at any byte", (_name, text) => {
+      const whole = Buffer.from(text);
+      for (let length = 0; length <= whole.length; length += 1) {
+        expect(outcomeOf(whole.subarray(0, length))).toMatch(EITHER);
+        expect(outcomeOf(whole.subarray(length))).toMatch(EITHER);
       }
-    },
-  );
+    });
 
-  it.each(Array.from({ length: 20 }, (_none, seed) => seed))("for lines in any order, seed %i", (seed) => {
-    const random = randomFrom(seed);
-    const lines = `${MEDIA}${MASTER}`.split("\n");
-    for (let round = 0; round < 100; round += 1) {
-      const shuffled = Array.from({ length: 30 }, () => lines[Math.floor(random() * lines.length)] ?? "");
-      expect(outcomeOf(Buffer.from(`#EXTM3U\n${shuffled.join("\n")}`))).toMatch(EITHER);
-    }
-  });
-
-  it("for random bytes", () => {
-    const random = randomFrom(1);
-    for (let round = 0; round < 500; round += 1) {
-      const body = Buffer.from(Array.from({ length: 300 }, () => Math.floor(random() * 256)));
-      expect(outcomeOf(body)).toMatch(EITHER);
-      expect(outcomeOf(Buffer.concat([Buffer.from("#EXTM3U\n#EXT-X-"), body]))).toMatch(EITHER);
-      documentKind(body, "audio/mpegurl");
-    }
-  });
-});
-
-describe("The playlist reader takes linear time and bounded memory for", () => {
-  const huge = (piece: string) => piece.repeat(Math.floor(MAX_PLAYLIST_BYTES / 4 / piece.length));
-
-  it.each([
-    ["quotes that are never closed", `#EXT-X-KEY:${huge('A="')}`],
-    ["quotes in a row", `#EXT-X-KEY:METHOD=${huge('"')}x`],
-    ["commas in a row", `#EXT-X-KEY:${huge(",")}`],
-    ["equals signs in a row", `#EXT-X-KEY:${huge("=")}`],
-    ["attributes in a row", `#EXT-X-KEY:${huge("A=1,")}`],
-    ["names without values in a row", `#EXT-X-KEY:${huge("A,")}`],
-    ["blanks in a row", `#EXTINF:4,\na${huge(" ")}b`],
-    ["blanks in an attribute", `#EXT-X-KEY:METHOD${huge(" ")}`],
-    ["lines in a row", huge("\r\n\n")],
-    ["digits in a row", `#EXTINF:${huge("1")},\na\n#EXT-X-BYTERANGE:${huge("1")}@1\nb`],
-    ["brackets of variables", `#EXT-X-DEFINE:NAME="a",VALUE="b"\n#EXTINF:4,\n${huge("{$")}`],
-    ["one long address", `#EXTINF:4,\n${huge("a")}`],
-    ["maps and keys in a row", huge('#EXT-X-KEY:METHOD=AES-128,URI="k",KEYFORMAT="identity"\n')],
-    [
-      "key formats in a row",
-      Array.from({ length: 20_000 }, (_none, n) => `#EXT-X-KEY:METHOD=X,URI="k",KEYFORMAT="${n}"\n`).join(""),
-    ],
-  ])("%s", (_name, text) => {
-    expect(outcomeOf(Buffer.from(`#EXTM3U\n#EXT-X-TARGETDURATION:4\n${text}\n#EXTINF:4,\na.ts\n`))).toMatch(EITHER);
-  });
-
-  it.each([
-    ["variants", "#EXT-X-STREAM-INF:BANDWIDTH=1\nv\n", ""],
-    ["sound tracks", "#EXT-X-MEDIA:TYPE=AUDIO,LANGUAGE=x,GROUP-ID=g\n", ""],
-    ["session keys", "#EXT-X-SESSION-KEY:METHOD=AES-128,URI=k\n", "#EXT-X-STREAM-INF:\nv\n"],
-  ])("more %s than can be meant, which it refuses", (what, piece, end) => {
-    const body = Buffer.from(`#EXTM3U\n#EXT-X-STREAM-INF:\n${huge(piece)}${end}`);
-    expect(() => readPlaylist({ body, url: "http://x.example/" })).toThrow(
-      expect.objectContaining({
-        code: "FailedOperation.SourceUnsupported",
-        message: `The HLS playlist names more than 2000 ${what}.`,
-      }),
+    it.each(Array.from({ length: 20 }, (_none, seed) => seed))(
+      "throws only typed errors for bytes that are changed at random with seed %i",
+      (seed) => {
+        const random = randomFrom(seed);
+        for (let round = 0; round < 100; round += 1) {
+          const body = Buffer.from(random() < 0.5 ? MEDIA : MASTER);
+          for (let change = 0; change < 8; change += 1)
+            body[Math.floor(random() * body.length)] = Math.floor(random() * 256);
+          expect(outcomeOf(body)).toMatch(EITHER);
+        }
+      },
     );
-  });
 
-  it("lines longer than any tag or address, which it passes over", () => {
-    const codecs = `#EXT-X-STREAM-INF:CODECS="${huge("a,")}"\n${huge("v")}\n`;
-    const text = `#EXTM3U\n${codecs}#EXT-X-STREAM-INF:BANDWIDTH=1\nw.m3u8\n`;
-    const playlist = readPlaylist({ body: Buffer.from(text), url: "http://x.example/" });
-    if (playlist.kind !== "master") throw new Error("expected a master playlist");
-    expect(playlist.variants.map(({ uri, codecs: named }) => [uri, named])).toEqual([["w.m3u8", []]]);
-  });
-
-  it("the largest playlist, while others of the process have their turns", async () => {
-    const body = Buffer.from(`#EXTM3U\n#EXT-X-TARGETDURATION:4\n${huge("#EXTINF:4,\n/a.ts\n")}`);
-    let turns = 0;
-    let reading = true;
-    const takeTurn = () => {
-      turns += 1;
-      if (reading) setImmediate(takeTurn);
-    };
-    setImmediate(takeTurn);
-    const options = { body, url: "http://x.example/" };
-    const playlist = await readPlaylistInTurns(options, new AbortController().signal);
-    reading = false;
-    expect(playlist).toEqual(readPlaylist(options));
-    expect(turns).toBeGreaterThan(body.length / 100_000);
-  });
-
-  it("a playlist that nobody waits for any more, of which it reads no further", async () => {
-    const body = Buffer.from(`#EXTM3U\n${huge("#EXT-X-GAP\n")}`);
-    const stop = new AbortController();
-    const reading = readPlaylistInTurns({ body, url: "http://x.example/" }, stop.signal);
-    stop.abort(new Error("stopped"));
-    await expect(reading).rejects.toThrow("stopped");
-  });
-
-  it("variables that grow with each line", () => {
-    let text = '#EXTM3U\n#EXT-X-DEFINE:NAME="a0",VALUE="0123456789"\n';
-    for (let n = 1; n < 40; n += 1) text += `#EXT-X-DEFINE:NAME="a${n}",VALUE="{$a${n - 1}}{$a${n - 1}}"\n`;
-    expect(() => readPlaylist({ body: Buffer.from(`${text}#EXTINF:4,\n{$a39}\n`), url: "http://x.example/" })).toThrow(
-      expect.objectContaining({ code: "FailedOperation.SourceUnsupported" }),
+    it.each(Array.from({ length: 20 }, (_none, seed) => seed))(
+      "throws only typed errors for lines in a random order with seed %i",
+      (seed) => {
+        const random = randomFrom(seed);
+        const lines = `${MEDIA}${MASTER}`.split("\n");
+        for (let round = 0; round < 100; round += 1) {
+          const shuffled = Array.from({ length: 30 }, () => lines[Math.floor(random() * lines.length)] ?? "");
+          expect(outcomeOf(Buffer.from(`#EXTM3U\n${shuffled.join("\n")}`))).toMatch(EITHER);
+        }
+      },
     );
+
+    it("throws only typed errors for random bytes", () => {
+      const random = randomFrom(1);
+      for (let round = 0; round < 500; round += 1) {
+        const body = Buffer.from(Array.from({ length: 300 }, () => Math.floor(random() * 256)));
+        expect(outcomeOf(body)).toMatch(EITHER);
+        expect(outcomeOf(Buffer.concat([Buffer.from("#EXTM3U\n#EXT-X-"), body]))).toMatch(EITHER);
+        documentKind(body, "audio/mpegurl");
+      }
+    });
   });
 
-  it("many lines that each use a long variable", () => {
-    const text = `#EXTM3U\n#EXT-X-DEFINE:NAME="a",VALUE="${"x".repeat(60_000)}"\n${"#EXTINF:4,\n{$a}\n".repeat(5000)}`;
-    expect(() => readPlaylist({ body: Buffer.from(text), url: "http://x.example/" })).toThrow(RoomcastError);
-  });
+  describe("when the playlist is made to take long or to fill the memory", () => {
+    const huge = (piece: string) => piece.repeat(Math.floor(MAX_PLAYLIST_BYTES / 4 / piece.length));
 
-  it("more segments than any service has", () => {
-    const text = `#EXTM3U\n${"#EXTINF:4,\na\n".repeat(600_000)}`;
-    expect(() => readPlaylist({ body: Buffer.from(text), url: "http://x.example/" })).toThrow(
-      expect.objectContaining({ message: expect.stringContaining("more than 500000 segments") }),
-    );
+    it.each([
+      ["quotes that are never closed", `#EXT-X-KEY:${huge('A="')}`],
+      ["quotes in a row", `#EXT-X-KEY:METHOD=${huge('"')}x`],
+      ["commas in a row", `#EXT-X-KEY:${huge(",")}`],
+      ["equals signs in a row", `#EXT-X-KEY:${huge("=")}`],
+      ["attributes in a row", `#EXT-X-KEY:${huge("A=1,")}`],
+      ["names without values in a row", `#EXT-X-KEY:${huge("A,")}`],
+      ["blanks in a row", `#EXTINF:4,\na${huge(" ")}b`],
+      ["blanks in an attribute", `#EXT-X-KEY:METHOD${huge(" ")}`],
+      ["lines in a row", huge("\r\n\n")],
+      ["digits in a row", `#EXTINF:${huge("1")},\na\n#EXT-X-BYTERANGE:${huge("1")}@1\nb`],
+      ["brackets of variables", `#EXT-X-DEFINE:NAME="a",VALUE="b"\n#EXTINF:4,\n${huge("{$")}`],
+      ["one long address", `#EXTINF:4,\n${huge("a")}`],
+      ["maps and keys in a row", huge('#EXT-X-KEY:METHOD=AES-128,URI="k",KEYFORMAT="identity"\n')],
+      [
+        "key formats in a row",
+        Array.from({ length: 20_000 }, (_none, n) => `#EXT-X-KEY:METHOD=X,URI="k",KEYFORMAT="${n}"\n`).join(""),
+      ],
+    ])("reads or refuses %s without hanging", (_name, text) => {
+      expect(outcomeOf(Buffer.from(`#EXTM3U\n#EXT-X-TARGETDURATION:4\n${text}\n#EXTINF:4,\na.ts\n`))).toMatch(EITHER);
+    });
+
+    it.each([
+      ["variants", "#EXT-X-STREAM-INF:BANDWIDTH=1\nv\n", ""],
+      ["sound tracks", "#EXT-X-MEDIA:TYPE=AUDIO,LANGUAGE=x,GROUP-ID=g\n", ""],
+      ["session keys", "#EXT-X-SESSION-KEY:METHOD=AES-128,URI=k\n", "#EXT-X-STREAM-INF:\nv\n"],
+    ])("refuses more than 2,000 %s", (what, piece, end) => {
+      const body = Buffer.from(`#EXTM3U\n#EXT-X-STREAM-INF:\n${huge(piece)}${end}`);
+      expect(() => readPlaylist({ body, url: "http://x.example/" })).toThrow(
+        expect.objectContaining({
+          code: "FailedOperation.SourceUnsupported",
+          message: `The HLS playlist names more than 2000 ${what}.`,
+        }),
+      );
+    });
+
+    it("ignores lines that are longer than any tag or address", () => {
+      const codecs = `#EXT-X-STREAM-INF:CODECS="${huge("a,")}"\n${huge("v")}\n`;
+      const text = `#EXTM3U\n${codecs}#EXT-X-STREAM-INF:BANDWIDTH=1\nw.m3u8\n`;
+      const playlist = readPlaylist({ body: Buffer.from(text), url: "http://x.example/" });
+      if (playlist.kind !== "master") throw new Error("expected a master playlist");
+      expect(playlist.variants.map(({ uri, codecs: named }) => [uri, named])).toEqual([["w.m3u8", []]]);
+    });
+
+    it("lets other work of the process run while it reads the largest playlist", async () => {
+      const body = Buffer.from(`#EXTM3U\n#EXT-X-TARGETDURATION:4\n${huge("#EXTINF:4,\n/a.ts\n")}`);
+      let ticks = 0;
+      let reading = true;
+      const tick = () => {
+        ticks += 1;
+        if (reading) setImmediate(tick);
+      };
+      setImmediate(tick);
+      const options = { body, url: "http://x.example/" };
+      const playlist = await readPlaylistInSlices(options, new AbortController().signal);
+      reading = false;
+      expect(playlist).toEqual(readPlaylist(options));
+      expect(ticks).toBeGreaterThan(body.length / 100_000);
+    });
+
+    it("stops reading when the signal aborts", async () => {
+      const body = Buffer.from(`#EXTM3U\n${huge("#EXT-X-GAP\n")}`);
+      const stop = new AbortController();
+      const reading = readPlaylistInSlices({ body, url: "http://x.example/" }, stop.signal);
+      stop.abort(new Error("stopped"));
+      await expect(reading).rejects.toThrow("stopped");
+    });
+
+    it("refuses variables that grow with each line", () => {
+      let text = '#EXTM3U\n#EXT-X-DEFINE:NAME="a0",VALUE="0123456789"\n';
+      for (let n = 1; n < 40; n += 1) text += `#EXT-X-DEFINE:NAME="a${n}",VALUE="{$a${n - 1}}{$a${n - 1}}"\n`;
+      expect(() =>
+        readPlaylist({ body: Buffer.from(`${text}#EXTINF:4,\n{$a39}\n`), url: "http://x.example/" }),
+      ).toThrow(expect.objectContaining({ code: "FailedOperation.SourceUnsupported" }));
+    });
+
+    it("refuses many lines that each use a long variable", () => {
+      const text = `#EXTM3U\n#EXT-X-DEFINE:NAME="a",VALUE="${"x".repeat(60_000)}"\n${"#EXTINF:4,\n{$a}\n".repeat(5000)}`;
+      expect(() => readPlaylist({ body: Buffer.from(text), url: "http://x.example/" })).toThrow(RoomcastError);
+    });
+
+    it("refuses more than 500,000 segments", () => {
+      const text = `#EXTM3U\n${"#EXTINF:4,\na\n".repeat(600_000)}`;
+      expect(() => readPlaylist({ body: Buffer.from(text), url: "http://x.example/" })).toThrow(
+        expect.objectContaining({ message: expect.stringContaining("more than 500000 segments") }),
+      );
+    });
   });
 });

@@ -5,7 +5,7 @@ import type { HttpClient } from "../http/http-client.ts";
 import { HlsServer, PlainHttpClient, readAll, SleptClock, silent, textOf } from "./hls-server.test-support.ts";
 import { type OpenHlsOptions, openHls } from "./open-hls.ts";
 
-describe("A recorded HLS stream", () => {
+describe("HlsPresentation of a recorded stream", () => {
   let server: HlsServer;
   const signal = new AbortController().signal;
 
@@ -27,14 +27,14 @@ describe("A recorded HLS stream", () => {
   const play = async (path: string, fromMs?: number, options: Partial<OpenHlsOptions> = {}) =>
     readAll((await open(path, options)).segments("main", { signal, fromMs }));
 
-  /** A playlist of segments of 4 s whose bodies are their names. */
+  /** Makes a playlist of segments of 4 s, and serves each with its name as the body. */
   const vod = (names: readonly string[], head = "", tail = "#EXT-X-ENDLIST\n") => {
     for (const name of names) server.serve(`/${name}`, name);
     const entries = names.map((name) => `#EXTINF:4,\n${name}\n`).join("");
     return `#EXTM3U\n#EXT-X-TARGETDURATION:4\n${head}${entries}${tail}`;
   };
 
-  it("gives its segments in order, once, on the playlist's clock", async () => {
+  it("gives each segment once, in order and on the playlist's clock", async () => {
     server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"]));
     const presentation = await open("/a.m3u8");
     expect(presentation).toMatchObject({ live: false, durationMs: 12_000, tracks: ["main"] });
@@ -47,20 +47,20 @@ describe("A recorded HLS stream", () => {
     ]);
   });
 
-  it("ends once when it is of type VOD and has no ENDLIST", async () => {
+  it("ends after the last segment when the playlist is of type VOD without an end tag", async () => {
     server.serve("/a.m3u8", vod(["0.ts", "1.ts"], "#EXT-X-PLAYLIST-TYPE:VOD\n", ""));
     expect((await open("/a.m3u8")).live).toBe(false);
     expect((await play("/a.m3u8")).map(({ text }) => text)).toEqual(["0.ts", "1.ts"]);
   });
 
-  it("reads only what it needs from a position on", async () => {
+  it("reads only the segments from a given position on", async () => {
     server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"]));
     const read = await play("/a.m3u8", 9000);
     expect(read.map(({ text, segment }) => [text, segment.startMs])).toEqual([["2.ts", 8000]]);
     expect(server.requests).toEqual(["/a.m3u8", "/2.ts"]);
   });
 
-  it("says where it is not continuous: declared, or with another initialisation segment", async () => {
+  it("marks discontinuities that are declared or have another initialisation segment", async () => {
     server.serve("/i0", "init0").serve("/i1", "init1");
     for (const name of ["a", "b", "c", "d"]) server.serve(`/${name}`, name);
     server.serve(
@@ -86,7 +86,7 @@ describe("A recorded HLS stream", () => {
     expect((await play("/a.m3u8")).map(({ text }) => text)).toEqual(["234", "5678"]);
   });
 
-  it("decrypts AES-128 with a given vector, with the sequence number, and with keys that change", async () => {
+  it("decrypts AES-128 with an explicit vector, with the sequence number and with changing keys", async () => {
     const key = Buffer.alloc(16, 1);
     const other = Buffer.alloc(16, 2);
     const iv = Buffer.from("0123456789abcdef0123456789abcdef", "hex");
@@ -110,7 +110,7 @@ describe("A recorded HLS stream", () => {
     ]);
   });
 
-  it("leaves out a segment that is not there, and says that the next one does not continue", async () => {
+  it("leaves out a missing segment and marks a discontinuity", async () => {
     server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"])).serve("/1.ts", 404);
     const read = await play("/a.m3u8");
     expect(read.map(({ text, segment }) => [text, segment.startMs, segment.discontinuity])).toEqual([
@@ -119,14 +119,14 @@ describe("A recorded HLS stream", () => {
     ]);
   });
 
-  it("plays a segment that is there at the second asking", async () => {
+  it("plays a segment that exists at the second request", async () => {
     let asked = 0;
     server.serve("/a.m3u8", vod(["0.ts", "1.ts"]));
     server.serveLive("/1.ts", () => ((asked += 1) === 1 ? 503 : "late"));
     expect((await play("/a.m3u8")).map(({ text }) => text)).toEqual(["0.ts", "late"]);
   });
 
-  it("leaves out segments that the playlist declares as gaps, without asking for them", async () => {
+  it("leaves out segments that are declared as gaps without requesting them", async () => {
     server.serve("/a.m3u8", vod(["0.ts"], "", "#EXT-X-GAP\n#EXTINF:4,\nnone.ts\n#EXTINF:4,\n2.ts\n#EXT-X-ENDLIST"));
     server.serve("/2.ts", "2.ts");
     const read = await play("/a.m3u8");
@@ -137,7 +137,7 @@ describe("A recorded HLS stream", () => {
     expect(server.countOf("/none.ts")).toBe(0);
   });
 
-  it("is lost when several segments in a row are not there, and names the first", async () => {
+  it("fails and names the first segment when several in a row are missing", async () => {
     const names = ["0.ts", "1.ts", "2.ts", "3.ts", "4.ts", "5.ts"];
     server.serve("/a.m3u8", vod(names));
     for (const name of names.slice(1)) server.serve(`/${name}`, 404);
@@ -147,7 +147,7 @@ describe("A recorded HLS stream", () => {
     });
   });
 
-  it("is not found when none of its first segments is there", async () => {
+  it("fails as not found when all of the first segments are missing", async () => {
     const names = ["0.ts", "1.ts", "2.ts", "3.ts", "4.ts"];
     server.serve("/a.m3u8", vod(names));
     for (const name of names) server.serve(`/${name}`, 404);
@@ -157,7 +157,7 @@ describe("A recorded HLS stream", () => {
     });
   });
 
-  it("goes on at the next byte when a connection breaks", async () => {
+  it("continues at the next byte when a connection breaks", async () => {
     const body = Buffer.from("0123456789".repeat(1000));
     let asked = 0;
     server.serve("/a.m3u8", vod(["0.ts"]));
@@ -172,7 +172,7 @@ describe("A recorded HLS stream", () => {
     expect(asked).toBe(2);
   });
 
-  it("plays what there is of a segment that breaks off at the same byte each time", async () => {
+  it("plays the beginning of a segment that breaks off at the same byte each time", async () => {
     server.serve("/a.m3u8", vod(["0.ts", "1.ts"]));
     server.serve("/0.ts", (request, response) => {
       const isFirst = request.headers.range === undefined;
@@ -182,14 +182,14 @@ describe("A recorded HLS stream", () => {
     expect((await play("/a.m3u8")).map(({ text }) => text)).toEqual(["abc", "1.ts"]);
   });
 
-  it("waits for a server that is gone in the middle, and goes on where it was", async () => {
+  it("waits for a server that is unreachable for a while and continues at the same position", async () => {
     const clock = new SleptClock();
     server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"]));
     for (const name of ["1.ts", "2.ts"]) server.serveLive(`/${name}`, () => (clock.nowMs() < 20_000 ? 500 : name));
     expect((await play("/a.m3u8", 0, { clock })).map(({ text }) => text)).toEqual(["0.ts", "1.ts", "2.ts"]);
   });
 
-  it("is lost when its server is gone for longer than the patience", async () => {
+  it("fails when the server is unreachable for longer than the limit", async () => {
     const clock = new SleptClock();
     const gone = play("/a.m3u8", 0, { clock, patienceMs: 10_000 });
     server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"]));
@@ -198,7 +198,7 @@ describe("A recorded HLS stream", () => {
     expect(clock.nowMs()).toBeLessThan(15_000);
   });
 
-  it("says that its server is busy when that gives no first segment", async () => {
+  it("fails with the server's status when it is too busy to send the first segment", async () => {
     const clock = new SleptClock();
     server.serve("/a.m3u8", vod(["0.ts", "1.ts", "2.ts"]));
     for (const name of ["0.ts", "1.ts", "2.ts"]) server.serve(`/${name}`, 503);
@@ -209,7 +209,7 @@ describe("A recorded HLS stream", () => {
     expect(clock.nowMs()).toBeLessThan(20_000);
   });
 
-  it("leaves a server alone for as long as it asks", async () => {
+  it("waits as long as the server asks", async () => {
     const clock = new SleptClock();
     const askedAtMs: number[] = [];
     server.serve("/a.m3u8", vod(["0.ts"]));
@@ -232,14 +232,14 @@ describe("A recorded HLS stream", () => {
     expect(askedAtMs).toEqual([0, 8000]);
   });
 
-  it("tells why when access to its segments has expired on the way", async () => {
+  it("fails with the reason when access to the segments has expired", async () => {
     const names = ["0.ts", "1.ts", "2.ts", "3.ts", "4.ts", "5.ts"];
     server.serve("/a.m3u8", vod(names));
     for (const name of names.slice(1)) server.serve(`/${name}`, 403);
     await expect(play("/a.m3u8")).rejects.toMatchObject({ code: "FailedOperation.SourceForbidden" });
   });
 
-  it("is lost with a word about the key when that is not to be had, or is none", async () => {
+  it("fails and mentions the key when it is missing or malformed", async () => {
     server.serve("/a.m3u8", vod(["0.ts"], '#EXT-X-KEY:METHOD=AES-128,URI="key"\n'));
     await expect(play("/a.m3u8")).rejects.toMatchObject({
       message: expect.stringContaining("The key of the encrypted"),
@@ -248,7 +248,7 @@ describe("A recorded HLS stream", () => {
     await expect(play("/a.m3u8")).rejects.toMatchObject({ message: expect.stringContaining("instead of 16") });
   });
 
-  it("lets a body be read after the next segment was asked for", async () => {
+  it("lets the caller read a body after it has taken the next segment", async () => {
     server.serve("/a.m3u8", vod(["0.ts", "1.ts"]));
     const segments = (await open("/a.m3u8")).segments("main", { signal });
     const first = await segments.next();
@@ -258,7 +258,7 @@ describe("A recorded HLS stream", () => {
     await segments.return();
   });
 
-  it("is refused by name when it is encrypted by anything but AES-128", async () => {
+  it("fails and names the encryption when it is not AES-128", async () => {
     server.serve(
       "/a.m3u8",
       vod(["0.ts"], '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery"\n'),
@@ -269,7 +269,7 @@ describe("A recorded HLS stream", () => {
     });
   });
 
-  it("plays the next variant when the best one is not there, once, and says so", async () => {
+  it("plays the next variant and gives the reason when the best one is missing", async () => {
     server.serve(
       "/m.m3u8",
       "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=1280x720\nmissing.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=400000,RESOLUTION=640x360\na.m3u8\n",
@@ -281,7 +281,7 @@ describe("A recorded HLS stream", () => {
     expect(server.countOf("/missing.m3u8")).toBe(1);
   });
 
-  it("tells the best variant's error when none works", async () => {
+  it("fails with the best variant's error when no variant works", async () => {
     server.serve(
       "/m.m3u8",
       "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=400000\nb.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=900000\na.m3u8\n",
@@ -290,13 +290,13 @@ describe("A recorded HLS stream", () => {
     await expect(open("/m.m3u8")).rejects.toMatchObject({ code: "FailedOperation.SourceForbidden" });
   });
 
-  it("asks for no more than 32 variants that are not there", async () => {
+  it("fails after 32 missing variants without requesting more", async () => {
     const variants = Array.from({ length: 40 }, (_none, n) => `#EXT-X-STREAM-INF:BANDWIDTH=${100 - n}\nv${n}.m3u8\n`);
     server.serve("/m.m3u8", `#EXTM3U\n${variants.join("")}`).serve("/v32.m3u8", vod(["0.ts"]));
     await expect(open("/m.m3u8")).rejects.toMatchObject({ code: "FailedOperation.SourceNotFound" });
   });
 
-  it("plays the variant's own default sound beside it", async () => {
+  it("plays the requested audio rendition or else the default one", async () => {
     server.serve(
       "/m.m3u8",
       '#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="g",NAME="x",LANGUAGE="de",URI="de.m3u8"\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="g",NAME="y",LANGUAGE="en",DEFAULT=YES,URI="en.m3u8"\n#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="g"\nv.m3u8\n',
@@ -315,7 +315,7 @@ describe("A recorded HLS stream", () => {
     expect(french.reasons.join(" ")).toContain('no sound track "fr"');
   });
 
-  it("ends with the signal's reason", async () => {
+  it("rejects with the signal's reason when the signal aborts", async () => {
     server.serve("/a.m3u8", vod(["0.ts", "1.ts"]));
     const abort = new AbortController();
     const segments = (await open("/a.m3u8")).segments("main", { signal: abort.signal });
@@ -325,7 +325,7 @@ describe("A recorded HLS stream", () => {
     await expect(segments.next()).rejects.toBe(reason);
   });
 
-  it("throws nothing but typed errors", async () => {
+  it("rejects with a typed error when the playlist does not exist", async () => {
     await expect(open("/none.m3u8")).rejects.toBeInstanceOf(RoomcastError);
   });
 });

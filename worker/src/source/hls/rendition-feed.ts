@@ -11,11 +11,14 @@ import { alignedBaseMs, type PlaylistWindow } from "./playlist-window.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import type { LoadedSegment, SegmentLoader } from "./segment-loader.ts";
 
-/** So many segments in a row that are not there end the source. */
+/** More missing segments in a row than this end the source. */
 const MAX_MISSING = 3;
-/** So often a segment is asked for before others are tried in its place. */
+/** A segment is requested this many times before later segments are tried instead. */
 const TRIES_BEFORE_NEXT = 3;
-/** Whoever waits for the first segment has less time than this a few times over, and is to be told what is wrong, ms. */
+/**
+ * The limit for the first segment, ms. It ends before the time-out of opening a source, so that the error names the
+ * cause.
+ */
 const FIRST_PATIENCE_MS = 10_000;
 const PACE = { firstMs: 300, maxMs: 4000 };
 
@@ -26,29 +29,29 @@ export interface RenditionFeedOptions {
   readonly loader: SegmentLoader;
   readonly clock: HlsClock;
   readonly logger: Logger;
-  /** Begins near the newest and stays there, instead of playing everything from `fromMs` on. */
+  /** True to begin near the newest segment and stay there, false to play everything from `fromMs` on. */
   readonly live: boolean;
   readonly fromMs: number;
   readonly patienceMs: number;
   readonly floor: LiveFloor;
   readonly signal: AbortSignal;
-  /** Asked before each segment: another variant that shall be played from there on. */
+  /** Called before each segment. It returns another variant to play from there on, or null to keep the present one. */
   readonly nextSource?: (() => Promise<RenditionSource | null>) | undefined;
-  /** Asked where the present variant gives nothing more: another one that does. */
+  /** Called if the present variant cannot be read any further. It returns another one, or null. */
   readonly replacement?: (() => Promise<RenditionSource | null>) | undefined;
-  /** How long the network let us wait for how much media. */
+  /** Reports the time spent waiting for the network, and the bytes and media duration that arrived. */
   readonly onTransferred?: ((waitedMs: number, bytes: number, mediaMs: number) => void) | undefined;
 }
 
 interface Opened {
-  /** On the common clock. The list may have been read again since the segment was asked for. */
+  /** The start on the common clock, ms, from the playlist as it was when the segment was requested. */
   readonly startMs: number;
   readonly segment: PlaylistSegment;
   readonly loaded: LoadedSegment;
   readonly abort: AbortController;
 }
 
-/** Gives the segments of one rendition in their order, each once, and waits for those that are still to come. */
+/** Gives the segments of one rendition in order, each once, and waits for new segments of a live playlist. */
 export class RenditionFeed {
   readonly #options: RenditionFeedOptions;
   readonly #clock: HlsClock;
@@ -57,7 +60,7 @@ export class RenditionFeed {
   readonly #position: FeedPosition;
   #hasGiven = false;
   #lastMap: SegmentMap | null | undefined;
-  /** Since when the next segment is being looked for, ms. */
+  /** The time at which the wait for the next segment began, ms. */
   #seekingSinceMs = 0;
 
   constructor(options: RenditionFeedOptions) {
@@ -84,13 +87,13 @@ export class RenditionFeed {
         yield this.#present(opened, () => unread.delete(opened.abort));
       }
     } finally {
-      // Segments that were given and never read still hold their connections.
+      // Segments that the reader took but never opened still hold their connections.
       for (const abort of unread) abort.abort();
       await this.#follower.settled();
     }
   }
 
-  /** null: there will be none. Where this variant gives nothing more, another one may. */
+  /** Opens the next segment, from another variant if the present one fails. Returns null at the end of the playlist. */
   async #nextOpened(): Promise<Opened | null> {
     this.#seekingSinceMs = this.#clock.nowMs();
     for (;;) {
@@ -136,7 +139,7 @@ export class RenditionFeed {
     };
   }
 
-  /** Waits until the list has the next segment; false: there will be none. */
+  /** Waits until the playlist has the next segment. Returns false at the end of the playlist. */
   async #waitForNext(): Promise<boolean> {
     const { signal, patienceMs } = this.#options;
     let mayReplace = true;
@@ -169,7 +172,7 @@ export class RenditionFeed {
     );
   }
 
-  /** Another variant takes over at the beginning of the next segment. */
+  /** Continues with another variant at the beginning of the next segment. */
   #switchTo(source: RenditionSource): void {
     const old = this.#window;
     this.#follower = new PlaylistFollower({ ...this.#options, source, baseMs: alignedBaseMs(source.playlist, old) });
@@ -177,8 +180,10 @@ export class RenditionFeed {
   }
 
   /**
-   * Opens the next segment. One that is not there is asked for again, then left out if a later one is there; a source
-   * that cannot be reached is waited for. undefined: look at the list again.
+   * Opens the next segment. A missing segment is requested again, and left out if a later one can be opened. If the
+   * source cannot be reached, the method waits.
+   *
+   * @returns undefined if the playlist must be examined again
    */
   async #openNext(): Promise<Opened | undefined> {
     const { signal, patienceMs } = this.#options;
@@ -186,7 +191,7 @@ export class RenditionFeed {
     for (let round = 1; ; round += 1) {
       signal.throwIfAborted();
       const first = this.#position.next(this.#window);
-      // The list has gone on without it.
+      // The segment has left the playlist.
       if (first === undefined) return undefined;
       if (first.gap) {
         this.#position.leaveOut(first);
@@ -194,7 +199,7 @@ export class RenditionFeed {
       }
       const waitedMs = this.#clock.nowMs() - sinceMs;
       const { complete } = this.#window.playlist;
-      // In a growing list it may be late, and is worth as long a wait as it plays.
+      // In a growing playlist the segment may be late, so it is left out only after the length of one segment.
       const mayBeLeftOut =
         round >= TRIES_BEFORE_NEXT && (complete || waitedMs >= segmentLengthMs(this.#window.playlist));
       const candidates = mayBeLeftOut ? this.#from(first) : [first];
@@ -215,11 +220,11 @@ export class RenditionFeed {
       if (soughtMs >= patienceMs) throw lostError(first, failures);
       if (mayBeLeftOut && !mayPass) {
         const isAll = !this.#hasGiven || failures.every(isFinal);
-        // What nothing was ever read of was not lost: it was not there.
+        // If nothing of the source could ever be read, it was not lost but does not exist.
         if (!this.#hasGiven && failures.every(isNotFound))
           throw unreadError("FailedOperation.SourceNotFound", first, failures);
         if (isAll || failures.length > MAX_MISSING) throw lostError(first, failures);
-        // Nothing but the end is missing.
+        // Only the last segments are missing.
         this.#leaveOut(first, undefined, failures[0]);
         return undefined;
       }
@@ -229,7 +234,7 @@ export class RenditionFeed {
     }
   }
 
-  /** The segment and those after it that may be played in its place. */
+  /** Returns the segment and the later ones that may be played instead. */
   #from(first: PlaylistSegment): PlaylistSegment[] {
     const found: PlaylistSegment[] = [];
     for (let sequence = first.sequence; found.length <= MAX_MISSING; sequence += 1) {
@@ -302,7 +307,7 @@ function unreadError(
   });
 }
 
-/** Ends with the signal's reason when that aborts, and frees the connection then. */
+/** Throws the signal's reason if the signal aborts, and then closes the connection. */
 async function* abortable(
   body: AsyncGenerator<Buffer, void, undefined>,
   signal: AbortSignal,

@@ -1,6 +1,6 @@
 /**
- * The absolute http(s) address of what a playlist names, or null where that is no such address. File names with a colon
- * (`12h:30.ts`) look like URLs of a scheme of their own: without `//` they are names.
+ * Resolves an address in a playlist to an absolute http(s) URL, or returns null if it is not one. File names with a
+ * colon (`12h:30.ts`) look like URLs with an unknown scheme; without `//` they are taken for relative addresses.
  */
 export function resolveReference(reference: string, baseUrl: string): string | null {
   const url = URL.parse(reference, baseUrl);

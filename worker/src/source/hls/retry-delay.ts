@@ -1,4 +1,4 @@
-/** A delay that doubles with each try, or as long as the server asks to be left alone (`Retry-After`), ms. Pure. */
+/** Returns a delay that doubles with each try, or the server's `Retry-After` if that is longer, ms. Pure. */
 export function retryDelayMs(failure: unknown, tries: number, { firstMs, maxMs }: RetryPace): number {
   const ownMs = Math.min(firstMs * 2 ** (tries - 1), maxMs);
   const asked = failure instanceof Error && "retryAfterMs" in failure ? failure.retryAfterMs : undefined;
@@ -10,5 +10,5 @@ export interface RetryPace {
   readonly maxMs: number;
 }
 
-/** Servers that ask for more are asked again anyway: patience is seldom longer. */
+/** A longer `Retry-After` is cut to this, because the reader seldom waits longer for a source. */
 const MAX_ASKED_MS = 60_000;

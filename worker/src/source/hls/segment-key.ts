@@ -1,17 +1,17 @@
 import type { AttributeList } from "./attribute-list.ts";
 
-/** How a segment is encrypted. */
+/** The encryption of a segment. */
 export type SegmentKey =
-  /** AES-128 in CBC mode over the whole segment; `iv` null: it is the segment's sequence number. */
+  /** AES-128 in CBC mode over the whole segment. If `iv` is null, it is the segment's sequence number. */
   | { readonly method: "AES-128"; readonly uri: string; readonly iv: Buffer | null }
-  /** A method that is not decrypted here, by its name as people know it. */
+  /** A method that cannot be decrypted here. `name` is for messages. */
   | { readonly method: "other"; readonly name: string };
 
 const MAX_FORMATS = 16;
 
-/** The keys in force at one place of a playlist: one per key format (RFC 8216, section 4.3.2.4). */
+/** The keys that apply at one place of a playlist: one per key format (RFC 8216, section 4.3.2.4). */
 export class KeysInForce {
-  /** Players know a handful of formats; the oldest give way. */
+  /** Bounded by `MAX_FORMATS`: real playlists have few formats, and the oldest entry is removed first. */
   readonly #byFormat = new Map<string, SegmentKey>();
   #current: SegmentKey | null = null;
 
@@ -39,7 +39,7 @@ const SYSTEMS: readonly (readonly [RegExp, string])[] = [
   [/com\.apple\.streamingkeydelivery|94ce86fb-07ff-4f43-adb8-93d2fa968ca2|^skd:/i, "FairPlay"],
 ];
 
-/** null: not encrypted. */
+/** Returns null if the segment is not encrypted. */
 export function readKey(attributes: AttributeList): SegmentKey | null {
   const method = attributes.keyword("METHOD");
   const uri = attributes.text("URI");
@@ -50,17 +50,20 @@ export function readKey(attributes: AttributeList): SegmentKey | null {
     const what = /^[A-Z0-9-]{1,32}$/.test(method) ? method : "an unknown method";
     return { method: "other", name: system === undefined ? what : `${what} (${system})` };
   }
-  if (uri === undefined) return { method: "other", name: "AES-128 without the address of a key" };
+  if (uri === undefined) return { method: "other", name: "AES-128 without a key address" };
   return { method: "AES-128", uri, iv: readIv(attributes.text("IV")) };
 }
 
-/** 16 bytes; null where there is no such number. */
+/** Parses a hexadecimal number into 16 bytes, or returns null. */
 function readIv(text: string | undefined): Buffer | null {
   const digits = /^(?:0x)?([0-9a-f]{1,64})$/i.exec(text ?? "")?.[1];
   return digits === undefined ? null : Buffer.from(digits.slice(-32).padStart(32, "0"), "hex");
 }
 
-/** The initialisation vector of a segment whose key names none: its media sequence number (section 5.2). */
+/**
+ * Returns the initialisation vector of a segment whose key names none: its media sequence number (RFC 8216, section
+ * 5.2).
+ */
 export function sequenceIv(sequence: number): Buffer {
   const iv = Buffer.alloc(16);
   iv.writeBigUInt64BE(BigInt(sequence), 8);

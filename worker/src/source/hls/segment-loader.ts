@@ -24,7 +24,9 @@ export interface LoadedSegment {
   readonly body: AsyncGenerator<Buffer, void, undefined>;
 }
 
-/** Gets the bytes of segments: by ranges where the playlist says so, decrypted, with their initialisation segments. */
+/**
+ * Reads segments, by ranges if the playlist says so, decrypts them, and reads their keys and initialisation segments.
+ */
 export class SegmentLoader {
   readonly #io: HlsIo;
   readonly #keys = new Map<string, Buffer>();
@@ -34,7 +36,11 @@ export class SegmentLoader {
     this.#io = io;
   }
 
-  /** Resolves when the segment's body has begun to come. @throws RoomcastError where one of the parts is not to be had */
+  /**
+   * Resolves when the segment's body has begun to arrive.
+   *
+   * @throws RoomcastError if the segment, its key or its initialisation segment cannot be read
+   */
   async load(options: LoadOptions): Promise<LoadedSegment> {
     const { segment, baseUrl, signal } = options;
     const url = resolved(segment.uri, baseUrl);
@@ -63,7 +69,7 @@ export class SegmentLoader {
     return init;
   }
 
-  /** null: nothing is to be decrypted. */
+  /** Returns null if the segment is not encrypted. */
   async #cipherKey(key: SegmentKey | null, baseUrl: string, signal: AbortSignal): Promise<Buffer | null> {
     if (key === null) return null;
     if (key.method === "other") throw encryptedError(key.name);
@@ -102,18 +108,18 @@ function resolved(reference: string, baseUrl: string): string {
 export function encryptedError(method: string): RoomcastError {
   return new RoomcastError(
     "FailedOperation.SourceUnsupported",
-    `The HLS stream is encrypted by ${method}, which cannot be decrypted here: only AES-128 can. Give a stream without DRM.`,
+    `The HLS stream is encrypted with ${method}. Only AES-128 is supported: give a stream without DRM.`,
   );
 }
 
-/** 16 bytes. Some servers send them as hexadecimal digits, or with a line end. */
+/** Returns the key's 16 bytes. Some servers send them as hexadecimal digits, or with a line end. */
 function readKeyBytes(document: Buffer): Buffer {
   if (document.length >= AES_BLOCK && document.length <= AES_BLOCK + 2) return document.subarray(0, AES_BLOCK);
   const digits = /^\s*(?:0x)?([0-9a-f]{32})\s*$/i.exec(document.subarray(0, 64).toString("latin1"))?.[1];
   if (digits !== undefined && document.length <= 64) return Buffer.from(digits, "hex");
   throw new RoomcastError(
     "FailedOperation.SourceUnsupported",
-    `The key of the encrypted stream has ${document.length} bytes instead of 16: its server may want a login.`,
+    `The key of the encrypted stream has ${document.length} bytes instead of 16: its server may require a login.`,
   );
 }
 
@@ -128,7 +134,7 @@ function dataUrlBytes(url: string): Buffer {
   );
 }
 
-/** Takes the oldest entry away where there are too many. */
+/** Adds an entry, and removes the oldest one if there are too many. */
 function remember(cache: Map<string, Buffer>, name: string, value: Buffer, most: number): void {
   cache.set(name, value);
   const [oldest] = cache.keys();
@@ -146,8 +152,8 @@ async function collected(body: AsyncIterable<Buffer>): Promise<Buffer> {
 }
 
 /**
- * AES-128-CBC with PKCS7 padding (RFC 8216, section 4.3.2.4). A padding that is wrong or missing is left as data, and an
- * incomplete last block is dropped: players play such segments.
+ * Decrypts AES-128-CBC with PKCS7 padding (RFC 8216, section 4.3.2.4). As in players, a wrong or missing padding is
+ * kept as data, and an incomplete last block is dropped.
  */
 async function* decrypted(
   body: AsyncGenerator<Buffer, void, undefined>,
@@ -160,7 +166,7 @@ async function* decrypted(
     const plain = decipher.update(chunk);
     if (plain.length === 0) continue;
     if (held.length > 0) yield held;
-    // The last block is held back: only the end of the body tells whether it is padding.
+    // The last block is held back, because only at the end of the body is it known to contain the padding.
     held = Buffer.from(plain.subarray(plain.length - AES_BLOCK));
     if (plain.length > AES_BLOCK) yield plain.subarray(0, plain.length - AES_BLOCK);
   }

@@ -1,17 +1,17 @@
 const KEPT = 2;
 const MIN_MEDIA_MS = 6000;
-/** One segment that takes this many times as long as it plays is enough. */
+/** A single segment that takes this many times its duration is enough to call a source slow. */
 const HOPELESS = 3;
 
 export interface Transferred {
-  /** How long the network let us wait, ms. */
+  /** The time spent waiting for the network, ms. */
   readonly waitedMs: number;
   readonly bytes: number;
-  /** How long the media play, ms. */
+  /** The duration of the media, ms. */
   readonly mediaMs: number;
 }
 
-/** Tells whether a source delivers its media more slowly than they play. */
+/** Detects a source that delivers its media more slowly than they play. */
 export class SlowWatch {
   #recent: Transferred[] = [];
 
@@ -28,7 +28,7 @@ export class SlowWatch {
     const last = this.#recent.at(-1);
     if (last === undefined || last.mediaMs === 0) return false;
     if (last.waitedMs > HOPELESS * last.mediaMs) return true;
-    // A single late segment is no reason, and neither is a source that has come well again.
+    // One late segment is not enough, nor is a source whose last segment arrived in time again.
     return (
       this.#recent.length === KEPT &&
       this.#recent.every(({ waitedMs, mediaMs }) => waitedMs > mediaMs) &&
@@ -36,7 +36,7 @@ export class SlowWatch {
     );
   }
 
-  /** null: not measured. */
+  /** The measured bit rate, or null if nothing was measured. */
   get bitsPerSecond(): number | null {
     const waitedMs = this.#sum((one) => one.waitedMs);
     return waitedMs <= 0 ? null : (this.#sum(({ bytes }) => bytes) * 8000) / waitedMs;

@@ -6,10 +6,10 @@ import type { ByteRange } from "./media-playlist.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 
 const PACE = { firstMs: 250, maxMs: 2000 };
-/** A body that breaks off again and again at the same byte is that short. */
+/** A body that breaks off at the same byte more often than this is taken to end there. */
 const MAX_FRUITLESS = 3;
 
-/** How the HLS reader meets the world. */
+/** The services that the HLS reader uses. */
 export interface HlsIo {
   readonly http: HttpClient;
   readonly clock: HlsClock;
@@ -18,15 +18,15 @@ export interface HlsIo {
 
 export interface TransferOptions {
   readonly signal: AbortSignal;
-  /** How long a body that broke off is tried again, ms. */
+  /** How long the rest of a body that broke off is requested again, ms. */
   readonly patienceMs: number;
-  /** Whether a body that cannot be completed ends early, as damaged media do, instead of throwing. */
+  /** True if a body that cannot be completed ends early, like damaged media, instead of throwing. */
   readonly mayCut: boolean;
-  /** Gets how long the network let us wait for how many bytes, once the body has come. */
+  /** Called at the end of the body with the time spent waiting for the network. */
   readonly onTransferred: (waitedMs: number, bytes: number) => void;
 }
 
-/** Reads one resource to its end, and goes on at the next byte where the connection breaks. */
+/** Reads one resource to its end. If the connection breaks, it continues at the next byte. */
 export class Transfer {
   readonly #url: string;
   readonly #range: ByteRange | null;
@@ -69,11 +69,11 @@ export class Transfer {
     }
   }
 
-  /** undefined: that was all, or all that is to be had. */
+  /** Returns undefined at the end, or if the rest cannot be read. */
   async #next(): Promise<Buffer | undefined> {
     for (;;) {
       try {
-        // A range that has come in full needs no other request.
+        // A range that has arrived completely needs no further request.
         if (this.#chunks === undefined && this.#isComplete()) return undefined;
         const chunks = this.#chunks ?? (await this.begin());
         const next = await this.#timed(() => chunks.next());
@@ -84,7 +84,7 @@ export class Transfer {
         return next.value;
       } catch (error) {
         this.#options.signal.throwIfAborted();
-        if (!(await this.#mayGoOn(RoomcastError.from(error)))) return undefined;
+        if (!(await this.#mayContinue(RoomcastError.from(error)))) return undefined;
       }
     }
   }
@@ -93,8 +93,13 @@ export class Transfer {
     return this.#range !== null && this.#received > this.#range.end - this.#range.start;
   }
 
-  /** After a failure: waits a little; false: what has come is to be taken as the whole. @throws RoomcastError */
-  async #mayGoOn(failure: RoomcastError): Promise<boolean> {
+  /**
+   * Waits after a failure until the next try.
+   *
+   * @returns false if the bytes that have arrived are taken as the whole body
+   * @throws RoomcastError if the body cannot be completed and must not be cut
+   */
+  async #mayContinue(failure: RoomcastError): Promise<boolean> {
     const { signal, patienceMs, mayCut } = this.#options;
     const { clock } = this.#io;
     const wasOpen = this.#chunks !== undefined;
@@ -106,7 +111,7 @@ export class Transfer {
     if (isShort || (isOver && mayCut)) {
       this.#io.logger.warn(
         { url: shownUrl(this.#url), bytes: this.#received, err: failure },
-        "A segment could not be read to its end; what has come of it is played.",
+        "A segment could not be read to its end; the part that has arrived is played.",
       );
       return false;
     }
@@ -120,7 +125,7 @@ export class Transfer {
     return true;
   }
 
-  /** The time that the network takes counts, not the time for which the reader leaves the body alone. */
+  /** Adds the time that the network takes. Time between two reads does not count. */
   async #timed<Result>(wait: () => Promise<Result>): Promise<Result> {
     const fromMs = this.#io.clock.nowMs();
     try {

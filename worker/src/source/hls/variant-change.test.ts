@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HlsServer, PlainHttpClient, readAll, SleptClock, silent, textOf } from "./hls-server.test-support.ts";
 import { type OpenHlsOptions, openHls } from "./open-hls.ts";
 
-describe("A ladder of variants", () => {
+describe("HlsPresentation of several variants", () => {
   let server: HlsServer;
   let clock: SleptClock;
   const signal = new AbortController().signal;
@@ -20,7 +20,7 @@ describe("A ladder of variants", () => {
   const open = (options: Partial<OpenHlsOptions> = {}) =>
     openHls({ url: server.url("/m.m3u8"), http: new PlainHttpClient(), signal, logger: silent, clock, ...options });
 
-  /** Segments of 4 s from one number to another, in each variant, named after it. */
+  /** Serves segments of 4 s from one number to another in each variant, with the variant's name in the body. */
   const list = (name: string, first: number, last: number, tail = "#EXT-X-ENDLIST\n") => {
     let text = `#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:${first}\n`;
     for (let number = first; number <= last; number += 1) {
@@ -33,7 +33,7 @@ describe("A ladder of variants", () => {
     for (const name of ["hi", "mid", "lo"]) server.serve(`/${name}.m3u8`, list(name, 0, 5));
   };
 
-  it("goes a rung down at the next segment when it is told to", async () => {
+  it("changes to the next lower variant at the next segment after stepDown", async () => {
     recorded();
     const presentation = await open();
     const read: (readonly [string, boolean, number])[] = [];
@@ -52,7 +52,7 @@ describe("A ladder of variants", () => {
     expect(presentation.variant?.height).toBe(360);
   });
 
-  it("stays on the lowest rung", async () => {
+  it("keeps the lowest variant after stepDown", async () => {
     recorded();
     const presentation = await open({ maxHeight: 360 });
     presentation.stepDown();
@@ -60,7 +60,7 @@ describe("A ladder of variants", () => {
     expect(read.map(({ text }) => text)).toEqual(["lo0", "lo1", "lo2", "lo3", "lo4", "lo5"]);
   });
 
-  it("goes down to what the source can deliver when media come more slowly than they play", async () => {
+  it("changes to a variant that the source can deliver when segments arrive too slowly", async () => {
     recorded();
     for (const number of [0, 1]) {
       server.serve(`/hi${number}`, (_request, response) => {
@@ -73,7 +73,7 @@ describe("A ladder of variants", () => {
     expect(read.map(({ text }) => text.slice(0, 3))).toEqual(["hi0", "hi1", "lo2", "lo3", "lo4", "lo5"]);
   });
 
-  it("stays where it is when one segment is late", async () => {
+  it("keeps the variant when one segment is late", async () => {
     recorded();
     server.serve("/hi1", (_request, response) => {
       clock.pass(9000);
@@ -83,7 +83,7 @@ describe("A ladder of variants", () => {
     expect(read.map(({ text }) => text)).toEqual(["hi0", "hi1", "hi2", "hi3", "hi4", "hi5"]);
   });
 
-  it("goes on with another variant when the segments of one are gone", async () => {
+  it("continues with another variant when the segments of one are gone", async () => {
     recorded();
     for (const number of [2, 3, 4, 5]) server.serve(`/hi${number}`, 404);
     const read = await readAll((await open()).segments("main", { signal }));
@@ -91,7 +91,7 @@ describe("A ladder of variants", () => {
     expect(read[2]?.segment.discontinuity).toBe(true);
   });
 
-  it("goes on with another variant when the live list of one is gone", async () => {
+  it("continues with another variant when the live playlist of one is gone", async () => {
     let asked = 0;
     server.serveLive("/hi.m3u8", () => ((asked += 1) === 1 ? list("hi", 0, 3, "") : 404));
     server.serve("/mid.m3u8", list("mid", 1, 6));
@@ -100,7 +100,7 @@ describe("A ladder of variants", () => {
     expect(read.map(({ segment }) => segment.startMs)).toEqual([4000, 8000, 12_000, 16_000, 20_000, 24_000]);
   });
 
-  it("is lost with the first variant's error when every variant is gone", async () => {
+  it("fails with the first variant's error when every variant is gone", async () => {
     recorded();
     for (const name of ["hi", "mid", "lo"])
       for (const number of [1, 2, 3, 4, 5]) server.serve(`/${name}${number}`, 404);
@@ -111,7 +111,7 @@ describe("A ladder of variants", () => {
     });
   });
 
-  it("passes over variants that are empty, malformed, a web page, encrypted, or another master playlist", async () => {
+  it("skips variants that are empty, malformed, a web page, encrypted or another master playlist", async () => {
     server.serve("/lo.m3u8", list("lo", 0, 0));
     for (const bad of [
       "#EXTM3U\n#EXT-X-ENDLIST\n",
@@ -128,7 +128,7 @@ describe("A ladder of variants", () => {
     }
   });
 
-  it("is refused by name when its session key is one of DRM", async () => {
+  it("fails and names the DRM system when the session key belongs to one", async () => {
     server.serve(
       "/m.m3u8",
       '#EXTM3U\n#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES-CTR,URI="data:x",KEYFORMAT="urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlo.m3u8\n',
@@ -136,7 +136,7 @@ describe("A ladder of variants", () => {
     await expect(open()).rejects.toMatchObject({ message: expect.stringContaining("Widevine") });
   });
 
-  it("may have six variants of two hours in segments of a second", async () => {
+  it("plays the end of a playlist with six variants of two hours in one-second segments", async () => {
     const text = `#EXTM3U\n#EXT-X-TARGETDURATION:1\n${"#EXTINF:1,\nhi0\n".repeat(7200)}#EXT-X-ENDLIST\n`;
     const variants = Array.from({ length: 6 }, (_none, n) => `#EXT-X-STREAM-INF:BANDWIDTH=${n + 1}\nv${n}.m3u8\n`);
     for (let n = 0; n < 6; n += 1) server.serve(`/v${n}.m3u8`, text);
@@ -149,7 +149,7 @@ describe("A ladder of variants", () => {
     ]);
   });
 
-  it("starts its sound where its picture starts, although their lists are not of the same age", async () => {
+  it("starts audio and video together although one playlist is older", async () => {
     server.serve(
       "/m.m3u8",
       '#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="g",NAME="x",DEFAULT=YES,URI="a.m3u8"\n#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="g"\nhi.m3u8\n',

@@ -1,19 +1,19 @@
 import type { AudioRendition, MasterPlaylist, Variant } from "./master-playlist.ts";
 
-/** A language (`en`, `eng`, `en-US`), a name of a rendition, or its number, from 1 on. */
+/** A language (`en`, `eng`, `en-US`), the name of a rendition, or its number from 1. */
 export type AudioTrackWish = string | number;
 
-/** Bounds of what a room takes as it is. */
+/** A room takes video within these bounds without encoding. */
 const MAX_LONG_SIDE = 1920;
 const MAX_SHORT_SIDE = 1080;
 const MAX_FPS = 30.5;
 
-/** How much has to be done to a variant for a room; smaller is better. */
+/** The work that a variant needs before it can be sent to a room. Smaller is better. */
 const EFFORT = {
   none: 0,
   audioEncoded: 1,
   videoEncoded: 2,
-  /** Decoding it costs much as well: HEVC, AV1, VP9. */
+  /** Decoding is expensive too: HEVC, AV1, VP9. */
   videoDecodedDearly: 3,
   toneMapped: 4,
   noVideo: 5,
@@ -22,11 +22,11 @@ const EFFORT = {
 type Effort = (typeof EFFORT)[keyof typeof EFFORT];
 
 /**
- * The variants in the order in which they are to be tried. First those that a room takes as they are, of these the largest
- * picture, then the highest bit rate. Redundant variants (the same attributes, another address) stay behind one another in
- * the playlist's order. Pure.
+ * Returns the variants in the order in which they are tried. Variants that a room takes without encoding come first, of
+ * these the largest picture, then the highest bit rate. Redundant variants (the same attributes, another address) stay
+ * in the playlist's order. Pure.
  *
- * @param maxHeight lines of the picture at most; what is larger is taken only if there is nothing else, the smallest first
+ * @param maxHeight the largest allowed picture height in lines; larger variants come last, the smallest of them first
  */
 export function rankVariants(variants: readonly Variant[], maxHeight = Number.POSITIVE_INFINITY): Variant[] {
   const sizesAreSaid = saySizes(variants);
@@ -35,7 +35,7 @@ export function rankVariants(variants: readonly Variant[], maxHeight = Number.PO
   return rated.map(({ variant }) => variant);
 }
 
-/** The rungs below one, the next lower first: fewer bits, and no more work than the present one makes. Pure. */
+/** Returns the variants with a lower bit rate that need no more work than the present one, the highest first. Pure. */
 export function rungsBelow(variants: readonly Variant[], present: Variant): Variant[] {
   const sizesAreSaid = saySizes(variants);
   return variants
@@ -48,8 +48,8 @@ export function rungsBelow(variants: readonly Variant[], present: Variant): Vari
 }
 
 /**
- * The audio renditions of a variant in the order in which they are to be tried: as wished, then DEFAULT, then AUTOSELECT,
- * then as listed. Empty: its sound is within the variant itself, or it has none. Pure.
+ * Returns the audio renditions of a variant in the order in which they are tried: the requested one, then DEFAULT, then
+ * AUTOSELECT, then as listed. The list is empty if the audio is part of the variant or absent. Pure.
  */
 export function rankAudio(
   master: MasterPlaylist,
@@ -65,22 +65,22 @@ export function rankAudio(
   return { renditions: group.toSorted((a, b) => rank(a) - rank(b)), wishMet: wished !== undefined };
 }
 
-/** Why this one of the variants, in a sentence for the plan. Pure. */
+/** Explains the choice of a variant in a sentence for the plan. Pure. */
 export function reasonFor(variant: Variant, variants: readonly Variant[]): string {
   const what = describeVariant(variant);
   const count = variants.length;
   if (count === 1) return `The playlist has one variant: ${what}.`;
   switch (effortOf(variant, saySizes(variants))) {
     case EFFORT.none:
-      return `Of ${count} variants, ${what} was taken: the best one that a room takes as it is.`;
+      return `Of ${count} variants, ${what} was chosen: it is the best one that a room takes without encoding.`;
     case EFFORT.noVideo:
-      return `Of ${count} variants, ${what} was taken, which has no video.`;
+      return `Of ${count} variants, ${what} was chosen, which has no video.`;
     default:
-      return `Of ${count} variants, ${what} was taken, which has to be encoded.`;
+      return `Of ${count} variants, ${what} was chosen, which must be encoded.`;
   }
 }
 
-/** `1280x720, 2500 kbit/s, avc1.64001f`. */
+/** Describes a variant, for example `1280x720, 2500 kbit/s, avc1.64001f`. */
 export function describeVariant(variant: Variant): string {
   const parts = [
     variant.width !== null && variant.height !== null ? `${variant.width}x${variant.height}` : undefined,
@@ -92,7 +92,7 @@ export function describeVariant(variant: Variant): string {
 }
 
 const H264 = /^avc[13]\b/i;
-/** High 10, 4:2:2 and 4:4:4 (profile_idc 110, 122, 244), which hardware decoders of phones do not take. */
+/** High 10, 4:2:2 and 4:4:4 (profile_idc 110, 122, 244), which hardware decoders of phones do not support. */
 const H264_BEYOND_8_BIT = /^avc[13]\.(?:6e|7a|f4)/i;
 const AAC = /^mp4a\.40\.(?:0?2|0?5)$|^mp4a\.(?:66|67|68)$/i;
 const DEAR_VIDEO = /^(?:hvc1|hev1|av01|vp0?9|vp8|vvc1|vvi1)\b/i;
@@ -100,7 +100,9 @@ const DOLBY_VISION = /^(?:dvh1|dvhe|dva1|dvav|dav1)\b/i;
 const AUDIO = /^(?:mp4a|ac-3|ec-3|ac-4|opus|flac|fLaC|mp3|alac|dts[cehlx+-]?)\b/i;
 const TEXT = /^(?:wvtt|stpp|tx3g|c608|c708)\b/i;
 
-/** Where none of the variants says how large its picture is, nothing follows from that. */
+/**
+ * Returns true if any variant declares its picture size. Only then does a missing size suggest a variant without video.
+ */
 function saySizes(variants: readonly Variant[]): boolean {
   return variants.some(({ height }) => height !== null);
 }
@@ -132,7 +134,7 @@ function isAudioOnly(variant: Variant, sizesAreSaid: boolean): boolean {
   return sizesAreSaid && variant.bandwidth > 0 && variant.bandwidth < 200_000;
 }
 
-/** Compared from the first to the last; smaller is better. */
+/** Returns the sort keys of a variant, the most important first. Smaller is better. */
 function ranksOf(variant: Variant, maxHeight: number, sizesAreSaid: boolean): number[] {
   const lines = Math.min(variant.height ?? 0, variant.width ?? Number.POSITIVE_INFINITY);
   const pixels = (variant.width ?? 0) * (variant.height ?? 0);
@@ -141,7 +143,7 @@ function ranksOf(variant: Variant, maxHeight: number, sizesAreSaid: boolean): nu
   return [
     lines > maxHeight ? lines : 0,
     effort,
-    // What is too large is scaled down: the smallest of those is the least work.
+    // Variants that are too large are scaled down, and the smallest of them needs the least work.
     tooLarge ? 1 : 0,
     tooLarge ? pixels : -pixels,
     -variant.bandwidth,
@@ -163,7 +165,7 @@ function findWished(group: readonly AudioRendition[], wish: AudioTrackWish): Aud
   );
 }
 
-/** `eng` and `EN` become `en`; what is no language stays as it is. */
+/** Turns `eng` and `EN` into `en`. A text that is not a language tag is only trimmed and put in lower case. */
 function canonical(language: string): string {
   try {
     return Intl.getCanonicalLocales(language.trim().replaceAll("_", "-"))[0]?.toLowerCase() ?? language;

@@ -1,7 +1,9 @@
 import { Readable, type Transform } from "node:stream";
 import zlib from "node:zlib";
 
-/** The codings that can be undone. A body is decoded only if its first bytes look like the coding that its header names. */
+/**
+ * The codings that can be undone. A body is decoded only if its first bytes look like the coding that its header names.
+ */
 type Coding = "gzip" | "deflate" | "br" | "zstd";
 
 const NAMES: Readonly<Record<string, Coding>> = {
@@ -35,7 +37,10 @@ export interface Decoded {
   readonly truthful: boolean;
 }
 
-/** Undoes content codings, the last one first. It keeps backpressure, so that a decompression bomb does not fill the memory. */
+/**
+ * Undoes content codings, the last one first. It keeps backpressure, so that a decompression bomb does not fill the
+ * memory.
+ */
 export async function decode(chunks: AsyncIterator<Buffer>, codings: readonly Coding[]): Promise<Decoded> {
   let current = chunks;
   let truthful = false;

@@ -13,7 +13,9 @@ export class StalledError extends Error {
   override readonly name = "StalledError";
 }
 
-/** Measures how fast a body arrives, over all its connections. Time in which no reader waits for bytes does not count. */
+/**
+ * Measures how fast a body arrives, over all its connections. Time in which no reader waits for bytes does not count.
+ */
 export class FlowWatch {
   readonly #floor: FlowFloor;
   readonly #now: () => number;

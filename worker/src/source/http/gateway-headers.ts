@@ -16,7 +16,7 @@ export function readRange(request: http.IncomingMessage): GatewayRange | undefin
   return { start: Number(range[1]), end: range[2] === undefined ? undefined : Number(range[2]) };
 }
 
-/** A type with other characters (controls) makes an answer that cannot be sent. */
+/** Characters that a header may contain. Node.js refuses to send others, such as control characters. */
 const HEADER_TEXT = /^[\t\x20-\x7e\x80-\xff]+$/;
 
 /**
@@ -40,7 +40,9 @@ export function answerHead(
   return { status: 206, headers: { ...headers, "content-range": `bytes ${start}-${last}/${totalBytes ?? "*"}` } };
 }
 
-/** Returns the password of `Proxy-Authorization: Basic …` (RFC 7617), or undefined if the user is not the gateway's own. */
+/**
+ * Returns the password of `Proxy-Authorization: Basic …` (RFC 7617), or undefined if the user is not the gateway's own.
+ */
 export function proxyPassword(request: http.IncomingMessage): string | undefined {
   const encoded = /^Basic (\S+)$/i.exec(request.headers["proxy-authorization"] ?? "")?.[1];
   if (encoded === undefined) return undefined;

@@ -1,7 +1,10 @@
 /** The options of one request to a source's server. */
 export interface HttpRequest {
   readonly signal: AbortSignal;
-  /** The bytes from `start` to `end` inclusive, or to the end of the resource if `end` is absent. Absent means all bytes. */
+  /**
+   * The bytes from `start` to `end` inclusive, or to the end of the resource if `end` is absent. Absent means all
+   * bytes.
+   */
   readonly range?: { readonly start: number; readonly end?: number | undefined } | undefined;
   /** How long a failing request is tried again, ms. The client's own limit applies if this is absent. */
   readonly patienceMs?: number | undefined;
@@ -19,7 +22,8 @@ export interface HttpAnswer {
   readonly seekable: boolean;
   /**
    * Exactly the bytes that were requested, with their content encoding undone. The body keeps backpressure, and throws
-   * a RoomcastError if the connection breaks or falls silent. The reader must read it to its end or return the iterator.
+   * a RoomcastError if the connection breaks or falls silent. The reader must read it to its end or return the
+   * iterator.
    */
   readonly body: AsyncIterable<Buffer>;
 }

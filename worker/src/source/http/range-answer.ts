@@ -1,4 +1,6 @@
-/** The bytes that are requested from a resource: from `start` to `end` inclusive, or to its end if `end` is undefined. */
+/**
+ * The bytes that are requested from a resource: from `start` to `end` inclusive, or to its end if `end` is undefined.
+ */
 export interface AskedRange {
   readonly start: number;
   readonly end: number | undefined;
@@ -52,7 +54,9 @@ export function readRangeAnswer({ status, header }: AnswerHead, asked: AskedRang
   return { name: "bytes", from: 0, to: totalBytes, totalBytes, seekable };
 }
 
-/** Parses `bytes 0-99/1000`, also with another unit or none, and with `=` or `:` after it. Returns null if it cannot. */
+/**
+ * Parses `bytes 0-99/1000`, also with another unit or none, and with `=` or `:` after it. Returns null if it cannot.
+ */
 export function readContentRange(
   text: string,
 ): { readonly from: number; readonly to: number; readonly totalBytes: number | null } | null {
@@ -65,7 +69,8 @@ export function readContentRange(
 function partOf(contentRange: string, length: number | null, asked: AskedRange): RangeAnswer {
   const said = readContentRange(contentRange);
   if (said !== null) return { name: "bytes", ...said, seekable: true };
-  // A part without Content-Range is taken for the one that was requested. A request without an end asks for all the rest.
+  // A part without Content-Range is taken for the one that was requested. A request without an end asks for all the
+  // rest.
   const to = length === null ? null : asked.start + length;
   const totalBytes = asked.end === undefined ? to : null;
   return { name: "bytes", from: asked.start, to, totalBytes, seekable: true };

@@ -38,7 +38,9 @@ export interface ResourceOptions {
 export interface PartRequest {
   readonly start: number;
   readonly end: number | undefined;
-  /** True to send a `Range` header even if the part begins at byte 0: the answer shows whether the server knows ranges. */
+  /**
+   * True to send a `Range` header even if the part begins at byte 0: the answer shows whether the server knows ranges.
+   */
   readonly named: boolean;
   readonly watch: FlowWatch;
   readonly signal: AbortSignal;
@@ -144,7 +146,8 @@ export class Resource {
     if (!decoded.truthful) {
       return { ...part, from, to, totalBytes, seekable, chunks: decoded.chunks };
     }
-    // Ranges count compressed bytes, while the caller's range counts decompressed ones: only the whole body can be used.
+    // Ranges count compressed bytes, while the caller's range counts decompressed ones: only the whole body can be
+    // used.
     this.#refusesRanges = true;
     if (response.status === 206 && (totalBytes === null || to !== totalBytes)) {
       discard(response);
@@ -153,7 +156,9 @@ export class Resource {
     return { ...part, from: 0, to: null, totalBytes: null, seekable: false, chunks: decoded.chunks };
   }
 
-  /** A part from the middle does not show whether it is compressed as its header says, so the beginning is requested. */
+  /**
+   * A part from the middle does not show whether it is compressed as its header says, so the beginning is requested.
+   */
   async #lookAtBeginning(response: EgressResponse, { watch, signal }: PartRequest): Promise<null> {
     discard(response);
     if (this.#compressed === undefined) {

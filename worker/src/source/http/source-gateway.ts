@@ -11,7 +11,10 @@ import { UpstreamStatusError } from "./upstream-status-error.ts";
 
 /** One source that ffmpeg and ffprobe can read through the gateway. */
 export interface GatewaySession {
-  /** For example `http://source.invalid/0/media.mp4`. It may appear in a command line, and is useless without `environment`. */
+  /**
+   * For example `http://source.invalid/0/media.mp4`. It may appear in a command line, and is useless without
+   * `environment`.
+   */
   readonly url: string;
   /**
    * Variables that the reading process needs in its environment. They contain the session's secret: only the worker's
@@ -53,7 +56,10 @@ interface Session {
 /** RFC 8216, section 4.3.1.1. Some servers send a byte order mark or blanks before it. */
 const PLAYLIST = /^\s*#EXTM3U/;
 const LOOK_AT_BYTES = 64;
-/** Shorter than a room session waits for a silent source, so that the error reported is the connection's and not the silence. */
+/**
+ * Shorter than a room session waits for a silent source, so that the error reported is the connection's and not the
+ * silence.
+ */
 const PATIENCE_MS = 6000;
 /** A name that never resolves (RFC 6761, section 6.4), so the URL works only with the gateway as a proxy. */
 const ORIGIN = "http://source.invalid";
