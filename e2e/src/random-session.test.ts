@@ -15,8 +15,8 @@ import { IndependentRtmpServer } from "@roomcast/worker/independent-rtmp-server"
 import { findMediaTools, type MediaTools } from "@roomcast/worker/media-tools";
 import { SourceFactory } from "@roomcast/worker/open-source";
 import { RoomSession } from "@roomcast/worker/room-session";
-import type { RoomStay } from "@roomcast/worker/room-stay";
 import { RtmpPublisher } from "@roomcast/worker/rtmp-publisher";
+import type { SessionTask } from "@roomcast/worker/session-task";
 import { trtcPushUrls } from "@roomcast/worker/trtc-push-address";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, it } from "vitest";
@@ -81,7 +81,7 @@ afterAll(async () => {
   await files?.stop();
 });
 
-function enterRoom(publishUrl: string): { readonly stay: RoomStay; readonly connections: () => number } {
+function enterRoom(publishUrl: string): { readonly stay: SessionTask; readonly connections: () => number } {
   let connections = 0;
   const stay = new RoomSession().enter({
     taskId: "random",
@@ -131,7 +131,7 @@ function randomOperation(random: () => number): { readonly update: TaskUpdate; r
   return { update: { VideoSrc: pick(shelf.bad) }, fails: true };
 }
 
-async function perform(stay: RoomStay): Promise<{ failed: number; unexpected: string[] }> {
+async function perform(stay: SessionTask): Promise<{ failed: number; unexpected: string[] }> {
   const random = seeded(SEED);
   const unexpected: string[] = [];
   let failed = 0;

@@ -15,7 +15,7 @@ import { PipelineMemory } from "./publisher/pipeline-memory.ts";
 import { RtmpPublisher } from "./publisher/rtmp-publisher.ts";
 import { trtcPushUrls } from "./publisher/trtc-push-address.ts";
 import { ProgressStore } from "./redis-progress/progress-store.ts";
-import { RoomRegistry } from "./seat/room-registry.ts";
+import { SessionsBySeat } from "./seat/sessions-by-seat.ts";
 import type { MediaTools } from "./source/ffmpeg/media-tools.ts";
 import { SourceFactory } from "./source/open/open-source.ts";
 import { wishesOf } from "./source/plan/output-wishes.ts";
@@ -55,7 +55,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
   const cpu = new CpuMeter();
   const outbox = new Outbox();
   const confirmations = new Confirmations();
-  const rooms = new RoomRegistry();
+  const rooms = new SessionsBySeat();
   const pipelines = new PipelineMemory();
   const media = { videoMessages: 0, audioMessages: 0, payloadBytes: 0 };
   const tasks = new TaskHost({

@@ -1,6 +1,6 @@
 import type { ActiveStateName, RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
-import type { OnItemError } from "./bad-items.ts";
+import type { OnItemError } from "./failed-items.ts";
 import type { Settings } from "./play-settings.ts";
 import type { OpenSource, SessionFormat } from "./prepared-source.ts";
 import type { Programme } from "./programme.ts";

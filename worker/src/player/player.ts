@@ -7,20 +7,19 @@ import {
 } from "@roomcast/shared";
 import type { Source, SourceInfo } from "../source/source.ts";
 import type { Timeline, TimelineSink } from "../timeline/timeline.ts";
-import { Arrivals, type Incoming } from "./arrivals.ts";
-import type { BadItem } from "./bad-items.ts";
-import { type ChangeWish, changeWish, checkSeek } from "./change-wish.ts";
-import { Closings } from "./closings.ts";
-import { mayCut } from "./may-cut.ts";
-import { OnAir } from "./on-air.ts";
-import { Pause } from "./pause.ts";
+import type { FailedItem } from "./failed-items.ts";
+import { type IncomingSource, IncomingSources } from "./incoming-sources.ts";
+import { mayGoOnAir } from "./may-go-on-air.ts";
+import { PauseDuration } from "./pause-duration.ts";
 import { PlaySettings } from "./play-settings.ts";
 import type { PlayerEnd, PlayerOptions } from "./player-options.ts";
-import { Playthrough } from "./playthrough.ts";
-import type { SourceRequest } from "./prepared-source.ts";
+import { ClosingSources, type SourceRequest } from "./prepared-source.ts";
 import type { ProgrammePlace } from "./programme.ts";
-import { patienceFor } from "./source-patience.ts";
+import { ProgrammeProgress } from "./programme-progress.ts";
+import { checkSeek, type SourceChange, sourceChange } from "./source-change.ts";
+import { SourceOnAir } from "./source-on-air.ts";
 import { SourceRetries } from "./source-retries.ts";
+import { retryPolicyFor } from "./source-retry-policy.ts";
 
 /** Where the player puts its media. */
 export interface Stage {
@@ -36,12 +35,12 @@ interface At {
 /** Plays a programme onto a timeline: one source on the air, at most one more on its way, and what is preloaded. */
 export class Player {
   readonly #options: PlayerOptions;
-  readonly #closings = new Closings();
-  readonly #arrivals: Arrivals;
-  readonly #onAir: OnAir;
+  readonly #closings = new ClosingSources();
+  readonly #incomingSources: IncomingSources;
+  readonly #onAir: SourceOnAir;
   readonly #retries: SourceRetries;
-  readonly #playthrough: Playthrough;
-  readonly #pause: Pause;
+  readonly #progress: ProgrammeProgress;
+  readonly #pause: PauseDuration;
   readonly #settings: PlaySettings;
   #preloaded: readonly string[];
   /**
@@ -55,13 +54,18 @@ export class Player {
 
   constructor(options: PlayerOptions) {
     this.#options = options;
-    this.#playthrough = new Playthrough(options);
+    this.#progress = new ProgrammeProgress(options);
     this.#settings = new PlaySettings(options);
-    this.#pause = new Pause(options.paused, options.limits.longestPauseMs);
+    this.#pause = new PauseDuration(options.paused, options.limits.longestPauseMs);
     this.#retries = new SourceRetries(options.limits.idleTimeoutMs);
     const { open, log } = options;
-    this.#arrivals = new Arrivals({ open, log, closings: this.#closings, onReady: () => this.#onReady() });
-    this.#onAir = new OnAir(options.limits, this.#closings);
+    this.#incomingSources = new IncomingSources({
+      open,
+      log,
+      closings: this.#closings,
+      onReady: () => this.#onReady(),
+    });
+    this.#onAir = new SourceOnAir(options.limits, this.#closings);
     this.#preloaded = options.preload;
   }
 
@@ -71,16 +75,16 @@ export class Player {
 
   /** Items of the programme that were passed over; undefined: none was. */
   get skipped(): SkippedItems | undefined {
-    return this.#playthrough.skipped;
+    return this.#progress.skipped;
   }
 
   get item(): number {
-    return this.#playthrough.place.item;
+    return this.#progress.place.item;
   }
 
   /** Position in the current item of what the room was sent last, ms. */
   get positionMs(): number {
-    return this.#playthrough.positionMs;
+    return this.#progress.positionMs;
   }
 
   get durationMs(): number | null {
@@ -93,7 +97,7 @@ export class Player {
 
   /** Of what is on the air, or is ready to be; undefined: nothing was yet. */
   get info(): SourceInfo | undefined {
-    const state = this.#arrivals.incoming?.prepared.state;
+    const state = this.#incomingSources.current?.prepared.state;
     return this.#onAir.info ?? (state?.name === "ready" ? state.source.info : undefined);
   }
 
@@ -106,15 +110,15 @@ export class Player {
     // What was on the air before is tried again, once the room is there.
     if (this.#onAir.hasBegun) return { error: null };
     if (this.#startError !== undefined) return { error: this.#startError };
-    return this.#arrivals.incoming?.prepared.state.name === "ready" ? { error: null } : undefined;
+    return this.#incomingSources.current?.prepared.state.name === "ready" ? { error: null } : undefined;
   }
 
   /** What it has opened or is opening, on the air or not; null: it is not known yet what that is. */
   get holds(): readonly (SourceInfo | null)[] {
     const { source, info } = this.#onAir;
     // What is away, or was closed in a long pause, takes its room again when it comes back.
-    const keepsRoom = source !== undefined || this.#arrivals.incoming === undefined;
-    return [...(keepsRoom ? [info ?? null] : []), ...this.#arrivals.holds];
+    const keepsRoom = source !== undefined || this.#incomingSources.current === undefined;
+    return [...(keepsRoom ? [info ?? null] : []), ...this.#incomingSources.holds];
   }
 
   /** Opens what is to be played first, or after `suspend` what was on the air. */
@@ -122,8 +126,8 @@ export class Player {
     if (this.#onAir.source !== undefined || this.#isSomethingComing) return;
     this.#bring({
       role: "start",
-      place: this.#playthrough.place,
-      startAtMs: this.live ? 0 : this.#playthrough.positionMs,
+      place: this.#progress.place,
+      startAtMs: this.live ? 0 : this.#progress.positionMs,
     });
   }
 
@@ -135,13 +139,13 @@ export class Player {
     if (failure !== undefined) return failure;
     stage.timeline.advance(nowMs, stage.sink);
     // What comes next need not wait for the next tick when the last picture has just been sent.
-    if (this.#arrivals.incoming?.role === "next" && stage.timeline.drained) this.#attendIncoming(nowMs, stage);
-    if (this.#onAir.source !== undefined && this.#playthrough.positionMs !== stage.timeline.positionMs) {
-      this.#playthrough.positionMs = stage.timeline.positionMs;
+    if (this.#incomingSources.current?.role === "next" && stage.timeline.drained) this.#attendIncoming(nowMs, stage);
+    if (this.#onAir.source !== undefined && this.#progress.positionMs !== stage.timeline.positionMs) {
+      this.#progress.positionMs = stage.timeline.positionMs;
       this.#onAir.moved(nowMs);
     }
     if (this.#onAir.isOver(nowMs)) return { name: "finished" };
-    if (this.#onAir.becomesWell()) this.#playthrough.seenWell();
+    if (this.#onAir.becomesWell()) this.#progress.seenWell();
     if (this.#pause.active) return this.#attendPause(nowMs, stage);
     return this.#attendCurrent(nowMs, stage);
   }
@@ -168,9 +172,9 @@ export class Player {
   async #changeSource(update: TaskUpdate): Promise<void> {
     const asked = Promise.withResolvers<void>();
     const takeBack = this.#settings.change(update);
-    const now = { place: this.#playthrough.place, positionMs: this.#playthrough.positionMs, paused: !this.#isMoving };
+    const now = { place: this.#progress.place, positionMs: this.#progress.positionMs, paused: !this.#isMoving };
     const { live, durationMs } = this;
-    this.#bring(changeWish(update, { ...now, live, durationMs }), { asked, pauses: update.IsPause });
+    this.#bring(sourceChange(update, { ...now, live, durationMs }), { asked, pauses: update.IsPause });
     try {
       await asked.promise;
     } catch (error) {
@@ -185,14 +189,14 @@ export class Player {
     this.#retries.drop();
     if (this.#onAir.hasBegun) this.#setState("reconnecting");
     // What a user asked for still comes: the room sees it when it is back.
-    if (this.#arrivals.incoming?.asked === undefined) await this.#arrivals.discard();
+    if (this.#incomingSources.current?.asked === undefined) await this.#incomingSources.discard();
   }
 
   /** Idempotent; resolves when every source is closed. */
   async close(): Promise<void> {
     this.#stage = undefined;
     this.#onAir.takeOff();
-    await this.#arrivals.close();
+    await this.#incomingSources.close();
     await this.#closings.ended();
   }
 
@@ -203,12 +207,12 @@ export class Player {
 
   /** On its way, or about to be sent for again. */
   get #isSomethingComing(): boolean {
-    return this.#arrivals.incoming !== undefined || this.#retries.wish !== undefined;
+    return this.#incomingSources.current !== undefined || this.#retries.wish !== undefined;
   }
 
   /** What was sent for is ready, or has failed. */
   #onReady(): void {
-    const { incoming } = this.#arrivals;
+    const incoming = this.#incomingSources.current;
     // What fails before the first picture is seen to at once: nobody ticks a task that is not in the room yet.
     if (incoming?.prepared.state.name === "failed" && !this.#onAir.hasBegun) {
       this.#onStartFailed(incoming, incoming.prepared.state.error);
@@ -216,40 +220,40 @@ export class Player {
     this.#options.onReady();
   }
 
-  #onStartFailed({ asked, place, programme }: Incoming, error: RoomcastError): void {
-    this.#arrivals.settle();
+  #onStartFailed({ asked, place, programme }: IncomingSource, error: RoomcastError): void {
+    this.#incomingSources.settle();
     if (asked !== undefined) {
       asked.reject(error);
       this.prepare();
       return;
     }
-    this.#startError = this.#playthrough.giveUpStart({ programme, place, error });
+    this.#startError = this.#progress.giveUpStart({ programme, place, error });
     if (this.#startError === undefined) this.prepare();
   }
 
   #attendIncoming(nowMs: number, stage: Stage): PlayerEnd | undefined {
-    const { incoming } = this.#arrivals;
+    const incoming = this.#incomingSources.current;
     if (incoming === undefined) return this.#tryAgain(nowMs);
     const { state } = incoming.prepared;
     const { drained } = stage.timeline;
     if (state.name === "failed") return this.#onIncomingFailed(incoming, state.error, { nowMs, stage });
     const end = this.#onAir.source?.end;
     if (incoming.role === "next" && drained && end?.name === "failed") return this.#onLost(end.error, { nowMs, stage });
-    const now = { nowMs, notBeforeMs: this.#options.notBeforeMs, positionMs: this.#playthrough.positionMs, drained };
+    const now = { nowMs, notBeforeMs: this.#options.notBeforeMs, positionMs: this.#progress.positionMs, drained };
     const { startAtMs } = incoming.prepared.request;
-    const may = mayCut(incoming.role, startAtMs, { ...now, paused: this.#pause.active });
+    const may = mayGoOnAir(incoming.role, startAtMs, { ...now, paused: this.#pause.active });
     if (state.name === "ready" && may) this.#cut(incoming, nowMs, stage);
     return undefined;
   }
 
-  #cut(incoming: Incoming, nowMs: number, stage: Stage): void {
+  #cut(incoming: IncomingSource, nowMs: number, stage: Stage): void {
     const { prepared, role, place, programme, asked, pauses } = incoming;
     const source = prepared.take();
     const first = !this.#onAir.hasBegun;
-    this.#arrivals.settle();
+    this.#incomingSources.settle();
     const before = this.#onAir.put(source, nowMs);
     this.#retries.drop();
-    if (this.#playthrough.show({ programme, place })) {
+    if (this.#progress.show({ programme, place })) {
       this.#onAir.beginItem(nowMs);
       this.#retries.reset();
     }
@@ -258,25 +262,22 @@ export class Player {
     stage.timeline.resume();
     // Reopened, a source goes on where the old one stands by now, however long that took.
     const { startAtMs } = prepared.request;
-    const fromMs = role === "continue" ? Math.max(startAtMs, this.#playthrough.positionMs) : startAtMs;
+    const fromMs = role === "continue" ? Math.max(startAtMs, this.#progress.positionMs) : startAtMs;
     stage.timeline.cutTo(source, { nowMs, fromMs }, stage.sink);
     // A paused player shows the first picture of what it was switched to.
     stage.timeline.advance(nowMs, stage.sink);
     if (this.#pause.active) this.#standStill(nowMs);
     else this.#setState("pushing");
-    this.#playthrough.positionMs = stage.timeline.positionMs;
+    this.#progress.positionMs = stage.timeline.positionMs;
     if (first) this.#preload(this.#preloaded);
     if (before !== undefined) this.#closings.add(before.close());
     asked?.resolve();
-    this.#options.log.info(
-      { role, item: place.item, positionMs: Math.round(this.#playthrough.positionMs) },
-      "on the air",
-    );
+    this.#options.log.info({ role, item: place.item, positionMs: Math.round(this.#progress.positionMs) }, "on the air");
   }
 
-  #onIncomingFailed(incoming: Incoming, error: RoomcastError, at: At): PlayerEnd | undefined {
+  #onIncomingFailed(incoming: IncomingSource, error: RoomcastError, at: At): PlayerEnd | undefined {
     if (incoming.asked === undefined) return this.#onProgrammeFailed(incoming, error, at);
-    this.#arrivals.settle();
+    this.#incomingSources.settle();
     incoming.asked.reject(error);
     // Where the room or a long pause took the old source away meanwhile, it is fetched again.
     if (!this.#pause.active) this.prepare();
@@ -284,16 +285,16 @@ export class Player {
   }
 
   /** What could not be opened is tried again while the room sees the last picture. */
-  #onProgrammeFailed(incoming: Incoming, error: RoomcastError, { nowMs, stage }: At): PlayerEnd | undefined {
+  #onProgrammeFailed(incoming: IncomingSource, error: RoomcastError, { nowMs, stage }: At): PlayerEnd | undefined {
     const { role, place, programme, prepared } = incoming;
     const { drained } = stage.timeline;
     // Nobody misses it yet, and it does not take away what is still playing.
     if (!drained) this.#retries.reset();
-    this.#arrivals.settle();
+    this.#incomingSources.settle();
     const wish = { role, place, programme, startAtMs: prepared.request.startAtMs };
-    const patience = patienceFor(error, { live: this.live, history: this.#playthrough.historyOf(place) });
+    const policy = retryPolicyFor(error, { live: this.live, history: this.#progress.historyOf(place) });
     const { workedForMs } = this.#onAir;
-    const final = this.#retries.failed({ wish, error, patience, nowMs, workedForMs });
+    const final = this.#retries.failed({ wish, error, policy, nowMs, workedForMs });
     if (final !== undefined) return this.#passOver({ place, programme, error: final }, { nowMs, stage });
     this.#options.log.warn({ err: error, item: place.item }, "the source could not be opened; trying again");
     if (drained && !this.#pause.active) this.#setState("reconnecting");
@@ -319,8 +320,8 @@ export class Player {
         { nowMs, stage },
       );
     }
-    if (!this.#isSomethingComing && this.#onAir.isNearEnd(this.#playthrough.positionMs)) {
-      const { next } = this.#playthrough;
+    if (!this.#isSomethingComing && this.#onAir.isNearEnd(this.#progress.positionMs)) {
+      const { next } = this.#progress;
       if (next.name === "item") this.#bringNext(next.place);
     }
     return undefined;
@@ -331,8 +332,8 @@ export class Player {
     if (this.#isSomethingComing) return undefined;
     const { end } = source;
     if (end?.name === "failed") return this.#onLost(end.error, { nowMs, stage });
-    this.#playthrough.positionMs = source.info.durationMs ?? this.#playthrough.positionMs;
-    const { next } = this.#playthrough;
+    this.#progress.positionMs = source.info.durationMs ?? this.#progress.positionMs;
+    const { next } = this.#progress;
     if (next.name !== "item") return next;
     this.#bringNext(next.place);
     return undefined;
@@ -341,15 +342,15 @@ export class Player {
   /** The source is gone: the room sees its last picture while it is waited for. */
   #onLost(error: RoomcastError, { nowMs, stage }: At): PlayerEnd | undefined {
     const { live } = this;
-    const place = this.#playthrough.place;
-    const programme = this.#playthrough.programme;
-    const wish = { role: "return", place, startAtMs: live ? 0 : this.#playthrough.positionMs } as const;
-    const patience = patienceFor(error, { live, history: "brokeOff" });
+    const place = this.#progress.place;
+    const programme = this.#progress.programme;
+    const wish = { role: "return", place, startAtMs: live ? 0 : this.#progress.positionMs } as const;
+    const policy = retryPolicyFor(error, { live, history: "brokeOff" });
     const { workedForMs } = this.#onAir;
-    const final = this.#retries.failed({ wish, error, patience, nowMs, workedForMs });
+    const final = this.#retries.failed({ wish, error, policy, nowMs, workedForMs });
     stage.timeline.clear();
     this.#onAir.takeOff();
-    if (this.#arrivals.incoming?.role === "next") void this.#arrivals.discard();
+    if (this.#incomingSources.current?.role === "next") void this.#incomingSources.discard();
     if (final !== undefined) return this.#passOver({ place, programme, error: final }, { nowMs, stage });
     this.#options.log.warn({ err: error, item: place.item }, "the source is gone; waiting for it");
     this.#setState("reconnecting");
@@ -357,9 +358,9 @@ export class Player {
   }
 
   /** An item is given up: the next one is sent for, or the programme ends. */
-  #passOver(item: BadItem, { stage }: At): PlayerEnd | undefined {
+  #passOver(item: FailedItem, { stage }: At): PlayerEnd | undefined {
     this.#retries.reset();
-    const next = this.#playthrough.giveUp(item, this.#onAir.source === undefined);
+    const next = this.#progress.giveUp(item, this.#onAir.source === undefined);
     if (next.name === "item") this.#bringNext(next.place);
     // What still plays is not taken away by what comes after it.
     else if (stage.timeline.drained) return next;
@@ -370,7 +371,7 @@ export class Player {
     if (this.#pause.isTooLong(nowMs)) {
       return { name: "aborted", reason: "It was paused for longer than a pause may last." };
     }
-    const idle = this.#onAir.source !== undefined && this.#arrivals.incoming === undefined;
+    const idle = this.#onAir.source !== undefined && this.#incomingSources.current === undefined;
     if (idle && !this.#pause.holdsSource(nowMs, this.live)) {
       stage.timeline.clear();
       this.#onAir.takeOff();
@@ -380,7 +381,7 @@ export class Player {
 
   #standStill(nowMs: number): void {
     this.#pause.begin(nowMs, this.#state !== "paused");
-    this.#arrivals.forgetPause();
+    this.#incomingSources.forgetPause();
     // What is wished before the first picture holds from that picture on.
     if (this.#stage === undefined) return;
     this.#stage.timeline.pause();
@@ -388,7 +389,7 @@ export class Player {
   }
 
   #goOn(nowMs: number): void {
-    this.#arrivals.forgetPause();
+    this.#incomingSources.forgetPause();
     if (!this.#pause.active) return;
     this.#pause.end();
     if (this.#stage === undefined) return;
@@ -402,8 +403,8 @@ export class Player {
     } else {
       this.#bring({
         role: "return",
-        place: this.#playthrough.place,
-        startAtMs: this.live ? 0 : this.#playthrough.positionMs,
+        place: this.#progress.place,
+        startAtMs: this.live ? 0 : this.#progress.positionMs,
       });
     }
   }
@@ -413,19 +414,19 @@ export class Player {
   }
 
   #bring(
-    { role, place, startAtMs, programme = this.#playthrough.programme }: ChangeWish,
-    { asked, pauses }: Partial<Pick<Incoming, "asked" | "pauses">> = {},
+    { role, place, startAtMs, programme = this.#progress.programme }: SourceChange,
+    { asked, pauses }: Partial<Pick<IncomingSource, "asked" | "pauses">> = {},
   ): void {
     const request = this.#requestFor(programme.items[place.item] ?? "", startAtMs);
     // Before the first picture there is nothing that could play on: what was to be switched to is the start.
     const asRole = this.#onAir.hasBegun ? role : "start";
-    this.#arrivals.bring(request, { role: asRole, place, programme, asked, pauses });
+    this.#incomingSources.bring(request, { role: asRole, place, programme, asked, pauses });
   }
 
   #preload(urls: readonly string[]): void {
     this.#preloaded = urls;
     // What is prepared must fit what the session sends, which its first source decides.
-    if (this.#onAir.hasBegun) this.#arrivals.preload(urls.map((url) => this.#requestFor(url, 0)));
+    if (this.#onAir.hasBegun) this.#incomingSources.preload(urls.map((url) => this.#requestFor(url, 0)));
   }
 
   #requestFor(url: string, startAtMs: number): SourceRequest {

@@ -74,3 +74,17 @@ export class PreparedSource {
     this.onSettled?.();
   }
 }
+
+/** Sources that are being closed in the background. The player waits for all of them before it has ended. */
+export class ClosingSources {
+  readonly #running = new Set<Promise<void>>();
+
+  add(closing: Promise<void>): void {
+    const tracked = closing.finally(() => this.#running.delete(tracked));
+    this.#running.add(tracked);
+  }
+
+  async ended(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+}

@@ -1,13 +1,13 @@
 import { RoomcastError } from "@roomcast/shared";
 import { describe, expect, it } from "vitest";
-import type { ChangeWish } from "./change-wish.ts";
+import type { SourceChange } from "./source-change.ts";
 import { type SourceFailure, SourceRetries } from "./source-retries.ts";
 
-const WISH: ChangeWish = { role: "return", place: { item: 0, round: 0 }, startAtMs: 4_000 };
+const WISH: SourceChange = { role: "return", place: { item: 0, round: 0 }, startAtMs: 4_000 };
 const LOST = new RoomcastError("FailedOperation.SourceLost", "The source broke off.");
 
 function failure(nowMs: number, changes: Partial<SourceFailure> = {}): SourceFailure {
-  return { wish: WISH, error: LOST, patience: "wait", nowMs, workedForMs: 0, ...changes };
+  return { wish: WISH, error: LOST, policy: "wait", nowMs, workedForMs: 0, ...changes };
 }
 
 describe("SourceRetries", () => {
@@ -72,13 +72,13 @@ describe("SourceRetries", () => {
   });
 
   it("does not try what is final", () => {
-    expect(new SourceRetries(1_000).failed(failure(0, { patience: "none" }))).toBe(LOST);
+    expect(new SourceRetries(1_000).failed(failure(0, { policy: "none" }))).toBe(LOST);
   });
 
   it("opens a source three times whose engine fails without progress, and again after progress", () => {
     const retries = new SourceRetries(600_000);
     const crash = (nowMs: number, workedForMs: number) => {
-      const end = retries.failed(failure(nowMs, { patience: "fewTries", workedForMs }));
+      const end = retries.failed(failure(nowMs, { policy: "fewTries", workedForMs }));
       if (end === undefined) retries.drop();
       return end;
     };

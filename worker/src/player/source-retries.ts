@@ -1,7 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 import { Backoff } from "../base/backoff.ts";
-import type { ChangeWish } from "./change-wish.ts";
-import type { Patience } from "./source-patience.ts";
+import type { SourceChange } from "./source-change.ts";
+import type { RetryPolicy } from "./source-retry-policy.ts";
 
 /** A source that was on the air for so long was well: what happens later is a new absence, ms. */
 const HEALTHY_AFTER_MS = 10_000;
@@ -12,9 +12,9 @@ const FEW_TRIES = 3;
 
 export interface SourceFailure {
   /** What is to be opened again. */
-  readonly wish: ChangeWish;
+  readonly wish: SourceChange;
   readonly error: RoomcastError;
-  readonly patience: Patience;
+  readonly policy: RetryPolicy;
   readonly nowMs: number;
   /** How long the source that was on the air last gave pictures, ms; it counts for the first of several failures. */
   readonly workedForMs: number;
@@ -26,7 +26,7 @@ export interface SourceFailure {
  */
 export class SourceRetries {
   readonly #backoff: Backoff;
-  #next: { readonly wish: ChangeWish; readonly first: RoomcastError; readonly atMs: number } | undefined;
+  #next: { readonly wish: SourceChange; readonly first: RoomcastError; readonly atMs: number } | undefined;
   #withoutProgress = 0;
 
   /** @param budgetMs for how long it is tried, from the first failure on */
@@ -35,7 +35,7 @@ export class SourceRetries {
   }
 
   /** What is to be opened again, now or later. */
-  get wish(): ChangeWish | undefined {
+  get wish(): SourceChange | undefined {
     return this.#next?.wish;
   }
 
@@ -44,13 +44,13 @@ export class SourceRetries {
   }
 
   /** @returns the error to give up with, where it is not tried again: what came first, and what came last */
-  failed({ wish, error, patience, nowMs, workedForMs }: SourceFailure): RoomcastError | undefined {
+  failed({ wish, error, policy, nowMs, workedForMs }: SourceFailure): RoomcastError | undefined {
     const first = this.#next?.first ?? error;
     const progressMs = this.#next === undefined ? workedForMs : 0;
     if (progressMs >= PROGRESS_MS) this.#withoutProgress = 0;
     this.#next = undefined;
-    if (patience === "fewTries") this.#withoutProgress += 1;
-    if (patience === "none" || this.#withoutProgress > FEW_TRIES) return withLast(first, error);
+    if (policy === "fewTries") this.#withoutProgress += 1;
+    if (policy === "none" || this.#withoutProgress > FEW_TRIES) return withLast(first, error);
     const delayMs = this.#backoff.failed(nowMs, progressMs);
     if (delayMs === undefined) return withLast(first, error);
     this.#next = { wish, first, atMs: nowMs + delayMs };

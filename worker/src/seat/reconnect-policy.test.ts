@@ -1,8 +1,8 @@
 import { type ErrorCode, RoomcastError } from "@roomcast/shared";
 import { describe, expect, it } from "vitest";
-import { mayEnterAgain } from "./reconnect-policy.ts";
+import { mayReconnect } from "./reconnect-policy.ts";
 
-describe("mayEnterAgain", () => {
+describe("mayReconnect", () => {
   it.each<[ErrorCode, boolean]>([
     ["FailedOperation.RoomLost", true],
     ["FailedOperation.RoomUnreachable", true],
@@ -11,6 +11,6 @@ describe("mayEnterAgain", () => {
     ["FailedOperation.SourceLost", false],
     ["InternalError", false],
   ])("of a room that was lost with %s is %s", (code, expected) => {
-    expect(mayEnterAgain(new RoomcastError(code, "gone"))).toBe(expected);
+    expect(mayReconnect(new RoomcastError(code, "gone"))).toBe(expected);
   });
 });

@@ -1,11 +1,24 @@
 import type { ErrorCode, RoomcastError } from "@roomcast/shared";
+import { Backoff } from "../base/backoff.ts";
 
 const ROOM_MAY_RETURN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "FailedOperation.RoomLost",
   "FailedOperation.RoomUnreachable",
 ]);
 
-/** Whether a room that was entered before is entered again. Refused or replaced, a session does not fight. Pure. */
-export function mayEnterAgain(error: RoomcastError): boolean {
+/**
+ * Returns true if a session connects to its room again after this error. A room that refused the publisher, or gave its
+ * seat to another one, is left alone. Pure.
+ */
+export function mayReconnect(error: RoomcastError): boolean {
   return ROOM_MAY_RETURN.has(error.code);
+}
+
+/**
+ * The waits before a session connects to its room again.
+ *
+ * @param budgetMs how long it keeps trying after the connection was lost
+ */
+export function reconnectBackoff(budgetMs: number): Backoff {
+  return new Backoff({ initialMs: 500, maxMs: 5_000, budgetMs, healthyAfterMs: 10_000 });
 }

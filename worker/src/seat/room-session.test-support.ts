@@ -6,7 +6,7 @@ import type { OutgoingMedia, Publisher } from "../publisher/publisher.ts";
 import { ScriptedSource, scriptedTags } from "../source/scripted-source.test-support.ts";
 import type { Source } from "../source/source.ts";
 import { RoomSession } from "./room-session.ts";
-import type { RoomStay, StayOptions } from "./room-stay.ts";
+import type { SessionTask, SessionTaskOptions } from "./session-task.ts";
 
 /** A room in memory: the real ones are met in the RTMP publisher's tests and in e2e. */
 export class MemoryRoom implements Publisher {
@@ -49,7 +49,7 @@ export function clip(durationMs: number, fromMs = 0): ScriptedSource {
   return new ScriptedSource({ durationMs: fromMs + durationMs }).push(...scriptedTags({ fromMs, durationMs })).finish();
 }
 
-interface Wishes extends Partial<Omit<StayOptions, "open" | "limits" | "roomLimits">> {
+interface Wishes extends Partial<Omit<SessionTaskOptions, "open" | "limits" | "roomLimits">> {
   readonly openSource: (request: SourceRequest, signal: AbortSignal) => Promise<Source>;
   readonly limits?: Partial<PlayerLimits>;
   readonly roomStallMs?: number;
@@ -61,7 +61,7 @@ export function newSession() {
   const session = new RoomSession();
   const rooms: MemoryRoom[] = [];
   const states: ActiveStateName[] = [];
-  const enter = (wishes: Wishes): RoomStay => {
+  const enter = (wishes: Wishes): SessionTask => {
     const { openSource, limits, roomStallMs = 15_000, returnBudgetMs = 60_000, ...others } = wishes;
     return session.enter({
       taskId: "task",

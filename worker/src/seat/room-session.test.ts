@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { eventually } from "../base/eventually.test-support.ts";
 import type { Source } from "../source/source.ts";
 import { clip, library, lost, MemoryRoom, newSession, prepare, steps } from "./room-session.test-support.ts";
-import type { RoomStay } from "./room-stay.ts";
+import type { SessionTask } from "./session-task.ts";
 
 describe("a start", () => {
   it("that the room refuses closes the source that was opened beside it", async () => {
@@ -243,7 +243,7 @@ describe("a room that is lost", () => {
 });
 
 describe("a second task on the seat", () => {
-  async function takeover(url: string, before: (first: RoomStay) => void = () => {}) {
+  async function takeover(url: string, before: (first: SessionTask) => void = () => {}) {
     const shelf = library();
     const made = newSession();
     const first = made.enter({

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { RoomcastError, type TaskUpdate } from "@roomcast/shared";
-import { Backoff } from "../base/backoff.ts";
+import type { Backoff } from "../base/backoff.ts";
 import type { Confirmation } from "../link/confirmations.ts";
 import { Player, type Stage } from "../player/player.ts";
 import type { PlayerEnd } from "../player/player-options.ts";
@@ -10,15 +10,15 @@ import { StreamFiller } from "../timeline/filler/stream-filler.ts";
 import { processTicker, type Ticker } from "../timeline/ticker.ts";
 import { Timeline } from "../timeline/timeline.ts";
 import { RateMeter } from "./rate-meter.ts";
-import { mayEnterAgain } from "./reconnect-policy.ts";
+import { mayReconnect, reconnectBackoff } from "./reconnect-policy.ts";
 import { type ConnectionEnd, RoomConnection } from "./room-connection.ts";
-import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "./room-stay.ts";
+import type { RoomOutcome, RoomSnapshot, SessionTask, SessionTaskOptions } from "./session-task.ts";
 
 /** What rooms carry, frames per second. */
 const HIGHEST_FPS = 30;
 
-interface Stay {
-  readonly options: StayOptions;
+interface EnteredTask {
+  readonly options: SessionTaskOptions;
   readonly player: Player;
   readonly done: PromiseWithResolvers<RoomOutcome>;
   stopped: "now" | "tidy" | undefined;
@@ -39,8 +39,8 @@ export class RoomSession {
   readonly #rates = new RateMeter(performance.now());
   /** Fixed by the first source. */
   #format: SessionFormat | undefined;
-  #active: Stay | undefined;
-  #coming: Stay | undefined;
+  #active: EnteredTask | undefined;
+  #coming: EnteredTask | undefined;
   #connection: RoomConnection | undefined;
   /** How the last task ended, until it is told. */
   #outcome: RoomOutcome | undefined;
@@ -68,27 +68,33 @@ export class RoomSession {
   }
 
   /** Lets a task in: at once, or as the successor of the one that is there. Not after `ended`. */
-  enter(options: StayOptions): RoomStay {
+  enter(options: SessionTaskOptions): SessionTask {
     const player = new Player({
       ...options,
       format: () => this.#format,
       onReady: () => queueMicrotask(() => this.#onSourceReady()),
     });
-    const stay: Stay = { options, player, done: Promise.withResolvers(), stopped: undefined, confirmation: undefined };
+    const task: EnteredTask = {
+      options,
+      player,
+      done: Promise.withResolvers(),
+      stopped: undefined,
+      confirmation: undefined,
+    };
     if (this.#active === undefined) {
-      this.#active = stay;
+      this.#active = task;
       this.#running = this.#run();
     } else {
-      if (this.#coming !== undefined) this.#dismiss(this.#coming, replacedBy(stay));
-      this.#coming = stay;
+      if (this.#coming !== undefined) this.#dismiss(this.#coming, replacedBy(task));
+      this.#coming = task;
       player.prepare();
     }
     return {
-      done: stay.done.promise,
-      snapshot: () => this.#snapshotOf(stay),
-      stop: (how) => this.#stop(stay, how),
+      done: task.done.promise,
+      snapshot: () => this.#snapshotOf(task),
+      stop: (how) => this.#stop(task, how),
       holds: () => player.holds,
-      change: (update) => this.#change(stay, update),
+      change: (update) => this.#change(task, update),
     };
   }
 
@@ -101,23 +107,23 @@ export class RoomSession {
         backoff = undefined;
         continue;
       }
-      const stay = this.#active;
-      if (end.name === "empty" || stay === undefined) return;
-      if (stay.stopped !== undefined) continue;
-      const wasOnAir = stay.player.state !== "starting";
+      const task = this.#active;
+      if (end.name === "empty" || task === undefined) return;
+      if (task.stopped !== undefined) continue;
+      const wasOnAir = task.player.state !== "starting";
       this.#stage.timeline.leave();
-      await stay.player.suspend();
+      await task.player.suspend();
       const nowMs = performance.now();
-      const { returnBudgetMs } = stay.options.roomLimits;
-      backoff ??= new Backoff({ initialMs: 500, maxMs: 5_000, budgetMs: returnBudgetMs, healthyAfterMs: 10_000 });
-      const mayReturn = (wasOnAir || this.#unconfirmed) && mayEnterAgain(end.error);
+      const { returnBudgetMs } = task.options.roomLimits;
+      backoff ??= reconnectBackoff(returnBudgetMs);
+      const mayReturn = (wasOnAir || this.#unconfirmed) && mayReconnect(end.error);
       const delayMs = mayReturn ? backoff.failed(nowMs, nowMs - connectedAtMs) : undefined;
       if (delayMs === undefined) {
         this.#dismissAll({ name: "failed", error: end.error });
         return;
       }
-      stay.options.log.warn({ err: end.error, delayMs: Math.round(delayMs) }, "the room is lost; entering it again");
-      await this.#pause(stay, delayMs);
+      task.options.log.warn({ err: end.error, delayMs: Math.round(delayMs) }, "the room is lost; entering it again");
+      await this.#pause(task, delayMs);
     }
   }
 
@@ -132,19 +138,19 @@ export class RoomSession {
     while (this.#active?.stopped !== undefined) {
       if (this.#endActive({ name: "aborted", reason: "" })) return { name: "empty" };
     }
-    const stay = this.#active;
-    if (stay === undefined) return { name: "empty" };
+    const task = this.#active;
+    if (task === undefined) return { name: "empty" };
     const { signal } = (this.#wake = new AbortController());
     this.#unconfirmed = false;
     try {
-      stay.player.prepare();
+      task.player.prepare();
       // Before the room is dialled, which would not wait for long; as the source opens, it takes no time of its own.
       await this.#untilConfirmed(signal);
       this.#connection = new RoomConnection({
-        publisher: stay.options.createPublisher(),
+        publisher: task.options.createPublisher(),
         ticker: this.#ticker,
         rates: this.#rates,
-        stallMs: stay.options.roomLimits.roomStallMs,
+        stallMs: task.options.roomLimits.roomStallMs,
         // And again: to get so far may have taken long, or the process was frozen.
         mayPublish: () => this.#untilConfirmed(signal),
         occupants: {
@@ -170,30 +176,30 @@ export class RoomSession {
   /** Whoever is to play now: the edge has confirmed, just now, that his task holds the seat. */
   async #untilConfirmed(signal: AbortSignal): Promise<void> {
     for (;;) {
-      const stay = this.#active;
-      if (stay === undefined || stay.confirmation?.holds() === true) return;
+      const task = this.#active;
+      if (task === undefined || task.confirmation?.holds() === true) return;
       this.#unconfirmed = true;
-      stay.confirmation = await stay.options.untilConfirmed(signal);
+      task.confirmation = await task.options.untilConfirmed(signal);
       this.#unconfirmed = false;
     }
   }
 
   /** While the room is being entered: a source that cannot be opened, or a stop, ends it; true: nobody is left. */
   #giveUpEarly(): boolean {
-    const stay = this.#active;
-    if (stay === undefined) return false;
-    if (stay.stopped !== undefined) return this.#endActive({ name: "aborted", reason: "" });
-    const error = stay.player.prepared?.error ?? null;
+    const task = this.#active;
+    if (task === undefined) return false;
+    if (task.stopped !== undefined) return this.#endActive({ name: "aborted", reason: "" });
+    const error = task.player.prepared?.error ?? null;
     return error !== null && this.#endActive({ name: "failed", error });
   }
 
   /** Moves the successor and the active task on; true: nobody is left. */
   #tickTasks(nowMs: number): boolean {
     this.#attendComing(nowMs);
-    const stay = this.#active;
-    if (stay === undefined) return true;
-    if (stay.stopped !== undefined) return this.#endActive({ name: "aborted", reason: "" });
-    const end = stay.player.tick(nowMs, this.#stage);
+    const task = this.#active;
+    if (task === undefined) return true;
+    if (task.stopped !== undefined) return this.#endActive({ name: "aborted", reason: "" });
+    const end = task.player.tick(nowMs, this.#stage);
     return end !== undefined && this.#endActive(end);
   }
 
@@ -218,13 +224,13 @@ export class RoomSession {
 
   /** The active task is over: a successor that is still on its way keeps the room, else (true) the room is left. */
   #endActive(end: PlayerEnd): boolean {
-    const stay = this.#active;
+    const task = this.#active;
     const coming = this.#coming;
-    if (stay !== undefined && coming !== undefined && coming.stopped === undefined) {
+    if (task !== undefined && coming !== undefined && coming.stopped === undefined) {
       this.#active = coming;
       this.#coming = undefined;
       this.#stage.timeline.clear();
-      this.#dismiss(stay, end);
+      this.#dismiss(task, end);
       return false;
     }
     this.#outcome = end;
@@ -248,26 +254,26 @@ export class RoomSession {
   }
 
   #dismissAll(outcome: RoomOutcome): void {
-    for (const stay of [this.#coming, this.#active]) if (stay !== undefined) this.#dismiss(stay, outcome);
+    for (const task of [this.#coming, this.#active]) if (task !== undefined) this.#dismiss(task, outcome);
     this.#active = undefined;
     this.#coming = undefined;
   }
 
-  #dismiss(stay: Stay, outcome: RoomOutcome): void {
-    void stay.player.close().then(() => stay.done.resolve(outcome));
+  #dismiss(task: EnteredTask, outcome: RoomOutcome): void {
+    void task.player.close().then(() => task.done.resolve(outcome));
   }
 
-  async #change(stay: Stay, update: TaskUpdate): Promise<void> {
+  async #change(task: EnteredTask, update: TaskUpdate): Promise<void> {
     // One that has left must not touch what another one plays on.
-    if (stay !== this.#active && stay !== this.#coming) {
+    if (task !== this.#active && task !== this.#coming) {
       throw new RoomcastError("ResourceUnavailable.TaskEnded", "The task has left its room.");
     }
-    await stay.player.change(update, performance.now());
+    await task.player.change(update, performance.now());
   }
 
-  #stop(stay: Stay, how: "now" | "tidy"): void {
-    if (stay.stopped !== "now") stay.stopped = how;
-    if (stay === this.#active) this.#wake.abort();
+  #stop(task: EnteredTask, how: "now" | "tidy"): void {
+    if (task.stopped !== "now") task.stopped = how;
+    if (task === this.#active) this.#wake.abort();
     this.#attendNow();
   }
 
@@ -284,9 +290,9 @@ export class RoomSession {
   }
 
   /** Before the room is entered again. Ends early when the task is stopped, which the next try sees. */
-  async #pause(stay: Stay, delayMs: number): Promise<void> {
+  async #pause(task: EnteredTask, delayMs: number): Promise<void> {
     const { signal } = (this.#wake = new AbortController());
-    if (stay.stopped !== undefined) return;
+    if (task.stopped !== undefined) return;
     try {
       await sleep(delayMs, undefined, { signal });
       // The edge may be away for long, and the source need not be open all the time.
@@ -305,9 +311,9 @@ export class RoomSession {
     return { width, height, fps };
   }
 
-  #snapshotOf(stay: Stay): RoomSnapshot {
-    const { player } = stay;
-    const active = stay === this.#active;
+  #snapshotOf(task: EnteredTask): RoomSnapshot {
+    const { player } = task;
+    const active = task === this.#active;
     return {
       state: player.state,
       item: player.item,
@@ -322,6 +328,6 @@ export class RoomSession {
   }
 }
 
-function replacedBy({ options }: Stay): RoomOutcome {
+function replacedBy({ options }: EnteredTask): RoomOutcome {
   return { name: "replaced", byTaskId: options.taskId };
 }

@@ -11,7 +11,7 @@ import {
 import { pino } from "pino";
 import { eventually } from "../base/eventually.test-support.ts";
 import type { ProgressRecord, ProgressValues } from "../redis-progress/progress-record.ts";
-import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../seat/room-stay.ts";
+import type { RoomOutcome, RoomSnapshot, SessionTask, SessionTaskOptions } from "../seat/session-task.ts";
 import type { Source, SourceInfo } from "../source/source.ts";
 import { TaskHost } from "./task-host.ts";
 
@@ -42,8 +42,8 @@ export function dispatch(changes: Partial<EdgeFrameOf<"dispatch">> = {}): EdgeFr
 
 export const DEFAULTS = { reconnectBudgetMs: 60_000, sourceSilenceMs: 15_000 };
 /** A stay in a room in memory: it plays until the test says how it ends. */
-export class MemoryStay implements RoomStay {
-  readonly options: StayOptions;
+export class MemoryStay implements SessionTask {
+  readonly options: SessionTaskOptions;
   readonly stops: ("now" | "tidy")[] = [];
   readonly changes: TaskUpdate[] = [];
   readonly #ended = Promise.withResolvers<RoomOutcome>();
@@ -54,7 +54,7 @@ export class MemoryStay implements RoomStay {
   held: (SourceInfo | null)[] = [null];
   snapshotNow: RoomSnapshot;
 
-  constructor(options: StayOptions, obedient: boolean) {
+  constructor(options: SessionTaskOptions, obedient: boolean) {
     this.options = options;
     this.obedient = obedient;
     this.snapshotNow = {

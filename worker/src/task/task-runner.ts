@@ -1,6 +1,5 @@
 import {
   type EdgeFrameOf,
-  expectedUnits,
   type Outcome,
   type PushRequest,
   RoomcastError,
@@ -13,7 +12,6 @@ import {
   type TaskReport,
   type TaskStateName,
   type TaskUpdate,
-  taskCost,
 } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { Confirmation } from "../link/confirmations.ts";
@@ -21,11 +19,12 @@ import type { SourceRequest } from "../player/prepared-source.ts";
 import type { Publisher } from "../publisher/publisher.ts";
 import type { ProgressValues } from "../redis-progress/progress-record.ts";
 import type { OpenProgressOptions, TaskProgress } from "../redis-progress/progress-store.ts";
-import type { RoomOutcome, RoomSnapshot, RoomStay, StayOptions } from "../seat/room-stay.ts";
-import type { Source, SourceInfo } from "../source/source.ts";
+import type { RoomOutcome, RoomSnapshot, SessionTask, SessionTaskOptions } from "../seat/session-task.ts";
+import type { Source } from "../source/source.ts";
+import { loadUnits } from "./load-units.ts";
 import { logEnd } from "./log-end.ts";
+import { type SessionTaskDefaults, sessionTaskOptions } from "./session-task-options.ts";
 import { type StartPosition, startPosition } from "./start-position.ts";
-import { type StayDefaults, stayOptions } from "./stay-options.ts";
 
 export interface OpenTaskSourceOptions {
   readonly request: PushRequest;
@@ -40,10 +39,10 @@ export interface TaskParts {
   readonly openProgress: (options: OpenProgressOptions) => Promise<TaskProgress>;
   readonly openSource: (options: OpenTaskSourceOptions) => Promise<Source>;
   readonly createPublisher: (request: PushRequest, log: Logger) => Publisher;
-  readonly enterRoom: (seat: Seat, options: StayOptions) => RoomStay;
+  readonly enterRoom: (seat: Seat, options: SessionTaskOptions) => SessionTask;
   /** Resolves when the edge has confirmed that this attempt holds its task. */
   readonly untilConfirmed: (ref: TaskRef, signal: AbortSignal) => Promise<Confirmation>;
-  readonly defaults: StayDefaults;
+  readonly defaults: SessionTaskDefaults;
 }
 
 export interface TaskRunnerOptions {
@@ -68,15 +67,13 @@ export interface TaskEnd extends StartPosition {
   readonly skipped?: SkippedItems;
 }
 
-const DEFAULT_FPS = 30;
-
 /** One attempt at one task, from its dispatch to its end. */
 export class TaskRunner {
   readonly #options: TaskRunnerOptions;
   readonly #ending = new AbortController();
   readonly #done: Promise<TaskEnd>;
   #intent: EndIntent | undefined;
-  #stay: RoomStay | undefined;
+  #sessionTask: SessionTask | undefined;
   #progress: TaskProgress | undefined;
   #startAt: StartPosition;
   /** How it ended. */
@@ -100,9 +97,7 @@ export class TaskRunner {
 
   /** What it takes of this worker: all that it has open; what is being opened counts as what is expected of it. */
   get costUnits(): number {
-    const held = this.#stay?.holds() ?? [null];
-    const expected = expectedUnits(null, this.#options.dispatch.request);
-    return held.reduce((sum, info) => sum + (info === null ? expected : costOf(info)), 0);
+    return loadUnits(this.#sessionTask?.holds() ?? [null], this.#options.dispatch.request);
   }
 
   report(): TaskReport {
@@ -114,7 +109,7 @@ export class TaskRunner {
   end(intent: EndIntent): void {
     this.#intent ??= intent;
     this.#ending.abort();
-    this.#stay?.stop(intent.how);
+    this.#sessionTask?.stop(intent.how);
   }
 
   /**
@@ -123,11 +118,11 @@ export class TaskRunner {
    * @throws RoomcastError; then all is as it was.
    */
   async change(update: TaskUpdate): Promise<void> {
-    if (this.#stay === undefined) {
+    if (this.#sessionTask === undefined) {
       throw new RoomcastError("ResourceInsufficient", "The push is about to start: make the change in a moment.");
     }
     const before = this.#values("aborted");
-    await this.#stay.change(update);
+    await this.#sessionTask.change(update);
     const { VideoSrc } = update;
     if (VideoSrc === undefined || !this.#options.dispatch.request.Redis) return;
     this.#following = this.#following.then(() => this.#follow(VideoSrc, before));
@@ -187,12 +182,12 @@ export class TaskRunner {
     return end;
   }
 
-  #enterRoom(ref: TaskRef): RoomStay {
+  #enterRoom(ref: TaskRef): SessionTask {
     const { dispatch, parts, log } = this.#options;
     const { request } = dispatch;
     const clock = { unixMs: Date.now(), playerMs: performance.now() };
-    this.#stay = parts.enterRoom(seatOf(request), {
-      ...stayOptions(request, parts.defaults, clock),
+    this.#sessionTask = parts.enterRoom(seatOf(request), {
+      ...sessionTaskOptions(request, parts.defaults, clock),
       taskId: ref.taskId,
       open: (source, signal) => parts.openSource({ request, source, signal, log }),
       createPublisher: () => parts.createPublisher(request, log),
@@ -202,7 +197,7 @@ export class TaskRunner {
       log,
       onState: (state) => log.info({ state }, "state changed"),
     });
-    return this.#stay;
+    return this.#sessionTask;
   }
 
   /** Each source has its own record: the old one is closed where it stood, the new one is written from now on. */
@@ -268,7 +263,7 @@ export class TaskRunner {
 
   #snapshot(): RoomSnapshot {
     return (
-      this.#stay?.snapshot() ?? {
+      this.#sessionTask?.snapshot() ?? {
         ...this.#startAt,
         state: "starting",
         durationMs: null,
@@ -293,14 +288,4 @@ function lastState({ outcome }: TaskEnd): TaskStateName {
 
 function resumedAt({ resumeAtMs, resumeItem }: TaskRunnerOptions["dispatch"]): StartPosition | null {
   return resumeAtMs === null ? null : { item: resumeItem ?? 0, positionMs: resumeAtMs };
-}
-
-function costOf(info: SourceInfo): number {
-  return info.plan.video === "copy"
-    ? taskCost({ video: "copy" })
-    : taskCost({
-        video: "transcode",
-        pixelsPerSecond: info.width * info.height * (info.fps ?? DEFAULT_FPS),
-        toneMapped: info.toneMapped,
-      });
 }

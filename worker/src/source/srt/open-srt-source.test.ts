@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../base/eventually.test-support.ts";
 import { Egress } from "../../egress/egress.ts";
 import type { MediaTag } from "../../media/media-tag.ts";
-import { patienceFor } from "../../player/source-patience.ts";
+import { retryPolicyFor } from "../../player/source-retry-policy.ts";
 import { childCommandLines, children } from "../child-processes.test-support.ts";
 import { findMediaTools, type MediaTools } from "../ffmpeg/media-tools.ts";
 import { type OpenSourceOptions, SourceFactory } from "../open/open-source.ts";
@@ -125,7 +125,7 @@ describe("an SRT source", () => {
     const { end } = await readToEnd(source);
     if (end.name !== "failed") throw new Error("It has not failed.");
     expect(end.error.code).toBe("FailedOperation.SourceLost");
-    expect(patienceFor(end.error, { live: true, history: "brokeOff" })).toBe("wait");
+    expect(retryPolicyFor(end.error, { live: true, history: "brokeOff" })).toBe("wait");
     const away = await open(url).catch((thrown: unknown) => thrown);
     expect(away).toMatchObject({ code: "FailedOperation.SourceUnreachable" });
     await serve({ port: server.port });

@@ -8,8 +8,8 @@ import { tagDataOffset } from "../../media/flv/flv-tag.ts";
 import type { MediaTag } from "../../media/media-tag.ts";
 import type { FillFrame, GapFiller } from "../gap-filler.ts";
 import { lengthPrefixedUnits } from "./length-prefixed-units.ts";
+import { makeRepeatedPicture } from "./repeated-picture.ts";
 import { silentFrame } from "./silence.ts";
-import { makeSkipPicture } from "./skip-picture.ts";
 
 /**
  * How long a repeated picture stands, ms. Fifteen a second keep each gap well under the 100 ms at which a player or a
@@ -108,7 +108,7 @@ export class StreamFiller implements GapFiller {
     if (sets === null) return undefined;
     const slice = firstSlice(last.payload.subarray(tagDataOffset("video")), sets.nalLengthSize);
     if (slice === undefined) return undefined;
-    const payload = makeSkipPicture({
+    const payload = makeRepeatedPicture({
       last: parseSliceHeader(slice, (ppsId) => sets.find(ppsId)),
       nalLengthSize: sets.nalLengthSize,
       lastTagBody: last.payload,

@@ -35,7 +35,7 @@ export interface RoomLimits {
 }
 
 /** What a task needs to play in a room. */
-export interface StayOptions extends Omit<PlayerOptions, "onReady" | "format"> {
+export interface SessionTaskOptions extends Omit<PlayerOptions, "onReady" | "format"> {
   readonly taskId: string;
   readonly createPublisher: () => Publisher;
   /**
@@ -47,7 +47,7 @@ export interface StayOptions extends Omit<PlayerOptions, "onReady" | "format"> {
 }
 
 /** One task's stay in the room. */
-export interface RoomStay {
+export interface SessionTask {
   /** Resolves when nothing of the stay is left; never rejects. */
   readonly done: Promise<RoomOutcome>;
   snapshot(): RoomSnapshot;

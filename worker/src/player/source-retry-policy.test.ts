@@ -1,9 +1,11 @@
 import { type ErrorCode, RoomcastError } from "@roomcast/shared";
 import { describe, expect, it } from "vitest";
-import { type Patience, patienceFor } from "./source-patience.ts";
+import { type RetryPolicy, retryPolicyFor } from "./source-retry-policy.ts";
 
-describe("patienceFor", () => {
-  it.each<[ErrorCode, { recorded: [Patience, Patience, Patience]; live: [Patience, Patience, Patience] }]>([
+describe("retryPolicyFor", () => {
+  it.each<
+    [ErrorCode, { recorded: [RetryPolicy, RetryPolicy, RetryPolicy]; live: [RetryPolicy, RetryPolicy, RetryPolicy] }]
+  >([
     ["FailedOperation.SourceLost", { recorded: ["wait", "wait", "wait"], live: ["wait", "wait", "wait"] }],
     ["FailedOperation.SourceTimeout", { recorded: ["wait", "wait", "wait"], live: ["wait", "wait", "wait"] }],
     ["FailedOperation.SourceUnreachable", { recorded: ["wait", "wait", "wait"], live: ["wait", "wait", "wait"] }],
@@ -19,7 +21,7 @@ describe("patienceFor", () => {
   ])("waits after %s of a source that was not opened, broke off, is away: %o", (code, expected) => {
     const error = new RoomcastError(code, "gone");
     const of = (live: boolean) =>
-      (["unopened", "brokeOff", "away"] as const).map((history) => patienceFor(error, { live, history }));
+      (["unopened", "brokeOff", "away"] as const).map((history) => retryPolicyFor(error, { live, history }));
     expect({ recorded: of(false), live: of(true) }).toEqual(expected);
   });
 });

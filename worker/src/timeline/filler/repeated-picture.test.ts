@@ -6,7 +6,7 @@ import type { FlvTag } from "../../media/flv/flv-writer.ts";
 import { sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
 import { judge, mediaTags, type ShownFrame } from "./filler.test-support.ts";
 import { orderedByType1 } from "./picture-order.test-support.ts";
-import { makeSkipPicture } from "./skip-picture.ts";
+import { makeRepeatedPicture } from "./repeated-picture.ts";
 import { StreamFiller } from "./stream-filler.ts";
 
 const FPS = 25;
@@ -112,7 +112,7 @@ describe("picture order type 1, which no encoder at hand makes", () => {
 });
 
 function make(last: SliceHeader, nalLengthSize: 1 | 2 | 4 = 4): Buffer | undefined {
-  return makeSkipPicture({ last, nalLengthSize, lastTagBody: Buffer.from([0x27, 1, 0, 0, 0]) });
+  return makeRepeatedPicture({ last, nalLengthSize, lastTagBody: Buffer.from([0x27, 1, 0, 0, 0]) });
 }
 
 describe("a stream that does not allow it", () => {

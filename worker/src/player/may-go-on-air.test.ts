@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import type { Incoming } from "./arrivals.ts";
-import { type CutSituation, mayCut } from "./may-cut.ts";
+import type { IncomingSource } from "./incoming-sources.ts";
+import { type AirSituation, mayGoOnAir } from "./may-go-on-air.ts";
 
-const NOW: CutSituation = { nowMs: 100, notBeforeMs: undefined, positionMs: 4_000, paused: false, drained: false };
+const NOW: AirSituation = { nowMs: 100, notBeforeMs: undefined, positionMs: 4_000, paused: false, drained: false };
 
-it.each<[string, Incoming["role"], Partial<CutSituation>, boolean]>([
+it.each<[string, IncomingSource["role"], Partial<AirSituation>, boolean]>([
   ["a start, at once", "start", {}, true],
   ["a start before its time", "start", { notBeforeMs: 101 }, false],
   ["a start at its time", "start", { notBeforeMs: 100 }, true],
@@ -17,5 +17,5 @@ it.each<[string, Incoming["role"], Partial<CutSituation>, boolean]>([
   ["what was asked for", "switch", {}, true],
   ["a live source that is back", "return", {}, true],
 ])("may be cut to: %s", (_name, role, now, expected) => {
-  expect(mayCut(role, 5_000, { ...NOW, ...now })).toBe(expected);
+  expect(mayGoOnAir(role, 5_000, { ...NOW, ...now })).toBe(expected);
 });

@@ -1,11 +1,11 @@
 import { type RoomcastError, type SkippedItems, shownUrl } from "@roomcast/shared";
 import type { Logger } from "pino";
-import { type BadItem, BadItems, type BadItemVerdict, type OnItemError } from "./bad-items.ts";
+import { type FailedItem, FailedItems, type FailedItemVerdict, type OnItemError } from "./failed-items.ts";
 import type { PlayerEnd } from "./player-options.ts";
 import { type Programme, type ProgrammePlace, placeAfter } from "./programme.ts";
-import type { SourceHistory } from "./source-patience.ts";
+import type { SourceHistory } from "./source-retry-policy.ts";
 
-export interface PlaythroughOptions {
+export interface ProgrammeProgressOptions {
   readonly programme: Programme;
   readonly startAt: { readonly item: number; readonly positionMs: number };
   readonly onItemError: OnItemError;
@@ -16,11 +16,11 @@ export interface PlaythroughOptions {
 export type ComesNext = { readonly name: "item"; readonly place: ProgrammePlace } | PlayerEnd;
 
 /** Where in its programme a player is, what comes next, and what items that fail change about that. */
-export class Playthrough {
+export class ProgrammeProgress {
   /** In the current item, ms: what the room was sent last. */
   positionMs: number;
   readonly #log: Logger;
-  readonly #badItems: BadItems;
+  readonly #failedItems: FailedItems;
   #programme: Programme;
   #place: ProgrammePlace;
   /** Where the source stands that is, or was last, on the air. */
@@ -29,11 +29,11 @@ export class Playthrough {
   #endAfter: PlayerEnd | undefined;
   #skipped: SkippedItems | undefined;
 
-  constructor({ programme, startAt, onItemError, log }: PlaythroughOptions) {
+  constructor({ programme, startAt, onItemError, log }: ProgrammeProgressOptions) {
     this.#programme = programme;
     this.#place = { item: startAt.item, round: 0 };
     this.positionMs = startAt.positionMs;
-    this.#badItems = new BadItems(onItemError);
+    this.#failedItems = new FailedItems(onItemError);
     this.#log = log;
   }
 
@@ -68,7 +68,7 @@ export class Playthrough {
 
   /** The current item has played to its end, or for long enough. */
   seenWell(): void {
-    this.#badItems.seenWell();
+    this.#failedItems.seenWell();
   }
 
   /** What the room has seen of the item at a place that could not be opened. */
@@ -82,7 +82,7 @@ export class Playthrough {
    * @param isGone nothing is on the air: where the room is lost, it goes on behind what was given up
    * @returns what takes its place, or how the programme ends after what is still on the air
    */
-  giveUp(item: BadItem, isGone: boolean): ComesNext {
+  giveUp(item: FailedItem, isGone: boolean): ComesNext {
     const verdict = this.#judge(item);
     if (verdict.name === "fail") return (this.#endAfter = { name: "failed", error: verdict.error });
     if (verdict.next === null) return (this.#endAfter = { name: "finished" });
@@ -91,15 +91,15 @@ export class Playthrough {
   }
 
   /** Nothing was on the air yet. @returns why nothing will be; undefined: another item is tried */
-  giveUpStart(item: BadItem): RoomcastError | undefined {
+  giveUpStart(item: FailedItem): RoomcastError | undefined {
     const verdict = this.#judge(item);
     if (verdict.name === "fail" || verdict.next === null) return verdict.error;
     this.#moveTo(verdict.next);
     return undefined;
   }
 
-  #judge(item: BadItem): BadItemVerdict {
-    const verdict = this.#badItems.failed(item);
+  #judge(item: FailedItem): FailedItemVerdict {
+    const verdict = this.#failedItems.failed(item);
     if (verdict.name === "skip") {
       const source = shownUrl(item.programme.items[item.place.item] ?? "");
       this.#log.warn({ err: verdict.error, source }, "an item of the playlist is skipped");

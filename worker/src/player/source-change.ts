@@ -1,5 +1,5 @@
 import { RoomcastError, type TaskUpdate } from "@roomcast/shared";
-import type { Incoming } from "./arrivals.ts";
+import type { IncomingSource } from "./incoming-sources.ts";
 import type { Programme, ProgrammePlace } from "./programme.ts";
 
 /** Opening the same source with other settings is expected to take so long; the old one plays on meanwhile, ms. */
@@ -15,8 +15,8 @@ export interface PlayingNow {
 }
 
 /** Which source is to be brought, and from where on. */
-export interface ChangeWish {
-  readonly role: Incoming["role"];
+export interface SourceChange {
+  readonly role: IncomingSource["role"];
   readonly place: ProgrammePlace;
   readonly startAtMs: number;
   /** Instead of the current one. */
@@ -24,7 +24,7 @@ export interface ChangeWish {
 }
 
 /** What a change of source, position or settings needs to be brought. Pure. */
-export function changeWish(update: Pick<TaskUpdate, "VideoSrc" | "SeekSecond">, now: PlayingNow): ChangeWish {
+export function sourceChange(update: Pick<TaskUpdate, "VideoSrc" | "SeekSecond">, now: PlayingNow): SourceChange {
   const { VideoSrc, SeekSecond } = update;
   const seekMs = (SeekSecond ?? 0) * 1000;
   if (VideoSrc !== undefined) {

@@ -1,13 +1,12 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { SourceInfo } from "../source/source.ts";
-import type { Closings } from "./closings.ts";
 import { Preloads } from "./preloads.ts";
-import { type OpenSource, PreparedSource, type SourceRequest } from "./prepared-source.ts";
+import { type ClosingSources, type OpenSource, PreparedSource, type SourceRequest } from "./prepared-source.ts";
 import type { Programme, ProgrammePlace } from "./programme.ts";
 
 /** A source on its way to the air. */
-export interface Incoming {
+export interface IncomingSource {
   readonly prepared: PreparedSource;
   /** `next` waits until the one before has played out; `continue` until the position is reached; the others do not. */
   readonly role: "start" | "next" | "return" | "switch" | "continue";
@@ -20,31 +19,31 @@ export interface Incoming {
   readonly pauses: boolean | undefined;
 }
 
-export interface ArrivalsOptions {
+export interface IncomingSourcesOptions {
   readonly open: OpenSource;
   readonly log: Logger;
-  readonly closings: Closings;
+  readonly closings: ClosingSources;
   /** What was sent for is ready, or has failed. */
   readonly onReady: () => void;
 }
 
 /** What is on its way to the air: one source at a time, where the newest wish wins, and those that are preloaded. */
-export class Arrivals {
-  readonly #options: ArrivalsOptions;
+export class IncomingSources {
+  readonly #options: IncomingSourcesOptions;
   readonly #preloads: Preloads;
-  #incoming: Incoming | undefined;
+  #incoming: IncomingSource | undefined;
 
-  constructor(options: ArrivalsOptions) {
+  constructor(options: IncomingSourcesOptions) {
     this.#options = options;
     this.#preloads = new Preloads(options);
   }
 
-  get incoming(): Incoming | undefined {
+  get current(): IncomingSource | undefined {
     return this.#incoming;
   }
 
   /** Sends for a source. Whatever else was on its way is dropped. */
-  bring(request: SourceRequest, wish: Omit<Incoming, "prepared">): void {
+  bring(request: SourceRequest, wish: Omit<IncomingSource, "prepared">): void {
     void this.discard();
     const prepared = this.#preloads.take(request) ?? new PreparedSource(request, this.#options.open);
     prepared.onSettled = this.#options.onReady;

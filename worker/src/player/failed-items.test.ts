@@ -1,18 +1,18 @@
 import { RoomcastError } from "@roomcast/shared";
 import { describe, expect, it } from "vitest";
-import { BadItems, namingItem } from "./bad-items.ts";
+import { FailedItems, namingItem } from "./failed-items.ts";
 
 const NOT_FOUND = new RoomcastError("FailedOperation.SourceNotFound", "There is no such file.");
 const NOT_MEDIA = new RoomcastError("FailedOperation.SourceNotMedia", "It is no video.");
 const THREE = { items: ["a", "b", "c"], plays: Number.POSITIVE_INFINITY };
 
-function fail(items: BadItems, item: number, { round = 0, error = NOT_FOUND, programme = THREE } = {}) {
+function fail(items: FailedItems, item: number, { round = 0, error = NOT_FOUND, programme = THREE } = {}) {
   return items.failed({ programme, place: { item, round }, error });
 }
 
-describe("BadItems", () => {
+describe("FailedItems", () => {
   it("passes over an item that fails and names it", () => {
-    expect(fail(new BadItems("skip"), 1)).toMatchObject({
+    expect(fail(new FailedItems("skip"), 1)).toMatchObject({
       name: "skip",
       next: { item: 2, round: 0 },
       error: { message: "Item 2 of 3, round 1: There is no such file." },
@@ -20,7 +20,7 @@ describe("BadItems", () => {
   });
 
   it("ends with the first cause when a whole round of items fails", () => {
-    const items = new BadItems("skip");
+    const items = new FailedItems("skip");
     items.seenWell();
     expect([fail(items, 1).name, fail(items, 2, { error: NOT_MEDIA }).name]).toEqual(["skip", "skip"]);
     expect(fail(items, 0, { round: 1, error: NOT_MEDIA })).toMatchObject({
@@ -33,7 +33,7 @@ describe("BadItems", () => {
   });
 
   it("counts anew after an item was seen well", () => {
-    const items = new BadItems("skip");
+    const items = new FailedItems("skip");
     for (let round = 0; round < 20; round += 1) {
       expect([fail(items, 1, { round }).name, fail(items, 2, { round }).name]).toEqual(["skip", "skip"]);
       items.seenWell();
@@ -42,19 +42,19 @@ describe("BadItems", () => {
 
   it("has nothing after the last item: the programme fails only where nothing was seen", () => {
     const programme = { items: ["a", "b"], plays: 1 };
-    const items = new BadItems("skip");
+    const items = new FailedItems("skip");
     expect(fail(items, 1, { programme })).toMatchObject({ name: "fail", error: { code: NOT_FOUND.code } });
     items.seenWell();
     expect(fail(items, 1, { programme })).toMatchObject({ name: "skip", next: null });
   });
 
   it("ends with the item's error when it is told to, or when there is no other item", () => {
-    expect(fail(new BadItems("fail"), 2)).toMatchObject({
+    expect(fail(new FailedItems("fail"), 2)).toMatchObject({
       name: "fail",
       error: { message: "Item 3 of 3, round 1: There is no such file." },
     });
     const single = { items: ["a"], plays: 1 };
-    expect(fail(new BadItems("skip"), 0, { programme: single })).toEqual({ name: "fail", error: NOT_FOUND });
+    expect(fail(new FailedItems("skip"), 0, { programme: single })).toEqual({ name: "fail", error: NOT_FOUND });
   });
 });
 

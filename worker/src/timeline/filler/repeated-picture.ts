@@ -17,7 +17,7 @@ const DELIMITER = Buffer.from([0x09, 0x30]);
 /** FrameType 2 (inter), CodecID 7 (AVC); AVCPacketType 1; the CompositionTime follows (Adobe FLV 10.1, E.4.3.1). */
 const INTER_PICTURE_HEADER = Buffer.from([0x27, 1]);
 
-export interface SkipPictureOptions {
+export interface RepeatedPictureOptions {
   /** Of the last picture that was sent. */
   readonly last: SliceHeader;
   /** Bytes of the length that stands before each NAL unit. */
@@ -39,7 +39,7 @@ export interface SkipPictureOptions {
  *
  * @returns the FLV tag body; undefined where the stream does not allow it.
  */
-export function makeSkipPicture(options: SkipPictureOptions): Buffer | undefined {
+export function makeRepeatedPicture(options: RepeatedPictureOptions): Buffer | undefined {
   const { last, nalLengthSize } = options;
   if (!isPossible(last)) return undefined;
   const writer = new BitWriter();

@@ -1,10 +1,10 @@
 import { type PushRequest, sourcesOf } from "@roomcast/shared";
 import { type Settings, settingsOf } from "../player/play-settings.ts";
 import type { PlayerLimits } from "../player/player-options.ts";
-import type { StayOptions } from "../seat/room-stay.ts";
+import type { SessionTaskOptions } from "../seat/session-task.ts";
 
 /** What holds where a request says nothing. */
-export interface StayDefaults {
+export interface SessionTaskDefaults {
   /** How long a live source, or a room, that is lost is waited for, ms. */
   readonly reconnectBudgetMs: number;
   /** A source that gives nothing for this long is lost, ms. */
@@ -15,7 +15,7 @@ const ROOM_STALL_MS = 15_000;
 const LONGEST_PAUSE_MS = 12 * 3600 * 1000;
 
 type FromRequest = Pick<
-  StayOptions,
+  SessionTaskOptions,
   "programme" | "preload" | "notBeforeMs" | "live" | "onItemError" | "limits" | "roomLimits"
 > &
   Settings;
@@ -25,9 +25,9 @@ type FromRequest = Pick<
  *
  * @param clock the two clocks at the same moment: Unix time, which `StartAt` is in, and the one that the player runs on, ms
  */
-export function stayOptions(
+export function sessionTaskOptions(
   request: PushRequest,
-  defaults: StayDefaults,
+  defaults: SessionTaskDefaults,
   clock: { readonly unixMs: number; readonly playerMs: number },
 ): FromRequest {
   const { RepeatNum = 1, MaxDuration, IdleTimeout, StartAt } = request;

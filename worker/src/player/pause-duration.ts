@@ -2,7 +2,7 @@
 const LONGEST_HELD_MS = 60_000;
 
 /** Whether the player stands still, and since when. Time comes in as an argument. */
-export class Pause {
+export class PauseDuration {
   readonly #longestMs: number;
   #active: boolean;
   #sinceMs = 0;

@@ -1,7 +1,7 @@
-import type { Incoming } from "./arrivals.ts";
+import type { IncomingSource } from "./incoming-sources.ts";
 
 /** What is on the air when something new is ready. */
-export interface CutSituation {
+export interface AirSituation {
   readonly nowMs: number;
   /** The first picture is shown then and not before; undefined: as soon as it is there. */
   readonly notBeforeMs: number | undefined;
@@ -12,7 +12,7 @@ export interface CutSituation {
 }
 
 /** Whether what is ready may take the place of what is on the air. Pure. */
-export function mayCut(role: Incoming["role"], startAtMs: number, now: CutSituation): boolean {
+export function mayGoOnAir(role: IncomingSource["role"], startAtMs: number, now: AirSituation): boolean {
   switch (role) {
     case "start":
       return now.nowMs >= (now.notBeforeMs ?? now.nowMs);

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { type ChangeWish, changeWish, checkSeek, type PlayingNow } from "./change-wish.ts";
+import { checkSeek, type PlayingNow, type SourceChange, sourceChange } from "./source-change.ts";
 
 const PLACE = { item: 2, round: 1 };
 const NOW: PlayingNow = { place: PLACE, positionMs: 4_000, durationMs: 9_000, live: false, paused: false };
 
-it.each<[string, Parameters<typeof changeWish>[0], Partial<PlayingNow>, ChangeWish]>([
+it.each<[string, Parameters<typeof sourceChange>[0], Partial<PlayingNow>, SourceChange]>([
   [
     "another source, in place of the whole playlist",
     { VideoSrc: "b", SeekSecond: 3 },
@@ -16,7 +16,7 @@ it.each<[string, Parameters<typeof changeWish>[0], Partial<PlayingNow>, ChangeWi
   ["other settings in a pause", {}, { paused: true }, { role: "continue", place: PLACE, startAtMs: 4_000 }],
   ["other settings of a live source", {}, { live: true }, { role: "switch", place: PLACE, startAtMs: 0 }],
 ])("a change brings %s", (_name, update, now, wish) => {
-  expect(changeWish(update, { ...NOW, ...now })).toEqual(wish);
+  expect(sourceChange(update, { ...NOW, ...now })).toEqual(wish);
 });
 
 it("a position is there in a recorded source before its end, and where the end is not known", () => {

@@ -10,24 +10,24 @@ export type SourceHistory =
   | "away";
 
 /** How long a source is tried again while the room sees the last picture. */
-export type Patience =
+export type RetryPolicy =
   /** As long as the task waits for a source (`IdleTimeout`). */
   | "wait"
   /** So long, and not more than a few times without progress in between. */
   | "fewTries"
   | "none";
 
-type PatienceByHistory = Readonly<Record<SourceHistory, Patience>>;
+type PolicyByHistory = Readonly<Record<SourceHistory, RetryPolicy>>;
 
-const ALWAYS: PatienceByHistory = { unopened: "wait", brokeOff: "wait", away: "wait" };
+const ALWAYS: PolicyByHistory = { unopened: "wait", brokeOff: "wait", away: "wait" };
 /** A file that played a moment ago is on its way from one node of a CDN to another, or its server is rate limiting. */
-const ONCE_SEEN: PatienceByHistory = { unopened: "none", brokeOff: "wait", away: "wait" };
+const ONCE_SEEN: PolicyByHistory = { unopened: "none", brokeOff: "wait", away: "wait" };
 /** A place in a file that ended its reader once will probably do so again; a process that was killed will not. */
-const ENGINE: PatienceByHistory = { unopened: "none", brokeOff: "fewTries", away: "fewTries" };
+const ENGINE: PolicyByHistory = { unopened: "none", brokeOff: "fewTries", away: "fewTries" };
 /** What is wrong with the file stays wrong; while a source is away, an error page may stand in its place. */
-const ONLY_WHILE_AWAY: PatienceByHistory = { unopened: "none", brokeOff: "none", away: "wait" };
+const ONLY_WHILE_AWAY: PolicyByHistory = { unopened: "none", brokeOff: "none", away: "wait" };
 
-const RECORDED: Partial<Record<ErrorCode, PatienceByHistory>> = {
+const RECORDED: Partial<Record<ErrorCode, PolicyByHistory>> = {
   "FailedOperation.SourceLost": ALWAYS,
   "FailedOperation.SourceTimeout": ALWAYS,
   "FailedOperation.SourceUnreachable": ALWAYS,
@@ -44,10 +44,10 @@ const RECORDED: Partial<Record<ErrorCode, PatienceByHistory>> = {
  * What may pass is not final for a source that has been on the air. A live one is new each time that it is opened, so
  * nothing that it fails with is final. Pure.
  */
-export function patienceFor(
+export function retryPolicyFor(
   { code }: Pick<RoomcastError, "code">,
   { live, history }: { readonly live: boolean; readonly history: SourceHistory },
-): Patience {
+): RetryPolicy {
   const recorded = RECORDED[code];
   if (recorded === undefined) return "none";
   return live && history !== "unopened" ? "wait" : recorded[history];

@@ -4,19 +4,19 @@ import { type Programme, type ProgrammePlace, placeAfter } from "./programme.ts"
 /** What a playlist does when one of its items cannot be played, or breaks off and does not come back. */
 export type OnItemError = "skip" | "fail";
 
-export interface BadItem {
+export interface FailedItem {
   readonly programme: Programme;
   readonly place: ProgrammePlace;
   readonly error: RoomcastError;
 }
 
-export type BadItemVerdict =
+export type FailedItemVerdict =
   /** It is passed over; `next` null: nothing comes after it. */
   | { readonly name: "skip"; readonly next: ProgrammePlace | null; readonly error: RoomcastError }
   | { readonly name: "fail"; readonly error: RoomcastError };
 
 /** Decides what becomes of a programme with items that fail. Does no I/O. */
-export class BadItems {
+export class FailedItems {
   readonly #onItemError: OnItemError;
   /** The first error since an item was last seen well. */
   #first: RoomcastError | undefined;
@@ -35,7 +35,7 @@ export class BadItems {
   }
 
   /** A whole round of failures ends the programme: a playlist that is repeated for ever must not spin. */
-  failed({ programme, place, error }: BadItem): BadItemVerdict {
+  failed({ programme, place, error }: FailedItem): FailedItemVerdict {
     const named = namingItem(error, programme, place);
     this.#first ??= named;
     this.#inRow += 1;

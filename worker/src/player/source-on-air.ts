@@ -1,7 +1,7 @@
 import { SilenceWatch } from "../base/silence-watch.ts";
 import type { Source, SourceInfo } from "../source/source.ts";
-import type { Closings } from "./closings.ts";
 import type { PlayerLimits } from "./player-options.ts";
+import type { ClosingSources } from "./prepared-source.ts";
 
 /** A recorded source is near its end when so much of it is left, ms: time to open the next. */
 const NEAR_END_MS = 4_000;
@@ -9,9 +9,9 @@ const NEAR_END_MS = 4_000;
 const SEEN_WELL_MS = 5_000;
 
 /** The source that the room sees, and since when. Time comes in as an argument. */
-export class OnAir {
+export class SourceOnAir {
   readonly #limits: PlayerLimits;
-  readonly #closings: Closings;
+  readonly #closings: ClosingSources;
   #source: Source | undefined;
   #info: SourceInfo | undefined;
   #silence: SilenceWatch | undefined;
@@ -22,7 +22,7 @@ export class OnAir {
   /** When its item was first seen; undefined: it has been told that the item is well. */
   #itemSinceMs: number | undefined;
 
-  constructor(limits: PlayerLimits, closings: Closings) {
+  constructor(limits: PlayerLimits, closings: ClosingSources) {
     this.#limits = limits;
     this.#closings = closings;
   }

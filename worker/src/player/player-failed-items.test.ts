@@ -91,7 +91,7 @@ describe("a playlist with a bad item", () => {
     expect(states).toEqual(["pushing", "reconnecting", "pushing"]);
   });
 
-  it("waits for the next item too, after one that has used up its patience", async () => {
+  it("waits for the next item too, after one that has used up its policy", async () => {
     let tries = 0;
     const openSource = async (request: SourceRequest, signal: AbortSignal): Promise<Source> => {
       if (request.url === "away") throw lost("SourceUnreachable");
