@@ -1,6 +1,6 @@
 import { Mp4Error } from "./mp4-error.ts";
 
-/** A box inside a buffer: ISO/IEC 14496-12, 4.2. Positions are in the buffer. */
+/** A box inside a buffer (ISO/IEC 14496-12, 4.2). Positions are offsets in the buffer. */
 export interface Box {
   readonly type: string;
   /** First byte after the header. */
@@ -9,13 +9,13 @@ export interface Box {
   readonly end: number;
 }
 
-/** Real files have some tens on a level. The limit keeps an index full of empty boxes from costing time and memory. */
+/** Real files have some tens of boxes on a level. The limit bounds the time and memory for an index of empty boxes. */
 const MAX_BOXES_ON_A_LEVEL = 1024;
 
 /**
- * The boxes that lie one after another between two positions.
+ * Lists the boxes between two positions.
  *
- * @throws Mp4Error where a box does not fit, or where there are too many.
+ * @throws Mp4Error if a box does not fit, or if there are too many
  */
 export function listBoxes(buffer: Buffer, start: number, end: number): Box[] {
   const boxes: Box[] = [];
@@ -39,12 +39,12 @@ export function listBoxes(buffer: Buffer, start: number, end: number): Box[] {
   return boxes;
 }
 
-/** The first box of a type inside another. */
+/** Returns the first box of a type inside another one. */
 export function findBox(buffer: Buffer, parent: Box, type: string): Box | undefined {
   return listBoxes(buffer, parent.start, parent.end).find((box) => box.type === type);
 }
 
-/** @throws Mp4Error where there is none, or where it is shorter than `minBytes`. */
+/** @throws Mp4Error if there is no such box, or if its body is shorter than `minBytes` */
 export function needBox(buffer: Buffer, parent: Box, type: string, minBytes = 0): Box {
   const box = findBox(buffer, parent, type);
   if (box === undefined) throw new Mp4Error(`The box ${type} is missing.`);
@@ -52,7 +52,7 @@ export function needBox(buffer: Buffer, parent: Box, type: string, minBytes = 0)
   return box;
 }
 
-/** A four-character code, what is not printable replaced. */
+/** Returns a four-character code with unprintable characters replaced. */
 export function shownType(type: string): string {
   return type.replace(/[^\x20-\x7e]/g, "?");
 }

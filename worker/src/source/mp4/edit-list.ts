@@ -1,24 +1,24 @@
 import { type Box, findBox } from "./box.ts";
 import { Mp4Error } from "./mp4-error.ts";
 
-/** What an edit list (ISO/IEC 14496-12, 8.6.6) makes of a track. */
+/** The effect of an edit list (ISO/IEC 14496-12, 8.6.6) on a track. */
 export interface EditList {
-  /** Before the track begins, in the movie's time scale. */
+  /** The time before the track begins, in the movie's time scale. */
   readonly emptyDuration: number;
   /** The media time that is shown first, in the track's time scale. */
   readonly mediaTime: number;
-  /** How long the media play, in the movie's time scale; 0: to their end. */
+  /** The duration of the media in the movie's time scale, or 0 if they play to their end. */
   readonly duration: number;
-  /** It cuts something out of the middle, repeats something or changes the speed: only a decoder can follow it. */
+  /** True if the list cuts out a middle part, repeats a part or changes the speed. Only a decoder can apply it. */
   readonly complex: boolean;
 }
 
 const NO_EDITS: EditList = { emptyDuration: 0, mediaTime: 0, duration: 0, complex: false };
-/** Editors write one entry for each cut. */
+/** Editing programs write one entry for each cut. */
 const MAX_EDITS = 10_000;
 const NORMAL_RATE = 0x0001_0000;
 
-/** @throws Mp4Error where it does not fit its box. */
+/** @throws Mp4Error if the list is malformed */
 export function parseEditList(buffer: Buffer, trak: Box): EditList {
   const edts = findBox(buffer, trak, "edts");
   const elst = edts === undefined ? undefined : findBox(buffer, edts, "elst");
@@ -46,7 +46,7 @@ export function parseEditList(buffer: Buffer, trak: Box): EditList {
     edits = {
       emptyDuration: edits.emptyDuration,
       mediaTime: played === 0 ? mediaTime : edits.mediaTime,
-      // Without a length it plays to the end, and what follows it is never reached.
+      // An edit without a length plays to the end, so later edits are never reached.
       duration: played > 0 && edits.duration === 0 ? 0 : edits.duration + duration,
       complex: edits.complex || odd,
     };

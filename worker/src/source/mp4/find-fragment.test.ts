@@ -36,14 +36,18 @@ async function movieOf(bytes: Buffer): Promise<FragmentedMovie> {
 
 const PLAIN = "frag_keyframe+empty_moov+default_base_moof";
 
-describe("A position in a fragmented file", () => {
+describe("FragmentFinder", () => {
   it.each<[string, string, string[]]>([
     ["without an index", `${PLAIN}+skip_trailer`, []],
     ["with an index at its end", PLAIN, []],
     ["with an index in front", `${PLAIN}+global_sidx`, []],
-    ["whose fragments do not all begin with a keyframe", "empty_moov+default_base_moof", ["-frag_duration", "300000"]],
-    ["whose clock begins late", `${PLAIN}+frag_discont+skip_trailer`, ["-output_ts_offset", "5000"]],
-  ])("is found with few requests and little reading: %s", async (name, flags, more) => {
+    [
+      "with fragments that do not all begin with a keyframe",
+      "empty_moov+default_base_moof",
+      ["-frag_duration", "300000"],
+    ],
+    ["with a clock that begins late", `${PLAIN}+frag_discont+skip_trailer`, ["-output_ts_offset", "5000"]],
+  ])("finds positions with few requests in a file %s", async (name, flags, more) => {
     const bytes = await fragmented(`${name.replaceAll(" ", "-")}.mp4`, flags, ...more);
     const movie = await movieOf(bytes);
     expect(movie.tracks.map(({ kind, format }) => [kind, format])).toEqual([
@@ -53,7 +57,7 @@ describe("A position in a fragmented file", () => {
     const file = new CountedFile(bytes);
     const finder = new FragmentFinder(file, movie);
     expect(await finder.durationMs()).toBeCloseTo(SECONDS * 1000, -2);
-    // The first fragment, the tail, and the fragments in it.
+    // The requests are for the first fragment, the file's end, and the fragments in it.
     expect(finder.requests).toBeLessThanOrEqual(3);
     for (const startMs of [1500, 60_250, 121_900, 239_500, 400_000]) {
       const before = finder.requests;
@@ -66,7 +70,7 @@ describe("A position in a fragmented file", () => {
     expect(file.bytesRead).toBeLessThan(bytes.length);
   });
 
-  it("is the beginning for the first second, and on a server that sends no parts", async () => {
+  it("returns null for position 0 and for a server without ranges", async () => {
     const bytes = await fragmented("plain.mp4", PLAIN);
     const movie = await movieOf(bytes);
     expect(await new FragmentFinder(new CountedFile(bytes), movie).find(0)).toBeNull();
@@ -75,7 +79,7 @@ describe("A position in a fragmented file", () => {
     expect(await new FragmentFinder(forward, movie).durationMs()).toBeNull();
   });
 
-  it("is found to be cut where an index in front lists fragments that are not there", async () => {
+  it("reports a file as cut when an index in front lists missing fragments", async () => {
     const bytes = await fragmented("listed.mp4", `${PLAIN}+global_sidx+skip_trailer`);
     const movie = await movieOf(bytes);
     expect(await new FragmentFinder(new CountedFile(bytes), movie).isCut()).toBe(false);
@@ -83,7 +87,7 @@ describe("A position in a fragmented file", () => {
     expect(await new FragmentFinder(new CountedFile(bytes.subarray(0, lastStart)), movie).isCut()).toBe(true);
   });
 
-  it("is not looked for without an end in a file that is damaged", async () => {
+  it("stops after a bounded number of requests in a damaged file", async () => {
     const bytes = await fragmented("damaged.mp4", `${PLAIN}+skip_trailer`);
     const movie = await movieOf(bytes);
     const damaged = Buffer.from(bytes);

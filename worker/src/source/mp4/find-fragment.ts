@@ -8,7 +8,7 @@ import {
 import type { FragmentedMovie } from "./fragmented-movie.ts";
 import { Mp4Error } from "./mp4-error.ts";
 
-/** The file, read from any byte on: a `RangeStream` is one. */
+/** A file that can be read from any byte on. `RangeStream` implements it. */
 export interface FragmentFile {
   readonly totalBytes: number | null;
   readonly seekable: boolean;
@@ -22,10 +22,10 @@ export interface FragmentReader {
   close(): Promise<void>;
 }
 
-/** A fragment that holds a keyframe. */
+/** A fragment with a keyframe. */
 export interface FoundFragment {
   readonly startByte: number;
-  /** Position of its first sample, ms from the beginning of the first fragment. */
+  /** The position of the fragment's first sample, ms from the beginning of the first fragment. */
   readonly startMs: number;
 }
 
@@ -36,30 +36,30 @@ interface Fragment extends FoundFragment {
 }
 
 const MAX_PROBES = 24;
-/** So close to the position the fragments are gone through one by one. */
+/** Within this distance of the position, the fragments are read one by one. */
 const NEAR_MS = 8000;
-/** How far is gone back, one after another, where the nearest fragments have no keyframe. */
+/** The distances to go back, one after another, until a fragment with a keyframe is found. */
 const STEPS_BACK_MS = [0, 4000, 15_000, 60_000];
 const CHUNK_BYTES = 64 * 1024;
-/** The longest fragment that is looked for: 10 s at 50 Mbit/s. */
+/** The largest fragment that is supported: 10 s at 50 Mbit/s. */
 const MAX_FRAGMENT_BYTES = 64 * 1024 * 1024;
 const MAX_HEADER_BYTES = 4 * 1024 * 1024;
-/** Bytes that look like a fragment and are none are chance, of which there is little, or a trap. */
+/** Bytes that only look like a fragment are rare by chance. More of them are an attack. */
 const MAX_FALSE_STARTS = 32;
-/** So many boxes may stand between two fragments of a track; real files have a few. */
+/** The largest number of boxes between two fragments of a track. Real files have a few. */
 const MAX_WALKED_BOXES = 1000;
 const FIRST_TAIL_BYTES = 256 * 1024;
-/** `moof`, and the box in it that is always the first and always 16 bytes long (ISO/IEC 14496-12, 8.8.5). */
+/** `moof` and the header of its first box, which is always `mfhd` and 16 bytes long (ISO/IEC 14496-12, 8.8.5). */
 const FRAGMENT_START = Buffer.from("moof\0\0\0\x10mfhd", "latin1");
 
-/** Finds positions in a fragmented file with few requests, by what it lists itself or by bisection over its bytes. */
+/** Finds positions in a fragmented file with few requests, by its own index or by bisection over its bytes. */
 export class FragmentFinder {
   readonly #file: FragmentFile;
   readonly #movie: FragmentedMovie;
   readonly #clock: FragmentTrack;
   #requests = 0;
   #falseStarts = 0;
-  /** Decode time of the very first sample: positions count from there. */
+  /** The decode time of the file's first sample, from which positions are counted. */
   #firstTime: number | undefined;
   #first: Promise<Fragment | null> | undefined;
   #pointers: Promise<readonly FragmentPointer[]> | undefined;
@@ -71,15 +71,15 @@ export class FragmentFinder {
     this.#clock = movie.clock ?? { id: 0, timescale: 1, defaultDuration: 0, defaultFlags: 0 };
   }
 
-  /** Requests so far. */
+  /** The number of requests so far. */
   get requests(): number {
     return this.#requests;
   }
 
   /**
-   * How long the file is, ms; null where neither it nor its last fragment says so.
+   * Returns the duration of the file, ms, or null if neither its index nor its last fragment shows it.
    *
-   * @throws RoomcastError what the server says
+   * @throws RoomcastError if the file cannot be read
    */
   async durationMs(): Promise<number | null> {
     if (this.#movie.durationMs !== null) return this.#movie.durationMs;
@@ -91,9 +91,9 @@ export class FragmentFinder {
   }
 
   /**
-   * Whether the file lists fragments, in an index at its front, that are not there any more.
+   * Returns true if an index in the file lists fragments after the file's end.
    *
-   * @throws RoomcastError what the server says
+   * @throws RoomcastError if the file cannot be read
    */
   async isCut(): Promise<boolean> {
     const { totalBytes } = this.#file;
@@ -102,10 +102,10 @@ export class FragmentFinder {
   }
 
   /**
-   * The last fragment with a keyframe that is not behind the position; null where the file has to be played
-   * from its beginning.
+   * Returns the last fragment with a keyframe that is not after the position, or null if the file must be played from
+   * its beginning.
    *
-   * @throws RoomcastError what the server says
+   * @throws RoomcastError if the file cannot be read
    */
   async find(startMs: number): Promise<FoundFragment | null> {
     if (startMs <= 0 || !this.#file.seekable || this.#file.totalBytes === null) return null;
@@ -121,7 +121,7 @@ export class FragmentFinder {
     return null;
   }
 
-  /** A fragment that is not behind the position, and close to it where that can be had with few requests. */
+  /** Returns a fragment that is not after the position, and close to it if few requests are enough. */
   async #near(targetMs: number, first: Fragment): Promise<FoundFragment> {
     const endByte = this.#file.totalBytes ?? 0;
     const isBefore = ({ time, startByte }: FragmentPointer) => this.#msOf(time) <= targetMs && startByte < endByte;
@@ -137,13 +137,13 @@ export class FragmentFinder {
       const found = await this.#scan(middle, high.startByte);
       if (found === null) high = { ...high, startByte: middle };
       else if (found.startMs <= targetMs) low = found;
-      // Between the byte that was asked for and this fragment no other begins.
+      // No other fragment begins between `middle` and this one.
       else high = { startByte: middle, startMs: found.startMs };
     }
     return low;
   }
 
-  /** Goes through fragments one by one up to the position. */
+  /** Reads fragments one by one up to the position, and returns the last one with a keyframe. */
   async #walk(startByte: number, targetMs: number): Promise<Fragment | null> {
     const reader = this.#open(startByte);
     let found: Fragment | null = null;
@@ -158,7 +158,7 @@ export class FragmentFinder {
     }
   }
 
-  /** The next fragment of the track, the reader being at the beginning of a box. */
+  /** Returns the next fragment of the track. The reader must be at the beginning of a box. */
   async #nextFragment(reader: FragmentReader): Promise<Fragment | null> {
     for (let boxes = 0; boxes < MAX_WALKED_BOXES; boxes += 1) {
       const startByte = reader.position;
@@ -182,7 +182,7 @@ export class FragmentFinder {
     return null;
   }
 
-  /** Looks for the beginning of a fragment anywhere from a byte on. */
+  /** Searches for the beginning of a fragment from any byte on. */
   async #scan(
     fromByte: number,
     endByte: number,
@@ -212,7 +212,7 @@ export class FragmentFinder {
     }
   }
 
-  /** Bytes that look like the beginning of a fragment may be chance. */
+  /** Reads the fragment at a byte, or returns null if the bytes there only look like a fragment. */
   async #confirm(startByte: number): Promise<Fragment | null> {
     const reader = this.#open(startByte);
     try {
@@ -242,7 +242,7 @@ export class FragmentFinder {
     return this.#first;
   }
 
-  /** Where the file has an index of its fragments, behind its head or at its end. */
+  /** Returns the file's own index of fragments, which is after its head or at its end. It may be empty. */
   #listed(): Promise<readonly FragmentPointer[]> {
     this.#pointers ??= this.#readLists();
     return this.#pointers;
@@ -283,7 +283,7 @@ export class FragmentFinder {
     return this.#last;
   }
 
-  /** Looks for a fragment in an ever longer tail, and then for the last one behind it. */
+  /** Searches a growing part of the file's end for a fragment, and returns the last one that follows it. */
   async #findLast(): Promise<Fragment | null> {
     const { totalBytes, seekable } = this.#file;
     if (!seekable || totalBytes === null || (await this.#firstFragment()) === null) return null;
@@ -296,7 +296,7 @@ export class FragmentFinder {
     return null;
   }
 
-  /** Of those that follow one another from here on; null where no fragment begins here. */
+  /** Returns the last fragment of the sequence that begins here, or null if no fragment begins here. */
   async #lastFrom(startByte: number): Promise<Fragment | null> {
     const reader = this.#open(startByte);
     let last: Fragment | null = null;
@@ -317,7 +317,10 @@ export class FragmentFinder {
   }
 }
 
-/** By time, because most files have about the same bit rate everywhere, and a little before it; else the middle. */
+/**
+ * Returns the byte for the next probe: shortly before the place that a constant bit rate suggests, or the middle if
+ * `halve` is set.
+ */
 function guess(
   low: Pick<Fragment, "startByte" | "startMs">,
   high: Pick<Fragment, "startByte" | "startMs">,

@@ -4,35 +4,35 @@ import { shownType } from "./box.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import type { RangeStream } from "./range-stream.ts";
 
-/** The index of a day-long file has some 50 MB; more is an attack or a mistake. */
+/** The index of a file of a day has about 50 MB. A larger one is an attack or a mistake. */
 const MAX_MOOV_BYTES = 64 * 1024 * 1024;
-/** What is allocated before the bytes for it have come. */
+/** The memory that is allocated before the bytes of an index have arrived. */
 const FIRST_ALLOCATION_BYTES = 1024 * 1024;
 const MAX_TOP_LEVEL_BOXES = 256;
-/** What tells a web page or an archive from a media file. */
+/** This much of the beginning distinguishes a web page or an archive from a media file. */
 const SNIFFED_BYTES = 1024;
 
 export interface FoundMovie {
   /** The body of the movie box. */
   readonly moov: Buffer;
-  /** First byte behind the box; null where the media stand before it. */
+  /** The first byte after the box, or null if the media are before it. */
   readonly mediaByte: number | null;
 }
 
 interface TopLevelBox {
   readonly type: string;
   readonly bodyBytes: number;
-  /** First byte after it. */
+  /** The first byte after the box. */
   readonly end: number;
 }
 
 /**
- * Finds the body of the movie box. The stream begins at byte 0; it stays where the movie box, or the media data in
- * front of it, was met, ready to read on. An index behind the media is fetched with a second request.
+ * Finds the body of the movie box. The stream must be at byte 0. Afterwards it is behind the movie box, or at the media
+ * data if they come first, ready to continue. An index after the media is fetched with a second request.
  *
- * @throws Mp4Error for what is no MP4 file, or none that is played here
- * @throws RoomcastError `SourceTruncated` where the file ends before its index; `SourceUnsupported` where the index
- *   cannot be reached; `SourceNotMedia` for a web page and the like; or what the server says
+ * @throws Mp4Error if it is not an MP4 file, or one that is not played here
+ * @throws RoomcastError `SourceTruncated` if the file ends before its index; `SourceUnsupported` if the index cannot be
+ *   reached; `SourceNotMedia` for a web page or another document; or the error of the connection
  */
 export async function findMovie(stream: RangeStream): Promise<FoundMovie> {
   const start = Buffer.alloc(SNIFFED_BYTES);
@@ -106,14 +106,14 @@ async function skipBox(stream: RangeStream, box: TopLevelBox): Promise<void> {
 
 function checkInside({ totalBytes }: RangeStream, box: TopLevelBox): void {
   if (totalBytes !== null && box.end > totalBytes) {
-    throw truncated(`its box ${shownType(box.type)} should end at byte ${box.end}, the file at ${totalBytes}`);
+    throw truncated(`its box ${shownType(box.type)} should end at byte ${box.end}, but the file ends at ${totalBytes}`);
   }
 }
 
 async function readBody(stream: RangeStream, box: TopLevelBox): Promise<Buffer> {
   if (box.bodyBytes > MAX_MOOV_BYTES) throw new Mp4Error("The file's index is too large.");
   checkInside(stream, box);
-  // A size that nothing backs must not cost memory: the buffer grows with what comes.
+  // A wrong size must not cost memory, so the buffer grows with the bytes that arrive.
   let body = Buffer.allocUnsafeSlow(Math.min(box.bodyBytes, FIRST_ALLOCATION_BYTES));
   let filled = 0;
   for (;;) {

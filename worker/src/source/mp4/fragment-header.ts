@@ -1,9 +1,9 @@
 import { type Box, findBox, listBoxes, needBox } from "./box.ts";
 import { Mp4Error } from "./mp4-error.ts";
 
-/** The track by which positions in a fragmented file are found. */
+/** The track that is used to find positions in a fragmented file. */
 export interface FragmentTrack {
-  /** track_ID. */
+  /** The `track_ID` of ISO/IEC 14496-12. */
   readonly id: number;
   /** Units of the track's clock in a second. */
   readonly timescale: number;
@@ -12,18 +12,18 @@ export interface FragmentTrack {
   readonly defaultFlags: number;
 }
 
-/** What a fragment holds of that track. */
+/** The times of one track in a fragment. */
 export interface FragmentTimes {
-  /** Decode time of its first sample, in the track's time scale. */
+  /** The decode time of the first sample, in the track's time scale. */
   readonly start: number;
   readonly duration: number;
-  /** It begins with a sync sample. */
+  /** True if the fragment begins with a sync sample. */
   readonly sync: boolean;
-  /** It has a sync sample somewhere. */
+  /** True if the fragment has a sync sample anywhere. */
   readonly holdsSync: boolean;
 }
 
-/** Where fragments are, as the file itself lists them; in the track's time scale. */
+/** An entry of the file's own index of fragments. The time is in the track's time scale. */
 export interface FragmentPointer {
   readonly time: number;
   readonly startByte: number;
@@ -36,9 +36,9 @@ const MAX_POINTERS = 1_000_000;
 /**
  * Reads a `moof` box (8.8.4).
  *
- * @param moof its body
- * @returns null where it holds nothing of the track, or does not say when
- * @throws Mp4Error
+ * @param moof the box's body
+ * @returns null if the fragment has no samples of the track, or no decode time
+ * @throws Mp4Error if the box is malformed
  */
 export function readFragment(moof: Buffer, track: FragmentTrack): FragmentTimes | null {
   for (const traf of listBoxes(moof, 0, moof.length).filter((box) => box.type === "traf")) {
@@ -58,7 +58,7 @@ interface Defaults {
   readonly flags: number;
 }
 
-/** 8.8.7: the fields that the flags announce stand one after another. */
+/** Reads the defaults of a fragment (8.8.7). The fields that the flags announce follow one another. */
 function readDefaults(moof: Buffer, tfhd: Box, track: FragmentTrack): Defaults {
   const flags = u32(moof, tfhd, 0) & 0xff_ffff;
   let at = 8 + (flags & 0x1 ? 8 : 0) + (flags & 0x2 ? 4 : 0);
@@ -67,7 +67,7 @@ function readDefaults(moof: Buffer, tfhd: Box, track: FragmentTrack): Defaults {
   return { duration, flags: flags & 0x20 ? u32(moof, tfhd, at) : track.defaultFlags };
 }
 
-/** 8.8.8. */
+/** Reads the runs of a fragment (8.8.8). */
 function readRuns(moof: Buffer, traf: Box, defaults: Defaults): Pick<FragmentTimes, "duration" | "sync" | "holdsSync"> {
   let duration = 0;
   let sync: boolean | undefined;
@@ -99,9 +99,9 @@ function readRuns(moof: Buffer, traf: Box, defaults: Defaults): Pick<FragmentTim
 /**
  * Reads a `sidx` box (8.16.3).
  *
- * @param sidx its body
- * @param endByte where the box ends in the file
- * @returns empty where it lists other indexes
+ * @param sidx the box's body
+ * @param endByte the end of the box in the file
+ * @returns an empty list if the box refers to other indexes
  */
 export function readSegmentIndex(sidx: Buffer, endByte: number, track: FragmentTrack): FragmentPointer[] {
   const box: Box = { type: "sidx", start: 0, end: sidx.length };
@@ -128,9 +128,9 @@ export function readSegmentIndex(sidx: Buffer, endByte: number, track: FragmentT
 }
 
 /**
- * Reads an `mfra` box (8.8.9): where the fragments of a track are.
+ * Reads the positions of a track's fragments from an `mfra` box (8.8.9).
  *
- * @param mfra its body
+ * @param mfra the box's body
  */
 export function readRandomAccess(mfra: Buffer, track: FragmentTrack): FragmentPointer[] {
   for (const tfra of listBoxes(mfra, 0, mfra.length).filter((box) => box.type === "tfra")) {

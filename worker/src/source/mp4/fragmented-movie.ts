@@ -4,29 +4,31 @@ import type { FragmentTrack } from "./fragment-header.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import { listTracks, parseClock, type TrackHeader } from "./track-header.ts";
 
-/** A file whose samples are listed in fragments along the way: what its `moov` box says. */
+/** The contents of the `moov` box of a fragmented file, whose samples are listed in fragments. */
 export interface FragmentedMovie {
-  /** The `moov` box as a whole: a demuxer that is to begin with a later fragment needs it first. */
+  /** The whole `moov` box. A demuxer that begins with a later fragment needs it first. */
   readonly initialisation: Buffer;
-  /** First byte behind it in the file; the first fragment, or an index of all, is there. */
+  /** The first byte after the box in the file, where the first fragment or an index begins. */
   readonly mediaByte: number;
   readonly tracks: readonly Pick<
     TrackHeader,
     "id" | "index" | "kind" | "enabled" | "format" | "language" | "encryption" | "timescale"
   >[];
-  /** The track by which positions are found: the first enabled video, else the first of all; null: there is none. */
+  /**
+   * The track that is used to find positions: the first enabled video track, or else the first media track, or null.
+   */
   readonly clock: FragmentTrack | null;
-  /** From `mehd`; null: not said. */
+  /** The duration from `mehd`, or null if the file does not say. */
   readonly durationMs: number | null;
 }
 
 /**
- * Reads a movie box of a fragmented file (ISO/IEC 14496-12, 8.8); null where it is not of one.
+ * Reads the movie box of a fragmented file (ISO/IEC 14496-12, 8.8). Returns null if the file is not fragmented.
  *
  * @param moov the box's body
- * @param mediaByte where the box ends in the file; null where media stand before it
- * @throws Mp4Error where only a part of the samples is in fragments
- * @throws RoomcastError `FailedOperation.SourceUnsupported` where it is encrypted
+ * @param mediaByte the end of the box in the file, or null if media are before it
+ * @throws Mp4Error if only a part of the samples is in fragments
+ * @throws RoomcastError `FailedOperation.SourceUnsupported` if the file is encrypted
  */
 export function parseFragmentedMovie(moov: Buffer, mediaByte: number | null): FragmentedMovie | null {
   const root: Box = { type: "moov", start: 0, end: moov.length };
@@ -57,7 +59,7 @@ function hasSamples(moov: Buffer, stbl: Box): boolean {
   return stsz !== undefined && stsz.end - stsz.start >= 12 && moov.readUInt32BE(stsz.start + 8) > 0;
 }
 
-/** Where all tracks of a kind are encrypted there is nothing to play. */
+/** @throws RoomcastError if all tracks of a kind are encrypted, so that nothing could be played */
 function refuseEncrypted(tracks: readonly TrackHeader[]): void {
   for (const kind of ["video", "audio"] as const) {
     const ofKind = tracks.filter((track) => track.kind === kind);

@@ -35,98 +35,104 @@ async function open(bytes: Buffer, fileBytes: number | null, slices: WorkSlices 
 
 const ORDINARY: WrittenTables = { sizes: [100], syncSamples: [1] };
 
-describe("An index that claims more than its file can hold", () => {
-  it.each<[string, WrittenTables, WrittenTables]>([
-    ["seven million pictures of one size", { sampleCount: 7_000_000, fixedSize: 100 }, ORDINARY],
-    ["seven million frames of sound of one byte", ORDINARY, { sampleCount: 7_000_000, fixedSize: 1 }],
-    ["sixteen million samples", { sampleCount: 16_000_000, fixedSize: 1 }, ORDINARY],
-    ["four thousand million samples", { sampleCount: 0xffff_ffff, fixedSize: 1 }, ORDINARY],
-    ["a table of sizes that is not there", { sampleCount: 7_000_000 }, ORDINARY],
-  ])("is refused without a step through its tables: %s", async (_name, video, audio) => {
-    const slices = new CountedSlices();
-    const bytes = withTables(moov, video, audio);
-    expect(bytes.length).toBeLessThan(3000);
-    await expect(open(bytes, bytes.length, slices)).rejects.toThrow(Mp4Error);
-    expect(slices.units).toBeLessThan(10);
+describe("MP4 index", () => {
+  describe("when it claims more than its file can contain", () => {
+    it.each<[string, WrittenTables, WrittenTables]>([
+      ["seven million pictures of one size", { sampleCount: 7_000_000, fixedSize: 100 }, ORDINARY],
+      ["seven million frames of sound of one byte", ORDINARY, { sampleCount: 7_000_000, fixedSize: 1 }],
+      ["sixteen million samples", { sampleCount: 16_000_000, fixedSize: 1 }, ORDINARY],
+      ["four thousand million samples", { sampleCount: 0xffff_ffff, fixedSize: 1 }, ORDINARY],
+      ["a missing table of sizes", { sampleCount: 7_000_000 }, ORDINARY],
+    ])("is refused without reading the tables: %s", async (_name, video, audio) => {
+      const slices = new CountedSlices();
+      const bytes = withTables(moov, video, audio);
+      expect(bytes.length).toBeLessThan(3000);
+      await expect(open(bytes, bytes.length, slices)).rejects.toThrow(Mp4Error);
+      expect(slices.units).toBeLessThan(10);
+    });
   });
-});
 
-describe("A large index", () => {
-  const hours = 2;
-  const pictures = hours * 3600 * 25;
-  /** Chunks of one second, as ffmpeg writes them, pictures and sound in turn. */
-  const film = () => {
-    const seconds = hours * 3600;
-    const videoBytes = 25 * 4000;
-    const audioBytes = 47 * 340;
-    const starts = Array.from({ length: seconds }, (_, second) => 1000 + second * (videoBytes + audioBytes));
-    const video = {
-      sizes: Array.from({ length: pictures }, () => 4000),
-      durations: [[pictures, 512]] as const,
-      chunkRuns: [[1, 25]] as const,
-      chunkOffsets: starts,
-      syncSamples: Array.from({ length: seconds }, (_, second) => second * 25 + 1),
+  describe("when it is large", () => {
+    const hours = 2;
+    const pictures = hours * 3600 * 25;
+    /** Makes the index of a film in chunks of one second, video and audio alternately, as ffmpeg writes it. */
+    const film = () => {
+      const seconds = hours * 3600;
+      const videoBytes = 25 * 4000;
+      const audioBytes = 47 * 340;
+      const starts = Array.from({ length: seconds }, (_, second) => 1000 + second * (videoBytes + audioBytes));
+      const video = {
+        sizes: Array.from({ length: pictures }, () => 4000),
+        durations: [[pictures, 512]] as const,
+        chunkRuns: [[1, 25]] as const,
+        chunkOffsets: starts,
+        syncSamples: Array.from({ length: seconds }, (_, second) => second * 25 + 1),
+      };
+      const audio = {
+        sizes: Array.from({ length: seconds * 47 }, () => 340 - 1).map((size, at) => (at % 47 === 0 ? size + 1 : size)),
+        durations: [[seconds * 47, 1021]] as const,
+        chunkRuns: [[1, 47]] as const,
+        chunkOffsets: starts.map((start) => start + videoBytes),
+      };
+      return withTables(moov, video, audio);
     };
-    const audio = {
-      sizes: Array.from({ length: seconds * 47 }, () => 340 - 1).map((size, at) => (at % 47 === 0 ? size + 1 : size)),
-      durations: [[seconds * 47, 1021]] as const,
-      chunkRuns: [[1, 47]] as const,
-      chunkOffsets: starts.map((start) => start + videoBytes),
-    };
-    return withTables(moov, video, audio);
-  };
 
-  it("of a film of two hours is read in pieces, and any position in it is found in a bounded number of steps", async () => {
-    const slices = new CountedSlices();
-    const { video, fits, media } = await open(film(), null, slices);
-    expect(fits).toBe(true);
-    expect(media).toMatchObject({ video: { gopMs: 1000, fps: 25 } });
-    expect(media.durationMs).toBeGreaterThan(hours * 3_590_000);
-    expect(slices.pauses).toBeGreaterThan(10);
-    expect(slices.longest).toBeLessThan(UNITS_IN_A_SLICE + 100);
-    const sample = video.samples.syncSampleAt(video.samples.sampleAt(5000.5 * 12_800)) ?? 0;
-    expect(sample).toBe(5000 * 25);
-    const cursor = new SampleCursor(video.samples, sample);
-    expect(cursor).toMatchObject({ decodeTime: 5000 * 12_800, sync: true, offset: 1000 + 5000 * (100_000 + 47 * 340) });
-  });
+    it("is read in slices for a film of two hours, in which a position is found", async () => {
+      const slices = new CountedSlices();
+      const { video, fits, media } = await open(film(), null, slices);
+      expect(fits).toBe(true);
+      expect(media).toMatchObject({ video: { gopMs: 1000, fps: 25 } });
+      expect(media.durationMs).toBeGreaterThan(hours * 3_590_000);
+      expect(slices.pauses).toBeGreaterThan(10);
+      expect(slices.longest).toBeLessThan(UNITS_IN_A_SLICE + 100);
+      const sample = video.samples.syncSampleAt(video.samples.sampleAt(5000.5 * 12_800)) ?? 0;
+      expect(sample).toBe(5000 * 25);
+      const cursor = new SampleCursor(video.samples, sample);
+      expect(cursor).toMatchObject({
+        decodeTime: 5000 * 12_800,
+        sync: true,
+        offset: 1000 + 5000 * (100_000 + 47 * 340),
+      });
+    });
 
-  it("whose samples lie too far apart is given up as soon as that is seen", async () => {
-    const far = {
-      sizes: Array.from({ length: 200_000 }, () => 200),
-      chunkOffsets: [50_000_000],
-    };
-    const slices = new CountedSlices();
-    const { fits } = await open(
-      withTables(moov, { ...far, chunkOffsets: [1000], syncSamples: [1] }, far),
-      null,
-      slices,
-    );
-    expect(fits).toBe(false);
-    // Each table once, and of the samples no more than what may be held back.
-    expect(slices.units).toBeLessThan(1_000_000);
-  });
+    it("is given up early when audio and video are too far apart", async () => {
+      const far = {
+        sizes: Array.from({ length: 200_000 }, () => 200),
+        chunkOffsets: [50_000_000],
+      };
+      const slices = new CountedSlices();
+      const { fits } = await open(
+        withTables(moov, { ...far, chunkOffsets: [1000], syncSamples: [1] }, far),
+        null,
+        slices,
+      );
+      expect(fits).toBe(false);
+      // Each table is read once, and only the samples that may be held back are examined.
+      expect(slices.units).toBeLessThan(1_000_000);
+    });
 
-  it("of entries for no samples is refused", async () => {
-    const empty = Array.from({ length: 300_000 }, () => [0, 1] as const);
-    const bytes = withTables(moov, { ...ORDINARY, durations: [...empty, [1, 1]] }, ORDINARY);
-    const slices = new CountedSlices();
-    await expect(open(bytes, null, slices)).rejects.toThrow(/empty entries/);
-    expect(slices.longest).toBeLessThan(UNITS_IN_A_SLICE + 100);
-  });
+    it("is refused when it is full of entries for no samples", async () => {
+      const empty = Array.from({ length: 300_000 }, () => [0, 1] as const);
+      const bytes = withTables(moov, { ...ORDINARY, durations: [...empty, [1, 1]] }, ORDINARY);
+      const slices = new CountedSlices();
+      await expect(open(bytes, null, slices)).rejects.toThrow(/empty entries/);
+      expect(slices.longest).toBeLessThan(UNITS_IN_A_SLICE + 100);
+    });
 
-  it("of nothing but empty boxes is refused at the thousandth", async () => {
-    const junk = Buffer.concat(Array.from({ length: 1_000_000 }, () => numbers([8, 0x66726565])));
-    await expect(open(Buffer.concat([junk, moov]), null)).rejects.toThrow(/too many boxes/);
-    await expect(open(box("trak", junk), null)).rejects.toThrow(Mp4Error);
-  });
+    it("is refused when it is full of empty boxes", async () => {
+      const junk = Buffer.concat(Array.from({ length: 1_000_000 }, () => numbers([8, 0x66726565])));
+      await expect(open(Buffer.concat([junk, moov]), null)).rejects.toThrow(/too many boxes/);
+      await expect(open(box("trak", junk), null)).rejects.toThrow(Mp4Error);
+    });
 
-  it("with runs of huge counts is read like any other", async () => {
-    const video = {
-      ...ORDINARY,
-      durations: [[0xffff_ffff, 0xffff_ffff]] as const,
-      chunkRuns: [[1, 0xffff_ffff]] as const,
-    };
-    const { media } = await open(withTables(moov, video, { ...ORDINARY, chunkOffsets: [2000] }), null);
-    expect(media.durationMs).toBeGreaterThan(0);
+    it("is read when its runs have huge counts", async () => {
+      const video = {
+        ...ORDINARY,
+        durations: [[0xffff_ffff, 0xffff_ffff]] as const,
+        chunkRuns: [[1, 0xffff_ffff]] as const,
+      };
+      const { media } = await open(withTables(moov, video, { ...ORDINARY, chunkOffsets: [2000] }), null);
+      expect(media.durationMs).toBeGreaterThan(0);
+    });
   });
 });

@@ -3,9 +3,9 @@ import { Mp4Error } from "./mp4-error.ts";
 import { SampleCursor } from "./sample-cursor.ts";
 import type { WorkSlices } from "./work-slices.ts";
 
-/** No picture of 1080p has more. */
+/** No encoded picture of 1080p is larger. */
 const MAX_SAMPLE_BYTES = 8 * 1024 * 1024;
-/** An advance of a cursor costs as much as reading so many table entries. */
+/** The cost of moving a cursor to the next sample, in table entries read. */
 const ADVANCE_UNITS = 8;
 
 interface Walk {
@@ -14,10 +14,10 @@ interface Walk {
 }
 
 /**
- * Whether two tracks can be read from front to back and given in decoding order, with at most `maxHeldBytes` held back
- * meanwhile. Goes through all samples, in slices.
+ * Returns true if two tracks can be read from front to back and given in decoding order while at most `maxHeldBytes`
+ * are held back. It examines all samples, in slices.
  *
- * @throws Mp4Error where samples overlap, are huge, or do not lie in decoding order.
+ * @throws Mp4Error if samples overlap, are too large, or are not in decoding order
  */
 export async function fitsInOnePass(
   { video, audio }: { readonly video: VideoTrack; readonly audio: AudioTrack },
@@ -34,11 +34,11 @@ export async function fitsInOnePass(
     const next = earlier(reading, (one) => one.cursor.offset);
     if (next === undefined) return true;
     const { cursor } = next;
-    if (cursor.offset < position) throw new Mp4Error("The samples do not lie in order in the file.");
+    if (cursor.offset < position) throw new Mp4Error("The samples are not in order in the file.");
     position = cursor.offset + cursor.size;
     held += cursor.size;
     cursor.advance();
-    // What is given must have been read, in both tracks.
+    // A sample can be given only after it was read.
     for (;;) {
       const first = earlier(giving, (one) => one.atMs());
       const read = reading[first === giving[0] ? 0 : 1];

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { listBoxes } from "./box.ts";
 import { fitsInOnePass } from "./layout.ts";
 import { type Movie, parseMovie } from "./movie.ts";
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Everything that is done with an index before a file is played. */
+/** Does everything with an index that opening a file does. */
 async function readFully(bytes: Buffer): Promise<Movie> {
   const slices = new WorkSlices(() => Promise.resolve());
   const movie = await parseMovie(bytes, { fileBytes: 1_000_000, slices });
@@ -51,14 +51,14 @@ interface Place {
   readonly end: number;
 }
 
-/** All boxes, containers before what is in them. */
+/** Lists all boxes, each container before its contents. */
 function allBoxes(bytes: Buffer, start = 0, end = bytes.length): Place[] {
   return listBoxes(bytes, start, end).flatMap((box) =>
     CONTAINERS.has(box.type) ? [box, ...allBoxes(bytes, box.start, box.end)] : [box],
   );
 }
 
-/** The first box of a type in the n-th track. */
+/** Finds the first box of a type in the n-th track. */
 function place(bytes: Buffer, type: string, track = 0): Place {
   const trak = allBoxes(bytes).filter((box) => box.type === "trak")[track];
   const box = allBoxes(bytes, trak?.start, trak?.end).find((one) => one.type === type);
@@ -72,147 +72,153 @@ function changed(change: (bytes: Buffer) => void): Buffer {
   return copy;
 }
 
-describe("an index", () => {
-  test("is described as ffmpeg describes it", async () => {
-    expect(mediaInfoOf(await readFully(moov))).toMatchObject({
-      video: { codec: "h264", width: 320, height: 180, fps: 25, hasBFrames: false, gopMs: 1000, rotation: 0 },
-      audio: { codec: "aac", channels: 1, sampleRateHz: 48_000 },
+describe("parseMovie", () => {
+  describe("when the index is regular", () => {
+    it("returns the same description as ffmpeg", async () => {
+      expect(mediaInfoOf(await readFully(moov))).toMatchObject({
+        video: { codec: "h264", width: 320, height: 180, fps: 25, hasBFrames: false, gopMs: 1000, rotation: 0 },
+        audio: { codec: "aac", channels: 1, sampleRateHz: 48_000 },
+      });
+    });
+
+    it("gives each sample its decode time and keyframe flag", async () => {
+      const { video } = await readFully(moov);
+      if (video === null) throw new Error("no video");
+      const cursor = new SampleCursor(video.samples);
+      const seen: { atMs: number; sync: boolean }[] = [];
+      for (; !cursor.done; cursor.advance()) {
+        seen.push({ atMs: (cursor.decodeTime * 1000) / video.timescale, sync: cursor.sync });
+      }
+      expect(seen).toEqual(Array.from({ length: 50 }, (_, index) => ({ atMs: index * 40, sync: index % 25 === 0 })));
+      expect(mediaInfoOf(await readFully(moov)).video?.gopMs).toBe(1000);
+    });
+
+    it("gives a sample the same place by direct access and by stepping", async () => {
+      const { video, audio } = await readFully(moov);
+      for (const { samples } of [video, audio].flatMap((track) => track ?? [])) {
+        const walked = new SampleCursor(samples);
+        for (; !walked.done; walked.advance()) {
+          const found = new SampleCursor(samples, walked.index);
+          const { index, offset, size, decodeTime, sync } = walked;
+          expect(found).toMatchObject({ index, offset, size, decodeTime, sync });
+          expect(samples.sampleAt(decodeTime)).toBe(index);
+        }
+      }
     });
   });
 
-  test("gives each sample its place, decode time and keyframe flag", async () => {
-    const { video } = await readFully(moov);
-    if (video === null) throw new Error("no video");
-    const cursor = new SampleCursor(video.samples);
-    const seen: { atMs: number; sync: boolean }[] = [];
-    for (; !cursor.done; cursor.advance()) {
-      seen.push({ atMs: (cursor.decodeTime * 1000) / video.timescale, sync: cursor.sync });
-    }
-    expect(seen).toEqual(Array.from({ length: 50 }, (_, index) => ({ atMs: index * 40, sync: index % 25 === 0 })));
-    expect(mediaInfoOf(await readFully(moov)).video?.gopMs).toBe(1000);
-  });
-
-  test("gives a sample in the middle the same place as one that is walked to", async () => {
-    const { video, audio } = await readFully(moov);
-    for (const { samples } of [video, audio].flatMap((track) => track ?? [])) {
-      const walked = new SampleCursor(samples);
-      for (; !walked.done; walked.advance()) {
-        const found = new SampleCursor(samples, walked.index);
-        const { index, offset, size, decodeTime, sync } = walked;
-        expect(found).toMatchObject({ index, offset, size, decodeTime, sync });
-        expect(samples.sampleAt(decodeTime)).toBe(index);
-      }
-    }
-  });
-});
-
-describe("a hostile index", () => {
-  test("cut anywhere is refused with the one typed error, or read where only an ornament is missing", async () => {
-    for (let length = 0; length < moov.length; length += 1) {
-      const error = await refusal(moov.subarray(0, length));
-      expect(error === undefined || error instanceof Mp4Error).toBe(true);
-    }
-    for (const { end } of allBoxes(moov).filter((box) => ["mvhd", "stsd", "stsz", "stco"].includes(box.type))) {
-      expect(await refusal(moov.subarray(0, end - 1))).toBeInstanceOf(Mp4Error);
-    }
-  });
-
-  test.each([0, 1, 7, 9, 0x7fff_ffff, 0xffff_ffff])(
-    "whose boxes say a size of %i gives the one typed error",
-    async (size) => {
-      for (const box of allBoxes(moov)) {
-        const error = await refusal(changed((bytes) => bytes.writeUInt32BE(size, box.start - 8)));
+  describe("when the index is hostile", () => {
+    it("refuses an index that is cut anywhere with Mp4Error, or reads it if only an optional part is missing", async () => {
+      for (let length = 0; length < moov.length; length += 1) {
+        const error = await refusal(moov.subarray(0, length));
         expect(error === undefined || error instanceof Mp4Error).toBe(true);
       }
-    },
-  );
-
-  test("with any byte inverted is read or refused with the one typed error", async () => {
-    for (let at = 0; at < moov.length; at += 1) {
-      const error = await refusal(changed((bytes) => bytes.writeUInt8(bytes.readUInt8(at) ^ 0xff, at)));
-      expect(error === undefined || error instanceof Mp4Error).toBe(true);
-    }
-  });
-
-  test.each(["stts", "stsc", "stco", "stss"])(
-    "whose table %s claims four thousand million entries is refused",
-    async (type) => {
-      const error = await refusal(changed((bytes) => bytes.writeUInt32BE(0xffff_ffff, place(bytes, type).start + 4)));
-      expect(error).toBeInstanceOf(Mp4Error);
-    },
-  );
-
-  test.each([
-    ["claims four thousand million samples", 0, 0xffff_ffff],
-    ["claims as many of one size", 1, 0xffff_ffff],
-    ["has no samples", 0, 0],
-  ])("that %s is refused", async (_name, size, count) => {
-    const bytes = changed((copy) => {
-      const { start } = place(copy, "stsz");
-      copy.writeUInt32BE(size, start + 4);
-      copy.writeUInt32BE(count, start + 8);
+      for (const { end } of allBoxes(moov).filter((box) => ["mvhd", "stsd", "stsz", "stco"].includes(box.type))) {
+        expect(await refusal(moov.subarray(0, end - 1))).toBeInstanceOf(Mp4Error);
+      }
     });
-    expect(await refusal(bytes)).toBeInstanceOf(Mp4Error);
+
+    it.each([0, 1, 7, 9, 0x7fff_ffff, 0xffff_ffff])(
+      "reads it or throws Mp4Error when a box claims a size of %i",
+      async (size) => {
+        for (const box of allBoxes(moov)) {
+          const error = await refusal(changed((bytes) => bytes.writeUInt32BE(size, box.start - 8)));
+          expect(error === undefined || error instanceof Mp4Error).toBe(true);
+        }
+      },
+    );
+
+    it("reads it or throws Mp4Error when any byte is inverted", async () => {
+      for (let at = 0; at < moov.length; at += 1) {
+        const error = await refusal(changed((bytes) => bytes.writeUInt8(bytes.readUInt8(at) ^ 0xff, at)));
+        expect(error === undefined || error instanceof Mp4Error).toBe(true);
+      }
+    });
+
+    it.each(["stts", "stsc", "stco", "stss"])(
+      "throws Mp4Error when the table %s claims four thousand million entries",
+      async (type) => {
+        const error = await refusal(changed((bytes) => bytes.writeUInt32BE(0xffff_ffff, place(bytes, type).start + 4)));
+        expect(error).toBeInstanceOf(Mp4Error);
+      },
+    );
+
+    it.each([
+      ["claims four thousand million samples", 0, 0xffff_ffff],
+      ["claims four thousand million samples of one size", 1, 0xffff_ffff],
+      ["has no samples", 0, 0],
+    ])("throws Mp4Error when a track %s", async (_name, size, count) => {
+      const bytes = changed((copy) => {
+        const { start } = place(copy, "stsz");
+        copy.writeUInt32BE(size, start + 4);
+        copy.writeUInt32BE(count, start + 8);
+      });
+      expect(await refusal(bytes)).toBeInstanceOf(Mp4Error);
+    });
+
+    it.each([
+      ["overlap", 1, 0],
+      ["go backwards", 2, 10],
+    ])("throws Mp4Error when chunks %s", async (_name, entry, offset) => {
+      const bytes = changed((copy) => copy.writeUInt32BE(offset, place(copy, "stco").start + 8 + entry * 4));
+      expect(await refusal(bytes)).toBeInstanceOf(Mp4Error);
+    });
+
+    it("throws Mp4Error when a picture has a gigabyte", async () => {
+      const bytes = changed((copy) => copy.writeUInt32BE(2 ** 30, place(copy, "stsz").end - 4));
+      expect(await refusal(bytes)).toBeInstanceOf(Mp4Error);
+    });
   });
 
-  test.each([
-    ["overlap", 1, 0],
-    ["go back", 2, 10],
-  ])("whose chunks %s is refused", async (_name, entry, offset) => {
-    const bytes = changed((copy) => copy.writeUInt32BE(offset, place(copy, "stco").start + 8 + entry * 4));
-    expect(await refusal(bytes)).toBeInstanceOf(Mp4Error);
-  });
+  /** Rewrites the video's only edit: duration, media time and rate. */
+  function edited(duration: number, mediaTime: number, rate = 0x0001_0000): Buffer {
+    return changed((bytes) => {
+      const { start } = place(bytes, "elst");
+      bytes.writeUInt32BE(duration, start + 8);
+      bytes.writeInt32BE(mediaTime, start + 12);
+      bytes.writeUInt32BE(rate, start + 16);
+    });
+  }
 
-  test("with a picture of a gigabyte is refused", async () => {
-    const bytes = changed((copy) => copy.writeUInt32BE(2 ** 30, place(copy, "stsz").end - 4));
-    expect(await refusal(bytes)).toBeInstanceOf(Mp4Error);
-  });
-});
+  describe("when a track has an edit list", () => {
+    it("delays the track by an empty edit", async () => {
+      expect((await readFully(edited(700, -1))).video?.shiftMs).toBe(700);
+    });
 
-/** Rewrites the video's one edit: duration, media time, rate. */
-function edited(duration: number, mediaTime: number, rate = 0x0001_0000): Buffer {
-  return changed((bytes) => {
-    const { start } = place(bytes, "elst");
-    bytes.writeUInt32BE(duration, start + 8);
-    bytes.writeInt32BE(mediaTime, start + 12);
-    bytes.writeUInt32BE(rate, start + 16);
-  });
-}
+    it("does not shift the track when the edit plays it completely", async () => {
+      expect((await readFully(edited(0, 0))).video?.shiftMs).toBe(0);
+    });
 
-describe("an edit list", () => {
-  test("that only waits shifts the track to the right", async () => {
-    expect((await readFully(edited(700, -1))).video?.shiftMs).toBe(700);
-  });
+    it("puts the audio's priming before zero when the edit skips it", async () => {
+      expect((await readFully(moov)).audio?.shiftMs).toBeCloseTo(-1024 / 48, 3);
+    });
 
-  test("that plays from the first frame to the end changes nothing", async () => {
-    expect((await readFully(edited(0, 0))).video?.shiftMs).toBe(0);
-  });
+    it("marks the video as not copyable when the edit begins inside a group of pictures", async () => {
+      const { video } = await readFully(edited(0, 6400));
+      expect(video?.uncopyable).toMatch(/hides the video's beginning/);
+    });
 
-  test("that skips the audio's priming puts it before zero", async () => {
-    expect((await readFully(moov)).audio?.shiftMs).toBeCloseTo(-1024 / 48, 3);
-  });
+    it("begins at the keyframe at which the edit begins", async () => {
+      expect((await readFully(edited(0, 12_800))).video).toMatchObject({
+        firstSample: 25,
+        shiftMs: -1000,
+        endMs: 1000,
+      });
+      expect((await readFully(edited(0, 12_800))).video?.uncopyable).toBeUndefined();
+    });
 
-  test("that cuts the beginning inside a group of pictures cannot be followed by copying", async () => {
-    const { video } = await readFully(edited(0, 6400));
-    expect(video?.uncopyable).toMatch(/hides the video's beginning/);
-  });
+    it("ends where the edit ends", async () => {
+      const { video } = await readFully(edited(500, 0));
+      expect(video).toMatchObject({ endMs: 500, endSample: 13 });
+      expect(video?.uncopyable).toBeUndefined();
+    });
 
-  test("that cuts the beginning at a keyframe begins there", async () => {
-    expect((await readFully(edited(0, 12_800))).video).toMatchObject({ firstSample: 25, shiftMs: -1000, endMs: 1000 });
-    expect((await readFully(edited(0, 12_800))).video?.uncopyable).toBeUndefined();
-  });
+    it("marks the video as not copyable when the edit changes the speed", async () => {
+      expect((await readFully(edited(0, 0, 0x0002_0000))).video?.uncopyable).toMatch(/changes its speed/);
+    });
 
-  test("that cuts the end plays what is before it", async () => {
-    const { video } = await readFully(edited(500, 0));
-    expect(video).toMatchObject({ endMs: 500, endSample: 13 });
-    expect(video?.uncopyable).toBeUndefined();
-  });
-
-  test("that plays at another speed cannot be followed by copying", async () => {
-    expect((await readFully(edited(0, 0, 0x0002_0000))).video?.uncopyable).toMatch(/changes its speed/);
-  });
-
-  test("that has a negative start is left to ffmpeg", async () => {
-    await expect(readFully(edited(0, -2))).rejects.toThrow(Mp4Error);
+    it("throws Mp4Error when the edit has a negative start", async () => {
+      await expect(readFully(edited(0, -2))).rejects.toThrow(Mp4Error);
+    });
   });
 });

@@ -18,55 +18,57 @@ interface Timed {
   readonly samples: SampleIndex;
   /** Units of the track's clock in a second. */
   readonly timescale: number;
-  /** What is added to decode times (ms) to make them positions in the presentation. */
+  /** The shift that turns decode times into positions in the presentation, ms. */
   readonly shiftMs: number;
-  /** The first sample that is played; what lies before it is hidden by an edit list. */
+  /** The first sample that is played. An edit list hides earlier ones. */
   readonly firstSample: number;
-  /** The sample behind the last one that is played. */
+  /** The sample after the last one that is played. */
   readonly endSample: number;
-  /** Where the track begins and ends in the presentation, ms. */
+  /** The track's beginning and end in the presentation, ms. */
   readonly startMs: number;
   readonly endMs: number;
-  /** Which of the file's tracks it is, from 0; ffmpeg counts its streams like this. */
+  /** The track's number in the file, from 0, which is also its stream index in ffmpeg. */
   readonly index: number;
-  /** A sentence that says why its samples, sent as they are, would show what the file hides; undefined: they do not. */
+  /**
+   * The reason, as a sentence, why copied samples would show parts that the file hides; undefined if they would not.
+   */
   readonly uncopyable?: string | undefined;
 }
 
 export type VideoTrack = Timed & { readonly description: AvcDescription; readonly rotation: 0 | 90 | 180 | 270 };
 export type AudioTrack = Timed & { readonly description: AacDescription };
 
-/** What a `moov` box holds, as far as it is played. */
+/** The playable contents of a `moov` box. */
 export interface Movie {
-  /** null: the file does not say. */
+  /** null if the file does not say. */
   readonly durationMs: number | null;
   readonly video: VideoTrack | null;
   readonly audio: AudioTrack | null;
-  /** Sentences about the choice of tracks, and why there is none of a kind where the file has some. */
+  /** Sentences that explain the choice of tracks, or why none of a kind can be played. */
   readonly choices: readonly string[];
 }
 
 export interface ParseMovieOptions {
-  /** Size of the file; null: not known. */
+  /** The size of the file, or null if it is unknown. */
   readonly fileBytes: number | null;
   readonly audioTrack?: AudioTrackWish | undefined;
-  /** Whether the ffmpeg at hand decodes xHE-AAC; false unless given. */
+  /** True if the worker's ffmpeg decodes xHE-AAC. Default: false. */
   readonly decodesUsac?: boolean | undefined;
   readonly slices?: WorkSlices;
 }
 
 const SELF_CONTAINED = 1;
-/** An edit that leaves out less at the end is padding. */
+/** A smaller cut at the end is only padding. */
 const END_TOLERANCE_MS = 100;
 /** Encoder delay: 2112 samples at 44.1 kHz are 48 ms, HE-AAC doubles that. */
 const MAX_PRIMING_MS = 200;
 
 /**
- * Reads a movie box (ISO/IEC 14496-12, 8.2) that fills the buffer, which the tracks keep referring to.
+ * Reads a movie box (ISO/IEC 14496-12, 8.2). The tracks keep a reference to the buffer.
  *
  * @param moov the box's body
- * @throws Mp4Error for what is not played here
- * @throws RoomcastError `FailedOperation.SourceUnsupported` where it is encrypted
+ * @throws Mp4Error if the file is not played here
+ * @throws RoomcastError `FailedOperation.SourceUnsupported` if the file is encrypted
  */
 export async function parseMovie(moov: Buffer, options: ParseMovieOptions): Promise<Movie> {
   const root: Box = { type: "moov", start: 0, end: moov.length };
@@ -90,7 +92,7 @@ export async function parseMovie(moov: Buffer, options: ParseMovieOptions): Prom
 
 type Candidate = TrackHeader & TrackCandidate;
 
-/** Where all tracks of a kind are encrypted there is nothing to play. */
+/** Chooses the track of a kind. @throws RoomcastError if none can be played because the first one is encrypted */
 function choose(tracks: readonly TrackHeader[], kind: "video" | "audio", options: ParseMovieOptions) {
   const candidates = tracks
     .filter((track) => track.kind === kind && !track.still)
@@ -128,7 +130,7 @@ class TrackReader {
     const { minComposition, maxComposition, sampleCount, duration } = samples;
     const hidden = edit.mediaTime - minComposition;
     const firstSample = hidden <= duration / sampleCount ? 0 : samples.sampleAt(hidden);
-    // With B-frames it is encoded anyway; ffmpeg then leaves out what is hidden.
+    // Video with B-frames is encoded anyway, and ffmpeg then leaves out the hidden pictures.
     const cut = minComposition === maxComposition && samples.syncSampleAt(firstSample) !== firstSample;
     const uncopyable = edit.complex
       ? "An edit list cuts the video or changes its speed."
@@ -160,7 +162,7 @@ class TrackReader {
     const mediaMs = ((samples.duration + shownAt) * 1000) / timescale;
     const editMs = edit.duration === 0 ? Number.POSITIVE_INFINITY : (edit.duration * 1000) / this.#movieTimescale;
     const startMs = emptyMs + Math.max(0, (shownAt * 1000) / timescale);
-    // One offset for all frames moves the whole track; with B-frames (offsets differ) the shift is the first frame's.
+    // One composition offset for all frames moves the whole track. With B-frames, the smallest offset is used.
     const shiftMs = emptyMs + (shownAt * 1000) / timescale;
     const endMs = emptyMs + (edit.complex ? editMs : Math.min(Math.max(0, mediaMs), editMs));
     const cutEnd = mediaMs - editMs > END_TOLERANCE_MS;
@@ -169,7 +171,7 @@ class TrackReader {
   }
 }
 
-/** 8.7.2: the media may lie in another file, whose offsets mean nothing in this one. */
+/** Refuses media in another file (8.7.2), whose offsets do not apply to this file. */
 function checkDataReference(moov: Buffer, trak: Box): void {
   const minf = needBox(moov, needBox(moov, trak, "mdia"), "minf");
   const dinf = findBox(moov, minf, "dinf");
@@ -177,11 +179,11 @@ function checkDataReference(moov: Buffer, trak: Box): void {
   if (dref === undefined) return;
   for (const entry of listBoxes(moov, dref.start + 8, dref.end)) {
     const external = entry.end - entry.start < 4 || (moov.readUInt32BE(entry.start) & SELF_CONTAINED) === 0;
-    if (external) throw new Mp4Error("The media lie in another file.");
+    if (external) throw new Mp4Error("The media are in another file.");
   }
 }
 
-/** 8.3.2: the matrix {a b u, c d v, x y w}; a and d are cosines, b and c sines, in 16.16. */
+/** Reads the matrix {a b u, c d v, x y w} of 8.3.2: a and d are cosines, b and c sines, in 16.16 fixed point. */
 function parseRotation(moov: Buffer, tkhd: Box): 0 | 90 | 180 | 270 {
   const at = tkhd.start + (moov.readUInt8(tkhd.start) === 1 ? 52 : 40);
   if (at + 36 > tkhd.end) throw new Mp4Error("The box tkhd is too short.");
@@ -196,6 +198,6 @@ function parseRotation(moov: Buffer, tkhd: Box): 0 | 90 | 180 | 270 {
     case "0,-1,1,0":
       return 270;
     default:
-      throw new Mp4Error("The picture is mirrored or turned by an odd angle.");
+      throw new Mp4Error("The picture is mirrored, or its angle is not a multiple of 90 degrees.");
   }
 }

@@ -1,6 +1,6 @@
 /**
- * This demuxer does not play the file: it is built in a way that is not handled here, or it is broken. All that the
- * parsers of this folder throw; ffmpeg gets the next try. The message is a sentence fit to show.
+ * This demuxer does not play the file, because its structure is not supported here or is broken. The parsers of this
+ * folder throw no other error for such files, and ffmpeg is tried next. The message is a sentence for users.
  */
 export class Mp4Error extends Error {
   override readonly name = "Mp4Error";

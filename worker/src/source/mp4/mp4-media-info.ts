@@ -3,7 +3,7 @@ import { audioInfoOf, videoInfoOf } from "../../media/codec/track-info.ts";
 import type { AudioInfo, MediaInfo, VideoInfo } from "../../media/media-info.ts";
 import type { AudioTrack, Movie, VideoTrack } from "./movie.ts";
 
-/** A movie as the plan wants to see it, and as ffprobe sees it. Pure; costs the same for each movie. */
+/** Describes a movie for the plan, with the same values as ffprobe. Pure; it takes constant time. */
 export function mediaInfoOf(movie: Movie): MediaInfo {
   const { durationMs, video, audio, choices } = movie;
   return {
@@ -23,7 +23,7 @@ function videoOf(track: VideoTrack): VideoInfo {
   return {
     ...info,
     fps: samples.duration === 0 ? info.fps : (samples.sampleCount * timescale) / samples.duration,
-    // Where presentation keeps its distance to decoding, no frame is reordered, though the SPS may be silent about it.
+    // If all composition offsets are equal, no frame is reordered, even if the SPS does not say so.
     hasBFrames: samples.minComposition !== samples.maxComposition || reordersFrames(config.sps) === true,
     gopMs: (samples.longestGop * 1000) / timescale,
     rotation,
@@ -40,7 +40,7 @@ function audioOf(track: AudioTrack): AudioInfo {
 function timingOf({ samples, timescale, startMs, uncopyable }: VideoTrack | AudioTrack) {
   const bits = samples.bytes * 8;
   return {
-    // Kbit/s on average; 0 for a track of no duration.
+    // The average bit rate, or 0 for a track without a duration.
     bitRateKbps: samples.duration === 0 ? 0 : (bits * timescale) / samples.duration / 1000,
     ...(startMs > 0 ? { startMs } : {}),
     ...(uncopyable === undefined ? {} : { uncopyable }),

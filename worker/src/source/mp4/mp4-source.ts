@@ -14,9 +14,9 @@ export interface Mp4SourceOptions {
   readonly video: VideoTrack;
   readonly audio: AudioTrack;
   readonly startAtMs: number;
-  /** The keyframe to begin with where the index marks pictures wrongly, which are looked into then. */
+  /** The first keyframe to play, if the index marks keyframes wrongly. The pictures themselves are then inspected. */
   readonly keyframeSample?: number | undefined;
-  /** Owned by the source from here on. */
+  /** The source takes ownership of the stream, and closes it. */
   readonly stream: RangeStream;
 }
 
@@ -28,7 +28,7 @@ const PACKET_SEQUENCE_HEADER = 0;
 const PACKET_MEDIA = 1;
 const HEADER_BYTES = { video: 5, audio: 2 } as const;
 
-/** One track on its way out: what is next in the file, and what was read but must wait for the other track. */
+/** One track: its next sample in the file, and tags that were read but must wait for the other track. */
 class Lane {
   readonly kind: MediaTag["kind"];
   readonly cursor: SampleCursor;
@@ -36,7 +36,7 @@ class Lane {
   readonly #timescale: number;
   readonly #shiftMs: number;
 
-  /** @param first the sample to begin on */
+  /** @param first the sample to begin with */
   constructor(kind: MediaTag["kind"], track: VideoTrack | AudioTrack, first: number) {
     this.kind = kind;
     this.cursor = new SampleCursor(track.samples, first, track.endSample);
@@ -48,7 +48,7 @@ class Lane {
     return (this.cursor.decodeTime * 1000) / this.#timescale + this.#shiftMs;
   }
 
-  /** Decode time of the next tag to give, read or not; Infinity: none is left. */
+  /** The decode time of the next tag to give, whether it was read or not, or Infinity if none is left. */
   get nextDtsMs(): number {
     const [tag] = this.waiting;
     if (tag !== undefined) return tag.dtsMs;
@@ -56,7 +56,7 @@ class Lane {
   }
 }
 
-/** Plays an MP4 file whose tracks are sent as they are, reading it once from front to back. */
+/** Plays an MP4 file whose tracks are copied. It reads the file once from front to back. */
 export class Mp4Source extends QueuedSource {
   readonly info: SourceInfo;
   readonly #stream: RangeStream;
@@ -67,7 +67,7 @@ export class Mp4Source extends QueuedSource {
   readonly #pumped: Promise<void>;
   readonly #opened = Promise.withResolvers<void>();
   #pictureGiven = false;
-  /** Up to here the media were read. */
+  /** The position up to which the media were read. */
   #readToMs = 0;
   /** Resolved when there is room in the queue. */
   #room: PromiseWithResolvers<void> | undefined;
@@ -85,7 +85,9 @@ export class Mp4Source extends QueuedSource {
     this.#pumped = this.#pump();
   }
 
-  /** Resolves when the first keyframe is at hand; rejects with a RoomcastError, or an `Mp4Error` for ffmpeg to try. */
+  /**
+   * Resolves when the first keyframe was read. Rejects with a RoomcastError, or with an `Mp4Error` if ffmpeg may try.
+   */
   get opened(): Promise<void> {
     return this.#opened.promise;
   }
@@ -107,7 +109,8 @@ export class Mp4Source extends QueuedSource {
       this.queue.finish({ name: "failed", error: RoomcastError.from(thrown) });
       this.#opened.reject(thrown);
     }
-    // Who opens it awaits this; after that the end says it.
+    // The opener awaits `opened`. A later failure is reported by `end` only, and must not become an unhandled
+    // rejection.
     this.#opened.promise.catch(() => undefined);
     await this.#stream.close();
   }
@@ -116,7 +119,7 @@ export class Mp4Source extends QueuedSource {
     for (;;) {
       const lane = this.#nextInFile();
       if (lane === undefined) return;
-      // An empty sample repeats the picture; an FLV tag cannot be empty.
+      // An empty sample repeats the picture. It is left out, because an FLV tag cannot be empty.
       if (lane.cursor.size > 0) {
         const headerBytes = HEADER_BYTES[lane.kind];
         const payload = this.#pool.allocate(headerBytes + lane.cursor.size);
@@ -142,8 +145,8 @@ export class Mp4Source extends QueuedSource {
   async #read(offset: number, payload: Buffer, headerBytes: number): Promise<void> {
     await this.#stream.seek(offset);
     if (await this.#stream.readInto(payload, headerBytes)) return;
-    const [playsTo, says] = [this.#readToMs, this.info.durationMs ?? 0].map((ms) => (ms / 1000).toFixed(1));
-    const message = `The source is cut short: its media end at ${playsTo} s, its index says ${says} s. Upload it again.`;
+    const [mediaEnd, indexEnd] = [this.#readToMs, this.info.durationMs ?? 0].map((ms) => (ms / 1000).toFixed(1));
+    const message = `The source is cut short: its media end at ${mediaEnd} s, its index says ${indexEnd} s. Upload it again.`;
     throw new RoomcastError("FailedOperation.SourceTruncated", message);
   }
 
@@ -155,7 +158,7 @@ export class Mp4Source extends QueuedSource {
     return { kind, dtsMs, compositionMs: 0, keyframe, sequenceHeader: false, payload };
   }
 
-  /** Passes on, in decoding order over both tracks, what was read. */
+  /** Passes on the tags that were read, in decoding order over both tracks. */
   #give(): void {
     for (;;) {
       const lane = this.#video.nextDtsMs <= this.#audio.nextDtsMs ? this.#video : this.#audio;
@@ -178,7 +181,7 @@ export class Mp4Source extends QueuedSource {
   }
 }
 
-/** The last keyframe that is not behind the position, else the first. */
+/** Returns the last keyframe that is not after the position, or else the first one. */
 function firstPicture(track: VideoTrack, startAtMs: number): number {
   const { samples, firstSample, endSample } = track;
   if (startAtMs <= 0) return firstSample;
@@ -186,7 +189,7 @@ function firstPicture(track: VideoTrack, startAtMs: number): number {
   return Math.max(firstSample, samples.syncSampleAt(sample) ?? 0);
 }
 
-/** The first frame of sound that is not before the picture, else the last one. */
+/** Returns the first audio frame that is not before the picture, or else the last one. */
 function firstSound(track: AudioTrack, pictureMs: number): number {
   const time = mediaTimeOf(track, pictureMs);
   const { samples, firstSample, endSample } = track;
@@ -215,6 +218,6 @@ function writeHeader(payload: Buffer, kind: MediaTag["kind"], keyframe: boolean,
   }
   payload[0] = keyframe ? KEYFRAME_AVC : INTER_FRAME_AVC;
   payload[1] = packetType;
-  // Composition time: 0, because only video without B-frames is played here.
+  // The composition time is 0, because only video without B-frames is played here.
   payload.fill(0, 2, 5);
 }

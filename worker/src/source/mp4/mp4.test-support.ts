@@ -6,11 +6,12 @@ import { parseAddressPolicy } from "@roomcast/shared";
 import { Egress } from "../../egress/egress.ts";
 import { parseTagBody } from "../../media/flv/flv-tag.ts";
 import type { MediaTag } from "../../media/media-tag.ts";
+import type { HttpClient } from "../http/http-client.ts";
 import { SourceHttp } from "../http/source-http.ts";
 import type { Source } from "../source.ts";
 import type { FragmentFile } from "./find-fragment.ts";
-import { httpRange } from "./http-range.ts";
 import { type OpenMp4Options, type OpenMp4Result, openMp4Source } from "./open-mp4-source.ts";
+import type { OpenRange } from "./range-stream.ts";
 import { WorkSlices } from "./work-slices.ts";
 
 const run = promisify(execFile);
@@ -21,12 +22,12 @@ export async function ffmpeg(args: readonly string[]): Promise<Buffer> {
   return stdout;
 }
 
-/** Small, fast, without B-frames, a keyframe each second. */
+/** ffmpeg options for small video that a room takes without encoding: no B-frames, one keyframe per second. */
 export const COPYABLE_VIDEO = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 25".split(" ");
 export const PICTURE = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=2"];
 export const TONE = ["-f", "lavfi", "-i", "sine=r=48000:d=2"];
 
-/** The tags of an FLV file as ffmpeg writes it (Adobe FLV 10.1, E.3 and E.4.1), scripts left out. */
+/** Reads the tags of an FLV file that ffmpeg wrote (Adobe FLV 10.1, E.3 and E.4.1), without script tags. */
 export function tagsOfFlv(flv: Buffer): MediaTag[] {
   const tags: MediaTag[] = [];
   for (let at = 13; at + 11 <= flv.length; ) {
@@ -56,11 +57,11 @@ export async function drain(source: Source): Promise<MediaTag[]> {
   }
 }
 
-/** A file in memory that counts what is read of it. */
+/** A file in memory that counts reads and bytes. */
 export class CountedFile implements FragmentFile {
   readonly seekable = true;
   bytesRead = 0;
-  /** How often something was read. */
+  /** The number of reads. */
   reads = 0;
   readonly #bytes: Buffer;
 
@@ -93,7 +94,7 @@ export class CountedFile implements FragmentFile {
   }
 }
 
-/** Counts what is done, and the longest piece that is done without letting others go on. */
+/** Counts the work, the pauses, and the longest piece of work between two pauses. */
 export class CountedSlices extends WorkSlices {
   units = 0;
   longest = 0;
@@ -119,22 +120,27 @@ export class CountedSlices extends WorkSlices {
 }
 
 export interface FileOptions extends Partial<OpenMp4Options> {
-  /** How long a server that fails is waited for. */
+  /** How long a failing request is tried again, ms. */
   readonly patienceMs?: number;
 }
 
-/** A file server whose answers a test may bend. */
+/** Requests a file from a byte to its end. */
+function httpRange(http: Pick<HttpClient, "open">, url: string): OpenRange {
+  return async (startByte, signal) => await http.open(url, { signal, range: { start: startByte } });
+}
+
+/** A file server that can misbehave as a test needs. */
 export class FileServer {
   file: Buffer = Buffer.alloc(0);
   ranges = true;
   etag = '"1"';
-  /** Whole answers to give in place of the file: status codes, used up one by one. */
+  /** Statuses to answer with instead of the file. Each is used once. */
   readonly statuses: number[] = [];
-  /** The n-th answer is cut after so many bytes of body; used up one by one. */
+  /** Body sizes after which the next answers are cut. Each is used once. */
   readonly cuts: number[] = [];
-  /** Start bytes of the requests so far. */
+  /** The start bytes of the requests so far. */
   readonly requests: number[] = [];
-  /** Body bytes that sources have taken from their connections. */
+  /** The number of body bytes that sources have read. */
   bytesRead = 0;
   readonly #server: Server;
   readonly #egress = new Egress({ policy: parseAddressPolicy(["127.0.0.1"]), bodyTimeoutMs: 5000 });
@@ -150,7 +156,7 @@ export class FileServer {
   }
 
   get url(): string {
-    // SAFETY: it listens on TCP.
+    // SAFETY: a server that listens on TCP has an AddressInfo.
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/clip.mp4?key=secret`;
   }
 
@@ -163,7 +169,7 @@ export class FileServer {
     return openMp4Source({ openRange, startAtMs: 0, signal: new AbortController().signal, ...options });
   }
 
-  /** As `open`, for a file that must be played here. */
+  /** Opens the file like `open`, and throws if this process does not play it. */
   async openSource(options: FileOptions = {}): Promise<Source> {
     const result = await this.open(options);
     if (result.name !== "opened") throw new Error(`not opened: ${JSON.stringify(result)}`);

@@ -15,39 +15,40 @@ import { WorkSlices } from "./work-slices.ts";
 
 export interface OpenMp4Options {
   readonly openRange: OpenRange;
-  /** Where to begin, ms from the beginning; the video begins with the keyframe before it. */
+  /** The start position, ms. The video begins with the keyframe before it. */
   readonly startAtMs: number;
-  /** Gives up the opening; an opened source is ended by its `close()`. */
+  /** Aborts the opening. An opened source ends by its `close()`. */
   readonly signal: AbortSignal;
   readonly plan?: PlanOptions;
-  /** Whether the ffmpeg at hand decodes xHE-AAC; false unless given. */
+  /** True if the worker's ffmpeg decodes xHE-AAC. Default: false. */
   readonly decodesUsac?: boolean | undefined;
 }
 
 export type OpenMp4Result =
   | { readonly name: "opened"; readonly source: Source }
-  /** The samples are in fragments along the way, for a demuxer to read. Nothing is held open any more. */
+  /** The samples are in fragments, which a demuxer must read. The connection is closed. */
   | { readonly name: "fragmented"; readonly movie: FragmentedMovie }
-  /** Nothing is held open any more. `probed` is what a probe would say, where this was found out on the way. */
+  /** ffmpeg must play the file. The connection is closed. `probed` is what a probe would find, or null if unknown. */
   | { readonly name: "needs-ffmpeg"; readonly probed: ProbedMedia | null; readonly reason: string };
 
 /**
- * What may have to be held back because the tracks lie far apart. Files with more are rare (made without
- * interleaving), and for them two connections that take turns would cost what ffmpeg costs.
+ * The bytes that may be held back because the tracks are far apart in the file. Files without interleaving need more.
+ * They are rare, and ffmpeg plays them.
  */
 const MAX_HELD_BYTES = 2 * 1024 * 1024;
 
 /**
- * Plays a recorded MP4 file in this process, where nothing of it needs transcoding; says so where ffmpeg must do it.
+ * Plays a recorded MP4 file in this process if no part of it needs transcoding. Otherwise the result says that it is
+ * fragmented or needs ffmpeg.
  *
- * @throws RoomcastError where the server fails (`SourceNotFound`, `SourceForbidden`, `SourceTimeout`,
- *   `SourceUnreachable`, `SourceLost`) or the file is cut short (`SourceTruncated`); the signal's reason when it aborts
+ * @throws RoomcastError if the server fails (`SourceNotFound`, `SourceForbidden`, `SourceTimeout`, `SourceUnreachable`,
+ *   `SourceLost`) or the file is cut short (`SourceTruncated`); the signal's reason if the signal aborts
  */
 export async function openMp4Source(options: OpenMp4Options): Promise<OpenMp4Result> {
   const { signal } = options;
   signal.throwIfAborted();
   const stream = new RangeStream(options);
-  // Closing is idempotent and what waits for the stream rejects; the rejection is answered below.
+  // Closing is idempotent. A pending read of the stream rejects, and is handled below.
   const abort = () => void stream.close();
   signal.addEventListener("abort", abort, { once: true });
   try {
@@ -84,7 +85,7 @@ async function open(stream: RangeStream, options: OpenMp4Options): Promise<OpenM
     return { name: "needs-ffmpeg", probed, reason: plan.reasons.join(" ") };
   }
   if (!(await fitsInOnePass({ video, audio }, { maxHeldBytes: MAX_HELD_BYTES, slices }))) {
-    return { name: "needs-ffmpeg", probed, reason: "Sound and picture lie too far apart in the file." };
+    return { name: "needs-ffmpeg", probed, reason: "Audio and video are too far apart in the file." };
   }
   const { durationMs } = media;
   const sent = { ...plannedPicture(media, plan), audioFormat: plannedAudio(media, plan), plan: toSummary(plan) };
@@ -94,7 +95,7 @@ async function open(stream: RangeStream, options: OpenMp4Options): Promise<OpenM
   return { name: "opened", source };
 }
 
-/** The distance of keyframes as it really is, where the index is wrong. */
+/** Replaces the distance between keyframes if the index marks them wrongly. */
 function withKeyframes(media: MediaInfo, real: RealKeyframes | null): MediaInfo {
   const { video } = media;
   return real === null || video === null ? media : { ...media, video: { ...video, gopMs: real.gopMs } };

@@ -1,5 +1,5 @@
 import { RoomcastError } from "@roomcast/shared";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type OpenRange, RangeStream } from "./range-stream.ts";
 
 const FILE = Buffer.from(Array.from({ length: 1024 * 1024 }, (_, index) => (index * 7919) & 0xff));
@@ -8,7 +8,7 @@ async function* inChunks(bytes: Buffer, size: number): AsyncGenerator<Buffer, un
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-/** A server that gives the file in chunks of a size, and notes where it was asked to begin. */
+/** Makes a server that sends the file in chunks of one size, and records the start byte of each request. */
 function serve(chunkBytes: number, bytes = FILE) {
   const requests: number[] = [];
   const openRange: OpenRange = (startByte) => {
@@ -25,7 +25,7 @@ const neverAnswer: OpenRange = (_startByte, signal) =>
   });
 
 describe("RangeStream", () => {
-  test.each([1, 3, 1000, 65_536])("gives the same bytes in chunks of %i", async (chunkBytes) => {
+  it.each([1, 3, 1000, 65_536])("gives the same bytes when they arrive in chunks of %i", async (chunkBytes) => {
     const stream = new RangeStream(serve(chunkBytes));
     const [head, rest] = [Buffer.alloc(10), Buffer.alloc(5000)];
     expect(await stream.readInto(head)).toBe(true);
@@ -37,7 +37,7 @@ describe("RangeStream", () => {
     await stream.close();
   });
 
-  test("reads over a short gap, asks anew for a long one and to go back", async () => {
+  it("reads over a short gap, and makes a new request for a long one or to go back", async () => {
     const { requests, openRange } = serve(65_536);
     const stream = new RangeStream({ openRange });
     const bytes = Buffer.alloc(10);
@@ -50,13 +50,13 @@ describe("RangeStream", () => {
     await stream.close();
   });
 
-  test("says where the file ends", async () => {
+  it("returns false when the file ends before the buffer is full", async () => {
     const stream = new RangeStream(serve(65_536, FILE.subarray(0, 100)));
     expect(await stream.readInto(Buffer.alloc(101))).toBe(false);
     await stream.close();
   });
 
-  test("gives up at once what cannot be helped by trying again", async () => {
+  it("fails at once when another try cannot help", async () => {
     let requests = 0;
     const openRange: OpenRange = () => {
       requests += 1;
@@ -67,7 +67,7 @@ describe("RangeStream", () => {
     expect(requests).toBe(1);
   });
 
-  test("ends a read that waits for the server when it is closed", async () => {
+  it("rejects a pending read when it is closed", async () => {
     const stream = new RangeStream({ openRange: neverAnswer });
     const reading = stream.readInto(Buffer.alloc(1));
     await Promise.all([stream.close(), expect(reading).rejects.toThrow("aborted")]);

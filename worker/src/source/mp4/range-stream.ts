@@ -1,12 +1,12 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { HttpAnswer } from "../http/http-client.ts";
 
-/** The bytes of a file from one on to its end; what is lost on the way is dealt with inside. */
+/** The bytes of a file from a given byte to its end. The body recovers from lost connections by itself. */
 export type RangeResponse = Pick<HttpAnswer, "totalBytes" | "seekable" | "body">;
 
 /**
- * Asks for a file from a byte to its end. The body lives until it is read to its end, its iterator is returned, or the
- * signal aborts.
+ * Requests a file from a byte to its end. The body stays open until it is read to its end, its iterator is returned, or
+ * the signal aborts.
  *
  * @throws RoomcastError
  */
@@ -15,7 +15,7 @@ export type OpenRange = (startByte: number, signal: AbortSignal) => Promise<Rang
 export interface RangeStreamOptions {
   readonly openRange: OpenRange;
   readonly startByte?: number;
-  /** What an earlier answer said of the file. */
+  /** The properties of the file that an earlier answer showed. */
   readonly known?: Pick<RangeResponse, "totalBytes" | "seekable">;
 }
 
@@ -24,19 +24,19 @@ interface Connection {
   readonly controller: AbortController;
 }
 
-/** Reading on over so many bytes is cheaper than a new request. */
+/** Reading and dropping this many bytes is cheaper than a new request. */
 const READ_OVER_BYTES = 256 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 
-/** A file on a server as one stream of bytes that is read forwards, and may be gone about in. */
+/** A file on a server as a stream of bytes that is read forwards and supports seeking. */
 export class RangeStream {
   readonly #options: RangeStreamOptions;
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
   #chunk: Buffer = NO_BYTES;
-  /** So much of the chunk has been read. */
+  /** The number of bytes of the chunk that were read. */
   #used = 0;
-  /** Of the first byte that no chunk has brought yet. */
+  /** The position of the first byte after the current chunk. */
   #fetched: number;
   #file: Pick<RangeResponse, "totalBytes" | "seekable"> | undefined;
 
@@ -46,7 +46,7 @@ export class RangeStream {
     this.#file = options.known;
   }
 
-  /** Where the next byte is read from. */
+  /** The position of the next byte to read. */
   get position(): number {
     return this.#fetched - this.#held;
   }
@@ -55,7 +55,7 @@ export class RangeStream {
     return this.#chunk.length - this.#used;
   }
 
-  /** null: not said by the server, or not asked yet. */
+  /** null if the server does not say, or before the first answer. */
   get totalBytes(): number | null {
     return this.#file?.totalBytes ?? null;
   }
@@ -64,7 +64,7 @@ export class RangeStream {
     return this.#file?.seekable ?? false;
   }
 
-  /** A second stream over the same file; that it is the same is checked. */
+  /** Returns a second stream over the same file. It checks that the file has not changed. */
   fork(startByte: number): RangeStream {
     const twin = new RangeStream({ ...this.#options, startByte });
     twin.#file = this.#file;
@@ -72,10 +72,10 @@ export class RangeStream {
   }
 
   /**
-   * As `seek` and `readInto`, where all of it has come already: most samples, for which a promise each would cost more
-   * than reading them.
+   * Does the same as `seek` and `readInto`, but only if all bytes are in the current chunk. This is so for most
+   * samples, for which a promise would cost more than the reading.
    *
-   * @returns false where it has not; nothing was read then
+   * @returns false if bytes are missing; nothing was read then
    */
   readHeld(position: number, target: Buffer, at: number): boolean {
     const over = position - this.position;
@@ -88,7 +88,7 @@ export class RangeStream {
   /**
    * Fills `target` from `at` to its end.
    *
-   * @returns false where the file ends before that
+   * @returns false if the file ends before that
    */
   async readInto(target: Buffer, at = 0): Promise<boolean> {
     this.#closing.signal.throwIfAborted();
@@ -102,7 +102,7 @@ export class RangeStream {
     return true;
   }
 
-  /** Goes to a position: over what lies between by reading it, or by a new request where that is far or behind. */
+  /** Moves to a position: by reading up to it, or by a new request if it is far ahead or lies before. */
   async seek(position: number): Promise<void> {
     const over = position - this.position;
     if (over < 0 || (over > this.#held + READ_OVER_BYTES && this.seekable)) {
@@ -119,13 +119,13 @@ export class RangeStream {
     }
   }
 
-  /** Idempotent. A read that waits rejects. */
+  /** Closes the connection; idempotent. A pending read rejects. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#disconnect();
   }
 
-  /** Brings the next chunk; false at the end of the file. */
+  /** Gets the next chunk. Returns false at the end of the file. */
   async #fetch(): Promise<boolean> {
     try {
       this.#connection ??= await this.#connect();
@@ -173,7 +173,7 @@ export class RangeStream {
     if (known === null || totalBytes === null || known === totalBytes) return undefined;
     return new RoomcastError(
       "FailedOperation.SourceLost",
-      `The source changed while it was being played: it had ${known} bytes and has ${totalBytes} now. Start again with what it is now.`,
+      `The source changed while it was being played: it had ${known} bytes and has ${totalBytes} now. Start the push again to play the new file.`,
     );
   }
 
@@ -182,7 +182,7 @@ export class RangeStream {
     this.#connection = undefined;
     if (connection === undefined) return;
     connection.controller.abort();
-    // What a cancelled body still has to say is of no interest.
+    // An error of a body that was cancelled here does not matter.
     await connection.chunks.return?.().catch(() => undefined);
   }
 }
@@ -192,11 +192,11 @@ async function* nothing(): AsyncGenerator<Buffer, undefined> {}
 function withoutRanges(): RoomcastError {
   return new RoomcastError(
     "FailedOperation.SourceUnsupported",
-    "The file must be read in another place than its beginning, and its server sends it only from its beginning (no HTTP ranges). Use a server that knows ranges, or put the index first (ffmpeg -movflags +faststart).",
+    "The file must be read from the middle, and its server sends it only from its beginning (no HTTP ranges). Use a server that supports ranges, or put the index first (ffmpeg -movflags +faststart).",
   );
 }
 
-/** What had been reached is lost, not unreachable; anything more precise is kept. */
+/** Reports a source that could be read before as lost instead of unreachable. Other errors are kept. */
 function brokenOff(error: RoomcastError): RoomcastError {
   if (error.code !== "FailedOperation.SourceUnreachable") return error;
   return new RoomcastError("FailedOperation.SourceLost", `The source broke off: ${error.message}`, { cause: error });

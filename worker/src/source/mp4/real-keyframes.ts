@@ -2,34 +2,36 @@ import type { VideoTrack } from "./movie.ts";
 import type { RangeStream } from "./range-stream.ts";
 import { SampleCursor } from "./sample-cursor.ts";
 
-/** What the pictures themselves say where the index calls each of them a keyframe. */
+/** The real keyframes of a file whose index marks every picture as one. */
 export interface RealKeyframes {
-  /** The longest distance that was seen, or as much as was looked at without seeing another one, ms. */
+  /**
+   * The longest distance between keyframes that was seen, ms. It includes the distance to the last inspected picture.
+   */
   readonly gopMs: number;
-  /** The last real keyframe that is not behind the position; the track's first picture where none was found near it. */
+  /** The last real keyframe that is not after the position, or the track's first picture if none was found near it. */
   readonly startSample: number;
 }
 
 const NAL_IDR = 5;
-/** So many keyframes in a row are a film of keyframes only. */
+/** This many keyframes in a row prove that the film consists of keyframes only. */
 const CONVINCING = 12;
-/** Beyond this distance nobody copies, so that it need not be measured further. */
+/** Video with a longer distance is never copied, so it is not measured further. */
 const LONGEST_GOP_MS = 4500;
 const WINDOW_MS = 10_000;
 const MAX_WINDOWS = 3;
 const MAX_BYTES = 32 * 1024 * 1024;
 
-/** Whether an index that marks every picture as a keyframe is to be doubted: writers that forget `stss` do that. Pure. */
+/** Returns true if the index marks every picture as a keyframe, as it does if its writer forgot `stss`. Pure. */
 export function marksAll({ samples }: VideoTrack): boolean {
   const { syncSamples, sampleCount } = samples.table;
   return sampleCount > 1 && (syncSamples === null || syncSamples.count === sampleCount);
 }
 
 /**
- * Looks into the pictures at the beginning and before the position.
+ * Inspects the pictures at the beginning and before the position.
  *
- * @returns null where the index is right
- * @throws RoomcastError what the server says
+ * @returns null if the index is correct
+ * @throws RoomcastError if the file cannot be read
  */
 export async function findRealKeyframes(
   file: RangeStream,
@@ -66,7 +68,7 @@ async function lastBefore(file: RangeStream, track: VideoTrack, startAtMs: numbe
   return track.firstSample;
 }
 
-/** Reads pictures one after another, both ends included, for as long as `take` wants more. */
+/** Reads pictures one after another, both ends included, until `take` returns false. */
 async function look(
   file: RangeStream,
   track: VideoTrack,
@@ -89,7 +91,10 @@ async function look(
   }
 }
 
-/** Whether a sample with NAL units behind four bytes of length (ISO/IEC 14496-15, 5.3.3) holds an IDR picture. Pure. */
+/**
+ * Returns true if a sample, whose NAL units follow four-byte lengths (ISO/IEC 14496-15, 5.3.3), has an IDR picture.
+ * Pure.
+ */
 export function holdsKeyframe(sample: Buffer, start: number): boolean {
   for (let at = start; at + 5 <= sample.length; at += 4 + sample.readUInt32BE(at)) {
     if ((sample.readUInt8(at + 4) & 0x1f) === NAL_IDR) return true;

@@ -1,11 +1,11 @@
 import type { SampleIndex } from "./sample-index.ts";
 import type { TableView } from "./sample-table.ts";
 
-/** Walks the samples of a track in decoding order, reading the tables where they lie. */
+/** Steps through the samples of a track in decoding order. It reads the tables in place. */
 export class SampleCursor {
-  /** From 0. */
+  /** The number of the current sample, from 0. */
   index: number;
-  /** Of the current sample: its place in the file and its size, bytes; its decode time in the track's time scale. */
+  /** The current sample's first byte in the file, its size in bytes and its decode time in the track's time scale. */
   offset: number;
   size: number;
   decodeTime: number;
@@ -20,10 +20,10 @@ export class SampleCursor {
   #nextSync: number;
 
   /**
-   * Costs the same wherever it begins.
+   * Takes about the same time for every first sample.
    *
-   * @param first the sample to begin on
-   * @param end the sample not to reach
+   * @param first the sample to begin with
+   * @param end the sample before which to stop
    */
   constructor(samples: SampleIndex, first = 0, end = samples.sampleCount) {
     this.#samples = samples;

@@ -7,7 +7,7 @@ import { Mp4Error } from "./mp4-error.ts";
 export interface AvcDescription {
   readonly record: Buffer;
   readonly config: AvcConfig;
-  /** From `pasp`; null: the SPS is to say. */
+  /** The pixel aspect ratio from `pasp`, or null if the SPS decides. */
   readonly pixelAspect: number | null;
 }
 
@@ -18,13 +18,15 @@ export interface AacDescription {
 
 const VISUAL_ENTRY_BYTES = 78;
 const AUDIO_ENTRY_BYTES = 28;
-/** objectTypeIndication (ISO/IEC 14496-1, 7.2.6.6): MPEG-4 audio, and AAC of MPEG-2. */
+/** Values of objectTypeIndication (ISO/IEC 14496-1, 7.2.6.6) for MPEG-4 audio and MPEG-2 AAC. */
 const AAC_OBJECTS = new Set([0x40, 0x66, 0x67, 0x68]);
 const TAG_ES = 3;
 const TAG_DECODER_CONFIG = 4;
 const TAG_DECODER_SPECIFIC = 5;
 
-/** @throws Mp4Error for what is not one H.264 description with its parameter sets outside the samples. */
+/**
+ * @throws Mp4Error if the track does not have exactly one H.264 description with its parameter sets outside the samples
+ */
 export function parseVideoDescription(buffer: Buffer, stbl: Box): AvcDescription {
   const entry = singleEntry(buffer, stbl, VISUAL_ENTRY_BYTES);
   // avc3 may change its parameter sets inside the samples.
@@ -33,33 +35,34 @@ export function parseVideoDescription(buffer: Buffer, stbl: Box): AvcDescription
   const avcc = needBox(buffer, inner, "avcC");
   const record = buffer.subarray(avcc.start, avcc.end);
   const config = codec(() => parseAvcConfig(record));
-  // Receivers of FLV are known to assume 4.
+  // FLV receivers are known to assume 4.
   if (config.nalLengthSize !== 4) throw new Mp4Error("The video's NAL units have short lengths.");
   const pasp = listBoxes(buffer, inner.start, inner.end).find((box) => box.type === "pasp");
   return { record, config, pixelAspect: pasp === undefined ? null : parsePixelAspect(buffer, pasp) };
 }
 
-/** @throws Mp4Error for what is not one AAC description. */
+/** @throws Mp4Error if the track does not have exactly one AAC description */
 export function parseAudioDescription(buffer: Buffer, stbl: Box): AacDescription {
   const entry = singleEntry(buffer, stbl, AUDIO_ENTRY_BYTES);
   if (entry.type !== "mp4a") throw new Mp4Error(`The audio is ${shownType(entry.type)}, not mp4a.`);
-  if (buffer.readUInt16BE(entry.start + 8) !== 0) throw new Mp4Error("The audio is described in QuickTime's own way.");
+  if (buffer.readUInt16BE(entry.start + 8) !== 0) throw new Mp4Error("The audio has a QuickTime sample description.");
   const esds = needBox(buffer, { ...entry, start: entry.start + AUDIO_ENTRY_BYTES }, "esds", 4);
   const record = parseEsds(buffer, esds);
   return { record, config: codec(() => parseAacConfig(record)) };
 }
 
 const ENTRY_BYTES = { video: VISUAL_ENTRY_BYTES, audio: AUDIO_ENTRY_BYTES } as const;
-/** What QuickTime's versions of an audio description have beside the first one's fields. */
+/** The bytes that versions 1 and 2 of QuickTime's audio description add to the fields of version 0. */
 const QUICKTIME_EXTRA_BYTES: Readonly<Record<number, number>> = { 1: 16, 2: 36 };
-/** Apple's FairPlay, which has no scheme box. */
+/** Formats of Apple's FairPlay, which has no scheme box. */
 const FAIRPLAY = new Set(["drmi", "drms", "drmt"]);
 const OBJECT_USAC = 42;
 
 /**
- * How a track is encrypted (ISO/IEC 14496-12, 8.12; ISO/IEC 23001-7): the scheme's name; undefined: it is not.
+ * Returns the name of a track's encryption scheme (ISO/IEC 14496-12, 8.12; ISO/IEC 23001-7), or undefined if the track
+ * is not encrypted.
  *
- * @param entry its sample description
+ * @param entry the track's sample description
  */
 export function encryptionOf(buffer: Buffer, entry: Box, kind: "video" | "audio"): string | undefined {
   if (FAIRPLAY.has(entry.type)) return "FairPlay";
@@ -70,7 +73,7 @@ export function encryptionOf(buffer: Buffer, entry: Box, kind: "video" | "audio"
   return shownType(buffer.toString("latin1", schm.start + 4, schm.start + 8));
 }
 
-/** Whether an audio description is of USAC (ISO/IEC 23003-3); false where that cannot be seen. */
+/** Returns true if an audio description is one of USAC (ISO/IEC 23003-3), false also if it is unreadable. */
 export function isUsac(buffer: Buffer, entry: Box): boolean {
   if (entry.type !== "mp4a") return false;
   const inner = { ...entry, start: entry.start + fieldBytes(buffer, entry, "audio") };
@@ -93,7 +96,9 @@ function fieldBytes(buffer: Buffer, entry: Box, kind: "video" | "audio"): number
   return ENTRY_BYTES[kind] + (QUICKTIME_EXTRA_BYTES[version] ?? 0);
 }
 
-/** Boxes behind a description that are damaged are for whoever needs them to refuse. */
+/**
+ * Finds a box, or returns undefined if the boxes are damaged. A parser that needs the box reports the damage itself.
+ */
 function lenientlyIn(buffer: Buffer, parent: Box, type: string): Box | undefined {
   try {
     return findBox(buffer, parent, type);
@@ -119,13 +124,13 @@ function parsePixelAspect(buffer: Buffer, pasp: Box): number | null {
   return horizontal === 0 || vertical === 0 ? null : horizontal / vertical;
 }
 
-/** ISO/IEC 14496-1, 7.2.6.5 and 7.2.6.6; ISO/IEC 14496-14, 5.6. Gives the AudioSpecificConfig. */
+/** Returns the AudioSpecificConfig of an `esds` box (ISO/IEC 14496-1, 7.2.6.5 and 7.2.6.6; ISO/IEC 14496-14, 5.6). */
 function parseEsds(buffer: Buffer, esds: Box): Buffer {
   const stream = descriptor(buffer, esds.start + 4, esds.end, TAG_ES);
   if (stream.end - stream.start < 3) throw new Mp4Error("The box esds is too short.");
   const flags = buffer.readUInt8(stream.start + 2);
-  // A stream that depends on another, or has a URL or a clock reference of its own, is not for MP4 files.
-  if ((flags & 0xe0) !== 0) throw new Mp4Error("The audio stream refers to another.");
+  // MP4 files do not allow a stream that depends on another one, or has a URL or a separate clock reference.
+  if ((flags & 0xe0) !== 0) throw new Mp4Error("The audio stream refers to another stream.");
   const decoder = descriptor(buffer, stream.start + 3, stream.end, TAG_DECODER_CONFIG);
   if (decoder.end - decoder.start < 13) throw new Mp4Error("The box esds is too short.");
   if (!AAC_OBJECTS.has(buffer.readUInt8(decoder.start))) throw new Mp4Error("The audio is mp4a, but not AAC.");
@@ -133,7 +138,7 @@ function parseEsds(buffer: Buffer, esds: Box): Buffer {
   return buffer.subarray(specific.start, specific.end);
 }
 
-/** A tag, a length in up to four bytes of seven bits (ISO/IEC 14496-1, 8.3.3), the body. */
+/** Reads a descriptor: a tag, a length in up to four bytes of seven bits (ISO/IEC 14496-1, 8.3.3), and the body. */
 function descriptor(buffer: Buffer, start: number, end: number, tag: number): { start: number; end: number } {
   let position = start;
   if (position >= end || buffer.readUInt8(position) !== tag) throw new Mp4Error("The box esds has an unknown shape.");

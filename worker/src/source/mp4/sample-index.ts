@@ -2,33 +2,33 @@ import { Mp4Error } from "./mp4-error.ts";
 import type { SampleTable, TableView } from "./sample-table.ts";
 import type { WorkSlices } from "./work-slices.ts";
 
-/** Where a sample stands in each of the tables. */
+/** The position of a sample in each of the tables. */
 export interface SamplePlace {
   readonly decodeTime: number;
   readonly durationEntry: number;
-  /** Samples from this one on that the entry is for. */
+  /** The number of samples, from this one on, to which the duration entry applies. */
   readonly durationsLeft: number;
-  /** From 0. */
+  /** The number of the chunk, from 0. */
   readonly chunk: number;
   readonly chunkRun: number;
-  /** Samples from this one on in the chunk. */
+  /** The number of samples, from this one on, in the chunk. */
   readonly chunkSamplesLeft: number;
-  /** First byte in the file. */
+  /** The sample's first byte in the file. */
   readonly offset: number;
-  /** Entry of the first sync sample that is not before it. */
+  /** The entry of the first sync sample that is not before this sample. */
   readonly nextSync: number;
 }
 
-/** Sums are kept for each such number of entries; the entries in between are added up when somebody asks. */
+/** Sums are stored for every 128th entry. The entries in between are added up on demand. */
 const STRIDE = 128;
-/** An entry for no samples is odd but harmless; a table full of them is an attack on whoever steps over them. */
+/** A few entries for no samples are harmless. A table full of them is an attack on code that steps over them. */
 const MAX_EMPTY_ENTRIES = 1024;
 
-/** Sums in front of every `STRIDE`-th entry of a table. */
+/** The sums before every `STRIDE`-th entry of a table. */
 class Sums {
-  /** Samples in front of it. */
+  /** The number of samples before the entry. */
   readonly samples: number[] = [];
-  /** Whatever else is added up in front of it. */
+  /** The sum of the table's other values before the entry. */
   readonly values: number[] = [];
 
   add(samples: number, value: number): void {
@@ -37,18 +37,18 @@ class Sums {
   }
 }
 
-/** The tables of one track, checked to agree with each other, and every sample in them found in a bounded time. */
+/** The consistent tables of one track, in which every sample is found in a bounded time. */
 export class SampleIndex {
   readonly table: SampleTable;
-  /** Sum of all durations, in the track's time scale. */
+  /** The sum of all durations, in the track's time scale. */
   readonly duration: number;
   /** The smallest and the largest composition offset, in the track's time scale. */
   readonly minComposition: number;
   readonly maxComposition: number;
-  /** Of all samples together and of the largest one. */
+  /** The size of all samples together, and of the largest one. */
   readonly bytes: number;
   readonly largestBytes: number;
-  /** The longest distance between sync samples, also from the last one to the end, in the track's time scale. */
+  /** The longest distance between sync samples, or from the last one to the end, in the track's time scale. */
   readonly longestGop: number;
   readonly #durations: Sums;
   readonly #chunkRuns: Sums;
@@ -68,9 +68,9 @@ export class SampleIndex {
   }
 
   /**
-   * Goes through each table once, in slices.
+   * Reads each table once, in slices.
    *
-   * @throws Mp4Error for tables that contradict each other
+   * @throws Mp4Error if the tables contradict each other
    */
   static async build(table: SampleTable, slices: WorkSlices): Promise<SampleIndex> {
     const times = await addDurations(table, slices);
@@ -87,13 +87,13 @@ export class SampleIndex {
     return this.table.sampleCount;
   }
 
-  /** The sample that is decoded at a time of the track's clock: the last one that does not begin after it. */
+  /** Returns the last sample that does not begin after a time, which is in the track's time scale. */
   sampleAt(time: number): number {
     const { durations } = this.table;
     const from = lastNotAbove(this.#durations.values, time);
     let samples = this.#durations.samples[from] ?? 0;
     let begins = this.#durations.values[from] ?? 0;
-    // Entries behind the last sample are for none.
+    // Entries after the last sample apply to no sample.
     for (let entry = from * STRIDE; entry < durations.count && samples < this.sampleCount; entry += 1) {
       const [count, duration] = [this.#read(durations, 8, entry, 0), this.#read(durations, 8, entry, 4)];
       if (time < begins + count * duration) {
@@ -106,7 +106,7 @@ export class SampleIndex {
     return Math.min(samples, this.sampleCount - 1);
   }
 
-  /** The last sync sample that is not behind another sample; undefined where there is none. */
+  /** Returns the last sync sample that is not after another sample, or undefined. */
   syncSampleAt(sample: number): number | undefined {
     const { syncSamples } = this.table;
     if (syncSamples === null) return sample;
@@ -114,7 +114,7 @@ export class SampleIndex {
     return entry < 0 ? undefined : this.#read(syncSamples, 4, entry, 0) - 1;
   }
 
-  /** @param sample from 0; at most the last one */
+  /** @param sample the number of an existing sample, from 0 */
   placeOf(sample: number): SamplePlace {
     return { ...this.#timeOf(sample), ...this.#chunkOf(sample), nextSync: this.#firstSyncFrom(sample) };
   }
@@ -172,7 +172,7 @@ export class SampleIndex {
     return bytes;
   }
 
-  /** Entry of the first sync sample from a sample on; the number of entries where there is none. */
+  /** Returns the entry of the first sync sample from a sample on, or the number of entries if there is none. */
   #firstSyncFrom(sample: number): number {
     const { syncSamples } = this.table;
     if (syncSamples === null) return 0;
@@ -219,7 +219,7 @@ async function addDurations(table: SampleTable, slices: WorkSlices): Promise<Pic
   return { duration, durations };
 }
 
-/** Chunks that an entry of stsc is for: those up to the next entry's. */
+/** Returns the number of chunks to which an entry of stsc applies: those before the next entry's first chunk. */
 function chunksIn({ buffer, chunkRuns, chunkOffsets }: SampleTable, run: number): number {
   const at = chunkRuns.at + run * 12;
   const after = run + 1 < chunkRuns.count ? buffer.readUInt32BE(at + 12) : chunkOffsets.count + 1;
@@ -239,7 +239,7 @@ async function addChunks(table: SampleTable, slices: WorkSlices): Promise<Pick<F
     if (first === 0 || (run === 0 && first !== 1) || chunks <= 0 || perChunk === 0) {
       throw new Mp4Error("The table stsc is out of order.");
     }
-    if (buffer.readUInt32BE(at + 8) !== 1) throw new Mp4Error("A track changes its format on the way.");
+    if (buffer.readUInt32BE(at + 8) !== 1) throw new Mp4Error("A track changes its format in the middle.");
     samples += chunks * perChunk;
     if (slices.spent(1)) await slices.pause();
   }
@@ -277,7 +277,7 @@ async function rangeOfCompositions(
     if (slices.spent(1)) await slices.pause();
     const count = buffer.readUInt32BE(view.at + entry * 8);
     if (count === 0) continue;
-    // Signed in version 1; version 0 is written with negative ones too.
+    // Offsets are signed in version 1, and some writers use negative ones in version 0 too.
     const offset = buffer.readInt32BE(view.at + entry * 8 + 4);
     samples += count;
     minComposition = Math.min(minComposition, offset);
@@ -287,7 +287,7 @@ async function rangeOfCompositions(
   return { minComposition, maxComposition };
 }
 
-/** Steps through stss and stts side by side. */
+/** Finds the longest distance between sync samples by stepping through stss and stts together. */
 async function findLongestGop(table: SampleTable, duration: number, slices: WorkSlices): Promise<number> {
   const { buffer, durations, syncSamples, sampleCount } = table;
   const read = (entry: number, field: number) => buffer.readUInt32BE(durations.at + entry * 8 + field);
@@ -320,7 +320,7 @@ async function findLongestGop(table: SampleTable, duration: number, slices: Work
   return Math.max(longest, duration - since);
 }
 
-/** Index of the last value that is not above a limit, in a rising list; 0 where all are. */
+/** Returns the index of the last value in a sorted list that is not above a limit, or 0 if all are above it. */
 function lastNotAbove(values: readonly number[], limit: number): number {
   let [low, high] = [0, values.length];
   while (low < high) {

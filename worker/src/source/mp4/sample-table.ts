@@ -1,41 +1,43 @@
 import { type Box, findBox, needBox } from "./box.ts";
 import { Mp4Error } from "./mp4-error.ts";
 
-/** A table as it lies in the file: `count` entries from `at` on. No object per entry. */
+/** A table in the file's bytes: `count` entries from `at` on. Entries are not copied into objects. */
 export interface TableView {
   readonly at: number;
   readonly count: number;
 }
 
-/** The sample tables of one track (ISO/IEC 14496-12, 8.6 and 8.7) that fit their boxes; what they say is not checked. */
+/**
+ * The sample tables of one track (ISO/IEC 14496-12, 8.6 and 8.7). They fit their boxes; their values are not checked.
+ */
 export interface SampleTable {
   readonly buffer: Buffer;
   readonly sampleCount: number;
-  /** Size of every sample, bytes; 0: see `sizes`. */
+  /** The size of every sample in bytes, or 0 if `sizes` lists the sizes. */
   readonly fixedSize: number;
   readonly sizes: TableView;
-  /** stts: pairs of count and duration. */
+  /** The table stts: pairs of count and duration. */
   readonly durations: TableView;
-  /** ctts: pairs of count and offset; null: presentation is decode time. */
+  /** The table ctts: pairs of count and offset. null if presentation times equal decode times. */
   readonly compositions: TableView | null;
-  /** stsc: triples of first chunk, samples per chunk, description. */
+  /** The table stsc: triples of first chunk, samples per chunk and description. */
   readonly chunkRuns: TableView;
   readonly chunkOffsets: TableView;
   readonly longOffsets: boolean;
-  /** stss: numbers of the sync samples, from 1, rising; null: every sample is one. */
+  /** The table stss: the sorted numbers of the sync samples, from 1. null if every sample is a sync sample. */
   readonly syncSamples: TableView | null;
 }
 
-/** More samples than a day of 60 fps video and 48 kHz AAC has. */
+/** A day of video with 60 frames per second, or of 48 kHz AAC, has fewer samples. */
 const MAX_SAMPLES = 8_000_000;
-/** Where the file's size is not known nothing else bounds what a table of one size claims: a day of AAC has fewer. */
+/** The limit for samples of one size if the file's size is unknown. A day of AAC has fewer. */
 const MAX_SAMPLES_OF_ONE_SIZE = 4_500_000;
 
 /**
- * Costs the same whatever the tables say.
+ * Finds the sample tables of a track in constant time.
  *
- * @param fileBytes null: not known
- * @throws Mp4Error for tables that do not fit their boxes, or claim more than the file can hold
+ * @param fileBytes the file's size, or null if it is unknown
+ * @throws Mp4Error if the tables do not fit their boxes, or claim more than the file can contain
  */
 export function parseSampleTable(buffer: Buffer, stbl: Box, fileBytes: number | null): SampleTable {
   const stsz = needBox(buffer, stbl, "stsz", 12);
@@ -65,13 +67,13 @@ export function parseSampleTable(buffer: Buffer, stbl: Box, fileBytes: number | 
   };
 }
 
-/** Samples of one size need no table, so that a few bytes could claim any number of them. */
+/** Checks the number of samples of one size. They need no table, so a few bytes could claim any number of them. */
 function checkFits(sampleCount: number, size: number, fileBytes: number | null): void {
   const fits = fileBytes === null ? sampleCount <= MAX_SAMPLES_OF_ONE_SIZE : sampleCount * size <= fileBytes;
   if (!fits) throw new Mp4Error(`The index claims ${sampleCount} samples of ${size} bytes, more than the file holds.`);
 }
 
-/** A full box: version and flags, a count, the entries. */
+/** Finds the entries of a full box, which has version and flags, a count and the entries. */
 function tableIn(buffer: Buffer, box: Box, entryBytes: number): TableView {
   if (box.end - box.start < 8) throw new Mp4Error("A sample table is too short.");
   const count = buffer.readUInt32BE(box.start + 4);

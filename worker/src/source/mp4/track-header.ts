@@ -2,27 +2,27 @@ import { type Box, findBox, listBoxes, needBox, shownType } from "./box.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import { encryptionOf, isUsac } from "./sample-description.ts";
 
-/** A track as far as it takes no sample to know it. */
+/** The properties of a track that can be read without its samples. */
 export interface TrackHeader {
   readonly trak: Box;
   readonly stbl: Box;
-  /** Among all tracks of the file, from 0. */
+  /** The number of the track among all tracks of the file, from 0. */
   readonly index: number;
-  /** track_ID. */
+  /** The `track_ID` of ISO/IEC 14496-12. */
   readonly id: number;
   readonly kind: "video" | "audio" | "other";
   readonly enabled: boolean;
   /** Units of the track's clock in a second. */
   readonly timescale: number;
-  /** ISO 639; undefined: not said. */
+  /** The language as an ISO 639 or BCP 47 code, or undefined if the file does not say. */
   readonly language: string | undefined;
-  /** Four-character code of the first sample description. */
+  /** The four-character code of the first sample description. */
   readonly format: string;
-  /** Pictures of chapters, not a video. */
+  /** True if the track has the titles or pictures of chapters instead of a video. */
   readonly still: boolean;
-  /** The scheme (`cenc`, `cbcs`, …); undefined: not encrypted. */
+  /** The encryption scheme (`cenc`, `cbcs`, …), or undefined if the track is not encrypted. */
   readonly encryption: string | undefined;
-  /** Unified speech and audio coding, sold as xHE-AAC. */
+  /** True for unified speech and audio coding, which is sold as xHE-AAC. */
   readonly usac: boolean;
 }
 
@@ -30,14 +30,14 @@ const MAX_TRACKS = 64;
 const TRACK_ENABLED = 1;
 const KINDS: Readonly<Record<string, TrackHeader["kind"]>> = { vide: "video", soun: "audio" };
 
-/** @throws Mp4Error */
+/** @throws Mp4Error if the tracks are malformed, or if their numbers would differ from ffmpeg's */
 export function listTracks(moov: Buffer, root: Box): TrackHeader[] {
   const boxes = listBoxes(moov, root.start, root.end);
   const traks = boxes.filter((box) => box.type === "trak");
   if (traks.length > MAX_TRACKS) throw new Mp4Error("The file has too many tracks.");
   const lastTrack = traks.at(-1)?.start ?? 0;
   if (boxes.some((box) => box.type === "udta" && box.start < lastTrack && holdsCover(moov, box))) {
-    throw new Mp4Error("A cover picture stands before the tracks, which makes ffmpeg count it among them.");
+    throw new Mp4Error("A cover picture is before the tracks, so ffmpeg counts it as one of them.");
   }
   const chapters = new Set(traks.flatMap((trak) => chaptersOf(moov, trak)));
   return traks.map((trak, index) => {
@@ -79,7 +79,10 @@ function firstEntry(moov: Buffer, stbl: Box): Box | undefined {
   return listBoxes(moov, stsd.start + 8, stsd.end)[0];
 }
 
-/** mvhd and mdhd begin alike: version, two dates, time scale, duration. A duration of all ones is unknown, here 0. */
+/**
+ * Reads the time scale and duration of mvhd or mdhd, which both begin with version, two dates, time scale and duration.
+ * A duration of all ones means unknown, and becomes 0.
+ */
 export function parseClock(moov: Buffer, box: Box): { timescale: number; duration: number } {
   const long = moov.readUInt8(box.start) === 1;
   if (box.end - box.start < (long ? 32 : 20)) throw new Mp4Error(`The box ${box.type} is too short.`);
@@ -90,7 +93,9 @@ export function parseClock(moov: Buffer, box: Box): { timescale: number; duratio
   return { timescale, duration: unknown ? 0 : duration };
 }
 
-/** 8.4.6 (elng, a BCP 47 tag), else 8.4.2 (mdhd: three letters of five bits, each less 0x60). */
+/**
+ * Reads the language from elng (8.4.6, a BCP 47 tag), or else from mdhd (8.4.2, three letters of five bits plus 0x60).
+ */
 function languageOf(moov: Buffer, mdia: Box, mdhd: Box): string | undefined {
   const elng = findBox(moov, mdia, "elng");
   if (elng !== undefined && elng.end - elng.start > 4) {
@@ -104,7 +109,7 @@ function languageOf(moov: Buffer, mdia: Box, mdhd: Box): string | undefined {
   return /^[a-z]{3}$/.test(letters) && letters !== "und" ? letters : undefined;
 }
 
-/** QuickTime's track reference `chap`: the tracks that hold the titles and pictures of chapters. */
+/** Returns the ids of the tracks with titles and pictures of chapters, from QuickTime's track reference `chap`. */
 function chaptersOf(moov: Buffer, trak: Box): number[] {
   const tref = findBox(moov, trak, "tref");
   const chap = tref === undefined ? undefined : findBox(moov, tref, "chap");

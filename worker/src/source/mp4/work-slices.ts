@@ -1,23 +1,23 @@
 import { setImmediate } from "node:timers/promises";
 
-/** About as many table entries as are read in a millisecond or two. */
+/** About the number of table entries that are read in one or two milliseconds. */
 export const UNITS_IN_A_SLICE = 100_000;
 
 /**
- * Long work in short pieces. All rooms of a worker share one event loop, so that reading the index of a long film, or
- * one that only pretends to be long, must let the others go on in between.
+ * Divides long work into slices. All rooms of a worker share one event loop, so reading the index of a long film, or
+ * one that only pretends to be long, must pause to let other work run.
  */
 export class WorkSlices {
   readonly #pause: () => Promise<unknown>;
   #left = UNITS_IN_A_SLICE;
 
-  /** @param pause lets the rest of the process go on */
+  /** @param pause lets other work of the process run */
   constructor(pause: () => Promise<unknown> = () => setImmediate()) {
     this.#pause = pause;
   }
 
   /**
-   * Counts work that was done; a unit is a table entry that was read.
+   * Counts finished work. A unit is one table entry that was read.
    *
    * @returns true when it is time to call `pause`
    */

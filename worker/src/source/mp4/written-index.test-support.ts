@@ -1,20 +1,20 @@
 import { listBoxes } from "./box.ts";
 
-/** What the tables of a written track claim; whatever is left out is one ordinary entry. */
+/** The entries of a track's tables. A table that is left out gets one ordinary entry. */
 export interface WrittenTables {
-  /** Four entries of the table each: stts (count, duration). */
+  /** The entries of stts: count and duration. */
   readonly durations?: readonly (readonly [count: number, duration: number])[];
   readonly sampleCount?: number;
   readonly fixedSize?: number;
   readonly sizes?: readonly number[];
-  /** stsc: first chunk, samples per chunk. */
+  /** The entries of stsc: first chunk and samples per chunk. */
   readonly chunkRuns?: readonly (readonly [first: number, perChunk: number])[];
   readonly chunkOffsets?: readonly number[];
-  /** Absent: no stss. */
+  /** The track gets no stss if this is absent. */
   readonly syncSamples?: readonly number[];
 }
 
-/** A box with a body. */
+/** Makes a box with a body. */
 export function box(type: string, ...body: readonly Buffer[]): Buffer {
   const header = Buffer.alloc(8);
   header.writeUInt32BE(8 + body.reduce((sum, part) => sum + part.length, 0));
@@ -28,15 +28,15 @@ export function numbers(values: readonly number[]): Buffer {
   return bytes;
 }
 
-/** A full box with a count and entries. */
+/** Makes a full box with a count and entries. */
 function table(type: string, entries: readonly (readonly number[])[]): Buffer {
   return box(type, numbers([0, entries.length]), numbers(entries.flat()));
 }
 
 /**
- * A copy of a movie box's body (no more than its tracks) with other sample tables and no edit lists.
+ * Copies a movie box's body with other sample tables and without edit lists and user data.
  *
- * @param moov of a file with a video and an audio track, in this order
+ * @param moov the body of the movie box of a file with a video and an audio track, in this order
  */
 export function withTables(moov: Buffer, video: WrittenTables, audio: WrittenTables): Buffer {
   const written = [video, audio];
@@ -94,7 +94,7 @@ function childrenOf(bytes: Buffer, start: number, end: number): [type: string, b
   ]);
 }
 
-/** A copy of a file whose index is at its end, with other edits of one track: duration and media time. */
+/** Copies a file whose index is at its end, with other edits (duration and media time) of one track. */
 export function withEdits(
   mp4: Buffer,
   track: number,
@@ -113,7 +113,7 @@ export function withEdits(
   );
 }
 
-/** A copy in which the sample description of one track says that its samples are encrypted by `scheme`. */
+/** Copies a file, and marks the samples of one track as encrypted by `scheme`. */
 export function asEncrypted(mp4: Buffer, track: number, scheme: string): Buffer {
   let at = 0;
   const visual = ["moov", "trak", "mdia", "minf", "stbl", "stsd"];
