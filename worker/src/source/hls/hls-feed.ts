@@ -20,16 +20,16 @@ export interface HlsFeedOptions {
   readonly audioTrack?: string | number | undefined;
   /** Called if the stream begins with codecs that this process does not read. The feed then ends. */
   readonly onForeign: (tracks: readonly DemuxedTrack[]) => void;
-  /** How long video waits for audio from a separate playlist, ms. */
+  /** The longest time for which video waits for audio from a separate playlist, ms. */
   readonly longestWaitForSoundMs?: number | undefined;
   readonly log: Logger;
 }
 
-/** How far one rendition may be ahead of the other one, ms of media. */
+/** The longest lead of one rendition over the other one, ms of media. */
 const LONGEST_LEAD_MS = 4000;
-/** How long video waits for audio from a separate playlist before it continues alone, ms. */
+/** Video waits this long for audio from a separate playlist before it continues alone, ms. */
 const LONGEST_WAIT_FOR_SOUND_MS = 5000;
-/** How much of one track is held while the other track of the same segment is awaited. */
+/** The limits for tags of one track that wait for the other track of the same segment. */
 const INTERLEAVE = { maxWaitMs: 12_000, maxWaitBytes: 24 * 1024 * 1024 };
 /** A broken segment is left out. More than this many in a row end the source. */
 const MAX_BROKEN_SEGMENTS = 3;

@@ -92,7 +92,7 @@ describe("HlsPresentation of a live stream", () => {
     script(list(0, 2));
     await expect(play({ patienceMs: 10_000 })).rejects.toMatchObject({
       code: "FailedOperation.SourceLost",
-      message: "The live playlist has brought no new segment for 10 s: its encoder has stopped.",
+      message: "The live playlist has had no new segment for 10 s: its encoder has stopped.",
     });
     expect(clock.nowMs()).toBeLessThan(12_000);
   });

@@ -26,7 +26,7 @@ export interface OpenHlsOptions {
   /** The largest allowed picture height in lines. */
   readonly maxHeight?: number | undefined;
   readonly audioTrack?: AudioTrackWish | undefined;
-  /** How long the reader waits for a source that delivers nothing, ms. */
+  /** The longest time for which the reader waits for a source that delivers nothing, ms. */
   readonly patienceMs?: number | undefined;
   readonly clock?: HlsClock | undefined;
 }
@@ -178,7 +178,7 @@ async function readMedia(uri: string, master: MasterPlaylist, options: OpenHlsOp
   if (url === null) {
     throw new RoomcastError(
       "FailedOperation.SourceUnsupported",
-      "The HLS playlist names an address that is not http(s).",
+      "The HLS playlist contains an address that is not http(s). Only http and https are supported.",
     );
   }
   return loadMedia(url, options, master);

@@ -166,7 +166,7 @@ export class RenditionFeed {
     return new RoomcastError(
       "FailedOperation.SourceLost",
       error === undefined
-        ? `The live playlist has brought no new segment for ${seconds} s: its encoder has stopped.`
+        ? `The live playlist has had no new segment for ${seconds} s: its encoder has stopped.`
         : `The live playlist could not be read for ${seconds} s. ${error.message}`,
       { cause: error },
     );

@@ -101,7 +101,7 @@ function resolved(reference: string, baseUrl: string): string {
   if (url !== null) return url;
   throw new RoomcastError(
     "FailedOperation.SourceUnsupported",
-    `The HLS playlist names an address that is not http(s): ${shownUrl(reference)}.`,
+    `The HLS playlist contains an address that is not http(s): ${shownUrl(reference)}. Only http and https are supported.`,
   );
 }
 

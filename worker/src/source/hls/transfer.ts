@@ -18,7 +18,7 @@ export interface HlsIo {
 
 export interface TransferOptions {
   readonly signal: AbortSignal;
-  /** How long the rest of a body that broke off is requested again, ms. */
+  /** The time for which the rest of a body that broke off is requested again, ms. */
   readonly patienceMs: number;
   /** True if a body that cannot be completed ends early, like damaged media, instead of throwing. */
   readonly mayCut: boolean;

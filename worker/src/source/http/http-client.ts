@@ -6,7 +6,7 @@ export interface HttpRequest {
    * bytes.
    */
   readonly range?: { readonly start: number; readonly end?: number | undefined } | undefined;
-  /** How long a failing request is tried again, ms. The client's own limit applies if this is absent. */
+  /** The time for which a failing request is tried again, ms. The client's own limit applies if this is absent. */
   readonly patienceMs?: number | undefined;
 }
 

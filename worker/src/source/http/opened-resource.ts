@@ -52,7 +52,7 @@ export class OpenedResource {
       parts.push(chunk);
       length += chunk.length;
       if (length > maxBytes) {
-        const message = `The source is a text of more than ${Math.round(maxBytes / 1024 / 1024)} MiB.`;
+        const message = `The source is a text document of more than ${Math.round(maxBytes / 1024 / 1024)} MiB, not media.`;
         throw new RoomcastError("FailedOperation.SourceUnsupported", message);
       }
     }

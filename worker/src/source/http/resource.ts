@@ -51,9 +51,12 @@ export interface End {
   readonly totalBytes: number | null;
 }
 
-/** A request with a range, one after the beginning was inspected, one without a range, and one spare. */
+/**
+ * The largest number of requests for one part: with a range, again after an inspection of the beginning, without a
+ * range.
+ */
 const MAX_WAYS = 4;
-/** How long `close` waits for the end of an answer whose last byte has arrived. */
+/** `close` waits this long for the end of an answer whose last byte has arrived. */
 const END_OF_ANSWER_MS = 50;
 /** The request that shows whether a resource is compressed. */
 const BEGINNING = { start: 0, end: 1023, named: true };
@@ -79,7 +82,7 @@ export class Resource {
    */
   async ask(request: PartRequest, tries = 1): Promise<Part | End> {
     if (tries > MAX_WAYS)
-      throw cannotUse(this.#options.url, "its server does not answer requests for parts of the file with these parts.");
+      throw cannotUse(this.#options.url, "its server does not answer requests for parts of the file correctly.");
     const named = !this.#refusesRanges && (request.named || request.start > 0);
     const asked: AskedRange = { start: request.start, end: request.end, named };
     const response = await this.#fetch(asked, request.signal);

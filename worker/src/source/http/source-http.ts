@@ -7,7 +7,7 @@ import { Transfer } from "./transfer.ts";
 
 export interface SourceHttpOptions {
   readonly egress: Pick<Egress, "fetch">;
-  /** How long a request is tried again if it fails after the source could be read before, ms. */
+  /** The time for which a failing request is tried again if the source could be read before, ms. */
   readonly patienceMs?: number | undefined;
   /** The longest `Retry-After` of a server that is obeyed, ms; `patienceMs` if this is absent or smaller. */
   readonly askedPatienceMs?: number | undefined;

@@ -190,7 +190,7 @@ export class Transfer {
     if (this.#at - part.from <= MAX_SKIP_BYTES) return;
     throw new RoomcastError(
       "FailedOperation.SourceUnsupported",
-      `${shownUrl(url)} must be read in the middle, and its server sends it only from its beginning (no HTTP ranges). Use a server that knows ranges; of an MP4 file, the index can be put first (ffmpeg -movflags +faststart).`,
+      `${shownUrl(url)} must be read from the middle, and its server sends it only from its beginning (no HTTP ranges). Use a server that supports ranges, or put the index of an MP4 file first (ffmpeg -movflags +faststart).`,
     );
   }
 
@@ -227,7 +227,7 @@ function mayPass(error: RoomcastError): boolean {
 
 function errorOf(thrown: unknown, url: string): RoomcastError {
   if (thrown instanceof StalledError) {
-    return new RoomcastError("FailedOperation.SourceTimeout", `${hostOf(url)} sends next to nothing.`, {
+    return new RoomcastError("FailedOperation.SourceTimeout", `${hostOf(url)} sends almost no data.`, {
       cause: thrown,
     });
   }

@@ -27,7 +27,7 @@ describe("UpstreamStatusError", () => {
     [410, true, "SourceNotFound", /is gone now/],
     [408, false, "SourceTimeout", /not ready in time/],
     [503, false, "SourceUnreachable", /asks for a wait of 7 s/],
-    [302, false, "SourceUnreachable", /leads nowhere/],
+    [302, false, "SourceUnreachable", /without a usable target/],
     [418, false, "SourceUnreachable", /instead of the file/],
   ])("explains status %i when the file could be read before: %s", (status, heldBefore, code, message) => {
     const error = new UpstreamStatusError({ status, url: "http://h/a?key=s3cret", heldBefore, retryAfterMs: 6500 });

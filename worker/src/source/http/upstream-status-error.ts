@@ -57,7 +57,7 @@ function describe({ status, url, retryAfterMs, heldBefore = false }: RefusedAnsw
     ];
   }
   if (status >= 300 && status < 400) {
-    return ["FailedOperation.SourceUnreachable", `${what}, a redirect that leads nowhere.`];
+    return ["FailedOperation.SourceUnreachable", `${what}, a redirect without a usable target.`];
   }
   return ["FailedOperation.SourceUnreachable", `${what} instead of the file.`];
 }

@@ -39,7 +39,7 @@ export async function findMovie(stream: RangeStream): Promise<FoundMovie> {
   await stream.readInto(start.subarray(0, 8));
   if (start.toString("latin1", 4, 8) !== "ftyp") {
     await stream.readInto(start.subarray(8));
-    throw foreignContent(start) ?? new Mp4Error("It is not an MP4 file.");
+    throw foreignContent(start) ?? new Mp4Error("The file is not an MP4 file.");
   }
   await skipBox(stream, { type: "ftyp", bodyBytes: start.readUInt32BE(0) - 8, end: start.readUInt32BE(0) });
   for (let count = 0; count < MAX_TOP_LEVEL_BOXES; count += 1) {

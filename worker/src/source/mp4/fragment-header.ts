@@ -7,7 +7,7 @@ export interface FragmentTrack {
   readonly id: number;
   /** Units of the track's clock in a second. */
   readonly timescale: number;
-  /** From `trex` (ISO/IEC 14496-12, 8.8.3). */
+  /** The default values from `trex` (ISO/IEC 14496-12, 8.8.3), for duration and flags. */
   readonly defaultDuration: number;
   readonly defaultFlags: number;
 }

@@ -131,7 +131,7 @@ export class Mp4Source extends QueuedSource {
       lane.cursor.advance();
       this.#give();
       if (this.#room === undefined) continue;
-      if (!this.#pictureGiven) throw new Mp4Error("The picture begins long after the sound.");
+      if (!this.#pictureGiven) throw new Mp4Error("The video begins long after the audio.");
       await this.#room.promise;
     }
   }

@@ -120,7 +120,7 @@ export class CountedSlices extends WorkSlices {
 }
 
 export interface FileOptions extends Partial<OpenMp4Options> {
-  /** How long a failing request is tried again, ms. */
+  /** The time for which a failing request is tried again, ms. */
   readonly patienceMs?: number;
 }
 
