@@ -78,6 +78,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
           url: source.url,
           live: request.Mode === "live",
           startAtMs: source.startAtMs,
+          returns: source.returns,
           signal,
           log: taskLog,
           ...wishesOf({ ...request, Volume: volume, Tempo: tempo, AudioTrack: audioTrack }),

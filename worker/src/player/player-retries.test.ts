@@ -204,6 +204,7 @@ describe("a live source that is waited for", () => {
     await vi.advanceTimersByTimeAsync(9_000);
     expect(states).toEqual(["pushing", "reconnecting", "pushing"]);
     expect([opened.length, rooms.length]).toEqual([4, 1]);
+    expect(opened.map(({ returns }) => returns)).toEqual([undefined, true, true, true]);
     played.stop("now");
     await vi.advanceTimersByTimeAsync(100);
     await played.run();

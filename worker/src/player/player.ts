@@ -417,9 +417,12 @@ export class Player {
     { role, place, startAtMs, programme = this.#progress.programme }: SourceChange,
     { asked, pauses }: Partial<Pick<IncomingSource, "asked" | "pauses">> = {},
   ): void {
-    const request = this.#requestFor(programme.items[place.item] ?? "", startAtMs);
     // Before the first picture there is nothing that could play on: what was to be switched to is the start.
     const asRole = this.#onAir.hasBegun ? role : "start";
+    const request = {
+      ...this.#requestFor(programme.items[place.item] ?? "", startAtMs),
+      ...(asRole === "return" ? { returns: true } : {}),
+    };
     this.#incomingSources.bring(request, { role: asRole, place, programme, asked, pauses });
   }
 

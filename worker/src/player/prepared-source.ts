@@ -14,6 +14,8 @@ export interface SourceRequest extends Settings {
   readonly url: string;
   /** ms from its beginning. */
   readonly startAtMs: number;
+  /** The room has seen it, and sees its last picture. */
+  readonly returns?: boolean;
   /** undefined: nothing was sent yet, so the source decides. */
   readonly format: SessionFormat | undefined;
 }

@@ -4,7 +4,7 @@ import type { HttpClient } from "../http/http-client.ts";
 import type { HlsClock } from "./hls-clock.ts";
 import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
 import type { AudioRendition, Variant } from "./master-playlist.ts";
-import type { RenditionSource } from "./playlist-follower.ts";
+import { PlaylistFollower, type RenditionSource, stoppedError } from "./playlist-follower.ts";
 import { alignedBaseMs, PlaylistWindow } from "./playlist-window.ts";
 import { RenditionFeed } from "./rendition-feed.ts";
 import { SegmentLoader } from "./segment-loader.ts";
@@ -121,6 +121,28 @@ export class HlsPresentation {
   /** Plays the next lower variant, if there is one, from the next segment on. */
   stepDown(): void {
     this.#stepWanted = true;
+  }
+
+  /**
+   * Waits until the live list has a segment that it did not have, or ends.
+   *
+   * @throws RoomcastError `SourceLost` where it brings none for as long as the patience lasts
+   */
+  async untilItGrows(signal: AbortSignal): Promise<void> {
+    const { clock, logger, patienceMs } = this.#options;
+    const follower = new PlaylistFollower({ track: "main", source: this.#main, baseMs: 0, clock, logger, signal });
+    const { epoch, last: known } = follower.window;
+    const sinceMs = clock.nowMs();
+    for (;;) {
+      signal.throwIfAborted();
+      await follower.refresh(true);
+      const { window } = follower;
+      if (window.playlist.complete || window.epoch !== epoch || window.last?.sequence !== known?.sequence) break;
+      const leftMs = sinceMs + patienceMs - clock.nowMs();
+      if (leftMs <= 0) throw stoppedError(patienceMs, follower.error);
+      if (follower.dueInMs > 0) await clock.sleep(Math.min(follower.dueInMs, leftMs), signal);
+    }
+    this.#main = { ...this.#main, playlist: follower.window.playlist, loadedAtMs: clock.nowMs() };
   }
 
   async #nextRung(signal: AbortSignal): Promise<RenditionSource | null> {

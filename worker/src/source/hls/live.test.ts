@@ -72,6 +72,18 @@ describe("HlsPresentation of a live stream", () => {
     expect(names(await play({ mode: "live" }))).toEqual(["s4", "s5", "s6", "s7"]);
   });
 
+  it("plays nothing twice when it is opened again, and fails when the encoder has stopped", async () => {
+    script(list(10, 15), list(10, 15), list(11, 16), list(12, 17, { end: true }));
+    const presentation = await open({ returns: true });
+    expect(clock.nowMs()).toBeGreaterThan(0);
+    expect(names(await readAll(presentation.segments("main", { signal })))).toEqual(["s14", "s15", "s16", "s17"]);
+    script(list(10, 15));
+    await expect(open({ returns: true, patienceMs: 10_000 })).rejects.toMatchObject({
+      code: "FailedOperation.SourceLost",
+      message: expect.stringContaining("its encoder has stopped"),
+    });
+  });
+
   it("waits through temporary errors and empty playlists", async () => {
     script(
       list(0, 2),

@@ -23,6 +23,8 @@ export interface HlsSourceOptions {
   /** Plays a presentation whose codecs this process does not read. */
   readonly openForeign: (options: ForeignHlsOptions) => Promise<Source>;
   readonly patienceMs?: number | undefined;
+  /** A live list is played when it has brought something new. */
+  readonly returns?: boolean | undefined;
   readonly readyTimeoutMs?: number | undefined;
   readonly signal: AbortSignal;
   readonly log: Logger;
@@ -46,7 +48,7 @@ const LEAST_LEFT_MS = 1000;
  * @throws RoomcastError `FailedOperation.Source…`; the signal's reason if the signal aborts
  */
 export async function openHlsSource(options: HlsSourceOptions): Promise<Source> {
-  const { url, http, document, askedLive, wishes, log, signal, patienceMs } = options;
+  const { url, http, document, askedLive, wishes, log, signal, patienceMs, returns } = options;
   const presentation = await openHls({
     url,
     http,
@@ -57,6 +59,7 @@ export async function openHlsSource(options: HlsSourceOptions): Promise<Source> 
     maxHeight: wishes.maxHeight ?? wishes.canvas?.height,
     audioTrack: wishes.audioTrack,
     patienceMs,
+    returns,
   });
   const { live, durationMs } = presentation;
   const startAtMs = live ? 0 : withinDuration(options.startAtMs, durationMs);

@@ -28,6 +28,8 @@ export interface OpenHlsOptions {
   readonly audioTrack?: AudioTrackWish | undefined;
   /** The longest time for which the reader waits for a source that delivers nothing, ms. */
   readonly patienceMs?: number | undefined;
+  /** The segments that a live list has were played already: it is opened when it has brought another one. */
+  readonly returns?: boolean | undefined;
   readonly clock?: HlsClock | undefined;
 }
 
@@ -48,7 +50,9 @@ export async function openHls(options: OpenHlsOptions): Promise<HlsPresentation>
   const { url, http, signal } = options;
   const document = options.document ?? (await http.read(url, { signal, maxBytes: MAX_PLAYLIST_BYTES }));
   const playlist = await readPlaylistInSlices(document, signal);
-  return playlist.kind === "media" ? openMedia(playlist, options) : openMaster(playlist, options);
+  const presentation = playlist.kind === "media" ? openMedia(playlist, options) : await openMaster(playlist, options);
+  if (options.returns === true && presentation.live) await presentation.untilItGrows(signal);
+  return presentation;
 }
 
 function openMedia(playlist: MediaPlaylist, options: OpenHlsOptions): HlsPresentation {

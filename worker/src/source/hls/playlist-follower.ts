@@ -92,3 +92,15 @@ export class PlaylistFollower {
     }
   }
 }
+
+/** @param error why the list could not be read the last time */
+export function stoppedError(waitedMs: number, error: RoomcastError | undefined): RoomcastError {
+  const seconds = Math.round(waitedMs / 1000);
+  return new RoomcastError(
+    "FailedOperation.SourceLost",
+    error === undefined
+      ? `The live playlist has had no new segment for ${seconds} s: its encoder has stopped.`
+      : `The live playlist could not be read for ${seconds} s. ${error.message}`,
+    { cause: error },
+  );
+}

@@ -6,7 +6,7 @@ import type { HlsClock } from "./hls-clock.ts";
 import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
 import { segmentLengthMs } from "./live-edge.ts";
 import type { PlaylistSegment, SegmentMap } from "./media-playlist.ts";
-import { PlaylistFollower, type RenditionSource } from "./playlist-follower.ts";
+import { PlaylistFollower, type RenditionSource, stoppedError } from "./playlist-follower.ts";
 import { alignedBaseMs, type PlaylistWindow } from "./playlist-window.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import type { LoadedSegment, SegmentLoader } from "./segment-loader.ts";
@@ -150,7 +150,7 @@ export class RenditionFeed {
       if (this.#position.next(this.#window) !== undefined) return true;
       if (this.#window.playlist.complete) return false;
       const waitedMs = this.#clock.nowMs() - this.#seekingSinceMs;
-      if (waitedMs >= patienceMs) throw this.#stoppedError(waitedMs);
+      if (waitedMs >= patienceMs) throw stoppedError(waitedMs, this.#follower.error);
       if (mayReplace && waitedMs >= patienceMs / 2) {
         mayReplace = false;
         await this.#replace();
@@ -158,18 +158,6 @@ export class RenditionFeed {
       const { dueInMs } = this.#follower;
       if (dueInMs > 0) await this.#clock.sleep(Math.min(dueInMs, patienceMs - waitedMs), signal);
     }
-  }
-
-  #stoppedError(waitedMs: number): RoomcastError {
-    const seconds = Math.round(waitedMs / 1000);
-    const { error } = this.#follower;
-    return new RoomcastError(
-      "FailedOperation.SourceLost",
-      error === undefined
-        ? `The live playlist has had no new segment for ${seconds} s: its encoder has stopped.`
-        : `The live playlist could not be read for ${seconds} s. ${error.message}`,
-      { cause: error },
-    );
   }
 
   /** Continues with another variant at the beginning of the next segment. */

@@ -27,6 +27,8 @@ export interface HttpSourceOptions {
   readonly http: HttpClient;
   /** The request's Mode is `live`. */
   readonly askedLive: boolean;
+  /** A live list is played when it has brought something new. */
+  readonly returns?: boolean | undefined;
   readonly startAtMs: number;
   readonly wishes: PlanOptions;
   readonly capabilities: MediaCapabilities;

@@ -28,6 +28,8 @@ export interface OpenSourceOptions extends OutputWishes {
    * frame; what is copied at the keyframe before, as its `dtsMs` says: the timeline rolls it up to the position.
    */
   readonly startAtMs: number;
+  /** It was played up to its end a moment ago: what a live one still has of that is not shown again. */
+  readonly returns?: boolean | undefined;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
@@ -115,6 +117,7 @@ export class SourceFactory {
       http,
       askedLive: options.live,
       startAtMs: options.startAtMs,
+      returns: options.returns,
       wishes: { ...wishesIn(options), toneMapping: this.#capabilities.toneMapping },
       capabilities: this.#capabilities,
       probe: (input) => this.#probeStream(input, options),
