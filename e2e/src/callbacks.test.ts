@@ -12,7 +12,7 @@ beforeAll(async () => {
   receiver = await CallbackReceiver.start();
   system = await TestSystem.start({
     redis: false,
-    edgeSettings: { CALLBACK_ALLOW_HOSTS: "127.0.0.1", CALLBACK_RETRY_MS: "1000" },
+    edgeSettings: { CALLBACK_ALLOW_HOSTS: "127.0.0.1", CALLBACK_RETRY_MS: "1000", REGIONS: "ap-nobody" },
   });
   VideoSrc = system.stack.files.serve(await sampleClip({ durationS: 2 }));
 });

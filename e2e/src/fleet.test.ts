@@ -23,6 +23,8 @@ beforeAll(async () => {
     edgeSettings: {
       QUEUE_TIMEOUT_MS: String(QUEUE_TIMEOUT_MS),
       PLACE_RETRY_MS: "500",
+      // Pushes name them before they have a worker, or without one.
+      REGIONS: "ap-empty,ap-late,ap-storm",
       // A busy machine may take its time to dial again.
       WORKER_GRACE_MS: "3000",
     },

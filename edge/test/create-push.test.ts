@@ -2,9 +2,8 @@ import { env } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { forgetKeyring } from "../src/caches/keyring-cache.ts";
 import type { Env } from "../src/contracts/env.ts";
-import { ROOT } from "../src/contracts/root-registry.ts";
 import { createPush } from "../src/operations/create-push.ts";
-import { APP, fresh, pushBody } from "./fixtures.test-support.ts";
+import { APP, fresh, knowRegion, pushBody, view } from "./fixtures.test-support.ts";
 
 const bound: Env = env;
 const CALLER = { secretId: "school", sdkAppIds: [APP], role: "operator" } as const;
@@ -16,11 +15,8 @@ afterEach(() => {
 
 describe("createPush with an Idempotency-Key", () => {
   it("returns the first task for the same request from another place, though another region is nearer", async () => {
-    const registry = bound.DIRECTORY.getByName(ROOT);
-    for (const region of ["sa-saopaulo", "eu-moscow"]) await registry.know("region", region);
     const input = await pushBody();
-    const idempotencyKey = fresh("key");
-    const from = (latitude: string, longitude: string) =>
+    const from = (idempotencyKey: string | undefined, [latitude, longitude]: readonly [string, string]) =>
       createPush(bound, {
         input,
         caller: CALLER,
@@ -28,8 +24,17 @@ describe("createPush with an Idempotency-Key", () => {
         regionHeader: undefined,
         cf: { latitude, longitude },
       });
-    const first = await from("-23.5", "-46.6");
-    expect((await from("55.7", "37.6")).taskId).toBe(first.taskId);
+    for (const region of ["sa-saopaulo", "eu-moscow"]) await knowRegion(region);
+    const [saoPaulo, moscow] = [
+      ["-23.5", "-46.6"],
+      ["55.7", "37.6"],
+    ] as const;
+    const idempotencyKey = fresh("key");
+    const first = await from(idempotencyKey, saoPaulo);
+    expect((await from(idempotencyKey, moscow)).taskId).toBe(first.taskId);
+    const other = await from(undefined, moscow);
+    const views = await Promise.all([first, other].map(({ taskId }) => view(taskId)));
+    expect(views.map(({ region }) => region)).toEqual(["sa-saopaulo", "eu-moscow"]);
   });
 
   it("refuses the same request with another X-TC-Region", async () => {

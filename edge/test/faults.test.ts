@@ -4,6 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { app } from "../src/app.ts";
 import type { Accept } from "../src/contracts/directory-object.ts";
 import type { Env } from "../src/contracts/env.ts";
+import { ROOT } from "../src/contracts/root-registry.ts";
 import { Task } from "../src/objects/task/task.ts";
 import { eventually } from "./eventually.test-support.ts";
 import { FakeWorker, reportOf } from "./fake-worker.test-support.ts";
@@ -59,7 +60,8 @@ test("a create whose answer was lost is, repeated with its key, the task that wa
     await bound.DIRECTORY.getByName(String(body["SdkAppId"])).acceptGroup(group);
     throw new Error("the runtime was restarted");
   };
-  expect((await post(without("DIRECTORY", { acceptGroup }), body, headers)).status).toBe(500);
+  const known = () => bound.DIRECTORY.getByName(ROOT).known("region");
+  expect((await post(without("DIRECTORY", { acceptGroup, known }), body, headers)).status).toBe(500);
   expect(await start(body, { headers })).toBe(promised);
   expect(await view(promised)).toMatchObject({ state: "queued" });
 });

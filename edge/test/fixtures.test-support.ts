@@ -1,5 +1,7 @@
-import { exports } from "cloudflare:workers";
+import { env, exports } from "cloudflare:workers";
 import { mintUserSig, type TaskView } from "@roomcast/shared";
+import { regionsOfCreates } from "../src/caches/known-regions.ts";
+import { ROOT } from "../src/contracts/root-registry.ts";
 import { eventually } from "./eventually.test-support.ts";
 
 /** As bound by vitest.config.ts. */
@@ -34,8 +36,16 @@ export function userSig(options: { sdkAppId?: number; userId?: string; secretKey
   });
 }
 
-/** A request that is right in every way, for a seat of its own. */
+/** As if a worker had been in a region for long. */
+export async function knowRegion(region: string): Promise<void> {
+  await env.DIRECTORY.getByName(ROOT).know("region", region);
+  regionsOfCreates.forget();
+}
+
+/** A request that is right in every way, for a seat of its own; a region that it names counts as one that had a worker. */
 export async function pushBody(rest: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
+  const { Region } = rest;
+  if (typeof Region === "string" && Region !== "") await knowRegion(Region);
   return {
     VideoSrc: "https://media.example/lesson.mp4",
     SdkAppId: APP,

@@ -2,7 +2,7 @@ import { type AuditList, CLOSE, decodeFrame, edgeFrameSchema, type TaskList } fr
 import { expect, test } from "vitest";
 import { eventually } from "./eventually.test-support.ts";
 import { FakeWorker, reportOf } from "./fake-worker.test-support.ts";
-import { ADMIN, call, fresh, pushBody, reaches, SCHOOL, start, view } from "./fixtures.test-support.ts";
+import { ADMIN, call, fresh, knowRegion, pushBody, reaches, SCHOOL, start, view } from "./fixtures.test-support.ts";
 
 /** Two real neighbours; no other test has workers there. */
 const [HOME, NEIGHBOUR, FAR] = ["ap-tokyo", "ap-seoul", "na-ashburn"] as const;
@@ -21,6 +21,7 @@ test("without room in its region a push goes to the nearest neighbour that has a
   const home = await FakeWorker.connect({ workerId: fresh("w"), region: HOME, capacityUnits: 1 });
   const far = await FakeWorker.connect({ workerId: fresh("w"), region: FAR });
   const near = await FakeWorker.connect({ workerId: fresh("w"), region: NEIGHBOUR });
+  await knowRegion(HOME);
   const spilled = await start(await pushBody(), { headers: { "X-TC-Region": HOME } });
   const dispatch = await near.next("dispatch");
   expect(dispatch.taskId).toBe(spilled);

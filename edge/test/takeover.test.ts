@@ -98,10 +98,10 @@ test("a clip that only waits for a worker is aborted at once by the next one", a
   const push = await running({ at });
   push.worker.ended(push.dispatch, { name: "finished" });
   await reaches(push.taskId, "finished");
-  const elsewhere = { ...push.body, Region: fresh("ap") };
+  const elsewhere = await pushBody({ ...push.body, Region: fresh("ap") });
   const waiting = await start(elsewhere);
   const worker = await FakeWorker.connect({ workerId: fresh("w"), region: fresh("ap") });
-  const taskId = await start({ ...elsewhere, Region: fresh("ap") });
+  const taskId = await start(await pushBody({ ...elsewhere, Region: fresh("ap") }));
   expect(await reaches(waiting, "aborted")).toMatchObject({ reason: `replaced by ${taskId}`, workerId: null });
   await holds(push, taskId);
   expect(worker.frames.some(({ type }) => type === "dispatch")).toBe(false);

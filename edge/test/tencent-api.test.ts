@@ -1,6 +1,6 @@
 import { exports } from "cloudflare:workers";
 import { expect, test } from "vitest";
-import { APP, call, KEYED_APP, pushBody, RIVAL, userSig, view } from "./fixtures.test-support.ts";
+import { APP, call, fresh, KEYED_APP, knowRegion, pushBody, RIVAL, userSig, view } from "./fixtures.test-support.ts";
 import { running } from "./running-push.test-support.ts";
 import { callTencent, contentOf, type SignedCallOptions, signedRequest } from "./tencent-client.test-support.ts";
 
@@ -70,11 +70,13 @@ test.each<[string, string, SignedCallOptions]>([
 });
 
 test("the region of the call is the region of the push", async () => {
+  const region = fresh("ap");
+  await knowRegion(region);
   const parameters = { FunctionName: "push", InvocationType: "Event", ClientContext: JSON.stringify(await pushBody()) };
-  const { Result } = await callTencent("Invoke", parameters, { headers: { "X-TC-Region": "ap-header" } });
+  const { Result } = await callTencent("Invoke", parameters, { headers: { "X-TC-Region": region } });
   // SAFETY: the answer of Invoke.
   const { FunctionRequestId } = Result as { FunctionRequestId: string };
-  expect(await view(FunctionRequestId)).toMatchObject({ region: "ap-header", status: "RUNNING" });
+  expect(await view(FunctionRequestId)).toMatchObject({ region, status: "RUNNING" });
 });
 
 test.each([

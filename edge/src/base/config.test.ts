@@ -10,6 +10,7 @@ const GOOD = {
 test("what is not set has its default", () => {
   expect(parseConfig(GOOD)).toMatchObject({
     defaultRegion: "ap-guangzhou",
+    regions: ["ap-guangzhou"],
     queueTimeoutMs: 60_000,
     workerGraceMs: 1000,
     heartbeatTimeoutMs: 6000,
@@ -33,6 +34,11 @@ test.each<[string | undefined, "*" | string[]]>([
   ["https://app.example, http://localhost:5173", ["https://app.example", "http://localhost:5173"]],
 ])("CORS_ORIGINS %j lists %j", (text, listed) => {
   expect(parseConfig({ ...GOOD, ...(text === undefined ? {} : { CORS_ORIGINS: text }) }).corsOrigins).toEqual(listed);
+});
+
+test("REGIONS lists regions beside the default one", () => {
+  const config = parseConfig({ ...GOOD, DEFAULT_REGION: "ap-seoul", REGIONS: "eu-frankfurt, ap-seoul,,xx-lab" });
+  expect(config.regions).toEqual(["ap-seoul", "eu-frankfurt", "xx-lab"]);
 });
 
 test.each([
@@ -65,6 +71,7 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   ["an origin with a path", { CORS_ORIGINS: "https://app.example/" }, /CORS_ORIGINS is malformed.*origins such as/],
   ["an origin that is a bare host", { CORS_ORIGINS: "https://a.example, app.example" }, /CORS_ORIGINS is malformed/],
   ["a region that is no name", { DEFAULT_REGION: "?" }, /DEFAULT_REGION is malformed/],
+  ["one of several regions that is no name", { REGIONS: "ap-seoul,?" }, /[^_]REGIONS is malformed.*region names/],
 ])("%s: the variable is named, its value is not", (_what, wrong, message) => {
   expect(() => parseConfig({ ...GOOD, ...wrong })).toThrow(message);
   expect(() => parseConfig({ ...GOOD, ...wrong })).not.toThrow(/secret-key|too-short|soon/);

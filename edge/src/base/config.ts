@@ -53,6 +53,13 @@ const origins = z
   .transform((text) => (text.trim() === "*" ? "*" : text.split(",").flatMap((entry) => entry.trim() || [])))
   .refine((entries) => entries === "*" || entries.every(isOrigin));
 
+/** Names of regions with commas between. */
+const regions = z
+  .string()
+  .default("")
+  .transform((text) => text.split(",").flatMap((entry) => entry.trim() || []))
+  .pipe(z.array(regionName));
+
 function durationMs(minMs: number, defaultMs: number, maxMs = 0x7fff_ffff) {
   return z.coerce.number().int().min(minMs).max(maxMs).default(defaultMs);
 }
@@ -73,6 +80,8 @@ const configSchema = z.object({
   TRTC_APPS: json(z.record(z.string().regex(/^[0-9]{1,10}$/), z.string().min(1))).default({}),
   TRTC_CALLBACK_KEYS: json(z.record(z.string().regex(/^[0-9]{1,10}$/), z.string().min(1))).default({}),
   DEFAULT_REGION: regionName.default("ap-guangzhou"),
+  /** Regions that pushes may name before they have had a worker. */
+  REGIONS: regions,
   /** How long a task may wait for a worker. */
   QUEUE_TIMEOUT_MS: durationMs(100, 60_000),
   /** How long after a failed try to place, unless it is woken earlier. */
@@ -133,6 +142,7 @@ const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
   CALLBACK_ALLOW_HOSTS:
     'host names, addresses or CIDR ranges with commas between, such as "10.0.12.0/24", set under [vars] of wrangler.toml',
   CORS_ORIGINS: 'origins such as "https://app.example" with commas between, or "*", set under [vars] of wrangler.toml',
+  REGIONS: 'region names such as "ap-guangzhou,eu-frankfurt" with commas between, set under [vars] of wrangler.toml',
   DEFAULT_REGION: 'a region name such as "ap-guangzhou", set under [vars] of wrangler.toml',
 };
 
@@ -147,6 +157,8 @@ export interface Config {
   /** With what TRTC signs the event callbacks of an application's rooms, by its SdkAppId. */
   readonly trtcCallbackKeys: ReadonlyMap<number, string>;
   readonly defaultRegion: string;
+  /** Known without having had a worker; the default one is among them. */
+  readonly regions: readonly string[];
   readonly queueTimeoutMs: number;
   readonly placeRetryMs: number;
   readonly acceptTimeoutMs: number;
@@ -207,6 +219,7 @@ export function parseConfig(variables: object): Config {
     trtcApps: new Map(Object.entries(values.TRTC_APPS).map(([id, key]) => [Number(id), key])),
     trtcCallbackKeys: new Map(Object.entries(values.TRTC_CALLBACK_KEYS).map(([id, key]) => [Number(id), key])),
     defaultRegion: values.DEFAULT_REGION,
+    regions: [...new Set([values.DEFAULT_REGION, ...values.REGIONS])],
     queueTimeoutMs: values.QUEUE_TIMEOUT_MS,
     placeRetryMs: values.PLACE_RETRY_MS,
     acceptTimeoutMs: values.ACCEPT_TIMEOUT_MS,

@@ -9,11 +9,19 @@ export class KnownRegions {
   #regions: readonly string[] = [];
   #untilMs = Number.NEGATIVE_INFINITY;
 
-  async all(env: Env): Promise<readonly string[]> {
-    if (this.#untilMs > Date.now()) return this.#regions;
+  /** @param wanted one that may have come up a moment ago */
+  async all(env: Env, wanted?: string): Promise<readonly string[]> {
+    const isNew = wanted !== undefined && !this.#regions.includes(wanted);
+    if (this.#untilMs > Date.now() && !isNew) return this.#regions;
     const regions = await env.DIRECTORY.getByName(ROOT).known("region");
     this.#regions = regions;
     this.#untilMs = Date.now() + HOLDS_MS;
     return regions;
   }
+  forget(): void {
+    this.#untilMs = Number.NEGATIVE_INFINITY;
+  }
 }
+
+/** Shared by all creates of this isolate. */
+export const regionsOfCreates = new KnownRegions();

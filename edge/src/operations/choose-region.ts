@@ -1,4 +1,4 @@
-import { type Coordinates, nearestRegion } from "../model/region-distance.ts";
+import { type Coordinates, nearestRegion, neighboursOf } from "../model/region-distance.ts";
 
 export interface RegionWishes {
   /** `Region` of the request: no other region will do. */
@@ -8,14 +8,37 @@ export interface RegionWishes {
   /** Where the caller is; null: not known. */
   readonly caller: Coordinates | null;
   readonly fallback: string;
+  /** The regions that the edge's settings list, with or without workers; the fallback is among them. */
+  readonly configured: readonly string[];
 }
 
-/** The region in which a push looks for a worker first. Pure but for `known`, which is asked only where it matters. */
-export async function chooseRegion(wishes: RegionWishes, known: () => Promise<readonly string[]>): Promise<string> {
-  const { asked, header, caller, fallback } = wishes;
+/** Where a push is to begin. */
+export type ChosenRegion =
+  | { readonly kind: "chosen"; readonly region: string }
+  /** The request asks for an unknown region. Naming a region must not make an object for it. */
+  | { readonly kind: "unknown"; readonly known: readonly string[] };
+
+/**
+ * The region in which a push looks for a worker first. Pure but for the names of the regions that ever had a worker,
+ * which are asked for only where they matter.
+ */
+export async function chooseRegion(
+  { asked, header, caller, fallback, configured }: RegionWishes,
+  withWorkers: () => Promise<readonly string[]>,
+): Promise<ChosenRegion> {
   const named = asked ?? header;
-  if (named !== undefined) return named;
-  return (caller === null ? null : nearestRegion(caller, await known())) ?? fallback;
+  if (named === undefined && caller === null) return chosen(fallback);
+  if (named !== undefined && configured.includes(named)) return chosen(named);
+  const peopled = [...new Set([...(await withWorkers()), fallback])];
+  if (named === undefined) return chosen((caller === null ? null : nearestRegion(caller, peopled)) ?? fallback);
+  if (peopled.includes(named)) return chosen(named);
+  if (asked !== undefined) return { kind: "unknown", known: [...new Set([...configured, ...peopled])] };
+  // Clients of Tencent's API must send a region. An unknown one only says where to begin.
+  return chosen(neighboursOf(named, peopled)[0] ?? fallback);
+}
+
+function chosen(region: string): ChosenRegion {
+  return { kind: "chosen", region };
 }
 
 /** Where Cloudflare sees the caller: `request.cf`, whose degrees are texts. Null: it does not say. */

@@ -15,7 +15,7 @@ import { type Caller, requireApp, requireRole } from "../auth/caller.ts";
 import { readConfig } from "../base/config.ts";
 import { inflate } from "../base/inflate.ts";
 import { fingerprints, type SealKeys, seal } from "../base/seal.ts";
-import { KnownRegions } from "../caches/known-regions.ts";
+import { regionsOfCreates } from "../caches/known-regions.ts";
 import { callbackTarget, checkCallbackUrl, forWorker } from "../callback/request-callback.ts";
 import type { Accept, AcceptAnswer, AcceptedPush } from "../contracts/directory-object.ts";
 import type { Env } from "../contracts/env.ts";
@@ -27,7 +27,6 @@ import { acceptTogether } from "./accept-together.ts";
 import { callerCoordinates, chooseRegion } from "./choose-region.ts";
 
 /** One for the isolate: a request has no memory of its own. */
-const knownRegions = new KnownRegions();
 
 export interface CreatePushOptions {
   /** The request as it came, not yet checked. */
@@ -61,15 +60,18 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   const request = validate(pushRequestSchema, givenFields(pushRequestSchema, options.input));
   requireApp(caller, request.SdkAppId);
   const header = headerRegion(options.regionHeader);
-  const region = await chooseRegion(
+  const chosen = await chooseRegion(
     {
       asked: request.Region,
       header,
       caller: callerCoordinates(options.cf),
       fallback: config.defaultRegion,
+      configured: config.regions,
     },
-    () => knownRegions.all(env),
+    () => regionsOfCreates.all(env, request.Region),
   );
+  if (chosen.kind === "unknown") throw unknownRegion(chosen.known);
+  const { region } = chosen;
   const key = checkedKey(idempotencyKey);
   await checkUserSigOf(request, config.trtcApps.get(request.SdkAppId));
   if (request.CallbackUrl !== undefined) checkCallbackUrl("CallbackUrl", request.CallbackUrl, config);
@@ -158,6 +160,17 @@ async function accept(env: Env, wanted: Accept): Promise<AcceptAnswer> {
   // The directory hears of an end a moment later than the task itself.
   if (answer.kind !== "taken" || !(await env.TASK.getByName(answer.by).hasEnded())) return answer;
   return acceptTogether(env, { ...wanted, endedHolder: answer.by });
+}
+
+/** So many names are shown. */
+const MAX_REGIONS_SHOWN = 30;
+
+function unknownRegion(known: readonly string[]): RoomcastError {
+  const names = known.slice(0, MAX_REGIONS_SHOWN).join(", ");
+  const regions = `one of the known regions: ${names}${known.length > MAX_REGIONS_SHOWN ? ", …" : ""}`;
+  return new RoomcastError("InvalidParameterValue", `Region is invalid: expected ${regions}.`, {
+    fields: [{ field: "Region", problem: "invalid", expected: regions }],
+  });
 }
 
 function headerRegion(header: string | undefined): string | undefined {
