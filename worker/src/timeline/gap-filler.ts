@@ -1,22 +1,22 @@
 import type { MediaTag } from "../media/media-tag.ts";
 
-/** One frame that was made here, and how long it lasts. */
+/** One generated frame and its duration. */
 export interface FillFrame {
   readonly payload: Buffer;
   readonly durationMs: number;
 }
 
-/** Makes what the room sees and hears while no source gives anything. */
+/** Makes the pictures and the sound that a room gets while its source delivers nothing. */
 export interface GapFiller {
-  /** Sees every tag that is sent, so that it knows what to repeat and in which format. */
+  /** Must be given every tag that is sent, so that the filler knows what to repeat and in which format. */
   observe(tag: MediaTag): void;
-  /** A picture equal to the last one; undefined: it cannot be made for this stream. */
+  /** Returns a picture that looks like the last one, or undefined if none can be made for this stream. */
   picture(): FillFrame | undefined;
-  /** A frame of silence; undefined: it cannot be made for this stream. */
+  /** Returns a frame of silence, or undefined if none can be made for this stream. */
   silence(): FillFrame | undefined;
 }
 
-/** Fills nothing: gaps stay gaps. */
+/** A filler that makes nothing, so that gaps stay gaps. */
 export const NO_FILLER: GapFiller = {
   observe: () => {},
   picture: () => undefined,

@@ -1,31 +1,33 @@
-/** What a live source may have waiting at its lowest, ms; the rest is latency that nobody needs. */
+/** The lowest amount of queued media that a live source keeps, ms. More than that is unnecessary latency. */
 export const LIVE_TARGET_MS = 400;
-/** The lowest level counts over this time, ms: a steady source shows it within a few frames, … */
+/** The window over which the lowest amount is measured for a steady source, ms: it occurs within a few frames. */
 const STEADY_WINDOW_MS = 3_000;
-/** … one that comes in segments (HLS) only just before the next segment. */
+/** The same for a source that comes in segments (HLS): the lowest amount occurs just before the next segment. */
 const SEGMENTED_WINDOW_MS = 15_000;
-/** Catching up plays at most this much faster than the wall clock. */
+/** While catching up, the output clock runs at most this much faster than the wall clock. */
 const SPEED_UP = 0.5;
-/** A steady source that has more waiting than this is old news: it is entered at its newest, ms. */
+/** If a steady source has more than this queued, ms, playback skips to its newest media. */
 const OLD_MS = 1_000;
-/** A source that was away for longer than this sends what has gathered meanwhile when it comes back, ms … */
+/** A source that was away for longer than this, ms, sends its backlog when it comes back. */
 const LONG_AWAY_MS = 2_500;
-/** … within this time. */
+/** The backlog arrives within this time after the source came back, ms. */
 const GATHERED_COMES_MS = 1_000;
-/** A source that comes in bursts by its nature is away all the time; once in this time the rest of one is passed over, ms. */
+/**
+ * Some sources always come in bursts, with a pause before each. Their backlog is skipped at most once in this time, ms.
+ */
 const BURSTS_MS = 20_000;
 
 export type CatchUp =
-  /** The output clock shall jump ahead by so much now, ms. */
+  /** Moves the output clock ahead by this much now, ms. */
   | { readonly name: "hurry"; readonly byMs: number }
-  /** What waits shall be passed over, up to the newest. */
+  /** Skips the queued media up to the newest. */
   | { readonly name: "skip" };
 
 const STAY: CatchUp = { name: "hurry", byMs: 0 };
 
 /**
- * Keeps the latency that we add to a live source small and stops it from growing with clock drift: watches how much media
- * is waiting at the lowest point of a window, and says what is to be done about it. Pure.
+ * Keeps the latency that is added to a live source small and stops it from growing with clock drift. It measures the
+ * lowest amount of queued media in each window and decides whether to catch up or to skip. Pure.
  */
 export class LiveLatency {
   readonly #segmented: boolean;
@@ -45,9 +47,9 @@ export class LiveLatency {
   }
 
   /**
-   * The source gives something again.
+   * The source delivers media again after a gap.
    *
-   * @param awayMs what it gives is so much late, and the gap was filled
+   * @param awayMs how late its media is; the gap was filled
    */
   comesBack(awayMs: number, nowMs: number): void {
     this.#beginWindow(nowMs);
@@ -55,7 +57,7 @@ export class LiveLatency {
     if (awayMs >= LONG_AWAY_MS && nowMs - this.#backAtMs >= BURSTS_MS) this.#backAtMs = nowMs;
   }
 
-  /** @param waitingMs media that is here and not yet due, ms */
+  /** @param waitingMs the amount of media that is queued and not yet due, ms */
   judge(waitingMs: number, nowMs: number): CatchUp {
     this.#lowestMs = Math.min(this.#lowestMs, waitingMs);
     if (nowMs - this.#windowStartMs >= this.#windowMs) {
@@ -72,7 +74,7 @@ export class LiveLatency {
     this.#lastMs = nowMs;
     if (byMs === 0) return STAY;
     this.#surplusMs -= byMs;
-    // What is waiting shrinks with every step that we take; the level seen before must shrink with it.
+    // Each step reduces the amount of queued media, so the lowest amount measured so far must be reduced as well.
     this.#lowestMs -= byMs;
     return { name: "hurry", byMs };
   }
@@ -88,7 +90,7 @@ export class LiveLatency {
   }
 }
 
-/** How far a steady live source may be brought ahead when it comes on the air, ms: all but the target. */
+/** Returns how much of its queued media a steady live source skips when it comes on the air, ms: all but the target. */
 export function initialHurryMs(waitingMs: number): number {
   return Math.max(0, waitingMs - LIVE_TARGET_MS);
 }

@@ -1,15 +1,15 @@
 import type { MediaTag } from "../media/media-tag.ts";
 import type { Source } from "../source/source.ts";
 
-/** What was taken from a source to begin it. */
+/** The tags that were taken from a source to start playing it. */
 export interface Beginning {
-  /** The headers, the keyframe, and what was taken with it. */
+  /** The sequence headers, the keyframe, and the tags that were taken along with it. */
   readonly ahead: MediaTag[];
-  /** Where it begins, ms: at the keyframe. */
+  /** Decode timestamp of the keyframe, ms. */
   readonly keyframeDtsMs: number;
 }
 
-/** Takes tags until the first keyframe is at hand; keeps the sequence headers and the audio that goes with it. */
+/** Takes tags up to the first keyframe. Keeps the sequence headers and the audio that belongs to the keyframe. */
 export function takeToKeyframe(source: Source): Beginning {
   const taken: MediaTag[] = [];
   for (let tag = source.shift(); tag !== undefined; tag = source.shift()) {
@@ -19,20 +19,20 @@ export function takeToKeyframe(source: Source): Beginning {
   return beginAt(taken, taken.findLastIndex(isKeyframe));
 }
 
-/** Takes all that is here and begins it at its newest keyframe: what was before that is old. */
+/** Takes all queued tags and drops those before the newest keyframe, because they are old. */
 export function takeToNewestKeyframe(source: Source): Beginning {
   const taken = takeAll(source);
   return beginAt(taken, taken.findLastIndex(isKeyframe));
 }
 
-/** Takes all that is here behind what is held already, without what its newest keyframe, if it has one, makes old. */
+/** Appends all queued tags to those in `held`, and drops those before the newest keyframe if there is one. */
 export function takeNewest(source: Source, held: readonly MediaTag[]): MediaTag[] {
   const taken = [...held, ...takeAll(source)];
   const at = taken.findLastIndex(isKeyframe);
   return at === -1 ? taken : beginAt(taken, at).ahead;
 }
 
-/** The decode time of the newest of these tags, ms. */
+/** Returns the decode timestamp of the newest of these tags, ms. */
 export function newestDtsMs(tags: readonly MediaTag[]): number {
   return tags.reduce(
     (newest, { sequenceHeader, dtsMs }) => (sequenceHeader ? newest : Math.max(newest, dtsMs)),
@@ -48,7 +48,7 @@ function takeAll(source: Source): MediaTag[] {
 
 function beginAt(taken: readonly MediaTag[], at: number): Beginning {
   const keyframe = taken[at];
-  // An opened source has its first keyframe at hand; one that has ended meanwhile may have nothing.
+  // An opened source has its first keyframe queued, but one that has since ended may have nothing.
   if (keyframe === undefined) {
     const first = taken.find((tag) => !tag.sequenceHeader);
     return {

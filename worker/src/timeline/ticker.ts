@@ -1,18 +1,20 @@
-/** How often every session looks at its clock, ms: under one frame of 30 a second, and rare enough to be cheap. */
+/**
+ * Interval at which every session checks its clock, ms: shorter than a frame at 30 fps, and long enough to be cheap.
+ */
 export const TICK_MS = 20;
 
 type Listener = (nowMs: number) => void;
 
 /**
- * The one pacing timer of the process: all sessions are moved in one turn, so that thirty streams cost one wake-up and
- * not thirty. Runs only while somebody listens.
+ * The pacing timer that all sessions of the process share, so that thirty streams cost one wake-up and not thirty. It
+ * runs only while it has listeners.
  */
 export class Ticker {
   readonly #listeners = new Set<Listener>();
   #timer: NodeJS.Timeout | undefined;
   #dueMs = 0;
 
-  /** @returns a function that takes the listener away again */
+  /** @returns a function that removes the listener */
   add(listener: Listener): () => void {
     this.#listeners.add(listener);
     if (this.#timer === undefined) {
@@ -30,7 +32,8 @@ export class Ticker {
 
   #schedule(): void {
     const nowMs = performance.now();
-    // Keeps to a grid; a late turn does not push all later ones back, a very late one (a suspended laptop) starts anew.
+    // Ticks keep to a fixed grid, so a late tick does not delay the later ones. After a very late one (a suspended
+    // laptop), the grid starts again from now.
     this.#dueMs = Math.max(this.#dueMs + TICK_MS, nowMs - TICK_MS);
     this.#timer = setTimeout(() => this.#tick(), Math.max(0, this.#dueMs - nowMs));
   }

@@ -5,59 +5,63 @@ import { type FillFrame, type GapFiller, NO_FILLER } from "./gap-filler.ts";
 import { initialHurryMs, LIVE_TARGET_MS, LiveLatency } from "./live-latency.ts";
 import { newestDtsMs, takeNewest, takeToKeyframe, takeToNewestKeyframe } from "./take-to-keyframe.ts";
 
-/** A source that is later than this and was not filled is played on from now, rather than hurried after, ms. */
+/** If a source is later than this, ms, and no gap was filled, the clock is moved back instead of catching up. */
 const LATE_MS = 300;
-/** A track that is this far behind the clock is filled, ms: two frames of 30 a second, four of 48 kHz AAC. */
+/** A track that is this far behind the clock is filled, ms: two frames at 30 fps, four frames of 48 kHz AAC. */
 const FILL_AFTER_MS = { video: 70, audio: 90 } as const;
-/** A recorded source that gives nothing for a moment is waited for so long before pictures are repeated, ms. */
+/** When a recorded source delivers nothing, the clock waits for it this long before pictures are repeated, ms. */
 const LONGEST_WAIT_MS = 1_500;
-/** 1024 samples at 44.1 kHz, the longest frame that a room takes, ms. */
+/** Duration of 1024 samples at 44.1 kHz, the longest audio frame that a room accepts, ms. */
 const AUDIO_FRAME_MS = 1024 / 44.1;
-/** Distance to the last picture when nothing better is known, ms. */
+/** Assumed time between two pictures until it has been measured, ms. */
 const DEFAULT_FRAME_MS = 33;
-/** A source that begins further before the wanted position than this is not rolled up to it, ms. */
+/** A source that starts further before the requested position than this, ms, is not fast-forwarded to it. */
 const LONGEST_ROLL_MS = 12_000;
-/** A longer step between two pictures says nothing of the frame rate, ms. */
+/** Longer steps between two pictures are not used to measure the frame rate, ms. */
 const LONGEST_FRAME_MS = 200;
 
 type Track = MediaTag["kind"];
 
 export interface TimelineSink {
-  /** @param tag where the message comes from; undefined: it was made to fill a gap */
+  /** @param tag the tag that the message was made from, or undefined if it was made to fill a gap */
   send(media: OutgoingMedia, tag: MediaTag | undefined): void;
 }
 
-/** The source that is on the air, and how its clock maps to the output clock. */
+/** The source that is on the air, and the mapping from its clock to the output clock. */
 interface Segment {
   readonly source: Source;
-  /** Output timestamp minus source DTS, ms; grows when the source was late and a gap was filled. */
+  /** Output timestamp minus source DTS, ms. It grows when the source was late and a gap was filled. */
   offsetMs: number;
-  /** Where the output clock stood at the cut, ms. */
+  /** The output timestamp of the cut, ms. */
   cutMs: number;
-  /** Pictures before this DTS, ms, are only there to be decoded: all at once, a millisecond apart. null: none. */
+  /**
+   * Pictures before this DTS, ms, are needed only for decoding and are sent at once, a millisecond apart. Null if there
+   * are no such pictures.
+   */
   rollUntilDtsMs: number | null;
-  /** Taken from the source while a keyframe was looked for. */
+  /** Tags that were taken from the source while searching for a keyframe. */
   ahead: MediaTag[];
-  /** null: recorded. */
+  /** Null for a recorded source. */
   readonly latency: LiveLatency | null;
-  /** Pictures were dropped: those up to the next keyframe cannot be decoded. */
+  /** True after pictures were dropped: those before the next keyframe cannot be decoded. */
   awaitsKeyframe: boolean;
 }
 
 /**
- * The continuous output clock of a seat. Pure: time comes in as an argument, media goes out through the sink.
+ * The continuous output clock of a session. Pure: time is passed as an argument, and media is passed to the sink.
  *
- * Video and audio share one zero. Output timestamps never fall and stay continuous when the source changes: each source
- * is placed so that its first keyframe stands where the clock is. A tag leaves when its output timestamp is due. Where
- * nothing is due for too long, because the source is late, paused or gone, the filler stands in.
+ * Video and audio share one zero. Output timestamps never decrease and stay continuous when the source changes: each
+ * source is shifted so that its first keyframe gets the current output time. A tag is sent when its output timestamp
+ * is
+ * due. When nothing has been due for too long because the source is late, paused or gone, the filler makes the media.
  */
 export class Timeline {
   readonly #filler: GapFiller;
   #segment: Segment | undefined;
-  /** Wall time, ms, at which output timestamp 0 was or would have been due; undefined before the first cut. */
+  /** The wall time at which output timestamp 0 was, or would have been, due, ms. Undefined before the first cut. */
   #zeroWallMs: number | undefined;
   readonly #lastMs: Record<Track, number | undefined> = { video: undefined, audio: undefined };
-  /** Between the last two pictures, ms. */
+  /** Time between the last two pictures, ms. */
   #frameMs = DEFAULT_FRAME_MS;
   #filledSinceMedia = false;
   #advancedAtMs: number | undefined;
@@ -71,26 +75,27 @@ export class Timeline {
     this.#filler = filler;
   }
 
-  /** Position in the current source of what was sent last, ms. */
+  /** The position in the current source of the last picture that was sent, ms. */
   get positionMs(): number {
     return this.#positionMs;
   }
 
-  /** Pictures that were dropped because the room did not take them, since the first cut. */
+  /** The number of pictures that were dropped because the room did not accept them, since the first cut. */
   get droppedFrames(): number {
     return this.#droppedFrames;
   }
 
-  /** True when the current source has ended and all of it was sent, or when there is none. */
+  /** True if the current source has ended and all of it was sent, or if there is no current source. */
   get drained(): boolean {
     const segment = this.#segment;
     return segment === undefined || (segment.source.end !== undefined && this.#peek(segment) === undefined);
   }
 
   /**
-   * Puts a source on the air from its first keyframe on. Its audio before that is dropped; the source before it is heard
-   * up to the cut. A copied source can only begin at a keyframe: where that lies before `fromMs`, the pictures between
-   * are sent at once, so that what is seen and heard begins at `fromMs` exactly.
+   * Puts a source on the air, starting at its first keyframe. Its audio before that keyframe is dropped; the sound of
+   * the previous source is sent up to the cut. A copied source can only start at a keyframe. If that keyframe is
+   * before
+   * `fromMs`, the pictures in between are sent at once, so that the room sees and hears the source from `fromMs`.
    */
   cutTo(
     source: Source,
@@ -101,7 +106,8 @@ export class Timeline {
     const cutMs = this.#nextCutMs(nowMs - this.#zeroWallMs);
     if (this.#away) this.#skipTo(cutMs);
     this.#soundUpTo(cutMs, sink);
-    // Where the last picture is a while ago (a busy machine, a source that had ended), the gap up to the cut is filled.
+    // If the last picture was sent a while ago (a busy machine, a source that had ended), the gap before the cut is
+    // filled.
     this.#fillUpTo(cutMs, sink);
     const { live, segmented = false } = source.info;
     const steady = live && !segmented;
@@ -120,26 +126,29 @@ export class Timeline {
     this.#positionMs = rolls ? (fromMs ?? 0) : positionOf(source, keyframeDtsMs);
     this.#filledSinceMedia = false;
     this.#away = false;
-    // Sound that begins late, or never, is filled from the first picture on.
+    // If the source's sound starts late or never, silence is sent from the first picture on.
     this.#lastMs.audio ??= cutMs - 1;
-    // The first picture leaves at once, also when the clock stands a little before the cut.
+    // The first picture is sent at once, even if the clock is slightly before the cut.
     this.#zeroWallMs = nowMs - cutMs;
-    // A live server begins with the picture group it is in: what is old of it is sent at once, to be at the newest.
+    // A live server starts with its current GOP. The old part of it is sent at once, so that playback is at the newest.
     if (steady) this.#zeroWallMs -= initialHurryMs(newestDtsMs(ahead) - keyframeDtsMs);
   }
 
-  /** Takes the current source off the air; the clock goes on, and gaps are filled. */
+  /** Takes the current source off the air. The clock continues, and gaps are filled. */
   clear(): void {
     this.#segment = undefined;
   }
 
-  /** The room is left: nothing is sent before the next cut, for a new connection begins with a header and a keyframe. */
+  /**
+   * The connection to the room has ended. Nothing is sent until the next cut, because a new connection must start with
+   * the sequence headers and a keyframe.
+   */
   leave(): void {
     this.clear();
     this.#away = true;
   }
 
-  /** Holds the source where it is; the room sees its last picture and hears nothing. */
+  /** Pauses the output: the source stays at its position, and the room sees the last picture and hears silence. */
   pause(): void {
     this.#paused = true;
   }
@@ -148,14 +157,16 @@ export class Timeline {
     this.#paused = false;
   }
 
-  /** Nobody saw the time in which the room was left: it is not filled. */
+  /** The time without a connection to the room is not filled, because nobody saw it. */
   #skipTo(cutMs: number): void {
     for (const track of ["video", "audio"] as const) {
       if (this.#lastMs[track] !== undefined) this.#lastMs[track] = cutMs - 1;
     }
   }
 
-  /** Drops all that waits, and what follows it up to the next keyframe: a live source that the room cannot take. */
+  /**
+   * Drops all queued media of a live source and the pictures before its next keyframe, because the room is too slow.
+   */
   dropWaiting(): void {
     const segment = this.#segment;
     if (segment === undefined) return;
@@ -174,15 +185,15 @@ export class Timeline {
     this.#zeroWallMs += this.#waitMs(nowMs);
     if (this.#segment !== undefined && !this.#paused) this.#sendDue(this.#segment, nowMs, sink);
     const clockMs = nowMs - this.#zeroWallMs;
-    // With nothing to wait for, both tracks are kept close to the clock, and so to each other.
+    // While there is no source to wait for, both tracks stay close to the clock, and therefore to each other.
     const idle = this.#paused || this.#segment === undefined;
     this.#fill("video", { clockMs, afterMs: idle ? DEFAULT_FRAME_MS : FILL_AFTER_MS.video }, sink);
     this.#fill("audio", { clockMs, afterMs: idle ? AUDIO_FRAME_MS : FILL_AFTER_MS.audio }, sink);
   }
 
   /**
-   * For how much of the time since the last call the clock stood still, ms. A recorded source that is late by a moment
-   * (a slow disk, a busy encoder) loses nothing by it, and none of its pictures is shown twice.
+   * Returns how much of the time since the last call the clock stood still, ms. A recorded source that is slightly late
+   * (a slow disk, a busy encoder) loses nothing, and no picture is repeated.
    */
   #waitMs(nowMs: number): number {
     const sinceMs = nowMs - (this.#advancedAtMs ?? nowMs);
@@ -210,14 +221,14 @@ export class Timeline {
     }
   }
 
-  /** @returns whether the wanted position is reached */
+  /** Returns true once the requested position is reached. */
   #roll(segment: Segment, untilDtsMs: number, nowMs: number, sink: TimelineSink): boolean {
     for (let tag = this.#peek(segment); tag !== undefined; tag = this.#peek(segment)) {
       if (!tag.sequenceHeader && tag.dtsMs >= untilDtsMs) {
         segment.rollUntilDtsMs = null;
         segment.cutMs = Math.max(nowMs - (this.#zeroWallMs ?? nowMs), (this.#lastMs.video ?? -1) + 1);
         segment.offsetMs = segment.cutMs - untilDtsMs;
-        // The clock may have been looked at late, while what is rolled up came in pieces.
+        // The clock may have been checked late, while the pictures before the position arrived in pieces.
         this.#fillUpTo(segment.cutMs, sink);
         return true;
       }
@@ -242,14 +253,16 @@ export class Timeline {
     }
   }
 
-  /** Moves the clock against the wall, or the source against the clock; never the tracks against each other. */
+  /**
+   * Shifts the clock relative to wall time, or the source relative to the clock; never one track relative to the other.
+   */
   #adjustPace(segment: Segment, nowMs: number, sink: TimelineSink): void {
     const head = this.#peek(segment);
-    // A header's own timestamp means nothing (mostly it is 0).
+    // The timestamp of a sequence header has no meaning (it is usually 0).
     if (head === undefined || head.sequenceHeader || this.#zeroWallMs === undefined) return;
     const latenessMs = nowMs - this.#zeroWallMs - (head.dtsMs + segment.offsetMs);
     if (this.#filledSinceMedia) {
-      // The gap is in the output already: the source goes on behind it.
+      // The gap is already in the output, so the source continues after it.
       this.#filledSinceMedia = false;
       if (latenessMs <= 0) return;
       segment.offsetMs += latenessMs;
@@ -264,13 +277,16 @@ export class Timeline {
     }
   }
 
-  /** From the oldest to the newest of what is here of a source, ms. */
+  /** Returns the duration of the queued media of a source, from the oldest to the newest, ms. */
   #waitingMs({ ahead, source }: Segment): number {
     const first = ahead.find(({ sequenceHeader }) => !sequenceHeader);
     return source.queuedMs + (first === undefined ? 0 : newestDtsMs(ahead) - first.dtsMs);
   }
 
-  /** What is old is passed over; pictures that the newest one hangs on are sent at once, to be decoded. */
+  /**
+   * Skips old media. The pictures that the newest one depends on are sent at once, because they are needed to decode
+   * it.
+   */
   #skipToNewest(segment: Segment): void {
     if (segment.awaitsKeyframe) return;
     segment.ahead = takeNewest(segment.source, segment.ahead);
@@ -283,7 +299,7 @@ export class Timeline {
     const mappedMs = tag.dtsMs + segment.offsetMs;
     if (tag.sequenceHeader) {
       this.#filler.observe(tag);
-      // A header may carry any timestamp (mostly 0): it belongs to what comes after it.
+      // A sequence header may carry any timestamp (usually 0). It gets the time of the media after it.
       const timestampMs = Math.round(Math.max(segment.cutMs, lastMs ?? 0));
       sink.send({ kind: tag.kind, timestampMs, payload: tag.payload }, tag);
       return;
@@ -303,19 +319,23 @@ export class Timeline {
       this.#positionMs = positionOf(segment.source, tag.positionMs ?? tag.dtsMs);
     }
     this.#lastMs[tag.kind] = timestampMs;
-    // Only what the room gets: what a filler makes must follow the last picture that the decoder has seen.
+    // The filler observes only what is sent, because a repeated picture must follow the last picture that the room got.
     this.#filler.observe(tag);
     sink.send({ kind: tag.kind, timestampMs, payload: tag.payload }, tag);
   }
 
-  /** Up to just before what is due then: pictures at the distance of the source's, so that none stands right before it. */
+  /**
+   * Fills up to just before `dueMs`. The filled pictures have the source's frame interval, so that none of them is
+   * right
+   * before the picture that is due then.
+   */
   #fillUpTo(dueMs: number, sink: TimelineSink): void {
     const frameMs = this.#frameMs;
     this.#fill("video", { clockMs: dueMs - 1, afterMs: frameMs, longestStepMs: frameMs }, sink);
     this.#fill("audio", { clockMs: dueMs - 1, afterMs: AUDIO_FRAME_MS }, sink);
   }
 
-  /** Brings a track that is too far behind the clock up to it. */
+  /** Fills a track that is too far behind the clock. */
   #fill(
     track: Track,
     { clockMs, afterMs, longestStepMs = Infinity }: { clockMs: number; afterMs: number; longestStepMs?: number },
@@ -326,7 +346,7 @@ export class Timeline {
       if (lastMs === undefined || clockMs - lastMs <= afterMs) return;
       const frame = this.#fillFrame(track);
       if (frame === undefined) return;
-      // Kept exact: 21.33 ms cut to 21 would make three frames of silence too many in a second of them.
+      // The time is not rounded: with 21 ms instead of 21.33 ms, a second of silence would get one frame too many.
       const atMs = Math.min(lastMs + Math.min(frame.durationMs, longestStepMs), clockMs);
       const timestampMs = Math.max(Math.round(atMs), Math.ceil(lastMs));
       this.#lastMs[track] = atMs;
@@ -339,7 +359,10 @@ export class Timeline {
     return track === "video" ? this.#filler.picture() : this.#filler.silence();
   }
 
-  /** The source is not late: what it gives next belongs behind the clock (few pictures a second, one track at its end). */
+  /**
+   * Returns true if the next frame of the source is not due yet (a low frame rate, or this track has ended). The source
+   * is not late then, and filling does not shift it.
+   */
   #waitsForLater(clockMs: number): boolean {
     const segment = this.#segment;
     if (segment === undefined || this.#paused) return false;
@@ -348,9 +371,10 @@ export class Timeline {
   }
 
   /**
-   * Where a cut that is made when the clock stands at `clockMs` puts its first picture, ms. Up to a frame after the next
-   * picture was due (the clock is looked at only now and then) it takes that picture's place, and the clock yields: to
-   * fill so little would only show the old picture once more, right before the new one.
+   * Returns the output timestamp of the first picture of a cut that is made at `clockMs`, ms. If the next picture has
+   * been due for less than a frame (the clock is checked only every tick), the new picture takes its place and the
+   * clock
+   * is adjusted. Filling such a short gap would only show the old picture again, right before the new one.
    */
   #nextCutMs(clockMs: number): number {
     const dueMs = this.#lastMs.video === undefined ? clockMs : this.#lastMs.video + this.#frameMs;
@@ -366,7 +390,9 @@ export class Timeline {
   }
 }
 
-/** Where in the source a tag stands, ms: a source that is played faster or slower has its own count of time. */
+/**
+ * Returns the position of a tag in the source, ms. A source that is played faster or slower counts time differently.
+ */
 function positionOf(source: Source, dtsMs: number): number {
   const { tempo } = source.info;
   return tempo === undefined ? dtsMs : tempo.fromMs + (dtsMs - tempo.fromMs) * tempo.factor;

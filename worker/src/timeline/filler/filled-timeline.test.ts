@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { FlvTag } from "../../media/flv/flv-writer.ts";
 import { PLAIN_AAC, PLAIN_H264, sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
 import type { MediaTag } from "../../media/media-tag.ts";
@@ -12,11 +12,11 @@ const TICK_MS = 20;
 const START_MS = 50_000;
 
 interface Sent extends FlvTag {
-  /** It came from the source. */
+  /** True if the tag came from the source. */
   readonly real: boolean;
 }
 
-/** A timeline that is played tick by tick, and what it sent. */
+/** Plays a timeline tick by tick and records the tags that it sends. */
 class Playing {
   readonly sent: Sent[] = [];
   readonly timeline = new Timeline(new StreamFiller());
@@ -42,7 +42,7 @@ function largestStepMs(tags: readonly Sent[]): number {
   return Math.max(...tags.slice(1).map((tag, index) => tag.timestampMs - (tags[index]?.timestampMs ?? 0)));
 }
 
-describe("a timeline that is paused for two seconds and whose source then stays away for two and a half", () => {
+describe("Timeline with StreamFiller, paused for two seconds and then without its source for two and a half", () => {
   let clip: readonly FlvTag[];
   const playing = new Playing();
 
@@ -60,7 +60,7 @@ describe("a timeline that is paused for two seconds and whose source then stays 
     playing.play(1400);
   });
 
-  test("has no gap over 100 ms between pictures or sounds, and its timestamps never fall", () => {
+  it("leaves no gap over 100 ms between pictures or audio frames, and its timestamps never decrease", () => {
     for (const kind of ["video", "audio"] as const) {
       const times = playing.track(kind).map((tag) => tag.timestampMs);
       expect(largestStepMs(playing.track(kind))).toBeLessThanOrEqual(100);
@@ -69,7 +69,7 @@ describe("a timeline that is paused for two seconds and whose source then stays 
     }
   });
 
-  test("shows in the gaps what it showed before them, and afterwards what the source sends, unchanged", async () => {
+  it("repeats the last picture in the gaps and shows the source's pictures unchanged after them", async () => {
     const streams = [only("video", clip), only("video", playing.sent)] as const;
     const { first: undisturbed, second: pictures, complaints } = await judge("video", streams);
     expect(complaints).toBe("");
@@ -84,7 +84,7 @@ describe("a timeline that is paused for two seconds and whose source then stays 
     expect(sent.length - real).toBeGreaterThan(45);
   });
 
-  test("is heard without a break: as much sound as time, and ffmpeg has no complaint", async () => {
+  it("sends as much sound as time passes, and ffmpeg reports no errors", async () => {
     const sounds = playing.track("audio");
     const heardMs = sounds.length * (1024 / 48);
     const lastMs = sounds.at(-1)?.timestampMs ?? 0;

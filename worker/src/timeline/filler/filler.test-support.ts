@@ -5,7 +5,7 @@ import { parseTagBody } from "../../media/flv/flv-tag.ts";
 import { type FlvTag, flvHeader, flvTagSlices } from "../../media/flv/flv-writer.ts";
 import type { MediaTag } from "../../media/media-tag.ts";
 
-/** A picture that is shown or a frame of sound that is heard: when, and the MD5 of its samples. For tests. */
+/** A decoded picture or audio frame: its time and the MD5 of its samples. For tests. */
 export interface ShownFrame {
   readonly timestampMs: number;
   readonly md5: string;
@@ -14,8 +14,8 @@ export interface ShownFrame {
 const PIPES = ["pipe", "pipe", "pipe", "pipe", "pipe"] as const;
 
 /**
- * Decodes one track of two streams, strictly, and shows what comes out. One process, because starting ffmpeg takes longer
- * than decoding some pictures. For tests.
+ * Decodes one track of two streams strictly and returns the frames and ffmpeg's errors. One process decodes both,
+ * because starting ffmpeg takes longer than decoding a few pictures. For tests.
  */
 export async function judge(
   track: "video" | "audio",
@@ -32,7 +32,7 @@ export async function judge(
   });
   const pipe = (index: number) => socketOf(child.stdio, index);
   for (const [index, tags] of streams.entries()) {
-    // A decoder that gives up closes its input; its complaint and its exit code say so.
+    // A decoder that gives up closes its input. Its error output and its exit code report that.
     pipe(3 + index).on("error", () => {});
     pipe(3 + index).end(flvFile(tags));
   }
@@ -46,7 +46,7 @@ export async function judge(
 }
 
 function inputArgs(pipe: number): string[] {
-  // All packets fit into the queue; a full one makes ffmpeg warn.
+  // All packets fit into the queue, because ffmpeg warns when it is full.
   return ["-thread_queue_size", "1024", "-threads", "1", "-err_detect", "explode", "-f", "flv", "-i", `pipe:${pipe}`];
 }
 
@@ -66,7 +66,7 @@ function shownFrames(report: string): ShownFrame[] {
   });
 }
 
-/** The tags that carry H.264 or AAC, as a source gives them. For tests. */
+/** Returns the tags that carry H.264 or AAC, as a source delivers them. For tests. */
 export function mediaTags(tags: readonly FlvTag[]): MediaTag[] {
   return tags.flatMap(({ kind, timestampMs, payload }) => {
     const tag = kind === "data" ? null : parseTagBody(kind, timestampMs, payload);

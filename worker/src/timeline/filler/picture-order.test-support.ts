@@ -11,8 +11,8 @@ interface Type1 {
 }
 
 /**
- * A clip whose picture order is of type 2 (baseline, no B-frames), rewritten to type 1 with the same order: reference
- * pictures count by two. For tests.
+ * Rewrites a clip with picture order type 2 (baseline, no B-frames) to type 1 with the same order: reference pictures
+ * count by two. For tests.
  */
 export function orderedByType1(clip: readonly FlvTag[], order: Type1): FlvTag[] {
   let frameNumBits = 0;
@@ -54,7 +54,7 @@ function withNewOrder(sps: Uint8Array, order: Type1): Buffer {
   return close(sps, reader, writer);
 }
 
-/** 7.3.3, with delta_pic_order_cnt[0] behind frame_num and idr_pic_id. */
+/** 7.3.3, with delta_pic_order_cnt[0] after frame_num and idr_pic_id. */
 function withZeroDelta(slice: Uint8Array, frameNumBits: number): Buffer {
   const { reader, writer } = open(slice);
   copyExpGolomb(reader, writer); // first_mb_in_slice
@@ -80,7 +80,7 @@ function copyExpGolomb(reader: BitReader, writer: BitWriter): void {
 
 /** Copies the rest, up to its stop bit. */
 function close(unit: Uint8Array, reader: BitReader, writer: BitWriter): Buffer {
-  // The last byte of a unit is never 0; the bits behind its last 1 are padding.
+  // The last byte of a unit is never 0; the bits after its last 1 are padding.
   const padding = 31 - Math.clz32((unit.at(-1) ?? 1) & -(unit.at(-1) ?? 1));
   while (reader.bitsLeft > padding) copyBits(reader, writer, 1);
   writer.alignToByte(0);

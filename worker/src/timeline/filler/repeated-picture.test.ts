@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { parseAvcConfig } from "../../media/codec/avc-config.ts";
 import { parsePps } from "../../media/codec/pps.ts";
 import type { ParameterSets, SliceHeader } from "../../media/codec/slice-header.ts";
@@ -12,8 +12,8 @@ import { StreamFiller } from "./stream-filler.ts";
 const FPS = 25;
 const SIZE = "160x96";
 /**
- * Behind which picture of the clip how many are put in: in the middle of a group of 20, where a frame number of four bits
- * wraps, behind the last picture of a group and behind a keyframe.
+ * The number of repeated pictures to insert after each picture of the clip: in the middle of a GOP of 20, where a frame
+ * number of four bits wraps, after the last picture of a GOP and after a keyframe.
  */
 const GAPS = new Map([
   [4, 1],
@@ -56,7 +56,7 @@ function setsOf(clip: readonly FlvTag[]): ParameterSets {
   return { sps, pps: parsePps(ppsUnits[0] ?? new Uint8Array()) };
 }
 
-/** The clip, with repeated pictures put in: timestamps rise, 40 ms a picture. */
+/** Returns the clip with repeated pictures inserted. Timestamps increase by 40 ms per picture. */
 function withGaps(tags: readonly FlvTag[]): FlvTag[] {
   const filler = new StreamFiller();
   const filled: FlvTag[] = [];
@@ -80,82 +80,84 @@ function withRepeats(frames: readonly ShownFrame[]): string[] {
   return frames.flatMap(({ md5 }, index) => Array<string>(1 + (GAPS.get(index) ?? 0)).fill(md5));
 }
 
-describe("a picture of skipped macroblocks, put into the middle of a picture group once and many times", () => {
-  test.concurrent.each(CLIPS)(
-    "repeats the last picture and disturbs none that follows: %s",
-    async (name, video, size) => {
-      const clip = await sampleFlv({ seconds: 1.2, fps: FPS, video, audio: [], size });
-      expect(setsOf(clip).sps.picOrderCnt.type).toBe(name.startsWith("picture order type 0") ? 0 : 2);
-      const { first, second, complaints } = await judge("video", [clip, withGaps(clip)]);
+describe("makeRepeatedPicture", () => {
+  describe("when the pictures are inserted into a GOP, once and many times", () => {
+    it.concurrent.each(CLIPS)(
+      "repeats the last picture and does not disturb the following ones: %s",
+      async (name, video, size) => {
+        const clip = await sampleFlv({ seconds: 1.2, fps: FPS, video, audio: [], size });
+        expect(setsOf(clip).sps.picOrderCnt.type).toBe(name.startsWith("picture order type 0") ? 0 : 2);
+        const { first, second, complaints } = await judge("video", [clip, withGaps(clip)]);
+        expect(complaints).toBe("");
+        expect(new Set(first.map((frame) => frame.md5)).size).toBe(30);
+        expect(second.map((frame) => frame.md5)).toEqual(withRepeats(first));
+        const startMs = second[0]?.timestampMs ?? 0;
+        expect(second.map((frame) => frame.timestampMs - startMs)).toEqual(second.map((_frame, index) => index * 40));
+      },
+    );
+  });
+
+  describe("when the picture order has type 1, which no available encoder makes", () => {
+    it.each([
+      ["without deltas", { deltaAlwaysZero: true, offsetForNonRefPic: 1 }],
+      ["with deltas", { deltaAlwaysZero: false, offsetForNonRefPic: -1 }],
+    ])("repeats the last picture and does not disturb the following ones: %s", async (_, order) => {
+      const video = x264("ref=2", "-profile:v", "baseline");
+      const clip = await sampleFlv({ seconds: 1.2, fps: FPS, video, audio: [], size: SIZE });
+      const rewritten = orderedByType1(clip, order);
+      expect(setsOf(rewritten).sps.picOrderCnt).toEqual({ type: 1, ...order });
+      const { first, second, complaints } = await judge("video", [clip, withGaps(rewritten)]);
       expect(complaints).toBe("");
-      expect(new Set(first.map((frame) => frame.md5)).size).toBe(30);
       expect(second.map((frame) => frame.md5)).toEqual(withRepeats(first));
-      const startMs = second[0]?.timestampMs ?? 0;
-      expect(second.map((frame) => frame.timestampMs - startMs)).toEqual(second.map((_frame, index) => index * 40));
-    },
-  );
-});
-
-describe("picture order type 1, which no encoder at hand makes", () => {
-  test.each([
-    ["without deltas", { deltaAlwaysZero: true, offsetForNonRefPic: 1 }],
-    ["with deltas", { deltaAlwaysZero: false, offsetForNonRefPic: -1 }],
-  ])("%s: repeats the last picture and disturbs none that follows", async (_, order) => {
-    const video = x264("ref=2", "-profile:v", "baseline");
-    const clip = await sampleFlv({ seconds: 1.2, fps: FPS, video, audio: [], size: SIZE });
-    const rewritten = orderedByType1(clip, order);
-    expect(setsOf(rewritten).sps.picOrderCnt).toEqual({ type: 1, ...order });
-    const { first, second, complaints } = await judge("video", [clip, withGaps(rewritten)]);
-    expect(complaints).toBe("");
-    expect(second.map((frame) => frame.md5)).toEqual(withRepeats(first));
-  });
-});
-
-function make(last: SliceHeader, nalLengthSize: 1 | 2 | 4 = 4): Buffer | undefined {
-  return makeRepeatedPicture({ last, nalLengthSize, lastTagBody: Buffer.from([0x27, 1, 0, 0, 0]) });
-}
-
-describe("a stream that does not allow it", () => {
-  let last: SliceHeader;
-  beforeAll(async () => {
-    const clip = await sampleFlv({ seconds: 0.08, fps: FPS, video: x264("ref=2"), audio: [], size: SIZE });
-    last = {
-      ...setsOf(clip),
-      type: "P",
-      idr: false,
-      reference: true,
-      frameNum: 1,
-      picOrderCntLsb: 0,
-      deltaPicOrderCntBottom: 0,
-      deltaPicOrderCnt: [0, 0],
-      adaptiveMarking: [],
-    };
+    });
   });
 
-  test("is told by undefined, and only such a stream", () => {
-    const noRef: SliceHeader["sps"]["picOrderCnt"] = { type: 1, deltaAlwaysZero: true, offsetForNonRefPic: -1 };
-    expect(make(last)).toBeInstanceOf(Buffer);
-    expect(make({ ...last, type: "I" })).toBeInstanceOf(Buffer);
-    expect(make({ ...last, adaptiveMarking: [1, 2, 3, 4] })).toBeInstanceOf(Buffer);
-    expect(make(last, 1)).toBeInstanceOf(Buffer);
-    expect(make({ ...last, type: "B" })).toBeUndefined();
-    expect(make({ ...last, adaptiveMarking: [1, 5] })).toBeUndefined();
-    expect(make({ ...last, adaptiveMarking: [6] })).toBeUndefined();
-    for (const sps of [
-      { profileIdc: 88 },
-      { profileIdc: 110 },
-      { profileIdc: 244 },
-      { constraintFlags: 0x10 },
-      { maxNumRefFrames: 0 },
-      { frameMbsOnly: false },
-      { widthInMbs: 1000, heightInMapUnits: 1000 },
-      { picOrderCnt: noRef },
-    ]) {
-      expect(make({ ...last, sps: { ...last.sps, ...sps } })).toBeUndefined();
-    }
-    // Its data takes more bytes than one byte can count.
-    const huge = { ...last, sps: { ...last.sps, widthInMbs: 300, heightInMapUnits: 300 } };
-    expect(make(huge, 2)).toBeInstanceOf(Buffer);
-    expect(make(huge, 1)).toBeUndefined();
+  function make(last: SliceHeader, nalLengthSize: 1 | 2 | 4 = 4): Buffer | undefined {
+    return makeRepeatedPicture({ last, nalLengthSize, lastTagBody: Buffer.from([0x27, 1, 0, 0, 0]) });
+  }
+
+  describe("when the stream does not allow it", () => {
+    let last: SliceHeader;
+    beforeAll(async () => {
+      const clip = await sampleFlv({ seconds: 0.08, fps: FPS, video: x264("ref=2"), audio: [], size: SIZE });
+      last = {
+        ...setsOf(clip),
+        type: "P",
+        idr: false,
+        reference: true,
+        frameNum: 1,
+        picOrderCntLsb: 0,
+        deltaPicOrderCntBottom: 0,
+        deltaPicOrderCnt: [0, 0],
+        adaptiveMarking: [],
+      };
+    });
+
+    it("returns undefined only for such a stream", () => {
+      const noRef: SliceHeader["sps"]["picOrderCnt"] = { type: 1, deltaAlwaysZero: true, offsetForNonRefPic: -1 };
+      expect(make(last)).toBeInstanceOf(Buffer);
+      expect(make({ ...last, type: "I" })).toBeInstanceOf(Buffer);
+      expect(make({ ...last, adaptiveMarking: [1, 2, 3, 4] })).toBeInstanceOf(Buffer);
+      expect(make(last, 1)).toBeInstanceOf(Buffer);
+      expect(make({ ...last, type: "B" })).toBeUndefined();
+      expect(make({ ...last, adaptiveMarking: [1, 5] })).toBeUndefined();
+      expect(make({ ...last, adaptiveMarking: [6] })).toBeUndefined();
+      for (const sps of [
+        { profileIdc: 88 },
+        { profileIdc: 110 },
+        { profileIdc: 244 },
+        { constraintFlags: 0x10 },
+        { maxNumRefFrames: 0 },
+        { frameMbsOnly: false },
+        { widthInMbs: 1000, heightInMapUnits: 1000 },
+        { picOrderCnt: noRef },
+      ]) {
+        expect(make({ ...last, sps: { ...last.sps, ...sps } })).toBeUndefined();
+      }
+      // Its data has more bytes than a length field of one byte can express.
+      const huge = { ...last, sps: { ...last.sps, widthInMbs: 300, heightInMapUnits: 300 } };
+      expect(make(huge, 2)).toBeInstanceOf(Buffer);
+      expect(make(huge, 1)).toBeUndefined();
+    });
   });
 });

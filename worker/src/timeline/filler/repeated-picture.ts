@@ -3,14 +3,14 @@ import { withEmulationPrevention } from "../../media/codec/emulation-prevention.
 import type { SliceHeader } from "../../media/codec/slice-header.ts";
 import { SKIP_SLICE_QP, writeCabacSkips, writeCavlcSkips } from "./skip-slice-data.ts";
 
-/** Baseline, main and high: what rooms take and what is tested. */
+/** Baseline, main and high: the profiles that rooms accept and that are tested. */
 const PROFILES = new Set([66, 77, 100]);
-/** Constrained to intra pictures (ITU-T H.264, A.2.8 to A.2.11). */
+/** The constraint flag for profiles with intra pictures only (ITU-T H.264, A.2.8 to A.2.11). */
 const INTRA_ONLY = 0x10;
-/** MaxFS of level 6.2 (table A-1): the largest picture there is. */
+/** MaxFS of level 6.2 (table A-1), the largest possible picture. */
 const MAX_MACROBLOCKS = 139_264;
 const SLICE_TYPE_ALL_P = 5;
-/** nal_ref_idc 0, nal_unit_type 1: a slice of a picture that nothing is predicted from. */
+/** nal_ref_idc 0, nal_unit_type 1: a slice of a picture that is not used for prediction. */
 const NON_REFERENCE_SLICE = 0x01;
 /** Access unit delimiter: I and P slices follow. */
 const DELIMITER = Buffer.from([0x09, 0x30]);
@@ -18,26 +18,28 @@ const DELIMITER = Buffer.from([0x09, 0x30]);
 const INTER_PICTURE_HEADER = Buffer.from([0x27, 1]);
 
 export interface RepeatedPictureOptions {
-  /** Of the last picture that was sent. */
+  /** The slice header of the last picture that was sent. */
   readonly last: SliceHeader;
-  /** Bytes of the length that stands before each NAL unit. */
+  /** Size of the length field before each NAL unit, bytes. */
   readonly nalLengthSize: 1 | 2 | 4;
-  /** The FLV tag body of that picture: whatever is shown some time after it is decoded goes on so. */
+  /** The FLV tag body of that picture. Its composition time is kept. */
   readonly lastTagBody: Buffer;
 }
 
 /**
- * A P picture in which every macroblock is skipped: the decoder repeats the last reference picture, sample by sample
- * (P_Skip next to skipped neighbours has no motion, ITU-T H.264, 8.4.1.1; where nothing is coded, nothing is deblocked).
+ * Makes a P picture in which every macroblock is skipped: the decoder repeats the last reference picture, sample by
+ * sample (P_Skip next to skipped neighbours has no motion, ITU-T H.264, 8.4.1.1, and uncoded blocks are not
+ * deblocked).
  *
- * Nothing may be predicted from it (nal_ref_idc 0), so that it takes no place among the references, and what the source
- * sends next is decoded as if it had not been there. It may be sent any number of times in a row, always the same bytes:
- * the frame number is the one that follows the last reference's, which the source's next picture will have as well
- * (7.4.3), and the picture order stands between the two. The delimiter in front of it tells equal pictures apart, which
- * their slice headers do not (7.4.1.2.4). Picture order type 2 forbids two such pictures in a row (8.2.1.3), because
- * their order would be the same; decoders show them in decoding order, which is what is wanted.
+ * The picture is not a reference (nal_ref_idc 0), so it displaces no reference, and the next picture of the source is
+ * decoded as if the repeated one had not been sent. The same bytes may be sent any number of times in a row: the frame
+ * number follows that of the last reference, as that of the source's next picture will (7.4.3), and the picture order
+ * is
+ * between the two. The delimiter in front separates equal pictures, which their slice headers do not (7.4.1.2.4).
+ * Picture order type 2 forbids two such pictures in a row (8.2.1.3), because their order would be the same. Decoders
+ * show them in decoding order, which is the order wanted here.
  *
- * @returns the FLV tag body; undefined where the stream does not allow it.
+ * @returns the FLV tag body, or undefined if the stream does not allow such a picture.
  */
 export function makeRepeatedPicture(options: RepeatedPictureOptions): Buffer | undefined {
   const { last, nalLengthSize } = options;
@@ -58,13 +60,13 @@ function isPossible({ sps, type, adaptiveMarking, reference }: SliceHeader): boo
   if (!PROFILES.has(sps.profileIdc) || sps.maxNumRefFrames === 0) return false;
   if (sps.profileIdc === 100 && (sps.constraintFlags & INTRA_ONLY) !== 0) return false;
   if (!sps.frameMbsOnly || sps.widthInMbs * sps.heightInMapUnits > MAX_MACROBLOCKS) return false;
-  // Behind a B picture the order of showing is not the order of sending.
+  // After a B picture, the display order differs from the decoding order.
   if (type === "B") return false;
-  // All counters begin anew behind command 5; behind command 6 the picture is not the first reference any more.
+  // Command 5 resets all counters; after command 6 the picture is no longer the first reference.
   if (adaptiveMarking.includes(5) || adaptiveMarking.includes(6)) return false;
   const order = sps.picOrderCnt;
   if (order.type !== 1 || !order.deltaAlwaysZero) return true;
-  // The order cannot be chosen; a picture that is no reference may be counted as shown before the last one.
+  // The order cannot be chosen: a picture that is not a reference may be ordered before the last one.
   return !reference || order.offsetForNonRefPic >= 0;
 }
 
@@ -74,7 +76,7 @@ function writeSliceHeader(writer: BitWriter, last: SliceHeader): void {
   writer.unsignedExpGolomb(0); // first_mb_in_slice
   writer.unsignedExpGolomb(SLICE_TYPE_ALL_P);
   writer.unsignedExpGolomb(pps.id);
-  // A picture that is no reference has the next frame number already.
+  // A picture that is not a reference already has the next frame number.
   const frameNum = last.reference ? (last.frameNum + 1) % 2 ** sps.log2MaxFrameNum : last.frameNum;
   writer.bits(frameNum, sps.log2MaxFrameNum);
   writePicOrder(writer, last);
@@ -88,7 +90,7 @@ function writeSliceHeader(writer: BitWriter, last: SliceHeader): void {
   if (pps.deblockingFilterControlPresent) writer.unsignedExpGolomb(1); // disable_deblocking_filter_idc
 }
 
-/** One step behind the last picture; where the source steps by one, level with its next picture (8.2.1). */
+/** One step after the last picture. If the source steps by one, this equals the order of its next picture (8.2.1). */
 function writePicOrder(writer: BitWriter, last: SliceHeader): void {
   const order = last.sps.picOrderCnt;
   const both = last.pps.bottomFieldPicOrderInFramePresent;
@@ -97,14 +99,14 @@ function writePicOrder(writer: BitWriter, last: SliceHeader): void {
     if (both) writer.signedExpGolomb(last.deltaPicOrderCntBottom);
   }
   if (order.type === 1 && !order.deltaAlwaysZero) {
-    // What is expected of it is what was expected of the last reference plus the offset (equation 8-10).
+    // The expected order is that of the last reference plus the offset (equation 8-10).
     const shift = last.reference ? order.offsetForNonRefPic : 0;
     writer.signedExpGolomb(last.deltaPicOrderCnt[0] + 1 - shift);
     if (both) writer.signedExpGolomb(last.deltaPicOrderCnt[1]);
   }
 }
 
-/** pred_weight_table (7.3.3.2) that leaves everything as it is. */
+/** A pred_weight_table (7.3.3.2) that changes nothing. */
 function writeNoWeights(writer: BitWriter, coloured: boolean): void {
   writer.unsignedExpGolomb(0); // luma_log2_weight_denom
   if (coloured) writer.unsignedExpGolomb(0); // chroma_log2_weight_denom

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { parseAacConfig } from "../../media/codec/aac-config.ts";
 import type { FlvTag } from "../../media/flv/flv-writer.ts";
 import { PLAIN_AAC, sampleFlv } from "../../media/flv/sample-flv.test-support.ts";
@@ -32,8 +32,8 @@ function zeros(channels: number): string {
     .digest("hex");
 }
 
-describe("a frame of silence", () => {
-  test.each([48_000, 44_100, 22_050, 8000] as const)("decodes to nothing but zeros at %i Hz", async (rateHz) => {
+describe("silentFrame", () => {
+  it.each([48_000, 44_100, 22_050, 8000] as const)("decodes to nothing but zeros at %i Hz", async (rateHz) => {
     const streams = [1, 2].map((channels) => silentStream(lowComplexity(rateHz, channels), 20));
     const { first, second, complaints } = await judge("audio", [streams[0] ?? [], streams[1] ?? []]);
     expect(complaints).toBe("");
@@ -41,7 +41,7 @@ describe("a frame of silence", () => {
     expect(second.map((frame) => frame.md5)).toEqual(Array(20).fill(zeros(2)));
   });
 
-  test("put between the frames of a tone is heard as silence after the tone's own end, and the tone goes on", async () => {
+  it("returns frames that sound as silence between the frames of a tone and do not disturb the tone", async () => {
     const tone = await sampleFlv({ seconds: 1, fps: 25, video: [], audio: PLAIN_AAC });
     const audio = mediaTags(tone).map(({ dtsMs, payload }): FlvTag => ({ kind: "audio", timestampMs: dtsMs, payload }));
     const silence = silentStream(lowComplexity(48_000, 2), 10).slice(1);
@@ -53,25 +53,25 @@ describe("a frame of silence", () => {
     expect(complaints).toBe("");
     expect(second).toHaveLength(first.length + 10);
     const heard = second.map((frame) => frame.md5);
-    // Frames overlap by half: one fades the tone out, one fades it in.
+    // Frames overlap by half, so one fades the tone out and one fades it in.
     expect(heard.slice(0, 19)).toEqual(first.slice(0, 19).map((frame) => frame.md5));
     expect(heard.slice(20, 29)).toEqual(Array(9).fill(zeros(2)));
     expect(heard.slice(30)).toEqual(first.slice(20).map((frame) => frame.md5));
   });
 
-  test("lasts as long as 1024 samples", () => {
+  it("returns a frame with the duration of 1024 samples", () => {
     expect(silentFrame(parseAacConfig(lowComplexity(48_000, 2)), AUDIO_TAG)?.durationMs).toBeCloseTo(21.333, 3);
     expect(silentFrame(parseAacConfig(lowComplexity(44_100, 1)), AUDIO_TAG)?.durationMs).toBeCloseTo(23.22, 2);
   });
 
-  test.each([
+  it.each([
     ["HE-AAC", "2b920800"],
     ["HE-AAC, backward compatible signalling", "139056e5a0"],
     ["HE-AAC v2", "eb098800"],
     ["5.1", "11b056e500"],
-    ["960 samples a frame", "1194"],
+    ["960 samples per frame", "1194"],
     ["AAC main", "0990"],
-  ])("is not known for %s", (_name, hex) => {
+  ])("returns undefined for %s", (_name, hex) => {
     expect(silentFrame(parseAacConfig(Buffer.from(hex, "hex")), AUDIO_TAG)).toBeUndefined();
   });
 });

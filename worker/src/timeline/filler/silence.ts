@@ -4,9 +4,10 @@ import type { FillFrame } from "../gap-filler.ts";
 const AAC_LC = 2;
 const PACKET_RAW = 1;
 /**
- * By channelConfiguration: a raw_data_block (ISO/IEC 14496-3, 4.4.2.1) of one element in which no band is coded (max_sfb
- * 0), so that the spectrum is empty whatever the sample rate. ffmpeg's encoder makes the same of digital silence. Mono: a
- * single_channel_element; stereo: a channel_pair_element with a common window.
+ * For each channelConfiguration, a raw_data_block (ISO/IEC 14496-3, 4.4.2.1) with one element in which no band is coded
+ * (max_sfb 0), so that the spectrum is empty at every sample rate. ffmpeg's encoder makes the same from digital
+ * silence.
+ * Mono uses a single_channel_element, stereo a channel_pair_element with a common window.
  */
 const EMPTY_FRAMES: Readonly<Record<number, readonly number[]>> = {
   1: [0x01, 0x18, 0x20, 0x07],
@@ -14,10 +15,10 @@ const EMPTY_FRAMES: Readonly<Record<number, readonly number[]>> = {
 };
 
 /**
- * A frame of AAC silence.
+ * Returns a frame of AAC silence.
  *
  * @param audioTagHeader the first byte of the stream's FLV audio tags.
- * @returns undefined where no silent frame is known: not AAC-LC, other than one or two channels, 960 samples a frame.
+ * @returns undefined if no silent frame is known: not AAC-LC, not one or two channels, or 960 samples per frame.
  */
 export function silentFrame(config: AacConfig, audioTagHeader: number): FillFrame | undefined {
   const frame = EMPTY_FRAMES[config.channelConfiguration];

@@ -1,16 +1,21 @@
 import { BitWriter } from "../../media/codec/bit-writer.ts";
 
-/** The SliceQPY with which the CABAC data below must be announced; skipped macroblocks have no other use for it. */
+/**
+ * The SliceQPY that the slice header must have for the CABAC data below. Skipped macroblocks do not use it otherwise.
+ */
 export const SKIP_SLICE_QP = 51;
 
 /**
  * State of ctxIdx 11 (mb_skip_flag in P slices) at SliceQPY 51 and cabac_init_idc 0: m = 23 and n = 33 (ITU-T H.264,
- * table 9-13) give preCtxState 106, hence a state of 42 whose most probable symbol is 1 (equation 9-5). At this quantizer
- * "skipped" is the probable symbol from the first macroblock on, whatever the stream; at a low one it is not.
+ * table 9-13) give preCtxState 106, hence a state of 42 whose most probable symbol is 1 (equation 9-5). At this
+ * quantizer
+ * "skipped" is the most probable symbol from the first macroblock on in every stream; at a low quantizer it is not.
  */
 const FIRST_STATE = 42;
 const LAST_STATE = 62;
-/** rangeTabLPS (table 9-44) for the states 42 to 62; an encoder that only ever meets the probable symbol needs no more. */
+/**
+ * rangeTabLPS (table 9-44) for the states 42 to 62. An encoder that only gets the most probable symbol needs no others.
+ */
 const RANGE_TAB_LPS: readonly (readonly [number, number, number, number])[] = [
   [16, 20, 23, 27],
   [15, 19, 22, 25],
@@ -35,22 +40,22 @@ const RANGE_TAB_LPS: readonly (readonly [number, number, number, number])[] = [
   [6, 7, 8, 9],
 ];
 
-/** Slice data (7.3.4) of a P slice in which all macroblocks of the picture are skipped, with the trailing bits. CAVLC. */
+/** Writes CAVLC slice data (7.3.4) of a P slice in which all macroblocks are skipped, with the trailing bits. */
 export function writeCavlcSkips(writer: BitWriter, macroblocks: number): void {
   writer.unsignedExpGolomb(macroblocks); // mb_skip_run
   writer.bit(1); // rbsp_stop_one_bit
   writer.alignToByte(0);
 }
 
-/** The same in CABAC (9.3.4); the writer must stand behind a slice header that says `SKIP_SLICE_QP`. */
+/** Writes the same in CABAC (9.3.4). The writer must be right after a slice header with `SKIP_SLICE_QP`. */
 export function writeCabacSkips(writer: BitWriter, macroblocks: number): void {
   writer.alignToByte(1); // cabac_alignment_one_bit
   for (const byte of cabacSkips(macroblocks)) writer.bits(byte, 8);
 }
 
-/** Picture sizes whose data is kept; streams come in few sizes. */
+/** Number of picture sizes whose data is cached. Few sizes are in use. */
 const MAX_KEPT_SIZES = 16;
-/** The data depends on nothing but the number of macroblocks. Making it for 1080p takes most of a millisecond. */
+/** The data depends only on the number of macroblocks. Making it for 1080p takes almost a millisecond. */
 const keptSkips = new Map<number, Uint8Array>();
 
 function cabacSkips(macroblocks: number): Uint8Array {
@@ -66,7 +71,7 @@ function encodeSkips(macroblocks: number): Uint8Array {
   const writer = new BitWriter();
   const encoder = new ProbableSymbolEncoder(writer);
   for (let left = macroblocks; left > 0; left -= 1) {
-    // All neighbours are skipped or outside the slice, so that mb_skip_flag keeps to one context (9.3.3.1.1.1).
+    // All neighbours are skipped or outside the slice, so mb_skip_flag always uses the same context (9.3.3.1.1.1).
     encoder.encodeProbable();
     encoder.encodeTerminate(left === 1);
   }
@@ -74,7 +79,9 @@ function encodeSkips(macroblocks: number): Uint8Array {
   return writer.toBytes();
 }
 
-/** The arithmetic encoder of 9.3.4.2, for one context that always meets its probable symbol, and for end_of_slice_flag. */
+/**
+ * The arithmetic encoder of 9.3.4.2 for one context that only gets its most probable symbol, and for end_of_slice_flag.
+ */
 class ProbableSymbolEncoder {
   readonly #writer: BitWriter;
   #state = FIRST_STATE;

@@ -12,31 +12,32 @@ import { makeRepeatedPicture } from "./repeated-picture.ts";
 import { silentFrame } from "./silence.ts";
 
 /**
- * How long a repeated picture stands, ms. Fifteen a second keep each gap well under the 100 ms at which a player or a
- * watchdog begins to wait, and cost about 1 KB a second; the source's own rate would cost twice that for the same still.
+ * Duration of a repeated picture, ms. Fifteen per second keep the distance well under the 100 ms after which a player
+ * or
+ * a watchdog reports a stall, and cost about 1 KB per second. The source's frame rate would cost twice that.
  */
 const PICTURE_MS = 66;
 const NAL_TYPE_SPS = 7;
 const NAL_TYPE_PPS = 8;
 
-/** What has been made of the last picture; `null`: it cannot be. */
+/** The cached result of making a frame or reading the headers; `null` if that is not possible. */
 type Made<T> = { readonly made: T | null } | undefined;
 
 /**
- * Fills gaps with the last picture, repeated by a picture of skipped macroblocks, and with silent AAC frames. Nothing is
- * decoded or encoded: a picture is some 30 bytes that are made once a gap, out of the last picture's slice header.
+ * Fills gaps with repetitions of the last picture (pictures of skipped macroblocks) and with silent AAC frames. Nothing
+ * is decoded or encoded: a picture has about 30 bytes and is made once per gap from the last picture's slice header.
  */
 export class StreamFiller implements GapFiller {
   #videoHeader: Buffer | undefined;
   #audioHeader: Buffer | undefined;
-  /** Parameter sets that came with a keyframe; they stand beside those of the header. */
+  /** Parameter sets that came with a keyframe. They are used in addition to those of the sequence header. */
   #inBand: readonly Uint8Array[] = [];
   #sets: Made<KnownSets>;
   #last: MediaTag | undefined;
   #picture: Made<FillFrame>;
   #silence: Made<FillFrame>;
 
-  /** Runs for every tag of every stream: it only remembers. */
+  /** Only stores the tag, because this runs for every tag of every stream. */
   observe(tag: MediaTag): void {
     if (tag.kind === "audio") {
       if (tag.sequenceHeader) this.#observeAudioHeader(tag.payload);
@@ -49,11 +50,14 @@ export class StreamFiller implements GapFiller {
     }
   }
 
-  /** A picture equal to the last reference picture; undefined: there is none, or the stream does not allow it. */
+  /**
+   * Returns a picture that looks like the last reference picture. Returns undefined if there is none yet, or if the
+   * stream does not allow it.
+   */
   picture(): FillFrame | undefined {
     if (this.#picture === undefined) {
       this.#picture = { made: orNull(() => this.#makePicture()) };
-      // Frees the payload, and the slab it may lie in.
+      // Frees the payload and the slab that it may be part of.
       this.#last = undefined;
     }
     return this.#picture.made ?? undefined;
@@ -74,7 +78,7 @@ export class StreamFiller implements GapFiller {
     this.#silence = undefined;
   }
 
-  /** The same header again changes nothing; behind another one there is nothing to repeat before its first picture. */
+  /** A repeated header changes nothing. After a different one, there is nothing to repeat before its first picture. */
   #observeVideoHeader(payload: Buffer): void {
     if (this.#videoHeader?.equals(payload) === true) return;
     this.#videoHeader = Buffer.from(payload);
@@ -84,7 +88,7 @@ export class StreamFiller implements GapFiller {
     this.#picture = undefined;
   }
 
-  /** Some encoders change their parameter sets inside the stream. The sets stand before the first slice. */
+  /** Some encoders change their parameter sets within the stream. The sets come before the first slice. */
   #observeInBandSets(payload: Buffer): void {
     const size = nalLengthSizeOf(this.#videoHeader);
     if (size === undefined) return;
@@ -117,7 +121,7 @@ export class StreamFiller implements GapFiller {
   }
 }
 
-/** The parameter sets of a stream by id; a later one takes an earlier one's place. */
+/** The parameter sets of a stream by id. A later one replaces an earlier one. */
 class KnownSets {
   readonly nalLengthSize: 1 | 2 | 4;
   readonly #sps = new Map<number, Sps>();
@@ -145,7 +149,7 @@ class KnownSets {
   }
 }
 
-/** What cannot be read cannot be filled: the gap stays. */
+/** A stream that cannot be parsed is not filled: the gap stays. */
 function orNull<T>(make: () => T | undefined): T | null {
   try {
     return make() ?? null;
@@ -155,13 +159,13 @@ function orNull<T>(make: () => T | undefined): T | null {
   }
 }
 
-/** lengthSizeMinusOne of the AVC configuration behind the tag's header; 3 bytes are forbidden. */
+/** Reads lengthSizeMinusOne from the AVC configuration after the tag's header. A length of 3 bytes is not allowed. */
 function nalLengthSizeOf(header: Buffer | undefined): 1 | 2 | 4 | undefined {
   const size = ((header?.[tagDataOffset("video") + 4] ?? 2) & 3) + 1;
   return size === 1 || size === 2 || size === 4 ? size : undefined;
 }
 
-/** Slices have the NAL unit types 1 to 5; those of partitioned data (2 to 4) are refused by who parses them. */
+/** Slices have the NAL unit types 1 to 5. The parser of slice headers rejects those of partitioned data (2 to 4). */
 function firstSlice(data: Buffer, nalLengthSize: 1 | 2 | 4): Uint8Array | undefined {
   for (const unit of lengthPrefixedUnits(data, nalLengthSize)) {
     const type = (unit[0] ?? 0) & 0x1f;
