@@ -11,6 +11,8 @@ export interface IncomingSource {
   /** `next` waits until the one before has played out; `continue` until the position is reached; the others do not. */
   readonly role: "start" | "next" | "return" | "switch" | "continue";
   readonly place: ProgrammePlace;
+  /** The position of the room when it was sent for, ms. */
+  readonly sentForMs: number;
   /** What holds once it is on the air. */
   readonly programme: Programme;
   /** Who asked for it. */

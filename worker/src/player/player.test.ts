@@ -4,6 +4,7 @@ import { eventually } from "../base/eventually.test-support.ts";
 import { clip, library, lost, prepare, steps } from "../seat/room-session.test-support.ts";
 import { ScriptedSource, scriptedTags } from "../source/scripted-source.test-support.ts";
 import type { Settings } from "./play-settings.ts";
+import type { SourceRequest } from "./prepared-source.ts";
 
 describe("a recorded source", () => {
   it("is played to its last picture, and the room is left", async () => {
@@ -274,6 +275,38 @@ describe("a change", () => {
     expect(opened[1]?.startAtMs).toBeGreaterThan(0);
     played.stop("now");
     await played.run();
+  });
+
+  it("that takes longer to open than the room plays meanwhile shows nothing twice", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    try {
+      const seconds = 60;
+      const opened: number[] = [];
+      const openSource = async ({ startAtMs }: SourceRequest) => {
+        opened.push(startAtMs);
+        if (opened.length > 1) await new Promise((resolve) => setTimeout(resolve, 20_000));
+        // A copied source begins at its keyframe.
+        return clip(seconds * 1000 - startAtMs, Math.floor(startAtMs / 1000) * 1000);
+      };
+      const { session: played } = prepare({ openSource });
+      await vi.advanceTimersByTimeAsync(1000);
+      const changed = played.change({ Volume: 50 });
+      let position = 0;
+      for (let n = 0; n < 480; n += 1) {
+        await vi.advanceTimersByTimeAsync(100);
+        const { positionMs } = played.snapshot();
+        expect(positionMs).toBeGreaterThanOrEqual(position);
+        position = positionMs;
+      }
+      await changed;
+      expect(opened).toHaveLength(3);
+      expect(position).toBeGreaterThan(40_000);
+      played.stop("now");
+      await vi.advanceTimersByTimeAsync(100);
+      await played.run();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it.each<[string, TaskUpdate, object]>([

@@ -16,7 +16,7 @@ import type { PlayerEnd, PlayerOptions } from "./player-options.ts";
 import { ClosingSources, type SourceRequest } from "./prepared-source.ts";
 import type { ProgrammePlace } from "./programme.ts";
 import { ProgrammeProgress } from "./programme-progress.ts";
-import { checkSeek, type SourceChange, sourceChange } from "./source-change.ts";
+import { checkSeek, reopenAtMs, type SourceChange, sourceChange } from "./source-change.ts";
 import { SourceOnAir } from "./source-on-air.ts";
 import { SourceRetries } from "./source-retries.ts";
 import { retryPolicyFor } from "./source-retry-policy.ts";
@@ -242,8 +242,20 @@ export class Player {
     const now = { nowMs, notBeforeMs: this.#options.notBeforeMs, positionMs: this.#progress.positionMs, drained };
     const { startAtMs } = incoming.prepared.request;
     const may = mayGoOnAir(incoming.role, startAtMs, { ...now, paused: this.#pause.active });
-    if (state.name === "ready" && may) this.#cut(incoming, nowMs, stage);
+    if (state.name === "ready" && may && !this.#opensAgain(incoming)) this.#cut(incoming, nowMs, stage);
     return undefined;
+  }
+
+  /** What was to go on where the room is, but was opened too slowly for that, is opened again further on. */
+  #opensAgain({ role, place, programme, prepared, sentForMs, asked, pauses }: IncomingSource): boolean {
+    if (role !== "continue") return false;
+    const { startAtMs } = prepared.request;
+    const againAtMs = reopenAtMs({ startAtMs, sentForMs }, this.#progress.positionMs);
+    if (againAtMs === undefined || againAtMs >= (this.durationMs ?? Number.POSITIVE_INFINITY)) return false;
+    this.#incomingSources.settle();
+    this.#closings.add(prepared.discard());
+    this.#bring({ role, place, programme, startAtMs: againAtMs }, { asked, pauses });
+    return true;
   }
 
   #cut(incoming: IncomingSource, nowMs: number, stage: Stage): void {
@@ -423,7 +435,14 @@ export class Player {
       ...this.#requestFor(programme.items[place.item] ?? "", startAtMs),
       ...(asRole === "return" ? { returns: true } : {}),
     };
-    this.#incomingSources.bring(request, { role: asRole, place, programme, asked, pauses });
+    this.#incomingSources.bring(request, {
+      role: asRole,
+      place,
+      sentForMs: this.#progress.positionMs,
+      programme,
+      asked,
+      pauses,
+    });
   }
 
   #preload(urls: readonly string[]): void {

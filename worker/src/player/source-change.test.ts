@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { checkSeek, type PlayingNow, type SourceChange, sourceChange } from "./source-change.ts";
+import { checkSeek, type PlayingNow, reopenAtMs, type SourceChange, sourceChange } from "./source-change.ts";
 
 const PLACE = { item: 2, round: 1 };
 const NOW: PlayingNow = { place: PLACE, positionMs: 4_000, durationMs: 9_000, live: false, paused: false };
@@ -24,4 +24,12 @@ it("a position is there in a recorded source before its end, and where the end i
   expect(() => checkSeek(100, { live: false, durationMs: null })).not.toThrow();
   expect(() => checkSeek(9, NOW)).toThrow("the source is 9.0 s long");
   expect(() => checkSeek(0, { live: true, durationMs: null })).toThrow("a live source is always played at its newest");
+});
+
+it.each<[string, number, number | undefined]>([
+  ["not", 20_000, undefined],
+  ["not where what the room has seen meanwhile is short", 26_000, undefined],
+  ["as far ahead as the room came meanwhile, and a little more", 30_000, 42_750],
+])("a source that was opened for the room's position is opened again %s", (_how, positionMs, againAtMs) => {
+  expect(reopenAtMs({ startAtMs: 20_000, sentForMs: 20_000 }, positionMs)).toBe(againAtMs);
 });

@@ -4,6 +4,10 @@ import type { Programme, ProgrammePlace } from "./programme.ts";
 
 /** Opening the same source with other settings is expected to take so long; the old one plays on meanwhile, ms. */
 const REOPEN_MS = 250;
+/** A source that the room has passed by no more than this is played: what the room has seen is rolled up, ms. */
+const LONGEST_OVERTAKING_MS = 6000;
+/** The next opening may take longer than the last one by this factor. */
+const SLOWER_FACTOR = 1.25;
 
 /** Where a player is when it is asked to change. */
 export interface PlayingNow {
@@ -33,6 +37,21 @@ export function sourceChange(update: Pick<TaskUpdate, "VideoSrc" | "SeekSecond">
   }
   if (SeekSecond !== undefined || now.live) return { role: "switch", place: now.place, startAtMs: seekMs };
   return { role: "continue", place: now.place, startAtMs: now.positionMs + (now.paused ? 0 : REOPEN_MS) };
+}
+
+/**
+ * Decides whether a source that is to go on where the room is took so long to open that it must be opened again further
+ * on, because it would show again what the room has seen meanwhile. Pure.
+ *
+ * @param opened `startAtMs`: where it was opened; `sentForMs`: the position of the room when that was begun
+ * @returns the position at which to open it again, ms; undefined: it can be played
+ */
+export function reopenAtMs(
+  opened: { readonly startAtMs: number; readonly sentForMs: number },
+  positionMs: number,
+): number | undefined {
+  if (positionMs - opened.startAtMs <= LONGEST_OVERTAKING_MS) return undefined;
+  return positionMs + (positionMs - opened.sentForMs) * SLOWER_FACTOR + REOPEN_MS;
 }
 
 /**
