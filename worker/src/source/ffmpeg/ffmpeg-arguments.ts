@@ -33,6 +33,8 @@ export interface FfmpegArgumentsOptions {
   /** Indexes of the tracks in the source; the first of their kind where undefined. */
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
+  /** Position at which the sound is first heard, ms; undefined: at the beginning, or not known. */
+  readonly soundFromMs?: number | undefined;
 }
 
 /** One `-i`, with the options in front of it. */
@@ -81,6 +83,13 @@ export const OUTPUT_SHIFT_MS = 1000;
 const LONGEST_HOLD_US = 500_000;
 /** A fragment of an MP4 file or stream holds all of one track before the other; they are seldom longer. */
 const FRAGMENT_HOLD_US = 20_000_000;
+/**
+ * Sound that begins so much later than the picture is read through an input of its own, ms. ffmpeg writes nothing before
+ * it has seen a frame of every track that it encodes: it would read, and encode, all that comes before the sound first.
+ */
+const LATE_SOUND_MS = 3000;
+/** The input of late sound is entered so much before the sound, ms: positions in a container are not exact. */
+const LATE_SOUND_LEAD_MS = 1000;
 
 /** Options in front of a gateway URL, for ffprobe too. */
 export function gatewayInputOptions(): string[] {
@@ -115,14 +124,17 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
   const { plan, live } = options;
   const startAtMs = live ? 0 : options.startAtMs;
   const generated = generatedInput(plan, startAtMs);
+  const silenceMs = silenceBeforeSoundMs(options, startAtMs);
+  const second = generated ?? (silenceMs > 0 ? lateSoundInput(options, startAtMs + silenceMs) : undefined);
+  const audioInput = silenceMs > 0 ? 1 : 0;
   return {
-    inputs: [sourceInput(options, startAtMs), ...(generated === undefined ? [] : [generated])],
+    inputs: [sourceInput(options, startAtMs), ...(second === undefined ? [] : [second])],
     outputOptions: [
       (options.skipMs ?? 0) > 0 ? ["-ss", seconds(options.skipMs ?? 0)] : [],
       ["-map", plan.video.action === "generate" ? "1:v:0" : `0:${options.videoIndex ?? "V:0"}`],
-      ["-map", plan.audio.action === "generate" ? "1:a:0" : `0:${options.audioIndex ?? "a:0"}`],
+      ["-map", plan.audio.action === "generate" ? "1:a:0" : `${audioInput}:${options.audioIndex ?? "a:0"}`],
       videoOptions(plan.video, startAtMs, isDecodedBefore(options)),
-      audioOptions(plan.audio, startAtMs, isDecodedBefore(options)),
+      audioOptions(plan.audio, { startAtMs, isCut: isDecodedBefore(options), silenceMs }),
       // What is generated never ends by itself.
       generated === undefined ? [] : ["-shortest"],
       ["-map_metadata", "-1", "-sn", "-dn"],
@@ -166,6 +178,20 @@ function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): Ffmpeg
       ...(seekMs > 0 && options.plan.video.action === "copy" ? ["-noaccurate_seek"] : []),
     ],
   };
+}
+
+/** How much silence is put before sound that begins late, ms; 0 where ffmpeg waits for the sound. */
+function silenceBeforeSoundMs(options: FfmpegArgumentsOptions, startAtMs: number): number {
+  const { input, live, plan, soundFromMs = 0 } = options;
+  const isEncoded = plan.audio.action === "transcode" && plan.video.action !== "generate";
+  if (input.kind !== "url" || live || !isEncoded) return 0;
+  const silenceMs = Math.round(soundFromMs - startAtMs);
+  return silenceMs >= LATE_SOUND_MS ? silenceMs : 0;
+}
+
+/** The source once more, entered at its sound. */
+function lateSoundInput(options: FfmpegArgumentsOptions, soundFromMs: number): FfmpegInputArguments {
+  return sourceInput({ ...options, decodeFromMs: undefined }, Math.max(0, soundFromMs - LATE_SOUND_LEAD_MS));
 }
 
 /** What keyframes are apart at most in what is copied, with a little over. */
@@ -254,27 +280,47 @@ export function encoderOptions(video: VideoTarget): string[] {
   ].flat();
 }
 
-function audioOptions(audio: AudioPlan, startAtMs: number, isCut: boolean): string[] {
+interface SoundStart {
+  readonly startAtMs: number;
+  readonly isCut: boolean;
+  readonly silenceMs: number;
+}
+
+function audioOptions(audio: AudioPlan, start: SoundStart): string[] {
   if (audio.action === "copy") return ["-c:a", "copy"];
   const { bitRateKbps, sampleRateHz, channels } = audio;
   const format = ["-c:a", "aac", "-b:a", `${bitRateKbps}k`, "-ar", String(sampleRateHz), "-ac", String(channels)];
-  const cut = isCut ? [`atrim=start=${seconds(startAtMs)}`] : [];
-  return audio.action === "generate"
-    ? format
-    : ["-af", [...cut, ...soundFilters(audio, startAtMs)].join(","), ...format];
+  return audio.action === "generate" ? format : ["-af", soundFilters(audio, start).join(","), ...format];
 }
 
-function soundFilters(audio: Extract<AudioPlan, { action: "transcode" }>, startAtMs: number): string[] {
-  const { sampleRateHz, volume, tempo, doubled } = audio;
-  // Gaps and overlaps in the source's audio become silence and cuts, so that it stays with the picture.
-  const resample = "aresample=async=1";
-  // atempo counts from its first sample: that must be the one at the position where picture and sound are in step.
-  const fromStart = `${resample}:out_sample_rate=${sampleRateHz}:first_pts=${Math.round((startAtMs * sampleRateHz) / 1000)}`;
+function soundFilters(audio: Extract<AudioPlan, { action: "transcode" }>, start: SoundStart): string[] {
+  const { volume, tempo, doubled } = audio;
   return [
+    ...(start.isCut && start.silenceMs === 0 ? [`atrim=start=${seconds(start.startAtMs)}`] : []),
     // By itself ffmpeg makes each of the two channels softer by 3 dB.
     ...(doubled ? ["pan=stereo|c0=c0|c1=c0"] : []),
-    ...(tempo === 1 ? [resample] : [fromStart, `atempo=${tempo}`]),
+    ...(start.silenceMs > 0 ? lateSoundFilters(audio, start) : onTimeFilters(audio, start)),
+    ...(tempo === 1 ? [] : [`atempo=${tempo}`]),
     ...(volume === 100 ? [] : [`volume=${volume / 100}`]),
+  ];
+}
+
+/** Gaps and overlaps in the source's audio become silence and cuts, so that it stays with the picture. */
+const WITHOUT_GAPS = "aresample=async=1";
+
+function onTimeFilters({ tempo, sampleRateHz }: { tempo: number; sampleRateHz: number }, start: SoundStart): string[] {
+  if (tempo === 1) return [WITHOUT_GAPS];
+  // atempo counts from its first sample: that must be the one at the position where picture and sound are in step.
+  const firstSample = Math.round((start.startAtMs * sampleRateHz) / 1000);
+  return [`${WITHOUT_GAPS}:out_sample_rate=${sampleRateHz}:first_pts=${firstSample}`];
+}
+
+/** aresample could fill the time before the sound too, but only in one piece in memory: 23 MB for a minute. */
+function lateSoundFilters({ sampleRateHz }: { sampleRateHz: number }, { startAtMs, silenceMs }: SoundStart): string[] {
+  return [
+    `${WITHOUT_GAPS}:out_sample_rate=${sampleRateHz}`,
+    `adelay=${silenceMs}:all=1`,
+    `asetpts=(N/SR+${seconds(startAtMs)})/TB`,
   ];
 }
 

@@ -172,7 +172,12 @@ class FfmpegSource extends QueuedSource {
     this.#demuxer = new FlvDemuxer({ shiftMs: placeMs - OUTPUT_SHIFT_MS, onTag: (tag) => this.#take(tag) });
     this.ready = this.#whenReady();
     this.#process = new FfmpegProcess({
-      args: ffmpegArguments({ plan: options.plan, live: options.live, ...feed }),
+      args: ffmpegArguments({
+        plan: options.plan,
+        live: options.live,
+        soundFromMs: options.media.audio?.startMs,
+        ...feed,
+      }),
       environment: feed.environment,
       ...(feed.stdin === undefined ? {} : { stdin: feed.stdin }),
       onData: (chunk) => this.#read(chunk),

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { RoomcastError, shownText } from "@roomcast/shared";
-import type { MediaInfo } from "../../media/media-info.ts";
+import type { MediaInfo, VideoInfo } from "../../media/media-info.ts";
 import { foreignContentType } from "../foreign-content.ts";
 import { childEnvironment } from "./child-environment.ts";
 import { FFPROBE_LIMITS, limitedCommand, refuseHugePictures, tooMuchMemory } from "./child-limits.ts";
@@ -40,6 +40,8 @@ const WATCH_EVERY_MS = 100;
 const STDERR_CHARACTERS = 8192;
 /** How far into a recorded source the distance between keyframes is measured. */
 const GOP_WINDOW_S = 10;
+/** For so long is the first sound of a file looked for that holds none at its beginning. */
+const SOUND_START_DEADLINE_MS = 8000;
 
 /**
  * Asks ffprobe what a source holds.
@@ -55,26 +57,51 @@ export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
     throw options.upstreamFailure?.() ?? notMedia(options, none.join(" "));
   }
   refuseHugePictures(probed.media.video);
-  return { ...probed, media: await withGop(options, deadline, probed) };
+  const [video, audio] = await Promise.all([withGop(options, deadline, probed), withSoundStart(options, probed)]);
+  return { ...probed, media: { ...probed.media, video, ...audio } };
+}
+
+/**
+ * Matroska does not say where a track begins, and ffprobe then reports that it begins with the file: where the sound
+ * does begin is found by reading up to it.
+ */
+async function withSoundStart(
+  options: ProbeOptions,
+  { media, audioIndex }: ProbedMedia,
+): Promise<Pick<MediaInfo, "audio" | "choices">> {
+  const { audio, video, durationMs, container } = media;
+  const unknown = container.startsWith("matroska") && durationMs !== null && audio?.startMs === undefined;
+  if (options.input.kind === "stream" || !unknown || audio === null || video === null) return { audio };
+  const what = ["-select_streams", String(audioIndex), "-read_intervals", "%+#1", "-show_entries", "packet=dts_time"];
+  const deadline = AbortSignal.timeout(SOUND_START_DEADLINE_MS);
+  try {
+    const [first] = packetsOf(await runFfprobe(options, deadline, what));
+    if (first !== undefined) return { audio: first.dtsMs > 0 ? { ...audio, startMs: first.dtsMs } : audio };
+  } catch {
+    // It takes too long, or too much is read. A source that is lost is noticed again when it is played.
+    options.signal?.throwIfAborted();
+  }
+  const without = "The sound begins so late that it was not found: silence is made instead.";
+  return { audio: null, choices: [...(media.choices ?? []), without] };
 }
 
 /**
  * A stream that everything else says can be copied is asked for its keyframes; the 10 s that this reads come faster
  * than they play, but of a live source they would not.
  */
-async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: ProbedMedia): Promise<MediaInfo> {
+async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: ProbedMedia): Promise<VideoInfo | null> {
   const { media, videoIndex } = probed;
   const { video } = media;
   if (options.input.kind === "stream" || video === null || media.durationMs === null || media.container === "hls")
-    return media;
-  if (video.codec !== "h264" || video.hasBFrames) return media;
+    return video;
+  if (video.codec !== "h264" || video.hasBFrames) return video;
   const what = ["-select_streams", String(videoIndex), "-read_intervals", `%+${GOP_WINDOW_S}`];
   const text = await runFfprobe(options, deadline, [...what, "-show_entries", "packet=dts_time,flags"]);
   const packets = packetsOf(text);
   const hidden = packets.some((packet) => packet.hidden)
     ? { uncopyable: "An edit list hides a part of the video." }
     : {};
-  return { ...media, video: { ...video, gopMs: longestGopMs(packets), ...hidden } };
+  return { ...video, gopMs: longestGopMs(packets), ...hidden };
 }
 
 async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: readonly string[]): Promise<string> {

@@ -270,3 +270,40 @@ describe("The end of a source", () => {
     });
   });
 });
+
+describe("Sound that begins minutes after the picture and is encoded", () => {
+  const LATE_S = 240;
+  /** A mute copy of the file would need no encoder; a picture that the room takes keeps the test short. */
+  const INPUTS = `-f lavfi -i testsrc2=s=64x36:r=5 -itsoffset ${LATE_S} -f lavfi -i sine=f=440:r=48000`.split(" ");
+  const OUTPUT = `-map 0:v -map 1:a -t ${LATE_S + 4} -c:v mpeg4 -q:v 9 -c:a ac3`.split(" ");
+
+  it.each(["late.mkv", "late.mp4"])("is silence from the beginning, heard when it comes: %s", async (name) => {
+    const url = server.serve(name, await server.make(name, ...INPUTS, ...OUTPUT));
+    const source = await open(url, { startAtMs: 0 });
+    expect(source.info.plan).toMatchObject({ video: "transcode", audio: "transcode" });
+    const { tags, end } = await readToEnd(source);
+    expect(end).toEqual({ name: "finished" });
+    const sound = media(tags, "audio");
+    expect(sound[0]?.dtsMs).toBeLessThan(100);
+    // The picture does not wait for the sound.
+    const tenth = tags.findIndex(
+      ({ kind, dtsMs, sequenceHeader }) => kind === "video" && !sequenceHeader && dtsMs > 1900,
+    );
+    expect(tags.slice(0, tenth).filter(({ kind }) => kind === "audio").length).toBeLessThan(200);
+    const heard = (fromS: number, toS: number) =>
+      sound.filter(({ dtsMs }) => dtsMs >= fromS * 1000 && dtsMs < toS * 1000).map(({ payload }) => payload.length);
+    expect(Math.max(...heard(1, LATE_S - 1))).toBeLessThan(Math.min(...heard(LATE_S + 1, LATE_S + 3)));
+    const steps = sound.slice(1).map(({ dtsMs }, n) => dtsMs - (sound[n]?.dtsMs ?? 0));
+    expect(Math.max(...steps)).toBeLessThan(50);
+  });
+
+  it.each(["late.mkv", "late.mp4"])("comes in step behind a position too: %s", async (name) => {
+    const url = server.serve(name, await server.made(name));
+    const source = await open(url, { startAtMs: (LATE_S - 20) * 1000 });
+    const { tags } = await readToEnd(source);
+    const sound = media(tags, "audio");
+    const loud = sound.find(({ payload }) => payload.length > 60);
+    expect(sound[0]?.dtsMs).toBeCloseTo((LATE_S - 20) * 1000, -2);
+    expect(Math.abs((loud?.dtsMs ?? 0) - LATE_S * 1000)).toBeLessThan(100);
+  });
+});
