@@ -90,6 +90,33 @@ describe("SegmentClock", () => {
     expect(given.some(({ breaks }) => breaks)).toBe(false);
   });
 
+  it.each([
+    ["long", 10_000],
+    ["short", 1000],
+  ])("goes on with the media's own clock where the durations in the playlist are too %s", (_what, declaredMs) => {
+    const { lane, given } = newLane();
+    for (let n = 0; n < 8; n += 1) {
+      lane.begin({ startMs: n * declaredMs, durationMs: declaredMs, discontinuity: n === 0 });
+      for (let atMs = n * 4000; atMs < (n + 1) * 4000; atMs += 40) {
+        lane.take(audioTag(90_000 + atMs));
+        lane.take(videoTag(90_000 + atMs, atMs % 4000 === 0));
+      }
+    }
+    expect(times(given, "video")).toEqual(Array.from({ length: 800 }, (_, n) => n * 40));
+    expect(given.some(({ breaks }) => breaks)).toBe(false);
+  });
+
+  it("finds a clock that has jumped where the durations in the playlist are wrong", () => {
+    const { lane, given } = newLane();
+    for (let n = 0; n < 4; n += 1) {
+      lane.begin({ startMs: n * 10_000, durationMs: 10_000, discontinuity: n === 0 });
+      const baseMs = n < 3 ? 0 : 700_000;
+      for (let atMs = n * 4000; atMs < (n + 1) * 4000; atMs += 40) lane.take(videoTag(baseMs + atMs, true));
+    }
+    expect(given.filter(({ breaks }) => breaks)).toEqual([{ kind: "video", dtsMs: 30_000, breaks: true }]);
+    expect(given).toHaveLength(400);
+  });
+
   it("puts the sound of a playlist of its own on the picture's clock", () => {
     const clock = new SegmentClock();
     const main = newLane(clock);

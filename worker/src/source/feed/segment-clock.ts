@@ -1,7 +1,12 @@
 import type { MediaTag } from "../../media/media-tag.ts";
 
-/** A segment whose media begin this far from where the playlist says it does is on another clock, ms. */
+/**
+ * A segment whose media begin this far from where the playlist says it does is on another clock, ms, unless its media
+ * continue those before by no larger step: then the durations in the playlist are wrong.
+ */
 const LARGEST_DRIFT_MS = 3000;
+/** A step back of no more than this is jitter, ms. */
+const LARGEST_STEP_BACK_MS = 300;
 /** Sound whose own place is within this of the picture's clock is on that clock, ms. */
 const SAME_CLOCK_MS = 2000;
 /** Sound that waits for the first picture of a segment, tags; a second and a half of AAC. */
@@ -129,6 +134,7 @@ class Lane implements SegmentLane {
         this.#arriving = driftMs < 0;
         return true;
       }
+      if (this.#continues(tag)) return true;
       this.#leap(tag);
     }
     this.#held.push(tag);
@@ -137,6 +143,14 @@ class Lane implements SegmentLane {
     const first = this.#held.find(({ sequenceHeader }) => !sequenceHeader) ?? tag;
     this.#settle(tag.kind === "video" ? tag : first, startMs);
     return false;
+  }
+
+  /** The media's own clock goes on from what was placed last, wherever the playlist puts its segment. */
+  #continues(tag: MediaTag): boolean {
+    const last = this.#last[tag.kind] ?? this.#last[tag.kind === "video" ? "audio" : "video"];
+    if (last === undefined || last.offsetMs !== this.#offsetMs) return false;
+    const stepMs = tag.dtsMs - last.dtsMs;
+    return stepMs >= -LARGEST_STEP_BACK_MS && stepMs <= LARGEST_DRIFT_MS;
   }
 
   /** Behind the beginning of a segment both must be so: a large step, and to where its media cannot be. */

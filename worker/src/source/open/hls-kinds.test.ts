@@ -212,6 +212,35 @@ describe("a recorded HLS playlist", () => {
     expectWhole(await play("a.m3u8"), 2 * FRAMES);
   });
 
+  it.each([
+    ["long", 10],
+    ["short", 0.1],
+  ])("plays as long as its media when its EXTINF are too %s", async (_what, declaredS) => {
+    const wrong = (entries: readonly string[]) => entries.map((each) => each.replace(/:[\d.]+/, `:${declaredS}`));
+    server.files.set("plain.m3u8", playlist({ entries: wrong(serve("plain")) }));
+    expectWhole(await play("plain.m3u8"));
+    server.files.set("mp2.m3u8", playlist({ entries: wrong(serve("mp2")) }));
+    expectWhole(await play("mp2.m3u8"), FRAMES, 3);
+    const group = '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="g",NAME="English",DEFAULT=YES,URI="sound.m3u8"';
+    const variant = '#EXT-X-STREAM-INF:BANDWIDTH=1000,AUDIO="g"\npicture.m3u8';
+    server.files.set("master.m3u8", ["#EXTM3U", group, variant, ""].join("\n"));
+    server.files.set("sound.m3u8", playlist({ entries: wrong(serve("sound")) }));
+    for (const entries of [wrong(serve("picture")), serve("picture")]) {
+      server.files.set("picture.m3u8", playlist({ entries }));
+      const played = await play("master.m3u8");
+      expectWhole(played);
+      expect(media(played.tags, "audio").length).toBeGreaterThan(130);
+    }
+  });
+
+  it("begins at a position on the playlist's clock when its EXTINF are too long", async () => {
+    const entries = serve("plain").map((each) => each.replace("1.000", "10.000"));
+    server.files.set("a.m3u8", playlist({ entries }));
+    const played = await play("a.m3u8", { startAtMs: 10_000 });
+    expectWhole(played, (2 * FRAMES) / 3);
+    expect(media(played.tags, "video")[0]?.dtsMs).toBe(10_000);
+  });
+
   it("keeps the first part's picture and sound when size and sound format change behind a discontinuity", async () => {
     const entries = [
       ...serve("plain"),
