@@ -93,6 +93,30 @@ test("a hello with thousands of invented tasks, and a report of them, make no ob
   hear.mockRestore();
 });
 
+test("frames about invented tasks are answered, and make no object", async () => {
+  const at = place();
+  const spies = (["hear", "holds", "appendLogs", "updated"] as const).map((name) => vi.spyOn(Task.prototype, name));
+  const worker = await FakeWorker.connect(at);
+  const ref = () => ({ taskId: crypto.randomUUID(), attempt: 1 });
+  const error = { code: "FailedOperation.SourceLost", message: "It is lost.", retryable: true } as const;
+  worker.send({ type: "logs", ...ref(), lines: [{ atMs: 0, level: "info", message: "invented" }] });
+  worker.send({ type: "updated", ...ref(), updateId: crypto.randomUUID(), error: null });
+  for (const frame of [
+    { type: "accepted", ...ref() },
+    { type: "refused", ...ref(), error },
+    { type: "confirm", ...ref() },
+  ] as const) {
+    worker.send(frame);
+    await worker.next("stop", ({ taskId }) => taskId === frame.taskId);
+  }
+  const ended = ref();
+  worker.ended(ended, { name: "finished" });
+  await worker.next("ack", ({ taskId }) => taskId === ended.taskId);
+  const refs = spies.flatMap((spy) => spy.mock.calls.map(([{ workerId }]) => workerId));
+  expect(refs.filter((workerId) => workerId === at.workerId)).toEqual([]);
+  for (const spy of spies) spy.mockRestore();
+});
+
 test("a hello with more tasks than a worker can run closes the socket", async () => {
   const at = place();
   const worker = await FakeWorker.dial(at);

@@ -27,10 +27,15 @@ type Row = {
   release_at_ms: number | null;
 };
 
+/** Assignments that have ended and are still remembered, in memory only. */
+const MAX_PAST = 5000;
+
 /** Which task is on which worker: in SQLite, with a copy in memory. */
 export class Assignments {
   readonly #sql: SqlStorage;
   readonly #byTask = new Map<string, Assignment>();
+  /** The oldest first. */
+  readonly #past = new Set<string>();
   readonly #reserved = new Map<string, number>();
 
   constructor(sql: SqlStorage) {
@@ -46,6 +51,13 @@ export class Assignments {
   match(taskId: string, attempt: number, workerId: string): Assignment | undefined {
     const found = this.#byTask.get(taskId);
     return found?.attempt === attempt && found.workerId === workerId ? found : undefined;
+  }
+
+  /** Whether this worker has this attempt, or had it a short while ago. False for what a worker makes up. */
+  hasGiven(taskId: string, attempt: number, workerId: string): boolean {
+    return (
+      this.match(taskId, attempt, workerId) !== undefined || this.#past.has(pastKey({ taskId, attempt, workerId }))
+    );
   }
 
   /** As they are now; they may be changed while the caller goes through them. */
@@ -109,6 +121,9 @@ export class Assignments {
     if (known === undefined) return;
     this.#byTask.delete(taskId);
     this.#reserve(known, -1);
+    this.#past.add(pastKey(known));
+    const [oldest] = this.#past;
+    if (this.#past.size > MAX_PAST && oldest !== undefined) this.#past.delete(oldest);
   }
 
   #reserve({ workerId, units, confirmed }: Assignment, sign: 1 | -1): void {
@@ -118,6 +133,10 @@ export class Assignments {
     if (reserved < 1e-6) this.#reserved.delete(workerId);
     else this.#reserved.set(workerId, reserved);
   }
+}
+
+function pastKey({ taskId, attempt, workerId }: Pick<Assignment, "taskId" | "attempt" | "workerId">): string {
+  return `${taskId} ${attempt} ${workerId}`;
 }
 
 function fromRow(row: Row): Assignment {

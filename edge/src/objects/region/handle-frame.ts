@@ -14,6 +14,9 @@ export async function handleFrame(
   frame: WorkerFrame,
 ): Promise<void> {
   const { workerId } = state;
+  if ("taskId" in frame && !regionState.assignments.hasGiven(frame.taskId, frame.attempt, workerId)) {
+    return answerStranger(regionState, socket, frame);
+  }
   switch (frame.type) {
     case "hello":
       return regionState.drop(socket, CLOSE.malformedFrame, "A hello comes once.");
@@ -39,6 +42,21 @@ export async function handleFrame(
       // A word that this edge does not ask for.
       return;
   }
+}
+
+/**
+ * Answers a word about an attempt that this region has not given to the worker as the task would: it holds it no more.
+ * The task is not asked, because each question makes an object, and whoever has a worker token could invent any number.
+ */
+function answerStranger(
+  { sockets }: RegionState,
+  socket: WebSocket,
+  { type, taskId, attempt }: Extract<WorkerFrame, { taskId: string }>,
+): void {
+  // Without an answer the worker would repeat it for ever.
+  if (type === "ended") return sockets.send(socket, { type: "ack", taskId, attempt });
+  if (type === "logs" || type === "updated") return;
+  sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
 }
 
 async function report(
