@@ -124,9 +124,9 @@ export class HlsPresentation {
   }
 
   /**
-   * Waits until the live list has a segment that it did not have, or ends.
+   * Waits until the live playlist has a new segment or an end tag.
    *
-   * @throws RoomcastError `SourceLost` where it brings none for as long as the patience lasts
+   * @throws RoomcastError `SourceLost` if there is no new segment within `patienceMs`
    */
   async untilItGrows(signal: AbortSignal): Promise<void> {
     const { clock, logger, patienceMs } = this.#options;

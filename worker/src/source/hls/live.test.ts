@@ -72,7 +72,7 @@ describe("HlsPresentation of a live stream", () => {
     expect(names(await play({ mode: "live" }))).toEqual(["s4", "s5", "s6", "s7"]);
   });
 
-  it("plays nothing twice when it is opened again, and fails when the encoder has stopped", async () => {
+  it("plays only new segments when it is opened again, and fails when the encoder has stopped", async () => {
     script(list(10, 15), list(10, 15), list(11, 16), list(12, 17, { end: true }));
     const presentation = await open({ returns: true });
     expect(clock.nowMs()).toBeGreaterThan(0);

@@ -23,7 +23,7 @@ export interface HlsSourceOptions {
   /** Plays a presentation whose codecs this process does not read. */
   readonly openForeign: (options: ForeignHlsOptions) => Promise<Source>;
   readonly patienceMs?: number | undefined;
-  /** A live list is played when it has brought something new. */
+  /** True if the source was played before. A live playlist is then opened only when it has a new segment. */
   readonly returns?: boolean | undefined;
   readonly readyTimeoutMs?: number | undefined;
   readonly signal: AbortSignal;

@@ -28,7 +28,7 @@ export interface OpenHlsOptions {
   readonly audioTrack?: AudioTrackWish | undefined;
   /** The longest time for which the reader waits for a source that delivers nothing, ms. */
   readonly patienceMs?: number | undefined;
-  /** The segments that a live list has were played already: it is opened when it has brought another one. */
+  /** True if the source was played before. A live playlist is then opened only when it has a new segment. */
   readonly returns?: boolean | undefined;
   readonly clock?: HlsClock | undefined;
 }

@@ -93,7 +93,11 @@ export class PlaylistFollower {
   }
 }
 
-/** @param error why the list could not be read the last time */
+/**
+ * Makes the error for a live playlist without new segments.
+ *
+ * @param error the error of the last reload, or undefined if it succeeded
+ */
 export function stoppedError(waitedMs: number, error: RoomcastError | undefined): RoomcastError {
   const seconds = Math.round(waitedMs / 1000);
   return new RoomcastError(

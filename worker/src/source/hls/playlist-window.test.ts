@@ -27,22 +27,22 @@ function list(first: number, last: number, options: ListOptions = {}): MediaPlay
 }
 
 describe("PlaylistWindow", () => {
-  it.each<readonly [string, MediaPlaylist, string, number]>([
-    ["has one more segment", list(11, 15), "grown", 2000],
-    ["has not changed", list(10, 14), "unchanged", 0],
-    ["has one more segment and other tokens in its addresses", list(11, 15, { query: "?t=2" }), "grown", 2000],
-    ["begins earlier than before", list(5, 15), "grown", -10_000],
-    ["has only segments after the known ones", list(17, 21), "grown", 14_000],
-    ["has an end tag", list(10, 14, { end: true }), "grown", 0],
-    ["is empty for a moment", list(0, -1), "unchanged", 0],
-    ["is empty and has an end tag", list(0, -1, { end: true }), "grown", 0],
-    ["comes from a cache that lags by one", list(9, 13), "stale", 0],
-    ["comes from a cache that lags by two", list(8, 12), "stale", 0],
-    ["is numbered from 0 and has other names", list(0, 2, { name: "n" }), "restarted", 10_000],
-    ["is numbered from 0, has other names and has ended", list(0, 2, { name: "n", end: true }), "restarted", 10_000],
-    ["has the same numbers and other names", list(10, 14, { name: "n" }), "restarted", 10_000],
-    ["is numbered by the time of day", list(1_700_000_000, 1_700_000_004, { name: "n" }), "restarted", 10_000],
-  ])("handles a reloaded playlist that %s", (_name, next, change, baseMs) => {
+  it.each<readonly [string, string, MediaPlaylist, number]>([
+    ["has one more segment", "grown", list(11, 15), 2000],
+    ["has not changed", "unchanged", list(10, 14), 0],
+    ["has one more segment and other tokens in its addresses", "grown", list(11, 15, { query: "?t=2" }), 2000],
+    ["begins earlier than before", "grown", list(5, 15), -10_000],
+    ["has only segments after the known ones", "grown", list(17, 21), 14_000],
+    ["has an end tag", "grown", list(10, 14, { end: true }), 0],
+    ["is empty for a moment", "unchanged", list(0, -1), 0],
+    ["is empty and has an end tag", "grown", list(0, -1, { end: true }), 0],
+    ["comes from a cache that lags by one", "stale", list(9, 13), 0],
+    ["comes from a cache that lags by two", "stale", list(8, 12), 0],
+    ["is numbered from 0 and has other names", "restarted", list(0, 2, { name: "n" }), 10_000],
+    ["is numbered from 0, has other names and has ended", "restarted", list(0, 2, { name: "n", end: true }), 10_000],
+    ["has the same numbers and other names", "restarted", list(10, 14, { name: "n" }), 10_000],
+    ["is numbered by the time of day", "restarted", list(1_700_000_000, 1_700_000_004, { name: "n" }), 10_000],
+  ])("takes a reloaded playlist that %s as %s", (_name, change, next, baseMs) => {
     const window = new PlaylistWindow(list(10, 14), 0);
     expect([window.update(next), window.baseMs]).toEqual([change, baseMs]);
   });

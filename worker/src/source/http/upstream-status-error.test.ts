@@ -15,7 +15,7 @@ describe("UpstreamStatusError", () => {
       ["soon", undefined],
       ["", undefined],
       [undefined, undefined],
-    ])("parses the header %j into %j ms", (header, expected) => {
+    ])("parses the header %j, whose wait in ms is %j", (header, expected) => {
       expect(readRetryAfter(header, NOW_MS)).toBe(expected);
     });
   });
@@ -29,7 +29,7 @@ describe("UpstreamStatusError", () => {
     [503, false, "SourceUnreachable", /asks for a wait of 7 s/],
     [302, false, "SourceUnreachable", /without a usable target/],
     [418, false, "SourceUnreachable", /instead of the file/],
-  ])("explains status %i when the file could be read before: %s", (status, heldBefore, code, message) => {
+  ])("explains status %i (read before: %s) as %s", (status, heldBefore, code, message) => {
     const error = new UpstreamStatusError({ status, url: "http://h/a?key=s3cret", heldBefore, retryAfterMs: 6500 });
     expect(error).toMatchObject({ code: `FailedOperation.${code}`, message: expect.stringMatching(message) });
     expect(error.message).not.toContain("s3cret");
