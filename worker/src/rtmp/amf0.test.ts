@@ -62,6 +62,17 @@ describe("AMF0", () => {
     expect(readableAmf0(Buffer.from(hex, "hex"))).toEqual(expected);
   });
 
+  it("reads an object of millions of keys up to its ten thousandth value, and no further", () => {
+    const entries = Array.from(
+      { length: 30_000 },
+      (_, n) => `0003${Buffer.from(n.toString(36).padStart(3, "0")).toString("hex").slice(0, 6)}05`,
+    );
+    const [value] = readableAmf0(Buffer.from(`03${entries.join("")}000009`, "hex"));
+    const count = Object.keys(amfEntries(value) ?? {}).length;
+    expect(count).toBeGreaterThan(9000);
+    expect(count).toBeLessThan(10_000);
+  });
+
   it("keeps a peer's key __proto__ an ordinary key", () => {
     const [value] = decodeAmf0(Buffer.from("0300095f5f70726f746f5f5f05000009", "hex"));
     expect(Object.keys(amfEntries(value) ?? {})).toEqual(["__proto__"]);
@@ -86,6 +97,7 @@ describe("AMF0", () => {
     ["AMF3", "1101"],
     ["an unknown type", "7f"],
     ["a list nested 1000 deep", "0a00000001".repeat(1000)],
+    ["a list of more than ten thousand values", `0a${(10_001).toString(16).padStart(8, "0")}${"05".repeat(10_001)}`],
     ["an object nested 1000 deep", "03000161".repeat(1000)],
   ])("refuses %s with the typed error", (_what, hex) => {
     expect(() => decodeAmf0(Buffer.from(hex, "hex"))).toThrow(RtmpProtocolError);

@@ -45,6 +45,8 @@ const MARKER = {
 } as const;
 
 const MAX_DEPTH = 16;
+/** Metadata have some tens; the lists of keyframes that recordings bring are longer, and not read here. */
+const MAX_VALUES = 10_000;
 const MAX_SHORT_STRING_BYTES = 0xffff;
 
 /** The keys and values of an object or an associative array; null for every other value. */
@@ -58,8 +60,8 @@ export function amfEntries(value: AmfValue): AmfObject | null {
 /**
  * Reads values until the bytes end.
  *
- * @throws RtmpProtocolError for bytes that are cut short, nested over 16 levels, or of a type that RTMP does not use
- *   (AMF3).
+ * @throws RtmpProtocolError for bytes that are cut short, nested over 16 levels, of more than 10,000 values, or of a
+ *   type that RTMP does not use (AMF3).
  */
 export function decodeAmf0(bytes: Buffer): AmfValue[] {
   const { values, error } = new AmfReader(bytes).values();
@@ -78,6 +80,7 @@ export function readableAmf0(bytes: Buffer): AmfValue[] {
 class AmfReader {
   readonly #bytes: Buffer;
   #offset = 0;
+  #count = 0;
   /** The outermost object in which a value breaks off. */
   #broken: AmfValue | null = null;
 
@@ -99,6 +102,8 @@ class AmfReader {
 
   #value(depth: number): AmfValue {
     if (depth > MAX_DEPTH) throw new RtmpProtocolError("An AMF0 value is nested too deeply.");
+    this.#count += 1;
+    if (this.#count > MAX_VALUES) throw new RtmpProtocolError("An AMF0 message has too many values.");
     const marker = this.#bytes.readUInt8(this.#take(1));
     switch (marker) {
       case MARKER.number:
