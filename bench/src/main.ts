@@ -1,5 +1,6 @@
 import type { Suite } from "./base/suite.ts";
 import { controlBench } from "./control/control-bench.ts";
+import { hostileBench } from "./hostile/hostile-bench.ts";
 import { mediaBench } from "./media/media-bench.ts";
 import { pushBench } from "./push/push-bench.ts";
 import { soakBench } from "./soak/soak-bench.ts";
@@ -10,6 +11,7 @@ const SUITES: ReadonlyMap<string, Suite> = new Map([
   ["media", mediaBench],
   ["control", controlBench],
   ["soak", soakBench],
+  ["hostile", hostileBench],
 ]);
 const DEFAULT_SUITE = "push";
 

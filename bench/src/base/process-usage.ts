@@ -20,6 +20,11 @@ export function pssBytesOf(rootPids: readonly number[]): number {
   return treeOf(rootPids).reduce((sum, { pid }) => sum + pssBytes(pid), 0);
 }
 
+/** All that descends from a process and runs now. */
+export function childrenOf(pid: number): number[] {
+  return treeOf([pid]).flatMap((child) => (child.pid === pid ? [] : [child.pid]));
+}
+
 function treeOf(rootPids: readonly number[]): ProcessStat[] {
   const all = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
