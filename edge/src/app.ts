@@ -20,7 +20,7 @@ import { type AppContext, REQUEST_ID_HEADER } from "./http/app-context.ts";
 import { crossOrigin } from "./http/cross-origin.ts";
 import { errorResponse } from "./http/error-response.ts";
 
-/** The methods of each address, so that a wrong one is told from a wrong address. */
+/** The methods that each address accepts, so that a wrong method is answered with 405 instead of 404. */
 const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
   { path: /^\/(push)?$/, allow: "POST" },
   { path: /^\/v1\/tasks(\/[^/]+\/logs)?$/, allow: "GET" },
@@ -54,8 +54,8 @@ app.use(async (c, next) => {
   c.set("requestId", crypto.randomUUID());
   readConfig(c.env);
   await next();
-  // The answer to an upgrade is the socket itself and must not be touched. An answer that is made already has to be made
-  // anew for the header, so those that are many bring it along.
+  // The answer to an upgrade is the socket itself and must not be touched. Adding the header to a finished answer means copying
+  // it, so the frequent answers set it themselves.
   if (c.res.status !== 101 && !c.res.headers.has(REQUEST_ID_HEADER)) c.header(REQUEST_ID_HEADER, c.get("requestId"));
 });
 
@@ -67,7 +67,7 @@ app.route("/v1/trtc", roomEventRoutes);
 app.route("/", tencentRoutes);
 
 app.on(["POST"], ["/", "/push"], authenticate, limitRate);
-// The wildcard takes the address before it too.
+// The wildcard also matches the address without it.
 app.use("/v1/tasks/*", authenticate, limitRate);
 app.use("/v1/regions", authenticate, limitRate);
 app.use("/v1/workers/*", authenticate, limitRate);

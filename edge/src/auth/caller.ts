@@ -5,7 +5,7 @@ import type { AppScope } from "../model/app-scope.ts";
 
 const RANK = { viewer: 0, operator: 1, admin: 2 } as const;
 
-/** Who makes a call, whichever way he proved it. */
+/** The authenticated sender of a call, by a Bearer credential or by a TC3 signature. */
 export interface Caller {
   readonly secretId: string;
   readonly sdkAppIds: AppScope;
@@ -25,8 +25,7 @@ export function requireRole(caller: Caller, role: Role): void {
   );
 }
 
-/**
- * Workers carry the tasks of all applications, with their secrets.
+/** Requires a caller for all applications, because workers carry the tasks of all of them, with their secrets.
  *
  * @throws RoomcastError `AuthFailure.UnauthorizedOperation`
  */

@@ -6,18 +6,17 @@ import type { StoredCredential } from "../contracts/keyring-object.ts";
 import { credentialSubject } from "../model/seal-subject.ts";
 import type { Caller } from "./caller.ts";
 
-/** A credential with the SecretKeys that hold now: more than one for a while after it was rotated. */
+/** A credential with the SecretKeys that are valid now. After a rotation there are two for a while. */
 export interface KnownCredential {
   readonly caller: Caller;
   readonly secretKeys: readonly string[];
 }
 
-/** Opened keys by their sealed text; dropped with the credential, whose object is new after each change. */
+/** Opened keys by their sealed text. They are dropped with the credential object, which is replaced after each change. */
 const opened = new WeakMap<StoredCredential, ReadonlyMap<string, string>>();
 
-/**
- * The credential of a SecretId: of the secret CREDENTIALS, or of the keyring as it was at most 5 s ago.
- * undefined: there is none.
+/** Finds the credential of a SecretId: in the secret CREDENTIALS, or in the keyring as it was at most 5 s ago. Returns
+ * undefined if there is none.
  */
 export async function findCredential(env: Env, secretId: string): Promise<KnownCredential | undefined> {
   const fixed = readConfig(env).credentials.find((credential) => credential.secretId === secretId);

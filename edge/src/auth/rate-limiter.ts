@@ -5,13 +5,12 @@ interface Bucket {
   atMs: number;
 }
 
-/** Above so many buckets those that are full again, and so say nothing, are thrown away. */
+/** Above this number, buckets that are full again are deleted: a full bucket is the same as none. */
 const MAX_BUCKETS = 10_000;
 
-/**
- * Token buckets in this isolate's memory: each call may be made so many times a second, and a second's worth at once.
- * Counting costs no call to another object. The price is that an edge that runs in several isolates allows up to so
- * many times the limit: it keeps one caller from drowning the others, it is no quota.
+/** Token buckets in this isolate's memory. Each call may be made a number of times a second, and a second's worth of calls may
+ * come at once. Counting costs no call to another object. In return, an edge that runs in several isolates allows the limit
+ * in each of them: the limiter keeps one caller from drowning the others, and is not a quota.
  */
 export class RateLimiter {
   readonly #buckets = new Map<string, Bucket>();
@@ -20,7 +19,7 @@ export class RateLimiter {
   take(key: string, { perSecond, nowMs }: { readonly perSecond: number; readonly nowMs: number }): void {
     if (perSecond === 0) return;
     const before = this.#buckets.get(key);
-    // A clock that goes back gives nothing and takes nothing.
+    // A clock that goes back neither adds nor removes tokens.
     const passedMs = before === undefined ? 0 : Math.max(0, nowMs - before.atMs);
     const tokens =
       before === undefined ? perSecond : Math.min(perSecond, before.tokens + (passedMs * perSecond) / 1000);

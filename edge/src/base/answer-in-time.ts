@@ -1,4 +1,4 @@
-/** Waits for the answer of another object. Rejects if there is none in time; what was asked may still be done. */
+/** Waits for the answer of another object. Rejects when none comes in time; the object may still do what was asked. */
 export async function answerInTime<Answer>(answer: Promise<Answer>, timeoutMs: number): Promise<Answer> {
   const waited = new AbortController();
   const late = async () => {

@@ -4,12 +4,12 @@ import type { SealKeys } from "./seal.ts";
 
 const HOUR_MS = 3_600_000;
 
-/** A variable that is JSON text. */
+/** A variable whose value is JSON text. */
 function json<Schema extends z.ZodType>(schema: Schema) {
   return z.preprocess(parseJson, schema);
 }
 
-/** What cannot be parsed is left to the schema to refuse. */
+/** Text that cannot be parsed is passed on, and the schema refuses it. */
 function parseJson(text: unknown): unknown {
   if (typeof text !== "string") return text;
   try {
@@ -25,10 +25,10 @@ function oneOrList(text: unknown): unknown {
   return text.trimStart().startsWith("[") ? parseJson(text) : [text];
 }
 
-/** A secret that can be rotated: the newest one first, then those before it. */
+/** A secret that can be rotated: the newest key first, then the earlier ones. */
 const keys = z.preprocess(oneOrList, z.tuple([z.string().min(32)], z.string().min(32)));
 
-/** Hosts, addresses and CIDR ranges with commas between. */
+/** Hosts, addresses and CIDR ranges, separated by commas. */
 const allowList = z
   .string()
   .default("")
@@ -46,14 +46,14 @@ function isOrigin(text: string): boolean {
   return /^https?:$/.test(URL.parse(text)?.protocol ?? "") && URL.parse(text)?.origin === text;
 }
 
-/** Origins with commas between; `*` is any. */
+/** Origins separated by commas; `*` allows any. */
 const origins = z
   .string()
   .default("")
   .transform((text) => (text.trim() === "*" ? "*" : text.split(",").flatMap((entry) => entry.trim() || [])))
   .refine((entries) => entries === "*" || entries.every(isOrigin));
 
-/** Names of regions with commas between. */
+/** Names of regions, separated by commas. */
 const regions = z
   .string()
   .default("")
@@ -67,7 +67,7 @@ function durationMs(minMs: number, defaultMs: number, maxMs = 0x7fff_ffff) {
 const credentialSchema = z.strictObject({
   secretId: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
   secretKey: z.string().min(8).max(256),
-  /** The applications that it may see and touch. */
+  /** The applications that the credential may see and change. */
   sdkAppIds: z.union([z.literal("*"), z.array(z.int().min(1)).min(1).max(50)]),
   role: z.enum(["viewer", "operator", "admin"]),
 });
@@ -82,50 +82,50 @@ const configSchema = z.object({
   DEFAULT_REGION: regionName.default("ap-guangzhou"),
   /** Regions that pushes may name before they have had a worker. */
   REGIONS: regions,
-  /** How long a task may wait for a worker. */
+  /** The longest time that a task waits for a worker. */
   QUEUE_TIMEOUT_MS: durationMs(100, 60_000),
-  /** How long after a failed try to place, unless it is woken earlier. */
+  /** The delay before a task is placed again, unless it is woken earlier. */
   PLACE_RETRY_MS: durationMs(50, 10_000),
-  /** How long a worker may take to accept a dispatch. */
+  /** The longest time that a worker may take to accept a dispatch. */
   ACCEPT_TIMEOUT_MS: durationMs(100, 10_000),
-  /** How long a push may last, counted from its first picture. */
+  /** The longest time that a push may last, counted from its first picture. */
   EXECUTION_TIMEOUT_MS: durationMs(1000, 24 * HOUR_MS),
-  /** How long a worker may take to stop, at once and tidily. */
+  /** The longest time that a worker may take to stop a push, at once and tidily. */
   STOP_TIMEOUT_MS: durationMs(100, 10_000),
   TIDY_STOP_TIMEOUT_MS: durationMs(100, 30_000),
-  /** How long a worker may take to change a running push. */
+  /** The longest time that a worker may take to change a running push. */
   UPDATE_TIMEOUT_MS: durationMs(100, 20_000),
-  /** A running task of which nothing was heard for this long asks its region whether a worker still has it. */
+  /** After this time without a report, a running task asks its region whether a worker still has it. */
   TASK_SILENCE_MS: durationMs(1000, 300_000),
-  /** How long an ended task is kept. */
+  /** The time for which an ended task is kept. */
   RETENTION_MS: durationMs(1000, 72 * HOUR_MS),
-  /** How long a lost worker may take to come back with its tasks. */
+  /** The time that a lost worker has to come back with its tasks. */
   WORKER_GRACE_MS: durationMs(0, 1000),
-  /** How long after a restart of the edge itself workers may take to come back. */
+  /** The time that workers have to come back after a restart of the edge. */
   WORKER_RETURN_MS: durationMs(0, 6000, 60_000),
   HEARTBEAT_TIMEOUT_MS: durationMs(200, 6000),
   REPORT_INTERVAL_MS: durationMs(50, 1000),
-  /** How long a worker may take to say hello. */
+  /** The time that a connected worker has to send its hello. */
   HELLO_TIMEOUT_MS: durationMs(100, 5000),
-  /** A worker whose CPU is busy to this share gets new tasks only if no other has room; 0: no share is too much. */
+  /** The CPU percentage at which a worker gets new tasks only if no other has room; 0 disables the rule. */
   BUSY_CPU_PERCENT: z.coerce.number().int().min(0).max(100).default(90),
   /** Private hosts, or hosts without TLS, that callbacks may be sent to. */
   CALLBACK_ALLOW_HOSTS: allowList,
   /** The origins whose pages may call from a browser. */
   CORS_ORIGINS: origins,
-  /** How long a callback's receiver may take to answer. */
+  /** The time that the receiver of a callback has to answer. */
   CALLBACK_TIMEOUT_MS: durationMs(50, 5000),
-  /** How long after a failed try, but the first, the next one comes. */
+  /** The delay before each retry after the first one, which follows at once. */
   CALLBACK_RETRY_MS: durationMs(10, 10_000),
-  /** How long after the first try no other one is made. */
+  /** The time after the first try at which the event is given up. */
   CALLBACK_GIVE_UP_MS: durationMs(10, 60_000),
-  /** How often a credential may make each call; 0: as often as it likes. */
+  /** The number of times a second that a credential may make each call; 0 means no limit. */
   RATE_LIMIT_PER_SECOND: z.coerce.number().int().min(0).max(1_000_000).default(20),
-  /** The zone of the times in SCF's actions, which name none. China's, as Tencent's. */
+  /** The time zone of the times in SCF's actions, which do not name one. The default is China's, as at Tencent. */
   SCF_UTC_OFFSET_MINUTES: z.coerce.number().int().min(-840).max(840).default(480),
 });
 
-/** How to set what is missing or wrong; a value is never repeated. */
+/** Says how to set a variable that is missing or wrong, without repeating its value. */
 const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
   CREDENTIALS:
     'a secret: a JSON list such as [{"secretId":"…","secretKey":"…","sdkAppIds":"*","role":"admin"}], set with `wrangler secret put CREDENTIALS`',
@@ -148,16 +148,16 @@ const HOW: Partial<Record<keyof z.output<typeof configSchema>, string>> = {
 
 export interface Config {
   readonly credentials: readonly Credential[];
-  /** The newest signs worker tokens; what any of them has signed is believed. */
+  /** The first key signs worker tokens; a signature by any of them is accepted. */
   readonly workerTokenKeys: readonly [string, ...string[]];
-  /** The newest seals; all open. */
+  /** The first key seals; any of them opens. */
   readonly sealKeys: SealKeys;
   /** The SecretKey of a TRTC application, by its SdkAppId. */
   readonly trtcApps: ReadonlyMap<number, string>;
-  /** With what TRTC signs the event callbacks of an application's rooms, by its SdkAppId. */
+  /** The key with which TRTC signs the event callbacks of an application's rooms, by SdkAppId. */
   readonly trtcCallbackKeys: ReadonlyMap<number, string>;
   readonly defaultRegion: string;
-  /** Known without having had a worker; the default one is among them. */
+  /** Regions that are known before they have had a worker, including the default one. */
   readonly regions: readonly string[];
   readonly queueTimeoutMs: number;
   readonly placeRetryMs: number;
@@ -185,8 +185,7 @@ export interface Config {
 
 const parsed = new WeakMap<object, Config>();
 
-/**
- * The edge's configuration, parsed once for each environment object.
+/** Returns the edge's configuration, which is parsed once for each environment object.
  *
  * @throws RoomcastError `InternalError` that names each variable that is missing or malformed.
  */

@@ -1,4 +1,4 @@
-/** A point in time as the API writes it: ISO 8601 in UTC, from Unix ms. */
+/** Writes a Unix time in ms as the API shows it: ISO 8601 in UTC. */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }

@@ -1,19 +1,19 @@
 export interface Migrations {
-  /** Whose tables they are. Each owner in an object has a version of its own. */
+  /** The owner of the tables. Each owner in an object has its own version. */
   readonly name: string;
   /**
-   * Each leads from one version to the next: the first from nothing to 1. What has been deployed is never changed; the
-   * first must bear tables that are there already, because the version was not always written down.
+   * Each step leads from one version to the next; the first one from nothing to 1. A deployed step is never changed. The first
+   * step must accept tables that exist already, because early versions were not stored.
    */
   readonly steps: readonly ((sql: SqlStorage) => unknown)[];
 }
 
-/** Brings what an older version of the code has stored to this one's shape. All or nothing. */
+/** Brings storage that an older version of the code has written to the present shape, all of it or nothing. */
 export function migrate(storage: DurableObjectStorage, { name, steps }: Migrations): void {
   const key = `schema:${name}`;
   const from = storage.kv.get<number>(key) ?? 0;
   if (from === steps.length) return;
-  // It was written by newer code, which may have left what this one would misread.
+  // Newer code has written it, and this code might misread it.
   if (from > steps.length)
     throw new Error(`Version ${from} of ${name} is newer than this code, which knows ${steps.length}.`);
   storage.transactionSync(() => {

@@ -1,4 +1,4 @@
-/** Lets through one after another, with a gap between. */
+/** Lets callers through one after another, with a gap in between. */
 export class Pacer {
   readonly #gapMs: number;
   #next: Promise<void> = Promise.resolve();

@@ -3,23 +3,23 @@ import { hex } from "./hex.ts";
 
 const encoder = new TextEncoder();
 const VERSION = "v2";
-/** Of an older edge: a key for each subject, instead of the subject as additional data. */
+/** The format of an older edge: one key for each subject, instead of the subject as additional data. */
 const VERSION_BEFORE = "v1";
 const DAY_MS = 86_400_000;
 
-/** The texts of `SEAL_KEY`, the newest first: it seals, all of them open. */
+/** The texts of `SEAL_KEY`, the newest first: the first one seals, and any of them opens. */
 export type SealKeys = readonly [string, ...string[]];
 
 export interface Opened {
   readonly value: unknown;
-  /** It was sealed with an older key: whoever holds it should seal it anew. */
+  /** True if an older key sealed it, so that its owner should seal it again. */
   readonly stale: boolean;
 }
 
-/** Of SEAL_KEY, of which there are a few. */
+/** Imported keys by their text of SEAL_KEY, of which there are a few. */
 const masterKeys = new Map<string, CryptoKey>();
 
-/** Keys of the days that came last: to derive one takes longer than to seal with it. */
+/** The keys of the latest days, because deriving a key takes longer than sealing with it. */
 const dayKeys = new Map<string, CryptoKey>();
 const MAX_DAY_KEYS = 50;
 
@@ -31,7 +31,7 @@ async function masterKey(sealKey: string): Promise<CryptoKey> {
   return master;
 }
 
-/** An AES-256-GCM key for a salt (RFC 5869). */
+/** Derives the AES-256-GCM key for a salt (RFC 5869). */
 async function deriveKey(sealKey: string, salt: string, version: string): Promise<CryptoKey> {
   return crypto.subtle.deriveKey(
     {
@@ -47,7 +47,7 @@ async function deriveKey(sealKey: string, salt: string, version: string): Promis
   );
 }
 
-/** One for each day, so that no key meets as many random nonces as would be too many (NIST SP 800-38D: 2^32). */
+/** There is one key for each day, so that no key is used with too many random nonces (NIST SP 800-38D: 2^32). */
 async function dayKey(sealKey: string, day: string): Promise<CryptoKey> {
   const name = `${day} ${sealKey}`;
   const known = dayKeys.get(name);
@@ -59,10 +59,9 @@ async function dayKey(sealKey: string, day: string): Promise<CryptoKey> {
   return key;
 }
 
-/**
- * A value as JSON, sealed for one subject: `v2.<day>.<nonce>.<ciphertext>`, the last two base64.
+/** Seals a value as JSON for one subject: `v2.<day>.<nonce>.<ciphertext>`, the last two base64.
  *
- * @param subject what it belongs to: a task's id, `credential/<SecretId>`, …; it opens for this subject only.
+ * @param subject the owner of the value: a task's id, `credential/<SecretId>`, …. The value opens for this subject only.
  */
 export async function seal(value: unknown, keys: SealKeys, subject: string): Promise<string> {
   const day = String(Math.floor(Date.now() / DAY_MS));
@@ -75,15 +74,14 @@ export async function seal(value: unknown, keys: SealKeys, subject: string): Pro
   return [VERSION, day, iv.toBase64(), new Uint8Array(sealed).toBase64()].join(".");
 }
 
-/** As `openSealed`, for who does not keep the sealed text. */
+/** As `openSealed`, for callers that do not keep the sealed text. */
 export async function unseal(text: string, keys: SealKeys, subject: string): Promise<unknown> {
   return (await openSealed(text, keys, subject)).value;
 }
 
-/**
- * Opens a sealed text with whichever key sealed it.
+/** Opens a sealed text with the key that sealed it.
  *
- * @throws RoomcastError `InternalError` when it was sealed with a key that is not there, for another subject, or was
+ * @throws RoomcastError `InternalError` when its key is not configured, when it was sealed for another subject, or when it was
  * changed.
  */
 export async function openSealed(text: string, keys: SealKeys, subject: string): Promise<Opened> {
@@ -105,7 +103,7 @@ export async function openSealed(text: string, keys: SealKeys, subject: string):
 }
 
 interface SealedParts {
-  /** null: sealed by an older edge. */
+  /** Null if an older edge sealed it. */
   readonly day: string | null;
   readonly iv: string;
   readonly sealed: string;
@@ -135,9 +133,8 @@ async function openWith(sealKey: string, { day, iv, sealed }: SealedParts, subje
   return JSON.parse(new TextDecoder().decode(opened));
 }
 
-/**
- * Keyed digests of a value, one for each key, so that equal requests are known without keeping them, also after a new
- * key was put first. Hex.
+/** Returns keyed digests of a value in hex, one for each key, so that equal requests are recognised without storing them, even
+ * after a rotation of the keys.
  */
 export async function fingerprints(value: unknown, keys: SealKeys): Promise<[string, ...string[]]> {
   const text = canonical(value);
@@ -157,7 +154,7 @@ async function fingerprint(text: string, sealKey: string): Promise<string> {
   return hex(new Uint8Array(digest));
 }
 
-/** JSON with the keys in order, so that the order in which a caller wrote them does not matter. */
+/** Writes JSON with sorted keys, so that the order in which a caller wrote them does not matter. */
 function canonical(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;

@@ -1,4 +1,4 @@
-/** Runs jobs of one key one after another, in the order of their coming; jobs of different keys side by side. */
+/** Runs the jobs of one key one after another, in the order in which they were added; jobs of different keys run side by side. */
 export class SerialQueue {
   readonly #tails = new Map<string, Promise<unknown>>();
 

@@ -1,4 +1,4 @@
-/** What went wrong inside the edge and is made good later. */
+/** Logs a fault inside the edge that is repaired later. */
 export function warn(message: string, thrown: unknown): void {
   console.warn(message, { thrown: String(thrown) });
 }

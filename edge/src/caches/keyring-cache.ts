@@ -1,25 +1,24 @@
 import type { Env } from "../contracts/env.ts";
 import { KEYRING, type KeyringSnapshot } from "../contracts/keyring-object.ts";
 
-/** A change of the keyring is known in every isolate after this long: a revoked credential opens nothing any more. */
+/** The time after which every isolate knows a change of the keyring, so that a revoked credential is refused everywhere. */
 const MAX_AGE_MS = 5000;
-/** From this age on one call asks for news, while the others go on with what is known. */
+/** From this age on, one call refreshes the copy while the others use the present one. */
 const ASK_AGAIN_AFTER_MS = 2500;
 
 interface Cached {
   readonly snapshot: KeyringSnapshot;
-  /** When it was asked for, not when the answer came. */
+  /** The time of the request, not of the answer. */
   readonly askedAtMs: number;
 }
 
-/**
- * What this isolate knows of the keyring. The whole of it is kept, so that a SecretId which does not exist costs no
- * call to the keyring: nobody can load it by guessing.
+/** This isolate's copy of the keyring. The whole keyring is copied, so that an unknown SecretId costs no call to it, and nobody
+ * can put load on it by guessing.
  */
 let cached: Cached | undefined;
 let askingSinceMs = 0;
 
-/** The keyring as it was at most 5 s ago. */
+/** Returns the keyring as it was at most 5 s ago. */
 export async function currentKeyring(env: Env): Promise<KeyringSnapshot> {
   const nowMs = Date.now();
   const ageMs = cached === undefined ? Number.POSITIVE_INFINITY : nowMs - cached.askedAtMs;
@@ -31,18 +30,18 @@ export async function currentKeyring(env: Env): Promise<KeyringSnapshot> {
   try {
     return await ask(env, nowMs);
   } catch (thrown) {
-    // It is asked before it must be.
+    // The copy is refreshed before it is too old.
     if (cached !== undefined && ageMs < MAX_AGE_MS) return cached.snapshot;
     throw thrown;
   }
 }
 
-/** The keyring as this isolate has seen it last, however long ago. Undefined if it never has. */
+/** Returns the last copy that this isolate has had, however old. Returns undefined if it never had one. */
 export function lastKnownKeyring(): KeyringSnapshot | undefined {
   return cached?.snapshot;
 }
 
-/** Each call asks for itself: in workerd, an answer that another request waits for goes when that request is cut off. */
+/** Each request asks for itself: workerd cancels a pending call together with the request that made it, so it cannot be shared. */
 async function ask(env: Env, nowMs: number): Promise<KeyringSnapshot> {
   const known = cached?.snapshot;
   const news = await env.KEYRING.getByName(KEYRING).snapshot(known?.version ?? null);
@@ -52,7 +51,7 @@ async function ask(env: Env, nowMs: number): Promise<KeyringSnapshot> {
   return snapshot;
 }
 
-/** After a change that was made in this isolate, which shows at once here. */
+/** Drops the copy after a change in this isolate, so that the change is visible here at once. */
 export function forgetKeyring(): void {
   cached = undefined;
 }

@@ -1,15 +1,15 @@
 import type { Env } from "../contracts/env.ts";
 import { ROOT } from "../contracts/root-registry.ts";
 
-/** A region that comes up is seen after this long. */
+/** The time after which a new region is noticed. */
 const HOLDS_MS = 10_000;
 
-/** Every region that ever had a worker; asked of the root directory now and then. */
+/** The regions that ever had a worker, refreshed from the root directory from time to time. */
 export class KnownRegions {
   #regions: readonly string[] = [];
   #untilMs = Number.NEGATIVE_INFINITY;
 
-  /** @param wanted one that may have come up a moment ago */
+  /** @param wanted a region that may be new */
   async all(env: Env, wanted?: string): Promise<readonly string[]> {
     const isNew = wanted !== undefined && !this.#regions.includes(wanted);
     if (this.#untilMs > Date.now() && !isNew) return this.#regions;
@@ -23,5 +23,5 @@ export class KnownRegions {
   }
 }
 
-/** Shared by all creates of this isolate. */
+/** The instance that all creates of this isolate share. */
 export const regionsOfCreates = new KnownRegions();

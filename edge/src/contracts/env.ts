@@ -4,11 +4,11 @@ import type { RegionObject } from "./region-object.ts";
 import type { RootRegistry } from "./root-registry.ts";
 import type { TaskObject } from "./task-object.ts";
 
-/** What wrangler.toml binds. Plain variables and secrets are read through `readConfig` only. */
+/** The bindings of wrangler.toml. Plain variables and secrets are read through `readConfig` only. */
 export interface Env {
   readonly TASK: DurableObjectNamespace<TaskObject>;
   readonly REGION: DurableObjectNamespace<RegionObject>;
-  /** The object of the name `ROOT` is the root registry; each other one is the Directory of an SdkAppId. */
+  /** The object with the name `ROOT` is the root registry; every other one is the Directory of an SdkAppId. */
   readonly DIRECTORY: DurableObjectNamespace<DirectoryObject & RootRegistry>;
   readonly KEYRING: DurableObjectNamespace<KeyringObject>;
 }

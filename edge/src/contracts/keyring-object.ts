@@ -11,33 +11,33 @@ import type { AppScope } from "../model/app-scope.ts";
 /** The name of the one Keyring. */
 export const KEYRING = "keyring";
 
-/**
- * What the Keyring offers: credentials, worker tokens and callbacks that are changed without a deploy, and the audit log
- * of who changed them. What an actor may not see is answered as if it were not there.
+/** The interface of the Keyring: credentials, worker tokens and callbacks that are changed without a deploy, and the audit log
+ * of their changes. What an actor may not see is answered as if it did not exist.
  */
 export interface KeyringObject extends Rpc.DurableObjectBranded {
-  /** Null if it is still the version that is known. */
+  /** Returns null if the known version is still the present one. */
   snapshot(knownVersion: string | null): KeyringSnapshot | null;
 
   credentials(by: Actor): CredentialView[];
 
   addCredential(by: Actor, wanted: AddCredential): Promise<Added<NewCredential>>;
 
-  /** Gives a credential a new SecretKey; the earlier ones hold for the overlap at most. Null if there is none. */
+  /** Gives a credential a new SecretKey; earlier ones stay valid for the overlap at most. Returns null if there is no such
+   * credential. */
   rotateCredential(by: Actor, secretId: string, overlapMs: number): Promise<NewCredential | null>;
 
-  /** False if there is none. */
+  /** Returns false if there is none. */
   revokeCredential(by: Actor, secretId: string): boolean;
 
   workerTokens(): WorkerTokenList;
 
-  /** Notes a token that the caller mints with this id. */
+  /** Stores the id of a token that the caller mints. */
   addWorkerToken(by: Actor, wanted: AddWorkerToken): Added<WorkerTokenView>;
 
-  /** No token of this worker holds any more. The caller ends its connections. */
+  /** Revokes all tokens of a worker. The caller ends its connections. */
   revokeWorker(by: Actor, workerId: string): void;
 
-  /** Whether a worker token whose signature is right still holds. */
+  /** Returns true if a worker token with a valid signature has not been revoked. */
   admitsWorker(workerId: string, tokenId: string | null): boolean;
 
   /** Null if none is set. */

@@ -1,7 +1,7 @@
-/** The applications that somebody may see and touch; `"*"`: all. */
+/** The applications that a caller may see and change; `"*"` means all. */
 export type AppScope = "*" | readonly number[];
 
-/** Whether all that `inner` reaches is within `outer`. Pure. */
+/** Returns true if every application of `inner` is one of `outer`. Pure. */
 export function covers(outer: AppScope, inner: AppScope): boolean {
   return outer === "*" || (inner !== "*" && inner.every((sdkAppId) => outer.includes(sdkAppId)));
 }

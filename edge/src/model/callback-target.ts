@@ -1,6 +1,6 @@
-/** Where a task's events go. */
+/** The target of a task's events. */
 export type CallbackTarget =
-  /** To where the application's are sent, as it is set at the time. */
+  /** Events go to the application's callback as it is set when they are sent. */
   | { readonly kind: "app"; readonly events: "trtc" | "all" }
-  /** To where the request says: `{ url, key }`, sealed for `taskCallbackSubject`. */
+  /** Events go to the callback of the request: `{ url, key }`, sealed for `taskCallbackSubject`. */
   | { readonly kind: "request"; readonly events: "trtc" | "all"; readonly sealed: string };

@@ -1,7 +1,7 @@
 import { type ActiveStateName, scfStatus, type TaskStateName, TERMINAL_STATES } from "@roomcast/shared";
 import type { Condition } from "./task-filter.ts";
 
-/** A task that a worker has, as its region knows it. */
+/** A task that a worker carries, as its region knows it. */
 export interface HeldTask {
   readonly taskId: string;
   readonly workerId: string;
@@ -13,9 +13,8 @@ export interface HeldFilter {
   readonly workerId?: string | undefined;
 }
 
-/**
- * Which tasks are in one of these states, or at this worker. A directory knows of a task whether it runs; what it is
- * doing is known where its worker reports, so the tasks are named one by one. Pure.
+/** Builds the condition for tasks in one of these states or on this worker. A directory only knows whether a task runs; its
+ * state is known to the region of its worker, so the condition names the tasks one by one. Pure.
  */
 export function heldCondition({ states, workerId }: HeldFilter, held: readonly HeldTask[]): Condition[] {
   const conditions: Condition[] = [];

@@ -1,4 +1,4 @@
-/** Where Tencent Cloud's regions stand: degrees of latitude and longitude of the city that each is named after. */
+/** The latitude and longitude, in degrees, of the city that each region of Tencent Cloud is named after. */
 const COORDINATES: ReadonlyMap<string, Coordinates> = new Map(
   Object.entries({
     "ap-guangzhou": [23.13, 113.26],
@@ -36,7 +36,7 @@ export interface Coordinates {
   readonly longitude: number;
 }
 
-/** Other regions, the nearest first. A region that is not Tencent Cloud's stands nowhere, and has no neighbours. Pure. */
+/** Returns the other regions, the nearest first. A region that is not Tencent Cloud's has no place and no neighbours. Pure. */
 export function neighboursOf(region: string, among: readonly string[]): string[] {
   const at = COORDINATES.get(region);
   return at === undefined
@@ -47,7 +47,7 @@ export function neighboursOf(region: string, among: readonly string[]): string[]
       );
 }
 
-/** The region that is nearest to a place; null: none of them stands anywhere. Pure. */
+/** Returns the region nearest to a place, or null if none of them has a place. Pure. */
 export function nearestRegion(at: Coordinates, among: readonly string[]): string | null {
   return byDistance(at, among)[0] ?? null;
 }
@@ -62,7 +62,7 @@ function byDistance(at: Coordinates, among: readonly string[]): string[] {
     .map(({ name }) => name);
 }
 
-/** Along a great circle, by the haversine formula. */
+/** The distance along a great circle, by the haversine formula. */
 function distanceKm(a: Coordinates, b: Coordinates): number {
   const [latitude, longitude] = [radians(b.latitude - a.latitude), radians(b.longitude - a.longitude)];
   const h =

@@ -1,7 +1,7 @@
 import { type Room, seatKey } from "@roomcast/shared";
 import { z } from "zod";
 
-/** TRTC's event callbacks that say something of a push (document 39558, "Room&Media Callbacks"), by EventType. */
+/** TRTC's event callbacks that concern pushes (document 39558, "Room&Media Callbacks"), by EventType. */
 const KINDS = {
   101: "created",
   102: "dismissed",
@@ -10,17 +10,17 @@ const KINDS = {
   201: "videoStarted",
   202: "videoStopped",
 } as const;
-/** EventGroupId of rooms and of media. */
+/** The EventGroupId of room events and of media events. */
 const GROUPS: ReadonlySet<number> = new Set([1, 2]);
 
-/** Why a user has left: TRTC's server took him out. */
+/** The reason of a user who left because TRTC's server removed them. */
 const REMOVED = 3;
 
 const bodySchema = z.object({
   EventGroupId: z.int(),
   EventType: z.int(),
   EventInfo: z.object({
-    /** A number for an integer room, a text for a string room. */
+    /** A number for an integer room, a string for a string room. */
     RoomId: z.union([z.int().min(1).max(4_294_967_295), z.string().regex(/^[^/\p{Cc}]{1,64}$/u)]),
     EventMsTs: z.number().min(0).optional(),
     /** Seconds. */
@@ -33,19 +33,19 @@ const bodySchema = z.object({
   }),
 });
 
-/** What happened in a room. */
+/** An event of a room. */
 export interface RoomEvent {
   readonly kind: (typeof KINDS)[keyof typeof KINDS];
   readonly room: Room;
-  /** Null: it concerns the room. */
+  /** Null if the event concerns the whole room. */
   readonly userId: string | null;
-  /** By TRTC's clock, Unix ms: events may come in another order. */
+  /** The time by TRTC's clock, Unix ms. Events may arrive in another order. */
   readonly atMs: number;
-  /** Of `left`: by the server, not by itself and not because its connection was lost. */
+  /** For `left`: true if the server removed the user. */
   readonly removed: boolean;
 }
 
-/** Reads the body of a callback; null: it is of another kind, or says nothing that concerns pushes. Pure. */
+/** Reads the body of a callback. Returns null if it does not concern pushes. Pure. */
 export function readRoomEvent(body: unknown): RoomEvent | null {
   const parsed = bodySchema.safeParse(body);
   if (!parsed.success || !GROUPS.has(parsed.data.EventGroupId)) return null;
@@ -67,7 +67,7 @@ function isKnown(type: number): type is keyof typeof KINDS {
   return type in KINDS;
 }
 
-/** What the keys of a room's seats begin with. */
+/** The prefix of the keys of a room's seats. */
 export function roomKey(sdkAppId: number, room: Room): string {
   return seatKey({ sdkAppId, room, userId: "" });
 }

@@ -1,34 +1,34 @@
 import type { ScfStatus, TaskEntry } from "@roomcast/shared";
 
-/** Unix ms: closed at the start, open at the end. */
+/** A period in Unix ms that includes its start and excludes its end. */
 export interface Interval {
   readonly fromMs: number;
   readonly beforeMs: number;
 }
 
-/** Which tasks are meant; null: whichever. */
+/** The tasks that a query selects. Null fields do not restrict it. */
 export interface TaskFilter {
   readonly taskId: string | null;
   readonly statuses: readonly ScfStatus[] | null;
   readonly created: Interval | null;
-  /** A task that has not ended is in no such interval. */
+  /** A task that has not ended matches no interval. */
   readonly ended: Interval | null;
-  /** Of an integer room or a string room, as a text. */
+  /** The number of an integer room or the name of a string room, as text. */
   readonly room?: string | undefined;
   readonly userId?: string | undefined;
   readonly region?: string | undefined;
-  /** Of the error that it has failed with. */
+  /** The code of the error that the task failed with. */
   readonly errorCode?: string | undefined;
   /** Accepted by then and not ended yet, Unix ms. */
   readonly runningAtMs?: number | undefined;
-  /** More that holds of them: see `heldCondition`. */
+  /** A further condition: see `heldCondition`. */
   readonly held?: readonly Condition[] | undefined;
 }
 
 export interface ListQuery extends TaskFilter {
   readonly orderBy: "created" | "ended" | "duration";
   readonly order: "asc" | "desc";
-  /** At most this many of the first, whatever the caller skips of them. */
+  /** The largest number of tasks to return, including those that the caller skips. */
   readonly limit: number;
 }
 
@@ -39,11 +39,11 @@ export interface Condition {
   readonly bindings: readonly (string | number)[];
 }
 
-/** What all tasks of a filter have in common, but for the status: they are counted by it. */
+/** The conditions of a filter without the status, by which the tasks are counted. */
 export function conditionOf(filter: Omit<TaskFilter, "statuses">): Condition {
   const { taskId, created, ended, room, userId, region, errorCode, runningAtMs, held = [] } = filter;
   const parts: Condition[] = [...held];
-  // The id of a room is stored as JSON: an integer as it is, a text in quotes.
+  // The id of a room is stored as JSON: an integer without quotes, a string in quotes.
   if (room !== undefined) parts.push({ where: "room IN (?, ?)", bindings: [room, JSON.stringify(room)] });
   if (userId !== undefined) parts.push({ where: "user_id = ?", bindings: [userId] });
   if (region !== undefined) parts.push({ where: "region = ?", bindings: [region] });
@@ -71,7 +71,7 @@ function within(column: "created_at_ms" | "ended_at_ms", { fromMs, beforeMs }: I
   return { where: `${column} >= ? AND ${column} < ?`, bindings: [fromMs, beforeMs] };
 }
 
-/** What every task fulfils. */
+/** A condition that every task meets. */
 export const ALL_TASKS: Condition = { where: "1", bindings: [] };
 
 export function allOf(parts: readonly Condition[]): Condition {
@@ -80,7 +80,7 @@ export function allOf(parts: readonly Condition[]): Condition {
   return { where: some.map(({ where }) => where).join(" AND "), bindings: some.flatMap(({ bindings }) => bindings) };
 }
 
-/** A task that runs ends after all that have ended, and has run longest. */
+/** A running task sorts after all ended ones, and counts as the longest. */
 const NOT_ENDED_MS = Number.MAX_SAFE_INTEGER;
 
 const KEYS: Record<ListQuery["orderBy"], { readonly sql: string; readonly of: (task: ListedTask) => number }> = {
@@ -106,7 +106,7 @@ export function orderSql({ orderBy, order }: Pick<ListQuery, "orderBy" | "order"
   return [KEYS[orderBy].sql, "created_at_ms", "task_id"].map((key) => `${key} ${direction}`).join(", ");
 }
 
-/** Which tasks come after one in an order. */
+/** The condition for tasks that come after a given one in an order. */
 export function afterCondition({ orderBy, order }: Pick<ListQuery, "orderBy" | "order">, task: ListedTask): Condition {
   const where = `(${KEYS[orderBy].sql}, created_at_ms, task_id) ${order === "asc" ? ">" : "<"} (?, ?, ?)`;
   return { where, bindings: [KEYS[orderBy].of(task), createdMs(task), task.taskId] };

@@ -1,9 +1,8 @@
 const VERSION_AT = 14;
 const APP_AT = 28;
 
-/**
- * A new task's id: a UUID of version 8 (RFC 9562, section 5.8), 90 random bits and then the application. So whoever has
- * only the id knows which Directory has accepted the task.
+/** Makes the id of a new task: a UUID of version 8 (RFC 9562, section 5.8) with 90 random bits followed by the application, so
+ * that the id alone leads to the Directory that has accepted the task.
  */
 export function newTaskId(sdkAppId: number): string {
   const random = crypto.randomUUID();
@@ -11,7 +10,7 @@ export function newTaskId(sdkAppId: number): string {
   return `${random.slice(0, VERSION_AT)}8${random.slice(VERSION_AT + 1, APP_AT)}${app}`;
 }
 
-/** The application of a task; null: an older version of the edge has made the id, which says nothing of it. Pure. */
+/** Returns the application of a task, or null if an older edge made the id, which does not contain it. Pure. */
 export function sdkAppIdOf(taskId: string): number | null {
   if (taskId[VERSION_AT] !== "8") return null;
   const sdkAppId = Number.parseInt(taskId.slice(APP_AT), 16);

@@ -1,6 +1,6 @@
 import { parseSeatKey, type ShownRequest, type TaskWarningCode } from "@roomcast/shared";
 
-/** What may go wrong with a task though it was accepted. Its message is one line of ASCII, for headers too. */
+/** A risk of a task that was accepted all the same. Its message is one line of ASCII, because it also goes into a header. */
 export interface Warning {
   readonly code: TaskWarningCode;
   readonly message: string;
@@ -19,8 +19,7 @@ interface OtherSeat {
 
 type Warned = Pick<ShownRequest, "RoomId" | "UserId" | "OnConflict">;
 
-/**
- * What a new task is warned of. Pure.
+/** Returns the warnings of a new task. Pure.
  *
  * @param elsewhere tasks of the same user in other rooms of the application
  */
@@ -29,7 +28,7 @@ export function warningsOf(request: Warned, elsewhere: readonly OtherSeat[]): re
   return [...(RoomId === undefined ? [] : [integerRoom(RoomId)]), ...elsewhereWarnings(request, elsewhere)];
 }
 
-/** Those that the one who asks for the push hears at once, because they depend on what else runs. Pure. */
+/** Returns the warnings that the answer to a create carries, because they depend on what else runs. Pure. */
 export function elsewhereWarnings({ UserId, OnConflict }: Warned, [other]: readonly OtherSeat[]): readonly Warning[] {
   return other === undefined ? [] : [userElsewhere(UserId, other, OnConflict === "replace")];
 }
@@ -53,13 +52,13 @@ function userElsewhere(userId: string, { taskId, seatKey }: OtherSeat, replaces:
   };
 }
 
-/** How a seat's room is told to users. */
+/** Names the room of a seat for users. */
 export function roomOf(seatKey: string): string {
   const { room } = parseSeatKey(seatKey);
   return room.kind === "number" ? `the integer room ${room.id}` : `the string room "${room.id}"`;
 }
 
-/** What stands in the header `x-roomcast-warning`. */
+/** Writes the value of the header `x-roomcast-warning`. */
 export function warningHeader(warnings: readonly Warning[]): string {
   return warnings.map(({ code, message }) => `${code}: ${message}`).join(" | ");
 }

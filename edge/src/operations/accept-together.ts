@@ -8,21 +8,21 @@ interface Member {
   readonly done: PromiseWithResolvers<AcceptAnswer>;
 }
 
-/** Pushes that one call takes along. */
+/** The pushes of one call. */
 interface Group {
   readonly members: Member[];
-  /** Of their texts. */
+  /** The characters of their texts. */
   length: number;
   /** Unix ms. */
   readonly sinceMs: number;
 }
 
-/** Pushes, of whichever application, that come so soon after one another wait for those that have arrived already. */
+/** Pushes of any application that come this soon after one another wait for those that have arrived already. */
 const BURST_GAP_MS = 10;
 const MAX_MEMBERS = 64;
 /** A call takes 32 MiB, and a character up to two bytes. The longest push has some 300,000 characters. */
 const MAX_GROUP_LENGTH = 4 * 1024 * 1024;
-/** A call that has not been made by then may never be: perhaps the runtime has ended its request. */
+/** A call that has not been made by then may never be made, because the runtime may have ended its request. */
 const STALE_MS = 200;
 const ANSWER_TIMEOUT_MS = 30_000;
 
@@ -30,12 +30,11 @@ const ANSWER_TIMEOUT_MS = 30_000;
 const gathering = new Map<string, Group>();
 let lastCallAtMs = Number.NEGATIVE_INFINITY;
 
-/**
- * Asks an application's Directory to accept a push. Pushes of several requests that come at once share one call, which
- * costs as much as all the rest of a request; who comes alone calls at once. Where a client hangs up meanwhile, the runtime
- * warns that its request does not go on when another one's call is answered, which is as it should be.
+/** Asks an application's Directory to accept a push. Concurrent creates share one call, which costs as much as the rest of a
+ * request; a lone create calls at once. If a client disconnects while its create is in a group, workerd logs a cross-request
+ * warning, which is harmless.
  *
- * @throws RoomcastError `InternalError` where no answer comes; whether the push was accepted is not known then.
+ * @throws RoomcastError `InternalError` when no answer comes; it is not known then whether the push was accepted.
  */
 export async function acceptTogether(env: Env, accept: Accept): Promise<AcceptAnswer> {
   const name = String(accept.sdkAppId);
@@ -46,38 +45,36 @@ export async function acceptTogether(env: Env, accept: Accept): Promise<AcceptAn
   if (group === undefined || nowMs - group.sinceMs > STALE_MS || group.length + length > MAX_GROUP_LENGTH) {
     const own: Group = { members: [member], length, sinceMs: nowMs };
     if (mayWaitForOthers()) gathering.set(name, own);
-    // Others rely on the call: it is made, and heard to its end, even if this request's client hangs up.
+    // Others rely on the call, so it is made and awaited even if this request's client disconnects.
     waitUntil(callFor(env, name, own));
   } else {
     group.members.push(member);
     group.length += length;
     if (group.members.length === MAX_MEMBERS) close(name, group);
   }
-  // The runtime takes a request for hung that waits for another one's call and has nothing of its own to wait for. The
-  // timer goes with the request.
+  // The runtime considers a request hung if it only waits for another request's call, so a timer belongs to this request.
   setTimeout(() => member.done.reject(unanswered()), ANSWER_TIMEOUT_MS);
   return member.done.promise;
 }
 
-/**
- * Whether the runtime goes on with each request as itself when another one's promise resolves: it does, by the
- * compatibility date, but for the test runner, which turns it off.
+/** True if the runtime resumes each request in its own context when another request's promise resolves. It does so by the
+ * compatibility date, except in the test runner, which turns it off.
  */
 function mayWaitForOthers(): boolean {
   return Cloudflare.compatibilityFlags["handle_cross_request_promise_resolution"] === true;
 }
 
-/** Never rejects: its members do. */
+/** Makes the group's call. It never rejects; the promises of its members do. */
 async function callFor(env: Env, name: string, group: Group): Promise<void> {
   const { members } = group;
   try {
-    // One turn of the event loop: what has arrived already joins.
+    // One turn of the event loop lets the requests join that have arrived already.
     if (Date.now() - lastCallAtMs < BURST_GAP_MS) await scheduler.wait(0);
     lastCallAtMs = Date.now();
     close(name, group);
     const answers = await env.DIRECTORY.getByName(name).acceptGroup(members.map(({ accept }) => accept));
     members.forEach(({ done }, at) => {
-      // SAFETY: there is an answer for each.
+      // SAFETY: there is an answer for each member.
       done.resolve(answers[at] as AcceptAnswer);
     });
   } catch (cause) {
@@ -86,7 +83,7 @@ async function callFor(env: Env, name: string, group: Group): Promise<void> {
   }
 }
 
-/** Nobody joins any more. */
+/** Closes the group for further members. */
 function close(name: string, group: Group): void {
   if (gathering.get(name) === group) gathering.delete(name);
 }

@@ -1,26 +1,25 @@
 import { type Coordinates, nearestRegion, neighboursOf } from "../model/region-distance.ts";
 
 export interface RegionWishes {
-  /** `Region` of the request: no other region will do. */
+  /** `Region` of the request; no other region is tried. */
   readonly asked: string | undefined;
-  /** The header `X-TC-Region`: where to begin. */
+  /** The header `X-TC-Region`: the region to begin with. */
   readonly header: string | undefined;
-  /** Where the caller is; null: not known. */
+  /** The caller's place, or null if it is not known. */
   readonly caller: Coordinates | null;
   readonly fallback: string;
   /** The regions that the edge's settings list, with or without workers; the fallback is among them. */
   readonly configured: readonly string[];
 }
 
-/** Where a push is to begin. */
+/** The region in which a push begins. */
 export type ChosenRegion =
   | { readonly kind: "chosen"; readonly region: string }
-  /** The request asks for an unknown region. Naming a region must not make an object for it. */
+  /** The request names an unknown region. Naming a region must not create an object for it. */
   | { readonly kind: "unknown"; readonly known: readonly string[] };
 
-/**
- * The region in which a push looks for a worker first. Pure but for the names of the regions that ever had a worker,
- * which are asked for only where they matter.
+/** Returns the region in which a push looks for a worker first. It is pure except that it asks for the names of the regions that
+ * ever had a worker, if they matter.
  */
 export async function chooseRegion(
   { asked, header, caller, fallback, configured }: RegionWishes,
@@ -33,7 +32,7 @@ export async function chooseRegion(
   if (named === undefined) return chosen((caller === null ? null : nearestRegion(caller, peopled)) ?? fallback);
   if (peopled.includes(named)) return chosen(named);
   if (asked !== undefined) return { kind: "unknown", known: [...new Set([...configured, ...peopled])] };
-  // Clients of Tencent's API must send a region. An unknown one only says where to begin.
+  // Clients of Tencent's API must send a region, so an unknown one is not refused.
   return chosen(neighboursOf(named, peopled)[0] ?? fallback);
 }
 
@@ -41,9 +40,9 @@ function chosen(region: string): ChosenRegion {
   return { kind: "chosen", region };
 }
 
-/** Where Cloudflare sees the caller: `request.cf`, whose degrees are texts. Null: it does not say. */
+/** Returns the caller's place from `request.cf`, whose degrees are strings, or null if Cloudflare does not tell it. */
 export function callerCoordinates(cf: unknown): Coordinates | null {
-  // SAFETY: whatever it is, its properties are looked at one by one.
+  // SAFETY: its properties are checked one by one.
   const { latitude, longitude } = (cf ?? {}) as Record<string, unknown>;
   if (typeof latitude !== "string" || typeof longitude !== "string") return null;
   const at = { latitude: Number.parseFloat(latitude), longitude: Number.parseFloat(longitude) };

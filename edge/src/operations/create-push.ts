@@ -26,32 +26,31 @@ import { elsewhereWarnings, roomOf, type Warning } from "../model/task-warnings.
 import { acceptTogether } from "./accept-together.ts";
 import { callerCoordinates, chooseRegion } from "./choose-region.ts";
 
-/** One for the isolate: a request has no memory of its own. */
+/** The state is per isolate, because a request has no memory. */
 
 export interface CreatePushOptions {
-  /** The request as it came, not yet checked. */
+  /** The request as it was sent, before validation. */
   readonly input: unknown;
   readonly caller: Caller;
-  /** Of the header `Idempotency-Key`. */
+  /** The header `Idempotency-Key`. */
   readonly idempotencyKey: string | undefined;
-  /** Of the header `X-TC-Region`. */
+  /** The header `X-TC-Region`. */
   readonly regionHeader: string | undefined;
-  /** The request's `cf`, where Cloudflare says where the caller is. */
+  /** The request's `cf`, in which Cloudflare describes the caller's place. */
   readonly cf?: unknown;
 }
 
-/** A push that was accepted. */
+/** An accepted push. */
 export interface CreatedPush {
   readonly taskId: string;
   readonly warnings: readonly Warning[];
 }
 
-/**
- * Accepts a push: checks it and hands it, whole, to its application's Directory, which writes it down with the claim of
- * its seat. The task's object is made, and the task starts, by itself afterwards.
+/** Accepts a push: validates it and gives all of it to its application's Directory, which stores it together with the claim of
+ * its seat. The Directory makes the task's object afterwards, and the task starts.
  *
- * @returns its task; the same one when the same request comes again with the same idempotency key.
- * @throws RoomcastError for everything that is wrong with the request.
+ * @returns the new task, or the earlier one if the same request came before with the same idempotency key
+ * @throws RoomcastError for everything that is wrong with the request
  */
 export async function createPush(env: Env, options: CreatePushOptions): Promise<CreatedPush> {
   const { caller, idempotencyKey } = options;
@@ -89,7 +88,7 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
     startsAtMs: firstPlaceAtMs(request, 0),
     push: JSON.stringify(push),
     onConflict: request.OnConflict ?? "replace",
-    // A seat is one place: the newer push takes it. In another room the older one is only ended by who asks for it.
+    // A newer push always takes its seat. A push of the same user in another room is ended only on request.
     otherRooms: request.OnConflict ?? "warn",
     endedHolder: null,
     idempotency:
@@ -125,9 +124,8 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   return { taskId: answer.taskId, warnings: elsewhereWarnings(request, answer.elsewhere ?? []) };
 }
 
-/**
- * Of what was sent. The region is a part of it where the caller names one; one that the edge chooses may be another the
- * next time, for the very same request. An older edge has written it all the same, so that form is known too.
+/** The fingerprint covers what was sent. It includes the region only if the caller named one, because the edge may choose another
+ * region for the same request later. An older edge included the chosen region, so that form is accepted too.
  */
 async function fingerprintsOf(
   request: PushRequest,
@@ -143,7 +141,7 @@ async function fingerprintsOf(
   return [...sent, ...before];
 }
 
-/** It must hold now and when the push starts; where the SecretKey is known, a fresh one is made then. */
+/** The UserSig must be valid now and when the push starts. If the SecretKey is known, a fresh UserSig is made then. */
 async function checkUserSigOf(request: PushRequest, secretKey: string | undefined): Promise<void> {
   const { UserSig: userSig, UserId: userId, SdkAppId: sdkAppId, StartAt } = request;
   const fields = await checkUserSig({ userSig, userId, sdkAppId, secretKey, nowMs: Date.now(), inflate });
@@ -157,12 +155,12 @@ async function checkUserSigOf(request: PushRequest, secretKey: string | undefine
 
 async function accept(env: Env, wanted: Accept): Promise<AcceptAnswer> {
   const answer = await acceptTogether(env, wanted);
-  // The directory hears of an end a moment later than the task itself.
+  // The Directory learns of an end a moment later than the Task.
   if (answer.kind !== "taken" || !(await env.TASK.getByName(answer.by).hasEnded())) return answer;
   return acceptTogether(env, { ...wanted, endedHolder: answer.by });
 }
 
-/** So many names are shown. */
+/** The largest number of names that an error shows. */
 const MAX_REGIONS_SHOWN = 30;
 
 function unknownRegion(known: readonly string[]): RoomcastError {

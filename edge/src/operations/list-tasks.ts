@@ -6,24 +6,24 @@ import { type HeldFilter, heldCondition } from "../model/held-condition.ts";
 import { type Condition, inOrder, type ListQuery } from "../model/task-filter.ts";
 import { mergedPage } from "./merged-page.ts";
 
-/** Listing over all applications asks this many directories at most. */
+/** The largest number of directories that a listing over all applications asks. */
 const MAX_APPS_LISTED = 50;
 
 export interface ListTasksOptions extends Omit<ListQuery, "held">, HeldFilter {
-  /** Null: all that the caller may see. */
+  /** Null means all applications that the caller may see. */
   readonly sdkAppId: number | null;
   readonly offset: number;
 }
 
-/** A page of what the directories know. */
+/** A page of the tasks as the directories know them. */
 export type TaskPage = Omit<TaskList, "tasks"> & { readonly tasks: readonly TaskEntry[] };
 
-/** A page with what each of its tasks says of itself now. */
+/** A page of tasks with their present state. */
 export async function withDetails(env: Env, page: TaskPage): Promise<TaskList> {
   return { ...page, tasks: await Promise.all(page.tasks.map((entry) => detailed(env, entry))) };
 }
 
-/** One that was accepted a moment ago has no object of its own yet; one that was deleted meanwhile has none any more. */
+/** A task that was just accepted has no object yet, and a task that was deleted meanwhile has none left. */
 const UNSEEN = { state: "queued", attempt: 1, workerId: null, progress: null, error: null, reason: null } as const;
 
 async function detailed(env: Env, entry: TaskEntry): Promise<TaskList["tasks"][number]> {
@@ -37,8 +37,7 @@ async function detailed(env: Env, entry: TaskEntry): Promise<TaskList["tasks"][n
   return { ...entry, state, attempt, workerId, progress, error, reason };
 }
 
-/**
- * One page of the tasks that a caller may see.
+/** Returns one page of the tasks that a caller may see.
  *
  * @throws RoomcastError `AuthFailure.UnauthorizedOperation`; `MissingParameter` when there are too many applications.
  */
@@ -50,7 +49,7 @@ export async function listTasks(
   if (sdkAppId !== null) requireApp(caller, sdkAppId);
   const query = { ...rest, held: await heldConditions(env, { states, workerId }) };
   const apps = sdkAppId === null ? await appsOf(env, caller) : [sdkAppId];
-  // What is passed over is read too, from each directory its share first: those with more of it are asked again.
+  // Skipped tasks are read too: each directory gives its share first, and those with more are asked again.
   const share = Math.max(limit, Math.ceil((offset + limit) / Math.max(1, apps.length)));
   const perApp = { ...query, limit: share };
   const lists = await Promise.all(
@@ -67,7 +66,7 @@ export async function listTasks(
   };
 }
 
-/** Only who filters by what workers know makes the regions answer. */
+/** Regions are asked only if a filter needs what their workers know. */
 async function heldConditions(env: Env, filter: HeldFilter): Promise<Condition[]> {
   if (filter.states === undefined && filter.workerId === undefined) return [];
   const regions = await env.DIRECTORY.getByName(ROOT).known("region");

@@ -1,21 +1,20 @@
 export interface SortedList<Item> {
-  /** The first items. */
+  /** Returns the first items. */
   readonly tasks: readonly Item[];
-  /** Those that follow one. */
+  /** Returns the items that follow a given one. */
   readonly more: (last: Item) => Promise<readonly Item[]>;
 }
 
 export interface MergedPageOptions<Item> {
   readonly offset: number;
   readonly limit: number;
-  /** How many items a list gives at a time; it gives fewer only when it ends. */
+  /** The number of items that a list returns at a time; it returns fewer only at its end. */
   readonly share: number;
   readonly compare: (a: Item, b: Item) => number;
 }
 
-/**
- * One page of several sorted lists as if they were one. Of each list at most a share is held at a time, whatever is
- * passed over before the page begins.
+/** Returns one page of several sorted lists as if they were one list. At most a share of each list is in memory at a time,
+ * however many items come before the page.
  */
 export async function mergedPage<Item>(
   lists: readonly SortedList<Item>[],
@@ -23,7 +22,7 @@ export async function mergedPage<Item>(
 ): Promise<Item[]> {
   const heads = lists.map(({ tasks, more }) => ({ tasks, more, next: 0 })).filter(({ tasks }) => tasks.length > 0);
   type Head = (typeof heads)[number];
-  // SAFETY: a head whose list is at its end is taken out, so there is always an item.
+  // SAFETY: lists that have ended are removed, so each head has an item.
   const headOf = ({ tasks, next }: Head): Item => tasks[next] as Item;
   heads.sort((a, b) => compare(headOf(a), headOf(b)));
   const insert = (head: Head): void => {

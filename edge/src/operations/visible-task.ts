@@ -6,8 +6,7 @@ import { sdkAppIdOf } from "../model/task-id.ts";
 
 const uuid = z.uuid();
 
-/**
- * A task that the caller may see. Another application's task answers as one that is not there.
+/** Returns a task that the caller may see. A task of another application is answered as if it did not exist.
  *
  * @throws RoomcastError `ResourceNotFound.Task`
  */
@@ -15,7 +14,7 @@ export async function visibleTask(env: Env, caller: Caller, id: string): Promise
   return (await findVisibleTask(env, caller, id)) ?? taskNotFound();
 }
 
-/** As `visibleTask`; null: there is none. */
+/** As `visibleTask`, but returns null if there is no such task. */
 export async function findVisibleTask(env: Env, caller: Caller, id: string): Promise<TaskView | null> {
   const taskId = id.toLowerCase();
   const view = uuid.safeParse(taskId).success ? await viewOf(env, caller, taskId) : null;
@@ -23,12 +22,12 @@ export async function findVisibleTask(env: Env, caller: Caller, id: string): Pro
   return sdkAppId !== undefined && maySee(caller, sdkAppId) ? view : null;
 }
 
-/** A task that was accepted and has no object of its own yet gets it now. */
+/** Makes the object of an accepted task that has none yet. */
 async function viewOf(env: Env, caller: Caller, taskId: string): Promise<TaskView | null> {
   const task = env.TASK.getByName(taskId);
   const view = await task.view();
   const sdkAppId = sdkAppIdOf(taskId);
-  // Only who may see the application's tasks can make its directory look for one.
+  // Only callers that may see the application's tasks can make its Directory look for one.
   if (view !== null || sdkAppId === null || !maySee(caller, sdkAppId)) return view;
   await env.DIRECTORY.getByName(String(sdkAppId)).handOver(taskId);
   return task.view();
