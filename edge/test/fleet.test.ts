@@ -290,6 +290,12 @@ test("a worker that connects again takes the place of its old socket and keeps i
   expect(await reaches(taskId, "finished")).toMatchObject({ attempt: 1 });
 });
 
+test("a worker that closes its socket gets the close frame back, and need not wait for it in vain", async () => {
+  const worker = await FakeWorker.connect(place());
+  worker.close();
+  expect(await worker.end()).toEqual({ code: 1000, reason: expect.any(String) });
+});
+
 test("reports are answered, so that a worker knows a living edge", async () => {
   const worker = await FakeWorker.connect(place());
   worker.report([]);

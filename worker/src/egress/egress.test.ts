@@ -85,6 +85,24 @@ describe("a fetch", () => {
     expect(requests).toEqual([]);
   });
 
+  it.each(["evil.example", "mixed.example"])("does not tell the caller the addresses of %s", async (host) => {
+    const error = await egress.fetch(`http://${host}/`).catch((thrown: unknown) => thrown);
+    expect(String(error)).toContain(`The host ${host} has an address that is`);
+    expect(String(error)).not.toMatch(/127\.0\.0\.1|10\.0\.0\.1|93\.184/);
+  });
+
+  it.each([
+    ["the URL", "http://a%zz@evil.example/"],
+    ["a redirect", "http://media.example/"],
+  ])(
+    "refuses a forbidden host with a typed error when a broken escape stands in the user name of %s",
+    async (_where, url) => {
+      answer = (_request, response) => response.writeHead(302, { location: "http://a%zz@evil.example/" }).end();
+      const start = url.replace("media.example", `media.example:${port}`);
+      await expect(egress.fetch(start)).rejects.toMatchObject(forbidden("loopback"));
+    },
+  );
+
   it("follows redirects, each judged anew", async () => {
     answer = (request, response) => {
       if (request.url === "/a") response.writeHead(302, { location: "/b" }).end();

@@ -1,4 +1,4 @@
-import type { AuditList } from "@roomcast/shared";
+import { type AuditList, shownOrigin } from "@roomcast/shared";
 import { isoTime } from "../../base/iso-time.ts";
 import type { Actor, AuditQuery } from "../../contracts/keyring-object.ts";
 import { type AppScope, covers } from "../../model/app-scope.ts";
@@ -63,10 +63,15 @@ export class AuditLog {
       const sdkAppIds = JSON.parse(row.sdk_app_ids) as AuditLine["sdkAppIds"];
       if (!covers(reader.sdkAppIds, sdkAppIds)) continue;
       const { seq, by, action, subject, detail } = row;
-      lines.push({ seq, at: isoTime(row.at_ms), by, action, subject, sdkAppIds, detail });
+      lines.push({ seq, at: isoTime(row.at_ms), by, action, subject, sdkAppIds, detail: shownDetail(detail) });
     }
     return lines;
   }
+}
+
+/** The only URLs in an audit line are those of callbacks. An older edge has written their paths, too. */
+function shownDetail(detail: string): string {
+  return detail.replaceAll(/https?:\/\/[^\s,]+/g, shownOrigin);
 }
 
 type AuditRow = {

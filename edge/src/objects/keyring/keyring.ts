@@ -171,7 +171,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
   removeCallback(by: Actor, sdkAppId: number): boolean {
     const before = this.#callbacks.get(sdkAppId);
     if (before === undefined) return false;
-    const change = { subject: String(sdkAppId), sdkAppIds: [sdkAppId], detail: before.shownUrl };
+    const change = { subject: String(sdkAppId), sdkAppIds: [sdkAppId], detail: showCallback(before).Url };
     this.#change(by, { action: "callback.remove", ...change }, () => this.#callbacks.remove(sdkAppId));
     return true;
   }

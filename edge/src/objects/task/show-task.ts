@@ -1,4 +1,4 @@
-import { isTerminal, scfStatus, type TaskView } from "@roomcast/shared";
+import { isTerminal, scfStatus, shownOrigin, type TaskView } from "@roomcast/shared";
 import { isoTime } from "../../base/iso-time.ts";
 import type { TaskRecord } from "./task-record.ts";
 
@@ -16,7 +16,7 @@ export function showTask(record: TaskRecord): TaskView {
     endedAt: isTerminal(state) ? isoTime(state.sinceMs) : null,
     region: record.region,
     workerId: record.lastWorkerId,
-    request: record.request,
+    request: shownRequest(record.request),
     progress: progress === null ? null : shownProgress(progress),
     plan: record.plan,
     error: state.name === "failed" ? state.error : null,
@@ -24,6 +24,12 @@ export function showTask(record: TaskRecord): TaskView {
     room: record.room === undefined ? null : shownRoom(record.room),
     warnings: (record.warnings ?? []).map(({ code, message, atMs }) => ({ code, message, at: isoTime(atMs) })),
   };
+}
+
+/** An older edge has stored the path of the callback's URL, too. */
+function shownRequest(request: TaskRecord["request"]): TaskView["request"] {
+  const { CallbackUrl } = request;
+  return CallbackUrl === undefined ? request : { ...request, CallbackUrl: shownOrigin(CallbackUrl) };
 }
 
 function shownProgress({ updatedAtMs, ...numbers }: NonNullable<TaskRecord["progress"]>): TaskView["progress"] {
