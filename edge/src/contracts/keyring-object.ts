@@ -40,21 +40,21 @@ export interface KeyringObject extends Rpc.DurableObjectBranded {
   /** Returns true if a worker token with a valid signature has not been revoked. */
   admitsWorker(workerId: string, tokenId: string | null): boolean;
 
-  /** Null if none is set. */
+  /** Returns null if none is set. */
   callback(sdkAppId: number): CallbackView | null;
 
   setCallback(by: Actor, callback: SetCallback): Promise<Added<CallbackView>>;
 
-  /** False if there is none. */
+  /** Returns false if there is none. */
   removeCallback(by: Actor, sdkAppId: number): boolean;
 
-  /** Notes in the audit log that a worker was taken out of service, or put back; its region keeps that it is. */
+  /** Writes into the audit log that a worker was drained or put back. Its region stores the state itself. */
   noteDrain(by: Actor, workerId: string, drained: boolean): void;
 
   audit(reader: Actor, query: AuditQuery): AuditList["lines"];
 }
 
-/** All that deciding about a call needs; `version` changes whenever any of it does. */
+/** Everything that is needed to authenticate a call. `version` changes whenever any part does. */
 export interface KeyringSnapshot {
   readonly version: string;
   readonly credentials: readonly StoredCredential[];
@@ -78,23 +78,23 @@ export interface StoredCredential {
 export interface SealedKey {
   readonly sealed: string;
   readonly sinceMs: number;
-  /** It opens nothing from then on, Unix ms; null: no end is set. */
+  /** The time from which the key is invalid, Unix ms, or null if no end is set. */
   readonly untilMs: number | null;
 }
 
-/** Where an application's events are sent. */
+/** The callback of an application. */
 export interface StoredCallback {
   readonly sdkAppId: number;
   /** `{ url, key }`, sealed for `callbackSubject`: the URL may hold a token. */
   readonly sealed: string;
-  /** Its origin; an older version has written the path too. */
+  /** The URL's origin. An older version stored the path too. */
   readonly shownUrl: string;
   readonly events: CallbackView["Events"];
   readonly changedAtMs: number;
   readonly changedBy: string;
 }
 
-/** Who changes something, and how far he may see. */
+/** The author of a change, with the applications that they may see. */
 export interface Actor {
   readonly secretId: string;
   readonly sdkAppIds: AppScope;
@@ -102,7 +102,7 @@ export interface Actor {
 
 export interface AuditQuery {
   readonly limit: number;
-  /** Only lines older than the one of this number. */
+  /** Selects lines older than the one with this number. */
   readonly before: number | null;
 }
 
@@ -126,5 +126,5 @@ export interface SetCallback {
   readonly events: CallbackView["Events"];
 }
 
-/** `full`: there are as many as this edge keeps. */
+/** `full` means that the edge keeps no more of them. */
 export type Added<Value> = { readonly kind: "added"; readonly value: Value } | { readonly kind: "full" };

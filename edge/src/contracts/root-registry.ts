@@ -1,13 +1,13 @@
 /** The name of the one root registry, among the objects of `DIRECTORY`. */
 export const ROOT = "root";
 
-/** Knows which applications and which regions there are. */
+/** The registry of the existing applications and regions. */
 export interface RootRegistry extends Rpc.DurableObjectBranded {
   know(kind: "app" | "region", name: string): void;
 
-  /** Names of one kind that the registry has been told of. */
+  /** Returns the registered names of one kind. */
   known(kind: "app" | "region"): string[];
 
-  /** Rejects with the reason if nothing can be written; resolves once a write is on disk. */
+  /** Resolves once a write is on disk, and rejects with the reason if nothing can be written. */
   writes(): Promise<void>;
 }

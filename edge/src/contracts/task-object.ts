@@ -14,62 +14,59 @@ import type { Progress } from "../model/progress.ts";
 import type { RoomWord } from "../model/room-word.ts";
 import type { UserSeat } from "./directory-object.ts";
 
-/** What the Task object of one task offers. Its name is the task's id. */
+/** The interface of the Task object of one task. The object's name is the task's id. */
 export interface TaskObject extends Rpc.DurableObjectBranded {
-  /** Writes a new task; placing follows on the alarm. Creating it again changes nothing. */
+  /** Stores a new task, which the alarm places afterwards. Creating it again changes nothing. */
   create(task: TaskToCreate, acceptedAtMs: number, callbacks?: CallbackTarget | null): Promise<void>;
 
   exists(): boolean;
 
-  /** The task as the API shows it, with the newest progress and plan that its region knows. Null if there is none. */
+  /** Returns the task as the API shows it, with the newest progress and plan that its region knows, or null if there is none. */
   view(): Promise<TaskView | null>;
 
-  /**
-   * Null if there is no such task.
+  /** Returns the log, or null if there is no such task.
    *
-   * @param maxCharacters of all messages; where there are more, the newest lines are given, and `cut` says so
+   * @param maxCharacters the limit over all messages; beyond it only the newest lines are returned, and `cut` is set
    */
   logs(maxCharacters?: number): (TaskLogs & { readonly cut?: true }) | null;
 
-  /** Asks the task to end. Idempotent: an ended one stays as it ended. Null if there is none. */
+  /** Asks the task to end. An ended task stays as it is. Returns null if there is none. */
   stop(how: StopHow, reason: string): Promise<TaskView | null>;
 
-  /**
-   * Changes a push while it runs, or before; resolves when the room sees the change. The caller has checked it by
-   * `taskUpdateSchema`. Null if there is no such task.
+  /** Changes a running or waiting push, and resolves when the room sees the change. The caller has validated the change with
+   * `taskUpdateSchema`. Returns null if there is no such task.
    */
   update(change: TaskUpdate): Promise<UpdateAnswer | null>;
 
-  /** A worker's answer to a change. What the change made of the push is written down when this returns. */
+  /** Handles a worker's answer to a change. The result is stored when this returns. */
   updated(ref: AttemptRef, updateId: string, error: ErrorBody | null): Promise<void>;
 
-  /**
-   * A newer task takes the seat. A task that is on a worker plays on until the newer one is ready there; any other one
-   * ends now. A dispatch that is under way is waited for, so that workers hear of the two in this order.
+  /** A newer task is taking this seat. If a worker has this task, it keeps playing until the successor is ready; otherwise it ends
+   * now. An in-flight dispatch completes first, so the worker sees both tasks in order.
    *
-   * @param where the newer one may be the same user's in another room: one that starts later is not in its way
+   * @param where the seat of the newer task, which may be in another room of the same user; a task that starts later is left alone
    */
   giveWay(successor: string, where?: "seat" | "otherRoom"): Promise<GivesWay>;
 
-  /** The newer task has come to nothing. True if this one has the seat again. */
+  /** The newer task ended before it was in the room. Returns true if this task has the seat again. */
   stay(successor: string): Promise<boolean>;
 
-  /** False also of a task that is still to be created. */
+  /** Returns false also for a task that is yet to be created. */
   hasEnded(): boolean;
 
-  /** Something happened in the task's room. */
+  /** Handles an event of the task's room. */
   roomSays(word: RoomWord): Promise<void>;
 
-  /** There may be room now. */
+  /** Wakes the task because a worker may have room now. */
   wake(): Promise<void>;
 
-  /** A worker's event of an attempt. It is written down when this returns. */
+  /** Handles a worker's event of an attempt. It is stored when this returns. */
   hear(ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer>;
 
-  /** Adds lines to the log; those of an attempt that was taken back belong to the task's story too. */
+  /** Adds lines to the log, including those of an attempt that was taken back. */
   appendLogs(ref: AttemptRef, lines: readonly LogLine[]): void;
 
-  /** Whether this worker holds this attempt. */
+  /** Returns true if this worker holds this attempt. */
   holds(ref: AttemptRef): boolean;
 }
 
@@ -79,24 +76,24 @@ export interface NewTask {
   readonly request: ShownRequest;
   readonly sealedRequest: string;
   readonly replaces: readonly string[];
-  /** Tasks of the same user in other rooms, as far as is known. */
+  /** The known tasks of the same user in other rooms. */
   readonly elsewhere?: readonly UserSeat[];
 }
 
 export interface TaskToCreate extends NewTask {
-  /** A newer task that is about to take the seat, so that this one has ended already. */
+  /** A newer task that is about to take the seat, because of which this task ends as soon as it is made. */
   readonly successor?: string | null;
 }
 
 export type StopHow = "now" | "tidy";
 
-/** An attempt, and the worker that has it or had it. An event counts only while this worker holds this attempt. */
+/** An attempt and its worker. An event counts only while this worker holds this attempt. */
 export interface AttemptRef {
   readonly attempt: number;
   readonly workerId: string;
 }
 
-/** What a worker says of an attempt, or what is known of the attempt without the worker. */
+/** An event of an attempt, reported by its worker or found by the region. */
 export type WorkerEvent =
   | { readonly type: "accepted" }
   | { readonly type: "refused"; readonly error: ErrorBody }
@@ -108,42 +105,41 @@ export type WorkerEvent =
       readonly positionMs: number;
       readonly skipped?: SkippedItems | undefined;
     }
-  /** The worker is lost, or the dispatch never reached it. */
+  /** The worker was lost, or the dispatch never reached it. */
   | {
       readonly type: "released";
       readonly reason: string;
       readonly progress: Progress | null;
-      /** False if the worker never got the task. */
+      /** False if the worker never received the task. */
       readonly dispatched?: boolean;
     };
 
-/** What a worker's event comes to. `stop` is set if the attempt has been asked to end. */
+/** The answer to a worker's event. `stop` is set if the attempt has been asked to end. */
 export type WorkerAnswer =
   | { readonly kind: "stale" }
   | { readonly kind: "holds"; readonly stop: { readonly how: StopHow; readonly reason: string } | null };
 
-/** What became of a change that was asked for. */
+/** The outcome of a requested change. */
 export type UpdateAnswer =
   | { readonly kind: "changed"; readonly task: TaskView }
-  /** Everything is as it was, and why. */
+  /** Nothing has changed, for this reason. */
   | { readonly kind: "refused"; readonly error: ErrorBody };
 
-/**
- * What a task says to the newer one that takes its seat. `before`: the tasks before it that may hold the seat, the newest
+/** The answer of a task to the newer one that takes its seat. `before` lists the tasks before it that may hold the seat, the newest
  * first.
  */
 export type GivesWay =
-  /** It was deleted, and does not know who was before it. */
+  /** The task was deleted and does not know its predecessors. */
   | { readonly kind: "gone" }
-  /** No worker has it, and none will. */
+  /** No worker has the task, and none will get it. */
   | { readonly kind: "over"; readonly before: readonly string[] }
   | ({ readonly kind: "holds"; readonly before: readonly string[] } & SeatHolder);
 
-/** A task that is on a worker with the seat that another one wants. */
+/** A task that plays on a worker in the seat that another task wants. */
 export interface SeatHolder {
   readonly taskId: string;
   readonly region: string;
   readonly workerId: string;
-  /** It has been asked to end. */
+  /** True if it has been asked to end. */
   readonly stopping: boolean;
 }

@@ -1,13 +1,13 @@
 import type { Caller } from "../auth/caller.ts";
 import type { Env } from "../contracts/env.ts";
 
-/** Of each answer; its value is `requestId`. */
+/** The header of every answer with its `requestId`. */
 export const REQUEST_ID_HEADER = "x-request-id";
 
-/** Of the answer to a create: what may go wrong with the task though it was accepted. */
+/** The header with the warnings of a create. */
 export const WARNING_HEADER = "x-roomcast-warning";
 
-/** What Hono's handlers find in their context. */
+/** The variables in the context of Hono's handlers. */
 export interface AppContext {
   Bindings: Env;
   Variables: {

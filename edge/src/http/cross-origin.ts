@@ -3,7 +3,7 @@ import { createMiddleware } from "hono/factory";
 import { readConfig } from "../base/config.ts";
 import { type AppContext, REQUEST_ID_HEADER, WARNING_HEADER } from "./app-context.ts";
 
-/** Each page of a listed origin may call; with credentials of its own, never with those of the browser. */
+/** Pages of a listed origin may call with the Authorization header, never with the browser's credentials. */
 const allowed = cors({
   origin: (origin, c) => {
     const { corsOrigins } = readConfig(c.env);
@@ -15,9 +15,8 @@ const allowed = cors({
   maxAge: 7200,
 });
 
-/**
- * Cross-origin resource sharing, as `CORS_ORIGINS` allows it; off where it lists nothing. The answer to an upgrade is
- * the socket itself and gets no headers.
+/** Cross-origin resource sharing for the origins in `CORS_ORIGINS`. The answer to an upgrade is the socket itself and gets no
+ * headers.
  */
 export const crossOrigin = createMiddleware<AppContext>(async (c, next) => {
   const isOff = readConfig(c.env).corsOrigins.length === 0;

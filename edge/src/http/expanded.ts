@@ -1,14 +1,13 @@
 import { unzipSync } from "node:zlib";
 import { RoomcastError } from "@roomcast/shared";
 
-/** Both are told apart by their first bytes, so a sender that mixes them up is understood. */
+/** The first bytes tell the formats apart, so a sender that confuses their names is understood. */
 const ENCODINGS: readonly string[] = ["gzip", "x-gzip", "deflate"];
 
-/**
- * A body as it was before its sender compressed it.
+/** Decompresses a body.
  *
- * @param encoding what Content-Encoding says, in lower case
- * @throws RoomcastError `RequestSizeLimitExceeded` when more than so many bytes come out; `InvalidParameter`
+ * @param encoding the Content-Encoding in lower case
+ * @throws RoomcastError `RequestSizeLimitExceeded` when the result exceeds the limit; `InvalidParameter`
  */
 export function expanded(bytes: Uint8Array, encoding: string, maxBytes: number): Uint8Array {
   if (!ENCODINGS.includes(encoding)) {

@@ -1,17 +1,16 @@
 import { RoomcastError } from "@roomcast/shared";
 import { expanded } from "./expanded.ts";
 
-/** What a decoder that forgives puts in the place of bytes that are no UTF-8. No request needs the character itself. */
+/** The character that a lenient decoder puts in place of invalid UTF-8. No request needs the character itself. */
 const REPLACEMENT = "\uFFFD";
 
 /** The longest body of a request, bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
-/** A body of that length takes 5 s where 100 kbit/s come. */
+/** The time for a whole body to arrive. The longest body takes 5 s at 100 kbit/s. */
 const BODY_DEADLINE_MS = 10_000;
 
-/**
- * Reads a request's body as JSON, whatever its Content-Type. A missing or false Content-Length does not
- * matter: without one the bytes are counted while they come.
+/** Reads a request's body as JSON, whatever its Content-Type. A missing or wrong Content-Length does not matter, because the bytes
+ * are counted while they arrive.
  *
  * @throws RoomcastError `RequestSizeLimitExceeded` or `InvalidParameter`.
  */
@@ -19,13 +18,13 @@ export async function readJson(request: Request): Promise<unknown> {
   return parseJson(await readText(request), request.headers);
 }
 
-/** As `readJson`; an empty body is an empty object. A proxy in front of us may turn "no body" into an empty one. */
+/** As `readJson`, but an empty body is read as an empty object, because a proxy may turn a missing body into an empty one. */
 export async function readOptionalJson(request: Request): Promise<unknown> {
   const text = await readText(request);
   return text === "" ? {} : parseJson(text, request.headers);
 }
 
-/** @throws RoomcastError `InvalidParameter` that says what was sent instead, as far as `headers` tell. */
+/** @throws RoomcastError `InvalidParameter` that names what was sent instead, if the headers tell. */
 export function parseJson(text: string, headers: Headers): unknown {
   try {
     return JSON.parse(text);
@@ -39,17 +38,16 @@ export function parseJson(text: string, headers: Headers): unknown {
   }
 }
 
-/** What the sender takes it for, unless that is JSON. */
+/** Returns the sender's Content-Type unless it is JSON. */
 function sentInstead(headers: Headers): string {
   const type = headers.get("Content-Type")?.split(";")[0]?.trim().toLowerCase() ?? "";
   if (!/^[a-z0-9.+-]{1,40}\/[a-z0-9.+-]{1,60}$/.test(type) || /[/+]json$/.test(type)) return "";
   return `, and its Content-Type is ${type}`;
 }
 
-/**
- * Reads a request's body as text, at most so long; a compressed one as what it was before.
+/** Reads a request's body as text up to a limit, and decompresses it if necessary.
  *
- * @param deadlineMs how long it may take to come: a client that does not finish keeps nothing open
+ * @param deadlineMs the time for the body to arrive, so that an unfinished request does not stay open
  */
 export async function readText(request: Request, deadlineMs: number = BODY_DEADLINE_MS): Promise<string> {
   const late = Promise.withResolvers<never>();
@@ -68,7 +66,7 @@ async function readWhole(request: Request): Promise<string> {
     return checked(new TextDecoder().decode(bytes));
   }
   const announced = Number(request.headers.get("Content-Length") ?? Number.NaN);
-  // HTTP gives the body that length, whatever the sender had in mind; to read it whole takes a third of the time.
+  // HTTP guarantees this length, and reading the body in one piece takes a third of the time.
   if (announced <= MAX_BODY_BYTES) {
     const whole = await request.text();
     if (whole.length > MAX_BODY_BYTES) throw tooLong();
@@ -101,7 +99,7 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   return bytes;
 }
 
-/** Some programs on Windows put a byte order mark before their text. */
+/** Removes the byte order mark that some programs on Windows put before their text. */
 function checked(text: string): string {
   const plain = text.startsWith("\uFEFF") ? text.slice(1) : text;
   if (!plain.includes(REPLACEMENT)) return plain;

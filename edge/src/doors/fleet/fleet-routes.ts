@@ -8,7 +8,7 @@ import type { AppContext } from "../../http/app-context.ts";
 
 const querySchema = z.strictObject({ region: regionName });
 
-/** `GET /v1/fleet/connect?region=…`: where a worker dials in, with its own kind of token. */
+/** `GET /v1/fleet/connect?region=…`: a worker connects here with its worker token. */
 export const fleetRoutes = new Hono<AppContext>().get("/connect", async (c) => {
   const [scheme = "", token = ""] = (c.req.header("Authorization") ?? "").split(" ");
   if (scheme.toLowerCase() !== "bearer") {
@@ -32,7 +32,7 @@ export const fleetRoutes = new Hono<AppContext>().get("/connect", async (c) => {
   });
   const regionObject = c.env.REGION.getByName(region);
   const response = await regionObject.fetch(request);
-  // Whoever revokes the token after this finds the socket; if it happened before, the socket must go again.
+  // A revocation after this check finds the socket. If it came before, the socket must be closed again.
   if (await keyring.admitsWorker(identity.workerId, identity.tokenId)) return response;
   await regionObject.disconnect(identity.workerId, REVOKED);
   throw revoked();

@@ -2,7 +2,7 @@ import { createMiddleware } from "hono/factory";
 import { requireRole } from "../../auth/caller.ts";
 import type { AppContext } from "../../http/app-context.ts";
 
-/** For what operates the edge itself. Nothing that is answered here may be kept on the way: some of it is secret. */
+/** Guards the routes that operate the edge. Their answers must not be cached, because some of them are secret. */
 export const adminOnly = createMiddleware<AppContext>(async (c, next) => {
   requireRole(c.get("caller"), "admin");
   await next();

@@ -18,7 +18,7 @@ const querySchema = z.strictObject({
   before: wholeNumber(Number.MAX_SAFE_INTEGER).optional(),
 });
 
-/** `GET /v1/audit`: who changed what, newest first. */
+/** `GET /v1/audit`: the audit log, newest line first. */
 export const auditRoutes = new Hono<AppContext>().get("/", async (c) => {
   const { limit, before } = validate(querySchema, c.req.query());
   const lines = await c.env.KEYRING.getByName(KEYRING).audit(c.get("caller"), { limit, before: before ?? null });

@@ -4,7 +4,7 @@ import { findCredential } from "../../auth/find-credential.ts";
 import type { AppContext } from "../../http/app-context.ts";
 import { bearerCaller } from "./bearer.ts";
 
-/** Finds out who calls. Each scheme of the Authorization header is one way in. */
+/** Authenticates the caller by the scheme of the Authorization header. */
 export const authenticate = createMiddleware<AppContext>(async (c, next) => {
   const [scheme, rest] = splitOnce(c.req.header("Authorization")?.trim() ?? "", " ");
   if (scheme.toLowerCase() !== "bearer") {

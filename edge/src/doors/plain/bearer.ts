@@ -7,14 +7,14 @@ const encoder = new TextEncoder();
 /** A SecretId and a SecretKey are never longer than this together. */
 const MAX_PAIR_LENGTH = 64 + 1 + 256;
 const LENGTH_BYTES = 4;
-/** UTF-8 of a UTF-16 unit. */
+/** The most UTF-8 bytes that one UTF-16 code unit takes. */
 const MAX_BYTES_PER_UNIT = 3;
-/** What a key is compared with where the SecretId is not known. */
+/** The text that a key is compared with if the SecretId is unknown. */
 const NO_KEY = "a key that nobody has";
 
 /**
- * `Authorization: Bearer <SecretId>.<SecretKey>`. A SecretId that does not exist and a wrong SecretKey are answered
- * alike, after the same work: who guesses learns nothing of either.
+ * `Authorization: Bearer <SecretId>.<SecretKey>`. An unknown SecretId and a wrong SecretKey get the
+ * same answer after the same work, so that guessing reveals nothing.
  *
  * @throws RoomcastError `AuthFailure.InvalidAuthorization`.
  */
@@ -40,23 +40,23 @@ export async function bearerCaller(
   return credential.caller;
 }
 
-/** Compares with all of them, however the first ones came out. */
+/** Compares with every key, even if an earlier one matches. */
 function isOneOf(given: string, keys: readonly string[]): boolean {
   return keys.map((key) => sameSecret(given, key)).includes(true);
 }
 
-/** Two secrets, each filled up to one length; written anew for each comparison. */
+/** A buffer for two secrets, each padded to one length, which every comparison overwrites. */
 const givenBytes = new Uint8Array(LENGTH_BYTES + MAX_BYTES_PER_UNIT * MAX_PAIR_LENGTH);
 const expectedBytes = new Uint8Array(givenBytes.length);
 
-/** Compared is the whole length: the time that it takes says nothing of either secret. */
+/** Compares the whole length, so that the time taken reveals nothing about either secret. */
 function sameSecret(given: string, expected: string): boolean {
   fill(givenBytes, given);
   fill(expectedBytes, expected);
   return crypto.subtle.timingSafeEqual(givenBytes, expectedBytes);
 }
 
-/** With a text's length, which the zeros would hide, and its bytes. */
+/** Writes a text's length, which the padding would hide, and its bytes. */
 function fill(bytes: Uint8Array, text: string): void {
   bytes.fill(0);
   const { written } = encoder.encodeInto(text, bytes.subarray(LENGTH_BYTES));

@@ -23,7 +23,7 @@ const setSchema = z.strictObject(
   "a JSON object",
 );
 
-/** `/v1/callbacks/:sdkAppId`: where an application's events are sent. */
+/** `/v1/callbacks/:sdkAppId`: the callback of an application. */
 export const callbackRoutes = new Hono<AppContext>()
   .get("/:sdkAppId", async (c) => {
     const callback = await c.env.KEYRING.getByName(KEYRING).callback(visibleApp(c));
@@ -46,7 +46,7 @@ export const callbackRoutes = new Hono<AppContext>()
     return c.body(null, 204);
   });
 
-/** Another's application answers as one without a callback. */
+/** An application of somebody else is answered as if it had no callback. */
 function visibleApp(c: Context<AppContext>): number {
   const parsed = sdkAppId.safeParse(Number(c.req.param("sdkAppId")));
   if (parsed.success && maySee(c.get("caller"), parsed.data)) return parsed.data;

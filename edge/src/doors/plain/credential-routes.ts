@@ -22,7 +22,7 @@ const addSchema = z.strictObject(
   {
     sdkAppIds: appScopeSchema,
     role: roleSchema,
-    /** Whose it is, for the list. */
+    /** A note that tells credentials apart in the list. */
     note: z.string(NOTE_EXPECTED).max(200, NOTE_EXPECTED).default(""),
   },
   "a JSON object",
@@ -35,7 +35,7 @@ const rotateSchema = z.strictObject(
   "a JSON object",
 );
 
-/** `/v1/credentials`: who may call. */
+/** `/v1/credentials`: the credentials of callers. */
 export const credentialRoutes = new Hono<AppContext>()
   .get("/", async (c) => {
     const caller = c.get("caller");
@@ -82,7 +82,7 @@ function showFixed({ secretId, role, sdkAppIds }: Credential): CredentialView {
   return { secretId, role, sdkAppIds: apps, source: "secret", note: "", createdAt: null, createdBy: null, keys: [] };
 }
 
-/** @throws RoomcastError `UnsupportedOperation`, to those who see the credential; to others it is not there */
+/** @throws RoomcastError `UnsupportedOperation` for callers that may see the credential; for others it does not exist */
 function changeable(env: Env, caller: Caller, secretId: string): string {
   const fixed = readConfig(env).credentials.find((credential) => credential.secretId === secretId);
   if (fixed === undefined) return secretId;

@@ -3,7 +3,7 @@ import type { Env } from "../../contracts/env.ts";
 import { ROOT } from "../../contracts/root-registry.ts";
 import type { AppContext } from "../../http/app-context.ts";
 
-/** `full`: nothing can be written any more, for want of room. `failing`: the storage does not do its work. */
+/** `full`: there is no room for writes. `failing`: the storage does not work. */
 type StorageHealth = "ok" | "full" | "failing";
 
 interface Look {
@@ -11,15 +11,14 @@ interface Look {
   readonly atMs: number;
 }
 
-/** Nobody needs a credential to ask: the storage is looked at no more often than this. */
+/** The shortest time between two checks of the storage, because nobody needs a credential to ask. */
 const LOOK_AGAIN_AFTER_MS = 2000;
 const DEADLINE_MS = 5000;
 
 let last: Look | undefined;
 
-/**
- * `/livez`: this process answers. `/healthz` and `/readyz`: it can do its work, which is to write; 503 where it cannot,
- * so that whoever sends calls here sends them elsewhere, and no one restarts what a restart does not mend.
+/** `/livez` answers as long as the process runs. `/healthz` and `/readyz` answer 200 if the edge can write, and 503 otherwise, so
+ * that a load balancer sends calls elsewhere and nobody restarts an edge that a restart does not repair.
  */
 export const healthRoutes = new Hono<AppContext>()
   .get("/livez", (c) => c.json({ status: "ok" }))
@@ -55,7 +54,7 @@ async function look(env: Env): Promise<StorageHealth> {
   }
 }
 
-/** Of what a write has thrown: SQLite, and the system below it, say a full disk in these words. Pure. */
+/** Recognises a full disk in the error of a write by the words of SQLite and of the operating system. Pure. */
 export function healthOf(thrown: unknown): Exclude<StorageHealth, "ok"> {
   return /SQLITE_FULL|database or disk is full|ENOSPC|No space left|exceeded.*(storage|quota|size)/i.test(
     String(thrown),
@@ -64,7 +63,7 @@ export function healthOf(thrown: unknown): Exclude<StorageHealth, "ok"> {
     : "failing";
 }
 
-/** For tests: what was seen a moment ago does not count. */
+/** Forgets the last check, for tests. */
 export function forgetHealth(): void {
   last = undefined;
 }

@@ -8,8 +8,7 @@ import type { AppContext } from "../../http/app-context.ts";
 
 const limiter = new RateLimiter();
 
-/**
- * Counts a call of a credential that has proved to be one, so that nobody can use up another's calls.
+/** Counts a call of an authenticated credential, so that nobody can use up the calls of another one.
  *
  * @throws RoomcastError `RequestLimitExceeded`
  */
@@ -17,7 +16,7 @@ export function countCall(env: Env, caller: Caller, action: string): void {
   limiter.take(`${caller.secretId}/${action}`, { perSecond: readConfig(env).rateLimitPerSecond, nowMs: Date.now() });
 }
 
-/** Limits how often a credential makes each call of the plain API. It comes after `authenticate`. */
+/** Limits the rate at which a credential makes each call of the plain API. It runs after `authenticate`. */
 export const limitRate = createMiddleware<AppContext>(async (c, next) => {
   countCall(c.env, c.get("caller"), `${c.req.method} ${routePath(c, -1)}`);
   await next();

@@ -118,13 +118,13 @@ export const taskRoutes = new Hono<AppContext>()
     return c.json((await c.env.TASK.getByName(taskId).stop(how, "stopped by the user")) ?? taskNotFound());
   });
 
-/** `how` stands in the query or in a JSON body. */
+/** Reads `how` from the query or from a JSON body. */
 async function stopInput(c: Context<AppContext>): Promise<unknown> {
   const query = c.req.query();
   return Object.keys(query).length > 0 ? query : readOptionalJson(c.req.raw);
 }
 
-/** Where one end is not given the interval is open there. */
+/** Reads a period, which is unbounded at an end that is not given. */
 function interval(fromMs: number | undefined, beforeMs: number | undefined): Interval | null {
   if (fromMs === undefined && beforeMs === undefined) return null;
   return { fromMs: fromMs ?? 0, beforeMs: beforeMs ?? Number.MAX_SAFE_INTEGER };

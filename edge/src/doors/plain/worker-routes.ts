@@ -18,14 +18,14 @@ import type { AppContext } from "../../http/app-context.ts";
 const querySchema = z.strictObject({ Region: regionName.optional() });
 const idSchema = z.strictObject({ id: workerIdSchema });
 
-/** The connected workers of one region or of all, and taking one out of service. */
+/** `/v1/workers`: lists the connected workers, and drains them. */
 export const workerRoutes = new Hono<AppContext>()
   .get("/", async (c) => {
     const { Region } = validate(querySchema, c.req.query());
     const regions = await regionsOf(c.env, Region);
     const { sdkAppIds: apps } = c.get("caller");
     const lists = await Promise.all(regions.map((region) => c.env.REGION.getByName(region).workers(region, apps)));
-    // Whose tasks a lost worker had is not known any more.
+    // The applications of a lost worker's tasks are no longer known.
     const seen = apps === "*" ? regions : [];
     const lost = await Promise.all(seen.map((region) => c.env.REGION.getByName(region).lostWorkers(region)));
     const edge = { version: VERSION, protocol: PROTOCOL_VERSION };
@@ -48,13 +48,13 @@ export const workerRoutes = new Hono<AppContext>()
     return c.json({ workerId: id, draining: false });
   });
 
-/** Workers serve all applications: only who operates the edge itself may take one away. */
+/** Workers serve all applications, so only an admin of all of them may drain one. */
 function requireOperatorOfAll(caller: Caller): void {
   requireRole(caller, "admin");
   requireAllApps(caller);
 }
 
-/** A name alone makes no Region object: one that never had a worker has none to show. */
+/** Returns known regions only, so that a query does not create a Region object. */
 async function regionsOf(env: Env, only?: string): Promise<readonly string[]> {
   const known = await env.DIRECTORY.getByName(ROOT).known("region");
   return only === undefined ? known : known.filter((region) => region === only);

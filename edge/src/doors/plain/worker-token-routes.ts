@@ -34,7 +34,7 @@ const allApps = createMiddleware<AppContext>(async (c, next) => {
   await next();
 });
 
-/** `/v1/worker-tokens`: which workers may dial in. */
+/** `/v1/worker-tokens`: the tokens with which workers connect. */
 export const workerTokenRoutes = new Hono<AppContext>()
   .use(allApps)
   .get("/", async (c) => c.json(await c.env.KEYRING.getByName(KEYRING).workerTokens()))
@@ -54,7 +54,7 @@ export const workerTokenRoutes = new Hono<AppContext>()
     return c.body(null, 204);
   });
 
-/** Ends a worker's connections in every region. Asking again is safe, should one region not answer. */
+/** Ends a worker's connections in every region. Repeating it is safe if one region does not answer. */
 async function disconnectWorker(env: Env, workerId: string): Promise<void> {
   const regions = await env.DIRECTORY.getByName(ROOT).known("region");
   await Promise.all(

@@ -4,7 +4,7 @@ import { currentKeyring } from "../../caches/keyring-cache.ts";
 import type { Env } from "../../contracts/env.ts";
 import { callbackSubject } from "../../model/seal-subject.ts";
 
-/** With what an application's events may be signed: its own key, and that of its callback here, as one is often both. */
+/** Returns the keys that may sign an application's events: its own key and that of its callback, which often are the same. */
 export async function eventKeys(env: Env, sdkAppId: number): Promise<readonly string[]> {
   const { trtcCallbackKeys, sealKeys } = readConfig(env);
   const own = trtcCallbackKeys.get(sdkAppId);

@@ -1,8 +1,7 @@
 const encoder = new TextEncoder();
 
-/**
- * Whether a callback's header `Sign` is base64 of HMAC-SHA256 over its body with this key. How long it takes says
- * nothing of how much of it was right.
+/** Returns true if a callback's header `Sign` is base64 of HMAC-SHA256 over its body with this key. The comparison takes the same
+ * time for every wrong signature.
  */
 export async function isSignedWith(body: string, sign: string, key: string): Promise<boolean> {
   const digest = bytesOf(sign);

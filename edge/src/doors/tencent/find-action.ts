@@ -18,12 +18,11 @@ const SERVICES: readonly Service[] = [
 export interface Wanted {
   readonly action: string;
   readonly version: string | undefined;
-  /** Of the credential scope. SDKs take it from the endpoint, so that it may be any word; one of ours must fit. */
+  /** The service of the credential scope. SDKs take it from the endpoint, so it may be any word; one of ours must fit the version. */
   readonly service: string;
 }
 
-/**
- * The action that a call names. Its version says of which service it is.
+/** Finds the action that a call names. The version determines the service.
  *
  * @throws RoomcastError `MissingParameter`, `NoSuchVersion` or `InvalidAction`.
  */

@@ -6,10 +6,10 @@ import { canonicalRequest, parseAuthorization, type Tc3Authorization, tc3Signatu
 
 const MAX_CLOCK_DIFFERENCE_S = 5 * 60;
 const REQUIRED_HEADERS = ["content-type", "host"] as const;
-/** With this header a client says that its signature leaves the body out. */
+/** The header by which a client says that its signature does not cover the body. */
 const CONTENT_HEADER = "X-TC-Content-SHA256";
 
-/** A credential with the SecretKeys that hold now: more than one for a while after it was rotated. */
+/** A credential with the SecretKeys that are valid now. After a rotation there are two for a while. */
 interface KnownCredential {
   readonly caller: Caller;
   readonly secretKeys: readonly string[];
@@ -17,21 +17,20 @@ interface KnownCredential {
 
 export interface Tc3CallerOptions {
   readonly call: TencentCall;
-  /** undefined: there is none. */
+  /** Returns undefined if there is none. */
   readonly findCredential: (secretId: string) => Promise<KnownCredential | undefined>;
   readonly nowMs: number;
 }
 
-/** Who made a call, and the service that his credential scope names: SDKs take it from the endpoint. */
+/** The authenticated caller, and the service of the credential scope, which SDKs take from the endpoint. */
 export interface SignedBy {
   readonly caller: Caller;
   readonly service: string;
-  /** In hexadecimal: the same only of the same call, made in the same second or sent once more by somebody else. */
+  /** The signature in hexadecimal. Only the same call of the same second, or a replay of it, has the same one. */
   readonly signature: string;
 }
 
-/**
- * Who signed a call.
+/** Authenticates the signer of a call.
  *
  * @throws RoomcastError `AuthFailure.*`; `MissingParameter` or `InvalidParameterValue` of X-TC-Timestamp.
  */
@@ -107,15 +106,14 @@ async function isSignedWith(
       requests.map(async (request) => tc3Signature({ ...scope, secretKey, canonicalRequest: await request })),
     ),
   );
-  // All are compared, so that the time it takes does not say which one it was.
+  // Every key is compared, so that the time taken does not reveal which one matched.
   return expected.filter((each) => crypto.subtle.timingSafeEqual(each, signature)).length > 0;
 }
 
 type SignedHeaders = readonly (readonly [name: string, value: string])[];
 
-/**
- * What a client may have signed: the host with its port or, as the official Node SDK does, without it; the values as
- * they are or, as Tencent's description says, in lower case.
+/** Returns the variants that a client may have signed: the host with its port or, as the official Node SDK does, without it; the
+ * header values unchanged or, as Tencent's description says, in lower case.
  */
 function signedHeaderWays(headers: Headers, names: readonly string[]): SignedHeaders[] {
   const host = headers.get("Host") ?? "";

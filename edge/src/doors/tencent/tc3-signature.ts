@@ -3,7 +3,7 @@
  * https://www.tencentcloud.com/document/api/213/33224
  */
 const ALGORITHM = "TC3-HMAC-SHA256";
-/** Ends the credential scope and the chain of keys. */
+/** The end of the credential scope and of the chain of keys. */
 const TERMINATOR = "tc3_request";
 
 const encoder = new TextEncoder();
@@ -12,7 +12,7 @@ export interface Tc3Authorization {
   readonly secretId: string;
   /** `YYYY-MM-DD`, UTC. */
   readonly date: string;
-  /** As the client calls it: SDKs take the first label of the endpoint. */
+  /** The service as the client names it; SDKs take the first label of the endpoint. */
   readonly service: string;
   /** Lower case, in the client's order. */
   readonly signedHeaders: readonly string[];
@@ -25,7 +25,7 @@ const AUTHORIZATION = new RegExp(
     "\\s*,\\s*SignedHeaders=([^,\\s]+)\\s*,\\s*Signature=([0-9A-Fa-f]{64})$",
 );
 
-/** Null: it is not of the form. */
+/** Returns null if the header does not have this form. */
 export function parseAuthorization(header: string): Tc3Authorization | null {
   const match = AUTHORIZATION.exec(header.trim());
   if (match === null) return null;
@@ -41,7 +41,7 @@ export function parseAuthorization(header: string): Tc3Authorization | null {
 
 export interface CanonicalParts {
   readonly method: "GET" | "POST";
-  /** What stands after the `?` of a GET, as it came; "" of a POST. */
+  /** The raw query of a GET after the `?`; empty for a POST. */
   readonly query: string;
   /** Names in lower case with their values, in the client's order. */
   readonly headers: readonly (readonly [name: string, value: string])[];
@@ -64,7 +64,7 @@ export interface SignOptions {
   readonly secretKey: string;
   readonly date: string;
   readonly service: string;
-  /** Of X-TC-Timestamp, as it came. */
+  /** The raw value of X-TC-Timestamp. */
   readonly timestamp: string;
   readonly canonicalRequest: string;
 }

@@ -2,7 +2,7 @@ import { type ErrorCode, RoomcastError } from "@roomcast/shared";
 
 export type TencentService = "scf" | "trtc";
 
-/** Codes of ours that are among Tencent Cloud's common ones, and so are shown as they are. */
+/** Our codes that are also Tencent Cloud's, and are shown unchanged. */
 const COMMON_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   "InvalidParameter",
   "InvalidParameterValue",
@@ -24,23 +24,22 @@ const COMMON_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   "InternalError",
 ]);
 
-/**
- * The code that Tencent's clients see: Tencent's own ones only. What only we tell apart is shown by its first part;
- * the message says the rest. The one place where codes are translated.
+/** Returns the code that Tencent's clients see, which is always one of Tencent's. A finer code of ours is shown by its first part,
+ * and the message says the rest. Codes are translated only here.
  */
 export function wireCode(code: ErrorCode, service: TencentService | null): string {
-  // To Tencent a UserSig is a parameter like others.
+  // For Tencent a UserSig is an ordinary parameter.
   if (code === "AuthFailure.InvalidUserSig" || code === "AuthFailure.UserSigExpired") return "InvalidParameterValue";
   if (code === "ResourceNotFound.Task" && service === "scf") return "ResourceNotFound.AsyncEvent";
   return COMMON_CODES.has(code) ? code : code.replace(/\..*$/, "");
 }
 
-/** `{"Response":{…}}` as every answer of the API is, HTTP 200 whatever became of the call. */
+/** Writes `{"Response":{…}}` with HTTP 200, as every answer of this API. */
 export function answer(requestId: string, content: object): Response {
   return Response.json({ Response: { ...content, RequestId: requestId } });
 }
 
-/** What was thrown, as the API shows it: never a stack, never a cause. */
+/** Shows a thrown error as the API does, without its stack and cause. */
 export function errorAnswer(requestId: string, thrown: unknown, service: TencentService | null): Response {
   const error = RoomcastError.from(thrown);
   if (error.code === "InternalError") {

@@ -8,9 +8,8 @@ interface Branch {
   readonly children: Map<string, Branch | string>;
 }
 
-/**
- * The parameters of a GET, where `Status.0=RUNNING&StartTimeInterval.Start=…` stands for
- * `{"Status":["RUNNING"],"StartTimeInterval":{"Start":"…"}}`. Every value stays a text.
+/** Reads the parameters of a GET, where `Status.0=RUNNING&StartTimeInterval.Start=…` stands for
+ * `{"Status":["RUNNING"],"StartTimeInterval":{"Start":"…"}}`. Every value stays a string.
  *
  * @throws RoomcastError `InvalidParameter`
  */
@@ -50,14 +49,13 @@ function plain(branch: Branch | string): unknown {
   if (typeof branch === "string") return branch;
   const entries = [...branch.children].map(([name, child]) => [name, plain(child)] as const);
   const isList = entries.length > 0 && entries.every(([name]) => /^[0-9]{1,3}$/.test(name));
-  // `fromEntries` makes own properties of whatever name.
+  // `fromEntries` creates own properties for any name.
   if (!isList) return Object.fromEntries(entries);
   return entries.toSorted(([a], [b]) => Number(a) - Number(b)).map(([, value]) => value);
 }
 
-/**
- * Gives the texts of a query the types that a schema wants: where it refuses a text that reads as a number, `true` or
- * `false`, that is what it becomes. What is wrong stays wrong, for the schema to say so.
+/** Converts the strings of a query to the types that a schema expects: a string that the schema refuses and that reads as a
+ * number, `true` or `false` becomes that. Everything else is left for the schema to refuse.
  */
 export function typedFor(schema: z.ZodType, value: unknown): unknown {
   const issues = schema.safeParse(value).error?.issues ?? [];

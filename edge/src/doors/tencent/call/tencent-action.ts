@@ -9,30 +9,29 @@ import type { CallParameters } from "./tencent-call.ts";
 export interface ActionContext {
   readonly env: Env;
   readonly caller: Caller;
-  /** Of X-TC-Region. */
+  /** The header X-TC-Region. */
   readonly region: string | undefined;
-  /** Of the call. A create that comes again with it is answered with the task that it made: see `replayKey`. */
+  /** The call's signature. A repeated create with the same signature is answered with the first task; see `replayKey`. */
   readonly signature: string;
 }
 
-/**
- * The idempotency key of a signed create: whoever has seen one may send it again for as long as its time is believed, and
- * must not start a second push by that.
+/** Returns the idempotency key of a signed create. Somebody who has overheard the call can repeat it while its timestamp is
+ * accepted, and must not start a second push that way.
  */
 export function replayKey({ signature }: Pick<ActionContext, "signature">): string {
   return `tc3-${signature}`;
 }
 
-/** Carries out a call and returns what stands in its `Response`, all but the RequestId. */
+/** Carries out a call and returns the content of its `Response` without the RequestId. */
 export type TencentAction = (context: ActionContext, parameters: CallParameters) => Promise<object>;
 
-/** What may go wrong with a task though it was accepted, as a part of an answer; nothing where nothing may. */
+/** Returns the warnings of an accepted task as a part of the answer, or nothing if there are none. */
 export function shownWarnings(warnings: readonly Warning[]): object {
   if (warnings.length === 0) return {};
   return { Warnings: warnings.map(({ code, message }) => ({ Code: code, Message: message })) };
 }
 
-/** An action whose parameters are checked first, all wrong ones named at once. */
+/** An action whose parameters are validated first; an error names all wrong ones at once. */
 export function tencentAction<Schema extends z.ZodType>(
   schema: Schema,
   run: (context: ActionContext, parameters: z.output<Schema>) => Promise<object>,

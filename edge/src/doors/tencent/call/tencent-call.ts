@@ -1,11 +1,11 @@
 import { parseJson, readText } from "../../../http/read-json.ts";
 import { nested } from "./query-parameters.ts";
 
-/** A call of Tencent Cloud API 3.0 as it came; nothing of it is checked yet. */
+/** A call of Tencent Cloud API 3.0 before any check. */
 export interface TencentCall {
   readonly method: "GET" | "POST";
   readonly headers: Headers;
-  /** What stands after the `?`, as it came. */
+  /** The raw query after the `?`. */
   readonly query: string;
   readonly body: string;
   readonly action: string;
@@ -15,15 +15,15 @@ export interface TencentCall {
   readonly token: string | undefined;
 }
 
-/** What may stand in a header `X-TC-…` or in the query of a GET. */
+/** A parameter that a header `X-TC-…` or the query of a GET may carry. */
 const COMMON = ["Action", "Version", "Region", "Timestamp", "Token", "Language", "RequestClient"] as const;
 
-/** Whether a request is meant for this API and not for the plain one. */
+/** Returns true if a request is meant for this API and not for the plain one. */
 export function isTencentCall(request: Request): boolean {
   return request.headers.has("X-TC-Action") || (request.method === "GET" && queryOf(request).has("Action"));
 }
 
-/** @throws RoomcastError `RequestSizeLimitExceeded`; `InvalidParameter` when the body is no text. */
+/** @throws RoomcastError `RequestSizeLimitExceeded`; `InvalidParameter` when the body is not text. */
 export async function readTencentCall(request: Request): Promise<TencentCall> {
   const isGet = request.method === "GET";
   const query = isGet ? queryOf(request) : new URLSearchParams();
@@ -37,12 +37,12 @@ export async function readTencentCall(request: Request): Promise<TencentCall> {
     version: common("Version"),
     region: common("Region"),
     timestamp: common("Timestamp"),
-    // An empty token is no token: SDKs send one for want of another.
+    // SDKs without a token send an empty one.
     token: common("Token") || undefined,
   };
 }
 
-/** The parameters of a call. Those of a GET are texts, whatever they mean. */
+/** Returns the parameters of a call. Those of a GET are all strings. */
 export type CallParameters = { readonly kind: "json" | "texts"; readonly value: unknown };
 
 /** @throws RoomcastError `InvalidParameter` when they cannot be read. */

@@ -28,14 +28,14 @@ const logsSchema = z.strictObject({
   FunctionRequestId: z.string("a text").optional(),
   StartTime: scfTimeText.optional(),
   EndTime: scfTimeText.optional(),
-  /** Retired by Tencent: accepted for old clients, and without effect. */
+  /** Tencent has retired it; it is accepted for old clients and has no effect. */
   SearchContext: z.unknown().optional(),
 });
 
-/** Of the messages in one answer: a hundred whole logs would not fit into an isolate's memory. */
+/** The most characters of messages in one answer, because a hundred whole logs would not fit into an isolate's memory. */
 const MAX_LOG_CHARACTERS = 4_000_000;
 
-/** One entry for each push, its log lines in one text. */
+/** Returns one entry for each push, with its log lines in one text. */
 export const getFunctionLogs = tencentAction(logsSchema, async (context, query) => {
   const { env, caller } = context;
   const offsetMinutes = readConfig(env).scfUtcOffsetMinutes;
@@ -52,7 +52,7 @@ export const getFunctionLogs = tencentAction(logsSchema, async (context, query) 
           beforeMs: EndTime === undefined ? Number.MAX_SAFE_INTEGER : scfTimeMs(EndTime, offsetMinutes),
         },
     ended: null,
-    // All have one function name and no memory of their own.
+    // All entries have the same function name, and no memory use.
     orderBy: query.OrderBy === "duration" ? "duration" : "created",
     order: query.Order,
     offset: query.Offset,
@@ -64,7 +64,7 @@ export const getFunctionLogs = tencentAction(logsSchema, async (context, query) 
   return { TotalCount: total, Data: entries.filter((entry) => entry !== null) };
 });
 
-/** Null: it was deleted meanwhile. */
+/** Returns null if the task was deleted meanwhile. */
 async function entryOf(
   { env, caller }: ActionContext,
   { taskId, createdAt }: ListedTask,
@@ -80,7 +80,7 @@ async function entryOf(
 interface EntryOptions {
   readonly functionName: string;
   readonly offsetMinutes: number;
-  /** As the listing says it. */
+  /** The status from the listing. */
   readonly startedMs: number;
   readonly nowMs: number;
 }
@@ -88,7 +88,7 @@ interface EntryOptions {
 /** SCF: 0 success, 2 running, 3 interrupted, any other failed. */
 const RET_CODE: Record<ScfStatus, number> = { FINISHED: 0, RUNNING: 2, ABORTED: 3, FAILED: 1 };
 
-/** A push's log as SCF shows a function's run. Pure. */
+/** Shows a push's log as SCF shows the run of a function. Pure. */
 function logEntry(task: TaskView, { lines, cut }: TaskLogs & { readonly cut?: true }, options: EntryOptions): object {
   const { startedMs } = options;
   const durationMs = (task.endedAt === null ? options.nowMs : Date.parse(task.endedAt)) - startedMs;

@@ -12,7 +12,7 @@ import { boundedInteger, functionNames, LATEST, requestIdText } from "./scf-para
 import { scfStatusCode } from "./scf-status-code.ts";
 import { scfTime, scfTimeMs, scfTimeText } from "./scf-time.ts";
 
-/** The only way in which a push is started. */
+/** The only invocation type, because a push is asynchronous. */
 const INVOKE_TYPE = "Event";
 
 const invokeSchema = z.strictObject({
@@ -112,7 +112,7 @@ const listAsyncEvents = tencentAction(listSchema, async ({ env, caller }, query)
   const otherType = query.InvokeType?.length && !query.InvokeType.includes(INVOKE_TYPE);
   const { total, tasks } = await listTasks(env, caller, {
     sdkAppId: null,
-    // SDKs send an empty list or text for want of a filter.
+    // SDKs send an empty list or string if there is no filter.
     taskId: query.InvokeRequestId?.toLowerCase() || null,
     statuses: otherType ? [] : query.Status?.length ? query.Status : null,
     created: interval(query.StartTimeInterval),
@@ -136,7 +136,7 @@ function eventOf(task: ListedTask, utcOffsetMinutes: number): object {
   };
 }
 
-/** Service `scf`, version 2018-04-16. There is one function here: whatever name a call gives it, it is meant. */
+/** Service `scf`, version 2018-04-16. There is one function, and every name means it. */
 export const SCF_ACTIONS: Readonly<Record<string, TencentAction>> = {
   Invoke: invoke,
   TerminateAsyncEvent: terminateAsyncEvent,

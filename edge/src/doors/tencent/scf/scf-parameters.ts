@@ -1,15 +1,15 @@
 import { z } from "zod";
 
-/** The version of the one function that there is. */
+/** The version of the only function. */
 export const LATEST = "$LATEST";
 
 const NAME_EXPECTED = "a name of 1 to 128 characters";
 const name = z.string(NAME_EXPECTED).min(1, NAME_EXPECTED).max(128, NAME_EXPECTED);
 
-/** Which function is meant: there is one, so that any name will do. */
+/** The name of the function. There is only one, so any name is accepted. */
 export const functionNames = { FunctionName: name, Namespace: name.optional(), Qualifier: name.optional() };
 
-/** The same where the name may be left out. */
+/** The same, where the name may be left out. */
 export const optionalFunctionNames = { ...functionNames, FunctionName: name.optional() };
 
 const ID_EXPECTED = "the id of an asynchronous request";

@@ -9,7 +9,7 @@ const FAILURES: Partial<Record<ErrorCode, number>> = {
   "FailedOperation.TaskQuarantined": CODE.exited,
 };
 
-/** A task's end as the status code of a cloud function's run. Pure. */
+/** Returns a task's end as the status code of a cloud function's run. Pure. */
 export function scfStatusCode({ status, error }: Pick<TaskView, "status" | "error">): number {
   switch (status) {
     case "RUNNING":

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** SCF writes the time of its own country, without saying so: the edge's offset from UTC must be known. */
+/** Writes a time as SCF does: in the local time of its country, without a zone, so the offset from UTC must be given. */
 const MINUTE_MS = 60_000;
 
 /** `YYYY-MM-DD hh:mm:ss.ffffff` */
@@ -11,20 +11,20 @@ export function scfTime(ms: number, utcOffsetMinutes: number): string {
 const EXPECTED = 'a time such as "2026-12-31 20:15:00"';
 const PATTERN = /^([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,6})?$/;
 
-/** A text as SCF writes times; fractions of a second may be left out. */
+/** A time as SCF writes it; fractions of a second may be left out. */
 export const scfTimeText = z.string(EXPECTED).refine((text) => !Number.isNaN(utcMs(text)), EXPECTED);
 
-/** Unix ms of a text that `scfTimeText` lets pass. */
+/** Returns the Unix ms of a text that `scfTimeText` accepts. */
 export function scfTimeMs(text: string, utcOffsetMinutes: number): number {
   return utcMs(text) - utcOffsetMinutes * MINUTE_MS;
 }
 
-/** NaN: it is no time. */
+/** Returns NaN if the text is not a time. */
 function utcMs(text: string): number {
   const [, date, time, fraction = ""] = PATTERN.exec(text) ?? [];
   if (date === undefined || time === undefined) return Number.NaN;
   const wholeMs = Date.parse(`${date}T${time}Z`);
-  // The parser takes 30 February for 2 March.
+  // The parser would accept 30 February as 2 March.
   const isReal = !Number.isNaN(wholeMs) && new Date(wholeMs).toISOString().startsWith(date);
   return isReal ? wholeMs + Math.floor(Number(`0${fraction}`) * 1000) : Number.NaN;
 }

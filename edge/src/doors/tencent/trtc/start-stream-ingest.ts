@@ -11,20 +11,20 @@ const LARGEST_ROOM = 4_294_967_294;
 const STREAM_URL_EXPECTED = "the URL of the source";
 const SOURCE_URLS_EXPECTED = "a list of one URL";
 
-/** Here 0 leaves a side as the source has it. */
+/** A side of 0 follows the source. */
 const videoParams = push.VideoEncodeParams.unwrap();
 const side = (size: typeof videoParams.shape.Width) =>
   z.union([z.literal(0), size.unwrap()], "an integer from 0 to the largest size, not 1");
 
-/** What only TRTC's own robot can do; a publisher from outside cannot, and must not look as if it did. */
+/** A feature of TRTC's own robot that a publisher from outside cannot offer, and must not pretend to offer. */
 function notHere(why: string) {
   return z.literal(false, `false: ${why}`).optional();
 }
 
-/** A progress message inside the room is sent by TRTC's own robot. */
+/** Only TRTC's own robot sends progress messages into the room. */
 export const enableProgress = notHere("progress is not sent into the room here; GET /v1/tasks/:id has it");
 
-/** The parameters of StartStreamIngest, and which of them make no sense together. */
+/** The parameters of StartStreamIngest, with the combinations that are refused. */
 export const startStreamIngestSchema = z
   .strictObject(
     {
@@ -62,7 +62,7 @@ export const startStreamIngestSchema = z
     when: always,
   });
 
-/** Rules over several fields run whatever else is wrong, so that all problems come at once. */
+/** Rules over several fields run even if other fields are wrong, so that all problems are reported at once. */
 function always({ value }: { value: unknown }): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -75,7 +75,7 @@ function isRoom(room: unknown, type: unknown): boolean {
 
 export type StartStreamIngest = z.output<typeof startStreamIngestSchema>;
 
-/** The push request that a call of StartStreamIngest means. Pure; `createPush` checks the rest of it. */
+/** Converts a call of StartStreamIngest to a push request. Pure; `createPush` validates the rest. */
 export function pushOf(call: StartStreamIngest): Record<string, unknown> {
   const { RoomId, RoomIdType, StreamUrl, SourceUrl, AutoPush: _no, EnableProgress: _neither, ...same } = call;
   const VideoSrc = StreamUrl ?? SourceUrl?.[0];
@@ -84,7 +84,7 @@ export function pushOf(call: StartStreamIngest): Record<string, unknown> {
     VideoSrc,
     ...(RoomIdType === 0 ? { StrRoomId: RoomId } : { RoomId: Number(RoomId) }),
     Mode: VideoSrc !== undefined && /^(?:rtmps?|srt):/i.test(VideoSrc) ? "live" : "vod",
-    // To Tencent it counts for what is played for ever only.
+    // At Tencent it applies only to a source that is repeated without end.
     MaxDuration: same.RepeatNum === -1 ? same.MaxDuration : undefined,
     VideoEncodeParams: same.VideoEncodeParams === undefined ? undefined : withoutZeros(same.VideoEncodeParams),
   };

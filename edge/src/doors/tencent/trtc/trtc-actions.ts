@@ -23,7 +23,7 @@ type TaskRef = z.output<typeof taskSchema>;
 const NOT_EXIST = { Status: "NotExist" } as const;
 const IN_PROGRESS = { Status: "InProgress" } as const;
 
-/** A task of the application that is named; null: there is none, or it is another application's. */
+/** Returns the task of the named application, or null if there is none or it belongs to another application. */
 async function taskOf({ env, caller }: ActionContext, { SdkAppId, TaskId }: TaskRef): Promise<TaskView | null> {
   requireApp(caller, SdkAppId);
   const task = await findVisibleTask(env, caller, TaskId);
@@ -72,12 +72,12 @@ const updateStreamIngest = tencentAction(updateSchema, async (context, { ref, ch
   requireRole(context.caller, "operator");
   const task = await taskOf(context, ref);
   if (task?.status !== "RUNNING") return NOT_EXIST;
-  // As Tencent's: a call that changes nothing is no mistake.
+  // As at Tencent, a call that changes nothing is not an error.
   if (Object.keys(given).length === 0) return IN_PROGRESS;
   const updated = await context.env.TASK.getByName(task.taskId).update(given);
   if (updated === null) return NOT_EXIST;
   if (updated.kind === "changed") return IN_PROGRESS;
-  // It has ended meanwhile.
+  // The task has ended meanwhile.
   if (updated.error.code === "ResourceUnavailable.TaskEnded") return NOT_EXIST;
   throw RoomcastError.fromBody(updated.error);
 });
