@@ -11,7 +11,7 @@ function fail(items: FailedItems, item: number, { round = 0, error = NOT_FOUND, 
 }
 
 describe("FailedItems", () => {
-  it("passes over an item that fails and names it", () => {
+  it("skips an item that fails and names it", () => {
     expect(fail(new FailedItems("skip"), 1)).toMatchObject({
       name: "skip",
       next: { item: 2, round: 0 },
@@ -19,7 +19,7 @@ describe("FailedItems", () => {
     });
   });
 
-  it("ends with the first cause when a whole round of items fails", () => {
+  it("fails with the first cause when a whole round of items fails", () => {
     const items = new FailedItems("skip");
     items.seenWell();
     expect([fail(items, 1).name, fail(items, 2, { error: NOT_MEDIA }).name]).toEqual(["skip", "skip"]);
@@ -32,7 +32,7 @@ describe("FailedItems", () => {
     });
   });
 
-  it("counts anew after an item was seen well", () => {
+  it("counts failures again from zero after an item played well", () => {
     const items = new FailedItems("skip");
     for (let round = 0; round < 20; round += 1) {
       expect([fail(items, 1, { round }).name, fail(items, 2, { round }).name]).toEqual(["skip", "skip"]);
@@ -40,7 +40,7 @@ describe("FailedItems", () => {
     }
   });
 
-  it("has nothing after the last item: the programme fails only where nothing was seen", () => {
+  it("fails after the last item only if no item has played", () => {
     const programme = { items: ["a", "b"], plays: 1 };
     const items = new FailedItems("skip");
     expect(fail(items, 1, { programme })).toMatchObject({ name: "fail", error: { code: NOT_FOUND.code } });
@@ -48,7 +48,7 @@ describe("FailedItems", () => {
     expect(fail(items, 1, { programme })).toMatchObject({ name: "skip", next: null });
   });
 
-  it("ends with the item's error when it is told to, or when there is no other item", () => {
+  it("fails with the item's error when it is configured to fail, or when there is no other item", () => {
     expect(fail(new FailedItems("fail"), 2)).toMatchObject({
       name: "fail",
       error: { message: "Item 3 of 3, round 1: There is no such file." },
@@ -65,7 +65,7 @@ describe("namingItem", () => {
     [1, 5, 3, "Round 4: There is no such file."],
     [2, 1, 0, "Item 1 of 2: There is no such file."],
     [2, 3, 1, "Item 1 of 2, round 2: There is no such file."],
-  ])("of %i items played %i times, in round %i, says %s", (count, plays, round, message) => {
+  ])("makes of %i items played %i times, in round %i, the message %s", (count, plays, round, message) => {
     const programme = { items: Array.from({ length: count }, () => "a"), plays };
     expect(namingItem(NOT_FOUND, programme, { item: 0, round })).toMatchObject({ code: NOT_FOUND.code, message });
   });

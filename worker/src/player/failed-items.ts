@@ -1,7 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 import { type Programme, type ProgrammePlace, placeAfter } from "./programme.ts";
 
-/** What a playlist does when one of its items cannot be played, or breaks off and does not come back. */
+/** What happens when an item of a playlist cannot be played, or is lost and does not come back. */
 export type OnItemError = "skip" | "fail";
 
 export interface FailedItem {
@@ -11,14 +11,14 @@ export interface FailedItem {
 }
 
 export type FailedItemVerdict =
-  /** It is passed over; `next` null: nothing comes after it. */
+  /** The item is skipped. `next` is null if no item follows. */
   | { readonly name: "skip"; readonly next: ProgrammePlace | null; readonly error: RoomcastError }
   | { readonly name: "fail"; readonly error: RoomcastError };
 
-/** Decides what becomes of a programme with items that fail. Does no I/O. */
+/** Decides how a programme continues after one of its items has failed. Does no I/O. */
 export class FailedItems {
   readonly #onItemError: OnItemError;
-  /** The first error since an item was last seen well. */
+  /** The first error since an item last played well. */
   #first: RoomcastError | undefined;
   #inRow = 0;
   #anySeen = false;
@@ -27,14 +27,14 @@ export class FailedItems {
     this.#onItemError = onItemError;
   }
 
-  /** An item has played to its end, or for long enough. */
+  /** Must be called when an item has played to its end or for long enough. */
   seenWell(): void {
     this.#first = undefined;
     this.#inRow = 0;
     this.#anySeen = true;
   }
 
-  /** A whole round of failures ends the programme: a playlist that is repeated for ever must not spin. */
+  /** A full round of failures ends the programme, because an endlessly repeated playlist must not busy-loop. */
   failed({ programme, place, error }: FailedItem): FailedItemVerdict {
     const named = namingItem(error, programme, place);
     this.#first ??= named;
@@ -48,7 +48,7 @@ export class FailedItems {
   }
 }
 
-/** "Item 2 of 3, round 4: …"; as it is where there is only one item, in its first round. Pure. */
+/** Adds "Item 2 of 3, round 4: …" to the message. A single item in its first round is not named. Pure. */
 export function namingItem(error: RoomcastError, programme: Programme, place: ProgrammePlace): RoomcastError {
   const { length } = programme.items;
   const item = length > 1 ? `Item ${place.item + 1} of ${length}` : "";

@@ -5,19 +5,21 @@ import { Preloads } from "./preloads.ts";
 import { type ClosingSources, type OpenSource, PreparedSource, type SourceRequest } from "./prepared-source.ts";
 import type { Programme, ProgrammePlace } from "./programme.ts";
 
-/** A source on its way to the air. */
+/** A source that is being opened to be put on the air. */
 export interface IncomingSource {
   readonly prepared: PreparedSource;
-  /** `next` waits until the one before has played out; `continue` until the position is reached; the others do not. */
+  /**
+   * `next` waits until the current source has played out, `continue` until the position is reached. Others do not wait.
+   */
   readonly role: "start" | "next" | "return" | "switch" | "continue";
   readonly place: ProgrammePlace;
-  /** The position of the room when it was sent for, ms. */
-  readonly sentForMs: number;
-  /** What holds once it is on the air. */
+  /** The room's position when opening started, ms. */
+  readonly roomPositionMs: number;
+  /** The programme that applies once the source is on the air. */
   readonly programme: Programme;
-  /** Who asked for it. */
+  /** Settles the change that requested the source; undefined if no change did. */
   readonly asked: PromiseWithResolvers<void> | undefined;
-  /** Whether it stands still once it is on the air; undefined: as what was there before. */
+  /** True if playback is paused once the source is on the air. Undefined leaves it as it was. */
   readonly pauses: boolean | undefined;
 }
 
@@ -25,11 +27,11 @@ export interface IncomingSourcesOptions {
   readonly open: OpenSource;
   readonly log: Logger;
   readonly closings: ClosingSources;
-  /** What was sent for is ready, or has failed. */
+  /** Called when a source is ready or has failed. */
   readonly onReady: () => void;
 }
 
-/** What is on its way to the air: one source at a time, where the newest wish wins, and those that are preloaded. */
+/** The source that is about to go on the air (the newest request replaces an older one), and the preloaded sources. */
 export class IncomingSources {
   readonly #options: IncomingSourcesOptions;
   readonly #preloads: Preloads;
@@ -44,31 +46,31 @@ export class IncomingSources {
     return this.#incoming;
   }
 
-  /** Sends for a source. Whatever else was on its way is dropped. */
-  bring(request: SourceRequest, wish: Omit<IncomingSource, "prepared">): void {
+  /** Starts opening a source. Any other incoming source is dropped. */
+  open(request: SourceRequest, change: Omit<IncomingSource, "prepared">): void {
     void this.discard();
     const prepared = this.#preloads.take(request) ?? new PreparedSource(request, this.#options.open);
     prepared.onSettled = this.#options.onReady;
-    this.#incoming = { prepared, ...wish };
+    this.#incoming = { prepared, ...change };
     if (prepared.state.name !== "opening") this.#options.onReady();
   }
 
-  /** Whether to stand still was wished after it was asked for. */
+  /** Drops the pause setting of the incoming source, because a newer change has set or ended the pause. */
   forgetPause(): void {
     if (this.#incoming !== undefined) this.#incoming = { ...this.#incoming, pauses: undefined };
   }
 
-  /** What was on its way is there, or will not come: whoever calls this sees to it. */
+  /** Forgets the incoming source without closing it. The caller has taken it, or it has failed. */
   settle(): void {
     this.#incoming = undefined;
   }
 
-  /** Who asked for what was on its way is told that it does not come; resolves when that is closed. */
+  /** Rejects the change that requested the incoming source. Resolves when that source is closed. */
   async discard(): Promise<void> {
     const incoming = this.#incoming;
     this.#incoming = undefined;
     incoming?.asked?.reject(
-      new RoomcastError("FailedOperation.Superseded", "A newer change, or the end of the task, came before."),
+      new RoomcastError("FailedOperation.Superseded", "Superseded by a newer change, or the task ended first."),
     );
     const discarded = incoming?.prepared.discard();
     if (discarded === undefined) return;
@@ -76,7 +78,7 @@ export class IncomingSources {
     await discarded;
   }
 
-  /** All that is open or being opened; null: being opened. */
+  /** All sources that are open or being opened. Null for one that is being opened. */
   get holds(): readonly (SourceInfo | null)[] {
     const all = this.#incoming === undefined ? this.#preloads.all : [this.#incoming.prepared, ...this.#preloads.all];
     return all.flatMap(({ state }) =>
@@ -84,7 +86,7 @@ export class IncomingSources {
     );
   }
 
-  /** Keeps exactly these ready. */
+  /** Keeps exactly these sources preloaded. */
   preload(requests: readonly SourceRequest[]): void {
     this.#preloads.set(requests);
   }

@@ -1,17 +1,17 @@
 import type { IncomingSource } from "./incoming-sources.ts";
 
-/** What is on the air when something new is ready. */
+/** The state of the current source when a new one is ready. */
 export interface AirSituation {
   readonly nowMs: number;
-  /** The first picture is shown then and not before; undefined: as soon as it is there. */
+  /** The first picture is shown at this time and not before. Undefined shows it as soon as it is ready. */
   readonly notBeforeMs: number | undefined;
   readonly positionMs: number;
   readonly paused: boolean;
-  /** All of what is on the air was sent. */
+  /** True if all of the current source was sent. */
   readonly drained: boolean;
 }
 
-/** Whether what is ready may take the place of what is on the air. Pure. */
+/** Returns true if a source that is ready may replace the one on the air now. Pure. */
 export function mayGoOnAir(role: IncomingSource["role"], startAtMs: number, now: AirSituation): boolean {
   switch (role) {
     case "start":

@@ -1,13 +1,16 @@
-/** A recorded source that stands still for longer is closed, and opened again when it goes on, ms. */
+/** In a pause longer than this, ms, a recorded source is closed. It is opened again when playback resumes. */
 const LONGEST_HELD_MS = 60_000;
 
-/** Whether the player stands still, and since when. Time comes in as an argument. */
+/**
+ * Whether the player is paused and for how long. The player applies the pause to the output through the timeline. Time
+ * is passed as an argument.
+ */
 export class PauseDuration {
   readonly #longestMs: number;
   #active: boolean;
   #sinceMs = 0;
 
-  /** @param longestMs a longer pause is too long */
+  /** @param longestMs the longest allowed pause */
   constructor(active: boolean, longestMs: number) {
     this.#active = active;
     this.#longestMs = longestMs;
@@ -17,12 +20,12 @@ export class PauseDuration {
     return this.#active;
   }
 
-  /** It is to stand still, or to go on, from what comes on the air now. */
+  /** Sets whether playback is paused when the next source goes on the air. */
   set(active: boolean): void {
     this.#active = active;
   }
 
-  /** @param anew false: it stood still already, and the pause goes on */
+  /** @param anew false if playback is already paused; the length of the pause then continues to count */
   begin(nowMs: number, anew: boolean): void {
     if (anew) this.#sinceMs = nowMs;
     this.#active = true;
@@ -36,7 +39,7 @@ export class PauseDuration {
     return nowMs - this.#sinceMs > this.#longestMs;
   }
 
-  /** Whether the source is worth keeping open: a live one goes on without us. */
+  /** Returns true if the source stays open. A live source is closed at once, because it continues meanwhile. */
   holdsSource(nowMs: number, live: boolean): boolean {
     return nowMs - this.#sinceMs <= (live ? 0 : LONGEST_HELD_MS);
   }

@@ -1,21 +1,21 @@
 import { renditionHeight, type TaskUpdate } from "@roomcast/shared";
 import type { AudioTrackWish } from "../source/plan/track-choice.ts";
 
-/** How sources are played, as far as it may change while the push runs. */
+/** The settings of playback that may change while the push runs. */
 export interface Settings {
-  /** Percent; 100 leaves it as it is. */
+  /** Percent; 100 changes nothing. */
   readonly volume: number;
-  /** 1 leaves it as it is. */
+  /** A factor; 1 changes nothing. */
   readonly tempo: number;
-  /** undefined: what the source proposes. */
+  /** Undefined for the source's default. */
   readonly audioTrack?: AudioTrackWish | undefined;
-  /** Of a source in several sizes, the lines of the picture at most. */
+  /** For a source with several renditions, the maximum picture height. */
   readonly maxHeight?: number | undefined;
 }
 
 type SettingsUpdate = Pick<TaskUpdate, "Volume" | "Tempo" | "AudioTrack" | "Rendition">;
 
-/** What a request says of its settings. Pure. */
+/** Returns the settings of a request. Pure. */
 export function settingsOf({ Volume = 100, Tempo = 1, AudioTrack, Rendition }: SettingsUpdate): Settings {
   return {
     volume: Volume,
@@ -25,7 +25,7 @@ export function settingsOf({ Volume = 100, Tempo = 1, AudioTrack, Rendition }: S
   };
 }
 
-/** How loud, how fast, and which sound and size of a source is played. */
+/** The current volume, tempo, audio track and rendition of a push. */
 export class PlaySettings {
   #now: Settings;
 
@@ -41,13 +41,13 @@ export class PlaySettings {
     return !areEqual(this.#changedBy(update), this.#now);
   }
 
-  /** @returns takes the change back, unless a newer one has come */
+  /** @returns a function that reverts the change unless a newer one has been made */
   change(update: SettingsUpdate): () => void {
     const before = this.#now;
-    const wished = this.#changedBy(update);
-    this.#now = wished;
+    const changed = this.#changedBy(update);
+    this.#now = changed;
     return () => {
-      if (areEqual(this.#now, wished)) this.#now = before;
+      if (areEqual(this.#now, changed)) this.#now = before;
     };
   }
 

@@ -6,35 +6,35 @@ import type { OpenSource, SessionFormat } from "./prepared-source.ts";
 import type { Programme } from "./programme.ts";
 
 export interface PlayerLimits {
-  /** A source that gives nothing for this long is lost, ms. */
+  /** A source that delivers nothing for this long is lost, ms. */
   readonly sourceSilenceMs: number;
-  /** How long a source that was on the air, or is next, is waited for, ms. */
+  /** How long the player waits for a source that was on the air, or that is next, ms. */
   readonly idleTimeoutMs: number;
   /** A longer pause ends the task, ms. */
   readonly longestPauseMs: number;
-  /** The task ends after so long on the air, ms; Infinity: never. */
+  /** The task ends after this time on the air, ms. Infinity for no limit. */
   readonly longestPlayMs: number;
 }
 
 export interface PlayerOptions extends Settings {
   readonly open: OpenSource;
   readonly programme: Programme;
-  /** Where it begins: an item, and a position in it, ms. */
+  /** The item to start with, and the position in it, ms. */
   readonly startAt: { readonly item: number; readonly positionMs: number };
-  /** Begins standing still. */
+  /** True if playback starts paused. */
   readonly paused: boolean;
   readonly preload: readonly string[];
-  /** The first picture is shown then and not before, on the clock of `nowMs`; undefined: as soon as it is there. */
+  /** When to show the first picture, on the clock of `nowMs`. Undefined shows it as soon as it is ready. */
   readonly notBeforeMs: number | undefined;
   readonly live: boolean;
-  /** What becomes of a playlist when one of its items cannot be played. */
+  /** What happens when an item of the playlist cannot be played. */
   readonly onItemError: OnItemError;
   readonly limits: PlayerLimits;
   readonly log: Logger;
   readonly onState: (state: ActiveStateName) => void;
-  /** What the session sends; undefined: nothing was sent yet. */
+  /** Returns the session's format, or undefined if nothing was sent yet. */
   readonly format: () => SessionFormat | undefined;
-  /** A source that was sent for is ready, or has failed. */
+  /** Called when a source is ready or has failed. */
   readonly onReady: () => void;
 }
 

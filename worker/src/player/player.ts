@@ -21,7 +21,7 @@ import { SourceOnAir } from "./source-on-air.ts";
 import { SourceRetries } from "./source-retries.ts";
 import { retryPolicyFor } from "./source-retry-policy.ts";
 
-/** Where the player puts its media. */
+/** The timeline that a player plays on, and its sink. */
 export interface Stage {
   readonly timeline: Timeline;
   readonly sink: TimelineSink;
@@ -32,7 +32,7 @@ interface At {
   readonly stage: Stage;
 }
 
-/** Plays a programme onto a timeline: one source on the air, at most one more on its way, and what is preloaded. */
+/** Plays a programme on a timeline: one source on the air, at most one incoming, and the preloaded ones. */
 export class Player {
   readonly #options: PlayerOptions;
   readonly #closings = new ClosingSources();
@@ -44,12 +44,12 @@ export class Player {
   readonly #settings: PlaySettings;
   #preloaded: readonly string[];
   /**
-   * What it plays on, from its first picture until it is closed. Without a stage it is not on the air: it records what is
-   * wished of it and changes nothing that another player uses.
+   * Set from the first picture until the player is closed. Without a stage, the player is not on the air: it records
+   * requested changes but must not touch a timeline that another player uses.
    */
   #stage: Stage | undefined;
   #state: ActiveStateName = "starting";
-  /** Why nothing of the programme could be opened. */
+  /** The error if no source of the programme could be opened. */
   #startError: RoomcastError | undefined;
 
   constructor(options: PlayerOptions) {
@@ -73,7 +73,7 @@ export class Player {
     return this.#state;
   }
 
-  /** Items of the programme that were passed over; undefined: none was. */
+  /** Items of the programme that were skipped; undefined if none were. */
   get skipped(): SkippedItems | undefined {
     return this.#progress.skipped;
   }
@@ -82,7 +82,7 @@ export class Player {
     return this.#progress.place.item;
   }
 
-  /** Position in the current item of what the room was sent last, ms. */
+  /** Position in the current item of the media that was sent last, ms. */
   get positionMs(): number {
     return this.#progress.positionMs;
   }
@@ -95,7 +95,7 @@ export class Player {
     return this.#onAir.info?.plan ?? null;
   }
 
-  /** Of what is on the air, or is ready to be; undefined: nothing was yet. */
+  /** The info of the source that is on the air, or is ready to be. Undefined if there was none yet. */
   get info(): SourceInfo | undefined {
     const state = this.#incomingSources.current?.prepared.state;
     return this.#onAir.info ?? (state?.name === "ready" ? state.source.info : undefined);
@@ -105,40 +105,40 @@ export class Player {
     return this.#onAir.info?.live ?? this.#options.live;
   }
 
-  /** Whether the first source is there, or why not; undefined: not known yet. */
+  /** Whether the first source has opened; undefined while it is opening. */
   get prepared(): { readonly error: RoomcastError | null } | undefined {
-    // What was on the air before is tried again, once the room is there.
+    // A source that was on the air before is retried once the room is entered.
     if (this.#onAir.hasBegun) return { error: null };
     if (this.#startError !== undefined) return { error: this.#startError };
     return this.#incomingSources.current?.prepared.state.name === "ready" ? { error: null } : undefined;
   }
 
-  /** What it has opened or is opening, on the air or not; null: it is not known yet what that is. */
+  /** All sources that are open or being opened, on the air or not. Null for one that is still being opened. */
   get holds(): readonly (SourceInfo | null)[] {
     const { source, info } = this.#onAir;
-    // What is away, or was closed in a long pause, takes its room again when it comes back.
+    // A source that is away, or was closed in a long pause, uses its share of the capacity again when it comes back.
     const keepsRoom = source !== undefined || this.#incomingSources.current === undefined;
     return [...(keepsRoom ? [info ?? null] : []), ...this.#incomingSources.holds];
   }
 
-  /** Opens what is to be played first, or after `suspend` what was on the air. */
+  /** Opens the first source or, after `suspend`, the one that was on the air. */
   prepare(): void {
-    if (this.#onAir.source !== undefined || this.#isSomethingComing) return;
-    this.#bring({
+    if (this.#onAir.source !== undefined || this.#hasIncoming) return;
+    this.#open({
       role: "start",
       place: this.#progress.place,
       startAtMs: this.live ? 0 : this.#progress.positionMs,
     });
   }
 
-  /** Moves everything on by one tick; returns the end when it is reached. */
+  /** Advances playback by one tick. Returns how the programme ended, once it has. */
   tick(nowMs: number, stage: Stage): PlayerEnd | undefined {
-    // It failed after the room was entered.
+    // The first source failed after the room was entered.
     if (this.#startError !== undefined) return { name: "failed", error: this.#startError };
     const failure = this.#attendIncoming(nowMs, stage);
     if (failure !== undefined) return failure;
     stage.timeline.advance(nowMs, stage.sink);
-    // What comes next need not wait for the next tick when the last picture has just been sent.
+    // The next item need not wait for the next tick when the last picture has just been sent.
     if (this.#incomingSources.current?.role === "next" && stage.timeline.drained) this.#attendIncoming(nowMs, stage);
     if (this.#onAir.source !== undefined && this.#progress.positionMs !== stage.timeline.positionMs) {
       this.#progress.positionMs = stage.timeline.positionMs;
@@ -150,22 +150,22 @@ export class Player {
     return this.#attendCurrent(nowMs, stage);
   }
 
-  /** The room cannot take the live source any more: what waits is dropped up to its next keyframe. */
+  /** Drops the queued media of a live source up to its next keyframe, because the room is too slow. */
   dropWaiting(): void {
     if (this.live) this.#stage?.timeline.dropWaiting();
   }
 
   /**
-   * Changes what is played. Resolves when it is on the air; rejects with what went wrong, and then all is as it was.
+   * Changes what is played. Resolves when the change is on the air. If it rejects, playback continues unchanged.
    *
-   * @throws RoomcastError of the source; `FailedOperation.Superseded` when a newer change came.
+   * @throws RoomcastError of the source; `FailedOperation.Superseded` if a newer change came.
    */
   async change(update: TaskUpdate, nowMs: number): Promise<void> {
     if (update.VideoSrc === undefined && update.SeekSecond !== undefined) checkSeek(update.SeekSecond, this);
     const moved = update.VideoSrc !== undefined || update.SeekSecond !== undefined;
     if (moved || this.#settings.isChangedBy(update)) await this.#changeSource(update);
-    else if (update.IsPause === true) this.#standStill(nowMs);
-    else if (update.IsPause === false) this.#goOn(nowMs);
+    else if (update.IsPause === true) this.#pausePlayback(nowMs);
+    else if (update.IsPause === false) this.#resumePlayback(nowMs);
     if (update.Preload !== undefined) this.#preload(update.Preload);
   }
 
@@ -174,7 +174,7 @@ export class Player {
     const takeBack = this.#settings.change(update);
     const now = { place: this.#progress.place, positionMs: this.#progress.positionMs, paused: !this.#isMoving };
     const { live, durationMs } = this;
-    this.#bring(sourceChange(update, { ...now, live, durationMs }), { asked, pauses: update.IsPause });
+    this.#open(sourceChange(update, { ...now, live, durationMs }), { asked, pauses: update.IsPause });
     try {
       await asked.promise;
     } catch (error) {
@@ -183,12 +183,12 @@ export class Player {
     }
   }
 
-  /** The room is lost: lets the source go; `prepare` opens it again where the room stopped seeing it. */
+  /** Closes the source because the room is lost. `prepare` opens it again where the room stopped seeing it. */
   async suspend(): Promise<void> {
     this.#onAir.takeOff();
     this.#retries.drop();
     if (this.#onAir.hasBegun) this.#setState("reconnecting");
-    // What a user asked for still comes: the room sees it when it is back.
+    // A source that a user requested is kept, so that the room sees it when it is back.
     if (this.#incomingSources.current?.asked === undefined) await this.#incomingSources.discard();
   }
 
@@ -200,20 +200,20 @@ export class Player {
     await this.#closings.ended();
   }
 
-  /** Whether the position goes on by itself. */
+  /** True while the position advances. */
   get #isMoving(): boolean {
     return this.#onAir.source !== undefined && !this.#pause.active;
   }
 
-  /** On its way, or about to be sent for again. */
-  get #isSomethingComing(): boolean {
-    return this.#incomingSources.current !== undefined || this.#retries.wish !== undefined;
+  /** True if a source is being opened or will be opened again. */
+  get #hasIncoming(): boolean {
+    return this.#incomingSources.current !== undefined || this.#retries.change !== undefined;
   }
 
-  /** What was sent for is ready, or has failed. */
+  /** Called when the incoming source is ready or has failed. */
   #onReady(): void {
     const incoming = this.#incomingSources.current;
-    // What fails before the first picture is seen to at once: nobody ticks a task that is not in the room yet.
+    // A failure before the first picture is handled at once, because a task outside the room gets no ticks.
     if (incoming?.prepared.state.name === "failed" && !this.#onAir.hasBegun) {
       this.#onStartFailed(incoming, incoming.prepared.state.error);
     }
@@ -233,7 +233,7 @@ export class Player {
 
   #attendIncoming(nowMs: number, stage: Stage): PlayerEnd | undefined {
     const incoming = this.#incomingSources.current;
-    if (incoming === undefined) return this.#tryAgain(nowMs);
+    if (incoming === undefined) return this.#retry(nowMs);
     const { state } = incoming.prepared;
     const { drained } = stage.timeline;
     if (state.name === "failed") return this.#onIncomingFailed(incoming, state.error, { nowMs, stage });
@@ -246,15 +246,15 @@ export class Player {
     return undefined;
   }
 
-  /** What was to go on where the room is, but was opened too slowly for that, is opened again further on. */
-  #opensAgain({ role, place, programme, prepared, sentForMs, asked, pauses }: IncomingSource): boolean {
+  /** Opens a source again further on if it should continue at the room's position but opened too slowly for that. */
+  #opensAgain({ role, place, programme, prepared, roomPositionMs, asked, pauses }: IncomingSource): boolean {
     if (role !== "continue") return false;
     const { startAtMs } = prepared.request;
-    const againAtMs = reopenAtMs({ startAtMs, sentForMs }, this.#progress.positionMs);
+    const againAtMs = reopenAtMs({ startAtMs, roomPositionMs }, this.#progress.positionMs);
     if (againAtMs === undefined || againAtMs >= (this.durationMs ?? Number.POSITIVE_INFINITY)) return false;
     this.#incomingSources.settle();
     this.#closings.add(prepared.discard());
-    this.#bring({ role, place, programme, startAtMs: againAtMs }, { asked, pauses });
+    this.#open({ role, place, programme, startAtMs: againAtMs }, { asked, pauses });
     return true;
   }
 
@@ -272,13 +272,13 @@ export class Player {
     if (pauses !== undefined) this.#pause.set(pauses);
     this.#stage = stage;
     stage.timeline.resume();
-    // Reopened, a source goes on where the old one stands by now, however long that took.
+    // A source that was opened again continues at the current position of the old one, however long opening took.
     const { startAtMs } = prepared.request;
     const fromMs = role === "continue" ? Math.max(startAtMs, this.#progress.positionMs) : startAtMs;
     stage.timeline.cutTo(source, { nowMs, fromMs }, stage.sink);
-    // A paused player shows the first picture of what it was switched to.
+    // A paused player shows the first picture of the new source.
     stage.timeline.advance(nowMs, stage.sink);
-    if (this.#pause.active) this.#standStill(nowMs);
+    if (this.#pause.active) this.#pausePlayback(nowMs);
     else this.#setState("pushing");
     this.#progress.positionMs = stage.timeline.positionMs;
     if (first) this.#preload(this.#preloaded);
@@ -291,34 +291,34 @@ export class Player {
     if (incoming.asked === undefined) return this.#onProgrammeFailed(incoming, error, at);
     this.#incomingSources.settle();
     incoming.asked.reject(error);
-    // Where the room or a long pause took the old source away meanwhile, it is fetched again.
+    // If the old source was closed meanwhile (a lost room, a long pause), it is opened again.
     if (!this.#pause.active) this.prepare();
     return undefined;
   }
 
-  /** What could not be opened is tried again while the room sees the last picture. */
+  /** Retries a source that could not be opened, while the room sees the last picture. */
   #onProgrammeFailed(incoming: IncomingSource, error: RoomcastError, { nowMs, stage }: At): PlayerEnd | undefined {
     const { role, place, programme, prepared } = incoming;
     const { drained } = stage.timeline;
-    // Nobody misses it yet, and it does not take away what is still playing.
+    // The source is not needed yet, so its failure must not affect the one that is still playing.
     if (!drained) this.#retries.reset();
     this.#incomingSources.settle();
-    const wish = { role, place, programme, startAtMs: prepared.request.startAtMs };
+    const change = { role, place, programme, startAtMs: prepared.request.startAtMs };
     const policy = retryPolicyFor(error, { live: this.live, history: this.#progress.historyOf(place) });
     const { workedForMs } = this.#onAir;
-    const final = this.#retries.failed({ wish, error, policy, nowMs, workedForMs });
-    if (final !== undefined) return this.#passOver({ place, programme, error: final }, { nowMs, stage });
+    const final = this.#retries.failed({ change, error, policy, nowMs, workedForMs });
+    if (final !== undefined) return this.#giveUp({ place, programme, error: final }, { nowMs, stage });
     this.#options.log.warn({ err: error, item: place.item }, "the source could not be opened; trying again");
     if (drained && !this.#pause.active) this.#setState("reconnecting");
     return undefined;
   }
 
-  #tryAgain(nowMs: number): undefined {
-    const { wish } = this.#retries;
-    if (wish === undefined || !this.#retries.isDue(nowMs)) return;
-    // In a pause the room sees the last picture anyway; only where it was entered again it needs one.
-    if (this.#pause.active && wish.role !== "start") return;
-    this.#bring(wish);
+  #retry(nowMs: number): undefined {
+    const { change } = this.#retries;
+    if (change === undefined || !this.#retries.isDue(nowMs)) return;
+    // In a pause the room sees the last picture. It needs a new one only after it was entered again.
+    if (this.#pause.active && change.role !== "start") return;
+    this.#open(change);
   }
 
   #attendCurrent(nowMs: number, stage: Stage): PlayerEnd | undefined {
@@ -332,49 +332,49 @@ export class Player {
         { nowMs, stage },
       );
     }
-    if (!this.#isSomethingComing && this.#onAir.isNearEnd(this.#progress.positionMs)) {
+    if (!this.#hasIncoming && this.#onAir.isNearEnd(this.#progress.positionMs)) {
       const { next } = this.#progress;
-      if (next.name === "item") this.#bringNext(next.place);
+      if (next.name === "item") this.#openNext(next.place);
     }
     return undefined;
   }
 
   #onDrained(source: Source, nowMs: number, stage: Stage): PlayerEnd | undefined {
-    // What was asked for, or comes next, is on its way: the gap is filled until it is there.
-    if (this.#isSomethingComing) return undefined;
+    // The incoming source is being opened. The gap is filled until it is ready.
+    if (this.#hasIncoming) return undefined;
     const { end } = source;
     if (end?.name === "failed") return this.#onLost(end.error, { nowMs, stage });
     this.#progress.positionMs = source.info.durationMs ?? this.#progress.positionMs;
     const { next } = this.#progress;
     if (next.name !== "item") return next;
-    this.#bringNext(next.place);
+    this.#openNext(next.place);
     return undefined;
   }
 
-  /** The source is gone: the room sees its last picture while it is waited for. */
+  /** Handles the loss of the current source: the room sees its last picture while the player waits for it. */
   #onLost(error: RoomcastError, { nowMs, stage }: At): PlayerEnd | undefined {
     const { live } = this;
     const place = this.#progress.place;
     const programme = this.#progress.programme;
-    const wish = { role: "return", place, startAtMs: live ? 0 : this.#progress.positionMs } as const;
+    const change = { role: "return", place, startAtMs: live ? 0 : this.#progress.positionMs } as const;
     const policy = retryPolicyFor(error, { live, history: "brokeOff" });
     const { workedForMs } = this.#onAir;
-    const final = this.#retries.failed({ wish, error, policy, nowMs, workedForMs });
+    const final = this.#retries.failed({ change, error, policy, nowMs, workedForMs });
     stage.timeline.clear();
     this.#onAir.takeOff();
     if (this.#incomingSources.current?.role === "next") void this.#incomingSources.discard();
-    if (final !== undefined) return this.#passOver({ place, programme, error: final }, { nowMs, stage });
+    if (final !== undefined) return this.#giveUp({ place, programme, error: final }, { nowMs, stage });
     this.#options.log.warn({ err: error, item: place.item }, "the source is gone; waiting for it");
     this.#setState("reconnecting");
     return undefined;
   }
 
-  /** An item is given up: the next one is sent for, or the programme ends. */
-  #passOver(item: FailedItem, { stage }: At): PlayerEnd | undefined {
+  /** Gives up an item: the next one is opened, or the programme ends. */
+  #giveUp(item: FailedItem, { stage }: At): PlayerEnd | undefined {
     this.#retries.reset();
     const next = this.#progress.giveUp(item, this.#onAir.source === undefined);
-    if (next.name === "item") this.#bringNext(next.place);
-    // What still plays is not taken away by what comes after it.
+    if (next.name === "item") this.#openNext(next.place);
+    // The source that still plays is not cut off by the failure of the item after it.
     else if (stage.timeline.drained) return next;
     return undefined;
   }
@@ -391,16 +391,16 @@ export class Player {
     return undefined;
   }
 
-  #standStill(nowMs: number): void {
+  #pausePlayback(nowMs: number): void {
     this.#pause.begin(nowMs, this.#state !== "paused");
     this.#incomingSources.forgetPause();
-    // What is wished before the first picture holds from that picture on.
+    // A pause that is requested before the first picture applies from that picture on.
     if (this.#stage === undefined) return;
     this.#stage.timeline.pause();
     this.#setState("paused");
   }
 
-  #goOn(nowMs: number): void {
+  #resumePlayback(nowMs: number): void {
     this.#incomingSources.forgetPause();
     if (!this.#pause.active) return;
     this.#pause.end();
@@ -408,12 +408,12 @@ export class Player {
     this.#stage.timeline.resume();
     this.#retries.tryNow();
     if (this.#onAir.source !== undefined) {
-      this.#onAir.listenAnew(nowMs);
+      this.#onAir.restartSilence(nowMs);
       this.#setState("pushing");
-    } else if (this.#isSomethingComing) {
+    } else if (this.#hasIncoming) {
       this.#setState("reconnecting");
     } else {
-      this.#bring({
+      this.#open({
         role: "return",
         place: this.#progress.place,
         startAtMs: this.live ? 0 : this.#progress.positionMs,
@@ -421,24 +421,24 @@ export class Player {
     }
   }
 
-  #bringNext(place: ProgrammePlace): void {
-    this.#bring({ role: "next", place, startAtMs: 0 });
+  #openNext(place: ProgrammePlace): void {
+    this.#open({ role: "next", place, startAtMs: 0 });
   }
 
-  #bring(
+  #open(
     { role, place, startAtMs, programme = this.#progress.programme }: SourceChange,
     { asked, pauses }: Partial<Pick<IncomingSource, "asked" | "pauses">> = {},
   ): void {
-    // Before the first picture there is nothing that could play on: what was to be switched to is the start.
+    // Before the first picture nothing is playing, so the requested source becomes the start.
     const asRole = this.#onAir.hasBegun ? role : "start";
     const request = {
       ...this.#requestFor(programme.items[place.item] ?? "", startAtMs),
       ...(asRole === "return" ? { returns: true } : {}),
     };
-    this.#incomingSources.bring(request, {
+    this.#incomingSources.open(request, {
       role: asRole,
       place,
-      sentForMs: this.#progress.positionMs,
+      roomPositionMs: this.#progress.positionMs,
       programme,
       asked,
       pauses,
@@ -447,7 +447,7 @@ export class Player {
 
   #preload(urls: readonly string[]): void {
     this.#preloaded = urls;
-    // What is prepared must fit what the session sends, which its first source decides.
+    // Preloaded sources must match the session's format, which the first source sets.
     if (this.#onAir.hasBegun) this.#incomingSources.preload(urls.map((url) => this.#requestFor(url, 0)));
   }
 

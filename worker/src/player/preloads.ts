@@ -6,7 +6,7 @@ export interface PreloadsOptions {
   readonly log: Logger;
 }
 
-/** Likely next sources, opened beforehand so that a switch to one of them is immediate. */
+/** Sources that are opened in advance, so that a switch to one of them is immediate. */
 export class Preloads {
   readonly #options: PreloadsOptions;
   readonly #prepared = new Map<string, PreparedSource>();
@@ -19,7 +19,7 @@ export class Preloads {
     return [...this.#prepared.values()];
   }
 
-  /** Keeps exactly these ready; what is no longer named is closed. */
+  /** Keeps exactly these sources open and closes all others. */
   set(requests: readonly SourceRequest[]): void {
     const wanted = new Map(requests.map((request) => [keyOf(request), request]));
     for (const [key, prepared] of this.#prepared) {
@@ -32,7 +32,7 @@ export class Preloads {
     }
   }
 
-  /** Hands over what was prepared for exactly this request, if anything was and did not fail. */
+  /** Hands over the source for exactly this request. Returns undefined if there is none or it has failed. */
   take(request: SourceRequest): PreparedSource | undefined {
     const key = keyOf(request);
     const prepared = this.#prepared.get(key);

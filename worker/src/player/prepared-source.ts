@@ -3,7 +3,7 @@ import type { AudioFormat, Canvas } from "../media/formats.ts";
 import type { Source } from "../source/source.ts";
 import type { Settings } from "./play-settings.ts";
 
-/** What a session sends is of one size and sound, from its first source to its last. */
+/** The picture size and audio format of a session, the same for all of its sources. */
 export interface SessionFormat {
   readonly canvas: Canvas;
   readonly audioFormat: AudioFormat;
@@ -12,11 +12,11 @@ export interface SessionFormat {
 /** How a source is to be played. */
 export interface SourceRequest extends Settings {
   readonly url: string;
-  /** ms from its beginning. */
+  /** Position to start at, ms. */
   readonly startAtMs: number;
-  /** The room has seen it, and sees its last picture. */
+  /** The room has seen it and still sees its last picture. */
   readonly returns?: boolean;
-  /** undefined: nothing was sent yet, so the source decides. */
+  /** Undefined if nothing was sent yet, so that this source sets the format. */
   readonly format: SessionFormat | undefined;
 }
 
@@ -26,13 +26,13 @@ type PreparedState =
   | { readonly name: "opening" }
   | { readonly name: "ready"; readonly source: Source }
   | { readonly name: "failed"; readonly error: RoomcastError }
-  /** The source belongs to somebody else now, or was closed. */
+  /** The source was handed over or closed. */
   | { readonly name: "gone" };
 
-/** A source that is being opened, or waits to be put on the air. Owns it until it is taken. */
+/** A source that is being opened or is ready to go on the air. Owns the source until it is taken. */
 export class PreparedSource {
   readonly request: SourceRequest;
-  /** Called once when it is ready or has failed. */
+  /** Called once, when the source is ready or has failed. */
   onSettled: (() => void) | undefined;
   readonly #abort = new AbortController();
   readonly #settled: Promise<void>;
@@ -47,7 +47,7 @@ export class PreparedSource {
     return this.#state;
   }
 
-  /** Hands the source over; only when it is ready. */
+  /** Hands the source over. Must be called only when it is ready. */
   take(): Source {
     if (this.#state.name !== "ready") throw new RoomcastError("InternalError", "The source is not ready.");
     const { source } = this.#state;
@@ -55,7 +55,7 @@ export class PreparedSource {
     return source;
   }
 
-  /** Idempotent; resolves when nothing of it is left, unless it was taken. */
+  /** Cancels opening or closes the source, unless it was taken. Idempotent; resolves when that is done. */
   async discard(): Promise<void> {
     this.onSettled = undefined;
     const before = this.#state;

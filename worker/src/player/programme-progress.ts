@@ -12,20 +12,20 @@ export interface ProgrammeProgressOptions {
   readonly log: Logger;
 }
 
-/** What follows the current item. */
+/** What follows the current item: another item, or the end of the programme. */
 export type ComesNext = { readonly name: "item"; readonly place: ProgrammePlace } | PlayerEnd;
 
-/** Where in its programme a player is, what comes next, and what items that fail change about that. */
+/** The player's place in its programme. Decides what comes next, also after items that failed. */
 export class ProgrammeProgress {
-  /** In the current item, ms: what the room was sent last. */
+  /** Position in the current item of the media that was sent last, ms. */
   positionMs: number;
   readonly #log: Logger;
   readonly #failedItems: FailedItems;
   #programme: Programme;
   #place: ProgrammePlace;
-  /** Where the source stands that is, or was last, on the air. */
+  /** The place of the source that is, or was last, on the air. */
   #shown: ProgrammePlace | undefined;
-  /** How the programme ends after what is on the air; undefined: another item comes, or it is not known yet. */
+  /** How the programme ends after the current source. Undefined if another item follows or this is not known yet. */
   #endAfter: PlayerEnd | undefined;
   #skipped: SkippedItems | undefined;
 
@@ -45,7 +45,7 @@ export class ProgrammeProgress {
     return this.#place;
   }
 
-  /** Items that were passed over; undefined: none was. */
+  /** Items that were skipped; undefined if none were. */
   get skipped(): SkippedItems | undefined {
     return this.#skipped;
   }
@@ -56,7 +56,9 @@ export class ProgrammeProgress {
     return place === null ? { name: "finished" } : { name: "item", place };
   }
 
-  /** A source has come on the air; returns whether it is another item than before, and not the same one reopened. */
+  /**
+   * Records that a source went on the air. Returns true if it is a different item, not the previous one opened again.
+   */
   show({ programme, place }: { readonly programme: Programme; readonly place: ProgrammePlace }): boolean {
     const isOther = place !== this.#shown;
     this.#programme = programme;
@@ -66,21 +68,21 @@ export class ProgrammeProgress {
     return isOther;
   }
 
-  /** The current item has played to its end, or for long enough. */
+  /** Must be called when the current item has played to its end or for long enough. */
   seenWell(): void {
     this.#failedItems.seenWell();
   }
 
-  /** What the room has seen of the item at a place that could not be opened. */
+  /** Returns what the room has seen of the item at this place, which could not be opened. */
   historyOf(place: ProgrammePlace): SourceHistory {
     return place === this.#shown ? "away" : "unopened";
   }
 
   /**
-   * An item is given up.
+   * Gives up an item.
    *
-   * @param isGone nothing is on the air: where the room is lost, it goes on behind what was given up
-   * @returns what takes its place, or how the programme ends after what is still on the air
+   * @param isGone true if nothing is on the air. If the room is then lost, playback continues after the given-up item.
+   * @returns the item that follows, or how the programme ends after the current source
    */
   giveUp(item: FailedItem, isGone: boolean): ComesNext {
     const verdict = this.#judge(item);
@@ -90,7 +92,7 @@ export class ProgrammeProgress {
     return { name: "item", place: verdict.next };
   }
 
-  /** Nothing was on the air yet. @returns why nothing will be; undefined: another item is tried */
+  /** Gives up an item before any was on the air. Returns the error to fail with, or undefined to try another item. */
   giveUpStart(item: FailedItem): RoomcastError | undefined {
     const verdict = this.#judge(item);
     if (verdict.name === "fail" || verdict.next === null) return verdict.error;

@@ -1,20 +1,20 @@
-/** What is played, in order, and how often. */
+/** The items to play in order, and how often. */
 export interface Programme {
-  /** URLs; at least one. */
+  /** At least one URL. */
   readonly items: readonly string[];
-  /** How often all of them are played; Infinity: for ever. */
+  /** How many times the whole list is played; Infinity for endlessly. */
   readonly plays: number;
 }
 
-/** Where in a programme a session is. */
+/** A place in a programme. */
 export interface ProgrammePlace {
   /** Index of the item. */
   readonly item: number;
-  /** How many times all items were played before. */
+  /** How many times the whole list was played before. */
   readonly round: number;
 }
 
-/** What comes after a place; null: nothing. Pure. */
+/** Returns the place after this one, or null at the end of the programme. Pure. */
 export function placeAfter(programme: Programme, place: ProgrammePlace): ProgrammePlace | null {
   if (place.item + 1 < programme.items.length) return { item: place.item + 1, round: place.round };
   return place.round + 1 < programme.plays ? { item: 0, round: place.round + 1 } : null;

@@ -2,14 +2,14 @@ import { RoomcastError, type TaskUpdate } from "@roomcast/shared";
 import type { IncomingSource } from "./incoming-sources.ts";
 import type { Programme, ProgrammePlace } from "./programme.ts";
 
-/** Opening the same source with other settings is expected to take so long; the old one plays on meanwhile, ms. */
+/** The expected time to open the same source with other settings, ms. The current one continues meanwhile. */
 const REOPEN_MS = 250;
-/** A source that the room has passed by no more than this is played: what the room has seen is rolled up, ms. */
+/** If the room has passed the source's position by at most this, ms, the source fast-forwards instead. */
 const LONGEST_OVERTAKING_MS = 6000;
-/** The next opening may take longer than the last one by this factor. */
+/** The next opening is expected to take at most this many times as long as the last one. */
 const SLOWER_FACTOR = 1.25;
 
-/** Where a player is when it is asked to change. */
+/** The state of playback when a change is requested. */
 export interface PlayingNow {
   readonly place: ProgrammePlace;
   readonly positionMs: number;
@@ -18,16 +18,16 @@ export interface PlayingNow {
   readonly paused: boolean;
 }
 
-/** Which source is to be brought, and from where on. */
+/** The source to open and the position to start at. */
 export interface SourceChange {
   readonly role: IncomingSource["role"];
   readonly place: ProgrammePlace;
   readonly startAtMs: number;
-  /** Instead of the current one. */
+  /** Replaces the current programme. */
   readonly programme?: Programme;
 }
 
-/** What a change of source, position or settings needs to be brought. Pure. */
+/** Returns the source that a change of source, position or settings needs. Pure. */
 export function sourceChange(update: Pick<TaskUpdate, "VideoSrc" | "SeekSecond">, now: PlayingNow): SourceChange {
   const { VideoSrc, SeekSecond } = update;
   const seekMs = (SeekSecond ?? 0) * 1000;
@@ -40,24 +40,25 @@ export function sourceChange(update: Pick<TaskUpdate, "VideoSrc" | "SeekSecond">
 }
 
 /**
- * Decides whether a source that is to go on where the room is took so long to open that it must be opened again further
- * on, because it would show again what the room has seen meanwhile. Pure.
+ * Decides whether a source that should continue at the room's position took so long to open that it must be opened
+ * again
+ * further on, because it would repeat pictures that the room has already seen. Pure.
  *
- * @param opened `startAtMs`: where it was opened; `sentForMs`: the position of the room when that was begun
- * @returns the position at which to open it again, ms; undefined: it can be played
+ * @param opened `startAtMs`: the position it was opened at; `roomPositionMs`: the room's position when opening started
+ * @returns the position at which to open it again, ms, or undefined if it can be played
  */
 export function reopenAtMs(
-  opened: { readonly startAtMs: number; readonly sentForMs: number },
+  opened: { readonly startAtMs: number; readonly roomPositionMs: number },
   positionMs: number,
 ): number | undefined {
   if (positionMs - opened.startAtMs <= LONGEST_OVERTAKING_MS) return undefined;
-  return positionMs + (positionMs - opened.sentForMs) * SLOWER_FACTOR + REOPEN_MS;
+  return positionMs + (positionMs - opened.roomPositionMs) * SLOWER_FACTOR + REOPEN_MS;
 }
 
 /**
- * Pure.
+ * Checks that the source has this position. Pure.
  *
- * @throws RoomcastError `InvalidParameterValue` where there is no such position in what is playing.
+ * @throws RoomcastError `InvalidParameterValue` if the current source has no such position.
  */
 export function checkSeek(second: number, { live, durationMs }: Pick<PlayingNow, "live" | "durationMs">): void {
   const why = live

@@ -3,12 +3,12 @@ import type { Source, SourceInfo } from "../source/source.ts";
 import type { PlayerLimits } from "./player-options.ts";
 import type { ClosingSources } from "./prepared-source.ts";
 
-/** A recorded source is near its end when so much of it is left, ms: time to open the next. */
+/** When less than this is left of a recorded source, ms, the next item is opened. */
 const NEAR_END_MS = 4_000;
-/** An item that was seen for so long is no bad one, ms. */
+/** An item that has played for this long does not count as failed, ms. */
 const SEEN_WELL_MS = 5_000;
 
-/** The source that the room sees, and since when. Time comes in as an argument. */
+/** The source that the room sees, and the times that matter about it. Time is passed as an argument. */
 export class SourceOnAir {
   readonly #limits: PlayerLimits;
   readonly #closings: ClosingSources;
@@ -16,10 +16,10 @@ export class SourceOnAir {
   #info: SourceInfo | undefined;
   #silence: SilenceWatch | undefined;
   #sinceMs: number | undefined;
-  /** When the source came on the air, and when it last gave a picture. */
+  /** When the source went on the air, and when its last picture was sent. */
   #cutAtMs = 0;
   #movedAtMs = 0;
-  /** When its item was first seen; undefined: it has been told that the item is well. */
+  /** When the item was first shown. Undefined once the item was reported as playing well. */
   #itemSinceMs: number | undefined;
 
   constructor(limits: PlayerLimits, closings: ClosingSources) {
@@ -31,22 +31,22 @@ export class SourceOnAir {
     return this.#source;
   }
 
-  /** Of what is, or was last, on the air. */
+  /** The info of the source that is, or was last, on the air. */
   get info(): SourceInfo | undefined {
     return this.#info;
   }
 
-  /** Something is, or was, on the air. */
+  /** True once a source has been on the air. */
   get hasBegun(): boolean {
     return this.#sinceMs !== undefined;
   }
 
-  /** How long the source has given pictures, ms. */
+  /** How long the source has delivered pictures, ms. */
   get workedForMs(): number {
     return this.#movedAtMs - this.#cutAtMs;
   }
 
-  /** @returns the source that was on the air before; whoever calls this closes it after the cut */
+  /** @returns the previous source, which the caller must close after the cut */
   put(source: Source, nowMs: number): Source | undefined {
     const before = this.#source;
     this.#source = source;
@@ -54,16 +54,16 @@ export class SourceOnAir {
     this.#sinceMs ??= nowMs;
     this.#cutAtMs = nowMs;
     this.#movedAtMs = nowMs;
-    this.listenAnew(nowMs);
+    this.restartSilence(nowMs);
     return before;
   }
 
-  /** What is on the air is an item of its own, not the one before, opened again. */
+  /** Must be called when the source is a different item, not the previous one opened again. */
   beginItem(nowMs: number): void {
     this.#itemSinceMs = nowMs;
   }
 
-  /** @returns whether the item was seen for long enough, or to its end; once for each */
+  /** Returns true once per item, when it has played for long enough or to its end. */
   becomesWell(): boolean {
     if (this.#itemSinceMs === undefined) return false;
     const isWell = this.#movedAtMs - this.#itemSinceMs >= SEEN_WELL_MS || this.#source?.end?.name === "finished";
@@ -71,17 +71,17 @@ export class SourceOnAir {
     return isWell;
   }
 
-  /** It has given a picture. */
+  /** Records that a picture of the source was sent. */
   moved(nowMs: number): void {
     this.#movedAtMs = nowMs;
   }
 
-  /** Silence counts from now on. */
-  listenAnew(nowMs: number): void {
+  /** Starts measuring the source's silence from now. */
+  restartSilence(nowMs: number): void {
     this.#silence = new SilenceWatch(nowMs, this.#limits.sourceSilenceMs);
   }
 
-  /** Whether the source has given nothing for too long. */
+  /** Returns true if the source has delivered nothing for too long. */
   isSilent(nowMs: number): boolean {
     const heard = this.#source?.peek() !== undefined || this.#source?.end !== undefined;
     return this.#silence?.look(nowMs, heard) === true;
@@ -90,22 +90,22 @@ export class SourceOnAir {
   isNearEnd(positionMs: number): boolean {
     if (this.#source === undefined || this.#source.info.live) return false;
     const { durationMs } = this.#source.info;
-    // What was cut short ends with its error; nothing comes after it.
+    // A source that was cut short ends with its error, and no item follows it.
     if (this.#source.end !== undefined) return this.#source.end.name === "finished";
     return durationMs !== null && durationMs - positionMs < NEAR_END_MS;
   }
 
-  /** Whether all has been on the air for as long as it may. */
+  /** Returns true if the task has been on the air for its maximum duration. */
   isOver(nowMs: number): boolean {
     return this.#sinceMs !== undefined && nowMs - this.#sinceMs > this.#limits.longestPlayMs;
   }
 
-  /** Closes the source, which stays what was last on the air. */
+  /** Closes the source but keeps it as the one that was last on the air. */
   closeSource(): void {
     if (this.#source !== undefined) this.#closings.add(this.#source.close());
   }
 
-  /** Closes the source and forgets it, so that it is opened again. */
+  /** Closes and removes the source, so that it is opened again. */
   takeOff(): void {
     this.closeSource();
     this.#source = undefined;

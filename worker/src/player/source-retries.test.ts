@@ -3,26 +3,26 @@ import { describe, expect, it } from "vitest";
 import type { SourceChange } from "./source-change.ts";
 import { type SourceFailure, SourceRetries } from "./source-retries.ts";
 
-const WISH: SourceChange = { role: "return", place: { item: 0, round: 0 }, startAtMs: 4_000 };
+const CHANGE: SourceChange = { role: "return", place: { item: 0, round: 0 }, startAtMs: 4_000 };
 const LOST = new RoomcastError("FailedOperation.SourceLost", "The source broke off.");
 
 function failure(nowMs: number, changes: Partial<SourceFailure> = {}): SourceFailure {
-  return { wish: WISH, error: LOST, policy: "wait", nowMs, workedForMs: 0, ...changes };
+  return { change: CHANGE, error: LOST, policy: "wait", nowMs, workedForMs: 0, ...changes };
 }
 
 describe("SourceRetries", () => {
-  it("tries again until the budget is spent", () => {
+  it("retries until the budget is spent", () => {
     const retries = new SourceRetries(1_000);
-    expect([retries.wish, retries.isDue(0)]).toEqual([undefined, false]);
+    expect([retries.change, retries.isDue(0)]).toEqual([undefined, false]);
     expect(retries.failed(failure(0))).toBeUndefined();
-    expect([retries.wish, retries.isDue(500)]).toEqual([WISH, true]);
+    expect([retries.change, retries.isDue(500)]).toEqual([CHANGE, true]);
     expect(retries.failed(failure(999))).toBeUndefined();
     expect(retries.isDue(1_000)).toBe(true);
     expect(retries.failed(failure(1_000))).toBe(LOST);
-    expect([retries.wish, retries.isDue(9_000)]).toEqual([undefined, false]);
+    expect([retries.change, retries.isDue(9_000)]).toEqual([undefined, false]);
   });
 
-  it("gives up with what came first, and says what came last", () => {
+  it("gives up with the first error and names the last one", () => {
     const retries = new SourceRetries(1_000);
     retries.failed(failure(0));
     const error = new RoomcastError("FailedOperation.SourceForbidden", "It may not be read.");
@@ -32,7 +32,7 @@ describe("SourceRetries", () => {
     });
   });
 
-  it("goes on with its budget when the source came back only for a moment", () => {
+  it("continues to count its budget when the source came back only for a moment", () => {
     const retries = new SourceRetries(1_000);
     retries.failed(failure(0));
     retries.drop();
@@ -46,7 +46,7 @@ describe("SourceRetries", () => {
     expect(retries.failed(failure(9_400, { workedForMs: 9_000 }))).toBeUndefined();
   });
 
-  it("begins a new budget after the source was well for long, or when nobody missed it", () => {
+  it("starts a new budget after the source worked for long, or when it was not needed", () => {
     const retries = new SourceRetries(1_000);
     retries.failed(failure(0));
     retries.drop();
@@ -55,7 +55,7 @@ describe("SourceRetries", () => {
     expect(retries.failed(failure(30_000))).toBeUndefined();
   });
 
-  it("begins a new budget only with the first of several failures", () => {
+  it("starts a new budget only with the first of several failures", () => {
     const retries = new SourceRetries(1_000);
     retries.failed(failure(0));
     retries.drop();
@@ -63,7 +63,7 @@ describe("SourceRetries", () => {
     expect(retries.failed(failure(61_000, { workedForMs: 50_000 }))).toBe(LOST);
   });
 
-  it("tries at once and with a whole budget after a pause", () => {
+  it("retries at once and with a full budget after a pause", () => {
     const retries = new SourceRetries(1_000);
     retries.failed(failure(0));
     retries.tryNow();
@@ -71,11 +71,11 @@ describe("SourceRetries", () => {
     expect(retries.failed(failure(60_000))).toBeUndefined();
   });
 
-  it("does not try what is final", () => {
+  it("does not retry after a final error", () => {
     expect(new SourceRetries(1_000).failed(failure(0, { policy: "none" }))).toBe(LOST);
   });
 
-  it("opens a source three times whose engine fails without progress, and again after progress", () => {
+  it("retries three times while ffmpeg fails without progress, and again after progress", () => {
     const retries = new SourceRetries(600_000);
     const crash = (nowMs: number, workedForMs: number) => {
       const end = retries.failed(failure(nowMs, { policy: "fewTries", workedForMs }));

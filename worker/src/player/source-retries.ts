@@ -3,48 +3,48 @@ import { Backoff } from "../base/backoff.ts";
 import type { SourceChange } from "./source-change.ts";
 import type { RetryPolicy } from "./source-retry-policy.ts";
 
-/** A source that was on the air for so long was well: what happens later is a new absence, ms. */
+/** After this time on the air, ms, a new failure gets a new budget. */
 const HEALTHY_AFTER_MS = 10_000;
-/** A source that played for so long between two failures of its engine made progress, ms. */
+/** A source that played for this long between two failures of ffmpeg made progress, ms. */
 const PROGRESS_MS = 5_000;
-/** So many times a source is opened again after its engine failed without progress in between. */
+/** How many times a source is opened again after ffmpeg failed without progress in between. */
 const FEW_TRIES = 3;
 
 export interface SourceFailure {
-  /** What is to be opened again. */
-  readonly wish: SourceChange;
+  /** The source to open again. */
+  readonly change: SourceChange;
   readonly error: RoomcastError;
   readonly policy: RetryPolicy;
   readonly nowMs: number;
-  /** How long the source that was on the air last gave pictures, ms; it counts for the first of several failures. */
+  /** How long the last source on the air delivered pictures, ms. It counts for the first of several failures. */
   readonly workedForMs: number;
 }
 
 /**
- * A source that the room is to see, that is not there, and that is tried again. The budget is one over all the times
- * that sources went away shortly after they had come back. Time comes in as an argument.
+ * Decides when a missing source is opened again. All failures that follow shortly after a source came back share one
+ * budget. Time is passed as an argument.
  */
 export class SourceRetries {
   readonly #backoff: Backoff;
-  #next: { readonly wish: SourceChange; readonly first: RoomcastError; readonly atMs: number } | undefined;
+  #next: { readonly change: SourceChange; readonly first: RoomcastError; readonly atMs: number } | undefined;
   #withoutProgress = 0;
 
-  /** @param budgetMs for how long it is tried, from the first failure on */
+  /** @param budgetMs how long a source is retried after the first failure */
   constructor(budgetMs: number) {
     this.#backoff = new Backoff({ initialMs: 500, maxMs: 5_000, budgetMs, healthyAfterMs: HEALTHY_AFTER_MS });
   }
 
-  /** What is to be opened again, now or later. */
-  get wish(): SourceChange | undefined {
-    return this.#next?.wish;
+  /** The source to open again, now or later. */
+  get change(): SourceChange | undefined {
+    return this.#next?.change;
   }
 
   isDue(nowMs: number): boolean {
     return this.#next !== undefined && nowMs >= this.#next.atMs;
   }
 
-  /** @returns the error to give up with, where it is not tried again: what came first, and what came last */
-  failed({ wish, error, policy, nowMs, workedForMs }: SourceFailure): RoomcastError | undefined {
+  /** @returns the error to give up with (the first and the last one combined), or undefined if the source is retried */
+  failed({ change, error, policy, nowMs, workedForMs }: SourceFailure): RoomcastError | undefined {
     const first = this.#next?.first ?? error;
     const progressMs = this.#next === undefined ? workedForMs : 0;
     if (progressMs >= PROGRESS_MS) this.#withoutProgress = 0;
@@ -53,22 +53,22 @@ export class SourceRetries {
     if (policy === "none" || this.#withoutProgress > FEW_TRIES) return withLast(first, error);
     const delayMs = this.#backoff.failed(nowMs, progressMs);
     if (delayMs === undefined) return withLast(first, error);
-    this.#next = { wish, first, atMs: nowMs + delayMs };
+    this.#next = { change, first, atMs: nowMs + delayMs };
     return undefined;
   }
 
-  /** It stood still meanwhile: it is tried at once, with a budget that is whole again. */
+  /** After a pause, retries at once with a full budget. */
   tryNow(): void {
     this.#backoff.reset();
     if (this.#next !== undefined) this.#next = { ...this.#next, atMs: Number.NEGATIVE_INFINITY };
   }
 
-  /** Something is on the air, or is wanted instead; the budget goes on. */
+  /** Stops retrying, because a source is on the air or another one was requested. The budget continues to count. */
   drop(): void {
     this.#next = undefined;
   }
 
-  /** Nobody misses it yet, or it is another source from now on: the budget is whole again. */
+  /** Stops retrying and restores the budget, because the source is not needed yet or another item follows. */
   reset(): void {
     this.#next = undefined;
     this.#withoutProgress = 0;

@@ -18,7 +18,7 @@ describe("retryPolicyFor", () => {
     ["FailedOperation.SourceUnsupported", { recorded: ["none", "none", "wait"], live: ["none", "wait", "wait"] }],
     ["FailedOperation.RoomLost", { recorded: ["none", "none", "none"], live: ["none", "none", "none"] }],
     ["InvalidParameterValue", { recorded: ["none", "none", "none"], live: ["none", "none", "none"] }],
-  ])("waits after %s of a source that was not opened, broke off, is away: %o", (code, expected) => {
+  ])("decides after %s for a source that was unopened, broke off or is away: %o", (code, expected) => {
     const error = new RoomcastError(code, "gone");
     const of = (live: boolean) =>
       (["unopened", "brokeOff", "away"] as const).map((history) => retryPolicyFor(error, { live, history }));

@@ -1,30 +1,30 @@
 import type { ErrorCode, RoomcastError } from "@roomcast/shared";
 
-/** What the room has seen of a source when an error comes. */
+/** What the room has seen of a source when an error occurs. */
 export type SourceHistory =
-  /** Nothing yet: it is the next item of a playlist, and could not be opened. */
+  /** Nothing: it is the next item of a playlist and could not be opened. */
   | "unopened"
-  /** It was on the air, and this error took it off. */
+  /** It was on the air until this error. */
   | "brokeOff"
-  /** It was on the air, is waited for, and could not be opened again. */
+  /** It was on the air before and could not be opened again. */
   | "away";
 
-/** How long a source is tried again while the room sees the last picture. */
+/** How long a source is retried while the room sees the last picture. */
 export type RetryPolicy =
-  /** As long as the task waits for a source (`IdleTimeout`). */
+  /** For as long as the task waits for a source (`IdleTimeout`). */
   | "wait"
-  /** So long, and not more than a few times without progress in between. */
+  /** As `wait`, but only a few times without progress in between. */
   | "fewTries"
   | "none";
 
 type PolicyByHistory = Readonly<Record<SourceHistory, RetryPolicy>>;
 
 const ALWAYS: PolicyByHistory = { unopened: "wait", brokeOff: "wait", away: "wait" };
-/** A file that played a moment ago is on its way from one node of a CDN to another, or its server is rate limiting. */
+/** A file that has just played may be moving between CDN nodes, or its server may be rate limiting. */
 const ONCE_SEEN: PolicyByHistory = { unopened: "none", brokeOff: "wait", away: "wait" };
-/** A place in a file that ended its reader once will probably do so again; a process that was killed will not. */
+/** A place in a file that crashed its reader will probably crash it again. A process that was killed may succeed. */
 const ENGINE: PolicyByHistory = { unopened: "none", brokeOff: "fewTries", away: "fewTries" };
-/** What is wrong with the file stays wrong; while a source is away, an error page may stand in its place. */
+/** A damaged file stays damaged. But while a source is away, its server may return an error page instead. */
 const ONLY_WHILE_AWAY: PolicyByHistory = { unopened: "none", brokeOff: "none", away: "wait" };
 
 const RECORDED: Partial<Record<ErrorCode, PolicyByHistory>> = {
@@ -41,8 +41,9 @@ const RECORDED: Partial<Record<ErrorCode, PolicyByHistory>> = {
 };
 
 /**
- * What may pass is not final for a source that has been on the air. A live one is new each time that it is opened, so
- * nothing that it fails with is final. Pure.
+ * Returns how a source is retried after an error. Errors that may be temporary are retried for a source that has been
+ * on
+ * the air. A live source can differ each time it is opened, so all its source errors are retried. Pure.
  */
 export function retryPolicyFor(
   { code }: Pick<RoomcastError, "code">,

@@ -1,6 +1,6 @@
 import { parseAddressPolicy } from "@roomcast/shared";
 import { pino } from "pino";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../base/eventually.test-support.ts";
 import { Egress } from "../egress/egress.ts";
 import { children } from "../source/child-processes.test-support.ts";
@@ -27,37 +27,39 @@ afterAll(async () => {
   await server.stop();
 });
 
-it("A push whose ffmpeg is killed goes on where the room was, in the same room", async () => {
-  const inputs = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=2", "-f", "lavfi", "-i", "sine=r=48000:d=2"];
-  // Of so many bytes that ffmpeg cannot be done long before the room is.
-  const codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "4", "-pix_fmt", "yuv420p", "-c:a", "aac"];
-  await server.make("short.mp4", ...inputs, ...codecs);
-  const film = await server.make("film.mp4", "-stream_loop", "9", "-i", "short.mp4", "-c", "copy");
-  const url = server.serve("film.mp4", film);
-  const log = pino({ level: "silent" });
-  const openedAt: number[] = [];
-  const {
-    session: played,
-    rooms,
-    states,
-  } = prepare({
-    programme: { items: [url], plays: 1 },
-    // Twice as loud, so that ffmpeg encodes.
-    volume: 200,
-    openSource: ({ startAtMs, volume }, signal) => {
-      openedAt.push(startAtMs);
-      return sources.open({ url, live: false, startAtMs, volume, signal, log });
-    },
+describe("RoomSession", () => {
+  it("continues at the room's position on the same connection when ffmpeg is killed", async () => {
+    const inputs = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=2", "-f", "lavfi", "-i", "sine=r=48000:d=2"];
+    // The file is so large that ffmpeg cannot finish long before the room has seen it.
+    const codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "4", "-pix_fmt", "yuv420p", "-c:a", "aac"];
+    await server.make("short.mp4", ...inputs, ...codecs);
+    const film = await server.make("film.mp4", "-stream_loop", "9", "-i", "short.mp4", "-c", "copy");
+    const url = server.serve("film.mp4", film);
+    const log = pino({ level: "silent" });
+    const openedAt: number[] = [];
+    const {
+      session: played,
+      rooms,
+      states,
+    } = prepare({
+      programme: { items: [url], plays: 1 },
+      // The changed volume makes ffmpeg encode.
+      volume: 200,
+      openSource: ({ startAtMs, volume }, signal) => {
+        openedAt.push(startAtMs);
+        return sources.open({ url, live: false, startAtMs, volume, signal, log });
+      },
+    });
+    await eventually(() => expect(played.snapshot().positionMs).toBeGreaterThan(1_000));
+    const [ffmpeg] = await children();
+    if (ffmpeg === undefined) throw new Error("No ffmpeg runs.");
+    process.kill(ffmpeg.pid, "SIGKILL");
+    await eventually(() => expect(states).toEqual(["pushing", "reconnecting", "pushing"]));
+    const [, backAtMs = 0] = openedAt;
+    await eventually(() => expect(played.snapshot().positionMs).toBeGreaterThan(backAtMs + 500));
+    played.stop("now");
+    await played.run();
+    expect([openedAt.length, rooms.length, steps(rooms[0]).back]).toEqual([2, 1, 0]);
+    expect(backAtMs).toBeGreaterThan(1_000);
   });
-  await eventually(() => expect(played.snapshot().positionMs).toBeGreaterThan(1_000));
-  const [ffmpeg] = await children();
-  if (ffmpeg === undefined) throw new Error("No ffmpeg runs.");
-  process.kill(ffmpeg.pid, "SIGKILL");
-  await eventually(() => expect(states).toEqual(["pushing", "reconnecting", "pushing"]));
-  const [, backAtMs = 0] = openedAt;
-  await eventually(() => expect(played.snapshot().positionMs).toBeGreaterThan(backAtMs + 500));
-  played.stop("now");
-  await played.run();
-  expect([openedAt.length, rooms.length, steps(rooms[0]).back]).toEqual([2, 1, 0]);
-  expect(backAtMs).toBeGreaterThan(1_000);
 });

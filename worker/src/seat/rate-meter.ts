@@ -1,6 +1,6 @@
 const WINDOW_MS = 1_000;
 
-/** Bits and frames per second over the last whole second. Time comes in as an argument. */
+/** Measures bits and frames per second over the last whole second. Time is passed as an argument. */
 export class RateMeter {
   #startMs: number;
   #bytes = 0;
@@ -25,7 +25,7 @@ export class RateMeter {
     this.#frames += frames;
   }
 
-  /** Call it now and then, at least once in a window. */
+  /** Ends the window if it is over. Must be called at least once per window. */
   roll(nowMs: number): void {
     const spanMs = nowMs - this.#startMs;
     if (spanMs < WINDOW_MS) return;

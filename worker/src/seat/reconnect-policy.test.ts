@@ -10,7 +10,7 @@ describe("mayReconnect", () => {
     ["FailedOperation.RoomReplaced", false],
     ["FailedOperation.SourceLost", false],
     ["InternalError", false],
-  ])("of a room that was lost with %s is %s", (code, expected) => {
+  ])("decides for %s whether the session reconnects: %s", (code, expected) => {
     expect(mayReconnect(new RoomcastError(code, "gone"))).toBe(expected);
   });
 });

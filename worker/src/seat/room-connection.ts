@@ -4,20 +4,20 @@ import type { OutgoingMedia, Publisher } from "../publisher/publisher.ts";
 import type { Ticker } from "../timeline/ticker.ts";
 import type { RateMeter } from "./rate-meter.ts";
 
-/** How one connection to the room ended; `empty`: nobody was left who wanted it. */
+/** How one connection to the room ended. `empty` means that no task was left to play. */
 export type ConnectionEnd = { readonly name: "empty" } | { readonly name: "lost"; readonly error: RoomcastError };
 
-/** Those who play through a connection. */
+/** The tasks that play through a connection. */
 export interface Occupants {
-  /** Asked while the room is being entered; true: nobody is left, because their sources failed or they were stopped. */
+  /** Called while the room is being entered. Returns true if no task is left: its source failed, or it was stopped. */
   giveUp(): boolean;
-  /** Moves what they play on; true: nobody is left. */
+  /** Advances playback. Returns true if no task is left. */
   tick(nowMs: number): boolean;
-  /** The room takes nothing: of what is live, what waits is dropped. */
+  /** Drops the queued media of a live source, because the room accepts nothing. */
   dropWaiting(): void;
-  /** What they are about to send; undefined: not known yet. */
+  /** Returns the picture format that is about to be sent, or undefined if it is not known yet. */
   picture(): Parameters<Publisher["sendMetadata"]>[0] | undefined;
-  /** What is queued is not worth waiting for. */
+  /** Returns true if the connection closes without waiting for queued media. */
   hurry(): boolean;
 }
 
@@ -26,23 +26,23 @@ export interface RoomConnectionOptions {
   readonly ticker: Ticker;
   readonly rates: RateMeter;
   readonly occupants: Occupants;
-  /** Waited for right before the seat is taken. */
+  /** Awaited right before publishing takes the seat. */
   readonly mayPublish: () => Promise<void>;
-  /** A room that takes nothing for this long is lost, ms. */
+  /** If the room accepts nothing for this long, ms, the connection counts as lost. */
   readonly stallMs: number;
 }
 
-/** More than this not yet taken by the network: the source is held back, bytes. */
+/** Playback is held back while more than this is waiting for the network, bytes. */
 const HOLD_BYTES = 1024 * 1024;
-/** Held back for longer than this, a live source is dropped up to its next keyframe, ms. */
+/** After being held back for this long, ms, a live source is dropped up to its next keyframe. */
 const LIVE_HOLD_MS = 1_000;
-/** A tidy end waits at most this long for the network to take the rest, ms. */
+/** A tidy end waits at most this long for the remaining media to be sent, ms. */
 const FLUSH_MS = 3_000;
 
-/** One connection to the room: enters it and has its occupants play until it is lost or nobody is left. */
+/** One connection to the room: enters it and lets the tasks play until it is lost or no task is left. */
 export class RoomConnection {
   readonly #options: RoomConnectionOptions;
-  /** Set once it is entered. */
+  /** Set once the room has been entered. */
   #room: Publisher | undefined;
   #attend: ((nowMs: number) => void) | undefined;
 
@@ -50,12 +50,12 @@ export class RoomConnection {
     this.#options = options;
   }
 
-  /** Once. */
+  /** Must be called only once. */
   async run(): Promise<ConnectionEnd> {
     return (await this.#enter()) ?? (await this.#play());
   }
 
-  /** Something has happened that should not wait for the next tick. */
+  /** Runs a tick now, for an event that should not wait for the next one. */
   attendNow(): void {
     this.#attend?.(performance.now());
   }
@@ -65,13 +65,13 @@ export class RoomConnection {
     this.#options.rates.add(media.payload.length, isPicture ? 1 : 0);
   }
 
-  /** Resolves when nothing is left of it. */
+  /** Resolves when the publisher has stopped. */
   async close(): Promise<void> {
     this.#room = undefined;
     await this.#options.publisher.stop();
   }
 
-  /** The room and the first source are dialled at the same time; when one fails, the other is not waited for. */
+  /** The room is entered while the first source opens. If one of them fails, the other is not awaited. */
   async #enter(): Promise<ConnectionEnd | undefined> {
     const { publisher, ticker, occupants, mayPublish } = this.#options;
     const gaveUp = Promise.withResolvers<ConnectionEnd>();
@@ -113,13 +113,13 @@ export class RoomConnection {
     return end;
   }
 
-  /** What one tick does; answers with the end. */
+  /** Returns the function that each tick calls. It returns how the connection ended, once it has. */
   #watch(startedMs: number): (nowMs: number) => ConnectionEnd | undefined {
     const { publisher, rates, occupants, stallMs } = this.#options;
     const stalled = new SilenceWatch(startedMs, stallMs);
     const held = new SilenceWatch(startedMs, LIVE_HOLD_MS);
     let sentBytes = 0;
-    let told = false;
+    let metadataSent = false;
     return (nowMs) => {
       rates.roll(nowMs);
       const holds = publisher.queuedBytes > HOLD_BYTES;
@@ -129,13 +129,13 @@ export class RoomConnection {
       sentBytes = publisher.sentBytes;
       if (held.look(nowMs, !holds)) occupants.dropWaiting();
       if (holds) return undefined;
-      if (!told) told = this.#tellPicture();
+      if (!metadataSent) metadataSent = this.#sendMetadata();
       return occupants.tick(nowMs) ? { name: "empty" } : undefined;
     };
   }
 
-  /** Before the first picture; @returns whether there was something to tell. */
-  #tellPicture(): boolean {
+  /** Must be called before the first picture. Returns true if the format was known and has been sent. */
+  #sendMetadata(): boolean {
     const picture = this.#options.occupants.picture();
     if (picture !== undefined) this.#options.publisher.sendMetadata(picture);
     return picture !== undefined;

@@ -9,7 +9,7 @@ import { lost, type MemoryRoom, prepare } from "./room-session.test-support.ts";
 
 const OUTAGE_MS = 12_000;
 const CLIP_MS = 8_000;
-/** With a keyframe every two seconds, so that a copied source is opened before the position. */
+/** Has a keyframe every two seconds, so that a copied source opens before the position. */
 const VIDEO = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-x264-params", "bframes=0:keyint=50:scenecut=0"];
 
 let clip: readonly MediaTag[];
@@ -25,13 +25,13 @@ afterEach(() => void vi.restoreAllMocks());
 const isHeader = ({ sequenceHeader }: MediaTag) => sequenceHeader;
 const isKeyframe = ({ kind, keyframe, sequenceHeader }: MediaTag) => kind === "video" && keyframe && !sequenceHeader;
 
-/** From the last keyframe that is not behind the position. */
+/** Returns the tags from the last keyframe at or before the position. */
 function copiedFrom(startAtMs: number): MediaTag[] {
   const fromMs = clip.findLast((tag) => isKeyframe(tag) && tag.dtsMs <= startAtMs)?.dtsMs ?? 0;
   return clip.filter((tag) => isHeader(tag) || tag.dtsMs >= fromMs);
 }
 
-/** As an encoder makes it: the position itself is a keyframe. */
+/** Returns tags as an encoder makes them: the position itself is a keyframe. */
 function encodedFrom(startAtMs: number): MediaTag[] {
   const shiftMs = startAtMs - (clip.find(isKeyframe)?.dtsMs ?? 0);
   return clip.map((tag) => (isHeader(tag) ? tag : { ...tag, dtsMs: tag.dtsMs + shiftMs }));
@@ -49,13 +49,13 @@ function timesOf(room: MemoryRoom | undefined, kind: "audio" | "video"): number[
   return (room?.media ?? []).filter((media) => media.kind === kind).map(({ timestampMs }) => timestampMs);
 }
 
-describe("a room that is back after 12 s", () => {
+describe("RoomSession whose room is lost for 12 s", () => {
   it.each(
     (["a copied recording", "an encoded recording", "a live source"] as const).flatMap((way) => [
       [way, "playing"] as const,
       [way, "paused"] as const,
     ]),
-  )("is shown the picture of now first, and nothing of the outage: %s, %s", async (way, how) => {
+  )("shows the current picture first and nothing of the outage: %s, %s", async (way, how) => {
     const live = way === "a live source";
     const { session: played, rooms } = prepare({
       live,

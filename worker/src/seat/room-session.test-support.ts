@@ -8,7 +8,7 @@ import type { Source } from "../source/source.ts";
 import { RoomSession } from "./room-session.ts";
 import type { SessionTask, SessionTaskOptions } from "./session-task.ts";
 
-/** A room in memory: the real ones are met in the RTMP publisher's tests and in e2e. */
+/** A room in memory. The tests of the RTMP publisher and e2e use real ones. */
 export class MemoryRoom implements Publisher {
   onEnded: ((error: RoomcastError) => void) | undefined;
   queuedBytes = 0;
@@ -49,20 +49,20 @@ export function clip(durationMs: number, fromMs = 0): ScriptedSource {
   return new ScriptedSource({ durationMs: fromMs + durationMs }).push(...scriptedTags({ fromMs, durationMs })).finish();
 }
 
-interface Wishes extends Partial<Omit<SessionTaskOptions, "open" | "limits" | "roomLimits">> {
+interface EnterOptions extends Partial<Omit<SessionTaskOptions, "open" | "limits" | "roomLimits">> {
   readonly openSource: (request: SourceRequest, signal: AbortSignal) => Promise<Source>;
   readonly limits?: Partial<PlayerLimits>;
   readonly roomStallMs?: number;
   readonly returnBudgetMs?: number;
 }
 
-/** A room session and how tasks enter it; `rooms` are the connections that were made, `states` the first task's. */
+/** Makes a room session. `rooms` are the connections that it has made, `states` those that its tasks have reported. */
 export function newSession() {
   const session = new RoomSession();
   const rooms: MemoryRoom[] = [];
   const states: ActiveStateName[] = [];
-  const enter = (wishes: Wishes): SessionTask => {
-    const { openSource, limits, roomStallMs = 15_000, returnBudgetMs = 60_000, ...others } = wishes;
+  const enter = (options: EnterOptions): SessionTask => {
+    const { openSource, limits, roomStallMs = 15_000, returnBudgetMs = 60_000, ...others } = options;
     return session.enter({
       taskId: "task",
       open: openSource,
@@ -97,10 +97,10 @@ export function newSession() {
   return { session, rooms, states, enter };
 }
 
-/** One task in a session of its own. */
-export function prepare(wishes: Wishes) {
+/** Enters one task into a new session. */
+export function prepare(options: EnterOptions) {
   const made = newSession();
-  const stay = made.enter(wishes);
+  const stay = made.enter(options);
   const played = {
     run: () => stay.done,
     stop: (how: "now" | "tidy") => stay.stop(how),
@@ -113,7 +113,7 @@ export function prepare(wishes: Wishes) {
 export const lost = (code: "RoomLost" | "RoomReplaced" | "SourceLost" | "SourceTruncated" | "SourceUnreachable") =>
   new RoomcastError(`FailedOperation.${code}`, "gone");
 
-/** Clips by their URL, `name:durationMs`; `bad` cannot be opened, `slow:…` is opened by the test. */
+/** Opens clips by their URL, `name:durationMs`. `bad` cannot be opened; `slow:…` opens when the test resolves it. */
 export function library() {
   const opened: SourceRequest[] = [];
   const sources: ScriptedSource[] = [];

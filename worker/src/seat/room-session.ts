@@ -14,7 +14,7 @@ import { mayReconnect, reconnectBackoff } from "./reconnect-policy.ts";
 import { type ConnectionEnd, RoomConnection } from "./room-connection.ts";
 import type { RoomOutcome, RoomSnapshot, SessionTask, SessionTaskOptions } from "./session-task.ts";
 
-/** What rooms carry, frames per second. */
+/** The highest frame rate that rooms support, fps. */
 const HIGHEST_FPS = 30;
 
 interface EnteredTask {
@@ -22,32 +22,33 @@ interface EnteredTask {
   readonly player: Player;
   readonly done: PromiseWithResolvers<RoomOutcome>;
   stopped: "now" | "tidy" | undefined;
-  /** The edge's last word that its task holds the seat. */
+  /** The edge's last confirmation that this task holds the seat. */
   confirmation: Confirmation | undefined;
 }
 
-/** `next`: the room was left, and a task came while it was: it enters the room anew. */
+/** `next` means that a task came while the room was being left. It enters the room again. */
 type RunEnd = ConnectionEnd | { readonly name: "next" };
 
 /**
- * One seat: a connection to the room and one continuous clock, and the task that plays on it. A second task that enters
- * takes the seat over when its source is ready; if that fails, the first plays on. The session ends with its last task.
+ * The session of one seat: a connection to the room, a continuous output clock, and the task that plays. A second task
+ * that enters takes over the seat when its source is ready. If its source fails, the first task plays on. The session
+ * ends with its last task.
  */
 export class RoomSession {
   readonly #ticker: Ticker;
   readonly #stage: Stage;
   readonly #rates = new RateMeter(performance.now());
-  /** Fixed by the first source. */
+  /** Set by the first source. */
   #format: SessionFormat | undefined;
   #active: EnteredTask | undefined;
-  #coming: EnteredTask | undefined;
+  #successor: EnteredTask | undefined;
   #connection: RoomConnection | undefined;
-  /** How the last task ended, until it is told. */
+  /** How the last task ended, until its `done` is resolved. */
   #outcome: RoomOutcome | undefined;
   #running: Promise<void> | undefined;
-  /** Ends a wait, for the room or for the edge, when the last task is stopped meanwhile. */
+  /** Ends a wait for the room or for the edge when the active task is stopped. */
   #wake = new AbortController();
-  /** The edge's word is waited for: what ends a connection meanwhile is not the room's refusal. */
+  /** True while the edge's confirmation is awaited. A connection that ends meanwhile was not refused by the room. */
   #unconfirmed = false;
 
   constructor(ticker: Ticker = processTicker) {
@@ -62,12 +63,12 @@ export class RoomSession {
     };
   }
 
-  /** True when no task is in the room, and none will be through this session any more. */
+  /** True if the session has ended. It accepts no further tasks then. */
   get ended(): boolean {
     return this.#running !== undefined && this.#active === undefined;
   }
 
-  /** Lets a task in: at once, or as the successor of the one that is there. Not after `ended`. */
+  /** Enters a task: at once, or as the successor of the active one. Must not be called after `ended`. */
   enter(options: SessionTaskOptions): SessionTask {
     const player = new Player({
       ...options,
@@ -85,8 +86,8 @@ export class RoomSession {
       this.#active = task;
       this.#running = this.#run();
     } else {
-      if (this.#coming !== undefined) this.#dismiss(this.#coming, replacedBy(task));
-      this.#coming = task;
+      if (this.#successor !== undefined) this.#dismiss(this.#successor, replacedBy(task));
+      this.#successor = task;
       player.prepare();
     }
     return {
@@ -127,7 +128,7 @@ export class RoomSession {
     }
   }
 
-  /** Enters the room and plays until it is lost or nobody is left; nothing of the connection is left then. */
+  /** Enters the room and plays until it is lost or no task is left. The connection is closed when this resolves. */
   async #runOnce(): Promise<RunEnd> {
     const end = await this.#connect();
     if (end.name === "empty" && (await this.#settleLast())) return { name: "next" };
@@ -144,14 +145,15 @@ export class RoomSession {
     this.#unconfirmed = false;
     try {
       task.player.prepare();
-      // Before the room is dialled, which would not wait for long; as the source opens, it takes no time of its own.
+      // The edge confirms before the room is dialled, because the room would not wait for long. The source opens
+      // at the same time, so this costs no extra time.
       await this.#untilConfirmed(signal);
       this.#connection = new RoomConnection({
         publisher: task.options.createPublisher(),
         ticker: this.#ticker,
         rates: this.#rates,
         stallMs: task.options.roomLimits.roomStallMs,
-        // And again: to get so far may have taken long, or the process was frozen.
+        // The edge confirms again, because dialling may have taken long or the process may have been frozen.
         mayPublish: () => this.#untilConfirmed(signal),
         occupants: {
           giveUp: () => this.#giveUpEarly(),
@@ -163,7 +165,7 @@ export class RoomSession {
       });
       return await this.#connection.run();
     } catch (thrown) {
-      // Stopped while the edge's word was waited for.
+      // The task was stopped while the edge's confirmation was awaited.
       if (signal.aborted) return this.#connect();
       return { name: "lost", error: RoomcastError.from(thrown) };
     } finally {
@@ -173,7 +175,7 @@ export class RoomSession {
     }
   }
 
-  /** Whoever is to play now: the edge has confirmed, just now, that his task holds the seat. */
+  /** Resolves when the edge's confirmation that the active task holds the seat is fresh. */
   async #untilConfirmed(signal: AbortSignal): Promise<void> {
     for (;;) {
       const task = this.#active;
@@ -184,7 +186,9 @@ export class RoomSession {
     }
   }
 
-  /** While the room is being entered: a source that cannot be opened, or a stop, ends it; true: nobody is left. */
+  /**
+   * While the room is being entered, ends a task whose source failed or that was stopped. Returns true if none is left.
+   */
   #giveUpEarly(): boolean {
     const task = this.#active;
     if (task === undefined) return false;
@@ -193,9 +197,9 @@ export class RoomSession {
     return error !== null && this.#endActive({ name: "failed", error });
   }
 
-  /** Moves the successor and the active task on; true: nobody is left. */
+  /** Advances the successor and the active task. Returns true if no task is left. */
   #tickTasks(nowMs: number): boolean {
-    this.#attendComing(nowMs);
+    this.#checkSuccessor(nowMs);
     const task = this.#active;
     if (task === undefined) return true;
     if (task.stopped !== undefined) return this.#endActive({ name: "aborted", reason: "" });
@@ -203,32 +207,32 @@ export class RoomSession {
     return end !== undefined && this.#endActive(end);
   }
 
-  #attendComing(nowMs: number): void {
-    const coming = this.#coming;
-    if (coming === undefined) return;
-    const prepared = coming.player.prepared;
-    if (coming.stopped !== undefined) {
-      this.#coming = undefined;
-      this.#dismiss(coming, { name: "aborted", reason: "" });
+  #checkSuccessor(nowMs: number): void {
+    const successor = this.#successor;
+    if (successor === undefined) return;
+    const prepared = successor.player.prepared;
+    if (successor.stopped !== undefined) {
+      this.#successor = undefined;
+      this.#dismiss(successor, { name: "aborted", reason: "" });
     } else if (prepared?.error != null) {
-      this.#coming = undefined;
-      this.#dismiss(coming, { name: "failed", error: prepared.error });
-    } else if (prepared !== undefined && nowMs >= (coming.options.notBeforeMs ?? nowMs)) {
+      this.#successor = undefined;
+      this.#dismiss(successor, { name: "failed", error: prepared.error });
+    } else if (prepared !== undefined && nowMs >= (successor.options.notBeforeMs ?? nowMs)) {
       const before = this.#active;
-      this.#active = coming;
-      this.#coming = undefined;
-      // The successor's first tick makes the cut, in this very turn; then its predecessor can go.
-      if (before !== undefined) queueMicrotask(() => this.#dismiss(before, replacedBy(coming)));
+      this.#active = successor;
+      this.#successor = undefined;
+      // The successor's first tick makes the cut within this tick. Then its predecessor can be closed.
+      if (before !== undefined) queueMicrotask(() => this.#dismiss(before, replacedBy(successor)));
     }
   }
 
-  /** The active task is over: a successor that is still on its way keeps the room, else (true) the room is left. */
+  /** Ends the active task. A successor keeps the room; returns true if there is none, and the room is left. */
   #endActive(end: PlayerEnd): boolean {
     const task = this.#active;
-    const coming = this.#coming;
-    if (task !== undefined && coming !== undefined && coming.stopped === undefined) {
-      this.#active = coming;
-      this.#coming = undefined;
+    const successor = this.#successor;
+    if (task !== undefined && successor !== undefined && successor.stopped === undefined) {
+      this.#active = successor;
+      this.#successor = undefined;
       this.#stage.timeline.clear();
       this.#dismiss(task, end);
       return false;
@@ -237,13 +241,17 @@ export class RoomSession {
     return true;
   }
 
-  /** The last task's end is told only after the room was left. True: another one came meanwhile, and is active now. */
+  /**
+   * Reports the end of the last task, after the room was left. Returns true if another task came meanwhile, which is
+   * now
+   * the active one.
+   */
   async #settleLast(): Promise<boolean> {
     const last = this.#active;
-    const next = this.#coming;
+    const next = this.#successor;
     const outcome = this.#outcome ?? { name: "aborted", reason: "" };
     this.#active = next;
-    this.#coming = undefined;
+    this.#successor = undefined;
     this.#outcome = undefined;
     this.#stage.timeline.leave();
     if (last !== undefined) {
@@ -254,9 +262,9 @@ export class RoomSession {
   }
 
   #dismissAll(outcome: RoomOutcome): void {
-    for (const task of [this.#coming, this.#active]) if (task !== undefined) this.#dismiss(task, outcome);
+    for (const task of [this.#successor, this.#active]) if (task !== undefined) this.#dismiss(task, outcome);
     this.#active = undefined;
-    this.#coming = undefined;
+    this.#successor = undefined;
   }
 
   #dismiss(task: EnteredTask, outcome: RoomOutcome): void {
@@ -264,8 +272,8 @@ export class RoomSession {
   }
 
   async #change(task: EnteredTask, update: TaskUpdate): Promise<void> {
-    // One that has left must not touch what another one plays on.
-    if (task !== this.#active && task !== this.#coming) {
+    // A task that has left must not change the timeline that another one plays on.
+    if (task !== this.#active && task !== this.#successor) {
       throw new RoomcastError("ResourceUnavailable.TaskEnded", "The task has left its room.");
     }
     await task.player.change(update, performance.now());
@@ -278,8 +286,9 @@ export class RoomSession {
   }
 
   /**
-   * The first picture is shown at once. What follows pictures waits for the tick as they do: shown between two ticks, it
-   * would be further from the next picture than any two others are.
+   * Shows the first picture at once. A later source waits for the tick, as all pictures do: shown between two ticks,
+   * its
+   * first picture would be further from the next one than any two other pictures are.
    */
   #onSourceReady(): void {
     if (this.#format === undefined) this.#attendNow();
@@ -289,20 +298,20 @@ export class RoomSession {
     this.#connection?.attendNow();
   }
 
-  /** Before the room is entered again. Ends early when the task is stopped, which the next try sees. */
+  /** Waits before the room is entered again. Ends early when the task is stopped, which the next attempt checks. */
   async #pause(task: EnteredTask, delayMs: number): Promise<void> {
     const { signal } = (this.#wake = new AbortController());
     if (task.stopped !== undefined) return;
     try {
       await sleep(delayMs, undefined, { signal });
-      // The edge may be away for long, and the source need not be open all the time.
+      // The edge may be unreachable for long, and the source need not be open all that time.
       await this.#untilConfirmed(signal);
     } catch (thrown) {
       if (!signal.aborted) throw thrown;
     }
   }
 
-  /** The first source fixes what the session sends; undefined: it is not there yet. */
+  /** Sets the session's format from the first source. Returns undefined if that source is not open yet. */
   #fixFormat(): Pick<SourceInfo, "width" | "height" | "fps"> | undefined {
     const info = this.#active?.player.info;
     if (info === undefined) return undefined;

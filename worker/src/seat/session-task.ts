@@ -4,33 +4,33 @@ import type { PlayerEnd, PlayerOptions } from "../player/player-options.ts";
 import type { Publisher } from "../publisher/publisher.ts";
 import type { SourceInfo } from "../source/source.ts";
 
-/** How a task's stay in the room ended. */
+/** How a task ended in its session. */
 export type RoomOutcome =
   | PlayerEnd
-  /** Another task has taken the seat over; the room saw no break. */
+  /** Another task has taken over the seat without a break in the room. */
   | { readonly name: "replaced"; readonly byTaskId: string };
 
 export interface RoomSnapshot {
   readonly state: ActiveStateName;
-  /** Which source of the playlist, from 0. */
+  /** Index of the current item of the playlist. */
   readonly item: number;
-  /** Position in that source of what the room was sent last, ms. */
+  /** Position in that item of the media that was sent last, ms. */
   readonly positionMs: number;
-  /** null: live, or not known. */
+  /** Null if the source is live or its duration is unknown. */
   readonly durationMs: number | null;
   readonly bitRateKbps: number;
   readonly fps: number;
   readonly droppedFrames: number;
-  /** null until the source is open. */
+  /** Null until the source is open. */
   readonly plan: PlanSummary | null;
-  /** Items of a playlist that were passed over; absent: none was. */
+  /** Items of a playlist that were skipped; absent if none were. */
   readonly skipped?: SkippedItems;
 }
 
 export interface RoomLimits {
-  /** A room that takes nothing for this long is lost, ms. */
+  /** If the room accepts nothing for this long, ms, the connection counts as lost. */
   readonly roomStallMs: number;
-  /** How long a room that is lost is tried to enter again, ms. */
+  /** How long a session tries to connect to a lost room again, ms. */
   readonly returnBudgetMs: number;
 }
 
@@ -39,26 +39,28 @@ export interface SessionTaskOptions extends Omit<PlayerOptions, "onReady" | "for
   readonly taskId: string;
   readonly createPublisher: () => Publisher;
   /**
-   * Resolves when the edge has confirmed that this task holds the seat. Nobody publishes without: a worker that was cut
-   * off or frozen may have lost the task to another one, and two workers must never fight over a seat.
+   * Resolves when the edge has confirmed that this task holds the seat. A worker must not publish without this: while
+   * it
+   * was cut off or frozen, the task may have been given to another worker, and two workers must never fight over a
+   * seat.
    */
   readonly untilConfirmed: (signal: AbortSignal) => Promise<Confirmation>;
   readonly roomLimits: RoomLimits;
 }
 
-/** One task's stay in the room. */
+/** One task in a room session, from its entry to its end. */
 export interface SessionTask {
-  /** Resolves when nothing of the stay is left; never rejects. */
+  /** Resolves when everything of the task has been closed. Never rejects. */
   readonly done: Promise<RoomOutcome>;
   snapshot(): RoomSnapshot;
-  /** The sources that it has opened or is opening, on the air or not; null: it is not known yet what that is. */
+  /** The sources that are open or being opened, on the air or not. Null for one that is still being opened. */
   holds(): readonly (SourceInfo | null)[];
-  /** Ends the stay with `aborted`: `now` drops what is queued, `tidy` sends it and leaves the room properly. */
+  /** Ends the task with `aborted`. `now` drops queued media; `tidy` sends it and leaves the room properly. */
   stop(how: "now" | "tidy"): void;
   /**
-   * Changes what is played. Resolves when the room sees it.
+   * Changes what is played. Resolves when the room sees the change.
    *
-   * @throws RoomcastError; then all is as it was.
+   * @throws RoomcastError if the change failed. Playback then continues unchanged.
    */
   change(update: TaskUpdate): Promise<void>;
 }

@@ -2,11 +2,13 @@ import { type Seat, seatKey } from "@roomcast/shared";
 import { RoomSession } from "./room-session.ts";
 import type { SessionTask, SessionTaskOptions } from "./session-task.ts";
 
-/** The room sessions of this process, one a seat. */
+/** The room sessions of this process, at most one per seat. */
 export class SessionsBySeat {
   readonly #sessions = new Map<string, RoomSession>();
 
-  /** Lets a task in: into a room of its own, or as the successor of the task that holds the seat here. */
+  /**
+   * Enters a task into the session of its seat, as the successor of the task that plays there, or into a new session.
+   */
   enter(seat: Seat, options: SessionTaskOptions): SessionTask {
     const key = seatKey(seat);
     let session = this.#sessions.get(key);

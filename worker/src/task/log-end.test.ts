@@ -22,7 +22,7 @@ function logged(outcome: Outcome, cause?: RoomcastError): Record<string, unknown
 const failed = (code: ErrorCode): Outcome => ({ name: "failed", error: new RoomcastError(code, "why").toBody() });
 const { info, warn, error } = pino.levels.values;
 
-describe("The end of a task in the worker's log", () => {
+describe("logEnd", () => {
   it.each<[string, Outcome, number | undefined, Record<string, unknown>]>([
     ["a finished push", { name: "finished" }, info, { outcome: "finished" }],
     ["a push given back", { name: "released" }, info, { outcome: "released" }],
@@ -44,8 +44,8 @@ describe("The end of a task in the worker's log", () => {
       error,
       { err: { code: "FailedOperation.MediaEngine" } },
     ],
-    ["a fault of ours", failed("InternalError"), error, { err: { code: "InternalError" } }],
-  ])("has one line of its level with its cause for %s", (_what, outcome, level, fields) => {
+    ["an internal fault", failed("InternalError"), error, { err: { code: "InternalError" } }],
+  ])("writes one line with the right level and the cause for %s", (_what, outcome, level, fields) => {
     const place = {
       taskId: "11111111-1111-4111-8111-111111111111",
       attempt: 3,
@@ -57,7 +57,7 @@ describe("The end of a task in the worker's log", () => {
     expect(lines[0]).toMatchObject({ msg: "task ended", level, item: 1, positionMs: 5000, ...place, ...fields });
   });
 
-  it("tells what was thrown below the cause", () => {
+  it("includes the error that caused the cause", () => {
     const cause = new RoomcastError("InternalError", "Something inside Roomcast went wrong.", {
       cause: new Error("deep"),
     });

@@ -1,7 +1,7 @@
 import { type ErrorCode, type Outcome, RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 
-/** What the worker or its machine is at fault for; all else is for the caller to mend. */
+/** Errors that are the fault of the worker or its machine. The caller has to fix all others. */
 const OURS: ReadonlySet<ErrorCode> = new Set(["InternalError", "FailedOperation.MediaEngine"]);
 
 export interface EndedTask {
@@ -10,7 +10,7 @@ export interface EndedTask {
   readonly positionMs: number;
 }
 
-/** One line for each end, with its cause and what was thrown below it. */
+/** Logs the end of a task in one line, with the error and its cause. */
 export function logEnd(log: Logger, { outcome, item, positionMs }: EndedTask, cause: RoomcastError | undefined): void {
   const end = { outcome: outcome.name, item, positionMs: Math.round(positionMs) };
   if (outcome.name === "failed") {

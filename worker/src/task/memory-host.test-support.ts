@@ -41,16 +41,16 @@ export function dispatch(changes: Partial<EdgeFrameOf<"dispatch">> = {}): EdgeFr
 }
 
 export const DEFAULTS = { reconnectBudgetMs: 60_000, sourceSilenceMs: 15_000 };
-/** A stay in a room in memory: it plays until the test says how it ends. */
-export class MemoryStay implements SessionTask {
+/** A session task in memory that plays until the test ends it. */
+export class MemorySessionTask implements SessionTask {
   readonly options: SessionTaskOptions;
   readonly stops: ("now" | "tidy")[] = [];
   readonly changes: TaskUpdate[] = [];
   readonly #ended = Promise.withResolvers<RoomOutcome>();
   readonly done = this.#ended.promise;
-  /** Whether it ends when it is told to. */
+  /** True if it ends when it is stopped. */
   obedient: boolean;
-  /** What it has open; null: being opened. */
+  /** Its open sources; null for one that is being opened. */
   held: (SourceInfo | null)[] = [null];
   snapshotNow: RoomSnapshot;
 
@@ -99,19 +99,19 @@ export class MemoryStay implements SessionTask {
 
 interface Progress {
   found: ProgressRecord | null;
-  /** What was written last, and whether nothing more comes. */
+  /** The last written values, and whether the record was closed. */
   closedWith: ProgressValues[];
-  /** The sources whose record was opened. */
+  /** Sources whose record was opened. */
   opened: string[];
-  /** Those whose record was closed. */
+  /** Sources whose record was closed. */
   closed: string[];
-  /** What opening one waits for. */
+  /** Opening a record waits for this. */
   hold: Promise<unknown> | undefined;
   read: (() => ProgressValues) | undefined;
 }
 
 export function newHost(options: { capacityUnits?: number; obedient?: boolean; redis?: Promise<unknown> } = {}) {
-  const sessions: MemoryStay[] = [];
+  const sessions: MemorySessionTask[] = [];
   const ended: WorkerFrameOf<"ended">[] = [];
   const lines: { ref: TaskRef; line: LogLine }[] = [];
   const progress: Progress = { found: null, closedWith: [], opened: [], closed: [], hold: undefined, read: undefined };
@@ -147,7 +147,7 @@ export function newHost(options: { capacityUnits?: number; obedient?: boolean; r
         throw new Error("no session here asks for one");
       },
       enterRoom: (_seat, stay) => {
-        const made = new MemoryStay(stay, options.obedient ?? true);
+        const made = new MemorySessionTask(stay, options.obedient ?? true);
         sessions.push(made);
         return made;
       },
@@ -158,7 +158,7 @@ export function newHost(options: { capacityUnits?: number; obedient?: boolean; r
   return { host, sessions, ended, lines, progress };
 }
 
-// SAFETY: nothing but `info` is looked at.
+// SAFETY: only `info` is read.
 export const source = {
   info: {
     live: false,
@@ -170,7 +170,7 @@ export const source = {
   },
 } as unknown as Source;
 
-export async function started(sessions: MemoryStay[], index = 0): Promise<MemoryStay> {
+export async function started(sessions: MemorySessionTask[], index = 0): Promise<MemorySessionTask> {
   return await eventually(() => {
     const session = sessions[index];
     if (session === undefined) throw new Error(`session ${index} does not run`);

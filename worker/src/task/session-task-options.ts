@@ -3,11 +3,11 @@ import { type Settings, settingsOf } from "../player/play-settings.ts";
 import type { PlayerLimits } from "../player/player-options.ts";
 import type { SessionTaskOptions } from "../seat/session-task.ts";
 
-/** What holds where a request says nothing. */
+/** Defaults for fields that a request omits. */
 export interface SessionTaskDefaults {
-  /** How long a live source, or a room, that is lost is waited for, ms. */
+  /** How long to wait for a lost source or room, ms. */
   readonly reconnectBudgetMs: number;
-  /** A source that gives nothing for this long is lost, ms. */
+  /** A source that delivers nothing for this long is lost, ms. */
   readonly sourceSilenceMs: number;
 }
 
@@ -21,9 +21,10 @@ type FromRequest = Pick<
   Settings;
 
 /**
- * What a request says of how it is played. Pure.
+ * Returns the playback options of a request. Pure.
  *
- * @param clock the two clocks at the same moment: Unix time, which `StartAt` is in, and the one that the player runs on, ms
+ * @param clock the two clocks at the same moment: Unix time, which `StartAt` is in, and the one that the player runs
+ * on, ms
  */
 export function sessionTaskOptions(
   request: PushRequest,

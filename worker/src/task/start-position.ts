@@ -1,6 +1,6 @@
 import type { ProgressRecord } from "../redis-progress/progress-record.ts";
 
-/** A place in a playlist. */
+/** An item of a playlist and a position in it. */
 export interface StartPosition {
   readonly item: number;
   readonly positionMs: number;
@@ -9,25 +9,28 @@ export interface StartPosition {
 export interface StartPositionOptions {
   readonly live: boolean;
   readonly taskId: string;
-  /** Where the edge last saw an earlier attempt of this task; null: there was none, or it never played. */
+  /** Where the edge last saw an earlier attempt of this task. Null if there was none or it never played. */
   readonly resumeAt: StartPosition | null;
-  /** When it was seen there, or told to be there, Unix ms; undefined: an older edge does not say. */
+  /** When the edge saw it there or sent it there, Unix ms. Undefined from an older edge. */
   readonly seenAtMs?: number | undefined;
-  /** What Redis holds of the same source; null: nothing, or no Redis was asked for. */
+  /** The Redis record of the same source. Null if there is none or the push does not use Redis. */
   readonly found: ProgressRecord | null;
-  /** Where the request asks to begin, ms. */
+  /** The start position in the request, ms. */
   readonly seekMs: number;
 }
 
 const BEGINNING: StartPosition = { item: 0, positionMs: 0 };
 
 /**
- * Where in its sources a task starts. Pure.
+ * Returns where in its sources a task starts. Pure.
  *
- * A live source starts at its newest. A later attempt of a task goes on where that task was: the edge and the task's
- * own record in Redis both lag behind, so what was written later counts: after a jump back, the further position is an old
- * one that Redis, being away, has kept. A record of *another* task says nothing about this one. A first attempt resumes the record, whoever wrote it, unless that push had finished;
- * without one it begins where the request asks.
+ * A live source starts at its newest. A later attempt of a task continues where that task was. The edge and the task's
+ * record in Redis both lag behind, so the later one counts, not the further one: after a seek back, the further
+ * position
+ * may be an old one from before Redis became unreachable. A record of *another* task is not used for a later attempt.
+ * A
+ * first attempt resumes the record of any task, unless that push had finished. Without a record it starts where the
+ * request asks.
  */
 export function startPosition(options: StartPositionOptions): StartPosition {
   const { live, taskId, found, resumeAt, seenAtMs } = options;
@@ -43,7 +46,9 @@ export function startPosition(options: StartPositionOptions): StartPosition {
   return resumeAt !== null && (resumeAt.item > 0 || resumeAt.positionMs > 0) ? resumeAt : recorded;
 }
 
-/** All that is known where no time was said: the two lag behind by a second at most while both are there. */
+/**
+ * Used when the times are unknown. Both positions lag behind by at most a second while edge and Redis are reachable.
+ */
 function further(a: StartPosition, b: StartPosition): StartPosition {
   return a.item > b.item || (a.item === b.item && a.positionMs >= b.positionMs) ? a : b;
 }

@@ -17,7 +17,7 @@ import { type EndIntent, type TaskEnd, type TaskParts, TaskRunner } from "./task
 
 type Dispatch = EdgeFrameOf<"dispatch">;
 
-/** Where the host leaves what the edge must be told. */
+/** Receives the messages of the host for the edge. */
 export interface TaskNews {
   addEnded(frame: WorkerFrameOf<"ended">): void;
   addLog(ref: TaskRef, line: LogLine): void;
@@ -38,24 +38,24 @@ export interface TaskHostOptions {
 
 interface Held {
   readonly ref: TaskRef;
-  /** Its `seatKey`. */
+  /** The `seatKey` of its seat. */
   readonly seat: string;
   readonly runner: TaskRunner;
-  /** Resolves once its end is told. */
-  readonly told: Promise<void>;
+  /** Resolves once its end has been reported. */
+  readonly reported: Promise<void>;
 }
 
-/** Attempts that have ended, remembered so that a frame which comes late or twice does not start them again. */
+/** How many ended attempts are remembered, so that a late or duplicate frame does not start them again. */
 const MAX_REMEMBERED = 10_000;
 
-/** All tasks of this process. Each dispatch that it accepts ends in exactly one `ended`. */
+/** All tasks of this process. Each accepted dispatch leads to exactly one `ended`. */
 export class TaskHost implements LinkedTasks {
   readonly #options: TaskHostOptions;
   /** The newest attempt of each task, by task id. */
   readonly #current = new Map<string, Held>();
-  /** All that has not ended, older attempts on their way out among them. */
+  /** All attempts that have not ended, including older ones that are being stopped. */
   readonly #held = new Set<Held>();
-  /** How the highest attempt that has ended came out, by task id; oldest first. */
+  /** The end of the highest ended attempt, by task id; oldest first. */
   readonly #ended = new Map<string, WorkerFrameOf<"ended">>();
   #draining: string | undefined;
 
@@ -75,7 +75,7 @@ export class TaskHost implements LinkedTasks {
     return this.#draining !== undefined;
   }
 
-  /** How every task is that runs now. */
+  /** Reports of all tasks that run now. */
   get reports(): TaskReport[] {
     return [...this.#current.values()].map(({ runner }) => runner.report());
   }
@@ -95,7 +95,7 @@ export class TaskHost implements LinkedTasks {
     if (refusal !== null) return { type: "refused", taskId, attempt, error: refusal.toBody() };
     const ended = this.#ended.get(taskId);
     if (ended?.attempt === attempt) {
-      // Dispatched twice, and the second came late: it is told how it ended, after this answer.
+      // A late duplicate dispatch: the end is reported again, after this answer.
       queueMicrotask(() => this.#options.news.addEnded(ended));
     } else if (this.#current.get(taskId)?.ref.attempt !== attempt) {
       this.#start(frame);
@@ -129,8 +129,9 @@ export class TaskHost implements LinkedTasks {
   }
 
   /**
-   * Takes nothing new and gives every task back, so that other workers go on with them. Resolves when all have left
-   * their rooms, after the limit at once.
+   * Accepts no new tasks and releases every task, so that other workers continue them. Resolves when all have left
+   * their
+   * rooms. After the limit, the remaining ones are stopped at once.
    */
   async drain(reason: string, limitMs: number): Promise<void> {
     this.#draining ??= reason;
@@ -138,7 +139,7 @@ export class TaskHost implements LinkedTasks {
     await this.#endAll({ name: "release", how: "now" }, Number.POSITIVE_INFINITY);
   }
 
-  /** Gives every task back at once. Resolves when nothing of them is left. */
+  /** Releases every task at once. Resolves when all of them have ended. */
   async stopNow(reason: string): Promise<void> {
     this.#draining ??= reason;
     await this.#endAll({ name: "release", how: "now" }, Number.POSITIVE_INFINITY);
@@ -147,7 +148,7 @@ export class TaskHost implements LinkedTasks {
   async #endAll(intent: EndIntent, limitMs: number): Promise<void> {
     const held = [...this.#held];
     for (const { runner } of held) runner.end(intent);
-    const all = Promise.all(held.map(({ told }) => told));
+    const all = Promise.all(held.map(({ reported }) => reported));
     if (limitMs === Number.POSITIVE_INFINITY) await all;
     else await settledWithin(all, limitMs);
   }
@@ -163,7 +164,7 @@ export class TaskHost implements LinkedTasks {
       return new RoomcastError("ResourceInsufficient", `This worker takes no new tasks: ${this.#draining}.`);
     }
     const { capacityUnits } = this.#options;
-    // What the new one replaces makes room for it: an earlier attempt, or the task on the seat that it takes over.
+    // The cost of a task that the new one replaces is subtracted: an earlier attempt, or the task on the same seat.
     const replaced = current ?? this.#holderOf(seatKey(seatOf(request)));
     const loadUnits = this.loadUnits - (replaced?.runner.costUnits ?? 0);
     if (loadUnits + expectedUnits(null, request) <= capacityUnits) return null;
@@ -187,15 +188,15 @@ export class TaskHost implements LinkedTasks {
       dispatch: frame,
       parts,
       log,
-      ...(earlier === undefined ? {} : { after: earlier.told }),
+      ...(earlier === undefined ? {} : { after: earlier.reported }),
     });
     const seat = seatKey(seatOf(frame.request));
-    const held: Held = { ref, seat, runner, told: runner.done.then((end) => this.#tell(held, end)) };
+    const held: Held = { ref, seat, runner, reported: runner.done.then((end) => this.#reportEnd(held, end)) };
     this.#current.set(frame.taskId, held);
     this.#held.add(held);
   }
 
-  #tell(held: Held, { item, positionMs, outcome, skipped }: TaskEnd): void {
+  #reportEnd(held: Held, { item, positionMs, outcome, skipped }: TaskEnd): void {
     const { taskId, attempt } = held.ref;
     this.#held.delete(held);
     if (this.#current.get(taskId) === held) this.#current.delete(taskId);
@@ -208,7 +209,7 @@ export class TaskHost implements LinkedTasks {
   #remember(ended: WorkerFrameOf<"ended">): void {
     const { taskId, attempt } = ended;
     const earlier = this.#ended.get(taskId);
-    // Set anew, so that the map stays ordered by age.
+    // The entry is deleted and set again, so that the map stays ordered by age.
     this.#ended.delete(taskId);
     this.#ended.set(taskId, earlier !== undefined && earlier.attempt > attempt ? earlier : ended);
     const oldest = this.#ended.keys().next().value;

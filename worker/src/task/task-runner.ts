@@ -28,13 +28,13 @@ import { type StartPosition, startPosition } from "./start-position.ts";
 
 export interface OpenTaskSourceOptions {
   readonly request: PushRequest;
-  /** Which of its sources, and how. */
+  /** The source to open and its settings. */
   readonly source: SourceRequest;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
 
-/** The parts that a task is made of. */
+/** The dependencies of a task. */
 export interface TaskParts {
   readonly openProgress: (options: OpenProgressOptions) => Promise<TaskProgress>;
   readonly openSource: (options: OpenTaskSourceOptions) => Promise<Source>;
@@ -52,14 +52,14 @@ export interface TaskRunnerOptions {
   >;
   readonly parts: TaskParts;
   readonly log: Logger;
-  /** Begins only after this: an earlier attempt of the same task that is still leaving the room. */
+  /** The task starts only after this: an earlier attempt of the same task may still be leaving the room. */
   readonly after?: Promise<unknown>;
 }
 
 /** Why a task is to end before its source does. */
 export type EndIntent =
   | { readonly name: "stop"; readonly how: "now" | "tidy"; readonly reason: string }
-  /** Given back, so that another worker goes on. */
+  /** Released, so that another worker continues it. */
   | { readonly name: "release"; readonly how: "now" | "tidy" };
 
 export interface TaskEnd extends StartPosition {
@@ -76,14 +76,14 @@ export class TaskRunner {
   #sessionTask: SessionTask | undefined;
   #progress: TaskProgress | undefined;
   #startAt: StartPosition;
-  /** How it ended. */
+  /** The final progress values. */
   #last: ProgressValues | undefined;
-  /** Why it has failed, with what was thrown below. */
+  /** The error that it failed with, including its cause. */
   #cause: RoomcastError | undefined;
-  /** The records of new sources are opened and closed one after another, so that each is closed. */
+  /** Progress records of new sources are opened and closed one after another, so that each is closed. */
   #following: Promise<void> = Promise.resolve();
 
-  /** Starts at once. */
+  /** Starts the task at once. */
   constructor(options: TaskRunnerOptions) {
     this.#options = options;
     this.#startAt = resumedAt(options.dispatch) ?? { item: 0, positionMs: 0 };
@@ -95,7 +95,7 @@ export class TaskRunner {
     return this.#done;
   }
 
-  /** What it takes of this worker: all that it has open; what is being opened counts as what is expected of it. */
+  /** The units of this worker's capacity that the task uses. */
   get costUnits(): number {
     return loadUnits(this.#sessionTask?.holds() ?? [null], this.#options.dispatch.request);
   }
@@ -105,7 +105,7 @@ export class TaskRunner {
     return { taskId, attempt, ...this.#snapshot() };
   }
 
-  /** Ends it early. The first reason counts; a later call may still hurry a tidy end. */
+  /** Ends the task early. The first reason is reported; a later call may turn a tidy end into an immediate one. */
   end(intent: EndIntent): void {
     this.#intent ??= intent;
     this.#ending.abort();
@@ -113,9 +113,9 @@ export class TaskRunner {
   }
 
   /**
-   * Changes what is played; resolves when the room sees it.
+   * Changes what is played. Resolves when the room sees the change.
    *
-   * @throws RoomcastError; then all is as it was.
+   * @throws RoomcastError if the change failed. Playback then continues unchanged.
    */
   async change(update: TaskUpdate): Promise<void> {
     if (this.#sessionTask === undefined) {
@@ -174,7 +174,7 @@ export class TaskRunner {
       end = { ...this.#place(), outcome: this.#outcomeOf(outcome), ...(skipped === undefined ? {} : { skipped }) };
     } finally {
       this.#last = this.#values(end === undefined ? "failed" : lastState(end));
-      // What still opens is not waited for.
+      // A record that is still being opened is not awaited.
       this.#ending.abort();
       await this.#following;
       await this.#progress?.close(this.#last);
@@ -200,18 +200,18 @@ export class TaskRunner {
     return this.#sessionTask;
   }
 
-  /** Each source has its own record: the old one is closed where it stood, the new one is written from now on. */
+  /** Each source has its own record: closes the old one at its last position and opens the new one. */
   async #follow(videoSrc: string, before: ProgressValues): Promise<void> {
     const { dispatch, log } = this.#options;
     const old = this.#progress;
-    // Once the record could not be opened, it stays so: what is played does not depend on it.
+    // After a record could not be opened, nothing more is recorded. Playback does not depend on it.
     if (old === undefined) return;
     try {
       const opened = await this.#unlessEnding(this.#openProgress({ ...dispatch.request, VideoSrc: videoSrc }));
       this.#progress = opened === "ending" || opened === null ? undefined : opened;
       this.#progress?.track(() => this.#values());
     } catch (thrown) {
-      // Once a push runs, Redis may be away: what is played does not depend on it.
+      // Playback does not depend on Redis once the push runs.
       this.#progress = undefined;
       log.warn({ err: thrown }, "the progress of the new source is not recorded");
     }
@@ -223,7 +223,7 @@ export class TaskRunner {
     return parts.openProgress({ taskId: dispatch.taskId, attempt: dispatch.attempt, request, log });
   }
 
-  /** Redis may take its time to answer; a task that shall end does not wait for it. */
+  /** Waits for the record unless the task is ending, because Redis may be slow to answer. */
   async #unlessEnding(opening: Promise<TaskProgress> | null): Promise<TaskProgress | null | "ending"> {
     const { signal } = this.#ending;
     const aborted = Promise.withResolvers<"ending">();
@@ -232,7 +232,7 @@ export class TaskRunner {
     if (signal.aborted) onAbort();
     try {
       const first = await Promise.race([aborted.promise, opening]);
-      // What opens later has nobody to use it.
+      // A record that opens later is not used and is closed.
       if (first === "ending")
         void opening?.then(
           (late) => late.close(this.#last ?? this.#values("failed")),
@@ -275,7 +275,7 @@ export class TaskRunner {
     );
   }
 
-  /** @param last how it ended, where it did */
+  /** @param last the final state, if the task has ended */
   #values(last?: TaskStateName): ProgressValues {
     const { item, positionMs, durationMs, state } = this.#snapshot();
     return { item, positionMs, durationMs, state: last ?? state };

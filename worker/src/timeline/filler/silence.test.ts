@@ -33,13 +33,16 @@ function zeros(channels: number): string {
 }
 
 describe("silentFrame", () => {
-  it.each([48_000, 44_100, 22_050, 8000] as const)("decodes to nothing but zeros at %i Hz", async (rateHz) => {
-    const streams = [1, 2].map((channels) => silentStream(lowComplexity(rateHz, channels), 20));
-    const { first, second, complaints } = await judge("audio", [streams[0] ?? [], streams[1] ?? []]);
-    expect(complaints).toBe("");
-    expect(first.map((frame) => frame.md5)).toEqual(Array(20).fill(zeros(1)));
-    expect(second.map((frame) => frame.md5)).toEqual(Array(20).fill(zeros(2)));
-  });
+  it.each([48_000, 44_100, 22_050, 8000] as const)(
+    "returns a frame that decodes to nothing but zeros at %i Hz",
+    async (rateHz) => {
+      const streams = [1, 2].map((channels) => silentStream(lowComplexity(rateHz, channels), 20));
+      const { first, second, complaints } = await judge("audio", [streams[0] ?? [], streams[1] ?? []]);
+      expect(complaints).toBe("");
+      expect(first.map((frame) => frame.md5)).toEqual(Array(20).fill(zeros(1)));
+      expect(second.map((frame) => frame.md5)).toEqual(Array(20).fill(zeros(2)));
+    },
+  );
 
   it("returns frames that sound as silence between the frames of a tone and do not disturb the tone", async () => {
     const tone = await sampleFlv({ seconds: 1, fps: 25, video: [], audio: PLAIN_AAC });
