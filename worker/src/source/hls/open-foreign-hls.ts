@@ -9,6 +9,7 @@ import type { ProbeInput } from "../ffmpeg/probe.ts";
 import type { ProbedMedia } from "../ffmpeg/probe-report.ts";
 import { type PlanOptions, planPush } from "../plan/plan.ts";
 import type { Source } from "../source.ts";
+import { ContinuousFragments } from "./continuous-fragments.ts";
 import type { HlsPresentation } from "./hls-presentation.ts";
 import type { HlsSegment } from "./hls-segment.ts";
 
@@ -107,7 +108,8 @@ class SegmentBytes {
   failure: RoomcastError | undefined;
   readonly #abort = new AbortController();
   readonly #segments: AsyncGenerator<HlsSegment, void, undefined>;
-  #first: { readonly segment: HlsSegment; readonly head: Buffer; readonly rest: AsyncIterator<Buffer> } | undefined;
+  #first: FirstSegment | undefined;
+  #isFragmented = false;
 
   constructor(presentation: HlsPresentation, fromMs: number) {
     this.#segments = presentation.segments("main", { fromMs, signal: this.#abort.signal });
@@ -130,7 +132,9 @@ class SegmentBytes {
     const first = await rest.next();
     const head = first.done === true ? Buffer.alloc(0) : first.value;
     this.#first = { segment, head, rest };
-    return detectContainer(segment.init === null ? head : Buffer.concat([segment.init, head]));
+    const format = detectContainer(segment.init === null ? head : Buffer.concat([segment.init, head]));
+    this.#isFragmented = format === "fmp4" || format === "mp4";
+    return format;
   }
 
   async close(): Promise<void> {
@@ -142,20 +146,62 @@ class SegmentBytes {
   async *#bytes(): AsyncGenerator<Buffer, void, undefined> {
     const first = this.#first;
     if (first === undefined) return;
-    let { init } = first.segment;
     try {
-      if (init !== null) yield init;
-      yield first.head;
-      for (let next = await first.rest.next(); next.done !== true; next = await first.rest.next()) yield next.value;
-      for await (const segment of this.#segments) {
-        if (segment.init !== null && segment.init !== init) yield segment.init;
-        init = segment.init;
-        yield* segment.open(this.#abort.signal);
-      }
+      if (this.#isFragmented) yield* this.#fragments(first);
+      else yield* this.#plain(first);
     } catch (thrown) {
       if (this.#abort.signal.aborted) return;
       this.failure = RoomcastError.from(thrown);
       throw this.failure;
     }
   }
+
+  async *#plain(first: FirstSegment): AsyncGenerator<Buffer, void, undefined> {
+    for await (const part of this.#parts(first)) yield part.bytes;
+  }
+
+  async *#fragments(first: FirstSegment): AsyncGenerator<Buffer, void, undefined> {
+    const fragments = new ContinuousFragments();
+    for await (const { bytes, begins } of this.#parts(first)) {
+      if (begins !== undefined) {
+        yield fragments.flush();
+        fragments.beginSegment(begins.discontinuity);
+      }
+      yield* fragments.push(bytes);
+    }
+    yield fragments.flush();
+  }
+
+  /** The bytes of all segments, with the segment that begins with them. */
+  async *#parts(first: FirstSegment): AsyncGenerator<SegmentPart, void, undefined> {
+    let { init } = first.segment;
+    if (init !== null) yield { bytes: init };
+    yield { bytes: first.head };
+    for (let next = await first.rest.next(); next.done !== true; next = await first.rest.next()) {
+      yield { bytes: next.value };
+    }
+    for await (const segment of this.#segments) {
+      let begins: HlsSegment | undefined = segment;
+      if (segment.init !== null && segment.init !== init) {
+        yield { bytes: segment.init, begins };
+        begins = undefined;
+      }
+      init = segment.init;
+      for await (const bytes of segment.open(this.#abort.signal)) {
+        yield { bytes, begins };
+        begins = undefined;
+      }
+    }
+  }
+}
+
+interface FirstSegment {
+  readonly segment: HlsSegment;
+  readonly head: Buffer;
+  readonly rest: AsyncIterator<Buffer>;
+}
+
+interface SegmentPart {
+  readonly bytes: Buffer;
+  readonly begins?: HlsSegment | undefined;
 }

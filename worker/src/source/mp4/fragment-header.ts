@@ -53,6 +53,30 @@ export function readFragment(moof: Buffer, track: FragmentTrack): FragmentTimes 
   return null;
 }
 
+/**
+ * Adds to the decode times of a track in a `moof` box (8.8.12), in place. A time that would not fit its field stays.
+ *
+ * @param moof the box's body
+ * @param by in the track's time scale
+ * @throws Mp4Error if the box is malformed
+ */
+export function shiftDecodeTimes(moof: Buffer, { id }: Pick<FragmentTrack, "id">, by: number): void {
+  if (by === 0) return;
+  for (const traf of listBoxes(moof, 0, moof.length).filter((box) => box.type === "traf")) {
+    const tfhd = needBox(moof, traf, "tfhd", 8);
+    const tfdt = findBox(moof, traf, "tfdt");
+    if (tfdt === undefined || moof.readUInt32BE(tfhd.start + 4) !== id) continue;
+    const at = tfdt.start + 4;
+    if (need(moof, tfdt, 8) && moof.readUInt8(tfdt.start) === 1) {
+      need(moof, tfdt, 12);
+      moof.writeBigUInt64BE(BigInt.asUintN(64, moof.readBigUInt64BE(at) + BigInt(by)), at);
+    } else {
+      const time = moof.readUInt32BE(at) + by;
+      if (time >= 0 && time < 2 ** 32) moof.writeUInt32BE(time, at);
+    }
+  }
+}
+
 interface Defaults {
   readonly duration: number;
   readonly flags: number;

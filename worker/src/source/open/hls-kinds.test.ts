@@ -302,6 +302,30 @@ describe("a recorded HLS playlist", () => {
     expect(media(played.tags, "audio").length).toBeGreaterThan(120);
   });
 
+  it.each([
+    ["copied", `${H264.replaceAll("25", "50")} -c:a ac3`],
+    ["encoded", `-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=50 -pix_fmt yuv420p ${AAC}`],
+  ])("goes on without a gap when the clock of fragments for ffmpeg begins again: %s", async (how, codecs) => {
+    const list = `-f hls -hls_time 2 -hls_playlist_type vod -hls_segment_type fmp4 -hls_fmp4_init_filename init-${how}.mp4`;
+    const text = await maker.make(`${how}.m3u8`, ...`${input("160x90")} ${codecs} ${list}`.split(" "));
+    for (const name of [`init-${how}.mp4`, `${how}0.m4s`, `${how}1.m4s`])
+      server.files.set(name, await maker.made(name));
+    const entries =
+      text
+        .toString()
+        .match(/#EXTINF.*\n.*/g)
+        ?.join("\n") ?? "";
+    for (const joint of ["", "#EXT-X-DISCONTINUITY\n"]) {
+      server.files.set("a.m3u8", text.toString().replace(entries, `${entries}\n${joint}${entries}`));
+      const played = await play("a.m3u8");
+      expectWhole(played, 2 * FRAMES, 6);
+      const pictures = media(played.tags, "video");
+      const steps = pictures.slice(1).map(({ dtsMs }, at) => dtsMs - (pictures[at]?.dtsMs ?? 0));
+      expect(steps.filter((step) => step < 10).length).toBeLessThanOrEqual(2);
+      expect(pictures.at(-1)?.dtsMs).toBeGreaterThan(5800);
+    }
+  });
+
   it("is recorded and ends once when it says VOD but has no end", async () => {
     server.files.set("a.m3u8", playlist({ entries: serve("plain"), end: false }));
     const played = await play("a.m3u8");

@@ -1,0 +1,158 @@
+import { type FragmentedTrack, parseInitSegment } from "../demux/fmp4/init-segment.ts";
+import { Scratch } from "../demux/scratch.ts";
+import { type FragmentTrack, readFragment, shiftDecodeTimes } from "../mp4/fragment-header.ts";
+import { Mp4Error } from "../mp4/mp4-error.ts";
+
+/** A step back of a track's clock that is larger is a new beginning, ms; a smaller one is an overlap. */
+const LARGEST_STEP_BACK_MS = 300;
+/** A step ahead that is larger is a jump, ms. */
+const LARGEST_STEP_AHEAD_MS = 3000;
+/** Tracks that end together do so within this, ms. */
+const SAME_TIME_MS = 1000;
+const MAX_INDEX_BYTES = 16 * 1024 * 1024;
+const HEADER_BYTES = 8;
+const LONG_HEADER_BYTES = 16;
+
+interface FragmentedClock extends FragmentTrack {
+  /** The end of its last fragment on the continuous clock, ms; undefined before the first. */
+  endMs: number | undefined;
+  /** Added to its decode times, ms. */
+  shiftMs: number;
+  /** A discontinuity was announced, and this track has not passed it yet. */
+  announced: boolean;
+}
+
+/**
+ * Makes the clock of fragmented MP4 continuous while its bytes pass. ffmpeg's MP4 reader takes one file to have one clock:
+ * behind a step back it would give all pictures the same timestamp. So the decode times (`tfdt`) of fragments behind a
+ * jump are set to where those before it end.
+ */
+export class ContinuousFragments {
+  readonly #kept = new Scratch(MAX_INDEX_BYTES);
+  /** Of the box that passes, bytes. */
+  #left = 0;
+  /** Undefined before the first `moov`, whose time scales ffmpeg uses to the end. Pictures come first. */
+  #clocks: readonly FragmentedClock[] | undefined;
+
+  /** The bytes that follow are of another segment. */
+  beginSegment(discontinuity: boolean): void {
+    if (!discontinuity) return;
+    for (const clock of this.#clocks ?? []) clock.announced = clock.endMs !== undefined;
+  }
+
+  /** @returns what may pass by now, in order */
+  push(chunk: Buffer): Buffer[] {
+    const passed: Buffer[] = [];
+    for (let at = 0; at < chunk.length; ) {
+      if (this.#left > 0) {
+        const end = Math.min(chunk.length, at + this.#left);
+        passed.push(chunk.subarray(at, end));
+        this.#left -= end - at;
+        at = end;
+        continue;
+      }
+      const end = Math.min(chunk.length, at + this.#wantedBytes - this.#kept.length);
+      this.#kept.append(chunk, at, end);
+      at = end;
+      if (this.#kept.length === this.#wantedBytes) passed.push(this.#release());
+    }
+    return passed;
+  }
+
+  /** @returns what was held back of a box that did not come whole */
+  flush(): Buffer {
+    this.#left = 0;
+    return this.#taken();
+  }
+
+  /** So many bytes of the box at hand have to be there before it can pass. */
+  get #wantedBytes(): number {
+    const { bytes, length } = this.#kept;
+    if (length < HEADER_BYTES) return HEADER_BYTES;
+    if (bytes.readUInt32BE(0) === 1 && length < LONG_HEADER_BYTES) return LONG_HEADER_BYTES;
+    const { type, size, header } = headerOf(bytes);
+    return (type === "moov" || type === "moof") && size >= header && size <= MAX_INDEX_BYTES ? size : header;
+  }
+
+  #release(): Buffer {
+    const { type, size, header } = headerOf(this.#kept.bytes);
+    const box = this.#taken();
+    // An index of segments tells the times that were before.
+    if (type === "sidx") box.write("free", 4, "latin1");
+    // A box without a size goes on to the end.
+    this.#left = size === 0 ? Number.POSITIVE_INFINITY : Math.max(0, size - box.length);
+    try {
+      if (type === "moov") this.#clocks ??= clocksIn(box);
+      else if (type === "moof") this.#place(box.subarray(header));
+    } catch (error) {
+      // What is broken passes as it is: ffmpeg says what is wrong with it.
+      if (!(error instanceof Mp4Error)) throw error;
+    }
+    return box;
+  }
+
+  #taken(): Buffer {
+    const { bytes, length } = this.#kept;
+    const taken = Buffer.from(bytes.subarray(0, length));
+    this.#kept.clear();
+    return taken;
+  }
+
+  #place(moof: Buffer): void {
+    for (const clock of this.#clocks ?? []) {
+      const times = readFragment(moof, clock);
+      if (times === null) continue;
+      const startMs = (times.start * 1000) / clock.timescale;
+      const durationMs = (times.duration * 1000) / clock.timescale;
+      clock.shiftMs = this.#shiftMs(clock, startMs);
+      clock.announced = false;
+      clock.endMs = startMs + clock.shiftMs + durationMs;
+      shiftDecodeTimes(moof, clock, Math.round((clock.shiftMs * clock.timescale) / 1000));
+    }
+  }
+
+  #shiftMs(clock: FragmentedClock, startMs: number): number {
+    const { endMs, shiftMs, announced } = clock;
+    if (endMs === undefined) return shiftMs;
+    const stepMs = startMs + shiftMs - endMs;
+    if (!announced && stepMs >= -LARGEST_STEP_BACK_MS && stepMs <= LARGEST_STEP_AHEAD_MS) return shiftMs;
+    // The tracks jump together, and keep their distance.
+    const isNear = (other: FragmentedClock) => Math.abs(startMs + other.shiftMs - endMs) <= SAME_TIME_MS;
+    const other = this.#clocks?.find((each) => each !== clock && !each.announced && each.endMs !== undefined);
+    return other !== undefined && isNear(other) ? other.shiftMs : endMs - startMs;
+  }
+}
+
+interface BoxHeader {
+  readonly type: string;
+  /** With the header. */
+  readonly size: number;
+  readonly header: number;
+}
+
+function headerOf(bytes: Buffer): BoxHeader {
+  const type = bytes.toString("latin1", 4, 8);
+  const short = bytes.readUInt32BE(0);
+  if (short !== 1) return { type, size: short, header: HEADER_BYTES };
+  return { type, size: Number(bytes.readBigUInt64BE(8)), header: LONG_HEADER_BYTES };
+}
+
+function clocksIn(moov: Buffer): FragmentedClock[] {
+  return parseInitSegment(moov)
+    .filter(({ timescale }) => timescale > 0)
+    .toSorted((a, b) => rankOf(a) - rankOf(b))
+    .map(({ track, timescale, defaults }) => ({
+      id: track.id,
+      timescale,
+      defaultDuration: defaults.duration,
+      defaultFlags: 0,
+      endMs: undefined,
+      shiftMs: 0,
+      announced: false,
+    }));
+}
+
+/** Pictures come first: sound is placed by them. */
+function rankOf({ track }: FragmentedTrack): number {
+  return track.kind === "video" ? 0 : 1;
+}
