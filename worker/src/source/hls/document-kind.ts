@@ -1,5 +1,5 @@
 import { RoomcastError } from "@roomcast/shared";
-import { playlistLines, playlistText } from "./playlist-text.ts";
+import { playlistLines } from "./playlist-text.ts";
 
 /**
  * The kind of a document that may be a playlist, recognised by its beginning: `hls` is an HLS playlist, `list` a list
@@ -25,7 +25,7 @@ const M3U8_TYPES = new Set([
 export function documentKind(body: Buffer, contentType?: string): DocumentKind {
   const head = body.subarray(0, HEAD_BYTES);
   if (!looksLikeText(head)) return null;
-  const lines = firstLines(playlistText(head));
+  const lines = firstLines(head);
   const first = lines[0] ?? "";
   if (first.startsWith("<")) return markupKind(lines.join("\n"));
   if (/^\[playlist\]/i.test(first)) return "list";
@@ -79,10 +79,10 @@ function looksLikeText(head: Buffer): boolean {
 
 const BLANK_BYTES = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
-function firstLines(text: string): string[] {
+function firstLines(head: Buffer): string[] {
   const lines: string[] = [];
-  for (const line of playlistLines(text)) {
-    lines.push(line);
+  for (const line of playlistLines(head)) {
+    if (line !== "") lines.push(line);
     if (lines.length >= HEAD_LINES) break;
   }
   return lines;

@@ -5,6 +5,8 @@ import type { PlaylistWindow } from "./playlist-window.ts";
 const SEGMENTS_FROM_END = 3;
 const MIN_RELOAD_MS = 500;
 const MAX_RELOAD_MS = 30_000;
+/** A playlist of several megabytes is reloaded less often, so that one stream does not take a core for its playlist. */
+const RELOADED_BYTES_PER_MS = 2000;
 /** An `EXT-X-START` further from the end than this is ignored for live playing. */
 const MAX_START_SEGMENTS = 10;
 /** A stream that falls behind by this much more than at its beginning jumps to the newest segments. */
@@ -45,5 +47,5 @@ export function liveStart(window: PlaylistWindow): PlaylistSegment | undefined {
 export function reloadDelayMs(playlist: MediaPlaylist, changed: boolean): number {
   const usual = playlist.segments.length === 0 ? playlist.targetDurationMs : segmentLengthMs(playlist);
   const bounded = Math.min(Math.max(Math.min(usual, playlist.targetDurationMs), MIN_RELOAD_MS), MAX_RELOAD_MS);
-  return changed ? bounded : Math.max(bounded / 2, MIN_RELOAD_MS);
+  return Math.max(changed ? bounded : bounded / 2, MIN_RELOAD_MS, playlist.bytes / RELOADED_BYTES_PER_MS);
 }

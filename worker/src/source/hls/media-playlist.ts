@@ -51,10 +51,12 @@ export interface MediaPlaylist {
   readonly holdBackMs: number | null;
   /** True if the playlist has keyframes only, so it cannot be played as a stream. */
   readonly iFramesOnly: boolean;
+  /** The size of the document. */
+  readonly bytes: number;
 }
 
-/** This is more than a week of segments of two seconds. */
-const MAX_SEGMENTS = 500_000;
+/** Two days of segments of two seconds, or a week of six. More would take too much memory for one stream. */
+const MAX_SEGMENTS = 100_000;
 /** A longer duration is a mistake of the packager. */
 const MAX_SEGMENT_MS = 24 * 3600 * 1000;
 const DEFAULT_TARGET_MS = 6000;
@@ -180,7 +182,7 @@ export class MediaPlaylistReader {
     this.#rangeText = undefined;
   }
 
-  finish(): MediaPlaylist {
+  finish(bytes: number): MediaPlaylist {
     const targetDurationMs = this.#targetMs();
     const everyZero = this.#segments.every((segment) => segment.durationMs === 0);
     let offsetMs = 0;
@@ -204,6 +206,7 @@ export class MediaPlaylistReader {
       startMs: this.#startMs,
       holdBackMs: this.#holdBackMs,
       iFramesOnly: this.#iFramesOnly,
+      bytes,
     };
   }
 

@@ -1,28 +1,55 @@
 import { isUtf8 } from "node:buffer";
 
+/** Longer lines are ignored. Addresses and tags have some hundred characters, or some thousand with signatures. */
+const MAX_LINE_BYTES = 64 * 1024;
+
 /**
- * Decodes a playlist. Playlists are UTF-8 (RFC 8216, section 4), but some are UTF-16. Bytes outside ASCII of any other
- * encoding are percent-encoded: they occur in addresses, and the server identifies a file by exactly these bytes.
+ * Yields the lines of a playlist without blanks around them; an empty text stands for a blank line and for each part of
+ * a line that is ignored because it is too long. Only LF, CR and CRLF end a line. Every other control character is data,
+ * so that none of them can turn a part of a comment into an address.
+ *
+ * Playlists are UTF-8 (RFC 8216, section 4), but some are UTF-16. Bytes outside ASCII of any other encoding are
+ * percent-encoded: they occur in addresses, and the server identifies a file by exactly these bytes. Lines are decoded
+ * one by one: no step takes long, and a line that is kept does not keep the whole document in memory.
  */
-export function playlistText(body: Buffer): string {
-  if (body.length >= 2 && body[0] === 0xff && body[1] === 0xfe) return body.toString("utf16le", 2);
-  if (body.length >= 2 && body[0] === 0xfe && body[1] === 0xff) {
-    return Buffer.from(body.subarray(0, body.length - (body.length % 2)))
-      .swap16()
-      .toString("utf16le", 2);
+export function* playlistLines(body: Buffer): Generator<string> {
+  const bytes = withoutUtf16(body);
+  const decode = isUtf8(bytes) ? utf8 : percentEncoded;
+  let isContinued = false;
+  for (let from = 0; from < bytes.length; ) {
+    const most = Math.min(bytes.length, from + MAX_LINE_BYTES);
+    let to = from;
+    while (to < most && !isLineEnd(bytes[to])) to += 1;
+    const isWhole = to === bytes.length || isLineEnd(bytes[to]);
+    yield isWhole && !isContinued ? withoutBlanks(decode(bytes.subarray(from, to))) : "";
+    isContinued = !isWhole;
+    from = isWhole ? to + 1 : to;
   }
-  if (isUtf8(body)) return body.toString("utf8");
-  return percentEncoded(body);
+}
+
+function isLineEnd(byte: number | undefined): boolean {
+  return byte === LF || byte === CR;
+}
+
+function withoutUtf16(body: Buffer): Buffer {
+  if (body[0] === 0xff && body[1] === 0xfe) return Buffer.from(body.toString("utf16le", 2));
+  if (body[0] !== 0xfe || body[1] !== 0xff) return body;
+  const whole = body.subarray(0, body.length - (body.length % 2));
+  return Buffer.from(Buffer.from(whole).swap16().toString("utf16le", 2));
+}
+
+function utf8(line: Buffer): string {
+  return line.toString("utf8");
 }
 
 /** Writes byte by byte into a buffer, because replacing text takes many seconds if every byte must be encoded. */
-function percentEncoded(body: Buffer): string {
+function percentEncoded(line: Buffer): string {
   let high = 0;
-  for (let at = 0; at < body.length; at += 1) high += (body[at] ?? 0) >> 7;
-  const text = Buffer.allocUnsafe(body.length + 2 * high);
+  for (let at = 0; at < line.length; at += 1) high += (line[at] ?? 0) >> 7;
+  const text = Buffer.allocUnsafe(line.length + 2 * high);
   let to = 0;
-  for (let at = 0; at < body.length; at += 1) {
-    const byte = body[at] ?? 0;
+  for (let at = 0; at < line.length; at += 1) {
+    const byte = line[at] ?? 0;
     if (byte < 0x80) {
       text[to] = byte;
       to += 1;
@@ -39,32 +66,14 @@ function percentEncoded(body: Buffer): string {
 const PERCENT = 0x25;
 const HEX_DIGITS = "0123456789ABCDEF";
 
-/**
- * Yields the lines that are not blank, without blanks around them. Only LF, CR and CRLF end a line. Every other control
- * character is data, so that none of them can turn a part of a comment into an address.
- */
-export function* playlistLines(text: string): Generator<string> {
-  let from = 0;
-  while (from < text.length) {
-    let to = from;
-    for (; to < text.length; to += 1) {
-      const code = text.charCodeAt(to);
-      if (code === LF || code === CR) break;
-    }
-    const line = withoutBlanks(text, from, to);
-    if (line !== "") yield line;
-    from = to + 1;
-  }
-}
-
 const LF = 10;
 const CR = 13;
 const BLANKS = new Set([0x20, 0x09, 0xfeff]);
 
 /** Trims blanks without a regular expression, which would take quadratic time for a line of blanks only. */
-function withoutBlanks(text: string, from: number, to: number): string {
-  let start = from;
-  let end = to;
+function withoutBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
   while (start < end && BLANKS.has(text.charCodeAt(start))) start += 1;
   while (end > start && BLANKS.has(text.charCodeAt(end - 1))) end -= 1;
   return text.slice(start, end);

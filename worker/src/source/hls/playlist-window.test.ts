@@ -85,6 +85,13 @@ describe("PlaylistWindow", () => {
     ]);
   });
 
+  it("recognises a long renumbered playlist by the names at its beginning", () => {
+    const window = new PlaylistWindow(list(20_000, 29_999), 0);
+    const renumbered = list(20_003, 30_002).segments.map((segment, n) => ({ ...segment, sequence: n }));
+    expect(window.update({ ...list(20_003, 30_002), segments: renumbered })).toBe("grown");
+    expect(window.bySequence(30_002)?.uri).toContain("s30002.ts");
+  });
+
   describe("alignedBaseMs", () => {
     const picture = new PlaylistWindow(list(10, 14), 0);
     it.each<readonly [string, MediaPlaylist, PlaylistWindow, number]>([

@@ -142,9 +142,10 @@ export class PlaylistWindow {
     const [oldLast, newFirst] = [this.last, next.segments[0]];
     if (oldLast === undefined || newFirst === undefined || newFirst.sequence > oldLast.sequence) return next;
     if ((next.segments.at(-1)?.sequence ?? 0) >= (this.first?.sequence ?? 0) && this.#agreesWith(next)) return next;
-    const numbers = new Map(this.#playlist.segments.map((segment) => [segmentName(segment), segment.sequence]));
-    if (numbers.size < this.#playlist.segments.length) return next;
-    const known = next.segments.find((segment) => numbers.has(segmentName(segment)));
+    const named = this.#playlist.segments.slice(0, NAMES_COMPARED);
+    const numbers = new Map(named.map((segment) => [segmentName(segment), segment.sequence]));
+    if (numbers.size < named.length) return next;
+    const known = next.segments.slice(0, NAMES_COMPARED).find((segment) => numbers.has(segmentName(segment)));
     if (known === undefined) return next;
     const offset = (numbers.get(segmentName(known)) ?? 0) - known.sequence;
     return { ...next, segments: next.segments.map((segment) => shifted(segment, offset)) };
@@ -164,8 +165,8 @@ export class PlaylistWindow {
   }
 
   #knowsNames(next: MediaPlaylist): boolean {
-    const names = new Set(this.#playlist.segments.map(segmentName));
-    return next.segments.some((segment) => names.has(segmentName(segment)));
+    const names = new Set(this.#playlist.segments.slice(0, NAMES_COMPARED).map(segmentName));
+    return next.segments.slice(0, NAMES_COMPARED).some((segment) => names.has(segmentName(segment)));
   }
 
   #isBehindForGood(next: MediaPlaylist): boolean {
@@ -202,6 +203,8 @@ export class PlaylistWindow {
 }
 
 const OVERLAP_CHECKED = 50;
+/** Two states of a renumbered playlist differ by the segments of a few seconds, so their beginnings are enough. */
+const NAMES_COMPARED = 5000;
 /** The largest plausible distance between the ends of two live playlists of one presentation. */
 const MAX_DATES_APART_MS = 120_000;
 

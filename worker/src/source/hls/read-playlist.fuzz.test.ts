@@ -152,7 +152,7 @@ describe("readPlaylist", () => {
     });
 
     it("lets other work of the process run while it reads the largest playlist", async () => {
-      const body = Buffer.from(`#EXTM3U\n#EXT-X-TARGETDURATION:4\n${huge("#EXTINF:4,\n/a.ts\n")}`);
+      const body = Buffer.from(`#EXTM3U\n#EXT-X-TARGETDURATION:4\n${huge(`#EXTINF:4,\n/${"a".repeat(40)}.ts\n`)}`);
       let ticks = 0;
       let reading = true;
       const tick = () => {
@@ -165,6 +165,27 @@ describe("readPlaylist", () => {
       reading = false;
       expect(playlist).toEqual(readPlaylist(options));
       expect(ticks).toBeGreaterThan(body.length / 100_000);
+    });
+
+    it.each([
+      ["short lines", "#EXT-X-GAP\n"],
+      ["blank lines", "\n"],
+      ["lines of attributes", `#EXT-X-KEY:${"A=b,".repeat(15_000)}\n`],
+    ])("pauses after at most a thousand lines or 128 KiB of %s", async (_what, piece) => {
+      const body = Buffer.from(
+        `#EXTM3U\n#EXT-X-TARGETDURATION:4\n${piece.repeat(Math.ceil(1_000_000 / piece.length))}#EXTINF:4,\na.ts\n`,
+      );
+      let pauses = 0;
+      let reading = true;
+      const count = () => {
+        pauses += 1;
+        if (reading) setImmediate(count);
+      };
+      setImmediate(count);
+      await readPlaylistInSlices({ body, url: "http://x.example/" }, new AbortController().signal);
+      reading = false;
+      const lines = body.toString().split("\n").length;
+      expect(pauses).toBeGreaterThan(Math.max(lines / 1100, body.length / 135_000));
     });
 
     it("stops reading when the signal aborts", async () => {
@@ -188,10 +209,10 @@ describe("readPlaylist", () => {
       expect(() => readPlaylist({ body: Buffer.from(text), url: "http://x.example/" })).toThrow(RoomcastError);
     });
 
-    it("refuses more than 500,000 segments", () => {
+    it("refuses more than 100,000 segments", () => {
       const text = `#EXTM3U\n${"#EXTINF:4,\na\n".repeat(600_000)}`;
       expect(() => readPlaylist({ body: Buffer.from(text), url: "http://x.example/" })).toThrow(
-        expect.objectContaining({ message: expect.stringContaining("more than 500000 segments") }),
+        expect.objectContaining({ message: expect.stringContaining("more than 100000 segments") }),
       );
     });
   });

@@ -2,14 +2,11 @@ import { setImmediate } from "node:timers/promises";
 import { documentKind, notHlsError } from "./document-kind.ts";
 import { type MasterPlaylist, MasterPlaylistReader } from "./master-playlist.ts";
 import { type MediaPlaylist, MediaPlaylistReader } from "./media-playlist.ts";
-import { playlistLines, playlistText } from "./playlist-text.ts";
+import { playlistLines } from "./playlist-text.ts";
 import { PlaylistVariables } from "./playlist-variables.ts";
 
 /** The largest playlist that is read. A day in segments of two seconds with signed addresses takes about 10 MiB. */
 export const MAX_PLAYLIST_BYTES = 16 * 1024 * 1024;
-
-/** Longer lines are ignored. Addresses and tags have some hundred characters, or some thousand with signatures. */
-const MAX_LINE_CHARACTERS = 64 * 1024;
 
 export type Playlist = MasterPlaylist | MediaPlaylist;
 
@@ -24,6 +21,8 @@ export interface ReadPlaylistOptions {
 
 /** The number of characters that are read without a pause, which takes some milliseconds. */
 const SLICE_CHARACTERS = 64 * 1024;
+/** Short lines take longer to read than their characters do. */
+const CHARACTERS_PER_LINE = 64;
 
 /**
  * Reads an HLS playlist (RFC 8216 and its successor draft) as players do: it tolerates irregular lines and ignores
@@ -60,13 +59,12 @@ export async function readPlaylistInSlices(options: ReadPlaylistOptions, signal:
 function* readInSlices(options: ReadPlaylistOptions): Generator<void, Playlist> {
   const { body, url, contentType, imported } = options;
   if (documentKind(body, contentType) !== "hls") throw notHlsError(body, contentType);
-  const text = playlistText(body);
   const media = new MediaPlaylistReader(url, new PlaylistVariables(url, imported));
   // A playlist with a variant or a rendition is a master playlist, whatever else it contains.
-  const isMedia = yield* readLines(text, media, (name) => !MASTER_TAGS.has(name));
-  if (isMedia) return media.finish();
+  const isMedia = yield* readLines(body, media, (name) => !MASTER_TAGS.has(name));
+  if (isMedia) return media.finish(body.length);
   const master = new MasterPlaylistReader(url, new PlaylistVariables(url, imported));
-  yield* readLines(text, master, () => true);
+  yield* readLines(body, master, () => true);
   return master.finish();
 }
 
@@ -76,15 +74,15 @@ interface LineReader {
 }
 
 /** Yields after each slice. @returns false if it stopped at a tag of the other kind of playlist */
-function* readLines(text: string, reader: LineReader, isOfKind: (tag: string) => boolean): Generator<void, boolean> {
+function* readLines(body: Buffer, reader: LineReader, isOfKind: (tag: string) => boolean): Generator<void, boolean> {
   let characters = 0;
-  for (const line of playlistLines(text)) {
-    characters += line.length + 1;
+  for (const line of playlistLines(body)) {
+    characters += line.length + CHARACTERS_PER_LINE;
     if (characters >= SLICE_CHARACTERS) {
       characters = 0;
       yield;
     }
-    if (line.length > MAX_LINE_CHARACTERS) continue;
+    if (line === "") continue;
     if (!line.startsWith("#")) {
       reader.address(line);
       continue;
