@@ -1,5 +1,5 @@
 import { renditionHeight, type TaskUpdate } from "@roomcast/shared";
-import type { AudioTrackWish } from "../source/plan/track-choice.ts";
+import type { AudioTrackChoice } from "../source/plan/track-choice.ts";
 
 /** The settings of playback that may change while the push runs. */
 export interface Settings {
@@ -8,7 +8,7 @@ export interface Settings {
   /** A factor; 1 changes nothing. */
   readonly tempo: number;
   /** Undefined for the source's default. */
-  readonly audioTrack?: AudioTrackWish | undefined;
+  readonly audioTrack?: AudioTrackChoice | undefined;
   /** For a source with several renditions, the maximum picture height. */
   readonly maxHeight?: number | undefined;
 }

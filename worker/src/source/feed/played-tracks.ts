@@ -1,6 +1,6 @@
 import type { DemuxedTrack, TrackChoice } from "../demux/demuxer.ts";
 import { encryptedSource } from "../encrypted-source.ts";
-import { type AudioTrackWish, chooseTrack } from "../plan/track-choice.ts";
+import { type AudioTrackChoice, chooseTrack } from "../plan/track-choice.ts";
 import type { Announcement } from "./tag-feed.ts";
 
 /** Codecs whose tags are made in this process. */
@@ -20,7 +20,7 @@ export interface PlayedTracks {
  *
  * @throws RoomcastError `SourceUnsupported` where nothing but encrypted tracks is there
  */
-export function choosePlayedTracks(tracks: readonly DemuxedTrack[], audioTrack?: AudioTrackWish): PlayedTracks {
+export function choosePlayedTracks(tracks: readonly DemuxedTrack[], audioTrack?: AudioTrackChoice): PlayedTracks {
   const video = chooseTrack(candidates(tracks, "video"));
   const audio = chooseTrack(candidates(tracks, "audio"), audioTrack);
   const chosen = [video, audio].flatMap(({ track }) => track?.of ?? []);

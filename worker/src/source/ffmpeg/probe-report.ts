@@ -2,7 +2,7 @@ import { RoomcastError } from "@roomcast/shared";
 import { z } from "zod";
 import type { AudioInfo, HdrTransfer, MediaInfo, VideoInfo } from "../../media/media-info.ts";
 import { encryptedSource } from "../encrypted-source.ts";
-import { type AudioTrackWish, chooseTrack, type TrackCandidate } from "../plan/track-choice.ts";
+import { type AudioTrackChoice, chooseTrack, type TrackCandidate } from "../plan/track-choice.ts";
 
 /** What ffprobe found, and which of the file's tracks were meant. */
 export interface ProbedMedia {
@@ -18,7 +18,7 @@ export interface ProbedMedia {
 }
 
 export interface ReadProbeOptions {
-  readonly audioTrack?: AudioTrackWish | undefined;
+  readonly audioTrack?: AudioTrackChoice | undefined;
   /** ffmpeg's names of the codecs that it can decode; undefined: of every codec that has a name. */
   readonly decodes?: ReadonlySet<string> | undefined;
 }
@@ -108,7 +108,7 @@ interface Candidate extends TrackCandidate {
 }
 
 /** Where all tracks of a kind are encrypted there is nothing to play. */
-function decide(streams: readonly Stream[], options: ReadProbeOptions, wish?: AudioTrackWish) {
+function decide(streams: readonly Stream[], options: ReadProbeOptions, wish?: AudioTrackChoice) {
   const candidates = streams.map(
     (stream): Candidate => ({
       stream,

@@ -9,7 +9,7 @@ import type { RenditionSource } from "./playlist-follower.ts";
 import { MAX_PLAYLIST_BYTES, type Playlist, readPlaylistInSlices } from "./read-playlist.ts";
 import { resolveReference } from "./resolve-reference.ts";
 import { encryptedError } from "./segment-loader.ts";
-import { type AudioTrackWish, rankAudio, rankVariants, reasonFor } from "./variant-choice.ts";
+import { type AudioTrackChoice, rankAudio, rankVariants, reasonFor } from "./variant-choice.ts";
 
 export interface OpenHlsOptions {
   readonly url: string;
@@ -25,7 +25,7 @@ export interface OpenHlsOptions {
   readonly mode?: "vod" | "live" | undefined;
   /** The largest allowed picture height in lines. */
   readonly maxHeight?: number | undefined;
-  readonly audioTrack?: AudioTrackWish | undefined;
+  readonly audioTrack?: AudioTrackChoice | undefined;
   /** The longest time for which the reader waits for a source that delivers nothing, ms. */
   readonly patienceMs?: number | undefined;
   /** True if the source was played before. A live playlist is then opened only when it has a new segment. */
@@ -147,9 +147,9 @@ interface ChosenAudio {
 
 async function openAudio(master: MasterPlaylist, variant: Variant, options: OpenHlsOptions): Promise<ChosenAudio> {
   const { audioTrack } = options;
-  const { renditions, wishMet } = rankAudio(master, variant, audioTrack);
+  const { renditions, choiceFound } = rankAudio(master, variant, audioTrack);
   const reasons: string[] = [];
-  if (audioTrack !== undefined && !wishMet && renditions.length > 0) {
+  if (audioTrack !== undefined && !choiceFound && renditions.length > 0) {
     const languages = renditions.map(({ language, name }) => language ?? name).join(", ");
     reasons.push(`The playlist has no sound track "${audioTrack}" (it has ${languages.slice(0, 200)}).`);
   }

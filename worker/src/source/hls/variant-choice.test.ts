@@ -157,9 +157,9 @@ describe("HLS variant choice", () => {
       sound("de", { isDefault: true, name: "Deutsch" }),
       sound("it", { groupId: "other", isDefault: true }),
     ];
-    const ranked = (wish?: string | number) => {
-      const { renditions, wishMet } = rankAudio(master(audio), withGroup, wish);
-      return [renditions.map(({ uri }) => uri).join(" "), wishMet];
+    const ranked = (choice?: string | number) => {
+      const { renditions, choiceFound } = rankAudio(master(audio), withGroup, choice);
+      return [renditions.map(({ uri }) => uri).join(" "), choiceFound];
     };
 
     it("puts the group's default first, then AUTOSELECT renditions, then the rest as listed", () => {

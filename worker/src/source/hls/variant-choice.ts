@@ -1,7 +1,7 @@
 import type { AudioRendition, MasterPlaylist, Variant } from "./master-playlist.ts";
 
 /** A language (`en`, `eng`, `en-US`), the name of a rendition, or its number from 1. */
-export type AudioTrackWish = string | number;
+export type AudioTrackChoice = string | number;
 
 /** A room takes video within these bounds without encoding. */
 const MAX_LONG_SIDE = 1920;
@@ -54,15 +54,15 @@ export function rungsBelow(variants: readonly Variant[], present: Variant): Vari
 export function rankAudio(
   master: MasterPlaylist,
   variant: Variant,
-  wish?: AudioTrackWish,
-): { readonly renditions: AudioRendition[]; readonly wishMet: boolean } {
+  choice?: AudioTrackChoice,
+): { readonly renditions: AudioRendition[]; readonly choiceFound: boolean } {
   const group = master.audio.filter((rendition) => rendition.groupId === variant.audioGroup);
-  const wished = wish === undefined ? undefined : findWished(group, wish);
+  const chosen = choice === undefined ? undefined : findChosen(group, choice);
   const rank = (rendition: AudioRendition) => {
-    if (rendition === wished) return 0;
+    if (rendition === chosen) return 0;
     return rendition.isDefault ? 1 : rendition.autoSelect ? 2 : 3;
   };
-  return { renditions: group.toSorted((a, b) => rank(a) - rank(b)), wishMet: wished !== undefined };
+  return { renditions: group.toSorted((a, b) => rank(a) - rank(b)), choiceFound: chosen !== undefined };
 }
 
 /** Explains the choice of a variant in a sentence for the plan. Pure. */
@@ -150,9 +150,9 @@ function ranksOf(variant: Variant, maxHeight: number, sizesAreSaid: boolean): nu
   ];
 }
 
-function findWished(group: readonly AudioRendition[], wish: AudioTrackWish): AudioRendition | undefined {
-  if (typeof wish === "number") return group[wish - 1];
-  const asked = wish.trim().toLowerCase();
+function findChosen(group: readonly AudioRendition[], choice: AudioTrackChoice): AudioRendition | undefined {
+  if (typeof choice === "number") return group[choice - 1];
+  const asked = choice.trim().toLowerCase();
   const language = canonical(asked);
   const ofLanguage = (exact: boolean) =>
     group.find((rendition) => {

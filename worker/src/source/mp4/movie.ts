@@ -1,5 +1,5 @@
 import { encryptedSource } from "../encrypted-source.ts";
-import { type AudioTrackWish, chooseTrack, type TrackCandidate } from "../plan/track-choice.ts";
+import { type AudioTrackChoice, chooseTrack, type TrackCandidate } from "../plan/track-choice.ts";
 import { type Box, findBox, listBoxes, needBox } from "./box.ts";
 import { type EditList, parseEditList } from "./edit-list.ts";
 import { Mp4Error } from "./mp4-error.ts";
@@ -51,7 +51,7 @@ export interface Movie {
 export interface ParseMovieOptions {
   /** The size of the file, or null if it is unknown. */
   readonly fileBytes: number | null;
-  readonly audioTrack?: AudioTrackWish | undefined;
+  readonly audioTrack?: AudioTrackChoice | undefined;
   /** True if the worker's ffmpeg decodes xHE-AAC. Default: false. */
   readonly decodesUsac?: boolean | undefined;
   readonly slices?: WorkSlices;

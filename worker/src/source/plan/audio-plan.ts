@@ -2,7 +2,7 @@ import type { AudioFormat } from "../../media/formats.ts";
 import type { AudioInfo } from "../../media/media-info.ts";
 import type { OutputWishes } from "./output-wishes.ts";
 
-/** How sound is encoded, or silence made where there is none. */
+/** How sound is encoded, or how silence is made for a source without sound. */
 export interface AudioTarget extends AudioFormat {
   readonly bitRateKbps: number;
 }
@@ -14,21 +14,21 @@ export type AudioPlan =
       /** Percent. */
       readonly volume: number;
       readonly tempo: number;
-      /** One channel becomes two that are the same. */
+      /** The single channel of the source becomes two identical channels. */
       readonly doubled: boolean;
     } & AudioTarget)
   | ({ readonly action: "generate" } & AudioTarget);
 
-/** What is made where nobody wishes otherwise. */
+/** The format of silence if neither the session nor the request sets one. */
 export const USUAL_AUDIO: AudioFormat = { sampleRateHz: 48_000, channels: 2 };
 
 const ROOM_SAMPLE_RATES = [44_100, 48_000];
 const BIT_RATE_KBPS = 128;
 const SILENCE_BIT_RATE_KBPS = 32;
-/** By so much a source may pass a wished bit rate before it is encoded for that. */
-const WISH_TOLERANCE = 1.1;
+/** A source is only encoded for its bit rate if that exceeds the requested one by more than this factor. */
+const BIT_RATE_TOLERANCE = 1.1;
 
-/** What becomes of the audio, and the sentences that say why it is not copied. Pure. */
+/** Decides whether the audio is copied, encoded or made, and gives the reasons why it is not copied. Pure. */
 export function planAudio(
   audio: AudioInfo | null,
   wishes: OutputWishes,
@@ -37,7 +37,7 @@ export function planAudio(
     const plan = { action: "generate", ...formatFor(USUAL_AUDIO, wishes), bitRateKbps: SILENCE_BIT_RATE_KBPS } as const;
     return { plan, reasons: ["There is no audio: silence is made."] };
   }
-  const reasons = [...mustBeEncoded(audio), ...isWishedOtherwise(audio, wishes)];
+  const reasons = [...mustBeEncoded(audio), ...reasonsOfRequest(audio, wishes)];
   if (reasons.length === 0) return { plan: { action: "copy" }, reasons };
   const { volume = 100, tempo = 1, audioEncode } = wishes;
   const format = formatFor(audio, wishes);
@@ -46,7 +46,7 @@ export function planAudio(
   return { plan: { action: "transcode", ...format, bitRateKbps, volume, tempo, doubled }, reasons };
 }
 
-/** What is not wished follows the source, as far as rooms take it. */
+/** A value that is not requested follows the source, within the limits of rooms. */
 function formatFor(source: AudioFormat, { audioFormat, audioEncode }: OutputWishes): AudioFormat {
   const fittingRateHz = ROOM_SAMPLE_RATES.includes(source.sampleRateHz)
     ? source.sampleRateHz
@@ -57,7 +57,7 @@ function formatFor(source: AudioFormat, { audioFormat, audioEncode }: OutputWish
   };
 }
 
-/** Why the audio does not fit any room. */
+/** The reasons why no room takes the audio unchanged. */
 function mustBeEncoded(audio: AudioInfo): string[] {
   const reasons: string[] = [];
   if (audio.uncopyable !== undefined) reasons.push(audio.uncopyable);
@@ -69,8 +69,8 @@ function mustBeEncoded(audio: AudioInfo): string[] {
   return reasons;
 }
 
-/** Why the audio would fit a room, but not this session. */
-function isWishedOtherwise(audio: AudioInfo, wishes: OutputWishes): string[] {
+/** The reasons why a room would take the audio, but this session or request needs another format. */
+function reasonsOfRequest(audio: AudioInfo, wishes: OutputWishes): string[] {
   const { audioFormat, audioEncode, volume = 100, tempo = 1 } = wishes;
   const reasons: string[] = [];
   const wished = { ...audio, ...given(audioEncode), ...audioFormat };
@@ -79,7 +79,7 @@ function isWishedOtherwise(audio: AudioInfo, wishes: OutputWishes): string[] {
     reasons.push(`The audio is ${named(audio)}; ${named(wished)} ${whose}.`);
   }
   const bitRateKbps = audioEncode?.bitRateKbps;
-  if (bitRateKbps !== undefined && !((audio.bitRateKbps ?? Infinity) <= bitRateKbps * WISH_TOLERANCE)) {
+  if (bitRateKbps !== undefined && !((audio.bitRateKbps ?? Infinity) <= bitRateKbps * BIT_RATE_TOLERANCE)) {
     const has = audio.bitRateKbps === undefined ? "an unknown number of" : String(Math.round(audio.bitRateKbps));
     reasons.push(`The audio has ${has} kbit/s; ${bitRateKbps} are asked for.`);
   }

@@ -8,7 +8,7 @@ import { planVideo, type VideoPlan } from "./video-plan.ts";
 export interface Plan {
   readonly video: VideoPlan;
   readonly audio: AudioPlan;
-  /** Sentences that say why a track is not copied, and what else is not as it was asked for. */
+  /** Sentences that say why a track is not copied, and which other request could not be met. */
   readonly reasons: readonly string[];
 }
 
@@ -17,14 +17,14 @@ export interface PlanOptions extends OutputWishes {
   readonly live?: boolean;
   /** The request's Mode is `live`; the same as `live` unless given. */
   readonly askedLive?: boolean;
-  /** The ffmpeg at hand can map the tones of HDR; true unless given. */
+  /** True if this worker's ffmpeg can tone-map HDR; true unless given. */
   readonly toneMapping?: boolean;
 }
 
 /**
- * Decides what is copied into the room, what is encoded anew and what is made because the source lacks it. Pure.
+ * Decides which tracks are copied into the room, which are encoded and which are made because the source lacks them. Pure.
  *
- * @throws never; a source with neither track gives a plan that generates both, which callers refuse beforehand.
+ * @throws never; a source without any track gives a plan that generates both, so callers refuse such a source before.
  */
 export function planPush(media: MediaInfo, options: PlanOptions = {}): Plan {
   const live = options.live ?? false;
@@ -56,39 +56,39 @@ function notAsAsked({ askedLive, tempo = 1, videoEncode }: PlanOptions, live: bo
   return reasons;
 }
 
-/** A source in one size, or whose smallest one is larger, is played as it is. */
+/** A source whose smallest size exceeds the requested height is played in that size, and a reason says so. */
 function higherThanAsked({ video }: MediaInfo, { maxHeight }: PlanOptions): string[] {
   if (video === null || maxHeight === undefined || video.height <= maxHeight) return [];
   return [`The source has no rendition of ${maxHeight} lines or less: it is played with its ${video.height}.`];
 }
 
-/** Whether nothing of the source is decoded or made. Pure. */
+/** Returns true if no track is decoded or made. Pure. */
 export function copiesAll(plan: Plan): boolean {
   return plan.video.action === "copy" && plan.audio.action === "copy";
 }
 
-/** Whether no encoder is needed: what is not copied is made of a black still and silence. Pure. */
+/** Returns true if no encoder is needed, because a track that is not copied is a black picture or silence. Pure. */
 export function copiesOrMakes(plan: Plan): boolean {
   return plan.video.action !== "transcode" && plan.audio.action !== "transcode";
 }
 
-/** How fast the source is played. Pure. */
+/** Returns the speed at which the source is played. Pure. */
 export function plannedTempo(plan: Plan): number {
   if (plan.video.action === "transcode") return plan.video.tempo;
   return plan.audio.action === "transcode" ? plan.audio.tempo : 1;
 }
 
-/** A plan as reports carry it. Pure. */
+/** Returns the form of a plan that reports carry. Pure. */
 export function toSummary(plan: Plan): PlanSummary {
   return { video: plan.video.action, audio: plan.audio.action, reasons: plan.reasons.slice(0, 20) };
 }
 
-/** Whether the tones of HDR are mapped, which costs more than all else of an encode. Pure. */
+/** Returns true if HDR is tone-mapped, which costs more than the rest of an encode. Pure. */
 export function mapsTones(plan: Plan): boolean {
   return plan.video.action === "transcode" && plan.video.tonesOf !== undefined;
 }
 
-/** The size and frame rate that the room sees. Pure. */
+/** Returns the size and frame rate that the room gets. Pure. */
 export function plannedPicture(media: MediaInfo, plan: Plan): { width: number; height: number; fps: number | null } {
   const { width, height, fps } = plan.video.action === "copy" ? (media.video ?? NO_PICTURE) : plan.video;
   return { width, height, fps };
@@ -96,7 +96,7 @@ export function plannedPicture(media: MediaInfo, plan: Plan): { width: number; h
 
 const NO_PICTURE = { width: 0, height: 0, fps: null };
 
-/** The audio that the room hears. Pure. */
+/** Returns the audio format that the room gets. Pure. */
 export function plannedAudio(media: MediaInfo, plan: Plan): AudioFormat {
   const { sampleRateHz, channels } = plan.audio.action === "copy" ? (media.audio ?? USUAL_AUDIO) : plan.audio;
   return { sampleRateHz, channels };

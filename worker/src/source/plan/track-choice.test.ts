@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { sameLanguage } from "./track-choice.ts";
 
-describe("Two language tags", () => {
+describe("sameLanguage", () => {
   it.each([
     ["eng", "en", true],
     ["ger", "de", true],
@@ -15,7 +15,7 @@ describe("Two language tags", () => {
     ["pt_BR", "por", true],
     ["eng", "fra", false],
     ["not a tag", "en", false],
-  ])("%s and %s mean the same language: %s", (found, wished, expected) => {
+  ])("compares %s with %s and returns %s", (found, wished, expected) => {
     expect(sameLanguage(found, wished)).toBe(expected);
   });
 });

@@ -2,35 +2,38 @@
 export interface TrackCandidate {
   /** The container marks it as the one to play. */
   readonly isDefault: boolean;
-  /** As the container writes it: `en`, `eng`, `zh-Hans`, …; undefined: it does not say. */
+  /** The language as the container writes it (`en`, `eng`, `zh-Hans`, …); undefined if the container gives none. */
   readonly language?: string | undefined;
-  /** A sentence that says why it cannot be played here; undefined: it can. */
+  /** A sentence that says why the track cannot be played here; undefined if it can be played. */
   readonly problem?: string | undefined;
 }
 
 /** A language (`en`, `eng`, `zh-Hans`), or a number among the tracks of the kind, from 1. */
-export type AudioTrackWish = string | number;
+export type AudioTrackChoice = string | number;
 
 export interface TrackDecision<T> {
-  /** undefined: none of them can be played. */
+  /** Undefined if no track can be played. */
   readonly track: T | undefined;
-  /** Sentences about what is not as it was asked for, or as the container proposes. */
+  /** Sentences that say why the requested or the default track is not played. */
   readonly reasons: readonly string[];
 }
 
 /**
- * Chooses the wished track, else the first default one, else the first one; those that cannot be played are passed
- * over. Everything that reads tracks chooses by this, so that a change of the plan never changes the track. Pure.
+ * Chooses the requested track, else the first default one, else the first one. A track that cannot be played is passed
+ * over. All readers of tracks use this function, so that a change of the plan never changes the track. Pure.
  */
-export function chooseTrack<T extends TrackCandidate>(tracks: readonly T[], wish?: AudioTrackWish): TrackDecision<T> {
+export function chooseTrack<T extends TrackCandidate>(
+  tracks: readonly T[],
+  choice?: AudioTrackChoice,
+): TrackDecision<T> {
   const inOrder = [...tracks.filter((one) => one.isDefault), ...tracks.filter((one) => !one.isDefault)];
-  const wished = wish === undefined ? undefined : inOrder.filter((one) => isWished(one, tracks.indexOf(one), wish));
+  const chosen = choice === undefined ? undefined : inOrder.filter((one) => isChosen(one, tracks.indexOf(one), choice));
   const playable = (one: T) => one.problem === undefined;
-  const track = wished?.find(playable) ?? inOrder.find(playable);
-  const first = wished?.[0] ?? inOrder[0];
+  const track = chosen?.find(playable) ?? inOrder.find(playable);
+  const first = chosen?.[0] ?? inOrder[0];
   const reasons: string[] = [];
-  if (wish !== undefined && wished?.length === 0) {
-    reasons.push(`There is no audio track ${JSON.stringify(wish)}: the source has ${listed(tracks)}.`);
+  if (choice !== undefined && chosen?.length === 0) {
+    reasons.push(`There is no audio track ${JSON.stringify(choice)}: the source has ${listed(tracks)}.`);
   }
   if (first?.problem !== undefined) {
     const instead = track === undefined ? "" : ` Track ${tracks.indexOf(track) + 1} of its kind is played instead.`;
@@ -39,10 +42,10 @@ export function chooseTrack<T extends TrackCandidate>(tracks: readonly T[], wish
   return { track, reasons };
 }
 
-/** Whether two language tags mean the same language: `en` is `eng` and `en-GB`, but `en-US` is not `en-GB`. Pure. */
-export function sameLanguage(found: string, wished: string): boolean {
-  const [ours, theirs] = [localeOf(found), localeOf(wished)];
-  if (ours === undefined || theirs === undefined) return found.toLowerCase() === wished.toLowerCase();
+/** Returns true if two tags mean the same language: `en` is `eng` and `en-GB`, but `en-US` is not `en-GB`. Pure. */
+export function sameLanguage(found: string, requested: string): boolean {
+  const [ours, theirs] = [localeOf(found), localeOf(requested)];
+  if (ours === undefined || theirs === undefined) return found.toLowerCase() === requested.toLowerCase();
   return (
     ours.language === theirs.language && !differs(ours.region, theirs.region) && !differs(ours.script, theirs.script)
   );
@@ -52,18 +55,18 @@ function differs(a: string | undefined, b: string | undefined): boolean {
   return a !== undefined && b !== undefined && a !== b;
 }
 
-function isWished({ language }: TrackCandidate, index: number, wish: AudioTrackWish): boolean {
-  if (typeof wish === "number" || /^\d+$/.test(wish)) return index + 1 === Number(wish);
-  return language !== undefined && sameLanguage(language, wish);
+function isChosen({ language }: TrackCandidate, index: number, choice: AudioTrackChoice): boolean {
+  if (typeof choice === "number" || /^\d+$/.test(choice)) return index + 1 === Number(choice);
+  return language !== undefined && sameLanguage(language, choice);
 }
 
-/** `2 of them: 1 (en), 2 (no language named)`. */
+/** Lists up to ten tracks: `1 (en), 2 (no language named)`. */
 function listed(tracks: readonly TrackCandidate[]): string {
   const shown = tracks.slice(0, 10).map(({ language }, index) => `${index + 1} (${language ?? "no language named"})`);
   return tracks.length === 0 ? "none" : shown.join(", ") + (tracks.length > shown.length ? ", …" : "");
 }
 
-/** Also makes one of the two or three codes that a language has: `ger` and `deu` are `de`. */
+/** Parses a language tag. The two or three codes of one language become the same: `ger` and `deu` are `de`. */
 function localeOf(tag: string): Intl.Locale | undefined {
   try {
     return new Intl.Locale(tag.replaceAll("_", "-"));

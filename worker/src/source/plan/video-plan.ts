@@ -2,17 +2,17 @@ import type { Canvas } from "../../media/formats.ts";
 import type { HdrTransfer, VideoInfo } from "../../media/media-info.ts";
 import type { OutputWishes } from "./output-wishes.ts";
 
-/** What TRTC allows an input stream (1080p, 30 frames a second). */
+/** The limits that TRTC sets for an input stream (1080p, 30 frames a second). */
 const LARGEST_CANVAS: Canvas = { width: 1920, height: 1080, fps: 30 };
 
-/** How a picture is encoded, or made where there is none. */
+/** How the picture is encoded, or how one is made for a source without video. */
 export interface VideoTarget {
   /** Both even, at most 1920x1080. */
   readonly width: number;
   readonly height: number;
   readonly fps: number;
   readonly bitRateKbps: number;
-  /** Whether that bit rate is held; else it is a ceiling, and quality is what the encoder aims at. */
+  /** True if the bit rate is held; otherwise it is a ceiling, and the encoder aims at a constant quality. */
   readonly holdBitRate: boolean;
   /** Seconds between keyframes. */
   readonly gopS: number;
@@ -23,11 +23,11 @@ export type VideoPlan =
   | ({
       readonly action: "transcode";
       readonly deinterlace: boolean;
-      /** The colours are those of HDR or BT.2020 and become BT.709. */
+      /** The colours are HDR or BT.2020 and are converted to BT.709. */
       readonly toBt709: boolean;
-      /** Whose tones are mapped to those of ordinary screens; undefined: it is no HDR, or this ffmpeg cannot. */
+      /** The HDR transfer that is tone-mapped; undefined if the source is not HDR or this ffmpeg cannot map it. */
       readonly tonesOf: HdrTransfer | undefined;
-      /** Size of the source's picture inside the target's; what is left around it is black. Both even. */
+      /** Size of the source's picture inside the target's, which is black around it. Both are even. */
       readonly picture: { readonly width: number; readonly height: number };
       readonly tempo: number;
     } & VideoTarget)
@@ -38,25 +38,25 @@ interface Size {
   readonly height: number;
 }
 
-/** Frame rates such as 30000/1001 and clocks that are a little off are still what was meant. */
+/** A frame rate such as 30000/1001, or of a slightly inaccurate clock, still counts as the rounded one. */
 const FPS_TOLERANCE = 0.5;
 /**
- * A room's backend is told 1 or 2 s, and somebody who joins waits for the next keyframe. Up to 4 s that wait is
- * bearable and encoding anew costs ten times as much as copying; encoders' defaults beyond it (8 to 10 s) are not.
+ * TRTC recommends keyframes 1 or 2 s apart, because a user who joins waits for the next one. A wait of up to 4 s is
+ * accepted, because encoding costs ten times as much as copying. The defaults of some encoders (8 to 10 s) are too long.
  */
 const LONGEST_COPIED_GOP_MS = 4000;
-/** By so much a source may pass a wished bit rate or distance of keyframes before it is encoded for that. */
-const WISH_TOLERANCE = 1.1;
+/** A source is only encoded for its bit rate or keyframe distance if that exceeds the requested one by this factor. */
+const REQUEST_TOLERANCE = 1.1;
 /** For a source without video: small, because nothing moves in it. */
 const GENERATED_PICTURE: Size = { width: 640, height: 360 };
 const GENERATED_FPS = 15;
 const GENERATED_BIT_RATE_KBPS = 300;
 const FALLBACK_FPS = 30;
 const GOP_S = 2;
-/** Later than this behind the sound a picture is waited for with a made one. */
+/** If the picture begins later than this after the sound, a made one is shown until then. */
 const LATE_PICTURE_MS = 1000;
 
-/** What becomes of the video, and the sentences that say why it is not copied. Pure. */
+/** Decides whether the video is copied, encoded or made, and gives the reasons why it is not copied. Pure. */
 export function planVideo(
   video: VideoInfo | null,
   wishes: OutputWishes & {
@@ -72,7 +72,7 @@ export function planVideo(
   const reasons = [
     ...mustBeEncoded(video),
     ...foreignColours(video, toneMapping),
-    ...isWishedOtherwise(video, wishes),
+    ...reasonsOfRequest(video, wishes),
     ...(lateMs > LATE_PICTURE_MS ? [`The picture begins ${round(lateMs / 1000)} s after the sound.`] : []),
   ];
   const tonesOf = toneMapping ? video.hdr : undefined;
@@ -105,7 +105,7 @@ function encoded(video: VideoInfo, wishes: OutputWishes): Omit<Extract<VideoPlan
   };
 }
 
-/** Why the video does not fit any room. */
+/** The reasons why no room takes the video unchanged. */
 function mustBeEncoded(video: VideoInfo): string[] {
   const { width, height } = shownSize(video);
   const { width: maxWidth, height: maxHeight, fps: maxFps } = LARGEST_CANVAS;
@@ -144,8 +144,8 @@ function foreignColours(video: VideoInfo, toneMapping: boolean): string[] {
   return [`The colours are HDR (${video.hdr}); rooms take BT.709: ${becomes}`];
 }
 
-/** Why the video would fit a room, but not this session. */
-function isWishedOtherwise(video: VideoInfo, wishes: OutputWishes): string[] {
+/** The reasons why a room would take the video, but this session or request needs another format. */
+function reasonsOfRequest(video: VideoInfo, wishes: OutputWishes): string[] {
   const { canvas, tempo = 1, videoEncode } = wishes;
   const shown = shownSize(video);
   const size = wishedSize(shown, wishes);
@@ -161,11 +161,11 @@ function isWishedOtherwise(video: VideoInfo, wishes: OutputWishes): string[] {
     reasons.push(`The video has ${has} frames a second; ${round(fps)} are asked for.`);
   }
   const { bitRateKbps, gopS } = videoEncode ?? {};
-  if (bitRateKbps !== undefined && !((video.bitRateKbps ?? Infinity) <= bitRateKbps * WISH_TOLERANCE)) {
+  if (bitRateKbps !== undefined && !((video.bitRateKbps ?? Infinity) <= bitRateKbps * REQUEST_TOLERANCE)) {
     const has = video.bitRateKbps === undefined ? "an unknown number of" : String(Math.round(video.bitRateKbps));
     reasons.push(`The video has ${has} kbit/s; ${bitRateKbps} are asked for.`);
   }
-  if (gopS !== undefined && !((video.gopMs ?? Infinity) <= gopS * 1000 * WISH_TOLERANCE)) {
+  if (gopS !== undefined && !((video.gopMs ?? Infinity) <= gopS * 1000 * REQUEST_TOLERANCE)) {
     const are = video.gopMs === null ? "at an unknown distance" : `up to ${round(video.gopMs / 1000)} s apart`;
     reasons.push(`Keyframes are ${are}; ${gopS} s are asked for.`);
   }
@@ -173,14 +173,17 @@ function isWishedOtherwise(video: VideoInfo, wishes: OutputWishes): string[] {
   return reasons;
 }
 
-/** The session's size, or the one that is asked for; a side that is not given follows the shape. undefined: any. */
+/**
+ * The session's size, or the requested one. A side that is not given follows the aspect ratio. Returns undefined if any
+ * size is right.
+ */
 function wishedSize(shown: Size, { canvas, videoEncode }: OutputWishes): Size | undefined {
   if (canvas !== undefined) return evenSize(canvas);
   const { width, height } = videoEncode ?? {};
   if (width === undefined && height === undefined) return undefined;
   const shape = shown.width / shown.height;
   const wished = { width: width ?? (height ?? 0) * shape, height: height ?? (width ?? 0) / shape };
-  // Where both are given they are within the limits; a side that follows the shape may not be.
+  // Two given sides are within the limits; a side that follows the aspect ratio may exceed them.
   return fitInto(wished, LARGEST_CANVAS, 1);
 }
 
@@ -193,19 +196,19 @@ function wishedFps({ videoEncode }: OutputWishes): number | undefined {
   return fps === undefined ? undefined : Math.min(fps, LARGEST_CANVAS.fps);
 }
 
-/** The coded size with its pixels made square and turned, as a player shows it. */
+/** The size that a player shows: the coded size with square pixels, after rotation. */
 function shownSize(video: VideoInfo): Size {
   const width = Math.round(video.width * (video.pixelAspect ?? 1));
   return video.rotation % 180 === 0 ? { width, height: video.height } : { width: video.height, height: width };
 }
 
-/** The largest even size of the same shape inside another one, enlarged at most by a factor. */
+/** The largest even size of the same aspect ratio that fits into another one, enlarged at most by a factor. */
 function fitInto(size: Size, room: Size, largestScale: number): Size {
   const scale = Math.min(largestScale, room.width / size.width, room.height / size.height);
   return { width: even(size.width * scale), height: even(size.height * scale) };
 }
 
-/** Fills the size where the shapes are the same but for rounding: no black line beside the picture. */
+/** Fills the whole size if the aspect ratios differ by rounding only, so that no black line is left at an edge. */
 function pictureIn(shown: Size, size: Size): Size {
   const { width, height } = fitInto(shown, size, Infinity);
   return size.width - width <= 2 && size.height - height <= 2 ? size : { width, height };
@@ -223,7 +226,7 @@ function named({ width, height }: Size): string {
   return `${width}x${height}`;
 }
 
-/** Halves a high frame rate where that gives a fair one (60 → 30, 50 → 25), so that every second frame goes evenly. */
+/** Halves a high frame rate if the half is usable (60 → 30, 50 → 25), so that exactly every second frame is dropped. */
 function fittingFps(fps: number | null, highest: number): number {
   if (fps === null || fps <= 0) return Math.min(FALLBACK_FPS, highest);
   if (fps <= highest + FPS_TOLERANCE) return Math.min(fps, LARGEST_CANVAS.fps);
@@ -231,7 +234,7 @@ function fittingFps(fps: number | null, highest: number): number {
   return half <= highest && half >= highest * 0.8 ? half : highest;
 }
 
-/** About 0.1 bit a pixel: 2.6 Mbit/s at 720p30, 5.9 at 1080p30; a ceiling, quality is what x264 aims at. */
+/** About 0.1 bit a pixel: 2.6 Mbit/s at 720p30, 5.9 at 1080p30. This is a ceiling, because x264 aims at quality. */
 function bitRateFor(width: number, height: number, fps: number): number {
   return Math.max(300, Math.round((width * height * fps * 0.095) / 1000));
 }
