@@ -1,9 +1,9 @@
-/** Settings of the worker itself, its token among them: what reads hostile media has no business with them. */
+/** Settings of the worker, which include its token. A program that reads hostile media must not see them. */
 const OWN_SETTING = /^ROOMCAST_/i;
-/** A proxy of the machine is not for the gateway, and an exception from proxies would lead past the gateway. */
+/** The machine's proxies are not for the gateway, and a `no_proxy` would let ffmpeg bypass the gateway. */
 const PROXY_SETTING = /^(?:https?|all|no)_proxy$/i;
 
-/** The environment of ffmpeg and ffprobe: the worker's own without what they must not see, and what is given. */
+/** Returns the environment of ffmpeg and ffprobe: the worker's without its settings, plus the given variables. */
 export function childEnvironment(
   given: Readonly<Record<string, string>> = {},
   own: Readonly<Record<string, string | undefined>> = process.env,

@@ -5,8 +5,8 @@ import { limitedCommand, MAX_PIXELS, refuseHugePictures } from "./child-limits.t
 
 const run = promisify(execFile);
 
-describe("ffmpeg and ffprobe", () => {
-  it("run with their limits of addresses and CPU time, and write no core", async () => {
+describe("Limits of ffmpeg and ffprobe", () => {
+  it("limits ffmpeg's address space and CPU time and disables core dumps", async () => {
     const limits = { residentBytes: 1, addressBytes: 512 * 1024 * 1024, cpuS: 7 };
     const { command, args } = limitedCommand(
       "/bin/sh",
@@ -16,14 +16,14 @@ describe("ffmpeg and ffprobe", () => {
     expect((await run(command, args)).stdout.trim().split("\n")).toEqual(["524288", "7", "0"]);
   });
 
-  it("get their arguments as they are, whatever stands in them", async () => {
+  it("passes arguments unchanged, even with shell characters", async () => {
     const limits = { residentBytes: 1, addressBytes: 512 * 1024 * 1024, cpuS: null };
     const odd = ["a b", "$HOME", "`id`", "'", '"', "; exit 3", ""];
     const { command, args } = limitedCommand("/usr/bin/printf", ["%s|", ...odd], limits);
     expect((await run(command, args)).stdout).toBe(odd.map((each) => `${each}|`).join(""));
   });
 
-  it("are given no source whose pictures are larger than can be decoded", () => {
+  it("refuses a source with pictures that are too large to decode", () => {
     expect(() => refuseHugePictures(null)).not.toThrow();
     expect(() => refuseHugePictures({ width: 8192, height: MAX_PIXELS / 8192 })).not.toThrow();
     expect(() => refuseHugePictures({ width: 16_384, height: 16_384 })).toThrow(

@@ -2,28 +2,28 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { RoomcastError } from "@roomcast/shared";
 
-/** What one ffmpeg or ffprobe may take of the machine. */
+/** The resources of the machine that one ffmpeg or ffprobe may use. */
 export interface ChildLimits {
-  /** Memory that it really uses. A child that takes more is ended: see `ChildMemory`. */
+  /** Resident memory, bytes. A child that uses more is ended: see `ChildMemory`. */
   readonly residentBytes: number;
-  /** Addresses that the kernel gives it, whatever it does between two looks at its memory. */
+  /** Address space, bytes. The kernel enforces it, also between two looks at the resident memory. */
   readonly addressBytes: number;
-  /** CPU time; null: as long as the push lasts. */
+  /** CPU time; null if it is not limited because the process runs as long as the push. */
   readonly cpuS: number | null;
 }
 
 const MIB = 1024 * 1024;
-/** Each thread reserves a stack. */
+/** Each thread reserves this much for its stack. */
 const ADDRESSES_PER_CORE = 24 * MIB;
 
-/** 4K in 10 bits, decoded by 16 threads, takes some 700 MB. */
+/** A 4K picture in 10 bits that 16 threads decode takes about 700 MB. */
 export const FFMPEG_LIMITS: ChildLimits = {
   residentBytes: 1536 * MIB,
   addressBytes: 3072 * MIB + availableParallelism() * ADDRESSES_PER_CORE,
   cpuS: null,
 };
 
-/** The index of a film of a day takes some 300 MB. */
+/** The index of a day-long film takes about 300 MB. */
 export const FFPROBE_LIMITS: ChildLimits = {
   residentBytes: 768 * MIB,
   addressBytes: 1280 * MIB + availableParallelism() * ADDRESSES_PER_CORE,
@@ -32,9 +32,9 @@ export const FFPROBE_LIMITS: ChildLimits = {
 
 /** 8192x4352. Larger pictures are refused before memory is taken for them. */
 export const MAX_PIXELS = 8192 * 4352;
-/** A whole satellite transponder has some 150. */
+/** A whole satellite transponder has about 150 streams. */
 const MAX_STREAMS = 256;
-/** Of one piece of memory: less than an index, more than a picture. */
+/** The largest single allocation, bytes: less than an index, more than a picture. */
 const MAX_ALLOC_BYTES = 384 * MIB;
 const PROBE_BYTES = 5_000_000;
 
@@ -48,7 +48,7 @@ export function memoryOptions(): string[] {
   ].flat();
 }
 
-/** Any system that has a shell at all has it here. */
+/** Every system with a shell has one at this path. */
 const SHELL = "/bin/sh";
 
 export interface ChildCommand {
@@ -57,19 +57,20 @@ export interface ChildCommand {
 }
 
 /**
- * How a program is started with its limits: by a shell that sets them and then becomes the program, so that the process
- * that is killed and waited for is the program's. Where there is no shell, or it lacks a limit, the program runs without.
+ * Returns the command that starts a program with its limits. A shell sets the limits and then replaces itself by the
+ * program, so that the process that is killed and awaited is the program. Without a shell, or if the shell does not
+ * know a limit, the program runs without it.
  */
 export function limitedCommand(program: string, args: readonly string[], limits: ChildLimits): ChildCommand {
   if (!existsSync(SHELL)) return { command: program, args };
   const kib = Math.floor(limits.addressBytes / 1024);
   const cpu = limits.cpuS === null ? "" : `ulimit -t ${limits.cpuS} 2>/dev/null; `;
-  // glibc reserves 64 MB of addresses for each arena, and by itself makes one for nearly every thread.
+  // By default glibc makes an arena for nearly every thread and reserves 64 MB of address space for each.
   const script = `MALLOC_ARENA_MAX=4; export MALLOC_ARENA_MAX; ulimit -v ${kib} 2>/dev/null; ulimit -c 0 2>/dev/null; ${cpu}exec "$@"`;
   return { command: SHELL, args: ["-c", script, "sh", program, ...args] };
 }
 
-/** A source that needs more than one may have. */
+/** The error for a source that needs more memory than one child may use. */
 export function tooMuchMemory(limitBytes: number): RoomcastError {
   return new RoomcastError(
     "FailedOperation.SourceUnsupported",
@@ -78,7 +79,7 @@ export function tooMuchMemory(limitBytes: number): RoomcastError {
   );
 }
 
-/** @throws RoomcastError `FailedOperation.SourceUnsupported` where a picture is larger than any that is decoded. */
+/** @throws RoomcastError `FailedOperation.SourceUnsupported` if the pictures are too large to decode. */
 export function refuseHugePictures(video: { readonly width: number; readonly height: number } | null): void {
   if (video === null || video.width * video.height <= MAX_PIXELS) return;
   throw new RoomcastError(

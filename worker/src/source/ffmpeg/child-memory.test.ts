@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ChildMemory } from "./child-memory.ts";
 
-/** Children by their process ids, with the memory that they use, bytes. */
+/** The memory that each child uses in bytes, by process id. */
 function watched(budgetBytes: number, limitBytes: number, resident: Map<number, number | null>) {
   const ended: [pid: number, limitBytes: number][] = [];
   const memory = new ChildMemory({ budgetBytes, residentBytes: (pid) => resident.get(pid) ?? null });
@@ -11,8 +11,8 @@ function watched(budgetBytes: number, limitBytes: number, resident: Map<number, 
   return { memory, ended, stop: () => unwatch.forEach((end) => end()) };
 }
 
-describe("The memory of ffmpeg and ffprobe", () => {
-  it("ends a child that takes more than it may, once, and no other one", () => {
+describe("ChildMemory", () => {
+  it("ends only the child that exceeds its limit, and only once", () => {
     const { memory, ended, stop } = watched(
       1000,
       100,
@@ -27,7 +27,7 @@ describe("The memory of ffmpeg and ffprobe", () => {
     stop();
   });
 
-  it("ends the largest child when all of them together take more than the worker has for them", () => {
+  it("ends the largest child when all children together exceed the worker's limit", () => {
     const resident = new Map([
       [1, 60],
       [2, 90],
@@ -42,7 +42,7 @@ describe("The memory of ffmpeg and ffprobe", () => {
     stop();
   });
 
-  it("ends nothing where memory cannot be read", () => {
+  it("ends no child when memory cannot be read", () => {
     const { memory, ended, stop } = watched(1, 1, new Map([[1, null]]));
     memory.look();
     expect(ended).toEqual([]);

@@ -1,29 +1,29 @@
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 
-/** Between two looks at the children's memory; what a child can take meanwhile is bounded by its address space. */
+/** Milliseconds between two looks at the children's memory. In between, a child is limited by its address space. */
 const LOOK_EVERY_MS = 250;
-/** Of the machine's memory, or of the container's. The rest is the worker's own and its neighbours'. */
+/** The children's share of the memory of the machine or container. The worker and other programs use the rest. */
 const SHARE = 0.6;
 
 export interface WatchedChild {
   readonly pid: number;
   readonly limitBytes: number;
-  /** Called once, with what it may have at most; it is to be killed. */
+  /** Called once, with the limit that the child exceeded; the callee kills the child. */
   readonly onExcess: (limitBytes: number) => void;
 }
 
 export interface ChildMemoryOptions {
-  /** For all children together. */
+  /** The limit for all children together. */
   readonly budgetBytes: number;
-  /** Memory in use; null: not known, or the child has ended. */
+  /** Memory in use; null if it is unknown or the child has ended. */
   readonly residentBytes?: (pid: number) => number | null;
 }
 
 /**
- * The memory of all ffmpegs and ffprobes of this worker. A child that takes more than it may is ended, and where all of
- * them together take more than the worker has for them, the largest: a heavy source never ends the worker, and so every
- * push on it. Where a process's memory cannot be read (no `/proc`), nothing is ended.
+ * Watches the memory of all ffmpeg and ffprobe children of this worker. A child that exceeds its limit is ended. If all
+ * children together exceed the worker's limit, the largest one is ended. So a heavy source cannot end the worker with
+ * all of its pushes. If the memory of a process cannot be read (no `/proc`), no child is ended.
  */
 export class ChildMemory {
   readonly #budgetBytes: number;
@@ -36,14 +36,14 @@ export class ChildMemory {
     this.#residentBytes = residentBytes;
   }
 
-  /** @returns what ends the watch; idempotent */
+  /** @returns an idempotent function that ends the watch */
   watch(child: WatchedChild): () => void {
     this.#children.add(child);
     this.#timer ??= setInterval(() => this.look(), LOOK_EVERY_MS).unref();
     return () => this.#forget(child);
   }
 
-  /** Ends what takes too much. */
+  /** Ends the children that exceed a limit. */
   look(): void {
     let largest: { child: WatchedChild; bytes: number } | undefined;
     let sum = 0;
@@ -72,7 +72,7 @@ export class ChildMemory {
   }
 }
 
-/** Of this worker, for all of its sources. */
+/** The one instance of this worker, for all of its sources. */
 export const childMemory = new ChildMemory({ budgetBytes: availableBytes() * SHARE });
 
 function availableBytes(): number {
@@ -80,7 +80,7 @@ function availableBytes(): number {
   return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }
 
-/** proc(5): `VmRSS:   12345 kB`. */
+/** The line `VmRSS:   12345 kB`, see proc(5). */
 function readResidentBytes(pid: number): number | null {
   try {
     const kib = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];

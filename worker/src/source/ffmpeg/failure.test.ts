@@ -14,55 +14,65 @@ const PLAYED: EndFacts = {
   declaredMs: 10_000,
 };
 
-describe("a source is finished", () => {
+describe("classifyEnd of a source that finished", () => {
   it.each<[string, Partial<EndFacts>]>([
-    ["where it played to what it declares", {}],
-    ["where its tracks end a little before", { playedToMs: 9100 }],
-    ["where it declares nothing and nothing failed", { declaredMs: null }],
-    ["whatever failed upstream, once all of it is here", { upstreamFailure: DROPPED }],
-    ["where only a subtitle goes on", { playedToMs: 5000, declaredIsRough: true }],
+    ["when it played to its declared end", {}],
+    ["when its tracks end a little before the declared end", { playedToMs: 9100 }],
+    ["when it declares no duration and nothing failed", { declaredMs: null }],
+    ["when a request failed after all media arrived", { upstreamFailure: DROPPED }],
+    ["when only a subtitle continues", { playedToMs: 5000, declaredIsRough: true }],
   ])("%s", (_name, facts) => {
     expect(classifyEnd({ ...PLAYED, ...facts })).toEqual({ name: "finished" });
   });
 });
 
-describe("a source is failed", () => {
+describe("classifyEnd of a source that failed", () => {
   it.each<[string, Partial<EndFacts>, string, string]>([
     [
-      "exit code 0, but not all of it came",
+      "the exit code is 0, but media are missing",
       { playedToMs: 5000 },
       "SourceTruncated",
       "ends at 5.0 s, but says that it is 10.0 s",
     ],
     [
-      "it was cut, and may have tracks that go on",
+      "the file was cut, and other tracks may continue",
       { playedToMs: 5000, declaredIsRough: true, exit: { ...EXIT, stderrTail: ["[matroska] File ended prematurely"] } },
       "SourceTruncated",
       "incomplete",
     ],
     [
-      "ffmpeg was ended for the memory that it took",
+      "ffmpeg was ended because it exceeded its memory",
       { playedToMs: 5000, exit: { ...EXIT, code: null, signal: "SIGKILL", memoryLimitBytes: 1536 * 1024 * 1024 } },
       "SourceUnsupported",
       "more memory than the 1536 MB",
     ],
     [
-      "ffmpeg got no more memory",
+      "ffmpeg could not allocate memory",
       { playedToMs: null, exit: { ...EXIT, code: 1, stderrTail: ["Error while decoding: Cannot allocate memory"] } },
       "SourceUnsupported",
       "Give a smaller copy",
     ],
-    ["a read error, not all came", { playedToMs: 5000, exit: { ...EXIT, code: 1 } }, "SourceTruncated", "incomplete"],
+    [
+      "a read failed and media are missing",
+      { playedToMs: 5000, exit: { ...EXIT, code: 1 } },
+      "SourceTruncated",
+      "incomplete",
+    ],
     [
       "the connection broke",
       { playedToMs: 5000, upstreamFailure: DROPPED },
       "SourceLost",
       "broke off at 5.0 s. cdn.example closed",
     ],
-    ["it broke, and nothing is declared", { declaredMs: null, upstreamFailure: DROPPED }, "SourceLost", "closed"],
-    ["the file went away", { playedToMs: 5000, upstreamFailure: GONE }, "SourceNotFound", "HTTP 404"],
-    ["it never began", { playedToMs: null, upstreamFailure: GONE }, "SourceNotFound", "HTTP 404"],
-    ["nothing came out of it", { playedToMs: null }, "SourceNotMedia", "no media"],
+    [
+      "the connection broke and no duration is declared",
+      { declaredMs: null, upstreamFailure: DROPPED },
+      "SourceLost",
+      "closed",
+    ],
+    ["the file was deleted while it played", { playedToMs: 5000, upstreamFailure: GONE }, "SourceNotFound", "HTTP 404"],
+    ["the file never existed", { playedToMs: null, upstreamFailure: GONE }, "SourceNotFound", "HTTP 404"],
+    ["ffmpeg gave no media", { playedToMs: null }, "SourceNotMedia", "no media"],
     ["a live source ended", { endIsLoss: true, declaredMs: null }, "SourceLost", "live source ended after 10.0 s"],
     ["a live source broke", { endIsLoss: true, declaredMs: null, upstreamFailure: DROPPED }, "SourceLost", "closed"],
     [
@@ -78,18 +88,18 @@ describe("a source is failed", () => {
       "(code 1): last words",
     ],
     [
-      "it is in fragments, declares what is there of it, and ends inside of one",
+      "a fragmented file ends inside a fragment",
       { declaredMs: PLAYED.playedToMs, inFragments: true, exit: { ...EXIT, stderrTail: ["stream 0: partial file"] } },
       "SourceTruncated",
       "in the middle of a fragment",
     ],
     [
-      "there is no ffmpeg",
+      "ffmpeg is missing",
       { playedToMs: null, exit: { ...EXIT, code: null, startError: "ENOENT" } },
       "MediaEngine",
       "could not be started: ENOENT",
     ],
-  ])("%s", (_name, facts, code, text) => {
+  ])("reports the cause when %s", (_name, facts, code, text) => {
     expect(classifyEnd({ ...PLAYED, ...facts })).toMatchObject({
       name: "failed",
       error: { code: `FailedOperation.${code}`, message: expect.stringContaining(text) },
@@ -97,7 +107,7 @@ describe("a source is failed", () => {
   });
 });
 
-describe("what ffmpeg says of a source that it cannot open", () => {
+describe("classifyUnopened", () => {
   it.each([
     ["http://source.invalid/0/media: Invalid data found when processing input", "SourceNotMedia"],
     ["[mov,mp4 @ 0x1] moov atom not found", "SourceNotMedia"],
@@ -118,7 +128,7 @@ describe("what ffmpeg says of a source that it cannot open", () => {
     expect(classifyUnopened({ code: 1, signal: null, stderrTail: [line] }).code).toBe(`FailedOperation.${code}`);
   });
 
-  it("is shown without the gateway's address", () => {
+  it("hides the gateway's address", () => {
     const said = "http://source.invalid/0/media.mp4: Cannot allocate memory";
     const { message } = classifyUnopened({ code: 1, signal: null, stderrTail: [said] });
     expect(message).toBe("ffmpeg could not open the source (code 1): the source: Cannot allocate memory");

@@ -3,28 +3,28 @@ import type { SourceEnd } from "../source.ts";
 import { FFMPEG_LIMITS, MAX_PIXELS, tooMuchMemory } from "./child-limits.ts";
 import type { FfmpegExit } from "./ffmpeg-process.ts";
 
-/** What is known when an ffmpeg that read a source has ended by itself. */
+/** The facts that are known after an ffmpeg that read a source has ended by itself. */
 export interface EndFacts {
   readonly exit: FfmpegExit;
-  /** Why the last request upstream failed, where one did. */
+  /** The error of the last request upstream, if it failed. */
   readonly upstreamFailure: RoomcastError | undefined;
-  /** No end is a proper one: the source is live. */
+  /** True if every end is a loss, because the source is live. */
   readonly endIsLoss: boolean;
-  /** Where the last media ends, ms on the source's clock; null: none came. */
+  /** The end of the last media, ms on the source's clock; null if no media came. */
   readonly playedToMs: number | null;
-  /** What the container declares, ms; null: live, not declared, or only estimated. */
+  /** The duration that the container declares, ms; null if it is live, not declared, or only estimated. */
   readonly declaredMs: number | null;
-  /** What is declared also counts tracks that are not played; false unless given. */
+  /** True if the declared duration also counts tracks that are not played; false unless given. */
   readonly declaredIsRough?: boolean | undefined;
-  /** A file in fragments: what it declares may be only what is there of it. False unless given. */
+  /** True for a fragmented file, whose declared duration may cover only the present fragments. False unless given. */
   readonly inFragments?: boolean | undefined;
 }
 
-/** Tracks of one file end a little apart, and declared durations are rounded: a tenth is let pass, at most 1 s. */
+/** Tracks of one file end a little apart and durations are rounded, so a tenth, at most 1 s, may be missing. */
 const DURATION_TOLERANCE = 0.1;
 const MAX_DURATION_TOLERANCE_MS = 1000;
 
-/** Why a source gives no more media. Pure. A recorded source is `finished` only where nothing of it is missing. */
+/** Decides why a source gives no more media. A recorded source is `finished` only if nothing is missing. Pure. */
 export function classifyEnd(facts: EndFacts): SourceEnd {
   const { exit, playedToMs, upstreamFailure, endIsLoss } = facts;
   if (exit.startError !== undefined) {
@@ -34,7 +34,7 @@ export function classifyEnd(facts: EndFacts): SourceEnd {
     return { name: "failed", error: tooMuchMemory(exit.memoryLimitBytes ?? FFMPEG_LIMITS.residentBytes) };
   }
   if (playedToMs === null) return { name: "failed", error: upstreamFailure ?? classifyUnopened(exit) };
-  // What may be longer than its pictures and sound is complete unless it shows that it was cut.
+  // A file whose duration may count other tracks is complete unless ffmpeg reported that it was cut.
   const declaredMs = facts.declaredIsRough === true && !showsCut(exit) ? null : facts.declaredMs;
   if (endIsLoss) return lost(upstreamFailure, `The live source ended after ${seconds(playedToMs)}.`);
   if (facts.inFragments === true && upstreamFailure === undefined && exit.code === 0 && showsCut(exit)) {
@@ -62,22 +62,22 @@ export function classifyEnd(facts: EndFacts): SourceEnd {
   return failed("FailedOperation.MediaEngine", `ffmpeg failed at ${seconds(playedToMs)}${codeAndTail(exit)}`);
 }
 
-/** It was ended for the memory that it took, or got none any more. */
+/** Returns true if ffmpeg was ended because of its memory, or could not allocate any more. */
 export function needsMoreMemory({ code, memoryLimitBytes, stderrTail }: Omit<FfmpegExit, "signal">): boolean {
   if (memoryLimitBytes !== undefined) return true;
-  return code !== 0 && stderrTail.slice(-LAST_WORDS).some((line) => NO_MEMORY.test(line));
+  return code !== 0 && stderrTail.slice(-LAST_LINES).some((line) => NO_MEMORY.test(line));
 }
 
 const NO_MEMORY = /Cannot allocate memory|Failed to allocate|Error allocating|malloc of size \d+ failed/i;
-/** What ended it stands there; further above is what it got over. */
-const LAST_WORDS = 8;
+/** The number of last lines that say why ffmpeg ended. Earlier lines are errors that it recovered from. */
+const LAST_LINES = 8;
 
-/** Words of ffmpeg's demuxers where a file ends inside of what they read. */
+/** Returns true if a demuxer of ffmpeg reported that the file ends inside a unit. */
 function showsCut(exit: FfmpegExit): boolean {
   return exit.stderrTail.some((line) => /ended prematurely|partial file|truncat|unexpected end/i.test(line));
 }
 
-/** What is wrong with a source that ffmpeg or ffprobe reached and could not open. Pure. */
+/** Returns the error of a source that ffmpeg or ffprobe reached but could not open. Pure. */
 export function classifyUnopened(exit: Pick<FfmpegExit, "code" | "signal" | "stderrTail">): RoomcastError {
   const said = exit.stderrTail.join("\n");
   for (const [pattern, code, message] of UNOPENED) {
@@ -90,7 +90,7 @@ export function classifyUnopened(exit: Pick<FfmpegExit, "code" | "signal" | "std
 }
 
 const NOT_MEDIA =
-  "The source is no video or audio file, or one whose beginning is damaged: expected MP4, MOV, MKV, WebM, FLV, HLS or the like.";
+  "The source is not a video or audio file, or its beginning is damaged: expected MP4, MOV, MKV, WebM, FLV, HLS or a similar format.";
 
 const UNOPENED = [
   [
@@ -133,7 +133,11 @@ const UNOPENED = [
     "FailedOperation.SourceUnsupported",
     "The ffmpeg of this worker cannot decode the source's codec.",
   ],
-  [/Stream map .* matches no streams/i, "FailedOperation.SourceUnsupported", "A track that was found is gone again."],
+  [
+    /Stream map .* matches no streams/i,
+    "FailedOperation.SourceUnsupported",
+    "A track that was found at first is no longer in the source. Try again, or give a file with fixed tracks.",
+  ],
   [
     /Invalid data found when processing input|could not find codec parameters|EBML header parsing failed|End of file/i,
     "FailedOperation.SourceNotMedia",
@@ -144,7 +148,7 @@ const UNOPENED = [
 
 function lost(upstreamFailure: RoomcastError | undefined, what: string): SourceEnd {
   if (upstreamFailure === undefined) return failed("FailedOperation.SourceLost", what);
-  // A connection that broke is a lost source; anything more precise is kept.
+  // A broken connection counts as a lost source; a more precise error is kept.
   const code =
     upstreamFailure.code === "FailedOperation.SourceUnreachable" ? "FailedOperation.SourceLost" : upstreamFailure.code;
   return failed(code, `${what} ${upstreamFailure.message}`);
@@ -158,14 +162,14 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** ` (code 1): its last words.` */
+/** Formats the exit as ` (code 1): the last line of stderr`. */
 function codeAndTail(exit: Pick<FfmpegExit, "code" | "signal" | "stderrTail">): string {
   const how = exit.signal === null ? `code ${exit.code ?? "unknown"}` : exit.signal;
   const last = exit.stderrTail.at(-1);
   return last === undefined ? ` (${how}).` : ` (${how}): ${withoutGateway(last)}`;
 }
 
-/** ffmpeg names what it reads, which is an address of the source gateway: no help to a user. */
+/** Removes the address of the source gateway, which ffmpeg names in its messages and which does not help a user. */
 function withoutGateway(line: string): string {
   return line.replaceAll(/\bhttp:\/\/source\.invalid\/\d+\/media(?:\.\w+)?/g, "the source");
 }

@@ -31,8 +31,8 @@ function build(options: Partial<FfmpegArgumentsOptions> = {}) {
   };
 }
 
-describe("ffmpeg's arguments", () => {
-  it("read the gateway with nothing but HTTP, and connect again after a drop", () => {
+describe("ffmpegArguments", () => {
+  it("reads the gateway over HTTP only and reconnects after a drop", () => {
     const { inputs, input } = build();
     expect(inputs.map(({ source }) => source)).toEqual(["http://source.invalid/0/media.mp4"]);
     expect(input).toContain("-protocol_whitelist http,tcp ");
@@ -42,7 +42,7 @@ describe("ffmpeg's arguments", () => {
   });
 
   it.each(["hls", "concat", "dash", "sdp", "rtsp", "image2", "lavfi"])(
-    "let no source choose the demuxer %s",
+    "does not let a source choose the demuxer %s",
     (name) => {
       const formats = build().inputs[0]?.options.at((build().inputs[0]?.options.indexOf("-format_whitelist") ?? 0) + 1);
       expect(formats?.split(",")).toContain("mpegts");
@@ -50,7 +50,7 @@ describe("ffmpeg's arguments", () => {
     },
   );
 
-  it("write FLV without metadata of a file and without an end of sequence", () => {
+  it("writes FLV without file metadata and without an end of sequence", () => {
     const { output } = build();
     expect(output).toMatch(/-flvflags no_duration_filesize\+no_metadata\+no_sequence_end -f flv$/);
   });
@@ -60,7 +60,7 @@ describe("ffmpeg's arguments", () => {
     ["an encode", { plan: ENCODE }],
     ["a live source", { live: true }],
     ["a stream on stdin", { input: { kind: "stream", format: "flv" }, live: true }],
-  ])("of %s never pace, never flush packets one by one", (_name, options) => {
+  ])("neither paces nor flushes single packets for %s", (_name, options) => {
     const { input, output } = build(options);
     expect(`${input} ${output}`).not.toMatch(/-re\b(?!c)|-readrate|-flush_packets|nobuffer/);
   });
@@ -75,17 +75,17 @@ describe("ffmpeg's arguments", () => {
     expect(build(options).input).not.toMatch(hasNot);
   });
 
-  it("let neither a copy nor an encode end at the first damaged packet", () => {
+  it("continues after a damaged packet, in a copy and in an encode", () => {
     expect(build().input).not.toContain("-xerror");
     expect(build({ plan: ENCODE }).input).not.toContain("-xerror");
   });
 
-  it("take the tracks that were probed, else the first that are no cover picture", () => {
+  it("maps the probed tracks, else the first tracks that are not cover pictures", () => {
     expect(build().output).toMatch(/^-map 0:V:0 -map 0:a:0 /);
     expect(build({ videoIndex: 3, audioIndex: 1 }).output).toMatch(/^-map 0:3 -map 0:1 /);
   });
 
-  it("encode as rooms need it: no B-frames, a keyframe every 2 s", () => {
+  it("encodes without B-frames and with a keyframe every 2 s", () => {
     const { output } = build({ plan: ENCODE });
     expect(output).toContain("-vf yadif=deint=interlaced,fps=25,scale=1280:720,setsar=1,format=yuv420p");
     expect(output).toContain(
@@ -95,13 +95,13 @@ describe("ffmpeg's arguments", () => {
     expect(output).toContain("-af aresample=async=1 -c:a aac -b:a 128k -ar 48000 -ac 2");
   });
 
-  it("put a picture of another shape in the middle of the session's, black around it", () => {
+  it("centres a picture of another aspect ratio on black in the session's size", () => {
     const picture = { width: 960, height: 720 };
     const { output } = build({ plan: { ...ENCODE, video: { ...ENCODE.video, picture } } });
     expect(output).toContain("scale=960:720,pad=1280:720:(ow-iw)/2:(oh-ih)/2:color=black,setsar=1");
   });
 
-  it("make wide colours those of BT.709, and say so in the stream", () => {
+  it("converts wide colours to BT.709 and declares that in the stream", () => {
     const { output } = build({ plan: { ...ENCODE, video: { ...ENCODE.video, toBt709: true } } });
     expect(output).toContain("scale=1280:720:in_color_matrix=bt2020:out_color_matrix=bt709");
     expect(output).toContain("-colorspace bt709 -color_primaries bt709 -color_trc bt709");
@@ -110,7 +110,7 @@ describe("ffmpeg's arguments", () => {
   it.each([
     ["PQ", "smpte2084"],
     ["HLG", "arib-std-b67"],
-  ] as const)("map the tones of %s, after the picture was made smaller", (tonesOf, transfer) => {
+  ] as const)("tone-maps %s after scaling the picture down", (tonesOf, transfer) => {
     const { output } = build({ plan: { ...ENCODE, video: { ...ENCODE.video, toBt709: true, tonesOf } } });
     expect(output).toContain(
       `scale=1280:720,setparams=color_primaries=bt2020:color_trc=${transfer}:colorspace=bt2020nc,zscale=t=linear:npl=203,` +
@@ -119,13 +119,13 @@ describe("ffmpeg's arguments", () => {
     expect(output).toContain("-colorspace bt709 -color_primaries bt709 -color_trc bt709");
   });
 
-  it("hold a bit rate and a distance of keyframes that were asked for", () => {
+  it("holds a requested bit rate and keyframe distance", () => {
     const video = { ...ENCODE.video, bitRateKbps: 700, holdBitRate: true, gopS: 1 };
     const { output } = build({ plan: { ...ENCODE, video } });
     expect(output).toContain("-g 25 -keyint_min 25 -sc_threshold 0 -b:v 700k -maxrate 700k -bufsize 1400k");
   });
 
-  it("play faster from the position on, picture and sound from the same one", () => {
+  it("speeds up picture and sound from the same position", () => {
     const video = { ...ENCODE.video, tempo: 1.5 };
     const audio = { ...ENCODE.audio, tempo: 1.5 };
     const { output } = build({ plan: { ...ENCODE, video, audio }, startAtMs: 2500 });
@@ -133,42 +133,42 @@ describe("ffmpeg's arguments", () => {
     expect(output).toContain("-af aresample=async=1:out_sample_rate=48000:first_pts=120000,atempo=1.5 -c:a aac");
   });
 
-  it("play louder or softer", () => {
+  it("changes the volume", () => {
     const { output } = build({ plan: { ...ENCODE, audio: { ...ENCODE.audio, volume: 50 } } });
     expect(output).toContain("-af aresample=async=1,volume=0.5 -c:a aac");
   });
 
-  it("give both channels the loudness of the one there is", () => {
+  it("gives both channels the full loudness of a mono source", () => {
     const { output } = build({ plan: { ...ENCODE, audio: { ...ENCODE.audio, doubled: true } } });
     expect(output).toContain("-af pan=stereo|c0=c0|c1=c0,aresample=async=1 -c:a aac");
   });
 
-  it("copy what needs no encoding", () => {
+  it("copies tracks that need no encoding", () => {
     expect(build({ plan: { ...ENCODE, audio: COPY.audio } }).output).toContain("-c:a copy");
     expect(build({ plan: { ...ENCODE, video: COPY.video } }).output).toContain("-c:v copy");
   });
 
-  it("make silence from before the keyframe on that may be nearest, as long as the picture lasts", () => {
+  it("makes silence from before the nearest keyframe until the picture ends", () => {
     const audio = { action: "generate", ...SOUND } as const;
     const { second, output } = build({ plan: { ...COPY, audio }, startAtMs: 9000 });
     expect(second).toBe("-itsoffset 4.000 -f lavfi -i anullsrc=r=48000:cl=stereo");
     expect(output).toMatch(/^-map 0:V:0 -map 1:a:0 -c:v copy .*-shortest/);
   });
 
-  it("make a picture as long as the sound lasts", () => {
+  it("makes a picture that lasts as long as the sound", () => {
     const { second, output } = build({ plan: { ...COPY, video: { action: "generate", ...TARGET } } });
     expect(second).toBe("-f lavfi -i color=c=black:s=1280x720:r=25");
     expect(output).toMatch(/^-map 1:v:0 -map 0:a:0 -vf format=yuv420p .*-c:a copy -shortest/);
   });
 
-  it("read FLV from stdin and open nothing else", () => {
+  it("reads FLV from stdin and opens nothing else", () => {
     const { inputs, input } = build({ input: { kind: "stream", format: "flv" }, live: true });
     expect(inputs[0]?.source).toBe("pipe:0");
     expect(input).toContain("-protocol_whitelist pipe -analyzeduration 1000000 -f flv");
     expect(input).not.toMatch(/reconnect|nostdin/);
   });
 
-  it("read MPEG-TS from stdin for as long as it takes to know its tracks", () => {
+  it("analyses MPEG-TS from stdin until its tracks are known", () => {
     const { inputs, input } = build({ input: { kind: "stream", format: "mpegts" }, live: true });
     expect(inputs[0]?.source).toBe("pipe:0");
     expect(input).toMatch(/-protocol_whitelist pipe -scan_all_pmts 0 -f mpegts$/);

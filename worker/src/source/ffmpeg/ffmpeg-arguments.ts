@@ -4,14 +4,14 @@ import type { Plan } from "../plan/plan.ts";
 import type { VideoPlan, VideoTarget } from "../plan/video-plan.ts";
 import { memoryOptions } from "./child-limits.ts";
 
-/** Where ffmpeg reads from. */
+/** The input that ffmpeg reads. */
 export type FfmpegInput =
   /** A URL of the source gateway; it holds no secret. */
   | { readonly kind: "url"; readonly url: string }
   /** A byte stream on stdin. */
   | { readonly kind: "stream"; readonly format: StreamFormat };
 
-/** ffmpeg's names of what is fed to its stdin; `any`: ffmpeg tells by its content. */
+/** ffmpeg's name of the format on its stdin; with `any`, ffmpeg detects it by the content. */
 export type StreamFormat = "flv" | "matroska" | "mpegts" | "mov" | "any";
 
 export interface FfmpegArgumentsOptions {
@@ -19,27 +19,27 @@ export interface FfmpegArgumentsOptions {
   readonly plan: Plan;
   /** Position to start at, ms; ignored where `live`. */
   readonly startAtMs: number;
-  /** Where decoding has to begin for that position, ms; undefined: where ffmpeg thinks. */
+  /** The position at which decoding has to begin for `startAtMs`, ms; undefined if ffmpeg finds it. */
   readonly decodeFromMs?: number | undefined;
   readonly live: boolean;
-  /** So much of the input is decoded and left out, ms. */
+  /** The duration at the beginning of the input that is decoded but not written, ms. */
   readonly skipMs?: number | undefined;
   /**
-   * A step forward that is longer is a jump of the clock, ms; 10 s unless given. Where the clock of an MPEG-TS begins
-   * again, the last of its sound comes behind the first of its new pictures: to ffmpeg that is a jump back, one forward
-   * and another one back. Where it passes over the one forward, the picture stands still for as long.
+   * A longer step forward counts as a jump of the clock, ms; 10 s unless given. When the clock of an MPEG-TS restarts,
+   * the last of its old sound comes after the first of its new pictures. ffmpeg sees this as a jump back, one forward
+   * and another one back. If it ignored the jump forward, the picture would freeze for that time.
    */
   readonly smallestJumpMs?: number | undefined;
-  /** Indexes of the tracks in the source; the first of their kind where undefined. */
+  /** Indexes of the tracks in the source; undefined for the first track of the kind. */
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
-  /** Position at which the sound is first heard, ms; undefined: at the beginning, or not known. */
+  /** The position at which the sound begins, ms; undefined if it is the beginning or unknown. */
   readonly soundFromMs?: number | undefined;
 }
 
 /** One `-i`, with the options in front of it. */
 export interface FfmpegInputArguments {
-  /** `pipe:0` stands for stdin. */
+  /** A URL, or `pipe:0` for stdin. */
   readonly source: string;
   readonly options: readonly string[];
 }
@@ -50,8 +50,8 @@ export interface FfmpegArguments {
 }
 
 /**
- * Demuxers that a source may choose by its content. Left out on purpose is everything that opens other addresses by
- * itself: playlists of every kind (HLS is read in this process), concat, sdp, rtsp, image sequences.
+ * Demuxers that a source may choose by its content. Demuxers that open other addresses by themselves are left out on
+ * purpose: playlists of every kind (HLS is read in this process), concat, sdp, rtsp, image sequences.
  */
 const SOURCE_FORMATS = [
   "mov,mp4,m4a,3gp,3g2,mj2",
@@ -65,30 +65,33 @@ const SOURCE_FORMATS = [
 /** The gateway speaks plain HTTP, for which ffmpeg itself opens `tcp`. No `file`, no `https`, no `crypto`. */
 const GATEWAY_PROTOCOLS = "http,tcp";
 
-/** A read from the gateway that hangs this long fails. Longer than the gateway's own time-outs, which know the cause. */
+/**
+ * A read from the gateway fails after this time without data. It is longer than the gateway's own time-outs, because
+ * those know the cause.
+ */
 const READ_TIMEOUT_US = 30_000_000;
 /**
- * ffmpeg asks again at once, then after 1 s, and its demuxers may do so several times over. The patience is the
- * gateway's: with longer delays here an ffmpeg that waits for a source would outlive a worker that died by minutes.
+ * ffmpeg reconnects at once, then after 1 s, and its demuxers may repeat that several times. The gateway does the long
+ * waiting: with longer delays here, an ffmpeg that waits for a source would outlive a killed worker by minutes.
  */
 const RECONNECT_DELAY_MAX_S = 1;
 
 /**
- * FLV has no negative times, and audio begins some 20 ms before the picture (the encoder's priming): without room for
- * that ffmpeg would move picture and sound by it. All timestamps of the output are later by this, ms.
+ * All timestamps of the output are shifted by this, ms. FLV has no negative times, and audio begins about 20 ms before
+ * the picture (the encoder's priming): without the shift ffmpeg would move both tracks by that.
  */
 export const OUTPUT_SHIFT_MS = 1000;
 
-/** How far one track may be ahead of the other before it is given all the same; the muxer's own bound is 10 s. */
+/** One track is written when it is this far ahead of the other, even if that is missing; the muxer's default is 10 s. */
 const LONGEST_HOLD_US = 500_000;
-/** A fragment of an MP4 file or stream holds all of one track before the other; they are seldom longer. */
+/** The same for MP4, where a fragment holds all of one track before the other; fragments are rarely longer. */
 const FRAGMENT_HOLD_US = 20_000_000;
 /**
- * Sound that begins so much later than the picture is read through an input of its own, ms. ffmpeg writes nothing before
- * it has seen a frame of every track that it encodes: it would read, and encode, all that comes before the sound first.
+ * Sound that begins this much later than the picture is read through a second input, ms. ffmpeg writes nothing before it
+ * has seen a frame of every track that it encodes: it would first read and encode everything before the sound.
  */
 const LATE_SOUND_MS = 3000;
-/** The input of late sound is entered so much before the sound, ms: positions in a container are not exact. */
+/** The input of late sound starts this much before the sound, ms, because positions in a container are not exact. */
 const LATE_SOUND_LEAD_MS = 1000;
 
 /** Options in front of a gateway URL, for ffprobe too. */
@@ -98,8 +101,8 @@ export function gatewayInputOptions(): string[] {
     ["-protocol_whitelist", GATEWAY_PROTOCOLS],
     ["-format_whitelist", SOURCE_FORMATS],
     ["-rw_timeout", String(READ_TIMEOUT_US)],
-    // Without it a dropped connection is an end of file, with exit code 0. Not -reconnect_on_network_error: the gateway
-    // takes every connection for as long as the worker lives.
+    // Without -reconnect a dropped connection counts as an end of file, with exit code 0. -reconnect_on_network_error is
+    // not needed, because the gateway accepts every connection while the worker runs.
     ["-reconnect", "1"],
     ["-reconnect_delay_max", String(RECONNECT_DELAY_MAX_S)],
   ].flat();
@@ -107,8 +110,8 @@ export function gatewayInputOptions(): string[] {
 
 /** Options in front of a stream on stdin, for ffprobe too. */
 export function streamInputOptions(format: StreamFormat): string[] {
-  // Our own FLV starts with its headers and a keyframe, so a second of it tells all. An MPEG-TS is looked at until its
-  // first table of tracks is understood; the programs would wait 5 s for tables that may come yet.
+  // Our own FLV starts with its headers and a keyframe, so one second of it is enough. An MPEG-TS is analysed until its
+  // first table of tracks is read; by default the programs would wait 5 s for further tables.
   const probing = {
     flv: ["-analyzeduration", "1000000", "-f", "flv"],
     matroska: ["-analyzeduration", "1000000", "-f", "matroska"],
@@ -119,7 +122,7 @@ export function streamInputOptions(format: StreamFormat): string[] {
   return [...memoryOptions(), "-protocol_whitelist", "pipe", ...probing];
 }
 
-/** The whole command line of a push, without the program. Pure. */
+/** Returns the whole command line of a push, without the program. Pure. */
 export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArguments {
   const { plan, live } = options;
   const startAtMs = live ? 0 : options.startAtMs;
@@ -135,11 +138,11 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
       ["-map", plan.audio.action === "generate" ? "1:a:0" : `${audioInput}:${options.audioIndex ?? "a:0"}`],
       videoOptions(plan.video, startAtMs, isDecodedBefore(options)),
       audioOptions(plan.audio, { startAtMs, isCut: isDecodedBefore(options), silenceMs }),
-      // What is generated never ends by itself.
+      // A generated track never ends by itself.
       generated === undefined ? [] : ["-shortest"],
       ["-map_metadata", "-1", "-sn", "-dn"],
       ["-output_ts_offset", seconds(OUTPUT_SHIFT_MS)],
-      // Nothing is held back for a track that has stopped, or is late.
+      // Otherwise a track would be held back for another one that has stopped or is late.
       ["-max_interleave_delta", String(longestHoldUs(options))],
       ["-flvflags", "no_duration_filesize+no_metadata+no_sequence_end"],
       ["-f", "flv"],
@@ -152,7 +155,7 @@ function longestHoldUs({ input, live }: FfmpegArgumentsOptions): number {
   return mayHaveFragments ? FRAGMENT_HOLD_US : LONGEST_HOLD_US;
 }
 
-/** What is decoded before the position is cut away again. */
+/** The seek position. Media that are decoded before the requested position are cut off afterwards. */
 function isDecodedBefore({ startAtMs, decodeFromMs = startAtMs, live }: FfmpegArgumentsOptions): boolean {
   return !live && decodeFromMs < startAtMs;
 }
@@ -180,7 +183,7 @@ function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): Ffmpeg
   };
 }
 
-/** How much silence is put before sound that begins late, ms; 0 where ffmpeg waits for the sound. */
+/** The duration of the silence before sound that begins late, ms; 0 if ffmpeg waits for the sound. */
 function silenceBeforeSoundMs(options: FfmpegArgumentsOptions, startAtMs: number): number {
   const { input, live, plan, soundFromMs = 0 } = options;
   const isEncoded = plan.audio.action === "transcode" && plan.video.action !== "generate";
@@ -189,15 +192,15 @@ function silenceBeforeSoundMs(options: FfmpegArgumentsOptions, startAtMs: number
   return silenceMs >= LATE_SOUND_MS ? silenceMs : 0;
 }
 
-/** The source once more, entered at its sound. */
+/** A second input of the same source that starts at its sound. */
 function lateSoundInput(options: FfmpegArgumentsOptions, soundFromMs: number): FfmpegInputArguments {
   return sourceInput({ ...options, decodeFromMs: undefined }, Math.max(0, soundFromMs - LATE_SOUND_LEAD_MS));
 }
 
-/** What keyframes are apart at most in what is copied, with a little over. */
+/** The largest distance of keyframes in a copied video, with a margin. */
 const LONGEST_STEP_BACK_MS = 5000;
 
-/** At most one: a source has at least one track of its own. */
+/** The generated input. There is at most one, because a source has at least one track. */
 function generatedInput(plan: Plan, startAtMs: number): FfmpegInputArguments | undefined {
   const { video, audio } = plan;
   // A copied picture begins at a keyframe that may lie before the position.
@@ -222,20 +225,20 @@ function videoOptions(video: VideoPlan, startAtMs: number, isCut: boolean): stri
   return ["-vf", filters.join(","), ...encoderOptions(video), ...tags];
 }
 
-/** What the picture is told to be, or players go on by what the source said. */
+/** The colour tags of the output. Without them players would use those of the source. */
 const BT709_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"];
 
-/** Frames are dropped before the others are scaled. */
+/** The filters drop frames before they scale, so that dropped frames are not scaled. */
 function pictureFilters(video: Extract<VideoPlan, { action: "transcode" }>, startAtMs: number): string[] {
   const { width, height, picture, tempo } = video;
   const start = `${seconds(startAtMs)}/TB`;
   const padded = picture.width !== width || picture.height !== height;
   return [
     ...(video.deinterlace ? ["yadif=deint=interlaced"] : []),
-    // Playing time and position are the same where it starts.
+    // Playing time and position are equal at the start.
     ...(tempo === 1 ? [] : [`setpts=(PTS-${start})/${tempo}+${start}`]),
     `fps=${rate(video.fps)}`,
-    // Tones are mapped after the picture was made smaller: nothing else costs as much.
+    // Tone mapping is the most expensive filter, so it comes after scaling down.
     ...(video.tonesOf === undefined
       ? [scaled(video)]
       : [`scale=${picture.width}:${picture.height}`, ...toneFilters(video.tonesOf)]),
@@ -253,12 +256,13 @@ function scaled({ picture, toBt709 }: Extract<VideoPlan, { action: "transcode" }
 const TRANSFERS: Readonly<Record<HdrTransfer, string>> = { PQ: "smpte2084", HLG: "arib-std-b67" };
 
 /**
- * From HDR to BT.709: to linear light in which 1 is the white of a page (203 cd/m², ITU-R BT.2408), what is brighter
- * bent into the rest above 0.3 (mobius), and back. So skin and graphics keep their brightness, and lamps their shape.
+ * Converts HDR to BT.709. The picture becomes linear light in which 1 is the reference white (203 cd/m², ITU-R BT.2408).
+ * Brighter values are compressed into the range above 0.3 (mobius), and the result is converted back. So skin and
+ * graphics keep their brightness, and bright lights keep their outline.
  */
 function toneFilters(tonesOf: HdrTransfer): string[] {
   return [
-    // A file may leave one of the three out.
+    // A file may lack one of the three tags.
     `setparams=color_primaries=bt2020:color_trc=${TRANSFERS[tonesOf]}:colorspace=bt2020nc`,
     "zscale=t=linear:npl=203",
     "format=gbrpf32le",
@@ -268,7 +272,7 @@ function toneFilters(tonesOf: HdrTransfer): string[] {
   ];
 }
 
-/** libx264 as the room needs it: nothing looks ahead, no B-frames, keyframes at one distance and nowhere else. */
+/** The libx264 options that a room needs: no lookahead, no B-frames, and keyframes at one fixed distance only. */
 export function encoderOptions(video: VideoTarget): string[] {
   const gop = String(Math.max(1, Math.round(video.fps * video.gopS)));
   const { bitRateKbps } = video;
@@ -297,7 +301,7 @@ function soundFilters(audio: Extract<AudioPlan, { action: "transcode" }>, start:
   const { volume, tempo, doubled } = audio;
   return [
     ...(start.isCut && start.silenceMs === 0 ? [`atrim=start=${seconds(start.startAtMs)}`] : []),
-    // By itself ffmpeg makes each of the two channels softer by 3 dB.
+    // By default ffmpeg attenuates each of the two channels by 3 dB.
     ...(doubled ? ["pan=stereo|c0=c0|c1=c0"] : []),
     ...(start.silenceMs > 0 ? lateSoundFilters(audio, start) : onTimeFilters(audio, start)),
     ...(tempo === 1 ? [] : [`atempo=${tempo}`]),
@@ -305,17 +309,17 @@ function soundFilters(audio: Extract<AudioPlan, { action: "transcode" }>, start:
   ];
 }
 
-/** Gaps and overlaps in the source's audio become silence and cuts, so that it stays with the picture. */
+/** Gaps in the source's audio become silence and overlaps are cut, so that the audio stays in sync with the picture. */
 const WITHOUT_GAPS = "aresample=async=1";
 
 function onTimeFilters({ tempo, sampleRateHz }: { tempo: number; sampleRateHz: number }, start: SoundStart): string[] {
   if (tempo === 1) return [WITHOUT_GAPS];
-  // atempo counts from its first sample: that must be the one at the position where picture and sound are in step.
+  // atempo counts from its first sample, which must be at the position where picture and sound are in sync.
   const firstSample = Math.round((start.startAtMs * sampleRateHz) / 1000);
   return [`${WITHOUT_GAPS}:out_sample_rate=${sampleRateHz}:first_pts=${firstSample}`];
 }
 
-/** aresample could fill the time before the sound too, but only in one piece in memory: 23 MB for a minute. */
+/** aresample could also fill the time before the sound, but only in one allocation: 23 MB for a minute. */
 function lateSoundFilters({ sampleRateHz }: { sampleRateHz: number }, { startAtMs, silenceMs }: SoundStart): string[] {
   return [
     `${WITHOUT_GAPS}:out_sample_rate=${sampleRateHz}`,

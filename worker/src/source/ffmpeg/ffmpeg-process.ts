@@ -6,23 +6,23 @@ import { childMemory } from "./child-memory.ts";
 import type { FfmpegArguments } from "./ffmpeg-arguments.ts";
 import { type FfmpegOutcome, type StartedFfmpeg, startFfmpeg } from "./start-ffmpeg.ts";
 
-/** How an ffmpeg process ended, and what it said last. */
+/** How an ffmpeg process ended, with the last lines of its stderr. */
 export interface FfmpegExit extends FfmpegOutcome {
   /** The last lines that it wrote to stderr, redacted. */
   readonly stderrTail: readonly string[];
-  /** It was ended because it took more memory than this. */
+  /** The memory limit that the process exceeded, if it was ended because of that. */
   readonly memoryLimitBytes?: number;
 }
 
 export interface FfmpegProcessOptions {
   readonly args: FfmpegArguments;
-  /** Beside what it has of the worker's. */
+  /** Environment variables in addition to the worker's. */
   readonly environment?: Readonly<Record<string, string>> | undefined;
-  /** Fed to stdin where an input's source is `pipe:0`. */
+  /** The stream for stdin if an input's source is `pipe:0`. */
   readonly stdin?: Readable;
-  /** Takes what ffmpeg writes to stdout, in order. */
+  /** Called with each piece of stdout, in order. */
   readonly onData: (chunk: Buffer) => void;
-  /** Once, after the process has ended and its output, where it ended by itself, was handed on. */
+  /** Called once after the process has ended. If it ended by itself, all of its output was passed on before. */
   readonly onExit: (exit: FfmpegExit) => void;
 }
 
@@ -32,7 +32,7 @@ const STDERR_LINE_LENGTH = 400;
 /**
  * One ffmpeg child that writes to a pipe.
  *
- * It cannot outlive its worker: its source is the worker's own loopback gateway or stdin, its output the worker's pipe,
+ * The process cannot outlive its worker: it reads the worker's loopback gateway or stdin and writes to the worker's pipe,
  * and all three end with the worker.
  */
 export class FfmpegProcess {
@@ -42,7 +42,7 @@ export class FfmpegProcess {
   readonly #exited = Promise.withResolvers<void>();
   #paused = false;
   #stopping = false;
-  /** The write that is held back while paused: the pipe fills up, then ffmpeg waits. */
+  /** The callback of the piece that is held back while paused. The pipe fills up, and then ffmpeg waits. */
   #held: (() => void) | undefined;
   #outcome: FfmpegOutcome | undefined;
   #outputEnded = false;
@@ -67,7 +67,7 @@ export class FfmpegProcess {
     });
   }
 
-  /** ffmpeg soon stops when the pipe is full. */
+  /** Stops reading stdout. ffmpeg stops soon after, when the pipe is full. */
   pause(): void {
     this.#paused = true;
   }
@@ -127,7 +127,7 @@ export class FfmpegProcess {
     this.#settle();
   }
 
-  /** The process and its stderr have ended; its last output may still be on the way. */
+  /** Called when the process and its stderr have ended. The last output may still arrive afterwards. */
   #settle(): void {
     if (this.#outcome === undefined || this.#settled) return;
     if (!this.#outputEnded && !this.#stopping && this.#outcome.startError === undefined) return;

@@ -16,50 +16,53 @@ interface CommonOptions {
   readonly media: MediaInfo;
   readonly plan: Plan;
   readonly live: boolean;
-  /** Whether an end is a proper one, asked when it has come; a live source's is not unless given. */
+  /** Called at the end; returns true if the end is regular. Unless given, the end of a live source is a loss. */
   readonly endsProperly?: (() => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Until both headers and the first keyframe are at hand. */
+  /** The longest wait for both headers and the first keyframe, ms. */
   readonly readyTimeoutMs?: number | undefined;
-  /** The longest time without media while the queue has room. */
+  /** The longest time without media while the queue has room, ms. */
   readonly stallTimeoutMs?: number | undefined;
-  /** Why the bytes stopped coming, where whoever brings them knows. */
+  /** Returns the error of whatever delivers the bytes, if it failed. */
   readonly upstreamFailure?: (() => RoomcastError | undefined) | undefined;
-  /** Part of closing: releases what feeds ffmpeg. */
+  /** Called on closing; releases the input of ffmpeg. */
   readonly onClose?: (() => void | Promise<void>) | undefined;
 }
 
 export interface FfmpegSourceOptions extends CommonOptions {
   /** A URL of the source gateway. */
   readonly url: string;
-  /** What ffmpeg's environment needs beside it. */
+  /** Additional environment variables for ffmpeg. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** ms; ignored where `live`. Encoded, it starts there; copied, at the keyframe before, and its `dtsMs` says so. */
+  /**
+   * The position to start at, ms; ignored for a live source. An encoded video starts exactly there. A copied one starts at
+   * the keyframe before, with the keyframe's `dtsMs`.
+   */
   readonly startAtMs: number;
-  /** Where decoding has to begin for that position; undefined: where ffmpeg thinks. */
+  /** The position at which decoding has to begin for `startAtMs`; undefined if ffmpeg finds it. */
   readonly decodeFromMs?: number | undefined;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
 }
 
 export interface TranscodeFlvOptions extends CommonOptions {
-  /** So much of the beginning is decoded and not given, ms; only where the video is encoded. */
+  /** The duration at the beginning that is decoded but not given, ms; only for an encoded video. */
   readonly skipMs?: number | undefined;
-  /** Of the stream; FLV unless given. */
+  /** The format of the stream; FLV unless given. */
   readonly format?: StreamFormat;
-  /** Bytes from the headers and a keyframe on. Destroyed when the source closes. */
+  /** A stream that begins with the headers and a keyframe. It is destroyed when the source closes. */
   readonly stream: Readable;
 }
 
 export interface StreamSourceOptions extends CommonOptions {
-  /** Position in the source of the first picture that comes out, ms; 0 unless given. */
+  /** The position in the source of the first picture that is given, ms; 0 unless given. */
   readonly placeMs?: number | undefined;
-  /** So much of the beginning is decoded and not given, ms; only where the video is encoded. */
+  /** The duration at the beginning that is decoded but not given, ms; only for an encoded video. */
   readonly skipMs?: number | undefined;
   readonly format: StreamFormat;
   /** Destroyed when the source closes. */
   readonly stream: Readable;
-  /** A step of the stream's clock forward that is longer is a jump, ms; 10 s unless given. */
+  /** A longer step forward of the stream's clock counts as a jump, ms; 10 s unless given. */
   readonly smallestJumpMs?: number | undefined;
   readonly videoIndex?: number | undefined;
   readonly audioIndex?: number | undefined;
@@ -69,9 +72,9 @@ const READY_TIMEOUT_MS = 20_000;
 const STALL_TIMEOUT_MS = 30_000;
 
 /**
- * A source that ffmpeg reads from the gateway and hands over as FLV.
+ * Opens a source that ffmpeg reads from the gateway and converts to FLV.
  *
- * @throws RoomcastError why it could not be opened; the signal's reason when that aborts. Nothing is left running then.
+ * @throws RoomcastError if the source cannot be opened; the signal's reason when that aborts. Nothing is left running.
  */
 export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<Source> {
   const { url, environment, startAtMs, decodeFromMs, videoIndex, audioIndex } = options;
@@ -79,7 +82,7 @@ export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<So
   return await open(options, { input: { kind: "url", url }, environment, startAtMs, decodeFromMs, ...tracks });
 }
 
-/** A source that ffmpeg makes of a byte stream; always from where that begins. */
+/** Opens a source that ffmpeg makes of a byte stream, always from the beginning of the stream. */
 export async function openStreamSource(options: StreamSourceOptions): Promise<Source> {
   const { format, stream, skipMs, placeMs, smallestJumpMs, videoIndex, audioIndex } = options;
   const input = { kind: "stream", format } as const;
@@ -95,7 +98,7 @@ export async function openStreamSource(options: StreamSourceOptions): Promise<So
   });
 }
 
-/** A source that ffmpeg makes of an FLV byte stream: for live sources whose codecs the room does not take. */
+/** Opens a source that ffmpeg makes of an FLV byte stream, for live sources in codecs that rooms do not take. */
 export async function transcodeFlv(options: TranscodeFlvOptions): Promise<Source> {
   return await openStreamSource({ format: "flv", ...options });
 }
@@ -184,7 +187,7 @@ class FfmpegSource extends QueuedSource {
       onExit: (exit) => this.#exited(exit),
     });
     this.#watchForStall();
-    // It may break before the process, which is still being started, listens to it.
+    // The stream may fail while the process is still being started and has no error listener yet.
     feed.stdin?.on("error", (cause) => this.#fail(this.#brokenFeed(cause)));
   }
 
@@ -217,7 +220,7 @@ class FfmpegSource extends QueuedSource {
     }
   }
 
-  /** ffmpeg may leave a track out without a word: what is missing is named. */
+  /** The error of an opening that timed out. ffmpeg may omit a track silently, so the error names the missing one. */
   #notReady(): RoomcastError {
     if (this.#playedToMs === null) {
       const failure = this.#options.upstreamFailure?.();
@@ -232,7 +235,7 @@ class FfmpegSource extends QueuedSource {
     try {
       this.#demuxer.push(chunk);
     } catch (cause) {
-      this.#fail(new RoomcastError("FailedOperation.MediaEngine", "ffmpeg wrote what is no FLV stream.", { cause }));
+      this.#fail(new RoomcastError("FailedOperation.MediaEngine", "ffmpeg wrote an invalid FLV stream.", { cause }));
     }
   }
 
@@ -263,7 +266,7 @@ class FfmpegSource extends QueuedSource {
       declaredIsRough: media.durationIsRough,
       inFragments: media.inFragments,
     });
-    // Of use only where it ended too early to be opened.
+    // The rejection only matters if ffmpeg ended before the source was open.
     this.#opened.reject(end.name === "failed" ? end.error : this.#notReady());
     this.queue.finish(end);
   }
@@ -292,7 +295,7 @@ class FfmpegSource extends QueuedSource {
     this.#watchForStall();
   }
 
-  /** A hung source makes ffmpeg wait for ever in more ways than its own time-outs know. */
+  /** ffmpeg's own time-outs do not cover every way in which a source can hang. */
   #watchForStall(): void {
     if (this.#stallTimer !== undefined) {
       this.#stallTimer.refresh();
@@ -309,12 +312,12 @@ class FfmpegSource extends QueuedSource {
   }
 }
 
-/** Playing time as a position in the source. */
+/** Converts playing time to a position in the source. */
 function positionOf(dtsMs: number, { tempo }: SourceInfo): number {
   return tempo === undefined ? dtsMs : tempo.fromMs + (dtsMs - tempo.fromMs) * tempo.factor;
 }
 
-/** Raw audio streams have no index: their duration is a guess from the bit rate. */
+/** Raw audio streams have no index, so their duration is an estimate from the bit rate. */
 const GUESSED_DURATION = new Set(["mp3", "aac", "ac3", "eac3", "h264", "hevc", "amr", "mpeg"]);
 
 function declaredDurationMs(media: MediaInfo): number | null {

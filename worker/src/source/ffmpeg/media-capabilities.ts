@@ -1,21 +1,21 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
-/** What the ffmpeg at hand can do of what not every build of it can. */
+/** The optional features that the ffmpeg of this worker has. */
 export interface MediaCapabilities {
-  /** It reads SRT (built with libsrt). */
+  /** True if ffmpeg reads SRT (built with libsrt). */
   readonly srt: boolean;
-  /** It maps the tones of HDR to those of ordinary screens (built with zimg). */
+  /** True if ffmpeg can tone-map HDR for ordinary screens (built with zimg). */
   readonly toneMapping: boolean;
-  /** ffmpeg's names of the codecs that it decodes; undefined: not known. */
+  /** ffmpeg's names of the codecs that it decodes; undefined if unknown. */
   readonly decodes?: ReadonlySet<string> | undefined;
-  /** It decodes xHE-AAC (USAC): from version 7.1 on by itself, before that with libfdk_aac. */
+  /** True if ffmpeg decodes xHE-AAC (USAC): from version 7.1 on by itself, before that with libfdk_aac. */
   readonly decodesUsac?: boolean | undefined;
 }
 
 const run = promisify(execFile);
 
-/** Asks ffmpeg; once per process, because it costs some starts of it. */
+/** Asks ffmpeg for its features, once per process, because that starts it several times. */
 export async function findMediaCapabilities(ffmpegPath: string): Promise<MediaCapabilities> {
   const ask = async (what: string) => (await run(ffmpegPath, ["-hide_banner", what], { windowsHide: true })).stdout;
   const [protocols, filters, codecs, version] = await Promise.all(
@@ -24,7 +24,7 @@ export async function findMediaCapabilities(ffmpegPath: string): Promise<MediaCa
   return readCapabilities({ protocols, filters, codecs, version });
 }
 
-/** What ffmpeg prints for the options of these names. */
+/** The output of ffmpeg for the options of these names. */
 export interface PrintedCapabilities {
   readonly protocols?: string | undefined;
   readonly filters?: string | undefined;
@@ -32,7 +32,7 @@ export interface PrintedCapabilities {
   readonly version?: string | undefined;
 }
 
-/** Reads what ffmpeg prints. Pure. */
+/** Reads the features from ffmpeg's output. Pure. */
 export function readCapabilities({
   protocols = "",
   filters = "",

@@ -6,7 +6,7 @@ import { findMediaTools, isNewEnough, versionOf } from "./media-tools.ts";
 
 let directory: string;
 
-/** A program that answers `-version` as ffmpeg does. */
+/** Writes a program that answers `-version` as ffmpeg does. */
 async function program(folder: string, tool: string, version: string): Promise<string> {
   const path = join(directory, `${folder}-${tool}`);
   await writeFile(path, `#!/bin/sh\necho "${tool} version ${version} Copyright (c)"\n`);
@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-describe("a version", () => {
+describe("The version of ffmpeg", () => {
   it.each([
     ["5.1", true],
     ["5.1.9-0+deb12u1", true],
@@ -33,18 +33,18 @@ describe("a version", () => {
     ["git-2023-01-01-abc", true],
     ["2023-02-22-git-d5cc7acff1-full_build", true],
     ["unknown", false],
-  ])("%s is new enough: %s", (version, enough) => {
+  ])("%s is accepted: %s", (version, enough) => {
     expect(isNewEnough(version)).toBe(enough);
   });
 
-  it("is read from what the program prints", () => {
+  it("is read from the output of the program", () => {
     expect(versionOf("ffprobe version 5.1.9-0+deb12u1 Copyright (c)\nbuilt with gcc")).toBe("5.1.9-0+deb12u1");
     expect(versionOf("GNU bash, version 5.2")).toBeUndefined();
   });
 });
 
-describe("ffmpeg and ffprobe", () => {
-  it("are found where the environment says", async () => {
+describe("findMediaTools", () => {
+  it("finds ffmpeg and ffprobe at the paths in the environment", async () => {
     const FFMPEG_PATH = await program("given", "ffmpeg", "6.0");
     const FFPROBE_PATH = await program("given", "ffprobe", "6.1");
     expect(await findMediaTools({ env: { FFMPEG_PATH, FFPROBE_PATH } })).toEqual({
@@ -53,7 +53,7 @@ describe("ffmpeg and ffprobe", () => {
     });
   });
 
-  it("are found in packages", async () => {
+  it("finds ffmpeg and ffprobe in npm packages", async () => {
     const paths = {
       ffmpeg: await program("packaged", "ffmpeg", "6.0"),
       ffprobe: await program("packaged", "ffprobe", "N-1-g1"),
@@ -62,7 +62,7 @@ describe("ffmpeg and ffprobe", () => {
     expect(found).toMatchObject({ name: "found", tools: { ffmpegPath: paths.ffmpeg, ffprobePath: paths.ffprobe } });
   });
 
-  it("that are missing or old are named, with what to do", async () => {
+  it("names programs that are missing or too old, and how to install them", async () => {
     const FFMPEG_PATH = await program("old", "ffmpeg", "4.4");
     const found = await findMediaTools({ env: { FFMPEG_PATH, PATH: "" }, packagedPath: () => undefined });
     expect(found).toMatchObject({

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { promisify } from "node:util";
 
-/** The programs that sources need, as they were found. */
+/** The programs that were found and that sources need. */
 export interface MediaTools {
   readonly ffmpegPath: string;
-  /** As the program writes it: `5.1.9-0+deb12u1`, `N-66595-gc2b38619c0-static`, … */
+  /** The version as the program prints it: `5.1.9-0+deb12u1`, `N-66595-gc2b38619c0-static`, … */
   readonly ffmpegVersion: string;
   readonly ffprobePath: string;
   readonly ffprobeVersion: string;
@@ -14,12 +14,12 @@ export interface MediaTools {
 
 export type MediaTool = "ffmpeg" | "ffprobe";
 
-/** Why there is no usable program, and what to do about it. */
+/** A program that was not found or cannot be used. */
 export interface MediaToolProblem {
   readonly tool: MediaTool;
-  /** Each place that was looked at and what was wrong there, in order. */
+  /** The places that were searched, in order, each with the fault that was found there. */
   readonly tried: readonly string[];
-  /** For people: what is missing and what to run. */
+  /** A message for the operator that names the missing program and the command that installs it. */
   readonly message: string;
 }
 
@@ -27,18 +27,18 @@ export type MediaToolsResult =
   | { readonly name: "found"; readonly tools: MediaTools }
   | { readonly name: "missing"; readonly problems: readonly MediaToolProblem[] };
 
-/** The oldest version that knows every option that is used. */
+/** The oldest version that has every option that this worker uses. */
 const MIN_FFMPEG_VERSION = "5.1";
 
 export interface FindMediaToolsOptions {
-  /** `FFMPEG_PATH`, `FFPROBE_PATH` and `PATH`. */
+  /** The environment with `FFMPEG_PATH`, `FFPROBE_PATH` and `PATH`. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** The path in an npm package that brings the program; undefined: it is not installed. */
+  /** Returns the path of the program in an npm package, or undefined if the package is not installed. */
   readonly packagedPath?: (tool: MediaTool) => string | undefined;
 }
 
 interface Candidate {
-  /** In words, for a problem. */
+  /** The name of the place for error messages. */
   readonly from: string;
   readonly command: string;
 }
@@ -49,8 +49,8 @@ const PACKAGE: Record<MediaTool, string> = { ffmpeg: "ffmpeg-static", ffprobe: "
 const run = promisify(execFile);
 
 /**
- * Finds ffmpeg and ffprobe, each at least 5.1: in `FFMPEG_PATH` and `FFPROBE_PATH` (a path that is given and does not
- * work is not passed over), then in the optional npm packages and on `PATH`. Never throws.
+ * Finds ffmpeg and ffprobe, each at least 5.1: in `FFMPEG_PATH` and `FFPROBE_PATH` (no other place is tried if a
+ * given path does not work), then in the optional npm packages and on `PATH`. Never throws.
  */
 export async function findMediaTools(options: FindMediaToolsOptions = {}): Promise<MediaToolsResult> {
   const [ffmpeg, ffprobe] = await Promise.all([find("ffmpeg", options), find("ffprobe", options)]);
@@ -71,12 +71,12 @@ export async function findMediaTools(options: FindMediaToolsOptions = {}): Promi
   };
 }
 
-/** `5.1.9-0+deb12u1`, `n7.0`, `2023-02-22-git-…`, `N-66595-g…-static`: what stands behind `ffmpeg version`. */
+/** `5.1.9-0+deb12u1`, `n7.0`, `2023-02-22-git-…`, `N-66595-g…-static`: the word after `ffmpeg version`. */
 export function versionOf(output: string): string | undefined {
   return /^ff\w+ version (\S+)/m.exec(output)?.[1];
 }
 
-/** Builds straight from the repository carry no release number; those in use are newer than 5.1. Pure. */
+/** Returns true if a version is at least 5.1. Builds from the repository have no release number and count as newer. Pure. */
 export function isNewEnough(version: string): boolean {
   const release = /^n?(\d+)\.(\d+)/i.exec(version);
   if (release === null) return /^(N-\d+|git-|\d{4}-\d{2}-\d{2})/.test(version);
@@ -106,7 +106,7 @@ async function find(tool: MediaTool, options: FindMediaToolsOptions): Promise<Fo
 function candidatesFor(tool: MediaTool, options: FindMediaToolsOptions): Candidate[] {
   const variable = PATH_VARIABLE[tool];
   const given = (options.env ?? process.env)[variable];
-  // Whoever names a program wants that one: another one in its place would hide the mistake.
+  // If an operator names a program, another one in its place would hide the mistake.
   if (given !== undefined && given !== "") return [{ from: `${variable} (${given})`, command: given }];
   const path = (options.packagedPath ?? installedPath)(tool);
   const packaged = path === undefined ? [] : [{ from: `the npm package ${PACKAGE[tool]}`, command: path }];
@@ -115,12 +115,12 @@ function candidatesFor(tool: MediaTool, options: FindMediaToolsOptions): Candida
   return tool === "ffprobe" ? [onPath, ...packaged] : [...packaged, onPath];
 }
 
-/** ffmpeg-static exports the path, the ffprobe package an object that holds it and throws where it has no program. */
+/** ffmpeg-static exports the path; the ffprobe package exports an object with it and throws if it has no program. */
 function installedPath(tool: MediaTool): string | undefined {
   try {
     const exported: unknown = createRequire(import.meta.url)(PACKAGE[tool]);
     const path: unknown = typeof exported === "string" ? exported : Reflect.get(Object(exported), "path");
-    // The download of ffmpeg-static may have failed, and left a path to nothing.
+    // If the download of ffmpeg-static failed, the path points to a missing file.
     return typeof path === "string" && existsSync(path) ? path : undefined;
   } catch {
     return undefined;

@@ -25,8 +25,8 @@ function video(more: object) {
   return read([{ ...VIDEO, ...more }]).media.video;
 }
 
-describe("what ffprobe reports", () => {
-  it("becomes the media's description", () => {
+describe("readProbe", () => {
+  it("describes the media", () => {
     expect(read([VIDEO, AUDIO], "12")).toEqual({
       media: {
         container: "mov,mp4",
@@ -55,7 +55,7 @@ describe("what ffprobe reports", () => {
     [undefined, null],
     ["N/A", null],
     ["0.000000", null],
-  ])("with the container's duration %s where no track has one: %s ms", (duration, expected) => {
+  ])("uses the container's duration %s when no track has one: %s ms", (duration, expected) => {
     expect(read([{ ...AUDIO, duration: undefined }], duration).media.durationMs).toBe(expected);
   });
 
@@ -65,7 +65,7 @@ describe("what ffprobe reports", () => {
     [180, 180],
     [-180, 180],
     [0, 0],
-  ])("turned by %i counterclockwise is turned by %i clockwise", (rotation, expected) => {
+  ])("reads a rotation of %i counterclockwise as %i clockwise", (rotation, expected) => {
     expect(video({ side_data_list: [{}, { rotation }] })?.rotation).toBe(expected);
   });
 
@@ -74,24 +74,24 @@ describe("what ffprobe reports", () => {
     ["1:1", true, undefined],
     ["0:1", true, undefined],
     ["N/A", true, undefined],
-  ])("with the sample aspect ratio %s", (sample_aspect_ratio, squarePixels, pixelAspect) => {
+  ])("reads the sample aspect ratio %s", (sample_aspect_ratio, squarePixels, pixelAspect) => {
     const info = video({ sample_aspect_ratio });
     expect(info?.squarePixels).toBe(squarePixels);
     expect(info?.pixelAspect).toBe(pixelAspect);
   });
 
-  it("says B-frames, interlacing and an unknown frame rate", () => {
+  it("reads B-frames, interlacing and an unknown frame rate", () => {
     expect(video({ has_b_frames: 2, field_order: "tt" })).toMatchObject({ hasBFrames: true, interlaced: true });
     expect(video({ avg_frame_rate: "0/0", r_frame_rate: "25/1" })?.fps).toBe(25);
     expect(video({ avg_frame_rate: "0/0", r_frame_rate: "0/0" })?.fps).toBeNull();
   });
 
-  it("takes a cover picture for no video", () => {
+  it("does not take a cover picture for a video", () => {
     const cover = { ...VIDEO, index: 0, disposition: { attached_pic: 1, default: 1 } };
     expect(read([cover, AUDIO])).toMatchObject({ media: { video: null }, videoIndex: undefined, audioIndex: 1 });
   });
 
-  it("takes the default of several tracks, else the largest picture and the first sound", () => {
+  it("chooses the default of several tracks, else the largest picture and the first sound", () => {
     const small = { ...VIDEO, index: 2, width: 320, height: 180 };
     const late = { ...AUDIO, index: 3 };
     expect(read([small, VIDEO, AUDIO, late])).toMatchObject({ videoIndex: 0, audioIndex: 1 });
@@ -99,7 +99,7 @@ describe("what ffprobe reports", () => {
     expect(read(marked)).toMatchObject({ videoIndex: 2, audioIndex: 3 });
   });
 
-  it("takes the first default picture of a file, whatever its size", () => {
+  it("chooses the first default picture of a file, even if another one is larger", () => {
     const marked = { disposition: { default: 1 } };
     const streams = [
       { ...VIDEO, ...marked, index: 0, width: 320, height: 180 },
@@ -123,13 +123,13 @@ describe("what ffprobe reports", () => {
   });
 
   it.each([
-    ["en", 2, "as wished"],
-    ["chi", 3, "as wished"],
-    ["zh", 3, "as wished"],
-    [2, 3, "as wished"],
+    ["en", 2, "as requested"],
+    ["chi", 3, "as requested"],
+    ["zh", 3, "as requested"],
+    [2, 3, "as requested"],
     ["fr", 1, 'There is no audio track "fr": the source has 1 (no language named), 2 (zho), 3 (eng).'],
     [4, 1, "There is no audio track 4"],
-  ])("takes the wished sound %s", (audioTrack, index, reason) => {
+  ])("chooses the requested audio track %s", (audioTrack, index, reason) => {
     const sounds = [
       { ...AUDIO, index: 1, disposition: { default: 1 } },
       { ...AUDIO, index: 3, tags: { language: "zho" } },
@@ -138,17 +138,17 @@ describe("what ffprobe reports", () => {
     const report = { streams: [VIDEO, ...sounds], format: { format_name: "matroska,webm" } };
     const { media, audioIndex } = readProbe(JSON.stringify(report), { audioTrack });
     expect(audioIndex).toBe(index);
-    expect(media.choices?.join() ?? "as wished").toContain(reason);
+    expect(media.choices?.join() ?? "as requested").toContain(reason);
   });
 
   it.each([
     [{ codec_tag_string: "encv" }, "MPEG Common Encryption"],
     [{ tags: { enc_key_id: "abc" } }, "Matroska encryption"],
-  ])("refuses an encrypted picture by name: %j", (said, scheme) => {
+  ])("refuses an encrypted picture and names the scheme: %j", (said, scheme) => {
     expect(() => read([{ ...VIDEO, ...said }, AUDIO])).toThrow(`The source is encrypted (${scheme})`);
   });
 
-  it("counts the duration of the tracks that are played", () => {
+  it("uses the duration of the tracks that are played", () => {
     const [picture, sound] = [VIDEO, AUDIO].map((one) => ({ ...one, duration: undefined }));
     const subtitle = { index: 2, codec_type: "subtitle", duration: "45.0" };
     const tags = { DURATION: "00:00:30.021000000" };
@@ -162,7 +162,7 @@ describe("what ffprobe reports", () => {
     expect(read([picture ?? {}, sound ?? {}], "45").media.durationIsRough).toBeUndefined();
   });
 
-  it("says where a track begins after the others", () => {
+  it("reads the start of a track that begins after the others", () => {
     const { media } = read([
       { ...VIDEO, start_time: "15.0" },
       { ...AUDIO, start_time: "0.0" },
@@ -170,23 +170,23 @@ describe("what ffprobe reports", () => {
     expect([media.video?.startMs, media.audio?.startMs]).toEqual([15_000, undefined]);
   });
 
-  it.each(["", "{", "{}", '{"streams":[{}]}', "null"])("%j is a typed error", (text) => {
+  it.each(["", "{", "{}", '{"streams":[{}]}', "null"])("throws a typed error for %j", (text) => {
     expect(() => readProbe(text)).toThrow("ffprobe answered in an unknown way");
   });
 });
 
-describe("colours and bit rates", () => {
+describe("readProbe of video parameters", () => {
   it.each([
     ["PQ", { color_transfer: "smpte2084", color_primaries: "bt2020" }, true, "PQ"],
     ["HLG", { color_transfer: "arib-std-b67" }, true, "HLG"],
     ["BT.2020", { color_primaries: "bt2020" }, true, undefined],
     ["BT.709", { color_transfer: "bt709", color_primaries: "bt709" }, undefined, undefined],
-    ["nothing said", {}, undefined, undefined],
-  ])("%s", (_name, said, wideColours, hdr) => {
+    ["no colour tags", {}, undefined, undefined],
+  ])("reads the colours of %s", (_name, said, wideColours, hdr) => {
     expect([video(said)?.wideColours, video(said)?.hdr]).toEqual([wideColours, hdr]);
   });
 
-  it("a bit rate is known where ffprobe names it", () => {
+  it("reads the bit rates that ffprobe names", () => {
     expect(video({ bit_rate: "1500400" })?.bitRateKbps).toBe(1500.4);
     expect(video({ bit_rate: "N/A" })?.bitRateKbps).toBeUndefined();
     expect(read([{ ...AUDIO, bit_rate: "96000" }]).media.audio?.bitRateKbps).toBe(96);

@@ -4,22 +4,22 @@ import type { AudioInfo, HdrTransfer, MediaInfo, VideoInfo } from "../../media/m
 import { encryptedSource } from "../encrypted-source.ts";
 import { type AudioTrackChoice, chooseTrack, type TrackCandidate } from "../plan/track-choice.ts";
 
-/** What ffprobe found, and which of the file's tracks were meant. */
+/** The media that ffprobe found, and the tracks that are to be played. */
 export interface ProbedMedia {
   readonly media: MediaInfo;
-  /** Indexes of the tracks among all of the source's; undefined where there is none. */
+  /** Indexes of the tracks in the source; undefined if there is no such track. */
   readonly videoIndex: number | undefined;
   readonly audioIndex: number | undefined;
   /**
-   * Where decoding has to begin for the position that is started at, ms: at a real keyframe, because the file marks
-   * pictures as keyframes that are none. undefined: ffmpeg finds it.
+   * The position at which decoding has to begin for the start position, ms. It is given if the file marks pictures as
+   * keyframes that are not keyframes; undefined if ffmpeg finds it.
    */
   readonly decodeFromMs?: number | undefined;
 }
 
 export interface ReadProbeOptions {
   readonly audioTrack?: AudioTrackChoice | undefined;
-  /** ffmpeg's names of the codecs that it can decode; undefined: of every codec that has a name. */
+  /** ffmpeg's names of the codecs that it can decode; undefined if every named codec counts as decodable. */
   readonly decodes?: ReadonlySet<string> | undefined;
 }
 
@@ -63,11 +63,11 @@ const reportSchema = z.object({
 });
 
 /**
- * Reads ffprobe's JSON (`-show_format -show_streams`). Pure. Of several tracks the default one that can be decoded is
- * taken; of several pictures that are all or none default (the variants of a stream) the largest. Cover pictures are no
- * video.
+ * Reads ffprobe's JSON (`-show_format -show_streams`). Of several tracks the default one that can be decoded is chosen.
+ * Of several pictures that are all default or all not (the variants of a stream) the largest is chosen. Cover pictures
+ * do not count as video. Pure.
  *
- * @throws RoomcastError `FailedOperation.MediaEngine` where it is not what ffprobe writes; `SourceUnsupported` where the
+ * @throws RoomcastError `FailedOperation.MediaEngine` if the text is not ffprobe's JSON; `SourceUnsupported` if the
  *   source is encrypted.
  */
 export function readProbe(json: string, options: ReadProbeOptions = {}): ProbedMedia {
@@ -96,7 +96,7 @@ export function readProbe(json: string, options: ReadProbeOptions = {}): ProbedM
   };
 }
 
-/** Variants of a stream come as pictures of equal right. In a file the first default one is meant, whatever its size. */
+/** The variants of a stream are equivalent, so the largest is chosen. In a file the first default picture is chosen. */
 function ranked(pictures: readonly Stream[], container: string): readonly Stream[] {
   const pixels = ({ width = 0, height = 0 }: Stream) => width * height;
   const isFile = container.startsWith("mov,") && pictures.some(({ disposition }) => disposition?.default === 1);
@@ -107,7 +107,7 @@ interface Candidate extends TrackCandidate {
   readonly stream: Stream;
 }
 
-/** Where all tracks of a kind are encrypted there is nothing to play. */
+/** Throws if all tracks of a kind are encrypted, because then none can be played. */
 function decide(streams: readonly Stream[], options: ReadProbeOptions, wish?: AudioTrackChoice) {
   const candidates = streams.map(
     (stream): Candidate => ({
@@ -127,7 +127,7 @@ function languageOf({ tags }: Stream): string | undefined {
   return tags?.language === "und" ? undefined : tags?.language;
 }
 
-/** Sample descriptions of encrypted MP4 tracks; the scheme itself ffprobe does not tell. */
+/** Sample descriptions of encrypted MP4 tracks. ffprobe does not report the exact scheme. */
 const ENCRYPTED_TAGS: Readonly<Record<string, string>> = {
   encv: "MPEG Common Encryption",
   enca: "MPEG Common Encryption",
@@ -156,7 +156,7 @@ function problemOf(stream: Stream, { decodes }: ReadProbeOptions): string | unde
 }
 
 /**
- * How long the played tracks are. The container's own duration counts the other tracks too: a subtitle may outlast the
+ * The duration of the played tracks. The container's own duration also counts other tracks: a subtitle may outlast the
  * film.
  */
 function durationOf(
@@ -170,7 +170,7 @@ function durationOf(
   return { durationMs, ...(durationMs !== null && others ? { durationIsRough: true } : {}) };
 }
 
-/** Matroska has no durations of tracks, but those who write it add one as a tag: `00:00:30.021000000`. */
+/** Matroska has no track durations, but muxers add one as a tag: `00:00:30.021000000`. */
 function trackMs(stream: Stream | undefined): number | null {
   const parts = /^(\d+):(\d+):(\d+(?:\.\d+)?)$/.exec(stream?.tags?.DURATION ?? "");
   if (parts === null) return milliseconds(stream?.duration);
@@ -241,14 +241,14 @@ function bitRateOf(stream: Stream): { bitRateKbps?: number } {
   return bitsPerSecond > 0 ? { bitRateKbps: bitsPerSecond / 1000 } : {};
 }
 
-/** ffprobe says by how much the display matrix turns the picture counterclockwise, from -180 to 180. */
+/** ffprobe reports the rotation of the display matrix counterclockwise, from -180 to 180. */
 function clockwise(stream: Stream): number {
   const rotation = stream.side_data_list?.find((data) => data.rotation !== undefined)?.rotation ?? 0;
   const turns = Math.round(-rotation / 90);
   return (((turns % 4) + 4) % 4) * 90;
 }
 
-/** `30000/1001`; null for `0/0`, `0:1` and what is not there. */
+/** Reads a ratio such as `30000/1001`; returns null for `0/0`, `0:1` and undefined. */
 function ratio(text: string | undefined): number | null {
   const [above = 0, below = 0] = (text ?? "").split("/").map(Number);
   const value = above / below;

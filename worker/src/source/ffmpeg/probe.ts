@@ -11,9 +11,9 @@ import { gatewayInputOptions, type StreamFormat, streamInputOptions } from "./ff
 import { type ProbedMedia, type ReadProbeOptions, readProbe } from "./probe-report.ts";
 
 export type ProbeInput =
-  /** A URL of the source gateway, and what ffprobe's environment needs beside it. */
+  /** A URL of the source gateway, with additional environment variables for ffprobe. */
   | { readonly kind: "url"; readonly url: string; readonly environment: Readonly<Record<string, string>> }
-  /** Bytes from the beginning on. They can be looked at once only, so that keyframes are not looked for. */
+  /** A stream from its beginning. It can be read only once, so keyframes are not searched for. */
   | { readonly kind: "stream"; readonly format: StreamFormat; readonly stream: Readable };
 
 export interface ProbeOptions extends ReadProbeOptions {
@@ -21,33 +21,33 @@ export interface ProbeOptions extends ReadProbeOptions {
   readonly input: ProbeInput;
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Why the last request upstream failed, where one did. */
+  /** Returns the error of the last request upstream, if it failed. */
   readonly upstreamFailure?: (() => RoomcastError | undefined) | undefined;
-  /** What upstream said the source is, in lower case. */
+  /** Returns the content type that the server sent, in lower case. */
   readonly contentType?: (() => string | undefined) | undefined;
-  /** Bytes that came so far. */
+  /** Returns the number of bytes received so far. */
   readonly receivedBytes?: (() => number) | undefined;
 }
 
 const DEADLINE_MS = 20_000;
 const MAX_REPORT_BYTES = 1024 * 1024;
 /**
- * What is read before it is clear what a source holds; the index of a day-long film fits. ffprobe would keep endless ID3
- * tags and the like in its memory.
+ * The most that is read to find out what a source holds. The index of a day-long film fits. Without a limit ffprobe would
+ * keep endless ID3 tags and similar headers in memory.
  */
 const MAX_PROBED_BYTES = 192 * 1024 * 1024;
 const WATCH_EVERY_MS = 100;
 const STDERR_CHARACTERS = 8192;
-/** How far into a recorded source the distance between keyframes is measured. */
+/** The part of a recorded source in which the distance between keyframes is measured, seconds. */
 const GOP_WINDOW_S = 10;
-/** For so long is the first sound of a file looked for that holds none at its beginning. */
+/** The longest search for the first sound of a file that has none at its beginning, ms. */
 const SOUND_START_DEADLINE_MS = 8000;
 
 /**
- * Asks ffprobe what a source holds.
+ * Finds out with ffprobe which media a source holds.
  *
  * @throws RoomcastError `FailedOperation.SourceNotMedia`, `SourceNotFound`, `SourceForbidden`, `SourceUnreachable`,
- *   `SourceTimeout` or `SourceUnsupported`; the signal's reason when that aborts. The process is gone then.
+ *   `SourceTimeout` or `SourceUnsupported`; the signal's reason when that aborts. The process has ended then.
  */
 export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
   const deadline = AbortSignal.timeout(options.deadlineMs ?? DEADLINE_MS);
@@ -62,8 +62,8 @@ export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
 }
 
 /**
- * Matroska does not say where a track begins, and ffprobe then reports that it begins with the file: where the sound
- * does begin is found by reading up to it.
+ * Matroska does not declare where a track begins, and ffprobe then reports the beginning of the file. The real beginning
+ * of the sound is found by reading up to it.
  */
 async function withSoundStart(
   options: ProbeOptions,
@@ -78,7 +78,7 @@ async function withSoundStart(
     const [first] = packetsOf(await runFfprobe(options, deadline, what));
     if (first !== undefined) return { audio: first.dtsMs > 0 ? { ...audio, startMs: first.dtsMs } : audio };
   } catch {
-    // It takes too long, or too much is read. A source that is lost is noticed again when it is played.
+    // The search took too long or read too much. If the source is lost, playing it will report that.
     options.signal?.throwIfAborted();
   }
   const without = "The sound begins so late that it was not found: silence is made instead.";
@@ -86,8 +86,8 @@ async function withSoundStart(
 }
 
 /**
- * A stream that everything else says can be copied is asked for its keyframes; the 10 s that this reads come faster
- * than they play, but of a live source they would not.
+ * Measures the keyframe distance of a source that can be copied otherwise. Of a recorded source the 10 s arrive faster
+ * than they play; of a live source they would not.
  */
 async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: ProbedMedia): Promise<VideoInfo | null> {
   const { media, videoIndex } = probed;
@@ -114,7 +114,7 @@ async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: re
   const args = ["-hide_banner", "-loglevel", "warning", ...source, ...what, "-of", "json"];
   const limited = limitedCommand(options.ffprobePath, args, FFPROBE_LIMITS);
   const child = spawn(limited.command, limited.args, { env, stdio: ["pipe", "pipe", "pipe"], windowsHide: true });
-  // ffprobe reads on until it has seen enough, and then closes its end.
+  // ffprobe closes its end of the pipe when it has read enough.
   child.stdin.on("error", () => {});
   if (input.kind === "stream") input.stream.pipe(child.stdin);
   else child.stdin.end();
@@ -194,7 +194,7 @@ function notMedia(options: ProbeOptions, message: string): RoomcastError {
   return foreignContentType(options.contentType?.()) ?? new RoomcastError("FailedOperation.SourceNotMedia", message);
 }
 
-/** The longest distance between keyframes, ms, and at least the tail behind the last; null where none was seen. */
+/** The longest distance between keyframes, or the time after the last one if longer, ms; null without a keyframe. */
 function longestGopMs(packets: readonly Packet[]): number | null {
   let longestMs: number | null = null;
   let keyframeAt: number | undefined;
@@ -208,7 +208,7 @@ function longestGopMs(packets: readonly Packet[]): number | null {
 interface Packet {
   readonly dtsMs: number;
   readonly keyframe: boolean;
-  /** Decoded, but not shown. */
+  /** True if the picture is decoded, but not shown. */
   readonly hidden: boolean;
 }
 

@@ -7,27 +7,27 @@ import type { FfmpegArguments } from "./ffmpeg-arguments.ts";
 
 /** How an ffmpeg process ended. */
 export interface FfmpegOutcome {
-  /** Null if a signal ended it, or if it never ran. */
+  /** The exit code; null if a signal ended the process, or if it never ran. */
   readonly code: number | null;
   readonly signal: string | null;
-  /** Why it could not be started. */
+  /** The reason if the process could not be started. */
   readonly startError?: string;
 }
 
 export interface StartFfmpegOptions {
   readonly args: FfmpegArguments;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Fed to stdin where an input's source is `pipe:0`. */
+  /** The stream for stdin if an input's source is `pipe:0`. */
   readonly stdin?: Readable | undefined;
-  /** The process runs. */
+  /** Called when the process runs. */
   readonly onStart: (pid: number | undefined) => void;
-  /** Takes a piece of what ffmpeg writes to stdout. The next piece comes after `done` is called. */
+  /** Called with a piece of stdout. The next piece comes after `done` is called. */
   readonly onData: (chunk: Buffer, done: () => void) => void;
-  /** Nothing more comes from stdout. */
+  /** Called when stdout has ended. */
   readonly onDataEnd: () => void;
-  /** A line that ffmpeg wrote to stderr. */
+  /** Called with each line of stderr. */
   readonly onStderrLine: (line: string) => void;
-  /** The process and its stderr have ended, or it could not be started. The last of its stdout may still come. */
+  /** Called when the process and its stderr have ended, or it could not be started. More stdout may follow. */
   readonly onEnd: (outcome: FfmpegOutcome) => void;
 }
 
@@ -37,12 +37,12 @@ export interface StartedFfmpeg {
   kill(): void;
 }
 
-/** So many lines of stdout or stderr fluent-ffmpeg keeps by itself. */
+/** The number of lines of stdout or stderr that fluent-ffmpeg keeps. */
 const KEPT_LINES = 30;
 
 /**
- * Starts ffmpeg under its limits, through fluent-ffmpeg. This file alone knows that package, so that another way to start
- * a process can take its place here (docs/adr/0004-fluent-ffmpeg-in-one-file.md).
+ * Starts ffmpeg under its limits, through fluent-ffmpeg. No other file uses that package, so that it can be replaced
+ * here (docs/adr/0004-fluent-ffmpeg-in-one-file.md).
  */
 export function startFfmpeg(options: StartFfmpegOptions): StartedFfmpeg {
   const { args, env, stdin } = options;
@@ -64,7 +64,7 @@ export function startFfmpeg(options: StartFfmpegOptions): StartedFfmpeg {
   command.on("stderr", options.onStderrLine);
   command.on("end", () => options.onEnd({ code: 0, signal: null }));
   command.on("error", (error: Error) => {
-    // A feed that broke: fluent-ffmpeg sends a SIGTERM, which a process that is blocked on its output does not see.
+    // After an input error fluent-ffmpeg sends a SIGTERM, which a process that is blocked on its output does not see.
     if ("inputStreamError" in error) command.kill("SIGKILL");
     options.onEnd(readOutcome(error));
   });
@@ -78,8 +78,8 @@ export function startFfmpeg(options: StartFfmpegOptions): StartedFfmpeg {
 }
 
 /**
- * Tells fluent-ffmpeg where ffmpeg is and has it ask for ffmpeg's capabilities, which it would otherwise do (for some
- * 400 ms) when the first source is opened. Once per process, before the first `startFfmpeg`.
+ * Sets the path of ffmpeg and makes fluent-ffmpeg query its capabilities, which would otherwise delay the first source by
+ * about 400 ms. To be called once per process, before the first `startFfmpeg`.
  */
 export async function prepareToStartFfmpeg(tools: { ffmpegPath: string; ffprobePath: string }): Promise<void> {
   createCommand.setFfmpegPath(tools.ffmpegPath);
@@ -92,8 +92,8 @@ export async function prepareToStartFfmpeg(tools: { ffmpegPath: string; ffprobeP
 }
 
 /**
- * Never emits `close`: fluent-ffmpeg takes that for a lost output, and 20 ms later reports so and sends a SIGTERM, even
- * where ffmpeg is just ending by itself.
+ * A stream that never emits `close`. fluent-ffmpeg takes that event for a lost output: 20 ms later it reports an error and
+ * sends a SIGTERM, even if ffmpeg is just ending by itself.
  */
 function sinkOf({ onData, onDataEnd }: StartFfmpegOptions): Writable {
   return new Writable({
@@ -108,8 +108,8 @@ function sinkOf({ onData, onDataEnd }: StartFfmpegOptions): Writable {
 }
 
 /**
- * The environment and the limits of the process. fluent-ffmpeg has no options for them, but hands the options of its own
- * method on to `spawn`, and asks another one for the program.
+ * Sets the environment and the limits of the process. fluent-ffmpeg has no options for them, but passes the options of
+ * one of its methods to `spawn` and gets the program from another method.
  */
 function setSurroundings(command: createCommand.FfmpegCommand, env: StartFfmpegOptions["env"]): void {
   const spawnFfmpeg: unknown = Reflect.get(command, "_spawnFfmpeg");
@@ -119,7 +119,7 @@ function setSurroundings(command: createCommand.FfmpegCommand, env: StartFfmpegO
   }
   const spawnLimited = (args: readonly string[], options: object, ...callbacks: unknown[]) => {
     const spawnFound = (_error: unknown, program: string | undefined) => {
-      // Without a program it fails by itself, and says so.
+      // Without a program fluent-ffmpeg reports an error by itself.
       const limited = program ? limitedCommand(program, args, FFMPEG_LIMITS) : { command: program, args };
       Reflect.set(command, "_getFfmpegPath", (found: (error: null, path: string | undefined) => void) =>
         found(null, limited.command),
@@ -131,7 +131,7 @@ function setSurroundings(command: createCommand.FfmpegCommand, env: StartFfmpegO
   Reflect.set(command, "_spawnFfmpeg", spawnLimited);
 }
 
-/** fluent-ffmpeg has the exit code and the signal in its prose only; what it adds from stderr is kept elsewhere. */
+/** Reads the exit code or the signal from the message of fluent-ffmpeg, which gives them nowhere else. */
 function readOutcome(error: Error): FfmpegOutcome {
   const code = /^ffmpeg exited with code (\d+)/.exec(error.message)?.[1];
   if (code !== undefined) return { code: Number(code), signal: null };

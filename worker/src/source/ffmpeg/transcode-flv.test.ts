@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { planPush } from "../plan/plan.ts";
 import { MediaServer, media, readToEnd } from "../sources.test-support.ts";
 import { transcodeFlv } from "./ffmpeg-source.ts";
@@ -40,23 +40,25 @@ afterAll(() => server.stop());
 
 const LIVE = { media: INFO, plan: planPush(INFO), live: true, readyTimeoutMs: 15_000 };
 
-it("a live FLV stream with B-frames becomes one without, and its end is a loss", async () => {
-  let closed = 0;
-  const stream = Readable.from([flv.subarray(0, 5000), flv.subarray(5000)]);
-  const source = await transcodeFlv({ ...LIVE, stream, onClose: () => void (closed += 1) });
-  const { tags, end } = await readToEnd(source);
-  expect(media(tags, "video").length).toBeGreaterThanOrEqual(49);
-  expect(media(tags, "video").every((tag) => tag.compositionMs === 0)).toBe(true);
-  expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
-  await Promise.all([source.close(), source.close()]);
-  expect(closed).toBe(1);
-  expect(stream.destroyed).toBe(true);
-});
+describe("transcodeFlv", () => {
+  it("removes B-frames from a live FLV stream and reports its end as a loss", async () => {
+    let closed = 0;
+    const stream = Readable.from([flv.subarray(0, 5000), flv.subarray(5000)]);
+    const source = await transcodeFlv({ ...LIVE, stream, onClose: () => void (closed += 1) });
+    const { tags, end } = await readToEnd(source);
+    expect(media(tags, "video").length).toBeGreaterThanOrEqual(49);
+    expect(media(tags, "video").every((tag) => tag.compositionMs === 0)).toBe(true);
+    expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
+    await Promise.all([source.close(), source.close()]);
+    expect(closed).toBe(1);
+    expect(stream.destroyed).toBe(true);
+  });
 
-it("a stream that breaks ends the source, and leaves nothing running", async () => {
-  const stream = new Readable({ read() {} });
-  stream.push(flv.subarray(0, 20_000));
-  const opening = transcodeFlv({ ...LIVE, stream });
-  stream.destroy(new Error("the server went away"));
-  await expect(opening).rejects.toMatchObject({ code: "FailedOperation.SourceLost" });
+  it("ends the source when the stream breaks", async () => {
+    const stream = new Readable({ read() {} });
+    stream.push(flv.subarray(0, 20_000));
+    const opening = transcodeFlv({ ...LIVE, stream });
+    stream.destroy(new Error("the server went away"));
+    await expect(opening).rejects.toMatchObject({ code: "FailedOperation.SourceLost" });
+  });
 });
