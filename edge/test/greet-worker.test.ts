@@ -76,6 +76,21 @@ test("a hello with 2,000 tasks is gone through in batches, while other workers a
   expect(new Set(welcome.stop.map(({ taskId }) => taskId))).toEqual(new Set(reports.map(({ taskId }) => taskId)));
 });
 
+test("a socket that never says hello is closed by a deadline", async () => {
+  const at = { workerId: fresh("w"), region: fresh("ap") };
+  const silent = await FakeWorker.dial(at);
+  const region = env.REGION.getByName(at.region);
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 0.8 * HELLO_TIMEOUT_MS });
+  await runDurableObjectAlarm(region);
+  expect(silent.closed).toBeUndefined();
+  // An alarm that comes late looks once more a moment later.
+  for (const laterMs of [0.5 * HELLO_TIMEOUT_MS, 1000]) {
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + laterMs });
+    await runDurableObjectAlarm(region);
+  }
+  expect(await silent.end()).toMatchObject({ code: 4408 });
+});
+
 test("the time for a hello counts anew as long as tasks answer, and ends when they do not", async () => {
   const region = fresh("ap");
   const reports = Array.from({ length: 150 }, () => reportOf({ taskId: crypto.randomUUID(), attempt: 1 }));
