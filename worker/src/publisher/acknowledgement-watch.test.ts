@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { AcknowledgementWatch, type AcknowledgingPeer } from "./acknowledgement-watch.ts";
 
-/** A peer that acknowledges at the window that it is asked for, or at its own. */
+/** A peer that acknowledges at the requested window or at a fixed one. */
 class Peer implements AcknowledgingPeer {
   writtenBytes = 3000;
   acknowledgements = 0;
@@ -30,7 +30,7 @@ class Peer implements AcknowledgingPeer {
   }
 }
 
-/** Looks once a second while the peer is sent so much; @returns after how many seconds it was given up, or null. */
+/** Checks once per second while bytes are sent; @returns the second at which the peer counted as gone, or null */
 function secondsUntilLost(watch: AcknowledgementWatch, peer: Peer, fromS: number, byteRates: readonly number[]) {
   for (const [index, bytes] of byteRates.entries()) {
     for (let part = 0; part < 25; part += 1) peer.take(bytes / 25);
@@ -46,7 +46,7 @@ describe("AcknowledgementWatch", () => {
     ["2 Mbit/s", 250_000],
     ["300 kbit/s", 37_500],
     ["a paused push", 1000],
-  ])("misses the acknowledgements of a peer that is gone within ten seconds at %s", (_what, bytes) => {
+  ])("detects a peer that is gone within ten seconds at %s", (_what, bytes) => {
     const peer = new Peer();
     const watch = new AcknowledgementWatch(peer, { timeoutMs: 8000, nowMs: 0 });
     expect(secondsUntilLost(watch, peer, 0, seconds(60, bytes))).toBeNull();
@@ -56,7 +56,7 @@ describe("AcknowledgementWatch", () => {
     expect(lostAfter).toBeLessThanOrEqual(10);
   });
 
-  it("misses them within ten seconds where the push is paused at the moment at which the peer goes", () => {
+  it("detects it within ten seconds when the push is paused at the moment at which the peer goes", () => {
     const peer = new Peer();
     const watch = new AcknowledgementWatch(peer, { timeoutMs: 8000, nowMs: 0 });
     expect(secondsUntilLost(watch, peer, 0, seconds(30, 250_000))).toBeNull();
@@ -64,20 +64,20 @@ describe("AcknowledgementWatch", () => {
     expect(secondsUntilLost(watch, peer, 30, seconds(30, 1000))).toBeLessThanOrEqual(10);
   });
 
-  it("lets a push change its rate as it likes while the peer acknowledges", () => {
+  it("keeps the peer while it acknowledges, however the bit rate changes", () => {
     const peer = new Peer();
     const watch = new AcknowledgementWatch(peer, { timeoutMs: 8000, nowMs: 0 });
     const rates = [250_000, 1000, 1_000_000, 0, 40_000].flatMap((bytes) => seconds(40, bytes));
     expect(secondsUntilLost(watch, peer, 0, rates)).toBeNull();
   });
 
-  it("does not judge a peer that never acknowledges", () => {
+  it("keeps a peer that never acknowledges", () => {
     const peer = new Peer(Number.POSITIVE_INFINITY);
     const watch = new AcknowledgementWatch(peer, { timeoutMs: 8000, nowMs: 0 });
     expect(secondsUntilLost(watch, peer, 0, seconds(120, 250_000))).toBeNull();
   });
 
-  it("learns the window of a peer that keeps to its own", () => {
+  it("learns the window of a peer that ignores the requested one", () => {
     const peer = new Peer(2_500_000);
     const watch = new AcknowledgementWatch(peer, { timeoutMs: 8000, nowMs: 0 });
     expect(secondsUntilLost(watch, peer, 0, seconds(120, 250_000))).toBeNull();
@@ -85,7 +85,7 @@ describe("AcknowledgementWatch", () => {
     expect(secondsUntilLost(watch, peer, 120, seconds(120, 250_000))).not.toBeNull();
   });
 
-  it("expects no acknowledgement where nothing is sent", () => {
+  it("expects no acknowledgement while nothing is sent", () => {
     const peer = new Peer();
     const watch = new AcknowledgementWatch(peer, { timeoutMs: 8000, nowMs: 0 });
     expect(secondsUntilLost(watch, peer, 0, [...seconds(10, 250_000), ...seconds(120, 0)])).toBeNull();

@@ -1,27 +1,27 @@
-/** What the watch needs of a connection. */
+/** The part of a connection that the watch uses. */
 export interface AcknowledgingPeer {
-  /** Bytes that we have written. */
+  /** Bytes written to the peer. */
   readonly writtenBytes: number;
   /** How many acknowledgements the peer has sent. */
   readonly acknowledgements: number;
-  /** After how many bytes the peer was last asked to acknowledge them; 0: never asked. */
+  /** The acknowledgement window that the peer was last asked for, bytes; 0 if it was never asked. */
   readonly announcedWindowBytes: number;
   setWindowAckSize(sizeBytes: number): void;
 }
 
 const FIRST_WINDOW_BYTES = 64 * 1024;
-/** A paused push sends about a kilobyte a second. */
+/** A paused push sends about a kilobyte per second. */
 const MIN_WINDOW_BYTES = 2048;
 const MAX_WINDOW_BYTES = 1024 * 1024;
 /** The window follows the bit rate when it is off by more than this factor. */
 const WINDOW_TOLERANCE = 4;
-/** One acknowledgement may have been of the commands before. */
+/** A single acknowledgement may have been for the commands before the media. */
 const ACKNOWLEDGEMENTS_TO_TRUST = 2;
 
 /**
- * Finds a peer that takes nothing any more although the kernel still takes our bytes, by the acknowledgements that it
- * owes (Adobe RTMP 1.0, sections 5.4.3 and 5.4.4). It asks for one about twice between two looks, and judges only peers
- * that have acknowledged before. Does no I/O and has no clock.
+ * Detects a peer that no longer receives anything although the kernel still accepts bytes: its acknowledgements are
+ * overdue (Adobe RTMP 1.0, sections 5.4.3 and 5.4.4). The window is chosen so that about two acknowledgements come
+ * between two checks. Only peers that have acknowledged before are judged. Does no I/O and has no clock.
  */
 export class AcknowledgementWatch {
   readonly #peer: AcknowledgingPeer;
@@ -29,11 +29,11 @@ export class AcknowledgementWatch {
   #acknowledgements: number;
   #writtenAtAcknowledgement: number;
   #writtenBefore: number;
-  /** The most bytes that the peer has let pass between acknowledgements. */
+  /** The largest number of bytes between two acknowledgements of the peer. */
   #mostOwedBytes = 0;
-  /** The peer acknowledges at the window that it was asked for. */
+  /** True if the peer uses the window that it was asked for. */
   #obeys = false;
-  /** Since when an acknowledgement may be expected. */
+  /** The time since which an acknowledgement is expected. */
   #sinceMs: number;
   readonly #acknowledgementsBefore: number;
 
@@ -48,7 +48,7 @@ export class AcknowledgementWatch {
     this.#writtenBefore = peer.writtenBytes;
   }
 
-  /** To be called in equal steps, some of them within the time-out. @returns false when the peer is gone. */
+  /** Must be called at regular intervals, several times per time-out. @returns false if the peer is gone. */
   look(nowMs: number): boolean {
     const { acknowledgements, writtenBytes } = this.#peer;
     const stepBytes = writtenBytes - this.#writtenBefore;
@@ -71,14 +71,16 @@ export class AcknowledgementWatch {
     this.#obeys = owedBytes <= 2 * (announcedWindowBytes + stepBytes);
   }
 
-  /** A window of half of what a step brings: seldom enough to cost nothing, often enough to be missed soon. */
+  /**
+   * Sets the window to half the bytes of one interval: acknowledgements stay cheap, and a missing one is noticed soon.
+   */
   #follow(stepBytes: number, nowMs: number): void {
     const wantedBytes = Math.min(MAX_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, Math.round(stepBytes / 2)));
     const { announcedWindowBytes } = this.#peer;
     if (wantedBytes > announcedWindowBytes * WINDOW_TOLERANCE) this.#peer.setWindowAckSize(wantedBytes);
     if (wantedBytes * WINDOW_TOLERANCE >= announcedWindowBytes) return;
     this.#peer.setWindowAckSize(wantedBytes);
-    // The peer knows of a smaller window only from now on.
+    // The peer learns of a smaller window only now.
     this.#sinceMs = nowMs;
   }
 }

@@ -1,14 +1,14 @@
 import type { RoomcastError } from "@roomcast/shared";
 import type { OutgoingMedia, Publisher, StreamMetadata } from "./publisher.ts";
 
-/** What this process has sent into rooms since it started. */
+/** Totals of the media that this process has sent to rooms since it started. */
 export interface MediaMeter {
   videoMessages: number;
   audioMessages: number;
   payloadBytes: number;
 }
 
-/** A publisher that counts what goes through it. */
+/** A publisher that counts the media that passes through it. */
 export class MeteredPublisher implements Publisher {
   readonly #inner: Publisher;
   readonly #meter: MediaMeter;

@@ -1,13 +1,13 @@
 const REMEMBERED_MS = 10 * 60_000;
-/** Far more servers than a worker publishes to. */
+/** Limit of remembered servers, far more than a worker publishes to. */
 const MAX_SERVERS = 100;
 
-/** Which servers take one command at a time only, for ten minutes each. */
+/** Remembers for ten minutes which servers accept only one command at a time. */
 export class PipelineMemory {
   readonly #now: () => number;
   readonly #untilMs = new Map<string, number>();
 
-  /** @param now ms, on any clock that does not go back. */
+  /** @param now returns the time of a monotonic clock, ms */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }

@@ -4,7 +4,7 @@ import type { RtmpAddress } from "../rtmp/rtmp-address.ts";
 import { createdStreamId, RtmpCallError, RtmpClient, type RtmpStatus } from "../rtmp/rtmp-client.ts";
 import type { PipelineMemory } from "./pipeline-memory.ts";
 
-/** A connection on which a stream may be published. */
+/** A connection with a created stream, on which a publish command may be sent. */
 export interface OpenStream {
   readonly client: RtmpClient;
   readonly streamId: number;
@@ -14,33 +14,34 @@ export interface OpenStreamOptions {
   readonly address: RtmpAddress;
   readonly dial: Dial;
   readonly signal: AbortSignal;
-  /** How long TCP, TLS and name may take, ms; none: as long as the signal lets it. */
+  /** Time limit for name resolution, TCP and TLS, ms. Without it, only the signal limits them. */
   readonly dialTimeoutMs?: number;
   readonly chunkBytes: number;
-  /** How long the commands that are sent in one go may be without an answer, ms. */
+  /** How long pipelined commands may remain unanswered, ms. */
   readonly pipelineTimeoutMs: number;
   readonly memory: PipelineMemory;
-  /** Each connection as it is made; what it says concerns the newest one. */
+  /** Called with each new connection. Later events concern the newest one. */
   readonly onClient: (client: RtmpClient) => void;
   readonly onStatus: (client: RtmpClient, status: RtmpStatus) => void;
   readonly onClose: (client: RtmpClient, error: Error | undefined) => void;
 }
 
-/** The server could not be reached, or did not get as far as RTMP. */
+/** The server could not be reached, or the RTMP handshake failed. */
 export class NotReachedError extends Error {
   override readonly name = "NotReachedError";
 }
 
-/** The server has created no stream. */
+/** The server's answer contained no stream. */
 export class NoStreamError extends Error {
   override readonly name = "NoStreamError";
 }
 
 /**
- * Connects and creates a stream: the commands in one go (three round trips after TCP with the publish itself), or one at
- * a time where the server takes them only so.
+ * Connects and creates a stream. The commands are pipelined (three round trips after TCP, including the publish
+ * itself),
+ * or sent one at a time if the server requires that.
  *
- * @throws NotReachedError, NoStreamError, RtmpCallError for the server's own words, or what closed the connection.
+ * @throws NotReachedError, NoStreamError, RtmpCallError for an error answer, or the error that closed the connection.
  */
 export async function openPublishStream(options: OpenStreamOptions): Promise<OpenStream> {
   const { address, memory, signal } = options;
@@ -104,7 +105,7 @@ async function connect(options: OpenStreamOptions): Promise<RtmpClient> {
     const client: RtmpClient = new RtmpClient({
       socket,
       onStatus: (status) => options.onStatus(client, status),
-      // A publisher is sent nothing that it needs.
+      // A publisher needs none of the messages that a server sends.
       onMessage: (_message: RtmpMessage) => undefined,
       onClose: (error) => options.onClose(client, error),
     });

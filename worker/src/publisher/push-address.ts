@@ -1,12 +1,12 @@
 import { RoomcastError } from "@roomcast/shared";
 import { parseRtmpUrl, type RtmpAddress } from "../rtmp/rtmp-address.ts";
 
-/** A URL and what is in it. */
+/** A push URL and its parts. */
 export interface PushAddress extends RtmpAddress {
   readonly url: string;
 }
 
-/** @throws RoomcastError `InvalidParameterValue` for a URL that is no RTMP address with a stream. */
+/** @throws RoomcastError `InvalidParameterValue` if the URL is not an RTMP address with a stream. */
 export function pushAddress(url: string): PushAddress {
   const address = parseRtmpUrl(url);
   if (address === null || address.streamKey === "") {
@@ -15,10 +15,10 @@ export function pushAddress(url: string): PushAddress {
   return { ...address, url };
 }
 
-/** What a stream key's query says that a refusal may repeat. */
+/** Query parameters of a stream key that may appear in an error text. */
 const PUBLIC_PARAMETERS = new Set(["sdkappid", "userid", "use_number_room_id"]);
 
-/** What a room's words may not repeat. */
+/** Returns the values that must be removed from a room's answer before it is shown. */
 export function secretsOfPush({ url, streamKey }: PushAddress): string[] {
   const query = [...(URL.parse(url)?.searchParams ?? [])];
   return [streamKey, ...query.flatMap(([name, value]) => (PUBLIC_PARAMETERS.has(name) ? [] : [value]))];

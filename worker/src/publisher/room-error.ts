@@ -14,12 +14,12 @@ export type EndVerdict = keyof typeof VERDICT_ERRORS;
 export interface RoomVerdict {
   readonly verdict: EndVerdict;
   readonly status: RtmpStatus;
-  /** The push had not begun. */
+  /** True if publishing had not started. */
   readonly starting: boolean;
   readonly secrets: readonly string[];
 }
 
-/** What a room's own words mean for the push; they are repeated without secrets. */
+/** Returns the error for a room's status. The room's text is included without secrets. */
 export function roomVerdictError({ verdict, status, starting, secrets }: RoomVerdict): RoomcastError {
   const words = [status.code, status.description].filter((part) => part !== "").join(": ");
   const said = shownText(words, secrets).slice(0, 500) || "it gave no reason";
@@ -28,7 +28,7 @@ export function roomVerdictError({ verdict, status, starting, secrets }: RoomVer
   return new RoomcastError(code, `${what} (${said}).${causes}`);
 }
 
-/** A socket error's code; its message may repeat what was asked for. */
+/** Returns a socket error's code, because its message may contain the address. */
 export function reasonOf(thrown: unknown): string {
   if (thrown instanceof NotReachedError) return reasonOf(thrown.cause);
   if (thrown instanceof Error && "code" in thrown && typeof thrown.code === "string") return thrown.code;

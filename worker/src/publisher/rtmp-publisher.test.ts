@@ -63,13 +63,13 @@ describe("RtmpPublisher with an independent server", () => {
     "is read back frame by frame by ffprobe, beginning at %i ms",
     async (startMs) => {
       const server = owned(await IndependentRtmpServer.start());
-      // The server would go on with an earlier stream of the same name.
+      // The server would continue an earlier stream of the same name.
       const path = `/live/from-${startMs}`;
       const url = `rtmp://127.0.0.1:${server.port}${path}`;
       const played = server.played(path);
       const reading = runFfmpeg(["-v", "error", "-show_packets", "-show_streams", "-of", "json", url], "ffprobe");
       await played;
-      // All of it is sent in one go, which a busy machine may not take in the time that leaving a room may last.
+      // All of it is sent at once, which a busy machine may not receive within the time limit for leaving a room.
       const publisher = owned(new RtmpPublisher({ url, stopTimeoutMs: 30_000 }));
       await publisher.start(allowed);
       publisher.sendMetadata(METADATA);
@@ -77,7 +77,7 @@ describe("RtmpPublisher with an independent server", () => {
         tag.kind === "data" ? [] : [{ kind: tag.kind, timestampMs: startMs + tag.timestampMs, payload: tag.payload }],
       );
       for (const item of media) publisher.send(item);
-      // The test is of no use where no message needs many chunks.
+      // The test is useless unless some message needs many chunks.
       expect(Math.max(...media.map((item) => item.payload.length))).toBeGreaterThan(60_000);
       await publisher.stop();
       expect(publisher.queuedBytes).toBe(0);
@@ -115,7 +115,7 @@ describe("RtmpPublisher with an independent server", () => {
     expect(publisher.sentBytes).toBeGreaterThan(3073);
   });
 
-  it("does not publish over rtmps to a server whose certificate nobody vouches for", async () => {
+  it("does not publish over rtmps to a server with an untrusted certificate", async () => {
     const key = fixture("test-server.key.pem");
     const server = owned(await IndependentRtmpServer.start({ tls: { key, cert: fixture("test-server.crt.pem") } }));
     const publisher = owned(new RtmpPublisher({ url: `rtmps://localhost:${server.port}/live/secure` }));
@@ -127,9 +127,9 @@ describe("RtmpPublisher with an independent server", () => {
 });
 
 describe("RtmpPublisher", () => {
-  it("asks for everything up to the stream in one go, then publishes with room and query as key", async () => {
+  it("pipelines the commands up to the stream, then publishes with room and query as key", async () => {
     const { server, publisher } = await scripted((peer, command) => {
-      // Nothing is answered before all four are here: a client that waits for an answer in between would fail.
+      // The server answers only after all four have arrived: a client that waits for an answer in between would fail.
       if (command.name === "createStream") for (const earlier of peer.commands) admit(peer, earlier);
       if (command.name === "publish") peer.status("status", "NetStream.Publish.Start");
     });
@@ -167,20 +167,20 @@ describe("RtmpPublisher", () => {
     ["NetStream.Publish.BadName", "FailedOperation.RoomRefused"],
     ["NetStream.Publish.Denied", "FailedOperation.RoomRefused"],
     ["NetStream.Publish.Whatever", "FailedOperation.RoomRefused"],
-  ])("says why a room refuses with %s, and never a secret", async (code, expected) => {
+  ])("reports why a room refuses with %s, without secrets", async (code, expected) => {
     const { publisher } = await scripted((peer, command) => {
       admit(peer, command);
       const why = `no entry for ${command.values[1] as string}, see rtmp://h/push/room?usersig=${SIGNATURE} (${SIGNATURE})`;
       if (command.name === "publish") peer.status("error", code, why);
     });
-    // SAFETY: anything else has not the code that is compared below.
+    // SAFETY: any other value does not have the code that is compared below.
     const error = (await publisher.start(allowed).catch((thrown: unknown) => thrown)) as RoomcastError;
     expect(error.code).toBe(expected);
     expect(error.message).toContain(`${code}: no entry for`);
     expect(JSON.stringify([error, error.message, error.stack])).not.toContain(SIGNATURE);
   });
 
-  it("is refused where the server rejects the connection", async () => {
+  it("fails as refused when the server rejects the connection", async () => {
     const { publisher } = await scripted((peer, command) => {
       const info = { level: "error", code: "NetConnection.Connect.Rejected", description: "no such app" };
       const values = [null, info];
@@ -200,7 +200,7 @@ describe("RtmpPublisher", () => {
     ["error", "NetStream.Publish.Replaced", "FailedOperation.RoomReplaced"],
     ["error", "NetStream.Publish.Kicked", "FailedOperation.RoomRefused"],
     ["error", "NetStream.Something.Else", "FailedOperation.RoomLost"],
-  ])("ends with its own code when the room says %s %s", async (level, code, expected) => {
+  ])("ends with the matching code when the room sends %s %s", async (level, code, expected) => {
     const { server, publisher } = await scripted(letIn);
     const ended = new Promise<RoomcastError>((resolve) => {
       publisher.onEnded = resolve;
@@ -210,7 +210,7 @@ describe("RtmpPublisher", () => {
     expect(await ended).toMatchObject({ code: expected });
   });
 
-  it("is lost when the room closes the connection", async () => {
+  it("ends as lost when the room closes the connection", async () => {
     const { server, publisher } = await scripted(letIn);
     const onEnded = vi.fn<(error: RoomcastError) => void>();
     publisher.onEnded = onEnded;
@@ -221,7 +221,7 @@ describe("RtmpPublisher", () => {
     expect(onEnded.mock.calls[0]?.[0].message).not.toContain(SIGNATURE);
   });
 
-  it("does not report an end that was asked for", async () => {
+  it("does not report an end that was requested", async () => {
     const { publisher } = await scripted(letIn);
     publisher.onEnded = vi.fn<(error: RoomcastError) => void>();
     await publisher.start(allowed);
@@ -229,7 +229,7 @@ describe("RtmpPublisher", () => {
     expect(publisher.onEnded).not.toHaveBeenCalled();
   });
 
-  it("takes a room's goodbye for no end of the push when it leaves by itself", async () => {
+  it("does not report the room's confirmation as an end when it leaves the room itself", async () => {
     const warn = vi.fn<(fields: object, message: string) => void>();
     const goodbye: Script = (peer, command) => {
       letIn(peer, command);
@@ -244,7 +244,7 @@ describe("RtmpPublisher", () => {
     expect(warn).not.toHaveBeenCalled();
   });
 
-  it("is unreachable where nobody listens", async () => {
+  it("fails as unreachable when no server listens", async () => {
     const server = await ScriptedRtmpServer.start(letIn);
     await server.stop();
     const publisher = new RtmpPublisher({ url: `rtmp://127.0.0.1:${server.port}/push/room?usersig=${SIGNATURE}` });
@@ -257,7 +257,7 @@ describe("RtmpPublisher", () => {
   it.each([
     ["HTTP/1.1 400 Bad Request\r\n\r\n", "it does not speak RTMP"],
     ["", "it closed the connection"],
-  ])("is unreachable where the server answers %j", async (answer, why) => {
+  ])("fails as unreachable when the server answers %j", async (answer, why) => {
     const server = net.createServer((socket) =>
       socket
         .on("error", () => undefined)
@@ -275,7 +275,7 @@ describe("RtmpPublisher", () => {
     });
   });
 
-  it("gives up on a room that never lets it in", async () => {
+  it("gives up when the room never allows publishing", async () => {
     const server = owned(await ScriptedRtmpServer.start(admit));
     const publisher = new RtmpPublisher({ url: `rtmp://127.0.0.1:${server.port}/push/room`, startTimeoutMs: 50 });
     await expect(publisher.start(allowed)).rejects.toMatchObject({
@@ -284,7 +284,7 @@ describe("RtmpPublisher", () => {
     });
   });
 
-  it("takes its place only when it may, with all else done by then", async () => {
+  it("takes the seat only when it is allowed to, with everything else done by then", async () => {
     const { server, publisher } = await scripted(letIn);
     const leave = Promise.withResolvers<void>();
     const starting = publisher.start(() => leave.promise);
@@ -296,7 +296,7 @@ describe("RtmpPublisher", () => {
     expect(commands().at(-1)).toBe("publish");
   });
 
-  it("does not wait for leave to publish when it is stopped", async () => {
+  it("does not wait for the permission to publish when it is stopped", async () => {
     const { server, publisher } = await scripted(letIn);
     const starting = publisher.start(() => new Promise(() => undefined));
     await eventually(() => expect(server.peers[0]?.commands.at(-1)?.name).toBe("createStream"));
@@ -306,7 +306,7 @@ describe("RtmpPublisher", () => {
     ]);
   });
 
-  it("may be stopped while it waits to be let in", async () => {
+  it("can be stopped while it waits for the room's answer", async () => {
     const { server, publisher } = await scripted(admit);
     const starting = publisher.start(allowed);
     await eventually(() => expect(server.peers[0]?.commands.at(-1)?.name).toBe("publish"));
@@ -316,7 +316,7 @@ describe("RtmpPublisher", () => {
     ]);
   });
 
-  it("leaves within its limit where the room takes nothing any more", async () => {
+  it("leaves within the time limit when the room no longer receives", async () => {
     const { server, publisher: _unused } = await scripted(letIn);
     const url = `rtmp://127.0.0.1:${server.port}/push/room`;
     const publisher = new RtmpPublisher({ url, stopTimeoutMs: 50 });
@@ -330,7 +330,7 @@ describe("RtmpPublisher", () => {
     expect(publisher.sentBytes).toBeLessThan(20_000_000);
   });
 
-  it("waits for a room that is slow to take what is queued when it leaves", async () => {
+  it("waits until a slow room has received the queue when it leaves", async () => {
     const { server } = await scripted(letIn);
     const url = `rtmp://127.0.0.1:${server.port}/push/room`;
     const publisher = new RtmpPublisher({ url, stopTimeoutMs: 1000 });
@@ -341,14 +341,14 @@ describe("RtmpPublisher", () => {
       publisher.send({ kind: "video", timestampMs: n * 40, payload: Buffer.alloc(1_000_000) });
     }
     const stopped = publisher.stop();
-    // Taken up again behind the first look, at which nothing had moved.
+    // Reading resumes after the first check, at which nothing had been received.
     const held = setTimeout(() => peer?.connection.resume(), 1100);
     await stopped;
     clearTimeout(held);
     expect(publisher.sentBytes).toBeGreaterThan(20_000_000);
   });
 
-  it("does not take an address that is none", () => {
+  it("rejects a URL that is not an RTMP address", () => {
     expect(() => new RtmpPublisher({ url: "https://example.com/room" })).toThrow(/rtmp\(s\)/);
   });
 });

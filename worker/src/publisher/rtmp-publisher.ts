@@ -11,47 +11,47 @@ import { type PushAddress, pushAddress, secretsOfPush } from "./push-address.ts"
 import { type EndVerdict, reasonOf, roomVerdictError } from "./room-error.ts";
 import { judgeRoomStatus, TRTC_REFUSAL_CAUSES } from "./trtc-refusal.ts";
 
-/** What TRTC's documents advise; larger chunks are named as a cause of failed pushes. */
+/** The chunk size that TRTC's documentation recommends. It names larger chunks as a cause of failed pushes. */
 export const DEFAULT_CHUNK_BYTES = 1360;
 const DEFAULT_START_TIMEOUT_MS = 10_000;
-/** When we leave, the room is looked at so often. */
+/** Interval at which the queue is checked while leaving the room, ms. */
 const DEFAULT_STOP_TIMEOUT_MS = 2000;
-/** Looks in a row at which it has taken nothing of what is queued; then it is not waited for. */
+/** After this many checks in a row without progress, the rest of the queue is dropped. */
 const MOST_IDLE_LOOKS = 2;
-/** Looks at a room that is slow, but takes what is queued. */
+/** Maximum number of checks of a slow room that still accepts the queue. */
 const MOST_LOOKS = 6;
 const DEFAULT_PIPELINE_TIMEOUT_MS = 3000;
-/** With the time that the window takes to follow the bit rate, a room that is gone is found within ten seconds. */
+/** Including the time that the window needs to follow the bit rate, a lost room is detected within ten seconds. */
 const DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS = 8000;
-/** Looks at the acknowledgements within that time. */
+/** Number of checks within that time. */
 const LOOKS = 8;
-/** Of the start's time, where another host is to be tried. */
+/** The share of the start's time limit for dialling, if there is a backup host to try. */
 const DIAL_SHARE = 0.4;
-/** An end this soon is most likely TRTC's refusal of what is in the stream. */
+/** If the connection ends this soon, ms, TRTC has most likely refused the content of the stream. */
 const EARLY_END_MS = 5000;
 
 export interface RtmpPublisherOptions {
   /** `rtmp(s)://host[:port]/app/key?query`. It is a secret as a whole. */
   readonly url: string;
-  /** The same at another host, tried when the first cannot be resolved or reached. */
+  /** The same at another host, used if the first host cannot be resolved or reached. */
   readonly backupUrl?: string;
   /** The size of the chunks that are sent. */
   readonly chunkBytes?: number;
-  /** From the first packet to the permission to publish. */
+  /** Time limit from the first packet to the permission to publish, ms. */
   readonly startTimeoutMs?: number;
-  /** How often a room that we leave is looked at, whether it still takes what is queued. */
+  /** Interval at which the queue is checked while leaving the room, ms. */
   readonly stopTimeoutMs?: number;
-  /** How long the commands that are sent in one go may be without an answer, until they are sent one at a time. */
+  /** How long pipelined commands may remain unanswered before they are sent one at a time, ms. */
   readonly pipelineTimeoutMs?: number;
-  /** A room that owes acknowledgements for so long is lost. */
+  /** A room whose acknowledgements are overdue for this long is lost, ms. */
   readonly acknowledgementTimeoutMs?: number;
   /** Shared by the publishers of a process. */
   readonly memory?: PipelineMemory;
-  /** Takes what a room has answered, without secrets. */
+  /** Receives the room's answers, without secrets. */
   readonly log?: { warn(fields: object, message: string): void };
-  /** For rtmps: the PEM certificate of an authority to trust in place of the system's. */
+  /** For rtmps, the PEM certificate of an authority to trust instead of the system's authorities. */
   readonly caCertificate?: string;
-  /** In place of a direct connection. */
+  /** Replaces the direct connection. */
   readonly dial?: Dial;
 }
 
@@ -67,7 +67,9 @@ type State =
     }
   | { readonly name: "ended" };
 
-/** Publishes over RTMP or RTMPS (Adobe RTMP 1.0, section 7.2). One use: a new attempt needs a new publisher. */
+/**
+ * Publishes over RTMP or RTMPS (Adobe RTMP 1.0, section 7.2). Can be used once: a new attempt needs a new publisher.
+ */
 export class RtmpPublisher implements Publisher {
   onEnded: ((error: RoomcastError) => void) | undefined;
   readonly #options: RtmpPublisherOptions;
@@ -77,14 +79,14 @@ export class RtmpPublisher implements Publisher {
   #started = Promise.withResolvers<void>();
   #state: State = { name: "idle" };
   #client: RtmpClient | undefined;
-  /** The publish has been asked for: an end from here on is the room's answer. */
+  /** True once the publish command was sent: if the connection ends after it, that is the room's answer. */
   #asked = false;
-  /** Why the room ended the publish, where it said so before it closed. */
+  /** The error that the room reported before it closed the connection. */
   #told: RoomcastError | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
-  /** @throws RoomcastError `InvalidParameterValue` for a URL that is no RTMP address. */
+  /** @throws RoomcastError `InvalidParameterValue` if the URL is not an RTMP address. */
   constructor(options: RtmpPublisherOptions) {
     this.#options = options;
     const first = pushAddress(options.url);
@@ -177,7 +179,7 @@ export class RtmpPublisher implements Publisher {
     await this.#client?.connection.closed;
   }
 
-  /** What a slow room has still to see is sent; one that takes nothing of it is not waited for. */
+  /** Waits until a slow room has received the queue, but not for a room that accepts nothing. */
   async #left(connection: RtmpClient["connection"]): Promise<void> {
     const taken = () => connection.sentBytes + connection.acknowledgements;
     let before = taken();
@@ -201,7 +203,7 @@ export class RtmpPublisher implements Publisher {
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     try {
-      // Rejected where the connection ends meanwhile.
+      // Rejects if the connection ends meanwhile.
       await Promise.race([mayPublish(), this.#started.promise]);
       signal.throwIfAborted();
       this.#asked = true;
@@ -248,14 +250,14 @@ export class RtmpPublisher implements Publisher {
     throw new Error("there was no address");
   }
 
-  /** What was said on an earlier connection does not count on this one. */
+  /** Discards what an earlier connection has reported. */
   #attend(client: RtmpClient): void {
     this.#client = client;
     this.#started = Promise.withResolvers<void>();
     this.#started.promise.catch(() => undefined);
   }
 
-  /** Ends the publish when the room does not acknowledge what it is sent. */
+  /** Ends the publish when the room's acknowledgements are overdue. */
   #watch({ connection }: RtmpClient): NodeJS.Timeout {
     const timeoutMs = this.#options.acknowledgementTimeoutMs ?? DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS;
     const watch = new AcknowledgementWatch(connection, { timeoutMs, nowMs: performance.now() });
@@ -278,7 +280,7 @@ export class RtmpPublisher implements Publisher {
       return;
     }
     if (this.#stopping !== undefined) {
-      // Rooms say goodbye to whoever leaves: that is the end that was asked for.
+      // Rooms confirm the end of a publish, which was requested here.
       this.#client?.connection.destroy();
       return;
     }

@@ -9,14 +9,14 @@ const QUERY = "sdkappid=1400000001&userid=teacher-1&usersig=sig";
 const hostOf = (url: string | undefined) => (url === undefined ? undefined : parseRtmpUrl(url)?.host);
 
 describe("trtcPushUrls", () => {
-  it("names room, application, user and signature as TRTC wants them", () => {
+  it("puts room, application, user and signature into the URL as TRTC expects them", () => {
     expect(trtcPushUrls({ seat, userSig: "eJx*Y-Z_" })).toEqual({
       url: "rtmp://rtmp.rtc.qq.com/push/class_7?sdkappid=1400000001&userid=teacher-1&usersig=eJx*Y-Z_",
       backupUrl: "rtmp://rtmp.rtc-web.com/push/class_7?sdkappid=1400000001&userid=teacher-1&usersig=eJx*Y-Z_",
     });
   });
 
-  it("marks an integer room as such", () => {
+  it("marks an integer room", () => {
     const { url } = trtcPushUrls({ seat: { ...seat, room: { kind: "number", id: 42 } }, userSig: "sig" });
     expect(url).toBe(`rtmp://rtmp.rtc.qq.com/push/42?${QUERY}&use_number_room_id=1`);
   });
@@ -31,7 +31,7 @@ describe("trtcPushUrls", () => {
     [1_600_000_000, "rtmp.rtc.qq.com"],
     [1_399_999_999, "intl-rtmp.rtc.qq.com"],
     [20_000_001, "intl-rtmp.rtc.qq.com"],
-  ])("sends application %i to its own host, with one backup for all", (sdkAppId, host) => {
+  ])("uses the host of application %i, with the same backup for all", (sdkAppId, host) => {
     for (const tls of [false, true]) {
       const { url, backupUrl } = trtcPushUrls({
         hosts: { ...hosts, tls },
@@ -43,7 +43,7 @@ describe("trtcPushUrls", () => {
     }
   });
 
-  it("takes another base, with or without a slash at its end, and knows no backup for it", () => {
+  it("uses a configured base, with or without a trailing slash, without a backup", () => {
     for (const base of ["rtmps://push.example.com:8443/push", "rtmps://push.example.com:8443/push/"]) {
       expect(trtcPushUrls({ hosts: { ...hosts, base }, seat, userSig: "sig" })).toEqual({
         url: `rtmps://push.example.com:8443/push/class_7?${QUERY}`,
@@ -51,7 +51,7 @@ describe("trtcPushUrls", () => {
     }
   });
 
-  it("keeps the backup where the operator names one of TRTC's own hosts", () => {
+  it("keeps the backup when the configured base is one of TRTC's own hosts", () => {
     const base = "rtmps://intl-rtmp.rtc.qq.com/push";
     const { url, backupUrl } = trtcPushUrls({ hosts: { ...hosts, base }, seat, userSig: "sig" });
     expect([url, backupUrl]).toEqual([
@@ -60,7 +60,7 @@ describe("trtcPushUrls", () => {
     ]);
   });
 
-  it("prefers an application's own base", () => {
+  it("prefers the base configured for an application", () => {
     const own = {
       ...hosts,
       base: "rtmp://all.example.com/push",
@@ -71,7 +71,7 @@ describe("trtcPushUrls", () => {
     expect(hostOf(trtcPushUrls({ hosts: own, seat: other, userSig: "sig" }).url)).toBe("all.example.com");
   });
 
-  it("lets no value of a request leave its place in the query", () => {
+  it("escapes every value of a request in the query", () => {
     const { url } = trtcPushUrls({ seat: { ...seat, userId: "a&usersig=b" }, userSig: "c&d=#e", privateMapKey: "f&g" });
     const query = new URL(url).searchParams;
     expect([query.get("userid"), query.get("usersig"), query.get("private_map_key")]).toEqual([

@@ -1,19 +1,19 @@
 import type { Seat } from "@roomcast/shared";
 
-/** Where TRTC takes RTMP: the first for applications of mainland China, the second for the others. */
+/** TRTC's RTMP hosts: the first for applications of mainland China, the second for all others. */
 const MAINLAND_HOST = "rtmp.rtc.qq.com";
 const INTERNATIONAL_HOST = "intl-rtmp.rtc.qq.com";
-/** For both, where the name of the first cannot be resolved or the host not be reached. */
+/** The backup of both hosts, for when their name cannot be resolved or the host cannot be reached. */
 const BACKUP_HOST = "rtmp.rtc-web.com";
 /** SdkAppIds below belong to the international site, as in Tencent's own clients. */
 const FIRST_MAINLAND_APP = 1_400_000_000;
 const APP = "push";
 
-/** Where rooms are published; all of it is the operator's. */
+/** The hosts that streams are published to, as the operator has configured them. */
 export interface PushHosts {
-  /** Over TLS, where TRTC's own hosts are used. */
+  /** Whether TLS is used with TRTC's own hosts. */
   readonly tls: boolean;
-  /** `rtmp(s)://host[:port]/app`, without query, for all applications; undefined: TRTC's own hosts. */
+  /** `rtmp(s)://host[:port]/app`, without query, for all applications. Undefined for TRTC's own hosts. */
   readonly base: string | undefined;
   /** The same for single applications, by SdkAppId. */
   readonly baseByApp: Readonly<Record<number, string>>;
@@ -37,8 +37,8 @@ export interface TrtcPushUrls {
 const TRTC_HOSTS: PushHosts = { tls: false, base: undefined, baseByApp: {} };
 
 /**
- * The URLs at which a seat of a TRTC room takes a stream. They hold the UserSig: never show them, never give them to
- * another process. Pure.
+ * Returns the URLs for publishing to a seat of a TRTC room. They contain the UserSig, so they must never be shown or
+ * passed to another process. Pure.
  */
 export function trtcPushUrls({ hosts = TRTC_HOSTS, seat, userSig, privateMapKey }: TrtcPushAddress): TrtcPushUrls {
   const { room, sdkAppId, userId } = seat;
@@ -46,7 +46,7 @@ export function trtcPushUrls({ hosts = TRTC_HOSTS, seat, userSig, privateMapKey 
     `sdkappid=${sdkAppId}`,
     `userid=${encodeURIComponent(userId)}`,
     `usersig=${encodeURIComponent(userSig)}`,
-    // Without it the room would be the string room of the same digits.
+    // Without this parameter, TRTC would use the string room with the same digits.
     ...(room.kind === "number" ? ["use_number_room_id=1"] : []),
     ...(privateMapKey === undefined ? [] : [`private_map_key=${encodeURIComponent(privateMapKey)}`]),
   ].join("&");
@@ -62,7 +62,7 @@ function trtcBase(tls: boolean, sdkAppId: number): string {
   return `${tls ? "rtmps" : "rtmp"}://${host}/${APP}`;
 }
 
-/** @returns null for a host that is not TRTC's: an operator's own name leads where the operator wants. */
+/** @returns null for a host that is not TRTC's, because an operator's own host has no known backup */
 function backupOf(url: string): string | null {
   const [, scheme, host = "", path] = /^(rtmps?):\/\/([^/]*)(.*)$/s.exec(url) ?? [];
   return host === MAINLAND_HOST || host === INTERNATIONAL_HOST ? `${scheme}://${BACKUP_HOST}${path}` : null;

@@ -9,7 +9,7 @@ function aggregate(hex: string): RtmpMessage {
 }
 
 describe("splitAggregate", () => {
-  it("gives the messages inside, on the aggregate's own clock", () => {
+  it("returns the messages inside, on the aggregate's clock", () => {
     const seen = splitAggregate(aggregate(TWO_TAGS)).map(({ typeId, timestampMs, payload }) => [
       typeId,
       timestampMs,
@@ -21,7 +21,7 @@ describe("splitAggregate", () => {
     ]);
   });
 
-  it("gives any other message as it is", () => {
+  it("returns any other message unchanged", () => {
     const message = { ...aggregate("af"), typeId: 8 };
     expect(splitAggregate(message)).toEqual([message]);
   });
@@ -36,7 +36,7 @@ describe("splitAggregate", () => {
     expect(seen.map((message) => message.timestampMs)).toEqual(expected);
   });
 
-  it("gives the whole messages of one that is cut short", () => {
+  it("returns the complete messages of an aggregate that is cut short", () => {
     const counts = [1, 10, 11, 12, 17, 27, 28].map(
       (length) => splitAggregate(aggregate(TWO_TAGS.slice(0, length * 2))).length,
     );

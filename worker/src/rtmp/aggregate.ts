@@ -4,8 +4,8 @@ const TAG_HEADER_BYTES = 11;
 const BACK_POINTER_BYTES = 4;
 
 /**
- * The messages inside an aggregate (Adobe RTMP 1.0, section 7.1.6), as many as are whole; any other message as it is.
- * Payloads are views.
+ * Returns the complete messages inside an aggregate (Adobe RTMP 1.0, section 7.1.6). Any other message is returned
+ * unchanged. Payloads are views.
  */
 export function splitAggregate(message: RtmpMessage): readonly RtmpMessage[] {
   if (message.typeId !== MESSAGE.aggregate) return [message];
@@ -20,7 +20,7 @@ export function splitAggregate(message: RtmpMessage): readonly RtmpMessage[] {
     messages.push({
       ...message,
       typeId: payload.readUInt8(at),
-      // The aggregate's own timestamp renormalises those inside.
+      // The timestamps inside are relative to the aggregate's own timestamp.
       timestampMs: (message.timestampMs + timestamp - firstTimestamp) >>> 0,
       payload: payload.subarray(at + TAG_HEADER_BYTES, end),
     });

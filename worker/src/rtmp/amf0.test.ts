@@ -51,14 +51,14 @@ describe("AMF0", () => {
   });
 
   it.each([
-    ["AMF3 behind a text", "020001611101", ["a"]],
-    ["a movie clip behind a text", "0200016104", ["a"]],
+    ["AMF3 after a text", "020001611101", ["a"]],
+    ["a movie clip after a text", "0200016104", ["a"]],
     ["an object with an AMF3 value in it", "0300016e050001771101", [{ n: null }]],
     ["an associative array that is cut short", "080000000200016e050001", [{ n: null }]],
     ["an object whose inner object is cut short", "0300016e050001780300", [{ n: null }]],
     ["nothing but an unknown type", "7f", []],
     ["nothing", "", []],
-  ])("reads %s as far as it can be read", (_what, hex, expected) => {
+  ])("reads %s as far as possible", (_what, hex, expected) => {
     expect(readableAmf0(Buffer.from(hex, "hex"))).toEqual(expected);
   });
 
@@ -73,18 +73,18 @@ describe("AMF0", () => {
     expect(count).toBeLessThan(10_000);
   });
 
-  it("keeps a peer's key __proto__ an ordinary key", () => {
+  it("treats a peer's key __proto__ as an ordinary key", () => {
     const [value] = decodeAmf0(Buffer.from("0300095f5f70726f746f5f5f05000009", "hex"));
     expect(Object.keys(amfEntries(value) ?? {})).toEqual(["__proto__"]);
   });
 
-  it("gives the entries of objects and associative arrays only", () => {
+  it("returns the entries of objects and associative arrays only", () => {
     expect(amfEntries({ a: 1 })).toEqual({ a: 1 });
     expect(amfEntries(new AmfEcmaArray({ a: 1 }))).toEqual({ a: 1 });
     for (const value of [1, "a", null, undefined, true, [1], new Date()]) expect(amfEntries(value)).toBeNull();
   });
 
-  it.each(GOLDEN)("answers %s that is cut anywhere with the typed error only", (_what, _value, hex) => {
+  it.each(GOLDEN)("throws only the typed error for %s that is cut anywhere", (_what, _value, hex) => {
     const bytes = Buffer.from(hex, "hex");
     for (let length = 1; length < bytes.length; length += 1) {
       expect(() => decodeAmf0(bytes.subarray(0, length))).toThrow(RtmpProtocolError);
@@ -99,7 +99,7 @@ describe("AMF0", () => {
     ["a list nested 1000 deep", "0a00000001".repeat(1000)],
     ["a list of more than ten thousand values", `0a${(10_001).toString(16).padStart(8, "0")}${"05".repeat(10_001)}`],
     ["an object nested 1000 deep", "03000161".repeat(1000)],
-  ])("refuses %s with the typed error", (_what, hex) => {
+  ])("rejects %s with the typed error", (_what, hex) => {
     expect(() => decodeAmf0(Buffer.from(hex, "hex"))).toThrow(RtmpProtocolError);
   });
 });

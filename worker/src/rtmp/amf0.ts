@@ -1,6 +1,6 @@
 import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
 
-/** A value of AMF0 (Adobe AMF 0, section 2). Objects have no prototype, so that no key of a peer means anything. */
+/** A value of AMF0 (Adobe AMF 0, section 2). Objects have no prototype, so that a peer's keys have no effect. */
 export type AmfValue =
   | number
   | boolean
@@ -16,7 +16,7 @@ export interface AmfObject {
   readonly [key: string]: AmfValue;
 }
 
-/** An associative array (section 2.10): an object by another marker. `onMetaData` is one. */
+/** An associative array (section 2.10), which is an object with another marker. `onMetaData` is one. */
 export class AmfEcmaArray {
   readonly entries: AmfObject;
 
@@ -49,11 +49,11 @@ const MAX_DEPTH = 16;
 const MAX_VALUES = 10_000;
 const MAX_SHORT_STRING_BYTES = 0xffff;
 
-/** The keys and values of an object or an associative array; null for every other value. */
+/** Returns the keys and values of an object or an associative array, or null for every other value. */
 export function amfEntries(value: AmfValue): AmfObject | null {
   if (value instanceof AmfEcmaArray) return value.entries;
   if (typeof value !== "object" || value === null || value instanceof Date || Array.isArray(value)) return null;
-  // SAFETY: what is left of AmfValue after the cases above; `isArray` does not narrow readonly arrays away.
+  // SAFETY: the cases above cover all other types of AmfValue; `isArray` does not narrow readonly arrays away.
   return value as AmfObject;
 }
 
@@ -70,8 +70,8 @@ export function decodeAmf0(bytes: Buffer): AmfValue[] {
 }
 
 /**
- * Reads values as far as they can be read: the value that breaks off, if it is an object, with the entries before the
- * break. AMF0 values have no length of their own, so that nothing behind a value of unknown type can be found.
+ * Reads values as far as possible. If a value is incomplete and an object, the entries before the break are returned.
+ * AMF0 values have no length field, so nothing after a value of unknown type can be read.
  */
 export function readableAmf0(bytes: Buffer): AmfValue[] {
   return new AmfReader(bytes).values().values;
@@ -81,7 +81,7 @@ class AmfReader {
   readonly #bytes: Buffer;
   #offset = 0;
   #count = 0;
-  /** The outermost object in which a value breaks off. */
+  /** The outermost object that contains the incomplete value. */
   #broken: AmfValue | null = null;
 
   constructor(bytes: Buffer) {
@@ -120,11 +120,11 @@ class AmfReader {
       case MARKER.unsupported:
         return undefined;
       case MARKER.reference:
-        // Section 2.9: an object of the same message once more. Nothing that is read here comes in one.
+        // Section 2.9: a reference to an earlier object of the same message. No value that is used here is sent as one.
         this.#take(2);
         return undefined;
       case MARKER.ecmaArray:
-        // The count is a hint only (section 2.10); the end marker counts.
+        // The count is only a hint (section 2.10); the end marker decides.
         this.#take(4);
         return new AmfEcmaArray(this.#object(depth));
       case MARKER.strictArray:
@@ -167,7 +167,7 @@ class AmfReader {
   #strictArray(depth: number): AmfValue[] {
     const count = this.#uint32();
     const values: AmfValue[] = [];
-    // No room is made for `count`: it may lie. Each value takes a byte at least, so the loop ends with the bytes.
+    // Nothing is allocated for `count`, which may be false. Each value has at least one byte, so the loop ends.
     for (let index = 0; index < count; index += 1) values.push(this.#value(depth + 1));
     return values;
   }
@@ -193,7 +193,7 @@ class AmfReader {
   }
 }
 
-/** Writes values one after another. Texts over 65,535 bytes become long strings. */
+/** Encodes values one after another. Texts over 65,535 bytes become long strings. */
 export function encodeAmf0(values: readonly AmfValue[]): Buffer {
   const parts: Buffer[] = [];
   for (const value of values) encodeValue(value, parts);

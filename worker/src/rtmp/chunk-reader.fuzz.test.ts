@@ -4,7 +4,7 @@ import { ChunkWriter } from "./chunk-writer.ts";
 import { MESSAGE, type RtmpMessage } from "./message.ts";
 import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
 
-/** Mulberry32: the same numbers for the same seed. */
+/** Mulberry32, which returns the same numbers for the same seed. */
 function randomFrom(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -16,10 +16,10 @@ function randomFrom(seed: number): (below: number) => number {
 }
 
 const MAX_MESSAGE_BYTES = 4096;
-/** Rooms double, and begin with 4096 bytes in each of at most 64 chunk streams. */
+/** Buffers double, and start with 4096 bytes in each of at most 64 chunk streams. */
 const MOST_RETAINED = 2 * MAX_MESSAGE_BYTES + 64 * 4096;
 
-/** A session as a peer of ours would write it: audio and video of many sizes, some past the extended timestamp. */
+/** A valid session: audio and video of many sizes, some with an extended timestamp. */
 function session(random: (below: number) => number): Buffer {
   const slices: Buffer[] = [];
   const writer = new ChunkWriter((slice) => slices.push(slice));
@@ -61,8 +61,8 @@ function shown({ messages, error }: ReturnType<typeof feed>): string {
   return [...texts, String(error)].join("\n");
 }
 
-describe("chunks from a hostile peer", () => {
-  it("cut, overwritten and in pieces of any size give messages or the typed error, and hold a bounded number of bytes", () => {
+describe("ChunkReader with a hostile peer", () => {
+  it("returns messages or the typed error and holds bounded memory when chunks are cut, overwritten and split", () => {
     let errors = 0;
     for (let seed = 1; seed <= 1500; seed += 1) {
       const random = randomFrom(seed);
@@ -79,7 +79,7 @@ describe("chunks from a hostile peer", () => {
     expect(errors).toBeLessThan(1400);
   });
 
-  it("in pieces of any size give what they give whole", () => {
+  it("returns the same messages for pieces of any size", () => {
     for (let seed = 1; seed <= 100; seed += 1) {
       const random = randomFrom(seed);
       const input = session(random);
@@ -90,7 +90,7 @@ describe("chunks from a hostile peer", () => {
     }
   });
 
-  it("that announce long messages on many chunk streams make little room", () => {
+  it("allocates little when long messages are announced on many chunk streams", () => {
     const reader = new ChunkReader(() => {});
     for (let id = 3; id < 64; id += 1) {
       // Type 0, a length of 8 MiB less one byte, and one chunk of it.

@@ -22,7 +22,7 @@ function read(pieces: Iterable<Buffer>, limits?: Partial<ChunkReaderLimits>): Se
   return seen;
 }
 
-/** A message of one byte on a chunk stream of its own. */
+/** A message of one byte on a separate chunk stream. */
 const opening = (id: number) => Buffer.concat([Buffer.of(id), bytes("000000 000001 08 01000000 11")]);
 
 const streams = (count: number) => Array.from({ length: count }, (_, index) => opening(index + 2));
@@ -164,8 +164,8 @@ describe("ChunkReader", () => {
 
   it.each([
     ["a message longer than the limit", "04 000000 ffffff 08 01000000"],
-    ["a chunk stream that begins with type 2", "84 000010 bb"],
-    ["a chunk stream that begins with type 3", "c4 bb"],
+    ["a chunk stream that starts with type 2", "84 000010 bb"],
+    ["a chunk stream that starts with type 3", "c4 bb"],
     ["a chunk size of 0", "02 000000 000004 01 00000000 00000000"],
     ["a chunk size over 31 bits", "02 000000 000004 01 00000000 80000000"],
     ["a Set Chunk Size that is cut short", "02 000000 000002 01 00000000 0001"],
@@ -173,21 +173,21 @@ describe("ChunkReader", () => {
       "a message inside another of its chunk stream",
       `04 000000 000081 08 01000000 ${"11".repeat(128)} 04 000000 000001 08 01000000 11`,
     ],
-  ])("refuses %s with the typed error", (_what, hex) => {
+  ])("rejects %s with the typed error", (_what, hex) => {
     expect(() => read([bytes(hex)])).toThrow(RtmpProtocolError);
   });
 
-  it("refuses more chunk streams than it allows", () => {
+  it("rejects more chunk streams than the limit", () => {
     expect(read(streams(4), { maxChunkStreams: 4 })).toHaveLength(4);
     expect(() => read(streams(5), { maxChunkStreams: 4 })).toThrow(RtmpProtocolError);
   });
 
-  it("refuses to hold more unfinished bytes than one message may have", () => {
+  it("rejects more unfinished bytes than one message may have", () => {
     expect(read([begun(4)], { maxMessageBytes: 256 })).toEqual([]);
     expect(() => read([begun(4), begun(5), begun(6)], { maxMessageBytes: 256 })).toThrow(RtmpProtocolError);
   });
 
-  it("gives messages or the typed error, and nothing else, for a thousand random inputs", () => {
+  it("returns messages or the typed error, and nothing else, for a thousand random inputs", () => {
     let state = 1;
     const next = () => {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -196,7 +196,7 @@ describe("ChunkReader", () => {
     const thrown: unknown[] = [];
     for (let round = 0; round < 1000; round += 1) {
       const input = Buffer.from(Array.from({ length: 200 }, next));
-      // Half of the inputs begin well, so that more than the first header is reached.
+      // Half of the inputs start with valid chunks, so that more than the first header is reached.
       const pieces = round % 2 === 0 ? [input] : [bytes("04 000000 000081 08 01000000"), input];
       try {
         read(pieces);

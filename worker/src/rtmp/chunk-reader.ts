@@ -7,11 +7,11 @@ const EXTENDED = 0xffffff;
 const MAX_HEADER_BYTES = 18;
 /** Bytes of the message header by chunk type (section 5.3.1.2). */
 const MESSAGE_HEADER_BYTES = [11, 7, 3, 0] as const;
-/** What a message in pieces begins with; more only as its bytes really come. */
+/** First allocation for a message that arrives in pieces, bytes. It grows only as bytes arrive. */
 const FIRST_ROOM_BYTES = 4096;
 
 export interface ChunkReaderLimits {
-  /** The longest message, and the most bytes of unfinished messages that are held. */
+  /** Limit for the length of a message and for the held bytes of all unfinished messages. */
   readonly maxMessageBytes: number;
   readonly maxChunkStreams: number;
 }
@@ -21,39 +21,39 @@ const DEFAULT_LIMITS: ChunkReaderLimits = { maxMessageBytes: 8 * 1024 * 1024, ma
 interface IncomingStream {
   readonly id: number;
   timestamp: number;
-  /** What the last header said of time: a delta, or after type 0 the timestamp itself (section 5.3.1.2.4). */
+  /** The time field of the last header: a delta, or the timestamp itself after type 0 (section 5.3.1.2.4). */
   timeField: number;
-  /** The last header that said anything of time was of type 0. */
+  /** True if the last header with a time field was of type 0. */
   absolute: boolean;
   extended: boolean;
   /**
-   * Whether the sender repeats an extended timestamp on its type 3 chunks. The specification (section 5.3.1.3) has been
-   * read both ways, so the first such chunk decides; null: none has come yet.
+   * Whether the sender repeats an extended timestamp on its type 3 chunks. Implementations read the specification
+   * (section 5.3.1.3) both ways, so the first such chunk decides. Null until one has arrived.
    */
   repeatsExtended: boolean | null;
   length: number;
   typeId: number;
   streamId: number;
-  /** Bytes of the current message that are here; null between messages. */
+  /** Received bytes of the current message; null between messages. */
   received: number | null;
-  /** Those bytes, where they did not come in one piece. */
+  /** These bytes, if they did not arrive in one piece. */
   room: Buffer | null;
 }
 
 /**
- * Puts messages together from chunks (section 5.3), whatever pieces the network gives. Set Chunk Size and Abort are
- * obeyed here, and handed on like every other message. A message that lies in one piece of input is a view of it;
- * others are copied once. A length that a peer announces makes no room by itself.
+ * Assembles messages from chunks (section 5.3), however the network splits them. Set Chunk Size and Abort are applied
+ * here and passed on like every other message. A message that arrives in one piece is a view of the input; others are
+ * copied once. Memory is not allocated just because a peer announces a length.
  */
 export class ChunkReader {
   readonly #limits: ChunkReaderLimits;
   readonly #onMessage: (message: RtmpMessage) => void;
   readonly #streams = new Map<number, IncomingStream>();
-  /** A header that was cut by the end of input. */
+  /** A header that was cut off by the end of the input. */
   readonly #cut = Buffer.alloc(MAX_HEADER_BYTES);
   #cutBytes = 0;
   #chunkBytes = DEFAULT_CHUNK_BYTES;
-  /** The chunk whose payload comes next, and how much of it is missing. */
+  /** The chunk stream whose payload comes next. */
   #current: IncomingStream | null = null;
   #missingBytes = 0;
   #heldBytes = 0;
@@ -63,12 +63,12 @@ export class ChunkReader {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
   }
 
-  /** The size of the chunks that come, as it was last set. */
+  /** The chunk size that the peer has last set. */
   get chunkBytes(): number {
     return this.#chunkBytes;
   }
 
-  /** Bytes that are held until the rest of their messages has come. */
+  /** Bytes that are held until their messages are complete. */
   get retainedBytes(): number {
     let bytes = 0;
     for (const { room } of this.#streams.values()) bytes += room?.length ?? 0;
@@ -76,9 +76,9 @@ export class ChunkReader {
   }
 
   /**
-   * Takes the next bytes and calls back for each message that they complete.
+   * Processes the next bytes and calls back for each message that they complete.
    *
-   * @throws RtmpProtocolError; the reader is of no use after it.
+   * @throws RtmpProtocolError; the reader must not be used after it
    */
   push(data: Buffer): void {
     let offset = 0;
@@ -106,7 +106,7 @@ export class ChunkReader {
     return offset;
   }
 
-  /** @returns the header's length; 0 where it is not complete, and nothing has changed. */
+  /** @returns the header's length, or 0 if it is not complete; then nothing has changed */
   #parseHeader(bytes: Buffer, start: number, end: number): number {
     const first = bytes[start] ?? 0;
     const type = first >> 6;
@@ -143,8 +143,8 @@ export class ChunkReader {
     if (type === 0) stream.streamId = bytes.readUInt32LE(at + 7);
     if (stream.received === null) {
       stream.received = 0;
-      // Section 5.3.1.2.4 takes a type 0 timestamp for the delta of a type 3 message behind it. Nobody means that of an
-      // extended one: it would skip hours.
+      // By section 5.3.1.2.4, a type 0 timestamp is the delta of a type 3 message after it. No sender means that for an
+      // extended timestamp, because it would skip hours.
       const same = type === 3 && stream.extended && stream.absolute;
       if (type === 0) stream.timestamp = stream.timeField;
       else if (!same) stream.timestamp = (stream.timestamp + stream.timeField) >>> 0;
@@ -156,7 +156,7 @@ export class ChunkReader {
   }
 
   #open(id: number, type: number): IncomingStream {
-    // Type 1 is let through as a start: some senders begin their control messages with it.
+    // Type 1 is accepted as a start, because some senders start their control messages with it.
     if (type > 1) throw new RtmpProtocolError("A chunk stream began without a full header.");
     if (this.#streams.size >= this.#limits.maxChunkStreams) throw new RtmpProtocolError("Too many chunk streams.");
     const stream: IncomingStream = {
@@ -229,7 +229,7 @@ export class ChunkReader {
     this.#chunkBytes = sizeBytes;
   }
 
-  /** Section 5.4.2: what is here of a message is dropped. */
+  /** Drops the received part of a message (section 5.4.2). */
   #abort(chunkStreamId: number): void {
     const stream = this.#streams.get(chunkStreamId);
     if (stream?.received === null || stream === undefined) return;
@@ -240,10 +240,10 @@ export class ChunkReader {
 }
 
 /**
- * Whether an extended timestamp stands behind a type 3 header, decided once for a chunk stream as SRS does it: the four
- * bytes are one where they are what would be repeated, the field of the last header or the message's time.
+ * Decides once per chunk stream whether a type 3 header is followed by an extended timestamp, as SRS does: the four
+ * bytes are one if they equal the time field of the last header or the message's time.
  *
- * @returns null where the bytes that are here do not decide it.
+ * @returns null if too few bytes have arrived to decide
  */
 function repeatsExtended(stream: IncomingStream, bytes: Buffer, start: number, end: number): boolean | null {
   if (stream.repeatsExtended !== null) return stream.repeatsExtended;

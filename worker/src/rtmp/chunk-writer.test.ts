@@ -23,12 +23,12 @@ const hex = (slices: readonly Buffer[]) => Buffer.concat(slices).toString("hex")
 const plain = (text: string) => text.replaceAll(" ", "");
 
 describe("ChunkWriter", () => {
-  it("begins a chunk stream with type 0 and goes on with time deltas in type 1", () => {
+  it("starts a chunk stream with type 0 and continues with time deltas in type 1", () => {
     const messages = [audio(1000, Buffer.from("af01", "hex")), audio(1023, Buffer.from("af", "hex"))];
     expect(hex(write(messages))).toBe(plain("04 0003e8 000002 08 01000000 af01 44 000017 000001 08 af"));
   });
 
-  it("writes a message of several chunks in one piece, and leaves the payload as it is", () => {
+  it("writes a message of several chunks in one piece and does not modify the payload", () => {
     const payload = Buffer.alloc(300, 0x55);
     const pieces = write([audio(0, payload)]);
     const part = (bytes: number) => "55".repeat(bytes);
@@ -37,11 +37,11 @@ describe("ChunkWriter", () => {
     expect(payload).toEqual(Buffer.alloc(300, 0x55));
   });
 
-  it("writes no empty chunk behind a payload that fills its chunks", () => {
+  it("writes no empty chunk after a payload that fills its chunks", () => {
     expect(write([audio(0, Buffer.alloc(256))]).map((piece) => piece.length)).toEqual([12 + 256 + 1]);
   });
 
-  it("tells a new chunk size before it uses it", () => {
+  it("announces a new chunk size before it uses it", () => {
     const pieces = write([audio(0, Buffer.alloc(60_000))], 60_000);
     expect(hex(pieces.slice(0, 1))).toBe(plain("02 000000 000004 01 00000000 0000ea60"));
     expect(pieces.slice(1).map((piece) => piece.length)).toEqual([12 + 60_000]);
@@ -54,7 +54,7 @@ describe("ChunkWriter", () => {
     );
   });
 
-  it("needs no extended timestamp where a session crosses 16,777,215 ms", () => {
+  it("needs no extended timestamp when a session crosses 16,777,215 ms", () => {
     const messages = [audio(0xfffff0, Buffer.of(1)), audio(0x1000010, Buffer.of(2))];
     expect(hex(write(messages))).toBe(plain("04 fffff0 000001 08 01000000 01 44 000020 000001 08 02"));
   });
@@ -64,18 +64,18 @@ describe("ChunkWriter", () => {
     expect(hex(write(messages))).toBe(plain("04 000000 000001 08 01000000 01 44 ffffff 000001 08 00ffffff 02"));
   });
 
-  it("begins anew with type 0 where time goes back or the message stream changes", () => {
+  it("writes type 0 again when time goes back or the message stream changes", () => {
     const messages = [audio(10, Buffer.of(1)), audio(5, Buffer.of(2)), { ...audio(6, Buffer.of(3)), streamId: 2 }];
     expect(hex(write(messages))).toBe(
       plain("04 00000a 000001 08 01000000 01 04 000005 000001 08 01000000 02 04 000006 000001 08 02000000 03"),
     );
   });
 
-  it("writes nothing behind the header of an empty message", () => {
+  it("writes nothing after the header of an empty message", () => {
     expect(hex(write([audio(0, Buffer.alloc(0))]))).toBe(plain("04 000000 000000 08 01000000"));
   });
 
-  it("is read back unchanged, timestamps past 2^31 and 2^32 too", () => {
+  it("writes chunks that are read back unchanged, even with timestamps past 2^31 and 2^32", () => {
     const times = [
       0, 40, 0xfffffe, 0xffffff, 0x1000000, 0x7fffffff, 0x80000001, 0xfffffff0, 0x1_0000_0010, 0x1_0000_0000,
     ];
@@ -86,7 +86,7 @@ describe("ChunkWriter", () => {
     expect(read).toEqual(messages.map((message) => ({ ...message, timestampMs: message.timestampMs % 2 ** 32 })));
   });
 
-  it("refuses a chunk stream id that it cannot write", () => {
+  it("rejects a chunk stream id that it cannot write", () => {
     expect(() => write([{ ...audio(0, Buffer.of(1)), chunkStreamId: 64 }])).toThrow(RangeError);
     expect(() => write([{ ...audio(0, Buffer.of(1)), chunkStreamId: 1 }])).toThrow(RangeError);
   });

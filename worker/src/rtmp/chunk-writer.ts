@@ -1,10 +1,10 @@
 import { type RtmpMessage, setChunkSize } from "./message.ts";
 
-/** Section 5.4.1: what both sides begin with. */
+/** The initial chunk size of both sides (section 5.4.1). */
 const DEFAULT_CHUNK_BYTES = 128;
-/** The reach of a 24-bit timestamp field; from here on it is extended (section 5.3.1.3). */
+/** From this value on, a 24-bit timestamp field is extended (section 5.3.1.3). */
 const EXTENDED_FROM = 0xffffff;
-/** A difference that looks longer than this is a step back. */
+/** A larger difference is a step back. */
 const HALF_RANGE = 0x80000000;
 const MIN_CHUNK_STREAM_ID = 2;
 /** The largest id that fits one byte of basic header (section 5.3.1.1). */
@@ -16,9 +16,9 @@ interface OutgoingStream {
 }
 
 /**
- * Cuts messages into chunks (Adobe RTMP 1.0, section 5.3). A message leaves in one piece, headers and payload, so that
- * small chunks cost a copy of the payload and nothing else. The first message of a chunk stream is a type 0 chunk, later
- * ones are type 1 (a time delta), so that the extended timestamp stays away from sessions of over 4 h 39 min.
+ * Splits messages into chunks (Adobe RTMP 1.0, section 5.3). Each message is written in one piece, headers and payload,
+ * so that small chunks cost only one copy of the payload. The first message of a chunk stream is a type 0 chunk. Later
+ * ones are type 1 (a time delta), so that sessions of over 4 h 39 min need no extended timestamp.
  * Timestamps wrap at 2^32.
  */
 export class ChunkWriter {
@@ -31,7 +31,7 @@ export class ChunkWriter {
     this.#write = write;
   }
 
-  /** Tells the peer the size of the chunks that follow, and uses it. */
+  /** Announces a new chunk size to the peer and uses it from then on. */
   setChunkSize(sizeBytes: number): void {
     this.write(setChunkSize(sizeBytes));
     this.#chunkBytes = sizeBytes;
@@ -47,7 +47,7 @@ export class ChunkWriter {
     const extended = time >= EXTENDED_FROM;
     const length = payload.length;
     const headerBytes = (full ? 12 : 8) + (extended ? 4 : 0);
-    // A type 3 header repeats the extended timestamp (section 5.3.1.3): receivers drop sessions that omit it.
+    // A type 3 header repeats the extended timestamp (section 5.3.1.3), because receivers drop sessions that omit it.
     const continuationBytes = extended ? 5 : 1;
     const continuations = length === 0 ? 0 : Math.ceil(length / this.#chunkBytes) - 1;
     const bytes = Buffer.allocUnsafe(headerBytes + length + continuations * continuationBytes);
@@ -68,7 +68,7 @@ export class ChunkWriter {
     this.#write(bytes);
   }
 
-  /** What the header says of time: the timestamp in a full header, else a delta. */
+  /** Returns the header's time field: the timestamp for a full header, otherwise a delta. */
   #step(chunkStreamId: number, streamId: number, timestamp: number): { full: boolean; time: number } {
     const last = this.#streams[chunkStreamId];
     this.#streams[chunkStreamId] = { streamId, timestamp };

@@ -12,7 +12,7 @@ export interface DialTarget {
 export type Dial = (target: DialTarget) => Promise<net.Socket>;
 
 /**
- * Dials straight, for addresses that the operator has chosen. With TLS the server's certificate is verified.
+ * Dials directly, for addresses that the operator has configured. With TLS, the server's certificate is verified.
  *
  * @param caCertificate PEM; trusted in place of the system's authorities.
  */
@@ -27,7 +27,7 @@ function dial(target: DialTarget, caCertificate: string | undefined): Promise<ne
   const socket = target.tls
     ? tls.connect({
         ...where,
-        // An address is no server name (RFC 6066, section 3).
+        // An IP address is not allowed as a server name (RFC 6066, section 3).
         ...(net.isIP(host) === 0 ? { servername: host } : {}),
         ...(caCertificate === undefined ? {} : { ca: caCertificate }),
       })

@@ -9,7 +9,7 @@ function start(role: "client" | "server") {
 }
 
 describe("Handshake", () => {
-  it("sends C0 and C1 at once, and echoes S1 as soon as it is here", () => {
+  it("sends C0 and C1 at once and echoes S1 as soon as it arrives", () => {
     const { handshake, sent } = start("client");
     expect(sent().length).toBe(1537);
     expect(sent().subarray(0, 9).toString("hex")).toBe("030000000000000000");
@@ -28,7 +28,7 @@ describe("Handshake", () => {
     expect(sent().subarray(1537).equals(Buffer.alloc(1536, 7))).toBe(true);
   });
 
-  it.each(["client", "server"] as const)("hands on what follows, split at any byte (%s)", (role) => {
+  it.each(["client", "server"] as const)("returns the bytes after the handshake, split at any byte (%s)", (role) => {
     const input = Buffer.concat([Buffer.of(3), Buffer.alloc(3072, 7), Buffer.from("next")]);
     const whole = start(role);
     expect(whole.handshake.push(input)?.toString()).toBe("next");
@@ -41,7 +41,7 @@ describe("Handshake", () => {
     }
   });
 
-  it("refuses a peer that speaks something else with the typed error", () => {
+  it("rejects a peer that speaks another protocol with the typed error", () => {
     expect(() => start("server").handshake.push(Buffer.from("GET / HTTP/1.1"))).toThrow(RtmpProtocolError);
     expect(() => start("client").handshake.push(Buffer.of(6))).toThrow(RtmpProtocolError);
   });

@@ -7,7 +7,7 @@ const PART_BYTES = 1536;
 /** Both sides receive a version byte and two parts. */
 const TOTAL_BYTES = 1 + 2 * PART_BYTES;
 
-/** One side of the simple handshake (section 5.2), fed with whatever pieces the network gives. */
+/** One side of the simple handshake (section 5.2). It accepts its input in pieces of any size. */
 export class Handshake {
   readonly #role: "client" | "server";
   readonly #send: (bytes: Buffer) => void;
@@ -15,7 +15,7 @@ export class Handshake {
   readonly #first = Buffer.alloc(1 + PART_BYTES);
   #receivedBytes = 0;
 
-  /** A client's first bytes are sent from here. */
+  /** Sends a client's first bytes at once. */
   constructor(role: "client" | "server", send: (bytes: Buffer) => void) {
     this.#role = role;
     this.#send = send;
@@ -23,8 +23,8 @@ export class Handshake {
   }
 
   /**
-   * @returns what came behind the handshake once it is done, maybe empty; null while it is not.
-   * @throws RtmpProtocolError when the peer does not speak RTMP.
+   * @returns null until the handshake is done, then the bytes after it, which may be empty
+   * @throws RtmpProtocolError if the peer does not speak RTMP.
    */
   push(data: Buffer): Buffer | null {
     const before = this.#receivedBytes;
@@ -37,8 +37,8 @@ export class Handshake {
       data.copy(this.#first, before);
       if (this.#receivedBytes >= this.#first.length) this.#answer();
     }
-    // C2 and S2 are not compared with what they should echo: servers with the unpublished "complex" handshake answer
-    // otherwise, and nothing depends on it.
+    // C2 and S2 are not compared with what they should echo: servers with the undocumented "complex" handshake answer
+    // differently, and nothing depends on it.
     return this.#receivedBytes === TOTAL_BYTES ? data.subarray(taken) : null;
   }
 

@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import net from "node:net";
 import tls from "node:tls";
 
-/** What we use of node-media-server: its RTMP part alone, without its disk store, pages and fixed ports. */
+/** The used part of node-media-server: RTMP only, without its disk store, pages and fixed ports. */
 interface ServerModule {
   new (): { readonly handleRequest: (socket: net.Socket) => void };
 }
@@ -17,13 +17,13 @@ interface SessionInfo {
 const require = createRequire(import.meta.url);
 
 export interface IndependentRtmpServerOptions {
-  /** PEM; given: the server speaks rtmps. */
+  /** PEM. If given, the server uses rtmps. */
   readonly tls?: { readonly key: string; readonly cert: string };
 }
 
 /**
- * An RTMP server that is not ours (npm node-media-server) on a free loopback port. For tests: a client and a server of
- * one hand could share a mistake.
+ * An independent RTMP server (npm node-media-server) on a free loopback port. For tests, because a client and a server
+ * from the same project could share a mistake.
  */
 export class IndependentRtmpServer {
   readonly port: number;
@@ -36,7 +36,7 @@ export class IndependentRtmpServer {
     const context = require("node-media-server/src/core/context.js") as ContextModule;
     const RtmpServer = require("node-media-server/src/server/rtmp_server.js") as ServerModule;
     const logger = require("node-media-server/src/core/logger.js") as { level: string };
-    // Its tests of ours provoke errors on purpose.
+    // The tests provoke errors on purpose.
     logger.level = "none";
     Object.assign(logger, { error: () => undefined, info: () => undefined, log: () => undefined });
     context.config = {};
@@ -48,7 +48,7 @@ export class IndependentRtmpServer {
       rtmp.handleRequest(socket);
     };
     const server = options.tls === undefined ? net.createServer(accept) : tls.createServer(options.tls, accept);
-    // A client that distrusts our certificate is a test, no failure.
+    // A test lets a client reject the certificate, which is not a failure.
     server.on("tlsClientError", () => undefined);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return new IndependentRtmpServer(server, sockets, context);
@@ -62,17 +62,20 @@ export class IndependentRtmpServer {
     this.port = (server.address() as net.AddressInfo).port;
   }
 
-  /** Resolves when somebody plays the stream `/app/name`. */
+  /** Resolves when a player plays the stream `/app/name`. */
   played(streamPath: string): Promise<void> {
     return this.#session("postPlay", streamPath);
   }
 
-  /** Resolves when somebody publishes the stream `/app/name`. */
+  /** Resolves when a publisher publishes the stream `/app/name`. */
   published(streamPath: string): Promise<void> {
     return this.#session("postPublish", streamPath);
   }
 
-  /** Ends all connections, after what is queued on them. Players of a stream whose publisher left wait for ever. */
+  /**
+   * Ends all connections, after what is queued on them. Without this, players of a stream whose publisher left wait
+   * without end.
+   */
   endConnections(): void {
     for (const socket of this.#sockets) socket.end();
   }

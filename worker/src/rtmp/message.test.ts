@@ -53,12 +53,12 @@ describe("RTMP messages", () => {
     expect(readData(dataMessage(1, ["onMetaData", { width: 640 }]))).toEqual(["onMetaData", { width: 640 }]);
   });
 
-  it("tells commands, data and media apart", () => {
+  it("distinguishes commands, data and media", () => {
     expect(readCommand(message(MESSAGE.audio, "af01"))).toBeNull();
     expect(readData(message(MESSAGE.video, "1701"))).toBeNull();
   });
 
-  it("reads a command of which only the beginning can be read", () => {
+  it("reads the readable beginning of a command", () => {
     const name = "0200086f6e537461747573";
     expect(readCommand(message(MESSAGE.commandAmf3, `00${name}0000000000000000000511`))).toEqual({
       name: "onStatus",
@@ -77,11 +77,11 @@ describe("RTMP messages", () => {
     ["a command without a name", () => readCommand(message(MESSAGE.commandAmf0, "05"))],
     ["an empty command", () => readCommand(message(MESSAGE.commandAmf3, ""))],
     ["a user control event that is cut short", () => readUserControl(message(MESSAGE.userControl, "0006"))],
-  ])("passes over %s", (_what, reading) => {
+  ])("ignores %s", (_what, reading) => {
     expect(reading()).toBeNull();
   });
 
-  it("refuses a control number that is cut short with the typed error", () => {
+  it("rejects a control number that is cut short with the typed error", () => {
     expect(() => readControlNumber(message(MESSAGE.setChunkSize, "0001"))).toThrow(RtmpProtocolError);
   });
 });

@@ -29,16 +29,16 @@ export const USER_EVENT = {
   pingResponse: 7,
 } as const;
 
-/** The chunk streams that we send on. 2 is reserved for protocol control (section 5.3.1.1), the rest is custom. */
+/** The chunk streams used for sending. 2 is reserved for protocol control (section 5.3.1.1), the rest is convention. */
 export const CHUNK_STREAM = { control: 2, command: 3, audio: 4, data: 5, video: 6 } as const;
 
 /** One RTMP message, in or out. */
 export interface RtmpMessage {
   readonly chunkStreamId: number;
   readonly typeId: number;
-  /** 0 for what concerns the connection. */
+  /** 0 for messages about the connection. */
   readonly streamId: number;
-  /** ms; on the wire modulo 2^32, and so is what the reader gives. */
+  /** ms. On the wire and in received messages it is modulo 2^32. */
   readonly timestampMs: number;
   readonly payload: Buffer;
 }
@@ -52,7 +52,7 @@ export interface RtmpCommand {
 
 export interface UserControlEvent {
   readonly event: number;
-  /** The stream id, for `setBufferLength` too; of a ping its timestamp. */
+  /** The stream id (also for `setBufferLength`), or the timestamp of a ping. */
   readonly value: number;
 }
 
@@ -106,10 +106,11 @@ export function dataMessage(streamId: number, values: readonly AmfValue[]): Rtmp
 }
 
 /**
- * Reads a command message, in AMF0 or in the AMF0 that an "AMF3" command message holds behind its first byte. Values
- * behind one that cannot be read are left out.
+ * Reads a command message in AMF0, or the AMF0 that an "AMF3" command message contains after its first byte. Values
+ * after
+ * an unreadable one are left out.
  *
- * @returns null for any other message, and for a command whose name cannot be read.
+ * @returns null for any other message, and for a command with an unreadable name
  */
 export function readCommand(message: RtmpMessage): RtmpCommand | null {
   if (!isCommand(message)) return null;
@@ -123,7 +124,7 @@ export function isCommand(message: RtmpMessage): boolean {
 }
 
 /**
- * Reads a data message: `[handler, ...values]`. Values behind one that cannot be read are left out.
+ * Reads a data message: `[handler, ...values]`. Values after an unreadable one are left out.
  *
  * @returns null for any other message.
  */
@@ -133,15 +134,16 @@ export function readData(message: RtmpMessage): AmfValue[] | null {
 }
 
 /**
- * The AMF0 of a command or data message. An "AMF3" one has a byte in front that is 0 for AMF0 (AMF3 then comes only
- * behind a marker); some senders leave it out. Neither kind of message begins with a number, whose marker is 0.
+ * Returns the AMF0 part of a command or data message. An "AMF3" message has a byte in front that is 0 for AMF0 (AMF3
+ * then
+ * comes only after a marker); some senders omit it. Neither kind of message starts with a number, whose marker is 0.
  */
 function amf0Of({ typeId, payload }: RtmpMessage): Buffer {
   const amf3 = typeId === MESSAGE.commandAmf3 || typeId === MESSAGE.dataAmf3;
   return amf3 && payload[0] === 0 ? payload.subarray(1) : payload;
 }
 
-/** @returns null for an event without a value: none of those that are known. */
+/** @returns null for an event without a value, which no known event is */
 export function readUserControl(message: RtmpMessage): UserControlEvent | null {
   if (message.payload.length < 6) return null;
   return { event: message.payload.readUInt16BE(0), value: message.payload.readUInt32BE(2) };

@@ -56,7 +56,7 @@ describe("parseRtmpUrl", () => {
     "rtmp:///live/a",
     "rtmp://host/live/a\r\nb",
     "rtmp://host/?a/b",
-  ])("gives null for %j", (url) => {
+  ])("returns null for %j", (url) => {
     expect(parseRtmpUrl(url)).toBeNull();
   });
 });
@@ -115,7 +115,7 @@ describe("rtmpAddresses", () => {
       ],
     ],
     ["rtmp://h/live?token=t/a", [["live?token=t", "a"]]],
-  ])("gives the ways to split %s, the likely one first", (url, expected) => {
+  ])("returns the ways to split %s, the most likely first", (url, expected) => {
     expect(rtmpAddresses(url).map(({ app, streamKey }) => [app, streamKey])).toEqual(expected);
   });
 });

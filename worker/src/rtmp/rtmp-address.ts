@@ -1,20 +1,20 @@
-/** What the commands of an RTMP connection need of a URL. `streamKey` and everything made of it is a secret. */
+/** The parts of a URL that RTMP commands need. `streamKey` and everything derived from it is secret. */
 export interface RtmpAddress {
   /** Name or address to connect to; IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
-  /** `app` of the connect command, with its parameters where the URL has some in front of the stream's name. */
+  /** `app` of the connect command, with its parameters if the URL has some before the stream name. */
   readonly app: string;
   /** `tcUrl` of the connect command: without user and key. */
   readonly tcUrl: string;
-  /** Stream name of publish and play, with the URL's query. Empty where the URL names an app only. */
+  /** Stream name of publish and play, with the URL's query. Empty if the URL names only an app. */
   readonly streamKey: string;
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "rtmp:": 1935, "rtmps:": 443 };
 
-/** App and stream name, byte for byte as the URL has them. */
+/** App and stream name, byte for byte as in the URL. */
 interface Split {
   readonly app: string;
   readonly name: string;
@@ -24,17 +24,17 @@ interface Split {
  * Splits an rtmp(s) URL as ffmpeg (libavformat/rtmpproto.c) and players do: `/app/key`, or `/app/instance/key` where
  * there are three segments or more; the query belongs to the key. Pure.
  *
- * @returns null for what is no rtmp(s) URL with a host and an app.
+ * @returns null if this is not an rtmp(s) URL with a host and an app
  */
 export function parseRtmpUrl(text: string): RtmpAddress | null {
   return rtmpAddresses(text)[0] ?? null;
 }
 
 /**
- * The ways in which servers may want a URL to be split, the most likely first: where a server does not know the first
- * app or stream, it may know the second. Pure.
+ * Returns the ways in which servers may expect a URL to be split, the most likely first. If a server does not know the
+ * first app or stream, it may know the second. Pure.
  *
- * @returns an empty list for what is no rtmp(s) URL with a host and an app.
+ * @returns an empty list if this is not an rtmp(s) URL with a host and an app
  */
 export function rtmpAddresses(text: string): readonly RtmpAddress[] {
   const trimmed = text.trim();
@@ -43,7 +43,7 @@ export function rtmpAddresses(text: string): readonly RtmpAddress[] {
   // The parser encodes and shortens paths, while servers compare names byte for byte.
   const path = /^rtmps?:\/\/[^/?#]*\/(.+)$/is.exec(trimmed)?.[1];
   if (url === null || defaultPort === undefined || url.hostname === "" || path === undefined) return [];
-  // oxlint-disable-next-line no-control-regex -- Line ends and the like are never part of a name.
+  // oxlint-disable-next-line no-control-regex -- Line ends and other control characters are never part of a name.
   if (/[\0-\x1f\x7f]/.test(path)) return [];
   const server = {
     host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
@@ -77,7 +77,7 @@ function splits(path: string): Split[] {
         ]
       : [inFront];
   if (segments.at(-1) === "" && query === "" && segments.length === 3) {
-    // The slash at the end adds nothing to a name that is there.
+    // A trailing slash does not belong to the name.
     return [{ app: first, name: segments[1] ?? "" }, at(2)];
   }
   const usual = at(usualAppSegments(segments));
@@ -85,13 +85,15 @@ function splits(path: string): Split[] {
   return [usual, ...typed(usual, query), ...other, ...(inFront === null ? [] : [inFront])];
 }
 
-/** Two for `/app/instance/key`; one where a type such as `mp4:` says that the second segment belongs to the name. */
+/**
+ * Returns 2 for `/app/instance/key`, or 1 if a type such as `mp4:` shows that the second segment belongs to the name.
+ */
 function usualAppSegments(segments: readonly string[]): number {
   if (segments[0] === "ondemand") return 1;
   return segments.length > 2 && segments[1]?.includes(":") !== true ? 2 : 1;
 }
 
-/** `live?vhost=a.com&token=b/stream?sign=c/d`: the parameters of the app stand in front of the stream's name. */
+/** Handles `live?vhost=a.com&token=b/stream?sign=c/d`, where the app's parameters come before the stream name. */
 function parametersInFront(path: string, mark: number): Split | null {
   if (mark === -1) return null;
   const second = path.indexOf("?", mark + 1);
@@ -100,7 +102,7 @@ function parametersInFront(path: string, mark: number): Split | null {
   return slash < mark || name === "" ? null : { app: path.slice(0, slash), name };
 }
 
-/** Flash servers want recorded files with their type in front, and FLV ones without their extension. */
+/** Flash servers expect recorded files with their type in front, and FLV files without their extension. */
 function typed({ app, name }: Split, query: string): Split[] {
   const file = name.slice(0, name.length - query.length);
   if (file.includes(":")) return [];
@@ -114,14 +116,14 @@ function distinct(found: readonly Split[]): Split[] {
   );
 }
 
-/** A shorter name is a word that may be read, not a key. */
+/** A shorter name is shown; a longer one may be a key. */
 const MAX_READABLE_NAME = 8;
 
 export function isReadableName(name: string): boolean {
   return name.length < MAX_READABLE_NAME;
 }
 
-/** App and stream for an error's text: without parameters, and without a name that may be a key. */
+/** Returns app and stream for an error text, without parameters and without a name that may be a key. */
 export function shownStream({ app, streamKey }: RtmpAddress): string {
   const path = streamKey.replace(/\?.*$/s, "");
   const nameAt = path.lastIndexOf("/") + 1;

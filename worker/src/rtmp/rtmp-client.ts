@@ -3,15 +3,15 @@ import { type AmfObject, type AmfValue, amfEntries } from "./amf0.ts";
 import { isCommand, type RtmpMessage, readCommand } from "./message.ts";
 import { RtmpConnection } from "./rtmp-connection.ts";
 
-/** What a server says of a connection or a stream (Adobe RTMP 1.0, sections 7.2.1.1 and 7.2.2). */
+/** A server's status of a connection or a stream (Adobe RTMP 1.0, sections 7.2.1.1 and 7.2.2). */
 export interface RtmpStatus {
   /** `status`, `warning` or `error`. */
   readonly level: string;
-  /** Such as `NetStream.Publish.Start`. */
+  /** For example `NetStream.Publish.Start`. */
   readonly code: string;
-  /** The server's own words: they may hold secrets. */
+  /** The server's text, which may contain secrets. */
   readonly description: string;
-  /** All that it answered, as JSON, for the log; it may hold secrets. */
+  /** The whole answer as JSON, for the log. It may contain secrets. */
   readonly raw?: string;
 }
 
@@ -31,7 +31,7 @@ export interface RtmpClientOptions {
   readonly onStatus: (status: RtmpStatus) => void;
   /** Audio, video, data and user control messages. */
   readonly onMessage: (message: RtmpMessage) => void;
-  /** Once; calls that are not answered have been rejected before. See `RtmpConnectionOptions.onClose`. */
+  /** Called once, after unanswered calls were rejected. See `RtmpConnectionOptions.onClose`. */
   readonly onClose: (error: Error | undefined) => void;
 }
 
@@ -50,7 +50,7 @@ export class RtmpClient {
 
   constructor(options: RtmpClientOptions) {
     this.#options = options;
-    // Nobody may be waiting for it when the connection breaks.
+    // There may be no waiter when the connection breaks.
     this.#ready.promise.catch(() => undefined);
     this.connection = new RtmpConnection({
       socket: options.socket,
@@ -61,7 +61,7 @@ export class RtmpClient {
     });
   }
 
-  /** Resolves when the handshake is done; rejects when the connection ends before. */
+  /** Resolves when the handshake is done. Rejects if the connection ends before. */
   get ready(): Promise<void> {
     return this.#ready.promise;
   }
@@ -70,16 +70,16 @@ export class RtmpClient {
    * Sends a command (section 7.2.1) and waits for its answer.
    *
    * @returns the answer's values: command object, then the rest.
-   * @throws RtmpCallError for `_error`; another Error when the connection ends before.
+   * @throws RtmpCallError for `_error`; another Error if the connection ends before.
    */
   call(name: string, ...values: readonly AmfValue[]): Promise<readonly AmfValue[]> {
     return this.callOn(0, name, ...values);
   }
 
-  /** The same for a command of a stream. */
+  /** Does the same for a command of a stream. */
   callOn(streamId: number, name: string, ...values: readonly AmfValue[]): Promise<readonly AmfValue[]> {
     const answer = Promise.withResolvers<readonly AmfValue[]>();
-    // With several calls on their way the first failure is told; the others must not count as unhandled.
+    // Of several pending calls, only the first failure is reported. The others must not count as unhandled.
     answer.promise.catch(() => undefined);
     this.#calls.set(this.#nextTransactionId(), answer);
     this.connection.sendCommand(streamId, { name, transactionId: this.#lastTransactionId, values });
@@ -99,7 +99,7 @@ export class RtmpClient {
   #receive(message: RtmpMessage): void {
     const command = readCommand(message);
     if (command === null) {
-      // A command that cannot be read is passed over, as other clients do.
+      // An unreadable command is ignored, as other clients do.
       if (!isCommand(message)) this.#options.onMessage(message);
       return;
     }
@@ -110,8 +110,8 @@ export class RtmpClient {
     }
     const call = this.#calls.get(transactionId);
     if (call === undefined) {
-      // An error without the number of a command concerns what was asked for last. One with the number of a command that
-      // needs no answer does not matter.
+      // An error without a command's number concerns the last call. An error for a command that needs no answer is
+      // ignored.
       if (name === "_error" && transactionId === 0) this.#options.onStatus({ ...statusOf(values), level: "error" });
       return;
     }
@@ -130,7 +130,7 @@ export class RtmpClient {
   }
 }
 
-/** The id that the answer to `createStream` gives (section 7.2.1.3); null where there is none. */
+/** Returns the stream id in the answer to `createStream` (section 7.2.1.3), or null if there is none. */
 export function createdStreamId(values: readonly AmfValue[]): number | null {
   const id = values[1];
   return typeof id === "number" && id >= 0 && id <= 0xffffffff && Number.isInteger(id) ? id : null;
@@ -138,7 +138,7 @@ export function createdStreamId(values: readonly AmfValue[]): number | null {
 
 const MAX_RAW_LENGTH = 2000;
 
-/** Reads the information object, which stands behind the command object; some servers send it first, or a text. */
+/** Reads the information object after the command object. Some servers send it first, or send a text. */
 function statusOf(values: readonly AmfValue[]): RtmpStatus {
   const objects = [values[1], values[0], ...values.slice(2)].map(amfEntries).filter((object) => object !== null);
   const info: AmfObject = objects.find((object) => object["code"] !== undefined) ?? objects[0] ?? {};

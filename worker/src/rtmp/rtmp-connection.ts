@@ -20,13 +20,15 @@ export interface RtmpConnectionOptions {
   /** A connected socket (net or TLS), owned by the connection from here on. */
   readonly socket: Socket;
   readonly role: "client" | "server";
-  /** The handshake is done; commands may be sent. */
+  /** Called when the handshake is done and commands may be sent. */
   readonly onReady?: () => void;
-  /** Every message but those that the connection answers itself (acknowledgements, windows, pings, chunk sizes). */
+  /**
+   * Called for every message except those that the connection handles (acknowledgements, windows, pings, chunk sizes).
+   */
   readonly onMessage: (message: RtmpMessage) => void;
   /**
-   * Once, after the socket has closed. The error is what broke it: an RtmpProtocolError, a socket error, whatever
-   * `onMessage` threw; undefined where a side simply closed.
+   * Called once, after the socket has closed. The error is the cause: an RtmpProtocolError, a socket error, or what
+   * `onMessage` threw. It is undefined if one side closed the connection normally.
    */
   readonly onClose: (error: Error | undefined) => void;
   readonly limits?: Partial<ChunkReaderLimits>;
@@ -44,7 +46,7 @@ export class RtmpConnection {
   #corked = false;
   #receivedBytes = 0;
   #reportedBytes = 0;
-  /** After how many bytes the peer wants to hear of them (section 5.4.4). */
+  /** After how many bytes the peer expects an acknowledgement (section 5.4.4). */
   #ackWindowBytes = Number.POSITIVE_INFINITY;
   #announcedWindowBytes = 0;
   #acknowledgedBytes = 0;
@@ -55,7 +57,7 @@ export class RtmpConnection {
   constructor(options: RtmpConnectionOptions) {
     this.#options = options;
     this.#socket = options.socket;
-    // Nagle's algorithm with delayed acknowledgements costs some 40 ms on each round trip of commands.
+    // Nagle's algorithm with delayed acknowledgements costs about 40 ms per round trip of commands.
     this.#socket.setNoDelay(true);
     this.#reader = new ChunkReader((message) => this.#receive(message), options.limits);
     this.#writer = new ChunkWriter((slice) => this.#write(slice));
@@ -64,7 +66,7 @@ export class RtmpConnection {
     this.#socket.on("error", (error) => {
       this.#error ??= error;
     });
-    // A half-open RTMP connection is of no use: the peer has said its last word.
+    // A half-open RTMP connection is useless, because the peer will not answer.
     this.#socket.on("end", () => this.#socket.destroy());
     this.#socket.once("close", () => {
       this.#closed.resolve();
@@ -77,15 +79,15 @@ export class RtmpConnection {
     return this.#closed.promise;
   }
 
-  /** Bytes accepted and not taken by the network yet. */
+  /** Bytes that were accepted for sending and are not sent yet. */
   get writableLength(): number {
     return this.#socket.writableLength;
   }
 
-  /** Bytes that the network has taken; of a connection that broke, what was last asked for. */
+  /** Bytes that the network has accepted. After the connection broke, the last known value. */
   get sentBytes(): number {
     if (this.#socket.writableFinished) return this.#writtenBytes;
-    // A destroyed socket forgets what it had queued.
+    // A destroyed socket no longer reports its queue.
     if (!this.#socket.destroyed) this.#sentBytes = this.#writtenBytes - this.#socket.writableLength;
     return this.#sentBytes;
   }
@@ -99,27 +101,29 @@ export class RtmpConnection {
     return this.#reader.chunkBytes;
   }
 
-  /** What the peer last said to have received, modulo 2^32 (section 5.4.3). */
+  /** The number of received bytes that the peer last acknowledged, modulo 2^32 (section 5.4.3). */
   get acknowledgedBytes(): number {
     return this.#acknowledgedBytes;
   }
 
-  /** How often the peer has said so. */
+  /** How many acknowledgements the peer has sent. */
   get acknowledgements(): number {
     return this.#acknowledgements;
   }
 
-  /** After how many bytes the peer was last asked to acknowledge them; 0: never asked. */
+  /** The acknowledgement window that the peer was last asked for, bytes; 0 if it was never asked. */
   get announcedWindowBytes(): number {
     return this.#announcedWindowBytes;
   }
 
-  /** Bytes accepted by `send`, those that the network has not taken included. */
+  /** Bytes accepted by `send`, including those that are not sent yet. */
   get writtenBytes(): number {
     return this.#writtenBytes;
   }
 
-  /** Sends a message; its payload is copied. Messages of one turn of the event loop leave in one system call. */
+  /**
+   * Sends a message; its payload is copied. Messages of the same event loop iteration are sent with one system call.
+   */
   send(message: RtmpMessage): void {
     this.#writer.write(message);
   }
@@ -128,12 +132,12 @@ export class RtmpConnection {
     this.send(commandMessage(streamId, command));
   }
 
-  /** The size of the chunks that we send from here on, bytes. */
+  /** Sets the size of the chunks that are sent from now on, bytes. */
   setChunkSize(sizeBytes: number): void {
     this.#writer.setChunkSize(sizeBytes);
   }
 
-  /** Asks the peer to acknowledge what it receives, each time after so many bytes. */
+  /** Asks the peer to acknowledge each time after this many bytes. */
   setWindowAckSize(sizeBytes: number): void {
     this.#announcedWindowBytes = sizeBytes;
     this.send(windowAckSize(sizeBytes));
@@ -152,7 +156,7 @@ export class RtmpConnection {
     this.#socket.resume();
   }
 
-  /** Sends what is queued, then closes; for how long that may take is up to the caller. */
+  /** Sends the queue, then closes. The caller limits how long that may take. */
   end(): void {
     this.#socket.end();
   }
@@ -206,7 +210,7 @@ export class RtmpConnection {
       case MESSAGE.acknowledgement:
       case MESSAGE.windowAckSize:
       case MESSAGE.setPeerBandwidth:
-        // One that is cut short says nothing, and harms nothing.
+        // A message that is cut short is ignored.
         if (message.payload.length >= 4) this.#control(message.typeId, readControlNumber(message));
         return;
       case MESSAGE.userControl: {
@@ -228,7 +232,7 @@ export class RtmpConnection {
       // A window of 0 asks for no acknowledgements.
       this.#ackWindowBytes = value === 0 ? Number.POSITIVE_INFINITY : value;
     } else if (value !== 0 && value !== this.#announcedWindowBytes) {
-      // Section 5.4.5: answered with the window, where it differs from the last one told.
+      // Section 5.4.5: the answer is the window, if it differs from the last one sent.
       this.setWindowAckSize(value);
     }
   }

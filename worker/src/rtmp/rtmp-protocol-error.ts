@@ -1,4 +1,4 @@
-/** What a peer sent breaks RTMP or AMF0, or one of our limits. The only error that decoding of either throws. */
+/** A peer violated RTMP, AMF0 or one of the limits. The only error that decoding throws. */
 export class RtmpProtocolError extends Error {
   override readonly name = "RtmpProtocolError";
 }

@@ -14,13 +14,13 @@ export interface ScriptedPeer {
 
 export type Script = (peer: ScriptedPeer, command: RtmpCommand) => void;
 
-/** Lets everybody in: answers `connect` and `createStream` (stream 1), and says nothing else. */
+/** Accepts every client: answers `connect` and `createStream` (stream 1) and nothing else. */
 export const admit: Script = (peer, command) => {
   if (command.name === "connect") peer.answer(command, {}, { level: "status", code: "NetConnection.Connect.Success" });
   if (command.name === "createStream") peer.answer(command, null, 1);
 };
 
-/** An RTMP server that does what a test says, on a free loopback port. For tests. */
+/** An RTMP server on a free loopback port that a test scripts. For tests. */
 export class ScriptedRtmpServer {
   readonly peers: ScriptedPeer[] = [];
   readonly port: number;

@@ -1,6 +1,6 @@
 /**
- * Makes a continuous clock of RTMP's timestamps, which wrap at 2^32 ms (Adobe RTMP 1.0, section 4). A step is taken to
- * be the shorter way round, so that a step back (audio behind video, a header at 0) stays one.
+ * Makes RTMP's timestamps, which wrap at 2^32 ms (Adobe RTMP 1.0, section 4), continuous. Each step is taken in the
+ * shorter direction, so that a step back (audio behind video, a header at 0) stays a step back.
  */
 export class TimestampUnwrapper {
   #last: number | undefined;
