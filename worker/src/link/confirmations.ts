@@ -1,10 +1,10 @@
 import type { TaskRef } from "@roomcast/shared";
 
-/** The edge's word that an attempt holds its task. */
+/** The edge's confirmation that an attempt holds its task. */
 export interface Confirmation {
   /**
-   * Whether it still counts: said over the socket that is there now, and not so long ago that the edge may have given
-   * the task to somebody else since.
+   * Returns true while the confirmation is valid: it came over the current socket, and recently enough that the edge
+   * cannot have given the task to another worker since.
    */
   holds(): boolean;
 }
@@ -12,17 +12,17 @@ export interface Confirmation {
 interface Waiting {
   readonly ref: TaskRef;
   readonly confirmed: PromiseWithResolvers<Confirmation>;
-  /** When the edge was first asked over this socket, on the monotonic clock; undefined: it was not yet. */
+  /** When the edge was first asked over this socket, on the monotonic clock. Undefined if it was not asked yet. */
   askedAtMs: number | undefined;
 }
 
-/** Attempts that may publish only when the edge has confirmed them. */
+/** The attempts that wait for the edge's confirmation, which they need before they publish. */
 export class Confirmations {
   readonly #waiting = new Set<Waiting>();
   readonly #now: () => number;
-  /** Of the link's sockets so far. */
+  /** Counts the sockets of the link. */
   #socketsLost = 0;
-  /** Called when somebody begins to wait. One listener: the link. */
+  /** Called when an attempt starts to wait. The link is the only listener. */
   onWaiting: ((ref: TaskRef) => void) | undefined;
 
   /** @param now the monotonic clock, ms */
@@ -30,12 +30,15 @@ export class Confirmations {
     this.#now = now;
   }
 
-  /** Whose confirmation is waited for. */
+  /** The attempts that wait for a confirmation. */
   get waiting(): readonly TaskRef[] {
     return [...this.#waiting].map(({ ref }) => ref);
   }
 
-  /** Resolves when the edge has confirmed, after this call, that the attempt holds its task; rejects by the signal. */
+  /**
+   * Resolves when the edge has confirmed, after this call, that the attempt holds its task; rejects when the signal
+   * aborts.
+   */
   async until(ref: TaskRef, signal: AbortSignal): Promise<Confirmation> {
     signal.throwIfAborted();
     const waiting: Waiting = { ref, confirmed: Promise.withResolvers(), askedAtMs: undefined };
@@ -51,21 +54,21 @@ export class Confirmations {
     }
   }
 
-  /** The edge is being asked. */
+  /** Records that the edge is being asked. */
   asked(ref: TaskRef): void {
     const nowMs = this.#now();
     for (const waiting of this.#of(ref)) waiting.askedAtMs ??= nowMs;
   }
 
-  /** What was asked over this socket is not answered over the next one, and what was said over it counts no more. */
+  /** Forgets what was asked and confirmed over the old socket: a new socket must ask again. */
   socketLost(): void {
     this.#socketsLost += 1;
     for (const waiting of this.#waiting) waiting.askedAtMs = undefined;
   }
 
   /**
-   * The edge has confirmed. An answer that is older than `maxAgeMs` says nothing: a process that was frozen reads it
-   * when the edge may have given the task to somebody else.
+   * Records the edge's confirmation. An answer that is older than `maxAgeMs` is ignored: a process that was frozen may
+   * read it after the edge has given the task to another worker.
    */
   confirm(ref: TaskRef, maxAgeMs: number): void {
     const socketsLost = this.#socketsLost;

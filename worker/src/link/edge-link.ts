@@ -19,16 +19,16 @@ import { EdgeSocket, type SocketEnd } from "./edge-socket.ts";
 import { fittingReports } from "./fitting-reports.ts";
 import type { Outbox } from "./outbox.ts";
 
-/** What the link asks of the process's tasks. */
+/** The tasks of the process, as the link uses them. */
 export interface LinkedTasks {
   hello(): Pick<WorkerFrameOf<"hello">, "capacityUnits" | "load" | "running" | "draining">;
   report(): Pick<WorkerFrameOf<"report">, "load" | "tasks">;
-  /** Rejects nothing: what cannot be done is a `refused`. */
+  /** Never throws: a dispatch that cannot be run is answered with `refused`. */
   dispatch(frame: EdgeFrameOf<"dispatch">): WorkerFrameOf<"accepted"> | WorkerFrameOf<"refused">;
   stop(ref: TaskRef, how: "now" | "tidy", reason: string): void;
-  /** Gives a task back tidily, so that another worker goes on with it. */
+  /** Releases a task tidily, so that another worker continues it. */
   release(ref: TaskRef): void;
-  /** Never rejects: what cannot be done is said in the answer. */
+  /** Never rejects: a failed change is reported in the answer. */
   update(frame: EdgeFrameOf<"update">): Promise<WorkerFrameOf<"updated">>;
 }
 
@@ -42,13 +42,13 @@ export interface LinkIdentity {
 export interface LinkTimings {
   /** From dialling to `welcome`, ms. */
   readonly welcomeTimeoutMs: number;
-  /** `ended` is said again after so long without `ack`, ms. */
+  /** `ended` is sent again after this time without `ack`, ms. */
   readonly repeatEndedMs: number;
   readonly retryInitialMs: number;
   readonly retryMaxMs: number;
-  /** Between tries while the edge refuses the token, or another process uses it; at most this, ms. */
+  /** Longest wait between dials while the edge refuses the token, or another process uses it, ms. */
   readonly refusedRetryMs: number;
-  /** A socket that held so long after its welcome was a good one: the next dial is not put off, ms. */
+  /** After a socket that lasted this long after its welcome, ms, the next dial is not delayed. */
   readonly healthyAfterMs: number;
 }
 
@@ -58,7 +58,7 @@ export const LINK_TIMINGS: LinkTimings = {
   retryInitialMs: 250,
   retryMaxMs: 2_000,
   refusedRetryMs: 60_000,
-  // An edge gives a lost worker's tasks to others after a second or so: a worker that can be back by then should be.
+  // An edge gives a lost worker's tasks to other workers after about a second, so the first dials come before that.
   healthyAfterMs: 500,
 };
 
@@ -68,7 +68,7 @@ export interface EdgeLinkOptions {
   readonly workerToken: string;
   readonly identity: LinkIdentity;
   readonly tasks: LinkedTasks;
-  /** How busy the CPU is, 0 to 1; null: not known. */
+  /** The CPU load from 0 to 1, or null if it is unknown. */
   readonly cpu: { readonly load: number | null };
   readonly outbox: Outbox;
   readonly confirmations: Confirmations;
@@ -77,14 +77,14 @@ export interface EdgeLinkOptions {
   readonly random?: () => number;
 }
 
-/** Why a link ended for good. */
+/** Why a link ended permanently. */
 export type LinkEnd =
   | { readonly name: "stopped" }
   | { readonly name: "protocolMismatch"; readonly edgeProtocol: number | null };
 
 const STOP_REASON_AT_WELCOME = "The edge has given this task to someone else, or ended it.";
 
-/** The worker's line to the edge: dials, dials again, and carries what both have to say. Tasks do not depend on it. */
+/** The worker's connection to the edge. It reconnects by itself and carries all frames. Tasks continue without it. */
 export class EdgeLink {
   readonly #options: EdgeLinkOptions;
   readonly #timings: LinkTimings;
@@ -95,9 +95,9 @@ export class EdgeLink {
   #welcomed = false;
   #running: Promise<LinkEnd> | undefined;
   #reconnects = 0;
-  /** When this socket was welcomed; undefined: it was not yet. */
+  /** When this socket was welcomed. Undefined if it was not yet. */
   #welcomedAtMs: number | undefined;
-  /** After so long without a word from us the edge gives our tasks to others. */
+  /** After this time without a frame from this worker, the edge gives its tasks to other workers, ms. */
   #heartbeatTimeoutMs = 0;
 
   constructor(options: EdgeLinkOptions) {
@@ -128,7 +128,7 @@ export class EdgeLink {
     return this.#running;
   }
 
-  /** Says that no new tasks are wanted. Every later hello says it too. */
+  /** Tells the edge that this worker drains. Every later hello repeats it. */
   announceDraining(reason: string): void {
     if (this.#welcomed) this.#socket?.send({ type: "draining", reason });
   }
@@ -152,14 +152,14 @@ export class EdgeLink {
       this.#reconnects += 1;
       const nowMs = performance.now();
       const waitMs = backoff.failed(nowMs, nowMs - (this.#welcomedAtMs ?? nowMs)) ?? retryMaxMs;
-      // Refused for a reason that only an operator can change: knocking often helps nobody.
+      // Only an operator can fix the reason of this refusal, so frequent dialling is useless.
       const slow = end.name === "unauthorized" || end.name === "replaced";
       await cancellableSleep(slow ? refusedRetryMs * (0.5 + random() / 2) : waitMs, this.#stopping.signal);
     }
     return { name: "stopped" };
   }
 
-  /** One socket, from dialling to its end. */
+  /** Runs one socket, from dialling to its end. */
   async #runOnce(): Promise<SocketEnd> {
     const { edgeUrl, workerToken, identity, tasks } = this.#options;
     const url = new URL("/v1/fleet/connect", edgeUrl);
@@ -199,10 +199,12 @@ export class EdgeLink {
     }
   }
 
-  /** What runs. What has ended without the edge knowing follows by its `ended`, and the edge waits for that. */
+  /**
+   * Reports the running tasks. For those that ended unknown to the edge, `ended` follows, and the edge waits for it.
+   */
   #hello(): ReturnType<LinkedTasks["hello"]> {
     const hello = this.#options.tasks.hello();
-    // The plans, with their reasons, are what could make the frame too long; the next report brings them.
+    // Plans with their reasons could make the frame too long. The next report includes them.
     const running = hello.running.map((task) => ({ ...task, plan: null }));
     return { ...hello, load: this.#withCpu(hello.load), running };
   }
@@ -213,7 +215,7 @@ export class EdgeLink {
   }
 
   #report(socket: EdgeSocket, tasks: LinkedTasks): void {
-    // A report that cannot leave is out of date when it could.
+    // A report that cannot be sent now would be outdated later.
     if (socket.congested) return;
     const { load, tasks: reports } = tasks.report();
     const report = { type: "report", load: this.#withCpu(load), tasks: reports } as const;
@@ -222,7 +224,7 @@ export class EdgeLink {
     this.#askToConfirm(this.#options.confirmations.waiting);
   }
 
-  /** Asked again with each report until it is answered. */
+  /** The question is repeated with each report until it is answered. */
   #askToConfirm(refs: readonly TaskRef[]): void {
     if (!this.#welcomed || this.#socket === undefined) return;
     for (const { taskId, attempt } of refs) {
@@ -274,18 +276,18 @@ export class EdgeLink {
         this.#options.tasks.release(frame);
         return;
       case "confirmed":
-        // Half of what the edge waits for: what is younger was said by an edge that counts on us still.
+        // Half of the edge's time limit: a younger answer comes from an edge that has not given the task away.
         this.#options.confirmations.confirm(frame, this.#heartbeatTimeoutMs / 2);
         return;
       case "heartbeat":
-        // Any frame proves that the edge lives; this one says nothing more.
+        // Any frame proves that the edge is reachable; this one has no other content.
         return;
     }
   }
 
   async #update(socket: EdgeSocket, frame: EdgeFrameOf<"update">): Promise<void> {
     const answer = await this.#options.tasks.update(frame);
-    // How the push is since the change comes first, so that whoever asked for it is not shown how it was before.
+    // The new state of the push is sent first, so that the caller of the change does not see the old one.
     this.#report(socket, this.#options.tasks);
     socket.send(answer);
   }
@@ -299,7 +301,7 @@ export class EdgeLink {
     socket.welcomed(frame);
     for (const ref of frame.stop) this.#stopTask(ref, "now", STOP_REASON_AT_WELCOME);
     this.#sendEnded(this.#options.outbox.ended);
-    // The edge learns at once how the tasks are that it takes over from the hello.
+    // A report is sent at once, because the edge needs the state of the tasks that the hello announced.
     this.#report(socket, this.#options.tasks);
   }
 
@@ -307,7 +309,7 @@ export class EdgeLink {
     const { outbox, tasks } = this.#options;
     const ended = outbox.endedOf(ref);
     if (ended === undefined) tasks.stop(ref, how, reason);
-    // The two have crossed.
+    // The stop and the `ended` have crossed.
     else this.#sendEnded([ended]);
   }
 

@@ -5,9 +5,9 @@ import type { RawData, WebSocket } from "ws";
 export type SocketEnd =
   | { readonly name: "stopped" }
   | { readonly name: "lost"; readonly error: Error }
-  /** The token is refused. */
+  /** The edge refused the token. */
   | { readonly name: "unauthorized"; readonly error: Error }
-  /** Another process with the same worker id took this one's place. */
+  /** Another process with the same worker id replaced this one. */
   | { readonly name: "replaced" }
   | { readonly name: "protocolMismatch"; readonly edgeProtocol: number | null };
 
@@ -19,12 +19,12 @@ export interface EdgeSocketOptions {
   readonly onText: (text: unknown) => void;
 }
 
-/** Bytes that wait in a socket which the network does not empty. */
+/** Limit of queued bytes in a socket that the network does not drain. */
 const CONGESTED_BYTES = 1024 * 1024;
-/** How long the edge may take to answer a close. */
+/** How long the edge may take to answer a close, ms. */
 const CLOSE_TIMEOUT_MS = 250;
 
-/** One WebSocket to the edge, and the watch over its silence. */
+/** One WebSocket to the edge, which is closed when the edge is silent for too long. */
 export class EdgeSocket {
   readonly #socket: WebSocket;
   readonly #options: EdgeSocketOptions;
@@ -55,12 +55,12 @@ export class EdgeSocket {
     this.#watch();
   }
 
-  /** Resolves once the socket is closed and nothing of it is left. */
+  /** Resolves once the socket is closed. */
   get ended(): Promise<SocketEnd> {
     return this.#ended.promise;
   }
 
-  /** True while the network takes less than is sent. */
+  /** True while the network is slower than the sending side. */
   get congested(): boolean {
     return this.#socket.bufferedAmount > CONGESTED_BYTES;
   }
@@ -69,7 +69,7 @@ export class EdgeSocket {
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(encodeFrame(frame));
   }
 
-  /** The edge says how long it may be silent. */
+  /** Sets how long the edge may be silent, as its welcome says. */
   welcomed(welcome: EdgeFrameOf<"welcome">): void {
     this.#silentAfterMs = welcome.heartbeatTimeoutMs;
     this.#watch();
@@ -88,7 +88,7 @@ export class EdgeSocket {
     this.#closing ??= setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
   }
 
-  /** Ends the socket for a reason of our own. */
+  /** Closes the socket for a reason on this side. */
   end(end: SocketEnd): void {
     this.#end ??= end;
     if (this.#socket.readyState === this.#socket.OPEN) this.close(1000, "");
@@ -102,7 +102,7 @@ export class EdgeSocket {
     this.#options.onText(isBinary ? data : (data as Buffer).toString("utf8"));
   }
 
-  /** Starts the watch anew: a half-open socket tells nothing, so its silence has to. */
+  /** Restarts the timer for silence, the only sign of a half-open socket. */
   #watch(): void {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => {

@@ -2,7 +2,7 @@ import { encodeFrame, MAX_FRAME_LENGTH, type WorkerFrameOf } from "@roomcast/sha
 
 type Report = WorkerFrameOf<"report">;
 
-/** A report as one frame or, where it would be too long for the edge to take, as several. Pure. */
+/** Splits a report into several frames if one would be too long for the edge. Pure. */
 export function fittingReports(report: Report): Report[] {
   if (report.tasks.length <= 1 || encodeFrame(report).length <= MAX_FRAME_LENGTH) return [report];
   const half = Math.ceil(report.tasks.length / 2);

@@ -47,7 +47,7 @@ export const DISPATCH = {
   },
 } as const;
 
-/** One socket as the edge sees it; every frame of the worker is checked as the edge would. */
+/** The edge's side of one socket. It validates every frame of the worker as the edge does. */
 export class EdgeEnd {
   readonly frames: WorkerFrame[] = [];
   readonly socket: WebSocket;
@@ -114,16 +114,16 @@ export function runningTask(changes: Partial<TaskReport> = {}): TaskReport {
 
 interface NewLinkOptions {
   readonly timings?: Partial<LinkTimings>;
-  /** Instead of the door's own. */
+  /** Replaces the door's port. */
   readonly port?: number;
   readonly random?: () => number;
 }
 
-/** Where a fleet's workers dial, links that do, and what came through. Each test of a file has it anew. */
+/** A server that workers dial, links that connect to it, and the received frames. Each test gets a new one. */
 class FleetDoor {
   sockets: EdgeEnd[] = [];
   logged: { msg: string; level: number }[] = [];
-  /** HTTP status with which the next dials are refused. */
+  /** The HTTP status that refuses the next dials. */
   refuseWith: number | undefined;
   #server = new WebSocketServer({ noServer: true });
   #cleanUps: (() => Promise<unknown>)[] = [];
@@ -143,12 +143,12 @@ class FleetDoor {
     return portOf(this.#server);
   }
 
-  /** When the test is over, before the door closes. */
+  /** Called after the test, before the door closes. */
   afterwards(cleanUp: () => Promise<unknown>): void {
     this.#cleanUps.push(cleanUp);
   }
 
-  /** A link that runs. */
+  /** Starts a link. */
   newLink(options: NewLinkOptions = {}) {
     const outbox = new Outbox();
     const confirmations = new Confirmations();
@@ -171,7 +171,7 @@ class FleetDoor {
     return { link, outbox, confirmations, ended, cpu, ...fake };
   }
 
-  /** A socket that has said hello. */
+  /** Waits for a socket that has sent hello. */
   edgeEnd(index = 0): Promise<EdgeEnd> {
     return eventually(() => {
       const end = this.sockets[index];
@@ -188,7 +188,7 @@ class FleetDoor {
   }
 }
 
-/** A door that is open during each test of the file that calls this. */
+/** Opens a door for each test of the calling file. */
 export function openFleetDoor(): FleetDoor {
   const door = new FleetDoor();
   beforeEach(() => door.open());

@@ -3,9 +3,9 @@ import type { LogLine, TaskRef, WorkerFrameOf } from "@roomcast/shared";
 type Ended = WorkerFrameOf<"ended">;
 type Logs = WorkerFrameOf<"logs">;
 
-/** Lines kept for the edge while it is away, of all tasks; beyond that the oldest go first. */
+/** Limit of log lines of all tasks that are kept while the edge is unreachable. The oldest are dropped first. */
 const MAX_LOG_LINES = 5_000;
-/** Lines in one frame: even 40 of the longest, each character escaped, stay below the frame limit. */
+/** Lines per frame: even 40 of the longest, with each character escaped, stay below the frame limit. */
 const LINES_A_FRAME = 40;
 
 interface TaskLogs {
@@ -18,8 +18,8 @@ function key(ref: TaskRef): string {
 }
 
 /**
- * What the edge must still be told. `ended` stays until it is acknowledged, over any number of sockets; log lines are
- * bounded and sent once.
+ * The messages that the edge has not received yet. `ended` stays until it is acknowledged, over any number of sockets.
+ * Log lines are bounded and sent once.
  */
 export class Outbox {
   readonly #ended = new Map<string, Ended>();
@@ -27,7 +27,7 @@ export class Outbox {
   #lineCount = 0;
   #droppedLines = 0;
   #delivered: PromiseWithResolvers<void> | undefined;
-  /** Called with each `ended` that comes in. One listener: the link. */
+  /** Called with each new `ended`. The link is the only listener. */
   onEnded: ((frame: Ended) => void) | undefined;
 
   /** Every `ended` that was not acknowledged, oldest first. */
@@ -35,7 +35,7 @@ export class Outbox {
     return [...this.#ended.values()];
   }
 
-  /** Log lines that were thrown away because the edge was away for too long. */
+  /** The number of log lines that were dropped because the edge was unreachable for too long. */
   get droppedLines(): number {
     return this.#droppedLines;
   }
@@ -52,7 +52,7 @@ export class Outbox {
   }
 
   addEnded(frame: Ended): void {
-    // A later attempt is the edge's business now: nobody waits for what an earlier one came to.
+    // The edge cares only about the later attempt, so the `ended` of an earlier one is not needed.
     for (const [at, earlier] of this.#ended) {
       if (earlier.taskId === frame.taskId && earlier.attempt < frame.attempt) this.#ended.delete(at);
     }
@@ -69,7 +69,7 @@ export class Outbox {
     while (this.#lineCount > MAX_LOG_LINES) this.#dropOldestLine();
   }
 
-  /** The edge has written it down. */
+  /** Removes an `ended` that the edge has acknowledged. */
   acknowledge(ref: TaskRef): void {
     this.#ended.delete(key(ref));
     if (this.#ended.size > 0) return;
@@ -77,7 +77,7 @@ export class Outbox {
     this.#delivered = undefined;
   }
 
-  /** Takes all log lines out, as frames that fit. */
+  /** Removes all log lines and returns them as frames within the size limit. */
   takeLogs(): Logs[] {
     const frames: Logs[] = [];
     for (const { ref, lines } of this.#logs.values()) {

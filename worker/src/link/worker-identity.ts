@@ -4,8 +4,8 @@ import { z } from "zod";
 const claims = z.object({ sub: z.string().min(1).max(64), regions: z.array(regionName).min(1) });
 
 /**
- * Who a worker token says this worker is. Not verified: only the edge has the key, and it refuses a forged one.
- * null: this is no worker token.
+ * Returns the worker's identity from its token, or null if this is not a worker token. The token is not verified: only
+ * the edge has the key, and it refuses a forged one.
  */
 export function readWorkerIdentity(token: string): WorkerIdentity | null {
   const parts = token.split(".");

@@ -1,12 +1,14 @@
 import imported from "ioredis/built/DataHandler.js";
 
 /**
- * Makes a reply that makes no sense end its connection, and nothing else. ioredis throws some such errors again outside of
- * every call, which would end the process: a server needs no more for that than a null (`$-1`) that nobody has asked for.
- * Of other replies without a command it makes an error each, and reads on: a flood of them would keep the process busy.
+ * Makes an invalid reply end its connection and nothing else. ioredis rethrows some of these errors outside of every
+ * call,
+ * which would end the process: an unrequested null (`$-1`) from a server is enough. For other replies without a
+ * command,
+ * ioredis makes an error each and reads on, so a flood of them would keep the process busy.
  */
 export function containReplyErrors(): void {
-  // Node hands on the CommonJS module as a whole, other loaders its default export.
+  // Node returns the CommonJS module as a whole, other loaders its default export.
   const known: unknown = "default" in imported ? imported.default : imported;
   // SAFETY: private to its class, but the one place through which every reply goes (ioredis 6.0). The tests of hostile
   // servers in redis-connection.test.ts fail where a newer ioredis does without it.
@@ -36,6 +38,6 @@ interface ReplyHandler {
     readonly commandQueue: { readonly length: number };
   };
   dispatch(work: () => void): void;
-  /** Rejects what waits on the connection. */
+  /** Rejects the commands that wait on the connection. */
   returnFatalError(error: unknown): void;
 }

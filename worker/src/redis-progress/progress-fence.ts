@@ -1,6 +1,6 @@
 import { PROGRESS_TTL_MS } from "./progress-record.ts";
 
-/** A record that says "active" and was not written for so long belongs to nobody any more. */
+/** An active record that was not written for this long, ms, no longer has an owner. */
 const STALE_AFTER_MS = 30_000;
 
 /**
@@ -10,10 +10,10 @@ const STALE_AFTER_MS = 30_000;
  * attempt) claims the record, from then on the older one's writes are refused; a later attempt, which may be of a task
  * older than the owner, claims it only from an owner that has ended or gone silent.
  *
- * A probe does all that a write does, and changes nothing that counts: it shows whether a later write will be taken.
+ * A probe does everything that a write does but changes no data. It shows whether a later write will succeed.
  *
  * ARGV: 1 `claim`, `write` or `probe`, 2 TaskId, 3 Attempt, 4 now (Unix ms), 5 stale after (ms), 6 TTL (ms), 7… fields.
- * Answers 1: written, 0: it belongs to another.
+ * Answers 1 if the record was written, 0 if it belongs to another push.
  */
 export const FENCED_WRITE = `
 local taskId, attempt, state, updatedAt = unpack(redis.call('HMGET', KEYS[1], 'TaskId', 'Attempt', 'State', 'UpdatedAt'))
@@ -39,7 +39,7 @@ return 1
 
 export interface FencedWrite {
   readonly key: string;
-  /** `claim`: this push has not owned the record yet. */
+  /** `claim` if this push has not owned the record yet. */
   readonly mode: "claim" | "write" | "probe";
   readonly taskId: string;
   readonly attempt: number;

@@ -8,17 +8,17 @@ import {
   TERMINAL_STATES,
 } from "@roomcast/shared";
 
-/** How far a push is, as it is recorded. */
+/** The recorded progress of a push. */
 export interface ProgressValues {
-  /** Which source of a playlist, from 0. */
+  /** Index of the item of a playlist. */
   readonly item: number;
   readonly positionMs: number;
-  /** null: live, or not known. */
+  /** Null if the source is live or its duration is unknown. */
   readonly durationMs: number | null;
   readonly state: TaskStateName;
 }
 
-/** What is recorded of an earlier push of the same source. */
+/** The record of an earlier push of the same source. */
 export interface ProgressRecord extends ProgressValues {
   readonly taskId: string;
   readonly attempt: number;
@@ -28,17 +28,17 @@ export interface ProgressRecord extends ProgressValues {
 /** Whether pushes of one source share a record, or each seat has its own. */
 export type ProgressScope = "source" | "room";
 
-/** A record nobody has written to for so long is forgotten. */
+/** A record that was not written for this long expires. */
 export const PROGRESS_TTL_MS = 7 * 24 * 3600 * 1000;
 
 const STATES: readonly string[] = ["queued", ...ACTIVE_STATES, ...TERMINAL_STATES];
 
-/** One source as it is; a playlist as JSON, so that another order is another record. */
+/** Returns a single source unchanged and a playlist as JSON, so that another order is another record. */
 function sourceText({ VideoSrc }: Pick<PushRequest, "VideoSrc">): string {
   return typeof VideoSrc === "string" ? VideoSrc : JSON.stringify(VideoSrc);
 }
 
-/** The Redis key of a request's record. */
+/** Returns the Redis key of a request's record. */
 export function progressKey(request: PushRequest, scope: ProgressScope = "source"): string {
   const key = `roomcast:progress:${createHash("sha256").update(sourceText(request)).digest("hex")}`;
   return scope === "source" ? key : `${key}:${seatKey(seatOf(request))}`;
@@ -53,7 +53,7 @@ export interface RecordOwner {
 /** The fields of the hash, name and value by turns. The record lies in the user's own Redis: VideoSrc is whole. */
 export function recordFields(owner: RecordOwner, values: ProgressValues, nowMs: number): string[] {
   const { request, taskId, attempt } = owner;
-  // Played to its end, a recorded file starts anew the next time.
+  // A recorded file that was played to its end starts from the beginning next time.
   const positionMs = values.state === "finished" ? 0 : values.positionMs;
   return Object.entries({
     VideoSrc: sourceText(request),
@@ -71,7 +71,7 @@ export function recordFields(owner: RecordOwner, values: ProgressValues, nowMs: 
   }).flatMap(([name, value]) => [name, String(value)]);
 }
 
-/** Reads a hash back; null where there is none, or where someone else has written something that is no record. */
+/** Parses a hash. Returns null if there is none, or if it is not a valid record. */
 export function readRecord(hash: Readonly<Record<string, string>>): ProgressRecord | null {
   const positionMs = wholeNumber(hash.PositionMs);
   const attempt = wholeNumber(hash.Attempt);

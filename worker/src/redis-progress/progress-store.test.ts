@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type PushRequest, pushRequestSchema, RoomcastError, validate } from "@roomcast/shared";
 import { Redis } from "ioredis";
 import { pino } from "pino";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { eventually } from "../base/eventually.test-support.ts";
 import { type ProgressValues, progressKey } from "./progress-record.ts";
 import { ProgressStore, type ProgressStoreOptions } from "./progress-store.ts";
@@ -78,7 +78,7 @@ function values(positionMs: number, changes: Partial<ProgressValues> = {}): Prog
   return { item: 0, positionMs, durationMs: 30_000, state: "pushing", ...changes };
 }
 
-/** A store, one task in it, and its position. */
+/** A store with one task and its position. */
 async function track(
   store: ProgressStore,
   options: { taskId?: string; attempt?: number; positionMs?: number; request?: PushRequest } = {},
@@ -118,214 +118,218 @@ async function clientCount(client: Redis): Promise<number> {
     .split("\n").length;
 }
 
-describe("the record", () => {
-  test("holds every field of the push, under a key made of the source, and lives for seven days", async () => {
-    const { progress } = await track(newStore({ nowMs: () => 1_700_000_000_000 }), { positionMs: 1234.6 });
-    await progress.close(values(5678.4));
-    const client = await inspector();
-    const plainKey = `roomcast:progress:${createHash("sha256").update("https://media.example.com/clip.mp4?key=hidden").digest("hex")}`;
-    expect(await client.hgetall(plainKey)).toEqual({
-      VideoSrc: "https://media.example.com/clip.mp4?key=hidden",
-      SdkAppId: "1400000001",
-      Room: "class_1",
-      UserId: "teacher",
-      Mode: "vod",
-      Item: "0",
-      PositionMs: "5678",
-      DurationMs: "30000",
-      State: "pushing",
-      TaskId: TASK_A,
-      Attempt: "1",
-      UpdatedAt: "1700000000000",
+describe("ProgressStore", () => {
+  describe("when it keeps a record", () => {
+    it("writes every field of the push under a key of the source, with an expiry of seven days", async () => {
+      const { progress } = await track(newStore({ nowMs: () => 1_700_000_000_000 }), { positionMs: 1234.6 });
+      await progress.close(values(5678.4));
+      const client = await inspector();
+      const plainKey = `roomcast:progress:${createHash("sha256").update("https://media.example.com/clip.mp4?key=hidden").digest("hex")}`;
+      expect(await client.hgetall(plainKey)).toEqual({
+        VideoSrc: "https://media.example.com/clip.mp4?key=hidden",
+        SdkAppId: "1400000001",
+        Room: "class_1",
+        UserId: "teacher",
+        Mode: "vod",
+        Item: "0",
+        PositionMs: "5678",
+        DurationMs: "30000",
+        State: "pushing",
+        TaskId: TASK_A,
+        Attempt: "1",
+        UpdatedAt: "1700000000000",
+      });
+      const ttlMs = await client.pttl(plainKey);
+      expect(ttlMs).toBeGreaterThan(7 * 24 * 3600 * 1000 - 60_000);
+      expect(ttlMs).toBeLessThanOrEqual(7 * 24 * 3600 * 1000);
     });
-    const ttlMs = await client.pttl(plainKey);
-    expect(ttlMs).toBeGreaterThan(7 * 24 * 3600 * 1000 - 60_000);
-    expect(ttlMs).toBeLessThanOrEqual(7 * 24 * 3600 * 1000);
-  });
 
-  test("follows the push while it runs", async () => {
-    const { now } = await track(newStore());
-    const client = await inspector();
-    await eventually(async () => expect(await client.hget(key(), "PositionMs")).toBe("1000"));
-    now.positionMs = 2_000;
-    await eventually(async () => expect(await client.hget(key(), "PositionMs")).toBe("2000"));
-  });
-
-  test("is found again by the next push of the same source, and by no other", async () => {
-    const store = newStore();
-    const first = await track(store);
-    await first.progress.close(values(12_000, { state: "aborted" }));
-    const again = await store.open({ taskId: TASK_B, attempt: 1, request: requestFor(), log });
-    expect(again.found).toMatchObject({ positionMs: 12_000, durationMs: 30_000, state: "aborted", taskId: TASK_A });
-    const other = await store.open({
-      taskId: TASK_B,
-      attempt: 1,
-      request: requestFor({ VideoSrc: "https://media.example.com/other.mp4" }),
-      log,
+    it("updates the record while the push runs", async () => {
+      const { now } = await track(newStore());
+      const client = await inspector();
+      await eventually(async () => expect(await client.hget(key(), "PositionMs")).toBe("1000"));
+      now.positionMs = 2_000;
+      await eventually(async () => expect(await client.hget(key(), "PositionMs")).toBe("2000"));
     });
-    expect(other.found).toBeNull();
-    await Promise.all([again.close(values(0)), other.close(values(0))]);
-  });
 
-  test("goes back to the start when a recorded file has played to its end", async () => {
-    const store = newStore();
-    const { progress } = await track(store);
-    await progress.close(values(30_000, { state: "finished" }));
-    const again = await store.open({ taskId: TASK_B, attempt: 1, request: requestFor(), log });
-    expect(again.found).toMatchObject({ positionMs: 0, state: "finished" });
-    await again.close(values(0));
-  });
-
-  test("that someone else has filled with other things counts as none", async () => {
-    const client = await inspector();
-    await client.hset(progressKey(requestFor()), { PositionMs: "-5", State: "dancing" });
-    const progress = await newStore().open({ taskId: TASK_A, attempt: 1, request: requestFor(), log });
-    expect(progress.found).toBeNull();
-    await progress.close(values(0));
-  });
-});
-
-describe("two pushes of one source", () => {
-  test("an older attempt never overwrites a newer one", async () => {
-    const client = await inspector();
-    const older = await track(newStore(), { attempt: 1, positionMs: 99_000 });
-    await eventually(async () => expect(await client.hget(key(), "Attempt")).toBe("1"));
-    const newer = await track(newStore(), { attempt: 2, positionMs: 5_000 });
-    await eventually(() => expect(lines.some((line) => line.msg.includes("taken over"))).toBe(true));
-    await older.progress.close(values(99_500));
-    expect(await client.hmget(key(), "Attempt", "PositionMs")).toEqual(["2", "5000"]);
-    await newer.progress.close(values(6_000));
-    expect(await client.hmget(key(), "Attempt", "PositionMs")).toEqual(["2", "6000"]);
-  });
-
-  test("a newer task takes the record from an older one", async () => {
-    const client = await inspector();
-    const store = newStore();
-    const older = await track(store, { taskId: TASK_A, attempt: 3, positionMs: 99_000 });
-    await eventually(async () => expect(await client.hget(key(), "TaskId")).toBe(TASK_A));
-    const newer = await track(store, { taskId: TASK_B, attempt: 1, positionMs: 5_000 });
-    await eventually(() => expect(lines.some((line) => line.msg.includes("taken over"))).toBe(true));
-    await older.progress.close(values(99_500));
-    await newer.progress.close(values(6_000));
-    expect(await client.hmget(key(), "TaskId", "PositionMs")).toEqual([TASK_B, "6000"]);
-  });
-
-  test("a later attempt of the older task does not take it back while the newer task runs", async () => {
-    const client = await inspector();
-    const store = newStore();
-    const newer = await track(store, { taskId: TASK_B, positionMs: 5_000 });
-    await eventually(async () => expect(await client.hget(key(), "TaskId")).toBe(TASK_B));
-    const older = await track(store, { taskId: TASK_A, attempt: 2, positionMs: 99_000 });
-    await eventually(() => expect(lines.some((line) => line.msg.includes("taken over"))).toBe(true));
-    expect(await client.hget(key(), "TaskId")).toBe(TASK_B);
-    await newer.progress.close(values(6_000, { state: "finished" }));
-    await older.progress.close(values(1));
-    const later = await track(store, { taskId: TASK_A, attempt: 3, positionMs: 7_000 });
-    await later.progress.close(values(7_000));
-    expect(await client.hget(key(), "TaskId")).toBe(TASK_A);
-  });
-});
-
-describe("one connection", () => {
-  test("serves all tasks that use the same Redis, and is closed after the last", async () => {
-    const store = newStore();
-    const client = await inspector();
-    const sources = Array.from({ length: 5 }, (_, n) => requestFor({ VideoSrc: `https://media.example.com/${n}.mp4` }));
-    const tracked = await Promise.all(sources.map((request) => track(store, { request })));
-    expect(store.connections).toBe(1);
-    // Ours, and the one that asks.
-    expect(await clientCount(client)).toBe(2);
-    await Promise.all(tracked.map(({ progress }) => progress.close(values(3_000))));
-    await eventually(() => expect(store.connections).toBe(0));
-    await eventually(async () => {
-      expect(await clientCount(client)).toBe(1);
+    it("finds the record in the next push of the same source, and in no other", async () => {
+      const store = newStore();
+      const first = await track(store);
+      await first.progress.close(values(12_000, { state: "aborted" }));
+      const again = await store.open({ taskId: TASK_B, attempt: 1, request: requestFor(), log });
+      expect(again.found).toMatchObject({ positionMs: 12_000, durationMs: 30_000, state: "aborted", taskId: TASK_A });
+      const other = await store.open({
+        taskId: TASK_B,
+        attempt: 1,
+        request: requestFor({ VideoSrc: "https://media.example.com/other.mp4" }),
+        log,
+      });
+      expect(other.found).toBeNull();
+      await Promise.all([again.close(values(0)), other.close(values(0))]);
     });
-    for (const request of sources) expect(await client.hget(progressKey(request), "PositionMs")).toBe("3000");
-  });
-});
 
-describe("a Redis that cannot be used at the start", () => {
-  test("because the password is wrong: RedisRefused, without the password", async () => {
-    const error = await failure(requestFor({ RedisPassword: "wrong-password-9" }));
-    expect(error.code).toBe("FailedOperation.RedisRefused");
-    expect(error.message).toBe(
-      `Redis at 127.0.0.1:${port} refused the connection: check RedisPassword. It says: WRONGPASS invalid username-password pair or user is disabled.`,
-    );
-  });
+    it("resets the position when a recorded file has played to its end", async () => {
+      const store = newStore();
+      const { progress } = await track(store);
+      await progress.close(values(30_000, { state: "finished" }));
+      const again = await store.open({ taskId: TASK_B, attempt: 1, request: requestFor(), log });
+      expect(again.found).toMatchObject({ positionMs: 0, state: "finished" });
+      await again.close(values(0));
+    });
 
-  test("because a password is needed and none was given: RedisRefused", async () => {
-    const thrown = newStore().open({ taskId: TASK_A, attempt: 1, request: requestFor({ RedisPassword: "" }), log });
-    await expect(thrown).rejects.toMatchObject({
-      code: "FailedOperation.RedisRefused",
-      message: expect.stringContaining("check RedisPassword, which is empty"),
+    it("ignores a key with other content", async () => {
+      const client = await inspector();
+      await client.hset(progressKey(requestFor()), { PositionMs: "-5", State: "dancing" });
+      const progress = await newStore().open({ taskId: TASK_A, attempt: 1, request: requestFor(), log });
+      expect(progress.found).toBeNull();
+      await progress.close(values(0));
     });
   });
 
-  test("because it is not there: RedisUnreachable", async () => {
-    await redis.kill();
-    const error = await failure(requestFor());
-    expect(error.code).toBe("FailedOperation.RedisUnreachable");
-    expect(error.message).toContain("refuses connections: check RedisHost and RedisPort");
-  });
-
-  test("because it takes the connection and never answers: RedisUnreachable", async () => {
-    const silent = await listener((socket) => socket.on("error", () => {}).resume());
-    const error = await failure(requestFor({ RedisPort: silent }), { timeoutMs: 200 });
-    expect(error.code).toBe("FailedOperation.RedisUnreachable");
-    expect(error.message).toContain("does not answer");
-  });
-
-  test("because what answers is no Redis: RedisUnreachable", async () => {
-    const web = await listener((socket) => socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n"));
-    const error = await failure(requestFor({ RedisPort: web }), { timeoutMs: 500 });
-    expect(error.code).toBe("FailedOperation.RedisUnreachable");
-  });
-
-  test("because the egress guard forbids its address: RedisRefused, and nobody is dialled", async () => {
-    const error = await failure(requestFor(), {
-      resolve: () => Promise.reject(new RoomcastError("FailedOperation.SourceForbidden", "The address is private.")),
+  describe("when two pushes have the same source", () => {
+    it("never lets an older attempt overwrite a newer one", async () => {
+      const client = await inspector();
+      const older = await track(newStore(), { attempt: 1, positionMs: 99_000 });
+      await eventually(async () => expect(await client.hget(key(), "Attempt")).toBe("1"));
+      const newer = await track(newStore(), { attempt: 2, positionMs: 5_000 });
+      await eventually(() => expect(lines.some((line) => line.msg.includes("taken over"))).toBe(true));
+      await older.progress.close(values(99_500));
+      expect(await client.hmget(key(), "Attempt", "PositionMs")).toEqual(["2", "5000"]);
+      await newer.progress.close(values(6_000));
+      expect(await client.hmget(key(), "Attempt", "PositionMs")).toEqual(["2", "6000"]);
     });
-    expect(error.code).toBe("FailedOperation.RedisRefused");
-    expect(error.message).toContain("The address is private.");
-  });
-});
 
-test("a Redis without a password takes a client that brings one", async () => {
-  const open = await startRedisChild({ port: await freePort() });
-  cleanUps.push(() => open.kill());
-  const { progress } = await track(newStore(), { request: requestFor({ RedisPort: open.port }) });
-  await progress.close(values(1));
-  const client = new Redis({ host: "127.0.0.1", port: open.port });
-  expect(await client.hget(key(), "PositionMs")).toBe("1");
-  client.disconnect();
-});
+    it("lets a newer task take the record from an older one", async () => {
+      const client = await inspector();
+      const store = newStore();
+      const older = await track(store, { taskId: TASK_A, attempt: 3, positionMs: 99_000 });
+      await eventually(async () => expect(await client.hget(key(), "TaskId")).toBe(TASK_A));
+      const newer = await track(store, { taskId: TASK_B, attempt: 1, positionMs: 5_000 });
+      await eventually(() => expect(lines.some((line) => line.msg.includes("taken over"))).toBe(true));
+      await older.progress.close(values(99_500));
+      await newer.progress.close(values(6_000));
+      expect(await client.hmget(key(), "TaskId", "PositionMs")).toEqual([TASK_B, "6000"]);
+    });
 
-describe("a Redis that vanishes in the middle", () => {
-  test("gets the newest position when it is back; the failure is said once, however often it comes", async () => {
-    const { progress, now } = await track(newStore({ timeoutMs: 500 }));
-    const first = await inspector();
-    await eventually(async () => expect(await first.hget(key(), "PositionMs")).toBe("1000"));
-    await redis.kill();
-    await eventually(() => expect(lines.some((line) => line.msg.includes("cannot be written"))).toBe(true));
-    now.positionMs = 9_000;
-    redis = await startRedisChild({ port, password: PASSWORD });
-    const second = await inspector();
-    await eventually(async () => expect(await second.hget(key(), "PositionMs")).toBe("9000"));
-    await eventually(() => expect(lines.some((line) => line.msg.includes("again"))).toBe(true));
-    expect(lines.filter((line) => line.msg.includes("cannot be written"))).toHaveLength(1);
-    expect(lines.find((line) => line.msg.includes("again"))?.times).toBeGreaterThan(1);
-    await progress.close(values(9_100));
-    expect(await second.hget(key(), "PositionMs")).toBe("9100");
+    it("does not let a later attempt of the older task take the record back while the newer task runs", async () => {
+      const client = await inspector();
+      const store = newStore();
+      const newer = await track(store, { taskId: TASK_B, positionMs: 5_000 });
+      await eventually(async () => expect(await client.hget(key(), "TaskId")).toBe(TASK_B));
+      const older = await track(store, { taskId: TASK_A, attempt: 2, positionMs: 99_000 });
+      await eventually(() => expect(lines.some((line) => line.msg.includes("taken over"))).toBe(true));
+      expect(await client.hget(key(), "TaskId")).toBe(TASK_B);
+      await newer.progress.close(values(6_000, { state: "finished" }));
+      await older.progress.close(values(1));
+      const later = await track(store, { taskId: TASK_A, attempt: 3, positionMs: 7_000 });
+      await later.progress.close(values(7_000));
+      expect(await client.hget(key(), "TaskId")).toBe(TASK_A);
+    });
   });
 
-  test("does not hold up the end of a task, and still gets its last position", async () => {
-    const { progress } = await track(newStore({ timeoutMs: 500, flushTimeoutMs: 50 }));
-    const first = await inspector();
-    await eventually(async () => expect(await first.hget(key(), "PositionMs")).toBe("1000"));
-    await redis.kill();
-    await progress.close(values(20_000, { state: "aborted" }));
-    redis = await startRedisChild({ port, password: PASSWORD });
-    const second = await inspector();
-    await eventually(async () => expect(await second.hget(key(), "PositionMs")).toBe("20000"));
+  describe("when tasks share a Redis", () => {
+    it("uses one connection for all tasks and closes it after the last one", async () => {
+      const store = newStore();
+      const client = await inspector();
+      const sources = Array.from({ length: 5 }, (_, n) =>
+        requestFor({ VideoSrc: `https://media.example.com/${n}.mp4` }),
+      );
+      const tracked = await Promise.all(sources.map((request) => track(store, { request })));
+      expect(store.connections).toBe(1);
+      // The store's connection, and the one of the test.
+      expect(await clientCount(client)).toBe(2);
+      await Promise.all(tracked.map(({ progress }) => progress.close(values(3_000))));
+      await eventually(() => expect(store.connections).toBe(0));
+      await eventually(async () => {
+        expect(await clientCount(client)).toBe(1);
+      });
+      for (const request of sources) expect(await client.hget(progressKey(request), "PositionMs")).toBe("3000");
+    });
+  });
+
+  describe("when Redis cannot be used at the start", () => {
+    it("fails with RedisRefused, without the password in the text, when the password is wrong", async () => {
+      const error = await failure(requestFor({ RedisPassword: "wrong-password-9" }));
+      expect(error.code).toBe("FailedOperation.RedisRefused");
+      expect(error.message).toBe(
+        `Redis at 127.0.0.1:${port} refused the connection: check RedisPassword. It says: WRONGPASS invalid username-password pair or user is disabled.`,
+      );
+    });
+
+    it("fails with RedisRefused when a password is needed and none was given", async () => {
+      const thrown = newStore().open({ taskId: TASK_A, attempt: 1, request: requestFor({ RedisPassword: "" }), log });
+      await expect(thrown).rejects.toMatchObject({
+        code: "FailedOperation.RedisRefused",
+        message: expect.stringContaining("check RedisPassword, which is empty"),
+      });
+    });
+
+    it("fails with RedisUnreachable when no server listens", async () => {
+      await redis.kill();
+      const error = await failure(requestFor());
+      expect(error.code).toBe("FailedOperation.RedisUnreachable");
+      expect(error.message).toContain("refuses connections: check RedisHost and RedisPort");
+    });
+
+    it("fails with RedisUnreachable when the server accepts the connection and never answers", async () => {
+      const silent = await listener((socket) => socket.on("error", () => {}).resume());
+      const error = await failure(requestFor({ RedisPort: silent }), { timeoutMs: 200 });
+      expect(error.code).toBe("FailedOperation.RedisUnreachable");
+      expect(error.message).toContain("does not answer");
+    });
+
+    it("fails with RedisUnreachable when the server is not a Redis", async () => {
+      const web = await listener((socket) => socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+      const error = await failure(requestFor({ RedisPort: web }), { timeoutMs: 500 });
+      expect(error.code).toBe("FailedOperation.RedisUnreachable");
+    });
+
+    it("fails with RedisRefused, without dialling, when the egress guard forbids the address", async () => {
+      const error = await failure(requestFor(), {
+        resolve: () => Promise.reject(new RoomcastError("FailedOperation.SourceForbidden", "The address is private.")),
+      });
+      expect(error.code).toBe("FailedOperation.RedisRefused");
+      expect(error.message).toContain("The address is private.");
+    });
+  });
+
+  it("connects with a password to a Redis that has none", async () => {
+    const open = await startRedisChild({ port: await freePort() });
+    cleanUps.push(() => open.kill());
+    const { progress } = await track(newStore(), { request: requestFor({ RedisPort: open.port }) });
+    await progress.close(values(1));
+    const client = new Redis({ host: "127.0.0.1", port: open.port });
+    expect(await client.hget(key(), "PositionMs")).toBe("1");
+    client.disconnect();
+  });
+
+  describe("when Redis vanishes while a task runs", () => {
+    it("writes the newest position when Redis is back, and logs the failure once", async () => {
+      const { progress, now } = await track(newStore({ timeoutMs: 500 }));
+      const first = await inspector();
+      await eventually(async () => expect(await first.hget(key(), "PositionMs")).toBe("1000"));
+      await redis.kill();
+      await eventually(() => expect(lines.some((line) => line.msg.includes("cannot be written"))).toBe(true));
+      now.positionMs = 9_000;
+      redis = await startRedisChild({ port, password: PASSWORD });
+      const second = await inspector();
+      await eventually(async () => expect(await second.hget(key(), "PositionMs")).toBe("9000"));
+      await eventually(() => expect(lines.some((line) => line.msg.includes("again"))).toBe(true));
+      expect(lines.filter((line) => line.msg.includes("cannot be written"))).toHaveLength(1);
+      expect(lines.find((line) => line.msg.includes("again"))?.times).toBeGreaterThan(1);
+      await progress.close(values(9_100));
+      expect(await second.hget(key(), "PositionMs")).toBe("9100");
+    });
+
+    it("does not delay the end of a task, and still writes its last position", async () => {
+      const { progress } = await track(newStore({ timeoutMs: 500, flushTimeoutMs: 50 }));
+      const first = await inspector();
+      await eventually(async () => expect(await first.hget(key(), "PositionMs")).toBe("1000"));
+      await redis.kill();
+      await progress.close(values(20_000, { state: "aborted" }));
+      redis = await startRedisChild({ port, password: PASSWORD });
+      const second = await inspector();
+      await eventually(async () => expect(await second.hget(key(), "PositionMs")).toBe("20000"));
+    });
   });
 });

@@ -22,18 +22,18 @@ export interface ProgressStoreOptions {
 export interface OpenProgressOptions {
   readonly taskId: string;
   readonly attempt: number;
-  /** One whose `Redis` is true. */
+  /** A request whose `Redis` is true. */
   readonly request: PushRequest;
   readonly log: Logger;
 }
 
 /** One task's record. */
 export interface TaskProgress {
-  /** What an earlier push of the same source left; null: nothing. */
+  /** The record of an earlier push of the same source, or null if there is none. */
   readonly found: ProgressRecord | null;
-  /** Claims the record, and writes what `read` says once an interval until the end. */
+  /** Claims the record and writes the values of `read` once per interval until the end. */
   track(read: () => ProgressValues): void;
-  /** Writes the last values where something was tracked, and lets go; waits for it only within a bound. Idempotent. */
+  /** Writes the last values if the record was tracked, and ends tracking. Waits only for a limited time. Idempotent. */
   close(last: ProgressValues): Promise<void>;
 }
 
@@ -53,13 +53,13 @@ export class ProgressStore {
     this.#options = options;
   }
 
-  /** Redis connections at this moment. */
+  /** The current number of Redis connections. */
   get connections(): number {
     return this.#shared.size;
   }
 
   /**
-   * Connects to the request's Redis, reads the source's record, and sees that it can be written.
+   * Connects to the request's Redis, reads the source's record and checks that it can be written.
    *
    * @throws RoomcastError `FailedOperation.RedisUnreachable` or `FailedOperation.RedisRefused`.
    */
@@ -86,7 +86,7 @@ export class ProgressStore {
       if (slot !== undefined) {
         slot.last = last;
         const written = slot.settled;
-        // A write that is under way may have read an older value.
+        // A write in progress may have read an older value.
         const flushed = shared.writer.flush().then(() => shared.writer.flush());
         await settledWithin(flushed, this.#options.flushTimeoutMs ?? 2_000);
         this.#later(this.#linger(written, slot, id, shared));
@@ -103,14 +103,14 @@ export class ProgressStore {
     };
   }
 
-  /** Lets go of every connection; what could not be written by now is lost. */
+  /** Closes every connection. Values that were not written yet are lost. */
   async stop(): Promise<void> {
     await Promise.all([...this.#shared.values()].map((shared) => stopShared(shared)));
     this.#shared.clear();
     await Promise.all(this.#closing);
   }
 
-  /** The task has ended; its last write is tried for a while. */
+  /** Tries the last write of an ended task for a limited time. */
   async #linger(written: Promise<void>, slot: WriteSlot, id: string, shared: Shared): Promise<void> {
     await settledWithin(written, this.#options.lingerMs ?? 60_000);
     slot.close();
@@ -158,7 +158,7 @@ function targetOf(request: PushRequest): RedisTarget {
   return { ...redisAddress(request), user, password, db };
 }
 
-/** The password tells connections apart, but need not lie about as a key. */
+/** The password distinguishes connections, but is hashed because it need not be kept in a key. */
 function targetId({ host, port, tls, user, password, db }: RedisTarget): string {
   return createHash("sha256")
     .update(JSON.stringify([host, port, tls, user, password, db]))

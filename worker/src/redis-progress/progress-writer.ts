@@ -14,21 +14,21 @@ export interface ProgressWriterOptions {
 export interface WriteSlotOptions {
   readonly owner: RecordOwner;
   readonly key: string;
-  /** What is to be written now. */
+  /** Returns the values to write now. */
   readonly read: () => ProgressValues;
   readonly log: Logger;
 }
 
-/** One task's place in the writer. */
+/** One task's entry in the writer. */
 export interface WriteSlot extends WriteSlotOptions {
-  /** What was read last was written, or belongs to another push. Resolves only after `last` is set. */
+  /** Resolves after `last` is set, once the last values were written or the record belongs to another push. */
   readonly settled: Promise<void>;
-  /** Set at the end of the task: nothing newer will come. */
+  /** The final values, set at the end of the task. */
   last: ProgressValues | undefined;
   close(): void;
 }
 
-/** Writes the progress of all tasks that share a connection, once an interval, in one pipeline. */
+/** Writes the progress of all tasks that share a connection once per interval, in one pipeline. */
 export class ProgressWriter {
   readonly #options: ProgressWriterOptions;
   readonly #slots = new Set<Slot>();
@@ -48,7 +48,7 @@ export class ProgressWriter {
     return slot;
   }
 
-  /** Writes what there is now; what cannot be written stays and is written, in its newest value, later. */
+  /** Writes the current values. If that fails, the newest values are written later. */
   async flush(): Promise<void> {
     this.#flushing ??= this.#flushOnce().finally(() => {
       this.#flushing = undefined;
@@ -84,7 +84,7 @@ export class ProgressWriter {
         if (error === null) slot.answered(reply === 1, isLast.get(slot) === true);
         else slot.missed(connection.explained(error));
       }
-      // One that answers nothing in time is half-open.
+      // A connection without an answer in time is half-open.
       const elsewhere = replies.find(([error]) => isElsewhere(error))?.[0];
       if (elsewhere !== undefined) connection.reset(connection.explained(elsewhere));
     } catch (error) {

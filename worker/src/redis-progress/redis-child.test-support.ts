@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 
 export interface RedisChild {
   readonly port: number;
-  /** kill -9; resolves when it is gone. */
+  /** Kills the server with SIGKILL. Resolves when it has exited. */
   kill(): Promise<void>;
 }
 
@@ -16,7 +16,7 @@ export interface StartRedisChildOptions {
   readonly settings?: readonly string[];
 }
 
-/** A port that was free a moment ago. */
+/** Returns a port that is free now. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -27,7 +27,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts a real redis-server, in memory only, for tests; resolves once it takes connections. */
+/** Starts a real redis-server, in memory only, for tests. Resolves once it accepts connections. */
 export async function startRedisChild(options: StartRedisChildOptions): Promise<RedisChild> {
   const { port, password, settings = [] } = options;
   const args = ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];

@@ -30,7 +30,7 @@ afterEach(async () => {
 
 const log = pino({ level: "info" }, { write: (line) => lines.push(JSON.parse(line)) });
 
-/** A real server with these settings. Returns its port. */
+/** Starts a real server with these settings. Returns its port. */
 async function server(...settings: string[]): Promise<number> {
   const port = await freePort();
   const child = await startRedisChild({ port, settings });
@@ -85,7 +85,7 @@ function open(redis: Record<string, unknown>, options: Partial<ProgressStoreOpti
 
 const values = (positionMs: number) => ({ item: 0, positionMs, durationMs: 30_000, state: "pushing" as const });
 
-/** Plays a while, and says where the record stands in the end. */
+/** Plays for a while and returns the final record. */
 async function played(redis: Record<string, unknown>, positionMs: number): Promise<void> {
   const progress = await open(redis);
   progress.track(() => values(1));
@@ -98,7 +98,7 @@ async function refusal(redis: Record<string, unknown>, options: Partial<Progress
     (error: unknown) => error,
   );
   if (!(thrown instanceof RoomcastError)) throw new Error("expected a RoomcastError");
-  // Neither the script nor what it was given comes back with an error.
+  // Neither the script nor its arguments appear in an error.
   expect(JSON.stringify([thrown.message, String(thrown.cause)])).not.toMatch(/redis\.call|hidden|script:|S3CRET/);
   return thrown;
 }

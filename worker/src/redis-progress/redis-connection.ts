@@ -10,9 +10,9 @@ containReplyErrors();
 
 export interface RedisConnectionOptions {
   readonly target: RedisTarget;
-  /** Resolves a host name, or refuses to, as for every connection that is made on a user's behalf. */
+  /** Resolves a host name, or rejects a forbidden one, as for every connection on a user's behalf. */
   readonly resolve: (hostname: string) => Promise<{ readonly address: string }>;
-  /** How long it may take to connect, and to answer a command, ms. */
+  /** Time limit to connect and to answer a command, ms. */
   readonly timeoutMs: number;
 }
 
@@ -24,7 +24,7 @@ export class RedisConnection {
   #client: Redis | undefined;
   #lastError: RoomcastError | undefined;
   #whyReset: RoomcastError | undefined;
-  /** The outcome of the try that goes on, or of the next one. */
+  /** The outcome of the current attempt to connect, or of the next one. */
   #next = newAttempt();
   #waiting = new AbortController();
 
@@ -32,18 +32,18 @@ export class RedisConnection {
     this.#options = options;
   }
 
-  /** undefined while it is away. */
+  /** Undefined while there is no connection. */
   get client(): Redis | undefined {
     return this.#client;
   }
 
-  /** Why it is away. */
+  /** The error of the last connection. */
   get lastError(): RoomcastError | undefined {
     return this.#lastError;
   }
 
   /**
-   * The client, once it has answered; a connection that is away is tried again at once.
+   * Resolves with the client once the server has answered. If there is no connection, one is tried at once.
    *
    * @throws RoomcastError `FailedOperation.RedisUnreachable` or `FailedOperation.RedisRefused`.
    */
@@ -54,12 +54,12 @@ export class RedisConnection {
     return await this.#next.promise;
   }
 
-  /** What went wrong on this connection, as the user may read it. */
+  /** Returns an error of this connection in a form that users may read. */
   explained(thrown: unknown): RoomcastError {
     return redisError(thrown, this.#options.target);
   }
 
-  /** Drops a connection that is of no use, and says why; the name is looked up again, and another one is made. */
+  /** Drops a useless connection for this reason. The name is resolved again, and another connection is made. */
   reset(why: RoomcastError): void {
     this.#whyReset = why;
     this.#client?.disconnect();
@@ -94,7 +94,7 @@ export class RedisConnection {
     this.#next.reject(redisError(new Error("stopped"), this.#options.target));
   }
 
-  /** One connection from the look-up of its name to its end. Returns why it ended. */
+  /** Runs one connection from the name look-up to its end. Returns why it ended. */
   async #runOnce(): Promise<RoomcastError> {
     const { target, resolve, timeoutMs } = this.#options;
     let client: Redis | undefined;
@@ -106,7 +106,7 @@ export class RedisConnection {
         const isReset = "code" in error && error.code === "ECONNRESET";
         if (!(isReset && problem instanceof ClosedUnanswered)) problem = error;
       });
-      // Until it has answered: a server that takes TLS alone closes a connection that speaks plainly.
+      // This applies until the server has answered: a server that requires TLS closes a plain connection.
       client.once("connect", () => {
         problem = new ClosedUnanswered("closed");
       });
@@ -116,7 +116,7 @@ export class RedisConnection {
         await within(timeoutMs, greet(client, target));
         if (problem instanceof ClosedUnanswered) problem = new Error("the connection was closed");
       } catch (error) {
-        // What the socket said is the cause; that the command found it closed is not.
+        // The socket's error is the cause, not the command that found the socket closed.
         const closed = error instanceof Error && /Connection is closed/.test(error.message);
         throw closed ? problem : error;
       }
@@ -139,33 +139,33 @@ function newClient(address: string, { host, port, tls }: RedisTarget, timeoutMs:
   return new Redis({
     host: address,
     port,
-    // The certificate is for the name, not for the address that was judged.
+    // The certificate is for the name, not for the resolved address.
     ...(tls ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
     lazyConnect: true,
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
-    // Redis 5 and the managed services that follow it know no HELLO.
+    // Redis 5 and managed services based on it do not know HELLO.
     protocol: 2,
     disableClientInfo: true,
     enableReadyCheck: false,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    // Coming back is `run()`'s: the name is looked up and judged anew each time.
+    // `run()` reconnects, because the name is resolved and checked again each time.
     retryStrategy: () => null,
   });
 }
 
 async function greet(client: Redis, { user, password, db }: RedisTarget): Promise<void> {
   await client.connect();
-  // Not by ioredis' options: it would write to the console where the server has no password.
+  // ioredis's options are not used, because it would write to the console if the server has no password.
   if (user !== "") await client.auth(user, password);
   else if (password !== "") {
     await client.auth(password).catch((error: unknown) => {
       if (!needsNoPassword(error)) throw error;
     });
   }
-  // A cluster refuses the command whatever the number is.
+  // A cluster refuses the command for every number.
   if (db !== 0) await client.select(db);
   await client.ping();
 }
@@ -182,7 +182,7 @@ async function within(timeoutMs: number, work: Promise<void>): Promise<void> {
 
 function newAttempt(): PromiseWithResolvers<Redis> {
   const attempt = Promise.withResolvers<Redis>();
-  // Nobody may be waiting for it.
+  // There may be no waiter.
   attempt.promise.catch(() => {});
   return attempt;
 }

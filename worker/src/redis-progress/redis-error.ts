@@ -3,21 +3,21 @@ import { RoomcastError, shownText } from "@roomcast/shared";
 export interface RedisTarget {
   readonly host: string;
   readonly port: number;
-  /** "": the server's default user. */
+  /** "" for the server's default user. */
   readonly user: string;
-  /** "": the server asks for none. */
+  /** "" if the server needs no password. */
   readonly password: string;
   readonly tls: boolean;
   readonly db: number;
 }
 
-/** The other side has closed a new connection before it answered anything. */
+/** The server closed a new connection before it answered. */
 export class ClosedUnanswered extends Error {}
 
 interface Problem {
-  /** Looked for in what the server, or the system, says. */
+  /** Matched against the error text of the server or the system. */
   readonly sign: RegExp;
-  /** Whether trying again cannot help; else the task may be tried again. */
+  /** True if a retry cannot help. */
   readonly refused: boolean;
   readonly what: string;
   readonly cure: (target: RedisTarget) => string;
@@ -26,7 +26,7 @@ interface Problem {
 const COMMANDS = "EVAL, HGETALL, HMGET, HSET and PEXPIRE on the keys roomcast:progress:*";
 const WAIT = () => "start the push again in a moment";
 
-/** A script's errors are wrapped by older servers, so their first words may stand anywhere. */
+/** Older servers wrap a script's errors, so the code may be anywhere in the text. */
 const ANSWERS: readonly Problem[] = [
   {
     sign: /wrong number of arguments for '?auth/i,
@@ -144,7 +144,7 @@ const CONNECTIONS: readonly Problem[] = [
   },
 ];
 
-/** It has no password, and one was given: nothing to complain about. */
+/** A password was given although the server has none, which is not an error. */
 const NEEDS_NO_PASSWORD = /no password is set|without any password configured/;
 
 export function needsNoPassword(thrown: unknown): boolean {
@@ -152,8 +152,8 @@ export function needsNoPassword(thrown: unknown): boolean {
 }
 
 /**
- * Whether the address may lead to another server by now: this one has become a replica, has lost its place in a cluster,
- * or cannot answer for itself.
+ * Returns true if the address may lead to another server now: this one has become a replica, has left its cluster, or
+ * cannot answer.
  */
 export function isElsewhere(thrown: unknown): boolean {
   return (
@@ -162,7 +162,7 @@ export function isElsewhere(thrown: unknown): boolean {
   );
 }
 
-/** Anything that goes wrong between this worker and a user's Redis, as an error that the user can act on. Pure. */
+/** Converts any failure between this worker and a user's Redis into an error that the user can act on. Pure. */
 export function redisError(thrown: unknown, target: RedisTarget): RoomcastError {
   const where = `Redis at ${target.host}:${target.port}`;
   if (thrown instanceof RoomcastError) {
@@ -171,7 +171,7 @@ export function redisError(thrown: unknown, target: RedisTarget): RoomcastError 
       cause: thrown,
     });
   }
-  // ioredis hangs the command, and so the password, on its errors: only the text goes on.
+  // ioredis attaches the command, and so the password, to its errors. Only the text is passed on.
   const said = thrown instanceof Error ? shownAnswer(thrown.message, target) : "";
   const cause = new Error(said);
   if (thrown instanceof ClosedUnanswered) {
@@ -207,7 +207,7 @@ function codeOf(thrown: unknown): string {
 
 const MAX_ANSWER_LENGTH = 200;
 
-/** What a server says, without our own script and arguments, which some repeat, and without the password. */
+/** Returns a server's error text without the script and arguments, which some servers repeat, and the password. */
 function shownAnswer(message: string, { password }: RedisTarget): string {
   const words = message
     .replace(/,? with args beginning with:.*/s, "")
