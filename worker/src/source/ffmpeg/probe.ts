@@ -78,10 +78,11 @@ async function withSoundStart(
     const [first] = packetsOf(await runFfprobe(options, deadline, what));
     if (first !== undefined) return { audio: first.dtsMs > 0 ? { ...audio, startMs: first.dtsMs } : audio };
   } catch {
-    // The search took too long or read too much. If the source is lost, playing it will report that.
+    // The search took too long or read too much. A busy machine may be the reason, so the sound is not given up.
     options.signal?.throwIfAborted();
+    return { audio };
   }
-  const without = "The sound begins so late that it was not found: silence is made instead.";
+  const without = "The audio track is empty: silence is made instead.";
   return { audio: null, choices: [...(media.choices ?? []), without] };
 }
 
