@@ -3,13 +3,15 @@ export interface BackoffOptions {
   readonly initialMs: number;
   /** No delay is longer than this, ms. */
   readonly maxMs: number;
-  /** Failing for longer than this gives up, ms; Infinity: never. */
+  /** Gives up after failing for longer than this, ms. Infinity for never. */
   readonly budgetMs: number;
-  /** Work that held for this long before it failed starts the count anew, ms. */
+  /** Work that succeeded for this long before it failed resets the backoff, ms. */
   readonly healthyAfterMs: number;
 }
 
-/** Full jitter: each delay is drawn evenly from zero to a bound that doubles, so that a fleet does not come back as one. */
+/**
+ * Full jitter: each delay is drawn evenly from zero to a doubling bound, so that a fleet does not return all at once.
+ */
 export class Backoff {
   readonly #options: BackoffOptions;
   readonly #random: () => number;
@@ -22,15 +24,15 @@ export class Backoff {
   }
 
   /**
-   * Takes note of one failure.
+   * Records one failure.
    *
    * @param nowMs any monotonic clock
-   * @param workedForMs how long the work held before it failed; 0 where it never began
-   * @returns ms to wait before the next try, or undefined when the budget is spent
+   * @param workedForMs how long the work succeeded before it failed; 0 if it never started
+   * @returns ms to wait before the next attempt, or undefined if the budget is spent
    */
   failed(nowMs: number, workedForMs: number): number | undefined {
     if (workedForMs >= this.#options.healthyAfterMs) this.reset();
-    // The time that it worked in between is no time of failing.
+    // The time during which it worked does not count as failing.
     this.#failingSinceMs = this.#failingSinceMs === undefined ? nowMs : this.#failingSinceMs + workedForMs;
     const leftMs = this.#failingSinceMs + this.#options.budgetMs - nowMs;
     if (leftMs <= 0) return undefined;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Waits, or stops waiting when the signal aborts; resolves either way. */
+/** Waits until the time is over or the signal aborts. Resolves in both cases. */
 export async function cancellableSleep(delayMs: number, signal: AbortSignal): Promise<void> {
   try {
     await sleep(delayMs, undefined, { signal });

@@ -1,9 +1,9 @@
 import { vi } from "vitest";
 
-/** As long as a busy machine may take for what takes a moment. */
+/** Time limit for short work on a busy machine. */
 const PATIENCE = { timeout: 15_000, interval: 10 };
 
-/** Waits until a look succeeds, and has what it returned. */
+/** Repeats a check until it succeeds, and returns its result. */
 export function eventually<Seen>(look: () => Seen | Promise<Seen>): Promise<Seen> {
   return vi.waitFor(look, PATIENCE);
 }

@@ -1,7 +1,7 @@
 import { type LogLine, REDACTED, RoomcastError, SECRET_FIELDS, shownText } from "@roomcast/shared";
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from "pino";
 
-/** Names of fields whose value is never written, however it looks. */
+/** Names of fields whose value is never written, whatever it is. */
 const SECRET_NAME = /user_?sig|password|secret|token|authorization|privatemapkey|signature/i;
 const MAX_CAUSES = 5;
 const MAX_DEPTH = 8;
@@ -9,15 +9,15 @@ const MAX_MESSAGE_LENGTH = 2000;
 
 export interface CreateLoggerOptions {
   readonly level: string;
-  /** Where the JSON lines go; default: stdout. */
+  /** The destination of the JSON lines. The default is stdout. */
   readonly destination?: DestinationStream;
-  /** Texts that are cut out wherever they stand: this process's own secrets. */
+  /** The secrets of this process, which are removed from every text. */
   readonly secrets?: readonly string[];
 }
 
 /**
  * The process's logger: JSON lines, static messages, structured fields. Everything that is written passes through
- * `shownText`; there is no other way out.
+ * `shownText`, without exception.
  */
 export function createLogger(options: CreateLoggerOptions): Logger {
   const destination = options.destination ?? pino.destination({ fd: 1, sync: true });
@@ -30,7 +30,7 @@ export interface TaskLoggerOptions extends CreateLoggerOptions {
   readonly sdkAppId: number;
   /** The integer or the name of its room. */
   readonly room: number | string;
-  /** Gets each line as the user may read it. */
+  /** Receives each line in the form that users may read. */
   readonly onLine: (line: LogLine) => void;
 }
 
@@ -57,7 +57,7 @@ function loggerOptions(level: string): LoggerOptions {
     level,
     base: { pid: process.pid },
     serializers: { err: (thrown: unknown) => describeError(thrown) },
-    // The second net; the first is `redacting`.
+    // This is the second safeguard; the first is `redacting`.
     redact: { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: REDACTED },
   };
 }
@@ -90,7 +90,7 @@ function describeError(thrown: unknown, depth = 0): unknown {
     type: thrown.name,
     ...(typeof code === "string" || typeof code === "number" ? { code } : {}),
     message: thrown.message,
-    // A RoomcastError says by its code where it comes from; anything else is a surprise, and its place matters.
+    // The code of a RoomcastError shows where it comes from. Any other error is unexpected, so its stack is needed.
     ...(thrown instanceof RoomcastError ? {} : { stack: thrown.stack }),
     ...(thrown.cause === undefined || depth >= MAX_CAUSES ? {} : { cause: describeError(thrown.cause, depth + 1) }),
   };
@@ -98,7 +98,7 @@ function describeError(thrown: unknown, depth = 0): unknown {
 
 const OWN_FIELDS = new Set(["level", "time", "pid", "hostname", "msg", "taskId", "attempt", "sdkAppId", "room"]);
 
-/** A written (so already redacted) line as its task's log shows it; null where it is none for users. */
+/** Converts a written, and so already redacted, line for the task's log. Returns null if it is not for users. */
 function toLogLine(line: string): LogLine | null {
   // SAFETY: pino has just written this object.
   const record = JSON.parse(line) as Record<string, unknown>;

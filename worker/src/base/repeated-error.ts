@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 
-/** Says an error that keeps coming back once, and how often it came once it is over. */
+/** Logs a recurring error once, and the number of its occurrences once it is over. */
 export class RepeatedError {
   readonly #log: Logger;
   readonly #messages: { readonly first: string; readonly over: string };

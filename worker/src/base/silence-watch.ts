@@ -1,4 +1,4 @@
-/** Finds the silences that no socket reports: a source that hangs, a room that stops reading. Pure. */
+/** Detects silences that no socket reports: a source that hangs, or a room that stops reading. Pure. */
 export class SilenceWatch {
   readonly #limitMs: number;
   #heardMs: number;
@@ -8,7 +8,7 @@ export class SilenceWatch {
     this.#heardMs = nowMs;
   }
 
-  /** @returns whether it has been silent for longer than the limit */
+  /** @returns true if the silence is longer than the limit */
   look(nowMs: number, heard: boolean): boolean {
     if (heard) this.#heardMs = nowMs;
     return nowMs - this.#heardMs > this.#limitMs;

@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { promisify } from "node:util";
-import { expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { CpuMeter } from "./cpu-meter.ts";
 import type { CpuTimes } from "./cpu-times.ts";
 
-/** Gives these readings one after another. */
+/** Returns these readings one after another. */
 function readings(...values: CpuTimes[]): () => Promise<CpuTimes> {
   return async () => values.shift() ?? { atMs: 0, machine: null, groupMs: null };
 }
@@ -21,46 +21,54 @@ async function loadsOf(meter: CpuMeter, samples: number): Promise<(number | null
   return loads;
 }
 
-test("a change shows over some seconds, so that one busy second is not taken for a full machine", async () => {
-  const meter = new CpuMeter({ read: readings(at(0, 0), at(1000, 200), at(2000, 1200), at(7000, 6200)) });
-  expect(await loadsOf(meter, 4)).toEqual([null, 0.2, 0.345, 0.759]);
-});
-
-test("a load that cannot be measured is not known, and is known again when it can", async () => {
-  const meter = new CpuMeter({
-    read: readings(at(0, 0), at(1000, 200), { atMs: 2000, machine: null, groupMs: null }, at(3000, 0), at(4000, 1000)),
+describe("CpuMeter", () => {
+  it("smooths a change over some seconds, so that one busy second does not count as a full machine", async () => {
+    const meter = new CpuMeter({ read: readings(at(0, 0), at(1000, 200), at(2000, 1200), at(7000, 6200)) });
+    expect(await loadsOf(meter, 4)).toEqual([null, 0.2, 0.345, 0.759]);
   });
-  expect(await loadsOf(meter, 5)).toEqual([null, 0.2, null, null, 1]);
-});
 
-test("what a child process uses is in the load while the child is no part of this process", async () => {
-  const meter = new CpuMeter();
-  const startedMs = performance.now();
-  await meter.sample();
-  // It says itself what it got, so that a machine which is busy with others does not matter.
-  const burn =
-    "while (process.cpuUsage().user < 500_000); process.stdout.write(String(process.cpuUsage().user / 1000))";
-  const { stdout } = await promisify(execFile)(process.execPath, ["-e", burn]);
-  const ofChild = Number(stdout) / ((performance.now() - startedMs) * availableParallelism());
-  await meter.sample();
-  expect(ofChild).toBeGreaterThan(0);
-  expect(meter.load).toBeGreaterThan(ofChild * 0.8);
-});
-
-test("a meter measures from its start until it is stopped; both may be said twice", async () => {
-  let reads = 0;
-  const read = Promise.withResolvers<void>();
-  const meter = new CpuMeter({
-    read: async () => {
-      reads += 1;
-      read.resolve();
-      return at(reads, 0);
-    },
+  it("reports an unknown load while it cannot be measured, and a load again once it can", async () => {
+    const meter = new CpuMeter({
+      read: readings(
+        at(0, 0),
+        at(1000, 200),
+        { atMs: 2000, machine: null, groupMs: null },
+        at(3000, 0),
+        at(4000, 1000),
+      ),
+    });
+    expect(await loadsOf(meter, 5)).toEqual([null, 0.2, null, null, 1]);
   });
-  meter.start();
-  meter.start();
-  await read.promise;
-  await meter.stop();
-  await meter.stop();
-  expect(reads).toBe(1);
+
+  it("includes the CPU time of a child process", async () => {
+    const meter = new CpuMeter();
+    const startedMs = performance.now();
+    await meter.sample();
+    // The child reports its own CPU time, so that other load on the machine does not matter.
+    const burn =
+      "while (process.cpuUsage().user < 500_000); process.stdout.write(String(process.cpuUsage().user / 1000))";
+    const { stdout } = await promisify(execFile)(process.execPath, ["-e", burn]);
+    const ofChild = Number(stdout) / ((performance.now() - startedMs) * availableParallelism());
+    await meter.sample();
+    expect(ofChild).toBeGreaterThan(0);
+    expect(meter.load).toBeGreaterThan(ofChild * 0.8);
+  });
+
+  it("measures from start until stop, and both can be called twice", async () => {
+    let reads = 0;
+    const read = Promise.withResolvers<void>();
+    const meter = new CpuMeter({
+      read: async () => {
+        reads += 1;
+        read.resolve();
+        return at(reads, 0);
+      },
+    });
+    meter.start();
+    meter.start();
+    await read.promise;
+    await meter.stop();
+    await meter.stop();
+    expect(reads).toBe(1);
+  });
 });

@@ -9,11 +9,13 @@ const SAMPLE_EVERY_MS = 1000;
 export interface CpuMeterOptions {
   /** Never rejects. */
   readonly read?: () => Promise<CpuTimes>;
-  /** Those of which `ROOMCAST_CAPACITY_UNITS` has its default, so that both loads are shares of the same. */
+  /**
+   * The number of cores that the default of `ROOMCAST_CAPACITY_UNITS` is based on, so that both loads are comparable.
+   */
   readonly cores?: number;
 }
 
-/** Measures how busy the CPU is, smoothed over some seconds: one for the process, whatever it carries. */
+/** Measures how busy the CPU is, smoothed over some seconds. There is one meter per process. */
 export class CpuMeter {
   readonly #read: () => Promise<CpuTimes>;
   readonly #cores: number;
@@ -27,7 +29,7 @@ export class CpuMeter {
     this.#cores = options.cores ?? availableParallelism();
   }
 
-  /** The busy share, 0 to 1, in thousandths; null: not known, or not yet. */
+  /** The busy share, 0 to 1, in thousandths, or null if it is not known. */
   get load(): number | null {
     return this.#load === null ? null : Math.round(this.#load * 1000) / 1000;
   }
@@ -41,7 +43,7 @@ export class CpuMeter {
     await this.#running;
   }
 
-  /** Looks once; the load is that since the look before. */
+  /** Takes one reading. The load is that since the previous one. */
   async sample(): Promise<void> {
     const times = await this.#read();
     const last = this.#last;

@@ -1,18 +1,19 @@
 /** A reading of counters that only grow. */
 export interface CpuTimes {
-  /** When it was taken, ms of a clock that is never set. */
+  /** Time of the reading on a monotonic clock, ms. */
   readonly atMs: number;
-  /** Of the cores that this process may use, by whomever they are; any unit. Null: not to be had. */
+  /** Times of the cores that this process may use, for all processes, in any unit. Null if unavailable. */
   readonly machine: { readonly busy: number; readonly total: number } | null;
-  /** What this process' control group has used, its ffmpeg children included, ms. Null: not to be had. */
+  /** What this process' control group has used, its ffmpeg children included, ms. Null if unavailable. */
   readonly groupMs: number | null;
 }
 
 /**
- * The share of its CPU that a worker cannot have any more, 0 to 1; null: the readings do not tell. Pure.
+ * Returns the share of its CPU that is no longer available to a worker, 0 to 1, or null if it is unknown. Pure.
  *
- * The machine's cores count by whatever keeps them busy: a neighbour takes as much from the next task as a task does, and
- * `process.cpuUsage()` would see neither a neighbour nor, while it runs, an ffmpeg. Time stolen from a virtual machine is
+ * The machine's cores count whatever keeps them busy: a neighbour takes as much from the next task as a task does, and
+ * `process.cpuUsage()` would see neither a neighbour nor, while it runs, an ffmpeg. Time stolen from a virtual machine
+ * is
  * busy too. In a container with a quota the machine may idle while the group is throttled, so the larger share counts.
  */
 export function busyShare(before: CpuTimes, after: CpuTimes, cores: number): number | null {
@@ -34,7 +35,10 @@ const STAT_LINE = /^cpu(\d+) (.+)$/gm;
 const COUNTED_FIELDS = 8;
 const [IDLE, IO_WAIT] = [3, 4];
 
-/** Adds up the cores in /proc/stat that are allowed; all, where it is not known which are. Null: there are none. Pure. */
+/**
+ * Adds up the cores in /proc/stat that are allowed; all of them if that is unknown. Returns null if there are none.
+ * Pure.
+ */
 export function parseProcStat(text: string, allowed: ReadonlySet<number> | null): CpuTimes["machine"] {
   let [busy, total] = [0, 0];
   for (const [, core, fields = ""] of text.matchAll(STAT_LINE)) {

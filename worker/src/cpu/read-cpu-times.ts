@@ -6,8 +6,8 @@ import { type CpuTimes, parseAllowedCores, parseGroupPath, parseGroupUsage, pars
 const GROUPS = "/sys/fs/cgroup";
 
 /**
- * Reads the counters now. Never rejects: what cannot be read is null. On Linux files are read without holding up the
- * media; `os.cpus()` would also ask each core for its clock rate, which takes milliseconds on large machines.
+ * Reads the counters. Never rejects: counters that cannot be read are null. On Linux, files are read asynchronously;
+ * `os.cpus()` would also ask each core for its clock rate, which blocks for milliseconds on large machines.
  */
 export async function readCpuTimes(): Promise<CpuTimes> {
   if (process.platform !== "linux") return { atMs: performance.now(), machine: timesOfAll(), groupMs: null };
@@ -24,7 +24,7 @@ async function readGroupUsage(): Promise<number | null> {
   return path === null ? null : parseGroupUsage(await textOf(join(GROUPS, path, "cpu.stat")));
 }
 
-/** Empty: it cannot be read. */
+/** Returns an empty text if the file cannot be read. */
 async function textOf(path: string): Promise<string> {
   return await readFile(path, "utf8").catch(() => "");
 }
