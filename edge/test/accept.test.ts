@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Accept, AcceptAnswer, DirectoryObject } from "../src/contracts/directory-object.ts";
 import type { Env } from "../src/contracts/env.ts";
 import type { ListQuery } from "../src/model/task-filter.ts";
-import { HandOver } from "../src/objects/directory/hand-over.ts";
+import { TaskObjectCreator } from "../src/objects/directory/task-object-creator.ts";
 import { acceptOf } from "./accept-of.test-support.ts";
 import { fresh } from "./fixtures.test-support.ts";
 
@@ -22,7 +22,7 @@ function newDirectory(): DurableObjectStub<DirectoryObject> {
 
 // Else the objects of all these tasks would still be made when the last test file is over.
 beforeEach(() => {
-  vi.spyOn(HandOver.prototype, "run").mockResolvedValue();
+  vi.spyOn(TaskObjectCreator.prototype, "run").mockResolvedValue();
 });
 afterEach(async () => {
   for (const directory of directories.splice(0)) {

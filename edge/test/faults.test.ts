@@ -148,10 +148,10 @@ test("a task whose worker has reported it is not taken back although the edge is
   const at = { workerId: fresh("w"), region: fresh("ap") };
   const passOn = Promise.withResolvers<void>();
   // Read in this way because it is called with the object below.
-  const hear = Reflect.get(Task.prototype, "hear");
-  const spy = vi.spyOn(Task.prototype, "hear").mockImplementation(async function (this: Task, ref, event) {
+  const workerEvent = Reflect.get(Task.prototype, "workerEvent");
+  const spy = vi.spyOn(Task.prototype, "workerEvent").mockImplementation(async function (this: Task, ref, event) {
     if (ref.workerId === at.workerId && event.type === "reported") await passOn.promise;
-    return hear.call(this, ref, event);
+    return workerEvent.call(this, ref, event);
   });
   const worker = await FakeWorker.connect(at);
   const taskId = await start(await pushBody({ Region: at.region }));

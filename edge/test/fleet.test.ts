@@ -84,18 +84,18 @@ test("a hello with thousands of invented tasks, and a report of them, make no ob
   const at = place();
   const invented = Array.from({ length: 1500 }, () => reportOf({ taskId: crypto.randomUUID(), attempt: 1 }));
   const short = invented.map((report) => ({ ...report, plan: null }));
-  const hear = vi.spyOn(Task.prototype, "hear");
+  const workerEvent = vi.spyOn(Task.prototype, "workerEvent");
   const worker = await FakeWorker.connect({ ...at, running: short });
   expect(new Set((await worker.next("welcome")).stop.map(({ taskId }) => taskId)).size).toBe(1500);
   worker.report(short);
   await worker.next("stop", ({ taskId }) => taskId === short.at(-1)?.taskId);
-  expect(hear.mock.calls.filter(([{ workerId }]) => workerId === at.workerId)).toEqual([]);
-  hear.mockRestore();
+  expect(workerEvent.mock.calls.filter(([{ workerId }]) => workerId === at.workerId)).toEqual([]);
+  workerEvent.mockRestore();
 });
 
 test("frames about invented tasks are answered, and make no object", async () => {
   const at = place();
-  const spies = (["hear", "holds", "appendLogs", "updated"] as const).map((name) => vi.spyOn(Task.prototype, name));
+  const spies = (["workerEvent", "holds", "appendLogs", "updated"] as const).map((name) => vi.spyOn(Task.prototype, name));
   const worker = await FakeWorker.connect(at);
   const ref = () => ({ taskId: crypto.randomUUID(), attempt: 1 });
   const error = { code: "FailedOperation.SourceLost", message: "It is lost.", retryable: true } as const;

@@ -21,8 +21,12 @@ function holdTasks(held: readonly { readonly taskId: string }[]) {
   let asked = 0;
   const gate = { upTo: 0 };
   const ids = new Set(held.map(({ taskId }) => taskId));
-  const tell: TaskMessenger["tell"] = Reflect.get(TaskMessenger.prototype, "tell");
-  vi.spyOn(TaskMessenger.prototype, "tell").mockImplementation(async function (this: TaskMessenger, taskId, ...word) {
+  const tell: TaskMessenger["workerEvent"] = Reflect.get(TaskMessenger.prototype, "workerEvent");
+  vi.spyOn(TaskMessenger.prototype, "workerEvent").mockImplementation(async function (
+    this: TaskMessenger,
+    taskId,
+    ...word
+  ) {
     if (!ids.has(taskId)) return tell.call(this, taskId, ...word);
     asked += 1;
     const turn = asked;
@@ -152,9 +156,9 @@ test("a worker that comes back while its task is being released does not keep it
   const { at, worker, taskId, dispatch } = await running();
   const [releasing, released] = [Promise.withResolvers<void>(), { yes: false }];
   // Read in this way because it is called with the object below.
-  const hear = Reflect.get(Task.prototype, "hear");
-  vi.spyOn(Task.prototype, "hear").mockImplementation(async function (this: Task, ref, event) {
-    const answer = await hear.call(this, ref, event);
+  const workerEvent = Reflect.get(Task.prototype, "workerEvent");
+  vi.spyOn(Task.prototype, "workerEvent").mockImplementation(async function (this: Task, ref, event) {
+    const answer = await workerEvent.call(this, ref, event);
     if (ref.workerId !== at.workerId || event.type !== "released") return answer;
     // It has written that down, and its region does not know yet.
     releasing.resolve();
@@ -228,7 +232,7 @@ test("what ends while a hello's other tasks are being asked is not kept", async 
   const welcome = await back.next("welcome");
   expect(welcome.keep).toEqual([]);
   expect(welcome.stop.map((ref) => ref.taskId).toSorted()).toEqual([taskId, other.taskId].toSorted());
-  expect(await region.progress(taskId, 1)).toBeNull();
+  expect(await region.newestReport(taskId, 1)).toBeNull();
 });
 
 test("a task whose turn comes late is told the newest state, not what the hello said", async () => {
@@ -239,7 +243,7 @@ test("a task whose turn comes late is told the newest state, not what the hello 
   const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [said] });
   back.report([reportOf(dispatch, { positionMs: 20_000 })]);
   await reaches(taskId, "pushing");
-  const tell = vi.spyOn(TaskMessenger.prototype, "tell");
+  const tell = vi.spyOn(TaskMessenger.prototype, "workerEvent");
   turns.resolve();
   // Other regions of this workerd have words for their tasks too.
   const told = () => tell.mock.calls.findIndex(([id]) => id === taskId);
@@ -252,7 +256,7 @@ test("the tasks of a worker that is back are not woken all at once", async () =>
   const { at, worker, taskId, dispatch } = await running();
   worker.close();
   const turns = holdTurns();
-  const tell = vi.spyOn(TaskMessenger.prototype, "tell").mockResolvedValue({ kind: "holds", stop: null });
+  const tell = vi.spyOn(TaskMessenger.prototype, "workerEvent").mockResolvedValue({ kind: "holds", stop: null });
   const woken = () => tell.mock.calls.filter(([id]) => id === taskId);
   const back = await FakeWorker.connect({ ...at, instanceId: worker.instanceId, running: [reportOf(dispatch)] });
   const heard = back.frames.length;

@@ -1,8 +1,22 @@
-import { type AuditList, CLOSE, decodeFrame, edgeFrameSchema, type TaskList } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import {
+  type AuditList,
+  CLOSE,
+  decodeFrame,
+  edgeFrameSchema,
+  type PlanSummary,
+  type RegionList,
+  type TaskList,
+} from "@roomcast/shared";
+import { afterEach, describe, expect, it, test, vi } from "vitest";
+import { Task } from "../src/objects/task/task.ts";
 import { eventually } from "./eventually.test-support.ts";
 import { FakeWorker, reportOf } from "./fake-worker.test-support.ts";
 import { ADMIN, call, fresh, knowRegion, pushBody, reaches, SCHOOL, start, view } from "./fixtures.test-support.ts";
+import { running } from "./running-push.test-support.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 /** Two real neighbours; no other test has workers there. */
 const [HOME, NEIGHBOUR, FAR] = ["ap-tokyo", "ap-seoul", "na-ashburn"] as const;
@@ -170,3 +184,39 @@ test("a request that only workers of the newest protocol can carry waits for one
   });
   expect(old.frames.filter(({ type }) => type === "dispatch")).toEqual([]);
 });
+
+describe("A push whose plan changes from copy to transcode while it runs", () => {
+  const TRANSCODE: PlanSummary = { video: "transcode", audio: "copy", reasons: ["The next source is too large."] };
+
+  it("is shown with the new plan even before its region has passed the report on", async () => {
+    const push = await running();
+    vi.spyOn(Task.prototype, "workerEvent").mockResolvedValue({ kind: "holds", stop: null });
+    push.worker.report([reportOf(push.dispatch, { plan: TRANSCODE })], 46);
+    await eventually(async () => expect((await view(push.taskId)).plan).toMatchObject({ video: "transcode" }));
+  });
+
+  it("holds the units of its new plan on the next worker until that worker has opened the source", async () => {
+    const push = await running();
+    const other = await FakeWorker.connect({ ...push.at, workerId: fresh("w"), capacityUnits: 50 });
+    push.worker.report([reportOf(push.dispatch, { plan: TRANSCODE })], 46);
+    await eventually(async () => expect((await view(push.taskId)).plan).toMatchObject({ video: "transcode" }));
+    push.worker.close();
+    const moved = await other.next("dispatch", ({ taskId }) => taskId === push.taskId);
+    const opening = reportOf(moved, { state: "starting", plan: null });
+    other.report([opening], 10);
+    await other.next("heartbeat");
+    const waiting = await start(await pushBody({ Region: push.at.region }));
+    await eventually(async () =>
+      expect(await queueOf(push.at.region)).toMatchObject({ waiting: 1, reservedUnits: expect.closeTo(36, 0) }),
+    );
+    expect(other.frames.filter(({ type }) => type === "dispatch")).toHaveLength(1);
+
+    other.report([{ ...opening, plan: { video: "copy", audio: "copy", reasons: [] } }], 4);
+    await other.next("dispatch", ({ taskId }) => taskId === waiting);
+  });
+});
+
+async function queueOf(name: string) {
+  const { regions } = await (await call("/v1/regions", { as: ADMIN })).json<RegionList>();
+  return regions.find(({ region }) => region === name);
+}

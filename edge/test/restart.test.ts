@@ -60,10 +60,10 @@ test("a worker that is back keeps its tasks for as long as they are being compar
   await runDurableObjectAlarm(region);
   const answers = Promise.withResolvers<void>();
   // Read in this way because it is called with the object below.
-  const hear = Reflect.get(Task.prototype, "hear");
-  const spy = vi.spyOn(Task.prototype, "hear").mockImplementation(async function (this: Task, ref, event) {
+  const workerEvent = Reflect.get(Task.prototype, "workerEvent");
+  const spy = vi.spyOn(Task.prototype, "workerEvent").mockImplementation(async function (this: Task, ref, event) {
     if (ref.workerId === at.workerId && event.type === "reported") await answers.promise;
-    return hear.call(this, ref, event);
+    return workerEvent.call(this, ref, event);
   });
   const back = await FakeWorker.dial({ ...at, instanceId: worker.instanceId });
   back.hello({ ...at, running: [reportOf(dispatch, { positionMs: 9000 })] });

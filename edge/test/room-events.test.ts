@@ -71,7 +71,7 @@ test("a task shows that its room has the picture, who else is there, and says so
   const { lines } = await (await call(`/v1/tasks/${taskId}/logs`)).json<{ lines: { message: string }[] }>();
   expect(lines.map(({ message }) => message)).toEqual([
     "The room has the picture, as TRTC says.",
-    "The room does not have the picture any more, as TRTC says.",
+    "The room no longer has the picture, as TRTC says.",
   ]);
 });
 

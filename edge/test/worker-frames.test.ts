@@ -26,7 +26,7 @@ const LIES: Record<string, Lie> = {
 async function expectUntouched({ taskId, at }: Awaited<ReturnType<typeof running>>) {
   const region = bound.REGION.getByName(at.region);
   expect(await region.holds(taskId, 1)).toBe(true);
-  expect(await region.progress(taskId, 1)).toMatchObject({ positionMs: 5000 });
+  expect(await region.newestReport(taskId, 1)).toMatchObject({ progress: { positionMs: 5000 } });
   expect(await view(taskId)).toMatchObject({ state: "pushing", attempt: 1, workerId: at.workerId });
   const workers = await region.workers(at.region);
   expect(workers.find(({ workerId }) => workerId === at.workerId)?.tasks).toBe(1);

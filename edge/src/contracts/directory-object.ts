@@ -13,8 +13,8 @@ export interface DirectoryObject extends Rpc.DurableObjectBranded {
    */
   acceptGroup(group: readonly Accept[]): Promise<readonly AcceptAnswer[]>;
 
-  /** Makes the object of a task that was accepted and has none yet. */
-  handOver(taskId: string): Promise<void>;
+  /** Creates the object of a task that was accepted and has none yet. */
+  createObject(taskId: string): Promise<void>;
 
   /** Handles an event that TRTC reports of a room of the application. */
   roomEvent(sdkAppId: number, event: RoomEvent): RoomNews;

@@ -1,4 +1,4 @@
-import type { EdgeFrameOf, RegionList, WorkerList } from "@roomcast/shared";
+import type { EdgeFrameOf, PlanSummary, RegionList, WorkerList } from "@roomcast/shared";
 import type { AppScope } from "../model/app-scope.ts";
 import type { HeldTask } from "../model/held-condition.ts";
 import type { Progress } from "../model/progress.ts";
@@ -36,8 +36,8 @@ export interface RegionObject extends Rpc.DurableObjectBranded {
   /** Returns true if this worker has reported this attempt, or is expected to do so after a restart of the edge. */
   answersFor(taskId: string, ref: AttemptRef): boolean;
 
-  /** Returns the newest progress that a worker has reported of this attempt, or null if there is none. */
-  progress(taskId: string, attempt: number): Progress | null;
+  /** Returns the newest report of a worker on this attempt, or null if there is none. */
+  newestReport(taskId: string, attempt: number): KnownReport | null;
 
   /** Ends a worker's connections because its token was revoked. Its tasks are released like those of a lost worker. */
   disconnect(workerId: string, reason: string): Promise<void>;
@@ -66,6 +66,13 @@ export interface RegionObject extends Rpc.DurableObjectBranded {
   undrain(workerId: string): boolean;
 }
 
+/** What a worker has reported last of an attempt. */
+export interface KnownReport {
+  readonly progress: Progress;
+  /** Null while the worker has not opened a source. */
+  readonly plan: PlanSummary | null;
+}
+
 export interface WantedWorker {
   readonly units: number;
   /** The only worker that can take the task, whatever its load: the task replaces another one there. */
@@ -75,6 +82,8 @@ export interface WantedWorker {
 }
 
 export interface Reserve extends WantedWorker {
+  /** What a worker counts for the task until it has opened the source; an older edge does not say it. */
+  readonly unopenedUnits?: number;
   readonly taskId: string;
   readonly attempt: number;
   /** The name of the region that is asked. */

@@ -2,6 +2,7 @@ import type {
   ErrorBody,
   LogLine,
   Outcome,
+  PlanSummary,
   ShownRequest,
   SkippedItems,
   TaskLogs,
@@ -11,7 +12,7 @@ import type {
 } from "@roomcast/shared";
 import type { CallbackTarget } from "../model/callback-target.ts";
 import type { Progress } from "../model/progress.ts";
-import type { RoomWord } from "../model/room-word.ts";
+import type { TaskRoomEvent } from "../model/task-room-event.ts";
 import type { UserSeat } from "./directory-object.ts";
 
 /** The interface of the Task object of one task. The object's name is the task's id. */
@@ -49,19 +50,19 @@ export interface TaskObject extends Rpc.DurableObjectBranded {
   giveWay(successor: string, where?: "seat" | "otherRoom"): Promise<GivesWay>;
 
   /** The newer task ended before it was in the room. Returns true if this task has the seat again. */
-  stay(successor: string): Promise<boolean>;
+  returnSeat(successor: string): Promise<boolean>;
 
   /** Returns false also for a task that is yet to be created. */
   hasEnded(): boolean;
 
   /** Handles an event of the task's room. */
-  roomSays(word: RoomWord): Promise<void>;
+  roomEvent(event: TaskRoomEvent): Promise<void>;
 
   /** Wakes the task because a worker may have room now. */
   wake(): Promise<void>;
 
   /** Handles a worker's event of an attempt. It is stored when this returns. */
-  hear(ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer>;
+  workerEvent(ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer>;
 
   /** Adds lines to the log, including those of an attempt that was taken back. */
   appendLogs(ref: AttemptRef, lines: readonly LogLine[]): void;
@@ -110,6 +111,8 @@ export type WorkerEvent =
       readonly type: "released";
       readonly reason: string;
       readonly progress: Progress | null;
+      /** The newest plan that the region knows of. */
+      readonly plan?: PlanSummary | null;
       /** False if the worker never received the task. */
       readonly dispatched?: boolean;
     };

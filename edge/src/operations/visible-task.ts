@@ -29,7 +29,7 @@ async function viewOf(env: Env, caller: Caller, taskId: string): Promise<TaskVie
   const sdkAppId = sdkAppIdOf(taskId);
   // Only callers that may see the application's tasks can make its Directory look for one.
   if (view !== null || sdkAppId === null || !maySee(caller, sdkAppId)) return view;
-  await env.DIRECTORY.getByName(String(sdkAppId)).handOver(taskId);
+  await env.DIRECTORY.getByName(String(sdkAppId)).createObject(taskId);
   return task.view();
 }
 

@@ -20,7 +20,7 @@ export const roomEventRoutes = new Hono<AppContext>().post("/events", async (c) 
     const { kind, atMs, removed } = event;
     await Promise.all(
       tasks.map(({ taskId, userId }) =>
-        c.env.TASK.getByName(taskId).roomSays({ kind, atMs, removed, others, own: userId === event.userId }),
+        c.env.TASK.getByName(taskId).roomEvent({ kind, atMs, removed, others, own: userId === event.userId }),
       ),
     );
   }

@@ -24,11 +24,10 @@ import {
 } from "../../model/task-filter.ts";
 import { AcceptedTasks, type AddAccepted } from "./accepted-tasks.ts";
 import { DIRECTORY_TABLES } from "./directory-tables.ts";
-import { HandOver } from "./hand-over.ts";
 import { KnownNames } from "./known-names.ts";
 import { RoomUsers } from "./room-users.ts";
-
 import { TaskIndex } from "./task-index.ts";
+import { TaskObjectCreator } from "./task-object-creator.ts";
 
 /** An older edge claimed a seat before it made the task: a claim of this age without a task is taken back. */
 const CHECK_CLAIM_AFTER_MS = 30_000;
@@ -52,7 +51,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
   readonly #roomUsers = new RoomUsers(this.#sql);
   readonly #names = new KnownNames(this.#sql);
   readonly #accepted: AcceptedTasks;
-  readonly #handOver: HandOver;
+  readonly #creator: TaskObjectCreator;
   /** Known to the root directory. */
   #announced = false;
   #alarmAtMs: number | null = null;
@@ -61,7 +60,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     super(ctx, env);
     migrate(ctx.storage, DIRECTORY_TABLES);
     this.#accepted = new AcceptedTasks(ctx.storage);
-    this.#handOver = new HandOver({ env, accepted: this.#accepted, file: (upToSeq) => this.#file(upToSeq) });
+    this.#creator = new TaskObjectCreator({ env, accepted: this.#accepted, file: (upToSeq) => this.#file(upToSeq) });
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = await ctx.storage.getAlarm();
     });
@@ -81,7 +80,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     if (!this.#announced) await this.#announce(String(first.sdkAppId));
     const answers = this.#commit(group);
     // At once where one comes alone; the alarm goes on with it should this object die now.
-    if (answers.some(({ kind }) => kind === "accepted")) this.ctx.waitUntil(this.#handOver.run());
+    if (answers.some(({ kind }) => kind === "accepted")) this.ctx.waitUntil(this.#creator.run());
     return answers;
   }
 
@@ -100,7 +99,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
       const holders = this.#holdersOf(group);
       return group.map((accept) => this.#accept(accept, { holders, atMs, add }));
     });
-    this.#handOver.noteAccepted(answers.filter(({ kind }) => kind === "accepted").length, atMs);
+    this.#creator.noteAccepted(answers.filter(({ kind }) => kind === "accepted").length, atMs);
     // Part of the same commit.
     if (this.#accepted.size > 0) void this.#wakeAt(atMs + HAND_OVER_AGAIN_MS);
     return answers;
@@ -175,13 +174,13 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
   }
 
   /** Makes the object of a task that was accepted and has none yet. */
-  handOver(taskId: string): Promise<void> {
-    return this.#handOver.now(taskId);
+  createObject(taskId: string): Promise<void> {
+    return this.#creator.now(taskId);
   }
 
   /** TRTC tells what happened in a room of the application. */
   roomEvent(sdkAppId: number, event: RoomEvent): RoomNews {
-    return this.ctx.storage.transactionSync(() => this.#roomUsers.hear(sdkAppId, event));
+    return this.ctx.storage.transactionSync(() => this.#roomUsers.record(sdkAppId, event));
   }
 
   /** A task lives in another region from now on. */
@@ -249,7 +248,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
 
   override async alarm(): Promise<void> {
     this.#alarmAtMs = null;
-    await this.#handOver.run();
+    await this.#creator.run();
     if (this.#accepted.size > 0) await this.#wakeAt(Date.now() + RETRY_MS);
     try {
       await this.#checkClaims();

@@ -19,7 +19,7 @@ export class RoomUsers {
   }
 
   /** Part of a transaction. */
-  hear(sdkAppId: number, { kind, room, userId, atMs }: RoomEvent): RoomNews {
+  record(sdkAppId: number, { kind, room, userId, atMs }: RoomEvent): RoomNews {
     const key = roomKey(sdkAppId, room);
     if (userId !== null) this.#note({ key, userId, isIn: kind !== "left", atMs });
     else this.#sql.exec("DELETE FROM room_user WHERE room_key = ? AND at_ms < ?", key, atMs);

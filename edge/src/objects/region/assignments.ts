@@ -7,6 +7,11 @@ export interface Assignment {
   readonly instanceId: string;
   /** Reserved until the worker's reported load includes the task. */
   readonly units: number;
+  /**
+   * Reserved after that until the worker has opened the source: by how much an earlier attempt's plan costs more than
+   * what the worker counts for a source that it does not know yet.
+   */
+  readonly openingUnits: number;
   readonly sinceMs: number;
   readonly dispatched: boolean;
   /** Whether the worker has reported the task. */
@@ -21,6 +26,7 @@ type Row = {
   worker_id: string;
   instance_id: string;
   units: number;
+  opening_units: number;
   since_ms: number;
   dispatched: number;
   confirmed: number;
@@ -78,7 +84,9 @@ export class Assignments {
     this.#forget(assignment.taskId);
     this.#remember(assignment);
     this.#sql.exec(
-      "INSERT OR REPLACE INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      `INSERT OR REPLACE INTO assignment
+         (task_id, attempt, worker_id, instance_id, units, since_ms, dispatched, confirmed, release_at_ms, opening_units)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       assignment.taskId,
       assignment.attempt,
       assignment.workerId,
@@ -88,6 +96,7 @@ export class Assignments {
       Number(assignment.dispatched),
       Number(assignment.confirmed),
       assignment.releaseAtMs,
+      assignment.openingUnits,
     );
   }
 
@@ -126,9 +135,8 @@ export class Assignments {
     if (this.#past.size > MAX_PAST && oldest !== undefined) this.#past.delete(oldest);
   }
 
-  #reserve({ workerId, units, confirmed }: Assignment, sign: 1 | -1): void {
-    if (confirmed) return;
-    const reserved = this.reservedUnits(workerId) + sign * units;
+  #reserve({ workerId, units, openingUnits, confirmed }: Assignment, sign: 1 | -1): void {
+    const reserved = this.reservedUnits(workerId) + sign * (confirmed ? openingUnits : units);
     // What is left after adding and taking away fractions is dust.
     if (reserved < 1e-6) this.#reserved.delete(workerId);
     else this.#reserved.set(workerId, reserved);
@@ -146,6 +154,7 @@ function fromRow(row: Row): Assignment {
     workerId: row.worker_id,
     instanceId: row.instance_id,
     units: row.units,
+    openingUnits: row.opening_units,
     sinceMs: row.since_ms,
     dispatched: row.dispatched === 1,
     confirmed: row.confirmed === 1,

@@ -147,14 +147,14 @@ export class WorkerGreeter {
    * its newest report, because it may have heard of newer ones than the hello's. Never rejects.
    */
   async #compare(socket: WebSocket, workerId: string, known: readonly TaskReport[]): Promise<void> {
-    const { sockets, progress } = this.#regionState;
-    for (const report of known) progress.put(report, Date.now());
+    const { sockets, reports } = this.#regionState;
+    for (const report of known) reports.put(report, Date.now());
     for (const report of known) {
       await this.#comparing.turn();
       // It has left, or has dialled again.
       if (sockets.get(socket)?.phase !== "ready") return;
       const { taskId, attempt } = report;
-      const newest = progress.newestReport(taskId, attempt) ?? report;
+      const newest = reports.newestReport(taskId, attempt) ?? report;
       void pass(this.#regionState, socket, { taskId, attempt, workerId, event: { type: "reported", report: newest } });
     }
   }
@@ -187,7 +187,11 @@ export class WorkerGreeter {
   /** Asks a task whether the worker that says it runs it still holds it. */
   async #reconcile(socket: WebSocket, report: TaskReport, workerId: string, instanceId: string): Promise<Checked> {
     const { taskId, attempt } = report;
-    const answer = await this.#regionState.tasks.tell(taskId, { attempt, workerId }, { type: "reported", report });
+    const answer = await this.#regionState.tasks.workerEvent(
+      taskId,
+      { attempt, workerId },
+      { type: "reported", report },
+    );
     if (this.#regionState.sockets.get(socket)?.phase !== "reconciling") return { taskId, attempt, answer };
     if (answer.kind === "holds") this.#regionState.adopt(report, workerId, instanceId);
     else this.#regionState.assignments.removeOf(workerId, taskId, attempt);

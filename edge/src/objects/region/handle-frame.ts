@@ -71,7 +71,7 @@ async function report(
   regionState.sockets.set(socket, reported);
   regionState.sockets.send(socket, { type: "heartbeat" });
   // Said again with each report, so that what came late or was lost does not stay.
-  if (regionState.drained.has(workerId)) regionState.handOver(workerId);
+  if (regionState.drained.has(workerId)) regionState.requestRelease(workerId);
   const nowMs = Date.now();
   const telling: Promise<void>[] = [];
   for (const task of frame.tasks) {
@@ -82,7 +82,7 @@ async function report(
       continue;
     }
     regionState.adopt(task, workerId, instanceId);
-    if (!regionState.progress.put(task, nowMs)) continue;
+    if (!regionState.reports.put(task, nowMs)) continue;
     telling.push(pass(regionState, socket, { taskId, attempt, workerId, event: { type: "reported", report: task } }));
   }
   // Now that what the worker reports is not reserved on top any more.
@@ -100,7 +100,7 @@ async function ended(
   const { taskId, attempt, outcome, item, positionMs } = frame;
   try {
     // An unknown or stale task is acknowledged too, or the worker would repeat it for ever.
-    await regionState.tasks.tell(taskId, { attempt, workerId }, { type: "ended", outcome, item, positionMs });
+    await regionState.tasks.workerEvent(taskId, { attempt, workerId }, { type: "ended", outcome, item, positionMs });
   } catch (thrown) {
     // Not acknowledged: the worker says it again.
     warn("end not written", thrown);
@@ -129,7 +129,7 @@ async function confirm(
   }
 }
 
-interface Word extends AttemptRef {
+interface PassedEvent extends AttemptRef {
   readonly taskId: string;
   readonly event: WorkerEvent;
 }
@@ -138,10 +138,10 @@ interface Word extends AttemptRef {
  * Passes a worker's word on to the task; an attempt that is stale, or that was asked to end, is answered with `stop`. Never
  * rejects.
  */
-export async function pass(regionState: RegionState, socket: WebSocket, word: Word): Promise<void> {
-  const { taskId, attempt, workerId, event } = word;
+export async function pass(regionState: RegionState, socket: WebSocket, passed: PassedEvent): Promise<void> {
+  const { taskId, attempt, workerId, event } = passed;
   try {
-    const answer = await regionState.tasks.tell(taskId, { attempt, workerId }, event);
+    const answer = await regionState.tasks.workerEvent(taskId, { attempt, workerId }, event);
     if (answer.kind === "holds") {
       // It may have been away when it was asked.
       if (answer.stop !== null)
@@ -154,11 +154,11 @@ export async function pass(regionState: RegionState, socket: WebSocket, word: Wo
         });
       return;
     }
-    if (regionState.assignments.removeOf(workerId, taskId, attempt)) regionState.progress.remove(taskId);
+    if (regionState.assignments.removeOf(workerId, taskId, attempt)) regionState.reports.remove(taskId);
     regionState.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
   } catch (thrown) {
     // The next report says it again.
-    if (regionState.assignments.match(taskId, attempt, workerId) !== undefined) regionState.progress.remove(taskId);
+    if (regionState.assignments.match(taskId, attempt, workerId) !== undefined) regionState.reports.remove(taskId);
     warn("a worker's word was not passed on", thrown);
   }
 }

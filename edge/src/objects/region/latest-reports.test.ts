@@ -34,7 +34,7 @@ test("a task is told at once of what is new, and of its position now and then", 
   expect(board.put(report({ attempt: 2 }), 3000)).toBe(true);
   expect(board.put(report({ attempt: 2 }), 3000 + 4 * MINUTE - 1)).toBe(false);
   expect(board.put(report({ attempt: 2 }), 3000 + 4 * MINUTE)).toBe(true);
-  expect(board.newest("task", 2)).toMatchObject({ updatedAtMs: 3000 + 4 * MINUTE });
+  expect(board.known("task", 2)).toMatchObject({ progress: { updatedAtMs: 3000 + 4 * MINUTE } });
 });
 
 test("tasks that start together are told at different times later", () => {

@@ -1,5 +1,6 @@
 import type { TaskReport } from "@roomcast/shared";
-import { type Progress, progressOf } from "../../model/progress.ts";
+import type { KnownReport } from "../../contracts/region-object.ts";
+import { progressOf } from "../../model/progress.ts";
 
 /**
  * A task hears of its position about this often; of another state at once. Telling wakes a Task object that has been
@@ -40,9 +41,11 @@ export class LatestReports {
     return due;
   }
 
-  newest(taskId: string, attempt: number): Progress | null {
+  /** Returns the progress and plan of the newest report; null if there is none of this attempt. */
+  known(taskId: string, attempt: number): KnownReport | null {
     const entry = this.#of(taskId, attempt);
-    return entry === undefined ? null : progressOf(entry.report, entry.atMs);
+    if (entry === undefined) return null;
+    return { progress: progressOf(entry.report, entry.atMs), plan: entry.report.plan };
   }
 
   newestReport(taskId: string, attempt: number): TaskReport | undefined {

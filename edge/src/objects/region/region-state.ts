@@ -30,7 +30,7 @@ export class RegionState {
   readonly drained: DrainedWorkers;
   readonly expected: ExpectedWorkers;
   readonly lostWorkers: LostWorkers;
-  readonly progress = new LatestReports();
+  readonly reports = new LatestReports();
   /** A figure counts for as long as a worker may be silent. */
   readonly measured = new MeasuredLoads(() => this.config.heartbeatTimeoutMs);
   readonly tasks: TaskMessenger;
@@ -114,7 +114,7 @@ export class RegionState {
   }
 
   /** Asks a worker for all of its tasks back, so that others go on with them. One of protocol 1 plays them out. */
-  handOver(workerId: string): void {
+  requestRelease(workerId: string): void {
     const [socket, state] = this.sockets.greeted(workerId) ?? [];
     if (socket === undefined || state === undefined || state.protocol < PROTOCOL_WITH_RELEASE) return;
     for (const { taskId, attempt, dispatched } of this.assignments.ofWorker(workerId)) {
@@ -123,9 +123,12 @@ export class RegionState {
   }
 
   /** A task that is on this worker for certain. */
-  adopt({ taskId, attempt }: TaskReport, workerId: string, instanceId: string): void {
+  adopt({ taskId, attempt, state, plan }: TaskReport, workerId: string, instanceId: string): void {
     const known = this.assignments.match(taskId, attempt, workerId);
-    if (known?.confirmed === true && known.releaseAtMs === null && known.instanceId === instanceId) return;
+    const isOpening = state === "starting" && plan === null;
+    const openingUnits = isOpening ? (known?.openingUnits ?? 0) : 0;
+    const isAdopted = known?.confirmed === true && known.releaseAtMs === null && known.instanceId === instanceId;
+    if (isAdopted && known.openingUnits === openingUnits) return;
     this.assignments.put({
       units: 0,
       sinceMs: Date.now(),
@@ -134,6 +137,7 @@ export class RegionState {
       attempt,
       workerId,
       instanceId,
+      openingUnits,
       dispatched: true,
       confirmed: true,
       releaseAtMs: null,
@@ -142,18 +146,18 @@ export class RegionState {
 
   /** From now on the task itself is asked before a worker that says it runs this attempt may keep it. */
   doubt(assignment: Assignment): void {
-    this.assignments.put({ ...assignment, units: 0, confirmed: false });
+    this.assignments.put({ ...assignment, units: 0, openingUnits: 0, confirmed: false });
   }
 
   /** The attempt is over. That the task may wait for a place for its next one already is not touched. */
   unassign(taskId: string, attempt: number): void {
-    if (this.assignments.remove(taskId, attempt)) this.progress.remove(taskId);
+    if (this.assignments.remove(taskId, attempt)) this.reports.remove(taskId);
     this.wakeWaiting();
   }
 
   /** A worker's attempt is over. What another worker has, or has said, stays. */
   unassignFrom(workerId: string, taskId: string, attempt: number): void {
-    if (this.assignments.removeOf(workerId, taskId, attempt)) this.progress.remove(taskId);
+    if (this.assignments.removeOf(workerId, taskId, attempt)) this.reports.remove(taskId);
     this.wakeWaiting();
   }
 
@@ -162,9 +166,10 @@ export class RegionState {
     const { taskId, attempt, workerId, dispatched } = assignment;
     // The task may know that it is released before this region does, or after this object has died.
     this.doubt(assignment);
-    const progress = this.progress.newest(taskId, attempt);
+    const { progress = null, plan = null } = this.reports.known(taskId, attempt) ?? {};
     const reason = `Worker ${workerId} was lost.`;
-    await this.tasks.tell(taskId, { attempt, workerId }, { type: "released", reason, progress, dispatched });
+    const event = { type: "released", reason, progress, plan, dispatched } as const;
+    await this.tasks.workerEvent(taskId, { attempt, workerId }, event);
     this.unassignFrom(workerId, taskId, attempt);
   }
 

@@ -23,5 +23,7 @@ export const REGION_TABLES: Migrations = {
         CREATE TABLE IF NOT EXISTS lost (
           worker_id TEXT PRIMARY KEY, version TEXT NOT NULL, lost_at_ms INTEGER NOT NULL, tasks INTEGER NOT NULL)
       `),
+    /** 5: what is reserved for a task until its worker has opened the source. */
+    (sql) => sql.exec("ALTER TABLE assignment ADD COLUMN opening_units REAL NOT NULL DEFAULT 0"),
   ],
 };

@@ -6,6 +6,7 @@ import type { Env } from "../../contracts/env.ts";
 
 import {
   type DispatchOrder,
+  type KnownReport,
   type NoRoom,
   REGION_HEADER,
   type RegionObject,
@@ -18,7 +19,6 @@ import {
 import type { AttemptRef } from "../../contracts/task-object.ts";
 import type { AppScope } from "../../model/app-scope.ts";
 import type { HeldTask } from "../../model/held-condition.ts";
-import type { Progress } from "../../model/progress.ts";
 import { neighboursOf } from "../../model/region-distance.ts";
 import { chooseWorker } from "./choose-worker.ts";
 import { WorkerGreeter } from "./greet-worker.ts";
@@ -113,7 +113,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
   /** Finds a worker of this region with room and holds the room. */
   async reserveHere(wanted: Reserve): Promise<Reserved | null> {
     const { sockets, assignments, waiting } = this.#regionState;
-    const { taskId, attempt, region, units } = wanted;
+    const { taskId, attempt, region, units, unopenedUnits = units } = wanted;
     const workerId = chooseWorker(this.#regionState.candidates(wanted.protocol), wanted, Math.random);
     const chosen = workerId === null ? undefined : sockets.greeted(workerId)?.[1];
     if (chosen === undefined) return null;
@@ -123,6 +123,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
       taskId,
       attempt,
       units,
+      openingUnits: Math.max(0, units - unopenedUnits),
       sinceMs,
       workerId: chosen.workerId,
       instanceId: chosen.instanceId,
@@ -190,9 +191,9 @@ export class Region extends DurableObject<Env> implements RegionObject {
     );
   }
 
-  /** The newest progress that a worker has reported of this attempt. */
-  progress(taskId: string, attempt: number): Progress | null {
-    return this.#regionState.progress.newest(taskId, attempt);
+  /** Returns the newest report of a worker on this attempt; null if there is none. */
+  newestReport(taskId: string, attempt: number): KnownReport | null {
+    return this.#regionState.reports.known(taskId, attempt);
   }
 
   /** Ends a worker's connections, because its token holds no more. Its tasks go the way of a lost worker's. */
@@ -216,11 +217,11 @@ export class Region extends DurableObject<Env> implements RegionObject {
 
   /** The tasks that this region's workers have, with what they last said of them. */
   heldTasks(): HeldTask[] {
-    const { assignments, progress } = this.#regionState;
+    const { assignments, reports } = this.#regionState;
     return assignments.all().map(({ taskId, attempt, workerId }) => ({
       taskId,
       workerId,
-      state: progress.newestReport(taskId, attempt)?.state ?? "starting",
+      state: reports.newestReport(taskId, attempt)?.state ?? "starting",
     }));
   }
 
@@ -240,7 +241,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
   drain(workerId: string): boolean {
     if (this.#regionState.sockets.greeted(workerId) === undefined) return false;
     this.#regionState.drained.add(workerId);
-    this.#regionState.handOver(workerId);
+    this.#regionState.requestRelease(workerId);
     return true;
   }
 

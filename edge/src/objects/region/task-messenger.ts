@@ -18,8 +18,8 @@ export class TaskMessenger {
   }
 
   /** Passes a worker's word on; rejects when the task could not be reached. */
-  tell(taskId: string, ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer> {
-    return this.#queue.run(taskId, () => inTime(async () => await this.#task(taskId).hear(ref, event)));
+  workerEvent(taskId: string, ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer> {
+    return this.#queue.run(taskId, () => inTime(async () => await this.#task(taskId).workerEvent(ref, event)));
   }
 
   async appendLogs(taskId: string, ref: AttemptRef, lines: readonly LogLine[]): Promise<void> {

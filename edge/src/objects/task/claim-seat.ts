@@ -1,60 +1,58 @@
 import { isTerminal } from "@roomcast/shared";
 import type { SeatHolder } from "../../contracts/task-object.ts";
+import { replacedBy } from "./move-task.ts";
 import { leftToAsk, planTakeover, type Takeover } from "./plan-takeover.ts";
-import type { TaskCore } from "./task-context.ts";
+import type { TaskContext } from "./task-context.ts";
 import type { TaskRecord } from "./task-record.ts";
-import { replacedBy } from "./task-transition.ts";
 
-/** Tells those who hold the seat that this task takes it, and says where it starts. Doing it again changes nothing. */
-export async function claimSeat(core: TaskCore): Promise<Takeover> {
-  await askElsewhere(core);
-  const { record } = core;
+/** Asks the tasks that hold the seat to give way, and returns where this task starts. Doing it again changes nothing. */
+export async function claimSeat(task: TaskContext): Promise<Takeover> {
+  await askElsewhere(task);
+  const { record } = task;
   if (record === undefined || record.replaces.length === 0) return { kind: "free" };
-  // Should this object die on the way and the task end then, those that were asked must be told.
-  await core.put({ ...record, seat: "asked" });
-  const { holders, left } = await askThoseBefore(core, record);
-  const now = core.record;
-  if (now === undefined) return { kind: "free" };
+  // Written first: if this object dies while it asks and the task then ends, the tasks that it asked must get their seat back.
+  await task.apply({ type: "seatAsked" });
+  const { holders, left } = await askThoseBefore(task, record);
   const held = holders.map(({ taskId }) => taskId);
   if (left.length > 0) {
-    // It has ended on the way. The rest is for its successor to ask.
-    for (const taskId of held) await core.env.TASK.getByName(taskId).stay(record.taskId);
-    await core.put({ ...now, seat: record.seat, replaces: [...held, ...left] });
+    // This task ended while it asked. The rest is left to its successor.
+    for (const taskId of held) await task.env.TASK.getByName(taskId).returnSeat(record.taskId);
+    await task.apply({ type: "seatClaimDropped", seat: record.seat, replaces: [...held, ...left] });
     return { kind: "free" };
   }
-  await core.put({ ...now, replaces: held });
+  await task.apply({ type: "seatClaimed", holders: held });
   const pinnedRegion = record.request.Region ?? null;
   return planTakeover(holders, { pinnedRegion, avoidWorkerId: record.avoidWorkerId });
 }
 
-/** Tells the same user's tasks in other rooms that this one replaces them; they go on until it is in its own room. */
-async function askElsewhere({ env, record }: TaskCore): Promise<void> {
+/** Tells the same user's tasks in other rooms that this one replaces them. They continue until it is in its own room. */
+async function askElsewhere({ env, record }: TaskContext): Promise<void> {
   if (record === undefined) return;
   for (const taskId of record.elsewhere ?? []) {
     const other = env.TASK.getByName(taskId);
     const answer = await other.giveWay(record.taskId, "otherRoom");
     if (answer.kind !== "gone") continue;
-    // It may be accepted and have no object yet.
-    await env.DIRECTORY.getByName(String(record.request.SdkAppId)).handOver(taskId);
+    // The other task may be accepted without having an object yet.
+    await env.DIRECTORY.getByName(String(record.request.SdkAppId)).createObject(taskId);
     await other.giveWay(record.taskId, "otherRoom");
   }
 }
 
 interface Asked {
   readonly holders: readonly SeatHolder[];
-  /** Who was not asked, because the task has ended meanwhile. */
+  /** The tasks that were not asked, because this task ended meanwhile. */
   readonly left: readonly string[];
 }
 
-/** A task that has not taken its own seat over yet leaves those who hold it to this one. */
-async function askThoseBefore(core: TaskCore, { taskId: successor, replaces }: TaskRecord): Promise<Asked> {
+/** Asks the older tasks of the seat. One that has not taken the seat over itself leaves its own older tasks to this one. */
+async function askThoseBefore(task: TaskContext, { taskId: successor, replaces }: TaskRecord): Promise<Asked> {
   const holders: SeatHolder[] = [];
   const asked = new Set<string>();
   let left = replaces;
   for (let taskId = left[0]; taskId !== undefined; taskId = left[0]) {
-    if (core.record === undefined || isTerminal(core.record.state)) break;
+    if (task.record === undefined || isTerminal(task.record.state)) break;
     asked.add(taskId);
-    const answer = await core.env.TASK.getByName(taskId).giveWay(successor);
+    const answer = await task.env.TASK.getByName(taskId).giveWay(successor);
     if (answer.kind === "holds") holders.push(answer);
     left = leftToAsk(left, answer).filter((before) => !asked.has(before));
   }
@@ -62,30 +60,30 @@ async function askThoseBefore(core: TaskCore, { taskId: successor, replaces }: T
 }
 
 /** Ends the tasks whose seat this one has, or must have before it can start. */
-export async function endReplaced(core: TaskCore, taskIds: readonly string[]): Promise<void> {
-  const { record } = core;
+export async function endReplaced(task: TaskContext, taskIds: readonly string[]): Promise<void> {
+  const { record } = task;
   if (record === undefined) return;
   for (const taskId of taskIds) {
-    await core.env.TASK.getByName(taskId)
+    await task.env.TASK.getByName(taskId)
       .stop("now", replacedBy(record.taskId))
-      // The worker ends them by itself; this makes sure.
-      .catch((thrown: unknown) => core.failed("the task before was not stopped", thrown));
+      // The worker ends the replaced push by itself; this call only makes sure of it.
+      .catch((thrown: unknown) => task.failed("the task before was not stopped", thrown));
   }
 }
 
 /**
- * This task has ended without taking the seat over: those who held it go on.
+ * Returns the seat of a task that ended without taking it over to the tasks that held it.
  *
- * @returns who has the seat again, if anybody
+ * @returns the task that has the seat again; null if there is none
  */
-export async function giveSeatBack(core: TaskCore): Promise<string | null> {
-  const { record } = core;
-  for (const taskId of record?.elsewhere ?? []) await core.env.TASK.getByName(taskId).stay(record?.taskId ?? "");
-  // The seat is the successor's, and nobody was told to leave it to this one.
-  if (record === undefined || (record.seat === "untouched" && record.successor !== null)) return null;
+export async function returnSeat({ env, record }: TaskContext): Promise<string | null> {
+  if (record === undefined) return null;
+  for (const taskId of record.elsewhere ?? []) await env.TASK.getByName(taskId).returnSeat(record.taskId);
+  // The successor has the seat, and this task has asked no other one to give way.
+  if (record.seat === "untouched" && record.successor !== null) return null;
   let heir: string | null = null;
   for (const taskId of record.replaces) {
-    if (await core.env.TASK.getByName(taskId).stay(record.taskId)) heir ??= taskId;
+    if (await env.TASK.getByName(taskId).returnSeat(record.taskId)) heir ??= taskId;
   }
   return heir;
 }

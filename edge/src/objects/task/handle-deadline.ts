@@ -1,22 +1,15 @@
 import { isActive, isTerminal, scfStatus } from "@roomcast/shared";
 import type { AttemptRef } from "../../contracts/task-object.ts";
 import { executionLimitMs, queueTimeoutMs } from "../../model/task-times.ts";
-import { giveSeatBack } from "./claim-seat.ts";
+import { returnSeat } from "./claim-seat.ts";
 import type { DeadlineKind } from "./next-deadline.ts";
-import { type PlacedTask, placeTask } from "./place-task.ts";
+import { placeTask } from "./place-task.ts";
 import { roomOver } from "./room-sight.ts";
-import { directoryOf, newestProgress, regionOf } from "./task-context.ts";
-import { type TaskRecord, withProgress } from "./task-record.ts";
+import { directoryOf, newestReport, regionOf, type TaskContext } from "./task-context.ts";
+import type { TaskRecord } from "./task-record.ts";
 
-export interface DueTask extends PlacedTask {
-  /** Does what reads the request, one after another. */
-  inTurn(job: () => Promise<void>): Promise<void>;
-  /** Deletes everything that is stored of it. */
-  delete(): Promise<void>;
-}
-
-/** Does what is due for a task, as `nextDeadline` has said. Rejects where another object did not answer. */
-export async function handleDeadline(task: DueTask, kind: DeadlineKind, record: TaskRecord): Promise<void> {
+/** Does what `nextDeadline` says is due. Rejects if another object did not answer. */
+export async function handleDeadline(task: TaskContext, kind: DeadlineKind, record: TaskRecord): Promise<void> {
   switch (kind) {
     case "place":
       return task.inTurn(() => placeTask(task));
@@ -25,14 +18,19 @@ export async function handleDeadline(task: DueTask, kind: DeadlineKind, record: 
     case "acceptTimeout":
       return onNotAccepted(task, record);
     case "stopTimeout":
-      await noteProgress(task, record);
-      return task.control({ type: kind });
-    case "executionTimeout":
-      await noteProgress(task, record);
-      return task.control({ type: kind, limitMs: executionLimitMs(record.request, task.config.executionTimeoutMs) });
+      await readProgress(task, record);
+      await task.apply({ type: kind });
+      return;
+    case "executionTimeout": {
+      await readProgress(task, record);
+      const limitMs = executionLimitMs(record.request, task.config.executionTimeoutMs);
+      await task.apply({ type: kind, limitMs });
+      return;
+    }
     case "roomOver": {
       const over = roomOver(record.room, record.request.EmptyRoomTimeout);
-      return over === null ? undefined : task.control({ type: "stopAsked", how: "now", reason: over.reason });
+      if (over !== null) await task.apply({ type: "stopAsked", how: "now", reason: over.reason });
+      return;
     }
     case "silence":
       return askRegion(task, record);
@@ -44,58 +42,61 @@ export async function handleDeadline(task: DueTask, kind: DeadlineKind, record: 
   }
 }
 
-/** Where the edge ends a task by itself, the worker's word about it comes too late. */
-async function noteProgress(task: DueTask, record: TaskRecord): Promise<void> {
-  const progress = await newestProgress(task, record);
-  if (task.record !== undefined) await task.put(withProgress(task.record, progress, record.state.attempt));
+/** When the edge ends a task by itself, the worker's last report would come too late: the region's newest one is taken. */
+async function readProgress(task: TaskContext, record: TaskRecord): Promise<void> {
+  await task.apply({ type: "progressRead", ...(await newestReport(task, record)) });
 }
 
-async function onWaitedLong(task: DueTask, record: TaskRecord): Promise<void> {
+async function onWaitedLong(task: TaskContext, record: TaskRecord): Promise<void> {
   const outlook = await regionOf(task, record)
     .outlook()
     .catch((thrown: unknown) => task.failed("workers not counted", thrown));
   const { workers = null, returningMs = 0 } = outlook ?? {};
   const nowMs = Date.now();
   if (returningMs > 0) {
-    // While the edge was down nobody could take it: that time does not count.
+    // No worker could take the task while the edge was down: that time does not count.
     const sinceMs = nowMs + returningMs - queueTimeoutMs(record.request, task.config);
-    return task.control({ type: "waitsOn", sinceMs });
+    await task.apply({ type: "waitRestarted", sinceMs });
+    return;
   }
-  return task.control({ type: "queueTimeout", workers, waitedMs: nowMs - record.waitingSinceMs });
+  await task.apply({ type: "queueTimeout", workers, waitedMs: nowMs - record.waitingSinceMs });
 }
 
-/** In a busy edge a worker's word takes its time; where the region has heard of the attempt it is not taken back. */
-async function onNotAccepted(task: DueTask, record: TaskRecord): Promise<void> {
+/** A busy edge may pass a worker's answer on late: an attempt that the region knows from its worker is not taken back. */
+async function onNotAccepted(task: TaskContext, record: TaskRecord): Promise<void> {
   const ref = holderOf(record);
   if (ref === null) return;
   const answers = await regionOf(task, record)
     .answersFor(record.taskId, ref)
     .catch((thrown: unknown) => task.failed("region not asked", thrown));
-  if (answers === true) await task.hear(ref, { type: "accepted" });
-  else await task.control({ type: "acceptTimeout" });
+  if (answers === true) await task.applyOfWorker(ref, { type: "accepted" });
+  else await task.apply({ type: "acceptTimeout" });
 }
 
-async function askRegion(task: DueTask, record: TaskRecord): Promise<void> {
+async function askRegion(task: TaskContext, record: TaskRecord): Promise<void> {
   const ref = holderOf(record);
   if (ref === null) return;
   const held = await regionOf(task, record).holds(record.taskId, ref.attempt);
-  if (held) return task.put({ ...(task.record ?? record), heardAtMs: Date.now() });
-  const progress = await newestProgress(task, record);
-  await task.hear(ref, { type: "released", reason: "No worker has the task any more.", progress });
+  if (held) {
+    await task.apply({ type: "stillHeld", attempt: ref.attempt });
+    return;
+  }
+  const { progress, plan } = await newestReport(task, record);
+  await task.applyOfWorker(ref, { type: "released", reason: "No worker has the task any more.", progress, plan });
 }
 
-/** Tells everybody of a task's end, once. */
-async function settle(task: DueTask, record: TaskRecord): Promise<void> {
+/** Tells the other objects that a task has ended, once. */
+async function settle(task: TaskContext, record: TaskRecord): Promise<void> {
   const { state, taskId, successor, lastWorkerId } = record;
   if (!isTerminal(state)) return;
-  const heir = await giveSeatBack(task);
+  const heir = await returnSeat(task);
   const status = scfStatus(state.name);
   const errorCode = state.name === "failed" ? state.error.code : null;
   await directoryOf(task, record).ended({ taskId, status, endedAtMs: state.sinceMs, heir, errorCode });
   await regionOf(task, record).forget(taskId, state.attempt);
-  // It may have waited for this end: for the worker, which one that only waited itself never had.
+  // The successor may wait until this task's worker is free. A task that only waited in the queue had no worker.
   if (successor !== null && lastWorkerId !== null) await task.env.TASK.getByName(successor).wake();
-  await task.put({ ...(task.record ?? record), settled: true, retryAtMs: 0 });
+  await task.apply({ type: "settled" });
 }
 
 function holderOf({ state }: TaskRecord): AttemptRef | null {

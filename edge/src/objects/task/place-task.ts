@@ -1,105 +1,114 @@
 import { expectedUnits, requiredProtocol } from "@roomcast/shared";
-import type { AttemptRef, WorkerEvent } from "../../contracts/task-object.ts";
+import type { AttemptRef } from "../../contracts/task-object.ts";
 import { leftOfMaxDuration } from "../../model/task-times.ts";
 import { claimSeat, endReplaced } from "./claim-seat.ts";
 import { withFreshUserSig } from "./fresh-user-sig.ts";
 import { openRequest } from "./sealed-request.ts";
-import { directoryOf, regionOf, type TaskCore } from "./task-context.ts";
-import type { TaskRecord } from "./task-record.ts";
+import { directoryOf, regionOf, type TaskContext } from "./task-context.ts";
 import { holds } from "./task-transition.ts";
 
-/** The first version whose workers begin a push that stands still. */
+/** The first protocol version whose workers can start a push that is paused. */
 const PROTOCOL_WITH_PAUSE = 2;
 
-/** Looked for again after this, where a task waits for others to leave its seat; their end wakes it earlier. */
+/** How soon a task that waits for its seat tries again. The end of the tasks that hold the seat wakes it earlier. */
 const SEAT_RETRY_MS = 1000;
-/** A worker that has the seat and is away may come back within this, and take the task beside the one that it plays. */
-const AWAY_PATIENCE_MS = 2000;
+/** How long a task waits for an absent worker that has the seat, and that could play it beside the older task. */
+const MAX_AWAY_MS = 2000;
 const AWAY_RETRY_MS = 200;
 
-/** Of all tasks that wait in a region: where many do, each looks again more seldom. Room in the region wakes them anyway. */
+/**
+ * How often all waiting tasks of a region together look for a worker: the more tasks wait, the less often each one looks.
+ * New room in the region wakes them in any case.
+ */
 const RETRIES_A_SECOND = 50;
 
-export interface PlacedTask extends TaskCore {
-  /** Grows with each wake-up, so that one which comes while the task looks for a place is not missed. */
-  readonly wakes: number;
-  /** A worker's word about an attempt, or what is known of it without one. */
-  hear(ref: AttemptRef, event: WorkerEvent): Promise<unknown>;
-}
-
-/** Finds a worker, writes down who it is, and only then hands it the task. */
-export async function placeTask(core: PlacedTask): Promise<void> {
-  const { wakes } = core;
-  const takeover = await claimSeat(core);
-  const { record } = core;
-  if (record?.state.name !== "queued") return;
-  if (takeover.kind === "after") return waitForSeat(core, wakes);
-  if (takeover.kind === "beside" && record.region !== takeover.region) {
-    await regionOf(core, record).forget(record.taskId, record.state.attempt);
-    await move(core, core.record ?? record, takeover.region);
+/** Finds a worker, writes down which one it is, and only then hands it the task. */
+export async function placeTask(task: TaskContext): Promise<void> {
+  const { wakes } = task;
+  const takeover = await claimSeat(task);
+  if (task.record?.state.name !== "queued") return;
+  if (takeover.kind === "after") return waitForSeat(task, wakes);
+  if (takeover.kind === "beside" && task.record.region !== takeover.region) {
+    await regionOf(task, task.record).forget(task.record.taskId, task.record.state.attempt);
+    await moveTo(task, takeover.region);
   }
-  const { taskId, plan, request, paused, avoidWorkerId } = record;
+  const { record } = task;
+  if (record?.state.name !== "queued") return;
+  const { taskId, region, request, paused } = record;
   const { attempt } = record.state;
-  const asked = core.record ?? record;
-  const found = await regionOf(core, asked).reserve({
+  const protocol = requiredProtocol(request);
+  const found = await regionOf(task, record).reserve({
     taskId,
     attempt,
-    region: asked.region,
+    region,
     pinned: request.Region !== undefined,
-    protocol: paused ? Math.max(PROTOCOL_WITH_PAUSE, requiredProtocol(request)) : requiredProtocol(request),
-    units: expectedUnits(plan, request),
-    avoidWorkerId,
+    protocol: paused ? Math.max(PROTOCOL_WITH_PAUSE, protocol) : protocol,
+    units: expectedUnits(record.plan, request),
+    unopenedUnits: expectedUnits(null, request),
+    avoidWorkerId: record.avoidWorkerId,
     onlyWorkerId: takeover.kind === "beside" ? takeover.workerId : null,
   });
-  if (found.kind === "noRoom" && takeover.kind === "beside") {
-    const awayMs = Date.now() - record.waitingSinceMs;
-    if (awayMs > AWAY_PATIENCE_MS) return waitForSeat(core, wakes);
-    return core.control({ type: "noRoom", retryAtMs: Date.now() + AWAY_RETRY_MS });
-  }
   if (found.kind === "noRoom") {
-    const nowMs = Date.now();
-    const retryMs = Math.max(core.config.placeRetryMs, (found.waiting / RETRIES_A_SECOND) * 1000);
-    return core.control({ type: "noRoom", retryAtMs: core.wakes === wakes ? nowMs + retryMs : nowMs });
+    return takeover.kind === "beside"
+      ? waitBeside(task, { wakes, waitedMs: Date.now() - record.waitingSinceMs })
+      : waitInQueue(task, { wakes, waiting: found.waiting });
   }
-  if (core.record?.state.name !== "queued" || core.record.state.attempt !== attempt) {
-    // Stopped while it looked for a place.
-    return core.env.REGION.getByName(found.region).forget(taskId, attempt);
+  if (task.record?.state.name !== "queued" || task.record.state.attempt !== attempt) {
+    // The task was stopped while it looked for a worker.
+    return task.env.REGION.getByName(found.region).forget(taskId, attempt);
   }
-  if (found.region !== core.record.region) {
-    // It has found room in a neighbour region, and lives there from now on.
-    await move(core, core.record, found.region);
-  }
+  // A neighbour region may have had the room: the task belongs to that region from now on.
+  if (found.region !== task.record.region) await moveTo(task, found.region);
   const ref = { attempt, workerId: found.workerId };
-  await core.control({ type: "placed", workerId: found.workerId });
-  if (await dispatch(core, ref)) return;
+  await task.apply({ type: "placed", workerId: found.workerId });
+  if (await dispatch(task, ref)) return;
   const reason = "The worker left before it got the task.";
-  await core.hear(ref, { type: "released", reason, progress: null, dispatched: false });
+  await task.applyOfWorker(ref, { type: "released", reason, progress: null, dispatched: false });
 }
 
-/** Writes down where a task lives. Placing does not wait until the listing has heard of it. */
-async function move(core: TaskCore, record: TaskRecord, region: string): Promise<void> {
-  await core.put({ ...record, region });
-  void directoryOf(core, record)
+/** The worker that has the seat is away. It may come back at once, so the task soon asks for it again. */
+async function waitBeside(
+  task: TaskContext,
+  { wakes, waitedMs }: { readonly wakes: number; readonly waitedMs: number },
+): Promise<void> {
+  if (waitedMs > MAX_AWAY_MS) return waitForSeat(task, wakes);
+  await task.apply({ type: "noRoom", retryAtMs: Date.now() + AWAY_RETRY_MS });
+}
+
+/** @param waiting how many tasks wait in the region */
+async function waitInQueue(
+  task: TaskContext,
+  { wakes, waiting }: { readonly wakes: number; readonly waiting: number },
+): Promise<void> {
+  const retryMs = Math.max(task.config.placeRetryMs, (waiting / RETRIES_A_SECOND) * 1000);
+  await task.apply({ type: "noRoom", retryAtMs: Date.now() + (task.wakes === wakes ? retryMs : 0) });
+}
+
+/** Moves the task to another region. Placing does not wait until the listing knows of it. */
+async function moveTo(task: TaskContext, region: string): Promise<void> {
+  const { record } = task;
+  if (record === undefined || !(await task.apply({ type: "movedTo", region }))) return;
+  void directoryOf(task, record)
     .moved(record.taskId, region)
-    .catch((thrown: unknown) => core.failed("new region not listed", thrown));
+    .catch((thrown: unknown) => task.failed("new region not listed", thrown));
 }
 
-/** The worker that has the seat cannot take this task too: the seat is left first. */
-async function waitForSeat(core: PlacedTask, wakes: number): Promise<void> {
-  await endReplaced(core, core.record?.replaces ?? []);
-  const retryAtMs = Date.now() + (core.wakes === wakes ? SEAT_RETRY_MS : 0);
-  await core.control({ type: "noRoom", retryAtMs });
+/** The worker that has the seat cannot take this task too, so the older tasks end first. */
+async function waitForSeat(task: TaskContext, wakes: number): Promise<void> {
+  await endReplaced(task, task.record?.replaces ?? []);
+  const retryAtMs = Date.now() + (task.wakes === wakes ? SEAT_RETRY_MS : 0);
+  await task.apply({ type: "noRoom", retryAtMs });
 }
 
-async function dispatch(core: TaskCore, ref: AttemptRef): Promise<boolean> {
-  const opened = await openRequest(core);
-  const request = opened === null ? null : await withFreshUserSig(opened, core.config.trtcApps, Date.now());
-  const { record } = core;
-  // It has ended meanwhile: nobody waits for the dispatch.
+async function dispatch(task: TaskContext, ref: AttemptRef): Promise<boolean> {
+  const opened = await openRequest(task);
+  const request = opened === null ? null : await withFreshUserSig(opened, task.config.trtcApps, Date.now());
+  const { record } = task;
+  // The task ended while its request was opened: no worker is to get it.
   if (record === undefined || request === null || !holds(record.state, ref)) return true;
   const { taskId, progress, paused, startedAtMs } = record;
   const resumes = progress !== null && request.Mode === "vod";
-  return regionOf(core, record).dispatch({
+  return regionOf(task, record).dispatch({
     ...ref,
     taskId,
     request: startedAtMs === null ? request : leftOfMaxDuration(request, Date.now() - startedAtMs),

@@ -56,6 +56,6 @@ export function startsLater({ state, request }: TaskRecord, nowMs: number): bool
 }
 
 /** Whether a task that was to be replaced goes on, because its successor has come to nothing. Pure. */
-export function goesOn({ state, stop, successor }: TaskRecord): boolean {
+export function continues({ state, stop, successor }: TaskRecord): boolean {
   return !isTerminal(state) && stop === null && successor === null;
 }

@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
-import type { RoomWord } from "../../model/room-word.ts";
-import { afterRoomWord, DISMISSED_PATIENCE_MS, type RoomSight, roomOver } from "./room-sight.ts";
+import type { TaskRoomEvent } from "../../model/task-room-event.ts";
+import { afterRoomEvent, DISMISSED_PATIENCE_MS, type RoomSight, roomOver } from "./room-sight.ts";
 
-type Step = Pick<RoomWord, "kind" | "atMs"> & Partial<RoomWord>;
+type Step = Pick<TaskRoomEvent, "kind" | "atMs"> & Partial<TaskRoomEvent>;
 
 /** The events as they come, each a second after the one before by the edge's clock; others are in the room. */
 function after(...steps: readonly Step[]): RoomSight {
-  const words = steps.map((step): RoomWord => ({ own: true, removed: false, others: 2, ...step }));
-  const seen = words.reduce<RoomSight | undefined>(
-    (room, word, at) => afterRoomWord(room, word, (at + 1) * 1000),
+  const events = steps.map((step): TaskRoomEvent => ({ own: true, removed: false, others: 2, ...step }));
+  const seen = events.reduce<RoomSight | undefined>(
+    (room, event, at) => afterRoomEvent(room, event, (at + 1) * 1000),
     undefined,
   );
   if (seen === undefined) throw new Error("there was no event");

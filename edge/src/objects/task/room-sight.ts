@@ -1,4 +1,5 @@
-import type { RoomWord } from "../../model/room-word.ts";
+import type { TaskRoomEvent } from "../../model/task-room-event.ts";
+
 /** What a room's own events say of a push, as it is stored. Times are Unix ms. */
 export interface RoomSight {
   /** Since when the room has its picture; null: it has none, as far as is known. */
@@ -31,26 +32,26 @@ const UNSEEN: RoomSight = {
 export const DISMISSED_PATIENCE_MS = 5000;
 
 /** What is known of the room after one of its events. Pure. */
-export function afterRoomWord(before: RoomSight = UNSEEN, word: RoomWord, nowMs: number): RoomSight {
-  const seen = { ...ownPart(before, word, nowMs), others: word.others };
+export function afterRoomEvent(before: RoomSight = UNSEEN, event: TaskRoomEvent, nowMs: number): RoomSight {
+  const seen = { ...ownPart(before, event, nowMs), others: event.others };
   const isAlone = seen.isIn === true && seen.others === 0;
   return { ...seen, emptySinceMs: isAlone ? (before.emptySinceMs ?? nowMs) : null };
 }
 
-function ownPart(before: RoomSight, word: RoomWord, nowMs: number): RoomSight {
-  if (word.kind === "dismissed") {
+function ownPart(before: RoomSight, event: TaskRoomEvent, nowMs: number): RoomSight {
+  if (event.kind === "dismissed") {
     // It was out of the room when that ended.
     return before.isIn === false ? before : { ...before, dismissedAtMs: before.dismissedAtMs ?? nowMs };
   }
-  if (!word.own || word.atMs < before.ownAtMs) return before;
-  const own = { ...before, ownAtMs: word.atMs };
-  switch (word.kind) {
+  if (!event.own || event.atMs < before.ownAtMs) return before;
+  const own = { ...before, ownAtMs: event.atMs };
+  switch (event.kind) {
     case "entered":
       return { ...own, isIn: true, dismissedAtMs: null };
     case "videoStarted":
-      return { ...own, isIn: true, dismissedAtMs: null, confirmedAtMs: word.atMs };
+      return { ...own, isIn: true, dismissedAtMs: null, confirmedAtMs: event.atMs };
     case "left":
-      return { ...own, isIn: false, confirmedAtMs: null, dismissedAtMs: word.removed ? own.dismissedAtMs : null };
+      return { ...own, isIn: false, confirmedAtMs: null, dismissedAtMs: event.removed ? own.dismissedAtMs : null };
     case "videoStopped":
       return { ...own, confirmedAtMs: null };
     default:

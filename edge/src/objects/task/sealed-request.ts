@@ -1,45 +1,45 @@
 import { type PushRequest, pushRequestSchema, RoomcastError, shownRequest, type TaskUpdate } from "@roomcast/shared";
 import { openSealed, seal } from "../../base/seal.ts";
 import { applyUpdate } from "./apply-update.ts";
-import type { TaskCore } from "./task-context.ts";
+import type { TaskContext } from "./task-context.ts";
 
-/** The task's whole request. Null: it has ended, or the request cannot be opened and the task has failed now. */
-export async function openRequest(core: TaskCore): Promise<PushRequest | null> {
-  const { record } = core;
+/** Opens the task's request. Returns null if the task has ended, or has failed now because the request cannot be opened. */
+export async function openRequest(task: TaskContext): Promise<PushRequest | null> {
+  const { record } = task;
   if (record === undefined || record.sealedRequest === null) return null;
   try {
-    const { value, stale } = await openSealed(record.sealedRequest, core.config.sealKeys, record.taskId);
-    if (stale) await sealAnew(core, value, record.sealedRequest);
+    const { value, stale } = await openSealed(record.sealedRequest, task.config.sealKeys, record.taskId);
+    if (stale) await reseal(task, { value, taskId: record.taskId, before: record.sealedRequest });
     return pushRequestSchema.parse(value);
   } catch (thrown) {
-    await core.control({ type: "broken", error: RoomcastError.from(thrown).toBody() });
+    await task.apply({ type: "broken", error: RoomcastError.from(thrown).toBody() });
     return null;
   }
 }
 
-/** So that a key which was replaced can be dropped some day. */
-async function sealAnew(core: TaskCore, value: unknown, sealed: string): Promise<void> {
-  if (core.record === undefined) return;
-  const sealedRequest = await seal(value, core.config.sealKeys, core.record.taskId);
-  if (core.record?.sealedRequest === sealed) await core.put({ ...core.record, sealedRequest });
+/** Seals the request with the newest key, so that an operator can drop the older one. */
+async function reseal(
+  task: TaskContext,
+  { value, taskId, before }: { readonly value: unknown; readonly taskId: string; readonly before: string },
+): Promise<void> {
+  const sealedRequest = await seal(value, task.config.sealKeys, taskId);
+  await task.apply({ type: "resealed", before, sealedRequest });
 }
 
-/** Writes a change that holds into the request, so that another attempt goes on with it. */
-export async function writeChange(core: TaskCore, change: TaskUpdate): Promise<void> {
-  const request = await openRequest(core);
-  const { record: before } = core;
-  if (request === null || before === undefined) return;
-  const { progress, paused } = before;
+/** Writes a change that the worker has made into the request, so that another attempt continues with it. */
+export async function writeChange(task: TaskContext, change: TaskUpdate): Promise<void> {
+  const request = await openRequest(task);
+  const { record } = task;
+  if (request === null || record === undefined) return;
+  const { progress, paused } = record;
   const after = applyUpdate({ request, progress, paused }, change, Date.now());
-  const sealedRequest = await seal(after.request, core.config.sealKeys, before.taskId);
-  const now = core.record;
-  // It may have ended meanwhile: then its secrets stay dropped.
-  if (now === undefined || now.sealedRequest === null) return;
-  await core.put({
-    ...now,
+  const sealedRequest = await seal(after.request, task.config.sealKeys, record.taskId);
+  // The task may have ended while its request was sealed: the event is stale then, and no secret is written.
+  await task.apply({
+    type: "requestChanged",
     request: shownRequest(after.request),
     sealedRequest,
-    progress: after.progress === progress ? now.progress : after.progress,
     paused: after.paused,
+    ...(after.progress === progress ? {} : { progress: after.progress }),
   });
 }

@@ -2,36 +2,52 @@ import type { Config } from "../../base/config.ts";
 import type { DirectoryObject } from "../../contracts/directory-object.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { RegionObject } from "../../contracts/region-object.ts";
-import type { Progress } from "../../model/progress.ts";
-import type { TaskRecord } from "./task-record.ts";
-import type { ControlEvent } from "./task-transition.ts";
+import type { AttemptRef, WorkerAnswer, WorkerEvent } from "../../contracts/task-object.ts";
+import type { ControlEvent } from "./control-event.ts";
+import type { KnownOfAttempt, TaskRecord } from "./task-record.ts";
 
-/** What the parts of a Task object share: its record, and the objects beside it. */
-export interface TaskCore {
+/**
+ * What a Task object offers to its parts. They read the record and change it by events only: the object alone has the
+ * storage that the record is written to.
+ */
+export interface TaskContext {
   readonly env: Env;
-  /** As it is now; it may be another one after every `await`. Undefined: there is no such task, or none any more. */
+  /** The record as it is now; it may be another one after every `await`. Undefined if the task does not exist. */
   readonly record: TaskRecord | undefined;
   readonly config: Config;
-  /** Writes the record. */
-  put(record: TaskRecord): Promise<void>;
-  control(event: ControlEvent): Promise<void>;
-  /** Notes that another object did not answer. */
+  /** Grows with each wake-up, so that one which comes while the task looks for a worker is not missed. */
+  readonly wakes: number;
+  /**
+   * Applies an event, writes the next record and carries its effects out.
+   *
+   * @returns false if the event changed nothing, because the task has ended or moved on
+   */
+  apply(event: ControlEvent): Promise<boolean>;
+  /** The same for an event of a worker, or for what is known of its attempt without it. */
+  applyOfWorker(ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer>;
+  /** Runs a job that reads the request after the ones before it. */
+  inTurn(job: () => Promise<void>): Promise<void>;
+  /** Deletes everything that is stored of the task. */
+  delete(): Promise<void>;
+  /** Logs that another object did not answer. */
   failed(message: string, thrown: unknown): undefined;
 }
 
 /** The region that a task is placed in. */
-export function regionOf({ env }: Pick<TaskCore, "env">, record: TaskRecord): DurableObjectStub<RegionObject> {
+export function regionOf({ env }: Pick<TaskContext, "env">, record: TaskRecord): DurableObjectStub<RegionObject> {
   return env.REGION.getByName(record.region);
 }
 
-export function directoryOf({ env }: Pick<TaskCore, "env">, record: TaskRecord): DurableObjectStub<DirectoryObject> {
+/** The directory of the task's application. */
+export function directoryOf({ env }: Pick<TaskContext, "env">, record: TaskRecord): DurableObjectStub<DirectoryObject> {
   return env.DIRECTORY.getByName(String(record.request.SdkAppId));
 }
 
-/** How far a worker is with an attempt, as its region has heard; null: not known, or the region did not answer. */
-export async function newestProgress(core: TaskCore, record: TaskRecord): Promise<Progress | null> {
-  const progress = await regionOf(core, record)
-    .progress(record.taskId, record.state.attempt)
-    .catch((thrown: unknown) => core.failed("progress not read", thrown));
-  return progress ?? null;
+/** The newest report of the task's attempt that its region knows; nulls if it knows none or did not answer. */
+export async function newestReport(task: TaskContext, record: TaskRecord): Promise<KnownOfAttempt> {
+  const { attempt } = record.state;
+  const known = await regionOf(task, record)
+    .newestReport(record.taskId, attempt)
+    .catch((thrown: unknown) => task.failed("newest report not read", thrown));
+  return { attempt, progress: known?.progress ?? null, plan: known?.plan ?? null };
 }

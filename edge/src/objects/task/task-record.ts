@@ -87,10 +87,17 @@ export interface TaskRecord {
   readonly retryAtMs: number;
 }
 
-/** With what was heard of an attempt, as long as that is the one that runs. Pure. */
-export function withProgress(record: TaskRecord, progress: Progress | null, attempt: number): TaskRecord {
-  const isOfNow = isActive(record.state) && record.state.attempt === attempt;
-  return isOfNow && progress !== null ? { ...record, progress } : record;
+/** The newest report of an attempt, as far as its region knows it. */
+export interface KnownOfAttempt {
+  readonly attempt: number;
+  readonly progress: Progress | null;
+  readonly plan: PlanSummary | null;
+}
+
+/** The record with the newest report of its attempt; unchanged if that attempt is over. Pure. */
+export function withProgress(record: TaskRecord, { attempt, progress, plan }: KnownOfAttempt): TaskRecord {
+  if (!isActive(record.state) || record.state.attempt !== attempt) return record;
+  return { ...record, progress: progress ?? record.progress, plan: plan ?? record.plan };
 }
 
 /** @param madeAtMs when its object is made, which in a burst is later than it was accepted: its time in the queue begins */

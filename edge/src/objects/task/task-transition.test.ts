@@ -1,16 +1,10 @@
 import { type ActiveState, isTerminal, type TaskReport, type TaskState } from "@roomcast/shared";
 import { describe, expect, test } from "vitest";
 import type { WorkerEvent } from "../../contracts/task-object.ts";
+import { MAX_LOST_IN_A_ROW } from "./move-task.ts";
 import { newTaskRecord } from "./new-task-record.test-support.ts";
 import { MAX_HOLDERS, type TaskRecord } from "./task-record.ts";
-import {
-  applyControlEvent,
-  applyWorkerEvent,
-  type ControlEvent,
-  type Decision,
-  hasHeld,
-  MAX_LOST_IN_A_ROW,
-} from "./task-transition.ts";
+import { applyControlEvent, applyWorkerEvent, type Decision, hasHeld } from "./task-transition.ts";
 import { HEALTHY_ATTEMPT_MS, MAX_WORKERS_LOST } from "./worker-loss.ts";
 
 const NOW = 1_000_000;
@@ -117,22 +111,6 @@ test.each<[string, TaskRecord, { attempt: number; workerId: string }]>([
   for (const event of [{ type: "accepted" }, RELEASED, ended({ name: "finished" })] as const) {
     expect(applyWorkerEvent(before, ref, event, NOW)).toEqual({ kind: "stale" });
   }
-});
-
-test.each<ControlEvent>([
-  { type: "placed", workerId: "w" },
-  { type: "noRoom", retryAtMs: 1 },
-  { type: "woken" },
-  { type: "stopAsked", how: "now", reason: "x" },
-  { type: "acceptTimeout" },
-  { type: "queueTimeout", workers: 0, waitedMs: 1 },
-  { type: "waitsOn", sinceMs: 1 },
-  { type: "stopTimeout" },
-  { type: "executionTimeout", limitMs: 1 },
-  { type: "broken", error: ERROR },
-])("an ended task is not changed by $type", (event) => {
-  const before = record({ state: { name: "failed", sinceMs: 0, attempt: 1, error: ERROR } });
-  expect(applyControlEvent(before, event, NOW)).toEqual({ kind: "stale" });
 });
 
 test("attempts whose worker left before it got the task end the task after five, with the last cause", () => {

@@ -1,49 +1,24 @@
 import {
-  type ErrorBody,
+  type ActiveState,
   isActive,
   isTerminal,
+  type QueuedState,
   RoomcastError,
-  shownText,
-  type TaskEvent,
   type TaskReport,
   type TaskState,
-  transition,
 } from "@roomcast/shared";
 import type { AttemptRef, WorkerEvent } from "../../contracts/task-object.ts";
-
 import { progressOf } from "../../model/progress.ts";
 import { firstPlaceAtMs } from "../../model/task-times.ts";
-import { MAX_HOLDERS, type StopIntention, type TaskRecord } from "./task-record.ts";
-import { MAX_WORKERS_LOST, quarantine, spreadMs, workersLost } from "./worker-loss.ts";
+import type { ControlEvent, RequestChanged } from "./control-event.ts";
+import { aborted, failed, isKeptOut, moved, released, replacedBy, requeued } from "./move-task.ts";
+import { afterRoomEvent } from "./room-sight.ts";
+import { MAX_HOLDERS, type StopIntention, type TaskRecord, withProgress } from "./task-record.ts";
 
-/** Attempts that may be lost, or refused, one after another before the task fails. */
-export const MAX_LOST_IN_A_ROW = 5;
+/** What the Task object has to do once the record is written. */
+export type Effect = StopWorker | EndReplaced | LogLineAdded;
 
-/** Doubled with each refusal in a row. */
-const REFUSED_DELAY_MS = 100;
-
-export type ControlEvent =
-  | { readonly type: "placed"; readonly workerId: string }
-  | { readonly type: "noRoom"; readonly retryAtMs: number }
-  | { readonly type: "woken" }
-  /** A newer task takes the seat. */
-  | { readonly type: "giveWay"; readonly successor: string }
-  /** The newer task has come to nothing. */
-  | { readonly type: "stay"; readonly successor: string }
-  | { readonly type: "stopAsked"; readonly how: StopIntention["how"]; readonly reason: string }
-  | { readonly type: "acceptTimeout" }
-  | { readonly type: "queueTimeout"; readonly workers: number | null; readonly waitedMs: number }
-  /** It waits for longer than it may, but as if only since then. */
-  | { readonly type: "waitsOn"; readonly sinceMs: number }
-  | { readonly type: "stopTimeout" }
-  | { readonly type: "executionTimeout"; readonly limitMs: number }
-  /** The edge itself cannot go on with it. */
-  | { readonly type: "broken"; readonly error: ErrorBody };
-
-/** What the shell has to do once the record is written. */
-export type Effect = StopWorker | EndReplaced;
-
-/** The seat is this task's: those whom it replaces have nothing more to do. */
+/** The seat is this task's: the tasks that it replaces are stopped. */
 export interface EndReplaced {
   readonly type: "endReplaced";
   readonly taskIds: readonly string[];
@@ -57,23 +32,37 @@ export interface StopWorker {
   readonly reason: string;
 }
 
+/** A line of the edge in the task's log. */
+export interface LogLineAdded {
+  readonly type: "logLineAdded";
+  readonly attempt: number;
+  readonly level: "info" | "warn";
+  readonly message: string;
+}
+
+/**
+ * What an event comes to. `stale`: it changes nothing, because the task has ended or moved on since the event was caused,
+ * as happens between objects that do not wait for each other.
+ */
 export type Decision =
   | { readonly kind: "stale" }
   | { readonly kind: "changed"; readonly record: TaskRecord; readonly effects: readonly Effect[] };
 
-/** Whether a worker holds the task in this attempt. */
+const STALE: Decision = { kind: "stale" };
+
+/** True if this worker holds the task in this attempt. Pure. */
 export function holds(state: TaskState, ref: AttemptRef): boolean {
   return isActive(state) && state.attempt === ref.attempt && state.holder.workerId === ref.workerId;
 }
 
-/** Whether a worker holds the task in this attempt, or did. Pure. */
+/** True if this worker holds the task in this attempt, or held it. Pure. */
 export function hasHeld({ holders }: Pick<TaskRecord, "holders">, ref: AttemptRef): boolean {
   return holders.some(({ attempt, workerId }) => attempt === ref.attempt && workerId === ref.workerId);
 }
 
-/** What a worker's word changes. What carries an old attempt, or comes after the end, is stale. Pure. */
+/** What a worker's event changes. An event of an old attempt, or after the end, is stale. Pure. */
 export function applyWorkerEvent(record: TaskRecord, ref: AttemptRef, event: WorkerEvent, atMs: number): Decision {
-  if (!holds(record.state, ref)) return { kind: "stale" };
+  if (!holds(record.state, ref)) return STALE;
   const heard: TaskRecord = { ...record, heardAtMs: atMs };
   switch (event.type) {
     case "accepted":
@@ -86,8 +75,10 @@ export function applyWorkerEvent(record: TaskRecord, ref: AttemptRef, event: Wor
           ? requeued(heard, { why: "refused", reason: event.error.message, atMs })
           : failed(heard, event.error, atMs),
       );
-    case "released":
-      return changed(released({ ...heard, progress: event.progress ?? heard.progress }, event, atMs));
+    case "released": {
+      const known = withProgress(heard, { attempt: ref.attempt, progress: event.progress, plan: event.plan ?? null });
+      return changed(released(known, event, atMs), [lossNoted(ref, event.reason)]);
+    }
     default:
       return event.outcome.name === "finished"
         ? tookOver(ended(heard, event, atMs))
@@ -95,13 +86,55 @@ export function applyWorkerEvent(record: TaskRecord, ref: AttemptRef, event: Wor
   }
 }
 
-/** What a user, the region or a deadline changes. Pure. */
+/**
+ * What a user, the region or a deadline changes. Pure.
+ *
+ * @throws RoomcastError `InternalError` for an event that cannot come in this state; it is a mistake of the caller.
+ */
 export function applyControlEvent(record: TaskRecord, event: ControlEvent, atMs: number): Decision {
   const { state } = record;
-  if (isTerminal(state)) return { kind: "stale" };
+  if (event.type === "putOff") return changed(putOff(record, event.retryAtMs));
+  if (isTerminal(state)) return applyToEnded(record, event);
+  switch (event.type) {
+    case "giveWay": {
+      const giving = { ...record, successor: event.successor };
+      return changed(isActive(state) ? giving : aborted(giving, replacedBy(event.successor), atMs));
+    }
+    case "seatReturned":
+      return record.successor === event.successor ? changed({ ...record, successor: null }) : STALE;
+    case "resealed":
+      return record.sealedRequest === event.before ? changed({ ...record, sealedRequest: event.sealedRequest }) : STALE;
+    case "requestChanged":
+      return changed(withRequest(record, event));
+    case "roomEvent":
+      return roomEvent(record, event.event, atMs);
+    case "stopAsked":
+      return stopAsked(record, { how: event.how, reason: event.reason, atMs });
+    case "broken":
+      return changed(failed(record, event.error, atMs), stopHolder(record, "now"));
+    default:
+      return isActive(state)
+        ? applyToActive({ ...record, state }, event, atMs)
+        : applyToQueued({ ...record, state }, event, atMs);
+  }
+}
+
+/** Settling comes after the end, and a task may end while it asks for its seat. Everything else comes too late. */
+function applyToEnded(record: TaskRecord, event: ControlEvent): Decision {
+  switch (event.type) {
+    case "settled":
+      return changed({ ...record, settled: true, retryAtMs: 0 });
+    case "seatClaimDropped":
+      return changed({ ...record, seat: event.seat, replaces: event.replaces });
+    default:
+      return STALE;
+  }
+}
+
+function applyToQueued(record: TaskRecord & { state: QueuedState }, event: ControlEvent, atMs: number): Decision {
+  const { state } = record;
   switch (event.type) {
     case "placed":
-      if (state.name !== "queued") return { kind: "stale" };
       return changed({
         ...moved(record, { type: "placed", atMs, holder: { region: record.region, workerId: event.workerId } }),
         placeAtMs: null,
@@ -111,47 +144,59 @@ export function applyControlEvent(record: TaskRecord, event: ControlEvent, atMs:
         lastWorkerId: event.workerId,
         holders: [...record.holders, { attempt: state.attempt, workerId: event.workerId }].slice(-MAX_HOLDERS),
       });
+    case "movedTo":
+      return changed({ ...record, region: event.region });
     case "noRoom":
-      return state.name === "queued" ? changed({ ...record, placeAtMs: event.retryAtMs }) : { kind: "stale" };
+      return changed({ ...record, placeAtMs: event.retryAtMs });
     case "woken":
-      // A push with a time to start at waits for that time, whatever room there is.
-      return state.name === "queued"
-        ? changed({ ...record, placeAtMs: firstPlaceAtMs(record.request, atMs) })
-        : { kind: "stale" };
-    case "giveWay": {
-      const giving = { ...record, successor: event.successor };
-      return changed(isActive(state) ? giving : aborted(giving, replacedBy(event.successor), atMs));
-    }
-    case "stay":
-      return record.successor === event.successor ? changed({ ...record, successor: null }) : { kind: "stale" };
-    case "stopAsked":
-      return stopAsked(record, { how: event.how, reason: event.reason, atMs });
-    case "stopTimeout":
-      if (!isActive(state)) return { kind: "stale" };
-      return changed(aborted(record, record.stop?.reason ?? "stopped", atMs), stopHolder(record, "now"));
+      // A push with a start time waits for that time even if there is room.
+      return changed({ ...record, placeAtMs: firstPlaceAtMs(record.request, atMs) });
+    case "waitRestarted":
+      return changed({ ...record, waitingSinceMs: event.sinceMs });
+    case "queueTimeout":
+      return changed(failed(record, noWorker(record, event).toBody(), atMs));
+    case "seatAsked":
+      return changed({ ...record, seat: "asked" });
+    case "seatClaimed":
+      return changed({ ...record, replaces: event.holders });
+    // The attempt may have been released while the edge asked its region.
     case "acceptTimeout":
-      if (!isActive(state) || record.accepted) return { kind: "stale" };
+    case "executionTimeout":
+    case "stillHeld":
+    case "progressRead":
+      return STALE;
+    default:
+      throw impossible(record, event);
+  }
+}
+
+function applyToActive(record: TaskRecord & { state: ActiveState }, event: ControlEvent, atMs: number): Decision {
+  switch (event.type) {
+    case "acceptTimeout":
+      if (record.accepted) return STALE;
       return changed(
         requeued(record, { why: "lost", reason: "The worker did not accept the task in time.", atMs }),
         stopHolder(record, "now"),
       );
-    case "waitsOn":
-      return state.name === "queued" ? changed({ ...record, waitingSinceMs: event.sinceMs }) : { kind: "stale" };
-    case "queueTimeout":
-      if (state.name !== "queued") return { kind: "stale" };
-      return changed(failed(record, noWorker(record, event).toBody(), atMs));
-    case "broken":
-      return changed(failed(record, event.error, atMs), stopHolder(record, "now"));
-    default: {
-      if (!isActive(state)) return { kind: "stale" };
-      const limit = `${Math.round(event.limitMs / 1000)} s`;
-      const error = new RoomcastError(
-        "FailedOperation.ExecutionTimeout",
-        `The push ran for ${limit}, the longest that it was allowed: ask for more with ExecutionTimeout.`,
-      );
-      return changed(failed(record, error.toBody(), atMs), stopHolder(record, "tidy"));
-    }
+    case "stillHeld":
+      return record.state.attempt === event.attempt ? changed({ ...record, heardAtMs: atMs }) : STALE;
+    case "progressRead":
+      return record.state.attempt === event.attempt ? changed(withProgress(record, event)) : STALE;
+    case "stopTimeout":
+      return changed(aborted(record, record.stop?.reason ?? "stopped", atMs), stopHolder(record, "now"));
+    case "executionTimeout":
+      return changed(failed(record, tooLong(event).toBody(), atMs), stopHolder(record, "tidy"));
+    // A wake-up may come while the task is being placed.
+    case "woken":
+      return STALE;
+    default:
+      // A task is placed, and asks for its seat, only while it is queued, and only one call at a time does so.
+      throw impossible(record, event);
   }
+}
+
+function impossible({ state }: TaskRecord, { type }: ControlEvent): RoomcastError {
+  return new RoomcastError("InternalError", `A task that is ${state.name} cannot get the event ${type}.`);
 }
 
 function changed(record: TaskRecord, effects: readonly Effect[] = []): Decision {
@@ -166,70 +211,33 @@ function tookOver({ elsewhere = [], ...record }: TaskRecord): Decision {
   return changed({ ...record, replaces: [] }, [{ type: "endReplaced", taskIds }]);
 }
 
-export function replacedBy(successor: string): string {
-  return `replaced by ${successor}`;
+/** What is due waits until this time, and a placement that is due must not come before the other deadlines. */
+function putOff(record: TaskRecord, retryAtMs: number): TaskRecord {
+  const placeAtMs = record.placeAtMs === null ? null : Math.max(record.placeAtMs, retryAtMs);
+  return { ...record, placeAtMs, retryAtMs };
 }
 
-function moved(record: TaskRecord, event: TaskEvent): TaskRecord {
-  const state = transition(record.state, event);
-  if (!isTerminal(state)) return { ...record, state };
-  // The secrets have served their purpose.
-  return { ...record, state, sealedRequest: null, placeAtMs: null };
+function withRequest(record: TaskRecord, { type: _type, progress = record.progress, ...change }: RequestChanged) {
+  return { ...record, ...change, progress };
 }
 
-function failed(record: TaskRecord, error: ErrorBody, atMs: number): TaskRecord {
-  // What goes wrong while a task is being stopped is part of its being stopped.
-  if (record.stop !== null) return aborted(record, record.stop.reason, atMs);
-  if (record.successor !== null && error.code === "FailedOperation.RoomReplaced") {
-    return aborted(record, replacedBy(record.successor), atMs);
-  }
-  return moved(record, { type: "failed", atMs, error: { ...error, message: shownText(error.message) } });
+function lossNoted({ attempt, workerId }: AttemptRef, reason: string): LogLineAdded {
+  const message = reason.includes(workerId) ? reason : `${reason} It was given to worker ${workerId}.`;
+  return { type: "logLineAdded", attempt, level: "warn", message };
 }
 
-function aborted(record: TaskRecord, reason: string, atMs: number): TaskRecord {
-  return moved(record, { type: "aborted", atMs, reason: shownText(reason) });
-}
-
-interface Requeue {
-  readonly why: "lost" | "refused" | "givenBack";
-  readonly reason: string;
-  readonly atMs: number;
-}
-
-/** Back into the queue with the next attempt, unless it was to end anyway or was lost too often. */
-function requeued(record: TaskRecord, { why, reason, atMs }: Requeue): TaskRecord {
-  if (record.stop !== null) return aborted(record, record.stop.reason, atMs);
-  // Two attempts would fight for one seat.
-  if (record.successor !== null) return aborted(record, replacedBy(record.successor), atMs);
-  const lostInARow = record.lostInARow + (why === "givenBack" ? 0 : 1);
-  if (lostInARow >= MAX_LOST_IN_A_ROW) {
-    const message = `${lostInARow} attempts in a row came to nothing. The last one: ${reason}`;
-    return failed(record, new RoomcastError("FailedOperation.WorkerLost", message).toBody(), atMs);
-  }
-  return {
-    ...moved(record, { type: "released", atMs }),
-    lostInARow,
-    lostStart:
-      why === "lost" && record.state.name === "starting" ? lostStart(record, reason) : (record.lostStart ?? null),
-    accepted: false,
-    // Who refuses is short of something that comes back; who is lost is not asked again.
-    placeAtMs: why === "refused" ? atMs + REFUSED_DELAY_MS * 2 ** lostInARow : atMs,
-    // A push that ran waits anew; one that is only refused again and again does not wait for ever.
-    waitingSinceMs: record.state.name === "starting" ? record.waitingSinceMs : atMs,
-    avoidWorkerId: record.lastWorkerId,
-  };
-}
-
-/** The worker is lost; where that happens again and again under one task, the task is what ends the workers. */
-function released(record: TaskRecord, event: WorkerEvent & { type: "released" }, atMs: number): TaskRecord {
-  const { reason, dispatched = true } = event;
-  if (!dispatched) return requeued(record, { why: "lost", reason, atMs });
-  const lost = workersLost(record, atMs);
-  const counted = { ...record, workersLost: lost };
-  const isEnding = record.stop !== null || record.successor !== null;
-  if (lost >= MAX_WORKERS_LOST && !isEnding) return failed(counted, quarantine(lost, reason).toBody(), atMs);
-  const next = requeued(counted, { why: "lost", reason, atMs });
-  return next.placeAtMs === null ? next : { ...next, placeAtMs: next.placeAtMs + spreadMs(record, lost) };
+function roomEvent(record: TaskRecord, event: (ControlEvent & { type: "roomEvent" })["event"], atMs: number): Decision {
+  const { state } = record;
+  // A task that is not in the room creates it again when it enters.
+  if (event.kind === "dismissed" && !isActive(state)) return STALE;
+  const room = afterRoomEvent(record.room, event, atMs);
+  const isSeen = room.confirmedAtMs !== null;
+  const wasSeen = (record.room?.confirmedAtMs ?? null) !== null;
+  if (isSeen === wasSeen) return changed({ ...record, room });
+  const line = isSeen
+    ? ({ level: "info", message: "The room has the picture, as TRTC says." } as const)
+    : ({ level: "warn", message: "The room no longer has the picture, as TRTC says." } as const);
+  return changed({ ...record, room }, [{ type: "logLineAdded", attempt: state.attempt, ...line }]);
 }
 
 function reported(record: TaskRecord, report: TaskReport, atMs: number): TaskRecord {
@@ -283,16 +291,6 @@ function ended(record: TaskRecord, event: WorkerEvent & { type: "ended" }, atMs:
   }
 }
 
-const ROOM_AWAY: ReadonlySet<ErrorBody["code"]> = new Set([
-  "FailedOperation.RoomUnreachable",
-  "FailedOperation.RoomLost",
-]);
-
-/** An earlier attempt was in the room: what keeps this worker out of it need not keep out another one. */
-function isKeptOut({ startedAtMs, state }: TaskRecord, { code }: ErrorBody): boolean {
-  return startedAtMs !== null && state.name === "starting" && ROOM_AWAY.has(code);
-}
-
 function stopAsked(record: TaskRecord, stop: StopIntention): Decision {
   if (!isActive(record.state)) return changed(aborted(record, stop.reason, stop.atMs));
   // Asked again, only a harder stop changes anything.
@@ -308,8 +306,12 @@ function stopHolder(record: TaskRecord, how: StopIntention["how"]): StopWorker[]
   return [{ type: "stopWorker", attempt: state.attempt, workerId: state.holder.workerId, how, reason }];
 }
 
-function lostStart({ lastWorkerId }: TaskRecord, reason: string): string {
-  return `The push was starting on worker ${lastWorkerId ?? "(unknown)"} and was lost there: ${reason}`;
+function tooLong({ limitMs }: ControlEvent & { type: "executionTimeout" }): RoomcastError {
+  const limit = `${Math.round(limitMs / 1000)} s`;
+  return new RoomcastError(
+    "FailedOperation.ExecutionTimeout",
+    `The push ran for ${limit}, the longest that it was allowed: ask for more with ExecutionTimeout.`,
+  );
 }
 
 function noWorker(

@@ -1,9 +1,9 @@
 import { type ErrorBody, isActive, shownText, type TaskUpdate, taskUpdateSchema } from "@roomcast/shared";
 import { openSealed, seal } from "../../base/seal.ts";
 import type { AttemptRef } from "../../contracts/task-object.ts";
-import { PendingUpdates } from "./pending-updates.ts";
+import type { PendingUpdates } from "./pending-updates.ts";
 import { writeChange } from "./sealed-request.ts";
-import { regionOf, type TaskCore } from "./task-context.ts";
+import { regionOf, type TaskContext } from "./task-context.ts";
 import type { TaskRecord } from "./task-record.ts";
 import { holds } from "./task-transition.ts";
 import {
@@ -20,32 +20,32 @@ type UpdateOutcome = ErrorBody | null;
 
 /** Changes of a push while it runs or waits. */
 export class TaskUpdater {
-  readonly #core: TaskCore;
+  readonly #task: TaskContext;
   readonly #pending: PendingUpdates;
 
-  constructor(core: TaskCore, storage: DurableObjectStorage) {
-    this.#core = core;
-    this.#pending = new PendingUpdates(storage.kv);
+  constructor(task: TaskContext, pending: PendingUpdates) {
+    this.#task = task;
+    this.#pending = pending;
   }
 
   /** Asks the worker, whose answer comes later; a push that no worker has is changed at once. */
   async ask(change: TaskUpdate): Promise<{ readonly outcome: UpdateOutcome | Promise<UpdateOutcome> }> {
-    const { record } = this.#core;
+    const { record } = this.#task;
     if (record === undefined) return { outcome: null };
     const refusal = refusalOfUpdate(record);
     if (refusal !== null) return { outcome: refusal };
     if (isActive(record.state)) {
       return this.#askWorker(change, { attempt: record.state.attempt, workerId: record.state.holder.workerId });
     }
-    await writeChange(this.#core, change);
-    return { outcome: this.#core.record === undefined ? null : refusalOfUpdate(this.#core.record) };
+    await writeChange(this.#task, change);
+    return { outcome: this.#task.record === undefined ? null : refusalOfUpdate(this.#task.record) };
   }
 
   async #askWorker(change: TaskUpdate, ref: AttemptRef): ReturnType<TaskUpdater["ask"]> {
-    const { sealKeys, updateTimeoutMs } = this.#core.config;
+    const { sealKeys, updateTimeoutMs } = this.#task.config;
     if (this.#pending.count(Date.now()) >= MAX_PENDING_UPDATES.count) return { outcome: MAX_PENDING_UPDATES.error };
-    const sealedChange = await seal(change, sealKeys, this.#core.record?.taskId ?? "");
-    const { record } = this.#core;
+    const sealedChange = await seal(change, sealKeys, this.#task.record?.taskId ?? "");
+    const { record } = this.#task;
     if (record === undefined || !holds(record.state, ref)) return { outcome: ATTEMPT_OVER };
     const updateId = crypto.randomUUID();
     const outcome = this.#pending.add(
@@ -53,21 +53,21 @@ export class TaskUpdater {
       { attempt: ref.attempt, sealedChange, askedAtMs: Date.now() },
       { ms: updateTimeoutMs, late: UPDATE_LATE },
     );
-    const sent = await regionOf(this.#core, record)
+    const sent = await regionOf(this.#task, record)
       .updateTask({ taskId: record.taskId, ...ref, updateId, change })
-      .catch((thrown: unknown) => this.#core.failed("change not passed on", thrown));
+      .catch((thrown: unknown) => this.#task.failed("change not passed on", thrown));
     if (sent !== "asked") this.#pending.settle(updateId, sent === "tooOld" ? WORKER_TOO_OLD : WORKER_AWAY);
     return { outcome };
   }
 
   /** The worker's answer. What the change made of the push is written when this resolves. */
   async answered(ref: AttemptRef, updateId: string, error: UpdateOutcome): Promise<void> {
-    const { record } = this.#core;
+    const { record } = this.#task;
     const pending = this.#pending.get(updateId);
     if (record === undefined || pending?.attempt !== ref.attempt || !holds(record.state, ref)) return;
     if (error === null) {
-      const { value } = await openSealed(pending.sealedChange, this.#core.config.sealKeys, record.taskId);
-      await writeChange(this.#core, taskUpdateSchema.parse(value));
+      const { value } = await openSealed(pending.sealedChange, this.#task.config.sealKeys, record.taskId);
+      await writeChange(this.#task, taskUpdateSchema.parse(value));
     }
     this.#pending.settle(updateId, error === null ? null : { ...error, message: shownText(error.message) });
   }

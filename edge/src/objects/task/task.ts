@@ -25,37 +25,37 @@ import type {
   WorkerEvent,
 } from "../../contracts/task-object.ts";
 import type { CallbackTarget } from "../../model/callback-target.ts";
-import type { RoomWord } from "../../model/room-word.ts";
+import type { TaskRoomEvent } from "../../model/task-room-event.ts";
 import { endReplaced } from "./claim-seat.ts";
-import { type DueTask, handleDeadline } from "./handle-deadline.ts";
+import type { ControlEvent } from "./control-event.ts";
+import { handleDeadline } from "./handle-deadline.ts";
 import { nextDeadline } from "./next-deadline.ts";
-import { givesWay, goesOn, startsLater } from "./plan-takeover.ts";
-import { afterRoomWord } from "./room-sight.ts";
+import { PendingUpdates } from "./pending-updates.ts";
+import { continues, givesWay, startsLater } from "./plan-takeover.ts";
 import { showTask } from "./show-task.ts";
-import { newestProgress, regionOf } from "./task-context.ts";
+import { newestReport, regionOf, type TaskContext } from "./task-context.ts";
 import { TaskLog } from "./task-log.ts";
 import { newRecord, type TaskRecord, withProgress } from "./task-record.ts";
-
 import {
   applyControlEvent,
   applyWorkerEvent,
-  type ControlEvent,
   type Decision,
   type Effect,
   hasHeld,
   holds,
   type StopWorker,
 } from "./task-transition.ts";
-
 import { TaskUpdater } from "./task-updater.ts";
-
 import { upgradeRecord } from "./upgrade-record.ts";
 
 const RETRY_MS = 1000;
-/** A pass of the alarm meets at most this many deadlines, so that a mistake cannot make it spin. */
+/** An alarm handles at most this many deadlines, so that a mistake cannot make it loop without end. */
 const MAX_DEADLINES_A_PASS = 20;
 
-/** One task: the only owner of its truth. What is decided stands in task-transition.ts and next-deadline.ts. */
+/**
+ * One task, and the only writer of its record: every change is an event that `applyWorkerEvent` or `applyControlEvent`
+ * turns into the next record and its effects. `nextDeadline` decides what the task does by itself.
+ */
 export class Task extends DurableObject<Env> implements TaskObject {
   readonly #log = new TaskLog(this.ctx.storage.sql);
   readonly #callbacks = new TaskCallbacks({
@@ -67,14 +67,15 @@ export class Task extends DurableObject<Env> implements TaskObject {
   });
   #record: TaskRecord | undefined = this.#stored();
   #wakes = 0;
-  readonly #core = this.#newCore();
-  readonly #updater = new TaskUpdater(this.#core, this.ctx.storage);
-  /** Whatever reads the request and sends or writes it afterwards does so one after another. */
-  readonly #turns = new SerialQueue();
+  readonly #context = this.#newContext();
+  readonly #updater = new TaskUpdater(this.#context, new PendingUpdates(this.ctx.storage.kv));
+  /** Jobs that read the request and afterwards send or write it run one after another. */
+  readonly #requestJobs = new SerialQueue();
 
   /**
-   * Writes a new task; placing follows on the alarm. `successor`: a newer task that is about to take its seat, so that
-   * this one has ended already. Creating it again changes nothing.
+   * Writes a new task; the alarm places it. Creating it again changes nothing.
+   *
+   * If a `successor` is about to take its seat, the task ends at once.
    */
   async create(
     { successor = null, ...task }: TaskToCreate,
@@ -92,23 +93,24 @@ export class Task extends DurableObject<Env> implements TaskObject {
         warnings.map(({ message, atMs }) => ({ atMs, level: "warn", message })),
       );
     }
-    await this.#write(record);
-    if (successor !== null) await this.#control({ type: "giveWay", successor });
+    this.#put(record);
+    await this.#schedule();
+    if (successor !== null) await this.#apply({ type: "giveWay", successor });
   }
 
   exists(): boolean {
     return this.#record !== undefined;
   }
 
-  /** The task as the API shows it, with the newest progress that its region knows; null: there is none. */
+  /** Returns the task as the API shows it, with the newest progress and plan that its region knows; null if it does not exist. */
   async view(): Promise<TaskView | null> {
     const record = this.#record;
     if (record === undefined || !isActive(record.state)) return record === undefined ? null : showTask(record);
-    const progress = await newestProgress(this.#core, record);
-    return showTask(withProgress(this.#record ?? record, progress, record.state.attempt));
+    const known = await newestReport(this.#context, record);
+    return showTask(withProgress(this.#record ?? record, known));
   }
 
-  /** @param maxCharacters of all messages; where there are more, the newest lines are given, and `cut` says so */
+  /** @param maxCharacters of all messages; if there are more, only the newest lines are returned, and `cut` is set */
   logs(maxCharacters = Number.POSITIVE_INFINITY): (TaskLogs & { readonly cut?: true }) | null {
     if (this.#record === undefined) return null;
     const { lines, isCut } = this.#log.lines(maxCharacters);
@@ -116,175 +118,154 @@ export class Task extends DurableObject<Env> implements TaskObject {
     return { taskId: this.#record.taskId, lines: shown, ...(isCut ? { cut: true } : {}) };
   }
 
-  /** Asks the task to end. Idempotent: an ended one stays as it ended. Null: there is none. */
+  /** Asks the task to end. An ended task stays as it is. Returns null if the task does not exist. */
   async stop(how: StopHow, reason: string): Promise<TaskView | null> {
     if (this.#record === undefined) return null;
-    await this.#control({ type: "stopAsked", how, reason });
+    await this.#apply({ type: "stopAsked", how, reason });
     return showTask(this.#record);
   }
 
   /**
-   * Changes a push while it runs, or before; resolves when the room sees the change. The caller has checked it by
-   * `taskUpdateSchema`. Null: there is no such task.
+   * Changes a push while it runs, or before; resolves when the room sees the change. The caller has checked the change
+   * with `taskUpdateSchema`. Resolves with null if the task does not exist.
    */
   async update(change: TaskUpdate): Promise<UpdateAnswer | null> {
     if (this.#record === undefined) return null;
-    const asked = await this.#turns.run("request", () => this.#updater.ask(change));
+    const asked = await this.#requestJobs.run("request", () => this.#updater.ask(change));
     const error = await asked.outcome;
     if (error !== null) return { kind: "refused", error };
     const task = await this.view();
     return task === null ? null : { kind: "changed", task };
   }
 
-  /** A worker's answer to a change. What the change made of the push is written down when this returns. */
+  /** Takes a worker's answer to a change. The changed request is written when this resolves. */
   updated(ref: AttemptRef, updateId: string, error: ErrorBody | null): Promise<void> {
-    return this.#turns.run("request", () => this.#updater.answered(ref, updateId, error));
+    return this.#requestJobs.run("request", () => this.#updater.answered(ref, updateId, error));
   }
 
   /**
-   * A newer task takes the seat. Who is on a worker plays on until the newer one is ready there; who is not ends now.
-   * A dispatch that is under way is waited for, so that workers hear of the two in this order.
+   * A newer task is taking this seat. If a worker has this task, it keeps playing until the successor is ready; otherwise
+   * it ends now. A dispatch that is under way completes first, so that the worker sees both tasks in order.
    *
-   * @param where the newer one may be the same user's in another room: one that starts later is not in its way
+   * @param where `otherRoom` if the newer task is the same user's in another room: a task that starts later is not in
+   *   its way
    */
   async giveWay(successor: string, where: "seat" | "otherRoom" = "seat"): Promise<GivesWay> {
     if (where === "otherRoom" && this.#record !== undefined && startsLater(this.#record, Date.now())) {
       return { kind: "over", before: [] };
     }
-    // Before its turn, which may be spent on asking those before it: the newer one does that itself then.
-    if (this.#record?.state.name === "queued") await this.#control({ type: "giveWay", successor });
-    return this.#turns.run("request", async () => {
-      // Tasks of one seat are created in their order: this one was deleted.
+    // At once, and not after the jobs before it: one of them may be asking the older tasks of the seat, which the newer
+    // task then does itself.
+    if (this.#record?.state.name === "queued") await this.#apply({ type: "giveWay", successor });
+    return this.#requestJobs.run("request", async () => {
+      // Tasks of one seat are created in their order, so this one was deleted.
       if (this.#record === undefined) return { kind: "gone" };
-      await this.#control({ type: "giveWay", successor });
+      await this.#apply({ type: "giveWay", successor });
       return givesWay(this.#record);
     });
   }
 
-  /** The newer task has come to nothing. True: this one has the seat again. */
-  async stay(successor: string): Promise<boolean> {
-    await this.#control({ type: "stay", successor });
-    return this.#record !== undefined && goesOn(this.#record);
+  /** The newer task ended without taking the seat. Returns true if this task has the seat again. */
+  async returnSeat(successor: string): Promise<boolean> {
+    await this.#apply({ type: "seatReturned", successor });
+    return this.#record !== undefined && continues(this.#record);
   }
 
-  /** False also of a task that is still to be created. */
+  /** Returns false also for a task that is still to be created. */
   hasEnded(): boolean {
     return this.#record !== undefined && isTerminal(this.#record.state);
   }
 
   /** Something happened in the task's room. */
-  async roomSays(word: RoomWord): Promise<void> {
-    const record = this.#record;
-    if (record === undefined || isTerminal(record.state)) return;
-    // A task that is not in the room makes it anew when it comes.
-    if (word.kind === "dismissed" && !isActive(record.state)) return;
-    const room = afterRoomWord(record.room, word, Date.now());
-    const isSeen = room.confirmedAtMs !== null;
-    if (isSeen !== ((record.room?.confirmedAtMs ?? null) !== null)) {
-      const line = isSeen
-        ? ({ level: "info", message: "The room has the picture, as TRTC says." } as const)
-        : ({ level: "warn", message: "The room does not have the picture any more, as TRTC says." } as const);
-      this.#log.append(record.state.attempt, [{ atMs: Date.now(), ...line }]);
-    }
-    await this.#write({ ...record, room });
+  async roomEvent(event: TaskRoomEvent): Promise<void> {
+    await this.#apply({ type: "roomEvent", event });
   }
 
-  /** There may be room now. */
+  /** A worker may have room now. */
   async wake(): Promise<void> {
     this.#wakes += 1;
-    await this.#control({ type: "woken" });
+    await this.#apply({ type: "woken" });
   }
 
-  /** A worker's word about an attempt. It is written down when this returns. */
-  async hear(ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer> {
+  /** Takes a worker's event of an attempt. The change is written when this resolves. */
+  async workerEvent(ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer> {
     if (this.#record === undefined) return { kind: "stale" };
     const decision = applyWorkerEvent(this.#record, ref, event, Date.now());
     if (decision.kind === "stale") return decision;
-    if (event.type === "released") this.#noteLoss(ref, event.reason);
     await this.#carryOut(decision);
     return { kind: "holds", stop: this.#record.stop };
   }
 
-  #noteLoss({ attempt, workerId }: AttemptRef, reason: string): void {
-    const message = reason.includes(workerId) ? reason : `${reason} It was given to worker ${workerId}.`;
-    this.#log.append(attempt, [{ atMs: Date.now(), level: "warn", message }]);
-  }
-
-  /**
-   * Adds lines to the log; what the worker of an attempt that was taken back still has to say belongs to the task's
-   * story too.
-   */
+  /** Adds lines to the log. Late lines of an attempt that was taken back belong to the task's log too. */
   appendLogs(ref: AttemptRef, lines: readonly LogLine[]): void {
     if (this.#record === undefined || !hasHeld(this.#record, ref)) return;
     this.#log.append(
       ref.attempt,
-      // The worker has cut the request's secrets out; what looks like one is cut out here once more.
+      // The worker has removed the request's secrets; anything that looks like a secret is removed here once more.
       lines.map((line) => ({ ...line, message: shownText(line.message) })),
     );
   }
 
-  /** Whether this worker holds this attempt. */
+  /** Returns true if this worker holds this attempt. */
   holds(ref: AttemptRef): boolean {
     return this.#record !== undefined && holds(this.#record.state, ref);
   }
 
   override async alarm(): Promise<void> {
     if (this.#record !== undefined) this.#callbacks.send(this.#record);
-    // What an older edge has left of a task that never was.
+    // An older version of the edge may have left storage of a task that was never created.
     if (this.#record === undefined) return this.ctx.storage.deleteAll();
     try {
-      for (let met = 0; met < MAX_DEADLINES_A_PASS && this.#record !== undefined; met += 1) {
+      for (let handled = 0; handled < MAX_DEADLINES_A_PASS && this.#record !== undefined; handled += 1) {
         const deadline = nextDeadline(this.#record, this.#config());
         if (deadline.atMs > Date.now()) break;
-        await handleDeadline(this.#core, deadline.kind, this.#record);
+        await handleDeadline(this.#context, deadline.kind, this.#record);
       }
     } catch (thrown) {
-      // The runtime gives up an alarm that throws again and again; a task may not be given up.
+      // The runtime stops calling an alarm that throws again and again; the task must not stop with it.
       this.#failed("deadline not met", thrown);
-      await this.#putOff(Date.now() + RETRY_MS);
+      await this.#apply({ type: "putOff", retryAtMs: Date.now() + RETRY_MS });
     }
     await this.#schedule();
   }
 
-  /** Another object did not answer: what was due is due again later, and must not stand before the other deadlines. */
-  async #putOff(retryAtMs: number): Promise<void> {
-    const record = this.#record;
-    if (record === undefined) return;
-    const placeAtMs = record.placeAtMs === null ? null : Math.max(record.placeAtMs, retryAtMs);
-    await this.#put({ ...record, placeAtMs, retryAtMs });
-  }
-
-  async #control(event: ControlEvent): Promise<void> {
-    if (this.#record === undefined) return;
+  async #apply(event: ControlEvent): Promise<boolean> {
+    if (this.#record === undefined) return false;
     const decision = applyControlEvent(this.#record, event, Date.now());
-    if (decision.kind === "changed") await this.#carryOut(decision);
+    if (decision.kind === "stale") return false;
+    await this.#carryOut(decision);
+    return true;
   }
 
-  async #carryOut(decision: Decision & { kind: "changed" }): Promise<void> {
-    // Written first: what is sent below must be true even if this object dies now.
-    await this.#write(decision.record);
-    for (const effect of decision.effects) await this.#effect(decision.record, effect);
+  async #carryOut({ record, effects }: Decision & { kind: "changed" }): Promise<void> {
+    // Written first: what the effects send must be true even if this object dies now.
+    this.#put(record);
+    await this.#schedule();
+    for (const effect of effects) await this.#perform(record, effect);
   }
 
-  async #effect(record: TaskRecord, effect: Effect): Promise<void> {
-    if (effect.type === "endReplaced") await endReplaced(this.#core, effect.taskIds);
-    else await this.#stopWorker(record, effect);
+  async #perform(record: TaskRecord, effect: Effect): Promise<void> {
+    switch (effect.type) {
+      case "endReplaced":
+        return endReplaced(this.#context, effect.taskIds);
+      case "stopWorker":
+        return this.#stopWorker(record, effect);
+      case "logLineAdded": {
+        const { attempt, level, message } = effect;
+        this.#log.append(attempt, [{ atMs: Date.now(), level, message }]);
+      }
+    }
   }
 
   async #stopWorker(record: TaskRecord, { type: _type, ...stop }: StopWorker): Promise<void> {
-    await regionOf(this.#core, record)
+    await regionOf(this.#context, record)
       .stopTask({ taskId: record.taskId, ...stop })
-      // The stop isoTime-out ends the task if the worker never hears of it.
+      // The stop time-out ends the task if the worker never gets this.
       .catch((thrown: unknown) => this.#failed("stop not passed on", thrown));
   }
 
-  async #write(record: TaskRecord): Promise<void> {
-    await this.#put(record);
-    await this.#schedule();
-  }
-
   // The output gate holds back every answer and message until this is on disk.
-  async #put(record: TaskRecord): Promise<void> {
+  #put(record: TaskRecord): void {
     const before = this.#record;
     this.#record = record;
     if (before !== undefined) this.#updater.recordChanged(before, record);
@@ -314,7 +295,7 @@ export class Task extends DurableObject<Env> implements TaskObject {
     return readConfig(this.env);
   }
 
-  #newCore(): DueTask {
+  #newContext(): TaskContext {
     const now = { record: () => this.#record, config: () => this.#config(), wakes: () => this.#wakes };
     return {
       env: this.env,
@@ -327,10 +308,9 @@ export class Task extends DurableObject<Env> implements TaskObject {
       get wakes() {
         return now.wakes();
       },
-      put: (record) => this.#put(record),
-      control: (event) => this.#control(event),
-      hear: (ref, event) => this.hear(ref, event),
-      inTurn: (job) => this.#turns.run("request", job),
+      apply: (event) => this.#apply(event),
+      applyOfWorker: (ref, event) => this.workerEvent(ref, event),
+      inTurn: (job) => this.#requestJobs.run("request", job),
       delete: () => this.#delete(),
       failed: (message, thrown) => this.#failed(message, thrown),
     };

@@ -43,7 +43,7 @@ const MIN_PAUSE_MS = 300;
 const MAX_PAUSE_MS = 500;
 
 /** Making an object costs many times what accepting a task does, so in a burst it is put off. Pure. */
-export function handOverPace({ waiting, quietMs, burstMs, lastTookMs, catchingUp }: Backlog): Pace {
+export function creationPace({ waiting, quietMs, burstMs, lastTookMs, catchingUp }: Backlog): Pace {
   const isFresh = within(burstMs, WITHIN_MS);
   const isSlowed = waiting > FEW && within(quietMs, QUIET_MS) && within(burstMs, 2 * WITHIN_MS);
   // What waits alone is no backlog: its caller may wait for it before he asks for the next one.

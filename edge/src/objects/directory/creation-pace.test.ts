@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Backlog, handOverPace, type Pace } from "./hand-over-pace.ts";
+import { type Backlog, creationPace, type Pace } from "./creation-pace.ts";
 
 const IN_A_BURST: Backlog = { waiting: 500, quietMs: 1, burstMs: 20, lastTookMs: 20, catchingUp: false };
 
@@ -39,5 +39,5 @@ test.each<[string, Partial<Backlog>, Pace]>([
   ],
   ["a clock that goes back is no burst", { quietMs: -5, burstMs: -5 }, { pauseMs: 20, count: 4, inBurst: false }],
 ])("%s", (_what, backlog, expected) => {
-  expect(handOverPace({ ...IN_A_BURST, ...backlog })).toEqual(expected);
+  expect(creationPace({ ...IN_A_BURST, ...backlog })).toEqual(expected);
 });

@@ -2,7 +2,7 @@ import { env, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import type { Env } from "../src/contracts/env.ts";
 import { AcceptedTasks } from "../src/objects/directory/accepted-tasks.ts";
-import { HandOver } from "../src/objects/directory/hand-over.ts";
+import { TaskObjectCreator } from "../src/objects/directory/task-object-creator.ts";
 import { acceptOf } from "./accept-of.test-support.ts";
 import { fresh } from "./fixtures.test-support.ts";
 
@@ -11,7 +11,7 @@ const bound: Env = env;
 /** A seat whose objects do not answer, and others whose objects do. */
 const STUCK = "stuck";
 
-/** A hand-over of tasks of these seats, in a storage of its own, to objects that only note that they were made. */
+/** A creator of the objects of tasks of these seats, in a storage of its own, to objects that only note that they were made. */
 function withTasks(seats: readonly string[], run: (parts: ReturnType<typeof partsOf>) => Promise<void>): Promise<void> {
   return runInDurableObject(bound.DIRECTORY.getByName(fresh("directory")), (_directory, { storage }) =>
     run(partsOf(storage, seats)),
@@ -37,39 +37,36 @@ function partsOf(storage: DurableObjectStorage, seats: readonly string[]) {
   };
   // SAFETY: nothing else of the bindings is used.
   const objectsOnly = { TASK: { getByName: () => ({ create }) } } as unknown as Env;
-  const handOver = new HandOver({ env: objectsOnly, accepted, file: () => undefined, answerTimeoutMs: 1 });
-  return { accepted, handOver, made, asked, objects };
+  const creator = new TaskObjectCreator({ env: objectsOnly, accepted, file: () => undefined, answerTimeoutMs: 1 });
+  return { accepted, creator, made, asked, objects };
 }
 
 test("an object that does not answer in time keeps no other seat's task waiting, and gets its task later", async () => {
-  await withTasks(
-    [STUCK, "a", "b", "c", "d", "e", STUCK, "f"],
-    async ({ accepted, handOver, made, asked, objects }) => {
-      await handOver.run();
-      expect(made.toSorted()).toEqual(["task 1", "task 2", "task 3", "task 4", "task 5", "task 7"]);
-      // The newer one of its seat must find it, and so is not made before it.
-      expect([...accepted].map(({ taskId }) => taskId)).toEqual(["task 0", "task 6"]);
-      expect(asked).not.toContain("task 6");
+  await withTasks([STUCK, "a", "b", "c", "d", "e", STUCK, "f"], async ({ accepted, creator, made, asked, objects }) => {
+    await creator.run();
+    expect(made.toSorted()).toEqual(["task 1", "task 2", "task 3", "task 4", "task 5", "task 7"]);
+    // The newer one of its seat must find it, and so is not made before it.
+    expect([...accepted].map(({ taskId }) => taskId)).toEqual(["task 0", "task 6"]);
+    expect(asked).not.toContain("task 6");
 
-      objects.answer = true;
-      await handOver.run();
-      expect(made.slice(-2)).toEqual(["task 0", "task 6"]);
-      expect(accepted.size).toBe(0);
-    },
-  );
+    objects.answer = true;
+    await creator.run();
+    expect(made.slice(-2)).toEqual(["task 0", "task 6"]);
+    expect(accepted.size).toBe(0);
+  });
 });
 
 test("who asks for a task whose object does not answer in time is told so, and the task stays accepted", async () => {
-  await withTasks([STUCK, STUCK], async ({ accepted, handOver, asked }) => {
-    await expect(handOver.now("task 1")).rejects.toThrow("did not answer in time");
+  await withTasks([STUCK, STUCK], async ({ accepted, creator, asked }) => {
+    await expect(creator.now("task 1")).rejects.toThrow("did not answer in time");
     expect(accepted.size).toBe(2);
     expect(asked).toEqual(["task 0"]);
   });
 });
 
 test("of several who ask for one task at once its object is asked once", async () => {
-  await withTasks(["a"], async ({ handOver, asked }) => {
-    await Promise.all([handOver.run(), handOver.now("task 0"), handOver.now("task 0")]);
+  await withTasks(["a"], async ({ creator, asked }) => {
+    await Promise.all([creator.run(), creator.now("task 0"), creator.now("task 0")]);
     expect(asked).toEqual(["task 0"]);
   });
 });

@@ -1,7 +1,7 @@
 import { answerInTime } from "../../base/answer-in-time.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { AcceptedTasks, WaitingTask } from "./accepted-tasks.ts";
-import { BURST, handOverPace, MAX_WAIT_MS } from "./hand-over-pace.ts";
+import { BURST, creationPace, MAX_WAIT_MS } from "./creation-pace.ts";
 
 const RETRY_MS = 1000;
 /** A pause of pushes for so long ends whatever went on before it. */
@@ -9,7 +9,7 @@ const CALM_MS = 1000;
 /** An object that takes longer keeps no other one waiting; it is asked again later. */
 const ANSWER_TIMEOUT_MS = 15_000;
 
-export interface HandOverOptions {
+export interface TaskObjectCreatorOptions {
   readonly env: Env;
   readonly accepted: AcceptedTasks;
   /** Writes what was accepted, up to this one, into the tables that are searched. */
@@ -19,10 +19,10 @@ export interface HandOverOptions {
 }
 
 /** Gives accepted tasks to their Task objects. Giving one twice changes nothing. */
-export class HandOver {
+export class TaskObjectCreator {
   readonly #env: Env;
   readonly #accepted: AcceptedTasks;
-  readonly #file: HandOverOptions["file"];
+  readonly #file: TaskObjectCreatorOptions["file"];
   readonly #answerTimeoutMs: number;
   #running: Promise<void> | undefined;
   readonly #making = new Map<string, Promise<void>>();
@@ -31,7 +31,7 @@ export class HandOver {
   #acceptedAtMs: number[] = [];
   #catchingUp = false;
 
-  constructor({ env, accepted, file, answerTimeoutMs = ANSWER_TIMEOUT_MS }: HandOverOptions) {
+  constructor({ env, accepted, file, answerTimeoutMs = ANSWER_TIMEOUT_MS }: TaskObjectCreatorOptions) {
     this.#env = env;
     this.#accepted = accepted;
     this.#file = file;
@@ -81,7 +81,7 @@ export class HandOver {
       }
       const nowMs = Date.now();
       if (nowMs - oldest.atMs >= MAX_WAIT_MS) this.#catchingUp = true;
-      const { pauseMs, count, inBurst } = handOverPace({
+      const { pauseMs, count, inBurst } = creationPace({
         waiting: this.#accepted.size,
         quietMs: nowMs - (this.#acceptedAtMs.at(-1) ?? Number.NEGATIVE_INFINITY),
         burstMs: nowMs - (this.#acceptedAtMs.at(-BURST) ?? Number.NEGATIVE_INFINITY),
@@ -92,7 +92,7 @@ export class HandOver {
       const tasks = this.#ready(failed, count);
       // Filing is put off in a burst as well.
       this.#file(inBurst ? Math.max(0, ...tasks.map(({ seq }) => seq)) : Number.POSITIVE_INFINITY);
-      await this.#handOver(tasks, failed);
+      await this.#createAll(tasks, failed);
     }
   }
 
@@ -108,7 +108,7 @@ export class HandOver {
   }
 
   /** @param failed until when each seat's tasks are left alone, Unix ms */
-  async #handOver(tasks: readonly WaitingTask[], failed: Map<string, number>): Promise<void> {
+  async #createAll(tasks: readonly WaitingTask[], failed: Map<string, number>): Promise<void> {
     const startedAtMs = Date.now();
     const seats = Map.groupBy(tasks, ({ seatKey }) => seatKey);
     await Promise.all(

@@ -1,0 +1,67 @@
+import type { ErrorBody, PlanSummary, ShownRequest } from "@roomcast/shared";
+import type { Progress } from "../../model/progress.ts";
+import type { TaskRoomEvent } from "../../model/task-room-event.ts";
+import type { StopIntention, TaskRecord } from "./task-record.ts";
+
+/** What a user, the room, another object or a deadline changes in a task. A worker's events are `WorkerEvent`s. */
+export type ControlEvent =
+  // Placement
+  | { readonly type: "placed"; readonly workerId: string }
+  /** The task moves to another region, where a worker has room or holds its seat. */
+  | { readonly type: "movedTo"; readonly region: string }
+  | { readonly type: "noRoom"; readonly retryAtMs: number }
+  | { readonly type: "woken" }
+  | { readonly type: "acceptTimeout" }
+  | { readonly type: "queueTimeout"; readonly workers: number | null; readonly waitedMs: number }
+  /** The queue time-out is counted from this time on, because workers are expected back. */
+  | { readonly type: "waitRestarted"; readonly sinceMs: number }
+
+  // The seat
+  /** The task begins to ask the older tasks of its seat to give way. */
+  | { readonly type: "seatAsked" }
+  /** All older tasks have answered; these still hold the seat. */
+  | { readonly type: "seatClaimed"; readonly holders: readonly string[] }
+  /** The task ended while it asked: the rest of the older tasks is left to its successor. */
+  | { readonly type: "seatClaimDropped"; readonly seat: TaskRecord["seat"]; readonly replaces: readonly string[] }
+  /** A newer task takes the seat. */
+  | { readonly type: "giveWay"; readonly successor: string }
+  /** The newer task ended without taking the seat. */
+  | { readonly type: "seatReturned"; readonly successor: string }
+
+  // The request
+  | { readonly type: "resealed"; readonly before: string; readonly sealedRequest: string }
+  | RequestChanged
+
+  // News of the push
+  /** The region still counts this attempt as held by its worker. */
+  | { readonly type: "stillHeld"; readonly attempt: number }
+  /** The newest report that the region knows of this attempt. */
+  | {
+      readonly type: "progressRead";
+      readonly attempt: number;
+      readonly progress: Progress | null;
+      readonly plan: PlanSummary | null;
+    }
+  | { readonly type: "roomEvent"; readonly event: TaskRoomEvent }
+
+  // The end
+  | { readonly type: "stopAsked"; readonly how: StopIntention["how"]; readonly reason: string }
+  | { readonly type: "stopTimeout" }
+  | { readonly type: "executionTimeout"; readonly limitMs: number }
+  /** The edge cannot continue with the task, for example because it cannot open its sealed request. */
+  | { readonly type: "broken"; readonly error: ErrorBody }
+  /** Directory and Region know that the task has ended. */
+  | { readonly type: "settled" }
+
+  /** Another object did not answer, so what is due is tried again at this time. */
+  | { readonly type: "putOff"; readonly retryAtMs: number };
+
+/** A change of the push holds: another attempt continues with it. */
+export interface RequestChanged {
+  readonly type: "requestChanged";
+  readonly request: ShownRequest;
+  readonly sealedRequest: string;
+  readonly paused: boolean;
+  /** The position that the change has set. Not set if the change leaves the position alone. */
+  readonly progress?: Progress | null;
+}
