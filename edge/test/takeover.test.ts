@@ -289,7 +289,7 @@ function oneIsLeft(ids: readonly string[], worker: FakeWorker): Promise<string> 
       expect(left.map(({ taskId }) => taskId)).toEqual([newest]);
       return newest;
     },
-    { timeout: 50_000, interval: 200 },
+    { timeout: 110_000, interval: 200 },
   );
 }
 
@@ -308,7 +308,7 @@ test("of 60 pushes for one seat at once one runs, and the others ask each other 
     expect(statuses.filter((status) => status === "ABORTED")).toHaveLength(60);
   });
   expect(askedFor(ids)).toBeLessThan(4 * ids.length);
-}, 60_000);
+}, 120_000);
 
 test("pushes for one seat whose objects are made one by one ask each other a few things each as well", async () => {
   tolerateSilence();
@@ -327,7 +327,7 @@ test("pushes for one seat whose objects are made one by one ask each other a few
   await oneIsLeft(ids, worker);
   // Each asking all before it would be 780 calls, which come more often on a fast machine.
   expect(askedFor(ids)).toBeLessThan(8 * ids.length);
-}, 60_000);
+}, 120_000);
 
 test("a push that is to start later leaves its seat until then to one that starts now, though both come at once", async () => {
   const push = await running();
