@@ -95,7 +95,9 @@ test("a hello with thousands of invented tasks, and a report of them, make no ob
 
 test("frames about invented tasks are answered, and make no object", async () => {
   const at = place();
-  const spies = (["workerEvent", "holds", "appendLogs", "updated"] as const).map((name) => vi.spyOn(Task.prototype, name));
+  const spies = (["workerEvent", "holds", "appendLogs", "updated"] as const).map((name) =>
+    vi.spyOn(Task.prototype, name),
+  );
   const worker = await FakeWorker.connect(at);
   const ref = () => ({ taskId: crypto.randomUUID(), attempt: 1 });
   const error = { code: "FailedOperation.SourceLost", message: "It is lost.", retryable: true } as const;

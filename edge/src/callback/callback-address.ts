@@ -12,14 +12,14 @@ import type { CallbackAddress } from "./send-callback.ts";
 const addressSchema = z.object({ url: z.string(), key: z.string() });
 
 export interface FoundAddress extends CallbackAddress {
-  /** Where the request's own was sealed with an older key: the same, sealed with the newest. */
-  readonly sealedAnew: string | null;
+  /** The request's address sealed with the newest key, if it was sealed with an older one; otherwise null. */
+  readonly resealed: string | null;
 }
 
 /**
- * Where a task's events go now. Null: nowhere, the application's callback was removed.
+ * Returns the address that a task's events are sent to; null if the application's callback was removed.
  *
- * @throws RoomcastError `InternalError` when what is sealed cannot be opened.
+ * @throws RoomcastError `InternalError` if the sealed address cannot be opened.
  */
 export async function callbackAddress(
   env: Env,
@@ -30,11 +30,11 @@ export async function callbackAddress(
   if (target.kind === "request") {
     const subject = taskCallbackSubject(taskId);
     const { value, stale } = await openSealed(target.sealed, sealKeys, subject);
-    return { ...addressSchema.parse(value), sealedAnew: stale ? await seal(value, sealKeys, subject) : null };
+    return { ...addressSchema.parse(value), resealed: stale ? await seal(value, sealKeys, subject) : null };
   }
   const { callbacks } = await currentKeyring(env);
   const callback = callbacks.find((stored) => stored.sdkAppId === sdkAppId);
   if (callback === undefined) return null;
   const { value } = await openSealed(callback.sealed, sealKeys, callbackSubject(sdkAppId));
-  return { ...addressSchema.parse(value), sealedAnew: null };
+  return { ...addressSchema.parse(value), resealed: null };
 }

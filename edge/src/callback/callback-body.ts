@@ -9,7 +9,7 @@ export interface CallbackTask {
   readonly sdkAppId: number;
 }
 
-/** The body of a callback. Times are Unix ms. Pure. */
+/** Returns the body of a callback. Times are Unix ms. Pure. */
 export function callbackBody(event: CallbackEvent, { taskId, sdkAppId }: CallbackTask, sentAtMs: number): string {
   if (event.kind === "trtc") {
     return JSON.stringify({
@@ -57,7 +57,7 @@ export function callbackBody(event: CallbackEvent, { taskId, sdkAppId }: Callbac
 
 const encoder = new TextEncoder();
 
-/** The header `Sign`: base64 of HMAC-SHA256 over the body with the callback's key. */
+/** Returns the header `Sign`: base64 of HMAC-SHA256 over the body with the callback's key. */
 export async function signature(body: string, key: string): Promise<string> {
   const imported = await crypto.subtle.importKey("raw", encoder.encode(key), { name: "HMAC", hash: "SHA-256" }, false, [
     "sign",

@@ -1,6 +1,6 @@
 import { type ErrorBody, isTerminal, type SkippedItems, type TaskState, type TaskStateName } from "@roomcast/shared";
 
-/** What the callbacks of a task tell of it. */
+/** The part of a task's record that its callbacks report. */
 export interface ToldTask {
   readonly taskId: string;
   readonly request: { readonly SdkAppId: number };
@@ -19,17 +19,17 @@ export interface TrtcEvent {
   /** 701 started, 702 stopped. */
   readonly type: 701 | 702;
   /**
-   * Of 701: 0 it has started, 1 it could not be started, 2 it has started again. Of 702: 0. Tencent's own robot says 1
-   * before it tries again; here 1 is said once, when nothing is tried any more.
+   * For 701: 0 if the push has started, 1 if it could not be started, 2 if it has started again. For 702: 0. Tencent's
+   * own robot sends 1 before it tries again; here 1 is sent once, when the push has failed.
    */
   readonly status: 0 | 1 | 2;
 }
 
-/** Every change of a task's state, for those who ask for it. */
+/** A change of a task's state, for receivers that ask for all events. */
 export interface TaskStateEvent {
   readonly kind: "task";
   readonly atMs: number;
-  /** Counts a task's events from 1, so that a receiver knows one that comes twice. */
+  /** Counts a task's events from 1, so that a receiver recognizes an event that comes twice. */
   readonly seq: number;
   readonly state: TaskStateName;
   readonly attempt: number;
@@ -38,7 +38,7 @@ export interface TaskStateEvent {
   readonly reason: string | null;
 }
 
-/** Items of a playlist were passed over, for those who ask for all events. */
+/** Items of a playlist were passed over, for receivers that ask for all events. */
 export interface TaskItemEvent {
   readonly kind: "item";
   readonly atMs: number;
@@ -53,16 +53,16 @@ export interface TaskItemEvent {
 
 export type CallbackEvent = TrtcEvent | TaskStateEvent | TaskItemEvent;
 
-/** What of a task's past decides about its next events. */
+/** What has been reported of a task so far; its next events depend on it. */
 export interface Story {
-  /** The state and the attempt that its last event told of; null: there was none. */
+  /** The state and the attempt of its last event; null if there was none. */
   readonly last: Pick<TaskState, "name" | "attempt"> | null;
-  /** Whether a 701 has said that it started. */
+  /** True if a 701 has reported that the push started. */
   readonly started: boolean;
-  /** Whether it has been away from the room since then. */
+  /** True if the push has been away from the room since then. */
   readonly interrupted: boolean;
   readonly seq: number;
-  /** What was told last of items that were passed over; not said: nothing. */
+  /** The last report of items that were passed over; absent if there was none. */
   readonly skipped?: { readonly attempt: number; readonly count: number };
 }
 
@@ -73,7 +73,7 @@ export interface Told {
   readonly events: readonly CallbackEvent[];
 }
 
-/** The events that a task's record, as it is now, brings. The same story: nothing has changed. Pure. */
+/** Returns the events that a new record of a task causes, and the story with them; the same story if there are none. Pure. */
 export function tell(before: Story, after: ToldTask, wanted: "trtc" | "all"): Told {
   const { story, events: items } = tellOfItems(before, after, wanted);
   const told = tellOfState(story, after, wanted);

@@ -1,13 +1,13 @@
 import { type AddressPolicy, judgeAddress, listsAddress } from "@roomcast/shared";
 
-/** What is wrong with a callback's URL, as a noun phrase that finishes the words "expected …"; null: nothing. */
+/** What is expected instead of a wrong URL, as a noun phrase after the word "expected"; null if the URL is right. */
 export type UrlProblem = string | null;
 
 const MAX_URL_LENGTH = 2048;
 const EXPECTED = `an https:// URL of at most ${MAX_URL_LENGTH} characters, without spaces, user and password`;
 /**
- * The URL parser drops tabs and line ends, takes `https:host` for `https://host`, and a backslash for a slash. Others
- * do not, so that a text with these may mean two addresses.
+ * The URL parser drops tabs and line ends, reads `https:host` as `https://host`, and a backslash as a slash. Other
+ * parsers do not, so a text with these may mean two addresses.
  */
 const PLAIN_URL = /^https?:\/\/[^\s\\\p{Cc}]+$/iu;
 
@@ -33,9 +33,10 @@ const PRIVATE_NAMES = [
 ];
 
 /**
- * Whether events may be sent to a URL on a user's behalf: https to a public host; to what the policy lists http as
- * well. Host names are not looked up: workerd dials by name and could not be held to what was found here. It looks at the
- * address that it dials itself, and by default refuses private ones (e2e/src/callback-network.test.ts). Pure.
+ * Returns why events must not be sent to a URL on a user's behalf; null if they may be. https is allowed to public
+ * hosts, http only to hosts that the policy lists. Host names are not looked up here, because workerd connects by name
+ * and might get another address. workerd itself refuses private addresses by default
+ * (e2e/src/callback-network.test.ts). Pure.
  */
 export function judgeCallbackUrl(text: string, policy: AddressPolicy): UrlProblem {
   if (text.length > MAX_URL_LENGTH || !PLAIN_URL.test(text)) return EXPECTED;

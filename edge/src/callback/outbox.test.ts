@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { newTaskRecord } from "../objects/task/new-task-record.test-support.ts";
 import {
   emptied,
@@ -21,50 +21,52 @@ function outbox(events: number): Outbox {
   return { ...newOutbox({ kind: "app", events: "all" }), queue, nextId: events + 1 };
 }
 
-test("a failed event is tried again at once, then every 10 s until a minute has passed", () => {
-  let state = outbox(1);
-  const triedAtMs: number[] = [];
-  for (let nowMs: number | null = 1_000_000; nowMs !== null; ) {
-    triedAtMs.push(nowMs - 1_000_000);
-    state = trying(state, nowMs, POLICY);
-    nowMs = retryAtMs(state, nowMs, POLICY);
-  }
-  expect(triedAtMs).toEqual([0, 0, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
-});
+describe("Outbox", () => {
+  it("tries a failed event again at once, then every 10 s until a minute has passed", () => {
+    let state = outbox(1);
+    const triedAtMs: number[] = [];
+    for (let nowMs: number | null = 1_000_000; nowMs !== null; ) {
+      triedAtMs.push(nowMs - 1_000_000);
+      state = trying(state, nowMs, POLICY);
+      nowMs = retryAtMs(state, nowMs, POLICY);
+    }
+    expect(triedAtMs).toEqual([0, 0, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
+  });
 
-test("a receiver that takes 5 s to fail each time is given up within a minute as well", () => {
-  let state = outbox(1);
-  let tries = 0;
-  for (let nowMs: number | null = 0; nowMs !== null; tries += 1) {
-    expect(nowMs).toBeLessThanOrEqual(60_000);
-    state = trying(state, nowMs, POLICY);
-    nowMs = retryAtMs(state, nowMs + POLICY.callbackTimeoutMs, POLICY);
-  }
-  expect(tries).toBe(5);
-});
+  it("gives up a receiver that takes 5 s to fail each time within a minute too", () => {
+    let state = outbox(1);
+    let tries = 0;
+    for (let nowMs: number | null = 0; nowMs !== null; tries += 1) {
+      expect(nowMs).toBeLessThanOrEqual(60_000);
+      state = trying(state, nowMs, POLICY);
+      nowMs = retryAtMs(state, nowMs + POLICY.callbackTimeoutMs, POLICY);
+    }
+    expect(tries).toBe(5);
+  });
 
-test("should the object die while it sends, the same event is due again soon after the try must have ended", () => {
-  const state = trying(outbox(2), 1000, POLICY);
-  expect(nextSendAtMs(state)).toBe(7000);
-  expect(state.queue).toHaveLength(2);
-});
+  it("makes an event due again soon after its try must have ended when the object dies while it sends", () => {
+    const state = trying(outbox(2), 1000, POLICY);
+    expect(nextSendAtMs(state)).toBe(7000);
+    expect(state.queue).toHaveLength(2);
+  });
 
-test("an event that is done makes room for the next, which starts anew; done twice changes nothing", () => {
-  const state = without(trying(outbox(2), 1000, POLICY), 1);
-  expect(state).toMatchObject({ tries: 0, firstTryAtMs: null, dueAtMs: 0, queue: [{ id: 2 }] });
-  expect(without(state, 1)).toBe(state);
-  expect(nextSendAtMs(without(state, 2))).toBeNull();
-});
+  it("continues with the next event, from its first try, when one is sent; removing it twice changes nothing", () => {
+    const state = without(trying(outbox(2), 1000, POLICY), 1);
+    expect(state).toMatchObject({ tries: 0, firstTryAtMs: null, dueAtMs: 0, queue: [{ id: 2 }] });
+    expect(without(state, 1)).toBe(state);
+    expect(nextSendAtMs(without(state, 2))).toBeNull();
+  });
 
-test("a receiver that is away does not make a task grow without end, and the event that is being sent stays", () => {
-  const state = enqueued(outbox(MAX_QUEUED), newTaskRecord({ createdAtMs: 0 }));
-  expect(state.queue).toHaveLength(MAX_QUEUED);
-  expect(state.queue[0]?.id).toBe(1);
-  expect(state.queue[1]?.id).toBe(3);
-  expect(state.queue.at(-1)?.event).toMatchObject({ state: "queued" });
-});
+  it("stays bounded while a receiver is away, and keeps the event that is being sent", () => {
+    const state = enqueued(outbox(MAX_QUEUED), newTaskRecord({ createdAtMs: 0 }));
+    expect(state.queue).toHaveLength(MAX_QUEUED);
+    expect(state.queue[0]?.id).toBe(1);
+    expect(state.queue[1]?.id).toBe(3);
+    expect(state.queue.at(-1)?.event).toMatchObject({ state: "queued" });
+  });
 
-test("what was left out for want of a receiver takes no tries from what comes later", () => {
-  const tried = trying(trying(outbox(2), 1000, POLICY), 1000, POLICY);
-  expect(emptied(tried)).toMatchObject({ queue: [], tries: 0, firstTryAtMs: null, dueAtMs: 0 });
+  it("gives later events all their tries after events were dropped for lack of a receiver", () => {
+    const tried = trying(trying(outbox(2), 1000, POLICY), 1000, POLICY);
+    expect(emptied(tried)).toMatchObject({ queue: [], tries: 0, firstTryAtMs: null, dueAtMs: 0 });
+  });
 });

@@ -8,7 +8,7 @@ export interface QueuedEvent {
   readonly event: CallbackEvent;
 }
 
-/** The events that a task has still to send, as they are stored. Times are Unix ms. */
+/** The events that a task still has to send, as they are stored. Times are Unix ms. */
 export interface Outbox {
   readonly schema: 1;
   readonly target: CallbackTarget;
@@ -16,7 +16,7 @@ export interface Outbox {
   /** The oldest first; they are sent one after another. */
   readonly queue: readonly QueuedEvent[];
   readonly nextId: number;
-  /** How often the first of the queue was tried, when first, and when it is due. */
+  /** How often the first event of the queue was tried, when it was first tried, and when it is due. */
   readonly tries: number;
   readonly firstTryAtMs: number | null;
   readonly dueAtMs: number;
@@ -26,9 +26,9 @@ export interface Outbox {
 
 export type RetryPolicy = Pick<Config, "callbackTimeoutMs" | "callbackRetryMs" | "callbackGiveUpMs">;
 
-/** A receiver that is away may not make a task grow: beyond this, the oldest that is not being sent is left out. */
+/** The longest queue, so that a receiver that is away cannot make a task grow. The oldest event that is not being sent is dropped. */
 export const MAX_QUEUED = 100;
-/** Should the object die while it sends, the try is made again so long after it should have ended. */
+/** If the object dies while it sends, the event is sent again this long after the time-out of the first try. */
 const LEASE_MARGIN_MS = 1000;
 
 export function newOutbox(target: CallbackTarget): Outbox {
@@ -45,7 +45,7 @@ export function newOutbox(target: CallbackTarget): Outbox {
   };
 }
 
-/** The outbox after the task's record has changed; the same object where that brings no event. Pure. */
+/** Returns the outbox after a change of the task's record; the same object if the change causes no event. Pure. */
 export function enqueued(outbox: Outbox, after: ToldTask): Outbox {
   if (outbox.ended) return outbox;
   const { story, events } = tell(outbox.story, after, outbox.target.events);
@@ -66,12 +66,12 @@ function bounded(queue: readonly QueuedEvent[]): readonly QueuedEvent[] {
   return first === undefined || queue.length <= MAX_QUEUED ? queue : [first, ...rest.slice(1 - MAX_QUEUED)];
 }
 
-/** When there is something to do, Unix ms; null: there is not. Pure. */
+/** Returns when the next event is due, Unix ms; null if the queue is empty. Pure. */
 export function nextSendAtMs({ queue, dueAtMs }: Outbox): number | null {
   return queue.length === 0 ? null : dueAtMs;
 }
 
-/** The outbox while its first event is being sent. Pure. */
+/** Returns the outbox while its first event is being sent. Pure. */
 export function trying(outbox: Outbox, nowMs: number, policy: RetryPolicy): Outbox {
   return {
     ...outbox,
@@ -81,18 +81,18 @@ export function trying(outbox: Outbox, nowMs: number, policy: RetryPolicy): Outb
   };
 }
 
-/** The outbox without its first event, if that still is the one. Pure. */
+/** Returns the outbox without its first event, if that is still the event with this id. Pure. */
 export function without(outbox: Outbox, id: number): Outbox {
   if (outbox.queue[0]?.id !== id) return outbox;
   return { ...outbox, queue: outbox.queue.slice(1), tries: 0, firstTryAtMs: null, dueAtMs: 0 };
 }
 
-/** The outbox without all that it has to send: there is nowhere to send it. What comes later is tried from the first. Pure. */
+/** Returns the outbox with an empty queue, for events that have no receiver. Later events start with their first try. Pure. */
 export function emptied(outbox: Outbox): Outbox {
   return { ...outbox, queue: [], tries: 0, firstTryAtMs: null, dueAtMs: 0 };
 }
 
-/** When a try that failed is made again: at once, then at intervals; null: never, the time is over. Pure. */
+/** Returns when to retry after a failed try: at once after the first, then at intervals; null if the time for retries is over. Pure. */
 export function retryAtMs(outbox: Outbox, nowMs: number, policy: RetryPolicy): number | null {
   if (outbox.tries <= 1) return nowMs;
   const nextAtMs = nowMs + policy.callbackRetryMs;

@@ -11,7 +11,7 @@ import { taskCallbackSubject } from "../model/seal-subject.ts";
 import { judgeCallbackUrl } from "./callback-url.ts";
 
 /** How long a create waits for the Keyring. */
-const KEYRING_PATIENCE_MS = 1000;
+const KEYRING_TIMEOUT_MS = 1000;
 
 /** @throws RoomcastError `InvalidParameterValue` */
 export function checkCallbackUrl(field: string, url: string, { callbackAllow }: Pick<Config, "callbackAllow">): void {
@@ -22,7 +22,7 @@ export function checkCallbackUrl(field: string, url: string, { callbackAllow }: 
   });
 }
 
-/** Where a new task's events go: where its request says, else where its application's go; null: nowhere. */
+/** Returns where a new task's events go: to its request's callback, else to its application's; null if there is neither. */
 export async function callbackTarget(env: Env, request: PushRequest, taskId: string): Promise<CallbackTarget | null> {
   const { CallbackUrl: url, CallbackKey: key, CallbackEvents: events } = request;
   if (url !== undefined && key !== undefined) {
@@ -37,19 +37,19 @@ export async function callbackTarget(env: Env, request: PushRequest, taskId: str
 }
 
 /**
- * The callbacks of applications. A push must not fail, nor wait long, because the Keyring does not answer: what this
- * isolate knew last counts then, however old it is. Null if it has never known any.
+ * Returns the callbacks of applications. A push must not fail or wait long because the Keyring does not answer: then
+ * the last callbacks that this isolate knew are used, however old they are. Returns null if it has never known any.
  */
 async function knownCallbacks(env: Env): Promise<KeyringSnapshot["callbacks"] | null> {
   try {
-    return (await answerInTime(currentKeyring(env), KEYRING_PATIENCE_MS)).callbacks;
+    return (await answerInTime(currentKeyring(env), KEYRING_TIMEOUT_MS)).callbacks;
   } catch (thrown) {
     warn("callbacks not read from the Keyring", thrown);
     return lastKnownKeyring()?.callbacks ?? null;
   }
 }
 
-/** The request as its worker gets it: what the edge alone needs stays here. */
+/** Returns the request for its worker, without the callback, which only the edge needs. */
 export function forWorker(request: PushRequest): PushRequest {
   const { CallbackUrl: _url, CallbackKey: _key, CallbackEvents: _events, ...rest } = request;
   return rest;

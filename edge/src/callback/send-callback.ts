@@ -15,10 +15,10 @@ export interface SendCallback extends CallbackAddress {
 
 export type Sent =
   | { readonly ok: true }
-  /** `why` tells the task's log; it holds nothing of the URL. */
+  /** `why` is for the task's log and contains no part of the URL. */
   | { readonly ok: false; readonly why: string };
 
-/** POSTs one event. Anything but a status of 2xx in time is a failure. Redirects are not followed. */
+/** POSTs one event. Only a 2xx status within the time-out is a success. Redirects are not followed. */
 export async function sendCallback({ url, key, sdkAppId, body, policy }: SendCallback): Promise<Sent> {
   const problem = judgeCallbackUrl(url, policy.callbackAllow);
   if (problem !== null) return { ok: false, why: `its URL is not allowed: expected ${problem}` };

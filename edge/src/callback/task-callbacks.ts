@@ -19,19 +19,19 @@ import { type Sent, sendCallback } from "./send-callback.ts";
 
 const STORED_AS = "callbacks";
 
-/** What this needs of its task. */
+/** What the callbacks need from their task. */
 interface Parts {
   readonly ctx: DurableObjectState;
   readonly env: Env;
-  /** Sets the task's one alarm anew. */
+  /** Sets the task's one alarm to the next time at which something is due. */
   readonly schedule: () => Promise<void>;
   /** Adds a warning to the task's log. */
   readonly warn: (message: string) => void;
 }
 
 /**
- * A task's callbacks: written with the change that they tell of, sent one after another, at least once each. What
- * decides stands in callback-event.ts and outbox.ts.
+ * A task's callbacks. They are written together with the change that they report, and sent one after another, each at
+ * least once. callback-event.ts and outbox.ts decide what is sent and when.
  */
 export class TaskCallbacks {
   readonly #parts: Parts;
@@ -43,24 +43,24 @@ export class TaskCallbacks {
     this.#outbox = parts.ctx.storage.kv.get<Outbox>(STORED_AS);
   }
 
-  /** Before the new task's record is written. */
+  /** Called before the new task's record is written. */
   create(target: CallbackTarget): void {
     this.#put(newOutbox(target));
   }
 
-  /** Together with each write of the record. */
+  /** Called with each write of the record. */
   record(after: ToldTask): void {
     if (this.#outbox === undefined) return;
     const next = enqueued(this.#outbox, after);
     if (next !== this.#outbox) this.#put(next);
   }
 
-  /** When the task's alarm must come for this, Unix ms; infinity: it need not. */
+  /** When the task's alarm must come for a callback, Unix ms; infinity if none is due. */
   get nextAtMs(): number {
     return (this.#outbox && nextSendAtMs(this.#outbox)) ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Starts to send what is due. The task does not wait for it: a slow receiver must not hold up its deadlines. */
+  /** Starts to send what is due. The task does not wait for it, because a slow receiver must not delay its deadlines. */
   send(record: ToldTask): void {
     this.#send({ taskId: record.taskId, sdkAppId: record.request.SdkAppId });
   }
@@ -74,7 +74,7 @@ export class TaskCallbacks {
     this.#parts.ctx.waitUntil(this.#try(first, task));
   }
 
-  /** The task is being deleted, and all of this with it. */
+  /** Called when the task is deleted: nothing is sent after that. */
   drop(): void {
     this.#outbox = undefined;
   }
@@ -85,7 +85,7 @@ export class TaskCallbacks {
       this.#sending = false;
       if (sent === "nowhere") this.#forgetAll();
       else this.#concluded(queued, sent);
-      // One after another, without waiting for the alarm; a failed one that is due at once likewise.
+      // The next event, or the first retry, does not wait for the alarm.
       this.#send(task);
       await this.#parts.schedule();
     } catch (thrown) {
@@ -102,7 +102,7 @@ export class TaskCallbacks {
     try {
       const address = await callbackAddress(env, target, task);
       if (address === null) return "nowhere";
-      if (address.sealedAnew !== null) this.#sealedAnew(address.sealedAnew);
+      if (address.resealed !== null) this.#reseal(address.resealed);
       const body = callbackBody(event, task, Date.now());
       return await sendCallback({ ...address, sdkAppId: task.sdkAppId, body, policy });
     } catch (thrown) {
@@ -122,8 +122,8 @@ export class TaskCallbacks {
     this.#put(without(outbox, id));
   }
 
-  /** So that a key which was replaced can be dropped some day. */
-  #sealedAnew(sealed: string): void {
+  /** Stores the address sealed with the newest key, so that an operator can drop the older one. */
+  #reseal(sealed: string): void {
     const outbox = this.#outbox;
     if (outbox?.target.kind === "request") this.#put({ ...outbox, target: { ...outbox.target, sealed } });
   }
@@ -135,7 +135,7 @@ export class TaskCallbacks {
   #put(outbox: Outbox): void {
     const { kv } = this.#parts.ctx.storage;
     if (outbox.ended && outbox.queue.length === 0) {
-      // The URL and the key have served their purpose.
+      // The URL and the key are secrets that are no longer needed.
       this.#outbox = undefined;
       kv.delete(STORED_AS);
       return;

@@ -1,52 +1,52 @@
-/** What decides how fast accepted tasks get their objects. */
+/** How many accepted tasks wait for their objects, and for how long. The pace of creating objects depends on it. */
 export interface Backlog {
   readonly waiting: number;
-  /** How long ago the last one was accepted. */
+  /** Age of the most recent accept, ms. */
   readonly quietMs: number;
-  /** How long ago the last but `BURST - 1` was accepted. */
+  /** Age of the BURST-th most recent accept, ms. */
   readonly burstMs: number;
-  /** How long it took to hand over the last few; 0: none were. */
+  /** How long the last few creations took, ms; 0 if there were none. */
   readonly lastTookMs: number;
-  /** Some have waited for as long as they may, and pushes have not stopped coming since. */
+  /** True if a task has waited for the longest time allowed, and accepts have not paused since. */
   readonly catchingUp: boolean;
 }
 
 export interface Pace {
   readonly pauseMs: number;
-  /** How many to hand over after the pause, at most. */
+  /** How many objects to create after the pause, at most. */
   readonly count: number;
-  /** What can wait shall wait. */
+  /** True while work that is not urgent (filing rows) should be deferred. */
   readonly inBurst: boolean;
 }
 
-/** So many accepted within `WITHIN_MS` are a burst. Fewer get their objects at once. */
+/** This many accepts within `WITHIN_MS` are a burst. Fewer get their objects at once. */
 export const BURST = 10;
 const WITHIN_MS = 200;
-/** At the same time, where there is no burst. */
+/** How many objects are created at the same time outside a burst. */
 const AT_ONCE = 4;
 /**
- * Between those, while many wait: at most 200 objects a second are made. Each keeps three files open until it was not
- * needed for 10 s, and a workerd that runs out of files answers nobody any more.
+ * The pause between those while many wait, so that at most 200 objects a second are created. Each keeps three files open
+ * until it was idle for 10 s, and a workerd that runs out of files no longer answers.
  */
 const BREATH_MS = 20;
-/** While more than this wait, a burst is over when nothing has come for `QUIET_MS`: making objects slows accepting down. */
+/** While more than this wait, a burst ends only after `QUIET_MS` without an accept, because creating objects delays accepts. */
 const FEW = 8;
 const QUIET_MS = 100;
-/** No burst keeps a task waiting for longer. What goes on longer is no burst: from then on objects are made as they come. */
+/** No burst makes a task wait longer than this. If the load continues past it, objects are created as they are accepted. */
 export const MAX_WAIT_MS = 10_000;
 /**
- * In a burst objects get a twentieth of the time at most. What follows the making of one (its first look for a worker)
- * costs a few times what the making itself takes, so that there is a least pause too.
+ * In a burst, creating objects gets a twentieth of the time at most. The first placement of a new task costs a few times
+ * what its creation costs, so there is a shortest pause too.
  */
 const PAUSES = 19;
 const MIN_PAUSE_MS = 300;
 const MAX_PAUSE_MS = 500;
 
-/** Making an object costs many times what accepting a task does, so in a burst it is put off. Pure. */
+/** Decides when to create the next objects. Creating one costs many times what an accept does, so a burst defers it. Pure. */
 export function creationPace({ waiting, quietMs, burstMs, lastTookMs, catchingUp }: Backlog): Pace {
   const isFresh = within(burstMs, WITHIN_MS);
   const isSlowed = waiting > FEW && within(quietMs, QUIET_MS) && within(burstMs, 2 * WITHIN_MS);
-  // What waits alone is no backlog: its caller may wait for it before he asks for the next one.
+  // A task that waits alone is not a backlog: its caller may wait for it before they send the next one.
   if (isFresh && waiting === 1) return { pauseMs: BREATH_MS / AT_ONCE, count: 1, inBurst: false };
   if (catchingUp || !(isFresh || isSlowed)) {
     return { pauseMs: waiting > FEW ? BREATH_MS : 0, count: AT_ONCE, inBurst: false };

@@ -4,12 +4,12 @@ import { type RoomEvent, roomKey } from "../../model/room-event.ts";
 
 const MAX_TASKS = 32;
 const MAX_COUNTED = 1000;
-/** Users of all rooms that are kept in mind. Who has been there for a day may have left without a word. */
+/** The number of users that are stored, of all rooms. A user without an event for a day may have left without one. */
 const MAX_USERS = 100_000;
 const MAX_AGE_MS = 24 * 3_600_000;
 const TIDY_EVERY = 1000;
 
-/** Who is in an application's rooms, by TRTC's events, which may come in another order than they happened. */
+/** The users in an application's rooms, by TRTC's events, which may come in another order than they happened. */
 export class RoomUsers {
   readonly #sql: SqlStorage;
   #untidy = 0;
@@ -44,7 +44,7 @@ export class RoomUsers {
   #tidy(nowMs: number): void {
     this.#untidy = 0;
     this.#sql.exec("DELETE FROM room_user WHERE at_ms < ?", nowMs - MAX_AGE_MS);
-    // One that left is kept for a while, so that an older event that comes late does not bring it back.
+    // A user that left is kept for a while, so that an older event that comes late does not bring them back.
     this.#sql.exec("DELETE FROM room_user WHERE is_in = 0 AND at_ms < ?", nowMs - 600_000);
     this.#sql.exec(
       `DELETE FROM room_user WHERE at_ms <= (SELECT at_ms FROM room_user ORDER BY at_ms DESC LIMIT 1 OFFSET ${MAX_USERS})`,

@@ -3,7 +3,7 @@ import type { EndedTask, UserSeat } from "../../contracts/directory-object.ts";
 import { ALL_TASKS, type Condition } from "../../model/task-filter.ts";
 import type { AcceptedTask } from "./accepted-tasks.ts";
 
-/** The tables of a Directory that are searched: tasks, seats, idempotency keys. Each call is a part of a transaction. */
+/** The tables that a Directory searches: tasks, seats, idempotency keys. Each call is a part of a transaction. */
 export class TaskIndex {
   readonly #sql: SqlStorage;
 
@@ -11,7 +11,7 @@ export class TaskIndex {
     this.#sql = sql;
   }
 
-  /** Writes an accepted task: its seat is its own from now on. Writing it again changes nothing. */
+  /** Writes an accepted task, which holds its seat from now on. Writing it again changes nothing. */
   file({ taskId, seatKey, region, atMs, startsAtMs, holder, idempotency }: AcceptedTask): void {
     const { sdkAppId, room, userId } = parseSeatKey(seatKey);
     const { rowsWritten } = this.#sql.exec(
@@ -39,14 +39,14 @@ export class TaskIndex {
     );
   }
 
-  /** What was accepted with an idempotency key. */
+  /** Returns the task that was accepted with an idempotency key. */
   keyUse(key: string): { fingerprint: string; task_id: string } | undefined {
     return this.#sql
       .exec<{ fingerprint: string; task_id: string }>("SELECT fingerprint, task_id FROM idempotency WHERE key = ?", key)
       .toArray()[0];
   }
 
-  /** The tasks that hold some of these seats, at most 100, by seat. One look for all: it costs little more than for one. */
+  /** Returns the tasks that hold some of these seats (at most 100), by seat. One query for all costs little more than for one. */
   holdersOf(seatKeys: readonly string[]): Map<string, string> {
     const seats = this.#sql.exec<{ seat_key: string; task_id: string }>(
       `SELECT seat_key, task_id FROM seat WHERE seat_key IN (${seatKeys.map(() => "?").join(", ")})`,
@@ -55,7 +55,7 @@ export class TaskIndex {
     return new Map(seats.toArray().map(({ seat_key, task_id }) => [seat_key, task_id]));
   }
 
-  /** What a user's tasks that have not ended hold, or did, at most so many, the newest first. */
+  /** Returns the seats that a user's running tasks hold or held, at most `limit`, the newest first. */
   seatsOfUser(userId: string, limit: number): UserSeat[] {
     return this.#sql
       .exec<{ seat_key: string; task_id: string; starts_at_ms: number }>(
@@ -70,8 +70,8 @@ export class TaskIndex {
   }
 
   /**
-   * A task and those before it that have not ended, as far as is known here, the newest first: they may all be about to
-   * take one seat.
+   * Returns a task and the older ones of its seat that have not ended, as far as is known here, the newest first: they
+   * may all be about to take the seat.
    */
   runningFrom(taskId: string | null): string[] {
     if (taskId === null) return [];
@@ -88,7 +88,7 @@ export class TaskIndex {
       .map(({ task_id }) => task_id);
   }
 
-  /** How many of some tasks there are, by status. Of all of them it is kept; of others they are looked through. */
+  /** Counts tasks by status. The counts of all tasks are kept; those of a selection are queried. */
   counts({ where, bindings }: Condition): TaskList["counts"] {
     const counted = this.#sql.exec<{ status: ScfStatus; n: number }>(
       where === ALL_TASKS.where
@@ -120,7 +120,7 @@ export class TaskIndex {
     this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
   }
 
-  /** The seat goes from one task to another if that has not ended either. */
+  /** Gives the seat of one task to another, if that one has not ended either. */
   bequeath(taskId: string, heir: string): void {
     this.#sql.exec(
       `UPDATE seat SET task_id = ?2 WHERE task_id = ?1

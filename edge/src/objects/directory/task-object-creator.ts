@@ -4,9 +4,9 @@ import type { AcceptedTasks, WaitingTask } from "./accepted-tasks.ts";
 import { BURST, creationPace, MAX_WAIT_MS } from "./creation-pace.ts";
 
 const RETRY_MS = 1000;
-/** A pause of pushes for so long ends whatever went on before it. */
+/** A pause of this length in the accepts ends a burst. */
 const CALM_MS = 1000;
-/** An object that takes longer keeps no other one waiting; it is asked again later. */
+/** An object that takes longer does not delay the others; it is asked again later. */
 const ANSWER_TIMEOUT_MS = 15_000;
 
 export interface TaskObjectCreatorOptions {
@@ -14,11 +14,11 @@ export interface TaskObjectCreatorOptions {
   readonly accepted: AcceptedTasks;
   /** Writes what was accepted, up to this one, into the tables that are searched. */
   readonly file: (upToSeq: number) => void;
-  /** How long an object may take. */
+  /** How long an object may take to answer. */
   readonly answerTimeoutMs?: number;
 }
 
-/** Gives accepted tasks to their Task objects. Giving one twice changes nothing. */
+/** Creates the Task objects of accepted tasks. Creating one twice changes nothing. */
 export class TaskObjectCreator {
   readonly #env: Env;
   readonly #accepted: AcceptedTasks;
@@ -38,19 +38,19 @@ export class TaskObjectCreator {
     this.#answerTimeoutMs = answerTimeoutMs;
   }
 
-  /** Tasks were accepted: many within a short time make the handing over wait. */
+  /** Tasks were accepted: many within a short time delay the creation of objects. */
   noteAccepted(count: number, atMs: number): void {
     if (atMs - (this.#acceptedAtMs.at(-1) ?? atMs) >= CALM_MS) this.#catchingUp = false;
     this.#acceptedAtMs = [...this.#acceptedAtMs, ...Array<number>(Math.min(count, BURST)).fill(atMs)].slice(-BURST);
   }
 
-  /** Hands over all that wait; resolves when none is left but those whose objects did not answer. Never rejects. */
+  /** Creates all objects that wait; resolves when only those are left that did not answer. Never rejects. */
   run(): Promise<void> {
     this.#running ??= this.#runAll();
     return this.#running;
   }
 
-  /** Hands over one task now, if it waits here, after those that came before it for its seat. */
+  /** Creates the object of one task now, if it waits, after those of the older tasks of its seat. */
   async now(taskId: string): Promise<void> {
     const wanted = this.#accepted.get(taskId);
     if (wanted === undefined) return;
@@ -59,12 +59,12 @@ export class TaskObjectCreator {
   }
 
   async #runAll(): Promise<void> {
-    // Not before `run` has noted that it runs.
+    // `run` must have noted that it runs before this continues.
     await Promise.resolve();
     try {
       await this.#untilNoneWaits();
     } catch (thrown) {
-      // The alarm comes back to what is left.
+      // The alarm tries again with what is left.
       console.error("tasks not handed over", { thrown: String(thrown) });
       this.#running = undefined;
     }
@@ -75,7 +75,7 @@ export class TaskObjectCreator {
     for (;;) {
       const [oldest] = this.#ready(failed, 1);
       if (oldest === undefined) {
-        // In the same step in which none was left: what is accepted next must not rely on this run.
+        // In the same step in which nothing was left, because the next accept must not rely on this run.
         this.#running = undefined;
         return;
       }
@@ -90,13 +90,13 @@ export class TaskObjectCreator {
       });
       if (pauseMs > 0) await scheduler.wait(pauseMs);
       const tasks = this.#ready(failed, count);
-      // Filing is put off in a burst as well.
+      // A burst defers filing as well.
       this.#file(inBurst ? Math.max(0, ...tasks.map(({ seq }) => seq)) : Number.POSITIVE_INFINITY);
       await this.#createAll(tasks, failed);
     }
   }
 
-  /** The oldest, without those whose seat has a task whose object has not answered just now. */
+  /** Returns the oldest waiting tasks, except those of seats whose last object did not answer a moment ago. */
   #ready(failed: ReadonlyMap<string, number>, count: number): WaitingTask[] {
     const nowMs = Date.now();
     const ready: WaitingTask[] = [];
@@ -107,7 +107,7 @@ export class TaskObjectCreator {
     return ready;
   }
 
-  /** @param failed until when each seat's tasks are left alone, Unix ms */
+  /** @param failed until when the tasks of each seat are left waiting, Unix ms */
   async #createAll(tasks: readonly WaitingTask[], failed: Map<string, number>): Promise<void> {
     const startedAtMs = Date.now();
     const seats = Map.groupBy(tasks, ({ seatKey }) => seatKey);
@@ -124,12 +124,12 @@ export class TaskObjectCreator {
     this.#lastTookMs = Date.now() - startedAtMs;
   }
 
-  /** The next task of a seat asks the one before to give way, which must be there by then. */
+  /** In order, because the next task of a seat asks the one before to give way, and that one must exist by then. */
   async #inTurn(tasks: readonly WaitingTask[]): Promise<void> {
     for (const waiting of tasks) await this.#make(waiting);
   }
 
-  /** Who asks for an object that is being made already waits for it. */
+  /** Calls for an object that is already being created share one creation. */
   #make(waiting: WaitingTask): Promise<void> {
     const { taskId } = waiting;
     if (this.#accepted.get(taskId) === undefined) return Promise.resolve();
@@ -145,13 +145,13 @@ export class TaskObjectCreator {
     const others = elsewhere === undefined ? {} : { elsewhere };
     const task = { taskId, region, request, sealedRequest, replaces, successor, ...others };
     await answerInTime(this.#env.TASK.getByName(taskId).create(task, atMs, callbacks), this.#answerTimeoutMs);
-    // Only now: what is still here after a crash is handed over again.
+    // Only now, so that after a crash the creation is tried again.
     this.#accepted.remove(taskId);
   }
 
   /**
-   * The newest task that is to take the seat now: of many for one seat only the last ones are ever looked a place for.
-   * It is written down and will be made. One that starts later leaves the seat to others until then.
+   * Returns the newest accepted task for this seat that is already due. Older ones are created as superseded and never
+   * placed. A task with a future StartAt does not supersede another one until then.
    */
   #successorOf({ seatKey, seq }: WaitingTask): string | null {
     const nowMs = Date.now();

@@ -4,24 +4,24 @@ export interface Candidate {
   readonly workerId: string;
   /** See `taskCost`. */
   readonly capacityUnits: number;
-  /** What it carries and what is reserved on it. */
+  /** Its reported load and what is reserved on it. */
   readonly usedUnits: number;
-  /** How busy its CPU should be with that, as far as it has measured: see `MeasuredLoads`. Null: not known. */
+  /** The expected load of its CPU (see `MeasuredLoads`); null if it is not known. */
   readonly cpuLoad: number | null;
-  /** Taken only if no other has room: its CPU is busy. */
+  /** True if its CPU is so busy that it is taken only if no other worker has room. */
   readonly busy: boolean;
   readonly draining: boolean;
 }
 
-/** Measured loads that differ by less are alike; then the estimates decide, lest a burst follows a flicker. */
+/** Measured loads that differ by less count as equal. Then the estimates decide, so that a burst does not follow noise. */
 const ALIKE = 0.05;
 
 /**
  * Chooses a worker: of two random ones that have room, the less loaded (M. Mitzenmacher, "The Power of Two Choices in
- * Randomized Load Balancing"). Pure but for `random`, which gives numbers from 0 to below 1. Null: none has room.
+ * Randomized Load Balancing"). Pure except for `random`, which returns numbers from 0 to below 1. Returns null if none has room.
  *
- * Whether there is room is decided by units alone. A busy CPU only puts a worker behind the others: were it shut out, a
- * neighbour on its machine could starve a region, and what it measures is a few seconds old, while tasks wait.
+ * Units alone decide if there is room. A busy CPU only puts a worker behind the others. If it excluded the worker, another
+ * process on its machine could starve a region, and the measurement is a few seconds old while tasks wait.
  */
 export function chooseWorker(workers: readonly Candidate[], wanted: WantedWorker, random: () => number): string | null {
   if (wanted.onlyWorkerId !== null) {
@@ -42,13 +42,13 @@ export function chooseWorker(workers: readonly Candidate[], wanted: WantedWorker
   return lessLoaded(a, b).workerId;
 }
 
-/** Those that fit; all, where none does. */
+/** Returns the workers that fit; all of them if none does. */
 function ratherThose(workers: readonly Candidate[], fits: (worker: Candidate) => boolean): readonly Candidate[] {
   const some = workers.filter(fits);
   return some.length > 0 ? some : workers;
 }
 
-/** The first, where they are equal. */
+/** Returns the less loaded worker; the first if they are equal. */
 function lessLoaded(a: Candidate, b: Candidate): Candidate {
   const [ofA, ofB] = [load(a), load(b)];
   if (Math.abs(ofA - ofB) < ALIKE) return estimated(b) < estimated(a) ? b : a;

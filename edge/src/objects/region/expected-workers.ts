@@ -1,16 +1,16 @@
 /**
- * Workers that were connected, or had just left, when the region's object was ended with the whole runtime, and are not back yet. Their
- * tasks are not given away, and nobody is told that there is no worker, before they had time to dial again. Who is
- * connected stands in SQLite, because sockets do not outlive the runtime. Times are Unix ms and come in as arguments.
+ * Workers that were connected, or had just left, when the whole runtime ended, and that are not back yet. Until they
+ * have had time to connect again, their tasks are not given away and no task fails for lack of a worker. The connected
+ * workers are stored in SQLite, because sockets do not outlive the runtime. Times are Unix ms and come in as arguments.
  */
 export class ExpectedWorkers {
   readonly #sql: SqlStorage;
   readonly #bornAtMs: number;
   readonly #expected: Set<string>;
-  /** Whose last socket has ended in this life, and when that is for good. */
+  /** Workers whose last socket has ended since this object was created, and when they count as gone. */
   readonly #leaving = new Map<string, number>();
 
-  /** @param connected those whose sockets have outlived the last life of the object, which had only hibernated */
+  /** @param connected workers whose sockets are still open, because the object had only hibernated */
   constructor(sql: SqlStorage, connected: readonly string[], nowMs: number) {
     this.#sql = sql;
     this.#bornAtMs = nowMs;
@@ -30,12 +30,12 @@ export class ExpectedWorkers {
     this.#sql.exec("INSERT OR IGNORE INTO connected (worker_id) VALUES (?)", workerId);
   }
 
-  /** A worker's last socket has ended. Where that is the runtime's own end, nothing more comes before the next life. */
+  /** A worker's last socket has ended. If the runtime is ending too, the worker stays stored and is expected after the restart. */
   leaves(workerId: string, forGoodAtMs: number): void {
     this.#leaving.set(workerId, forGoodAtMs);
   }
 
-  /** Forgets those who have left for good; returns when there is more to forget, Infinity: never. */
+  /** Forgets workers that are gone; returns when the next one is due, infinity if there is none. */
   forgetLeft(nowMs: number): number {
     for (const [workerId, forGoodAtMs] of this.#leaving) if (forGoodAtMs <= nowMs) this.#forget(workerId);
     return Math.min(Number.POSITIVE_INFINITY, ...this.#leaving.values());
@@ -45,12 +45,12 @@ export class ExpectedWorkers {
     return this.#expected.has(workerId) && this.untilMs(returnMs) > nowMs;
   }
 
-  /** Until when all of them are waited for. */
+  /** Returns until when the region waits for all of them. */
   untilMs(returnMs: number): number {
     return this.#bornAtMs + returnMs;
   }
 
-  /** For how much longer anybody is waited for, ms; 0: nobody is. Those who did not come are forgotten. */
+  /** Returns how much longer the region waits for workers, ms; 0 if it does not. Workers that did not come are forgotten. */
   leftMs({ nowMs, returnMs }: ReturnTime): number {
     if (this.#expected.size === 0) return 0;
     const leftMs = this.untilMs(returnMs) - nowMs;

@@ -7,11 +7,11 @@ import type { SocketState } from "./worker-sockets.ts";
 /** A reservation that no report has confirmed for this long is checked against its task. */
 export const CHECK_RESERVATION_AFTER_MS = 30_000;
 const RETRY_MS = 1000;
-/** An alarm is late from here on, and so long it takes to read what has come meanwhile. */
+/** An alarm counts as late from here on, and waits this long for frames that have come meanwhile. */
 const UNHEARD_MS = 1000;
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** Closes sockets that are silent for too long, gives lost tasks back, and sees to it that it is called again in time. */
+/** Closes sockets that are silent for too long, releases lost tasks, and sets the next alarm. */
 export async function handleAlarm(regionState: RegionState): Promise<void> {
   const lateMs = regionState.alarmCame();
   const nowMs = Date.now();
@@ -38,8 +38,8 @@ export async function handleAlarm(regionState: RegionState): Promise<void> {
 }
 
 /**
- * An alarm that comes late was held up with everything else: what workers have said meanwhile may not have been read yet.
- * Then they are looked at once more, but not for ever. Pure.
+ * True if a silent worker may have sent frames that are not read yet: a late alarm was delayed together with everything
+ * else. Such a worker is checked again, for a limited time. Pure.
  */
 function mayBeUnheard(lateMs: number, overdueMs: number, { heartbeatTimeoutMs }: Config): boolean {
   return lateMs >= UNHEARD_MS && overdueMs < heartbeatTimeoutMs;
@@ -49,11 +49,11 @@ interface Now {
   readonly nowMs: number;
   /** Workers that have said hello. */
   readonly connected: ReadonlySet<string>;
-  /** Of these, those that are still being asked for their tasks. */
+  /** Workers among them whose tasks are still being compared. */
   readonly reconciling: ReadonlySet<string>;
 }
 
-/** Does, or starts, what is due for an assignment and says when to look again, Unix ms. */
+/** Does or starts what is due for an assignment. Returns when to look again, Unix ms. */
 function checkAssignment(
   regionState: RegionState,
   assignment: Assignment,
@@ -63,19 +63,19 @@ function checkAssignment(
   if (releaseAtMs !== null && releaseAtMs > nowMs) return releaseAtMs;
   const returnTime = regionState.returnTime(nowMs);
   if (regionState.expected.has(workerId, returnTime)) {
-    // Its socket ended with the runtime: it is dialling.
+    // Its socket ended with the runtime, and it is connecting again.
     const untilMs = regionState.expected.untilMs(returnTime.returnMs);
     regionState.assignments.put({ ...assignment, releaseAtMs: untilMs });
     return untilMs;
   }
   if (releaseAtMs !== null) {
-    // It is back, and what it says of this task comes next and sets the time anew.
+    // The worker is back, and the comparison of its tasks sets a new time.
     if (reconciling.has(workerId)) return nowMs + RETRY_MS;
     regionState.checks.start(taskId, () => releaseIfLost(regionState, assignment));
     return nowMs + RETRY_MS;
   }
   if (!connected.has(workerId)) {
-    // Its socket ended without a word.
+    // Its socket ended without a close event.
     const graceEndMs = nowMs + regionState.config.workerGraceMs;
     regionState.assignments.put({ ...assignment, releaseAtMs: graceEndMs });
     return graceEndMs;
@@ -86,7 +86,7 @@ function checkAssignment(
   return nowMs + RETRY_MS;
 }
 
-/** Its turn may come late: the worker may be back with the task by then. */
+/** Releases are paced, so the worker may be back with the task by then. */
 async function releaseIfLost(regionState: RegionState, { taskId, attempt, workerId }: Assignment): Promise<void> {
   const assignment = regionState.assignments.match(taskId, attempt, workerId);
   if (assignment === undefined || assignment.releaseAtMs === null || assignment.releaseAtMs > Date.now()) return;

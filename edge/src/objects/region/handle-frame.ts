@@ -39,7 +39,7 @@ export async function handleFrame(
     case "confirm":
       return confirm(regionState, socket, frame, workerId);
     default:
-      // A word that this edge does not ask for.
+      // A frame of a newer worker that this edge does not know.
       return;
   }
 }
@@ -70,7 +70,7 @@ async function report(
   const reported: GreetedSocket = { ...state, loadUnits: frame.load.units };
   regionState.sockets.set(socket, reported);
   regionState.sockets.send(socket, { type: "heartbeat" });
-  // Said again with each report, so that what came late or was lost does not stay.
+  // Sent again with each report, because a task may have come late or a frame may have been lost.
   if (regionState.drained.has(workerId)) regionState.requestRelease(workerId);
   const nowMs = Date.now();
   const telling: Promise<void>[] = [];
@@ -159,6 +159,6 @@ export async function pass(regionState: RegionState, socket: WebSocket, passed: 
   } catch (thrown) {
     // The next report says it again.
     if (regionState.assignments.match(taskId, attempt, workerId) !== undefined) regionState.reports.remove(taskId);
-    warn("a worker's word was not passed on", thrown);
+    warn("a worker's event was not passed on", thrown);
   }
 }

@@ -1,5 +1,5 @@
 import type { TaskReport } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { LatestReports } from "./latest-reports.ts";
 
 const MINUTE = 60_000;
@@ -26,20 +26,22 @@ function toldIn(board: LatestReports, taskId: string): number[] {
   );
 }
 
-test("a task is told at once of what is new, and of its position now and then", () => {
-  const board = new LatestReports(() => 0);
-  expect(board.put(report({ state: "starting" }), 0)).toBe(true);
-  expect(board.put(report(), 1000)).toBe(true);
-  expect(board.put(report({ positionMs: 1000 }), 2000)).toBe(false);
-  expect(board.put(report({ attempt: 2 }), 3000)).toBe(true);
-  expect(board.put(report({ attempt: 2 }), 3000 + 4 * MINUTE - 1)).toBe(false);
-  expect(board.put(report({ attempt: 2 }), 3000 + 4 * MINUTE)).toBe(true);
-  expect(board.known("task", 2)).toMatchObject({ progress: { updatedAtMs: 3000 + 4 * MINUTE } });
-});
+describe("LatestReports", () => {
+  it("passes on a changed state or attempt at once, and the position every four minutes", () => {
+    const board = new LatestReports(() => 0);
+    expect(board.put(report({ state: "starting" }), 0)).toBe(true);
+    expect(board.put(report(), 1000)).toBe(true);
+    expect(board.put(report({ positionMs: 1000 }), 2000)).toBe(false);
+    expect(board.put(report({ attempt: 2 }), 3000)).toBe(true);
+    expect(board.put(report({ attempt: 2 }), 3000 + 4 * MINUTE - 1)).toBe(false);
+    expect(board.put(report({ attempt: 2 }), 3000 + 4 * MINUTE)).toBe(true);
+    expect(board.known("task", 2)).toMatchObject({ progress: { updatedAtMs: 3000 + 4 * MINUTE } });
+  });
 
-test("tasks that start together are told at different times later", () => {
-  const phases = [0, 0.5];
-  const board = new LatestReports(() => phases.shift() ?? 0);
-  expect(toldIn(board, "first").slice(0, 4)).toEqual([0, 4, 8, 12]);
-  expect(toldIn(board, "second").slice(0, 4)).toEqual([0, 2, 6, 10]);
+  it("passes on the positions of tasks that start together at different times", () => {
+    const phases = [0, 0.5];
+    const board = new LatestReports(() => phases.shift() ?? 0);
+    expect(toldIn(board, "first").slice(0, 4)).toEqual([0, 4, 8, 12]);
+    expect(toldIn(board, "second").slice(0, 4)).toEqual([0, 2, 6, 10]);
+  });
 });

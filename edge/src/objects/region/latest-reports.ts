@@ -3,10 +3,10 @@ import type { KnownReport } from "../../contracts/region-object.ts";
 import { progressOf } from "../../model/progress.ts";
 
 /**
- * A task hears of its position about this often; of another state at once. Telling wakes a Task object that has been
- * put away, which costs more than everything else about a running task (docs/scale.md). Little is lost by it: who asks
- * for a task is shown the newest position from here, a lost worker's task is released with it, and a hello brings it
- * back. Only where this object's memory and the worker go together, a push goes on from up to so long ago. Below
+ * A task gets a report about this often; a changed state or plan at once. Each report wakes a Task object that was
+ * evicted, which costs more than everything else about a running task (docs/scale.md). Little is lost: the API shows the
+ * newest position from here, a lost worker's task is released with it, and a hello restores it. Only if this object's
+ * memory and the worker are lost together, a push continues from a position that is up to this old. It is below
  * TASK_SILENCE_MS, so that a task which runs well never has to ask.
  */
 const TELL_EVERY_MS = 240_000;
@@ -14,11 +14,11 @@ const TELL_EVERY_MS = 240_000;
 interface Entry {
   readonly report: TaskReport;
   readonly atMs: number;
-  /** When its task was told of it, or counts as told. */
+  /** When its task last got a report, or counts as having got one. */
   readonly toldAtMs: number;
 }
 
-/** The newest report of each task, in memory only: the next second brings it again. */
+/** The newest report of each task, in memory only, because the next one comes within a second. */
 export class LatestReports {
   readonly #entries = new Map<string, Entry>();
 
@@ -28,11 +28,11 @@ export class LatestReports {
     this.#random = random;
   }
 
-  /** Notes a report. True: the task should be told of it. */
+  /** Stores a report. Returns true if the task should get it. */
   put(report: TaskReport, atMs: number): boolean {
     const before = this.#entries.get(report.taskId);
     if (before === undefined || isNews(before.report, report)) {
-      // Tasks that start together, or come back after a restart, are not woken together for ever.
+      // At a random phase, so that tasks which start together are not woken together each time.
       this.#entries.set(report.taskId, { report, atMs, toldAtMs: atMs - this.#random() * TELL_EVERY_MS });
       return true;
     }
@@ -62,7 +62,7 @@ export class LatestReports {
   }
 }
 
-/** Another plan is news too: by it the task is placed should its worker be lost. */
+/** A changed plan is news too, because the task is placed by it if its worker is lost. */
 function isNews(before: TaskReport, now: TaskReport): boolean {
   return (
     before.attempt !== now.attempt ||

@@ -1,6 +1,6 @@
 import { smoothed } from "@roomcast/shared";
 
-/** What the estimates say of a worker now: what it carries and what is reserved on it, and what it may carry. */
+/** The estimated load of a worker (reported and reserved units) and its capacity. */
 export interface Estimate {
   readonly workerId: string;
   readonly usedUnits: number;

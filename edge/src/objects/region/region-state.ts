@@ -21,7 +21,7 @@ const PROTOCOL_WITH_RELEASE = 2;
 /** Tasks of lost workers are released at most 200 a second, as they are compared after hellos. */
 const CHECK_GAP_MS = 5;
 
-/** What a region knows, and the few changes of it that its parts have in common. */
+/** What a region knows, and the changes of it that its parts have in common. */
 export class RegionState {
   readonly env: Env;
   readonly sockets: WorkerSockets;
@@ -52,7 +52,7 @@ export class RegionState {
     this.checks = new PacedChecks((promise) => ctx.waitUntil(promise), CHECK_GAP_MS);
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
-      // What is due may have been due while the object was away.
+      // Deadlines may have passed while this object was evicted: check right away.
       const isExpecting = this.expected.leftMs(this.returnTime(Date.now())) > 0;
       if (isExpecting || this.sockets.all().length + this.assignments.all().length > 0) await this.wakeAt(Date.now());
     });
@@ -62,7 +62,7 @@ export class RegionState {
     return readConfig(this.env);
   }
 
-  /** By which it is told who is expected back. */
+  /** The time and the limit by which the region decides which workers are expected back. */
   returnTime(nowMs: number): ReturnTime {
     return { nowMs, returnMs: this.config.workerReturnMs };
   }
@@ -74,7 +74,7 @@ export class RegionState {
     await this.#ctx.storage.setAlarm(atMs);
   }
 
-  /** The alarm has come; there is none now. @returns how late it came, ms; 0 in a new life of the object. */
+  /** Called when the alarm has come. Returns how late it came, ms; 0 if the object was created after it was set. */
   alarmCame(): number {
     const lateMs = Date.now() - this.#alarmAtMs;
     this.#alarmAtMs = Number.POSITIVE_INFINITY;
@@ -97,23 +97,23 @@ export class RegionState {
     return this.workers().filter((worker) => worker.protocol >= protocol);
   }
 
-  /** What a worker carries and what is reserved on it. */
+  /** Returns a worker's reported load and what is reserved on it. */
   usedUnits({ workerId, loadUnits }: Pick<GreetedSocket, "workerId" | "loadUnits">): number {
     return loadUnits + this.assignments.reservedUnits(workerId);
   }
 
-  /** Notes how busy a worker says that its CPU is, if it says so. */
+  /** Stores the CPU load that a worker reports, if it reports one. */
   measure(worker: GreetedSocket, cpu: number | undefined): void {
     if (cpu === undefined) return;
     this.measured.note({ ...worker, usedUnits: this.usedUnits(worker) }, cpu, Date.now());
   }
 
-  /** Whether it gets no new tasks: it leaves, or an operator has taken it out of service. */
+  /** True if the worker gets no new tasks: it is leaving, or an operator drains it. */
   isDraining({ workerId, draining }: Pick<GreetedSocket, "workerId" | "draining">): boolean {
     return draining || this.drained.has(workerId);
   }
 
-  /** Asks a worker for all of its tasks back, so that others go on with them. One of protocol 1 plays them out. */
+  /** Asks a worker to release all of its tasks, so that others continue them. A worker of protocol 1 plays them to the end. */
   requestRelease(workerId: string): void {
     const [socket, state] = this.sockets.greeted(workerId) ?? [];
     if (socket === undefined || state === undefined || state.protocol < PROTOCOL_WITH_RELEASE) return;
@@ -122,7 +122,7 @@ export class RegionState {
     }
   }
 
-  /** A task that is on this worker for certain. */
+  /** Assigns a task to the worker that has reported it and is allowed to. */
   adopt({ taskId, attempt, state, plan }: TaskReport, workerId: string, instanceId: string): void {
     const known = this.assignments.match(taskId, attempt, workerId);
     const isOpening = state === "starting" && plan === null;
@@ -144,24 +144,24 @@ export class RegionState {
     });
   }
 
-  /** From now on the task itself is asked before a worker that says it runs this attempt may keep it. */
+  /** Marks the assignment unconfirmed: the next worker that claims this attempt is checked against the Task first. */
   doubt(assignment: Assignment): void {
     this.assignments.put({ ...assignment, units: 0, openingUnits: 0, confirmed: false });
   }
 
-  /** The attempt is over. That the task may wait for a place for its next one already is not touched. */
+  /** The attempt is over. If the task already waits for its next attempt, it keeps waiting. */
   unassign(taskId: string, attempt: number): void {
     if (this.assignments.remove(taskId, attempt)) this.reports.remove(taskId);
     this.wakeWaiting();
   }
 
-  /** A worker's attempt is over. What another worker has, or has said, stays. */
+  /** A worker's attempt is over. Assignments and reports of other workers stay. */
   unassignFrom(workerId: string, taskId: string, attempt: number): void {
     if (this.assignments.removeOf(workerId, taskId, attempt)) this.reports.remove(taskId);
     this.wakeWaiting();
   }
 
-  /** Gives a task that its worker has lost back to its Task object. */
+  /** Releases a task whose worker is lost. */
   async release(assignment: Assignment): Promise<void> {
     const { taskId, attempt, workerId, dispatched } = assignment;
     // The task may know that it is released before this region does, or after this object has died.
@@ -173,7 +173,7 @@ export class RegionState {
     this.unassignFrom(workerId, taskId, attempt);
   }
 
-  /** The socket has ended; its tasks are given back after the grace, at once if the worker was leaving. */
+  /** The socket has ended: its tasks are released after the grace, or at once if the worker was leaving. */
   async lost(socket: WebSocket): Promise<void> {
     const state = this.sockets.get(socket);
     this.sockets.remove(socket);
@@ -181,7 +181,7 @@ export class RegionState {
     this.measured.forget(state.workerId);
     const releaseAtMs = Date.now() + (state.draining ? 0 : this.config.workerGraceMs);
     if (this.sockets.ofWorker(state.workerId) === undefined) this.expected.leaves(state.workerId, releaseAtMs);
-    // Who has dialled again already is not lost.
+    // A worker that has already connected again is not lost.
     if (!state.draining && this.sockets.ofWorker(state.workerId) === undefined) {
       const tasks = this.assignments.ofWorker(state.workerId).length;
       this.lostWorkers.add({ workerId: state.workerId, version: state.version, lostAtMs: Date.now(), tasks });
@@ -191,14 +191,14 @@ export class RegionState {
     await this.wakeAt(releaseAtMs);
   }
 
-  /** Closes a socket that has done wrong; its tasks go the way of a lost worker's. */
+  /** Closes the socket of a worker that broke the protocol. Its tasks are released like a lost worker's. */
   async drop(socket: WebSocket, code: number, reason: string): Promise<void> {
     const state = this.sockets.get(socket);
     await this.lost(socket);
     if (state !== undefined) this.sockets.close(socket, code, reason);
   }
 
-  /** Wakes as many waiting tasks as may find room now. */
+  /** Wakes as many waiting tasks as the free units may have room for. */
   wakeWaiting(): void {
     if (this.waiting.isEmpty) return;
     const freeUnits = this.candidates(OLDEST_PROTOCOL_VERSION)

@@ -1,5 +1,5 @@
 import type { PushRequest, TaskUpdate } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { applyUpdate, type Playing } from "./apply-update.ts";
 
 const NOW = 5000;
@@ -28,34 +28,36 @@ const UNSEEN = { item: 0, durationMs: null, fps: 0, bitRateKbps: 0, droppedFrame
 const PLAYING: Playing = { request: REQUEST, progress: PROGRESS, paused: false };
 const NEXT = "https://a.example/next";
 
-test.each<[string, TaskUpdate, Partial<Playing>]>([
-  [
-    "another source takes the place of the playlist, from its start",
-    { VideoSrc: NEXT },
-    { request: { ...UNSOUGHT, VideoSrc: NEXT }, progress: { ...UNSEEN, positionMs: 0 } },
-  ],
-  [
-    "another source may begin later",
-    { VideoSrc: NEXT, SeekSecond: 1.5 },
-    { request: { ...UNSOUGHT, VideoSrc: NEXT }, progress: { ...UNSEEN, positionMs: 1500 } },
-  ],
-  [
-    "a position is one in the item that is played",
-    { SeekSecond: 12 },
-    { request: UNSOUGHT, progress: { ...PROGRESS, positionMs: 12_000, updatedAtMs: NOW } },
-  ],
-  ["loudness and speed stay", { Volume: 10, Tempo: 2 }, { request: { ...REQUEST, Volume: 10, Tempo: 2 } }],
-  ["preloads are replaced", { Preload: [NEXT] }, { request: { ...REQUEST, Preload: [NEXT] } }],
-  ["a pause stays", { IsPause: true }, { paused: true }],
-])("%s", (_what, change, after) => {
-  expect(applyUpdate(PLAYING, change, NOW)).toEqual({ ...PLAYING, ...after });
-});
+describe("applyUpdate", () => {
+  it.each<[string, TaskUpdate, Partial<Playing>]>([
+    [
+      "another source takes the place of the playlist, from its start",
+      { VideoSrc: NEXT },
+      { request: { ...UNSOUGHT, VideoSrc: NEXT }, progress: { ...UNSEEN, positionMs: 0 } },
+    ],
+    [
+      "another source may begin later",
+      { VideoSrc: NEXT, SeekSecond: 1.5 },
+      { request: { ...UNSOUGHT, VideoSrc: NEXT }, progress: { ...UNSEEN, positionMs: 1500 } },
+    ],
+    [
+      "a position is one in the item that is played",
+      { SeekSecond: 12 },
+      { request: UNSOUGHT, progress: { ...PROGRESS, positionMs: 12_000, updatedAtMs: NOW } },
+    ],
+    ["loudness and speed stay", { Volume: 10, Tempo: 2 }, { request: { ...REQUEST, Volume: 10, Tempo: 2 } }],
+    ["preloads are replaced", { Preload: [NEXT] }, { request: { ...REQUEST, Preload: [NEXT] } }],
+    ["a pause stays", { IsPause: true }, { paused: true }],
+  ])("%s", (_what, change, after) => {
+    expect(applyUpdate(PLAYING, change, NOW)).toEqual({ ...PLAYING, ...after });
+  });
 
-test("a push that never played gets a position, and a paused one goes on", () => {
-  const before: Playing = { request: REQUEST, progress: null, paused: true };
-  expect(applyUpdate(before, { SeekSecond: 0, IsPause: false }, NOW)).toEqual({
-    request: UNSOUGHT,
-    progress: { ...UNSEEN, positionMs: 0 },
-    paused: false,
+  it("gives a position to a push that never played, and lets a paused one continue", () => {
+    const before: Playing = { request: REQUEST, progress: null, paused: true };
+    expect(applyUpdate(before, { SeekSecond: 0, IsPause: false }, NOW)).toEqual({
+      request: UNSOUGHT,
+      progress: { ...UNSEEN, positionMs: 0 },
+      paused: false,
+    });
   });
 });

@@ -1,20 +1,20 @@
 import type { PushRequest, TaskUpdate } from "@roomcast/shared";
 import type { Progress } from "../../model/progress.ts";
 
-/** What a push plays, and where it is: what another attempt needs to go on with it. */
+/** What a push plays and its position: what another attempt needs to continue it. */
 export interface Playing {
   readonly request: PushRequest;
   readonly progress: Progress | null;
   readonly paused: boolean;
 }
 
-/** Where a source stands of which nothing has been seen yet. */
+/** The progress of a source that no worker has reported yet. */
 const UNSEEN = { durationMs: null, fps: 0, bitRateKbps: 0, droppedFrames: 0 } as const;
 
 /**
- * A push after a change that holds. Pure. Another source takes the place of the whole playlist and begins at its
- * start or at SeekSecond; a position, once set, is kept as progress, because the request's SeekSecond is only for the
- * beginning of a push.
+ * Returns the push after a change that the worker has made. Another source replaces the whole playlist and begins at its
+ * start or at SeekSecond. A new position is kept as progress, because the request's SeekSecond counts only for the
+ * beginning of a push. Pure.
  */
 export function applyUpdate(before: Playing, change: TaskUpdate, atMs: number): Playing {
   const { VideoSrc, SeekSecond, IsPause, ...settings } = change;

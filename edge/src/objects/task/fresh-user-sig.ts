@@ -3,8 +3,8 @@ import { mintUserSig, type PushRequest } from "@roomcast/shared";
 const WEEK_S = 7 * 24 * 3600;
 
 /**
- * The request with a UserSig of its own where the application's SecretKey is known, so that a room can be entered again
- * after the caller's has expired.
+ * Returns the request with a new UserSig if the application's SecretKey is known, so that the worker can enter the room
+ * again after the caller's UserSig has expired.
  */
 export async function withFreshUserSig(
   request: PushRequest,

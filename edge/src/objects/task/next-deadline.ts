@@ -11,7 +11,7 @@ export type DeadlineKind =
   | "acceptTimeout"
   | "stopTimeout"
   | "executionTimeout"
-  /** Nobody is left to push for. */
+  /** The room was dismissed, or has been empty for the time of EmptyRoomTimeout. */
   | "roomOver"
   /** Ask the region whether the worker still has the task. */
   | "silence"
@@ -36,7 +36,7 @@ export type DeadlinePolicy = Pick<
   | "retentionMs"
 >;
 
-/** The nearest of a task's deadlines: the Durable Object has one alarm. Pure. */
+/** Returns the nearest of a task's deadlines, because a Durable Object has one alarm. Pure. */
 export function nextDeadline(record: TaskRecord, policy: DeadlinePolicy): Deadline {
   return deadlines(record, policy).reduce((nearest, deadline) => (deadline.atMs < nearest.atMs ? deadline : nearest));
 }
@@ -66,8 +66,8 @@ function deadlines(record: TaskRecord, policy: DeadlinePolicy): [Deadline, ...De
   const over = stop === null ? roomOver(record.room, record.request.EmptyRoomTimeout) : null;
   if (over !== null) active.push({ kind: "roomOver", atMs: over.atMs });
   if (stop !== null) {
-    const patienceMs = stop.how === "now" ? policy.stopTimeoutMs : policy.tidyStopTimeoutMs;
-    active.push({ kind: "stopTimeout", atMs: stop.atMs + patienceMs });
+    const timeoutMs = stop.how === "now" ? policy.stopTimeoutMs : policy.tidyStopTimeoutMs;
+    active.push({ kind: "stopTimeout", atMs: stop.atMs + timeoutMs });
   }
   return active;
 }

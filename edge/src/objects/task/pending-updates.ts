@@ -1,22 +1,22 @@
 import type { ErrorBody } from "@roomcast/shared";
 
-/** A change that a worker has been asked for. */
+/** A change that a worker has been asked to make. */
 export interface PendingUpdate {
   readonly attempt: number;
   /** The change, sealed: it may hold URLs with secrets. */
   readonly sealedChange: string;
-  /** Unix ms; not said: by an older edge. */
+  /** Unix ms; absent if an older edge wrote it. */
   readonly askedAtMs?: number;
 }
 
-/** An answer that has not come by then was lost with its question: longer than a worker may take to open a source. */
+/** A change without an answer counts as lost after this; it is longer than a worker may take to open a source. */
 const FORGOTTEN_AFTER_MS = 120_000;
 
 const PREFIX = "update:";
 
 /**
- * Changes that a worker has not answered yet. They are stored, so that an answer that comes late, or in another life of
- * the object, is still written into the task; who waits for the answer is known in memory only.
+ * Changes that a worker has not answered yet. They are stored, so that an answer that comes late, or after the object was
+ * evicted, is still written into the task. The callers that wait for an answer are known in memory only.
  */
 export class PendingUpdates {
   readonly #kv: SyncKvStorage;
@@ -26,7 +26,7 @@ export class PendingUpdates {
     this.#kv = kv;
   }
 
-  /** How many may still be answered; those that were lost are forgotten. */
+  /** Returns how many changes may still be answered, and forgets the ones that were lost. */
   count(nowMs: number): number {
     let count = 0;
     for (const [key, { askedAtMs = 0 }] of Array.from(this.#kv.list<PendingUpdate>({ prefix: PREFIX }))) {
@@ -52,15 +52,15 @@ export class PendingUpdates {
     return this.#kv.get<PendingUpdate>(PREFIX + updateId);
   }
 
-  /** The change is answered, and what it changes is written. */
+  /** The change is answered, and the changed request is written. */
   settle(updateId: string, error: ErrorBody | null): void {
     this.#kv.delete(PREFIX + updateId);
     this.#answer(updateId, error);
   }
 
-  /** The attempt that was asked is over: nobody will answer. */
+  /** The attempt that was asked is over: no answer will come. */
   settleAll(error: ErrorBody): void {
-    // Listed before any is deleted.
+    // The list is complete before the first deletion, because deleting would disturb the iteration.
     const updateIds = Array.from(this.#kv.list({ prefix: PREFIX }), ([key]) => key.slice(PREFIX.length));
     for (const updateId of updateIds) this.settle(updateId, error);
   }

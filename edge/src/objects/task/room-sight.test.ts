@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { TaskRoomEvent } from "../../model/task-room-event.ts";
-import { afterRoomEvent, DISMISSED_PATIENCE_MS, type RoomSight, roomOver } from "./room-sight.ts";
+import { afterRoomEvent, DISMISSED_WAIT_MS, type RoomSight, roomOver } from "./room-sight.ts";
 
 type Step = Pick<TaskRoomEvent, "kind" | "atMs"> & Partial<TaskRoomEvent>;
 
@@ -106,8 +106,7 @@ test.each<[string, Step[], number | null]>([
     null,
   ],
 ])("a push whose room %s", (_what, steps, sinceMs) => {
-  const expected =
-    sinceMs === null ? null : { atMs: sinceMs + DISMISSED_PATIENCE_MS, reason: "the room was dismissed" };
+  const expected = sinceMs === null ? null : { atMs: sinceMs + DISMISSED_WAIT_MS, reason: "the room was dismissed" };
   expect(roomOver(after(...steps), undefined)).toEqual(expected);
 });
 

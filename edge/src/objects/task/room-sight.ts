@@ -1,18 +1,18 @@
 import type { TaskRoomEvent } from "../../model/task-room-event.ts";
 
-/** What a room's own events say of a push, as it is stored. Times are Unix ms. */
+/** What a room's events say about a push, as it is stored. Times are Unix ms. */
 export interface RoomSight {
-  /** Since when the room has its picture; null: it has none, as far as is known. */
+  /** When the room got the picture; null if it has none, as far as is known. */
   readonly confirmedAtMs: number | null;
-  /** Whether its user is in the room; null: not heard yet. */
+  /** True if its user is in the room; null if no event has said so yet. */
   readonly isIn: boolean | null;
-  /** By TRTC's clock, when that was last heard: what happened before comes too late. */
+  /** The time of the newest event about its user, by TRTC's clock: older events come too late. */
   readonly ownAtMs: number;
   /** How many others are in the room, as far as is known. */
   readonly others: number;
-  /** By the edge's clock; null: there are others, or it is not in the room itself. */
+  /** When the user was left alone in the room, by the edge's clock; null if others are there or the user is not. */
   readonly emptySinceMs: number | null;
-  /** By the edge's clock; null: it was not, or the push has come back since then. */
+  /** When the room was dismissed, by the edge's clock; null if it was not, or if the push has come back since. */
   readonly dismissedAtMs: number | null;
 }
 
@@ -26,12 +26,12 @@ const UNSEEN: RoomSight = {
 };
 
 /**
- * A room ends by itself when its last user's connection is lost, and the push may be that user: it comes back, and its
- * own events, which say so, may come a little later than that of the room.
+ * How long a dismissed room is waited for. A room ends by itself when its last user's connection is lost, and the push
+ * may be that user: it comes back, and the events of its return may come a little later than that of the room.
  */
-export const DISMISSED_PATIENCE_MS = 5000;
+export const DISMISSED_WAIT_MS = 5000;
 
-/** What is known of the room after one of its events. Pure. */
+/** Returns what is known of the room after one of its events. Pure. */
 export function afterRoomEvent(before: RoomSight = UNSEEN, event: TaskRoomEvent, nowMs: number): RoomSight {
   const seen = { ...ownPart(before, event, nowMs), others: event.others };
   const isAlone = seen.isIn === true && seen.others === 0;
@@ -40,7 +40,7 @@ export function afterRoomEvent(before: RoomSight = UNSEEN, event: TaskRoomEvent,
 
 function ownPart(before: RoomSight, event: TaskRoomEvent, nowMs: number): RoomSight {
   if (event.kind === "dismissed") {
-    // It was out of the room when that ended.
+    // The user was not in the room when it ended.
     return before.isIn === false ? before : { ...before, dismissedAtMs: before.dismissedAtMs ?? nowMs };
   }
   if (!event.own || event.atMs < before.ownAtMs) return before;
@@ -59,14 +59,14 @@ function ownPart(before: RoomSight, event: TaskRoomEvent, nowMs: number): RoomSi
   }
 }
 
-/** Why and when a push has nobody to push for any more; null: it has. Pure. */
+/** Returns why and when a push ends for lack of a room or of viewers; null if it does not. Pure. */
 export function roomOver(
   room: RoomSight | undefined,
   emptyRoomTimeoutS: number | undefined,
 ): { readonly atMs: number; readonly reason: string } | null {
   if (room === undefined) return null;
   if (room.dismissedAtMs !== null) {
-    return { atMs: room.dismissedAtMs + DISMISSED_PATIENCE_MS, reason: "the room was dismissed" };
+    return { atMs: room.dismissedAtMs + DISMISSED_WAIT_MS, reason: "the room was dismissed" };
   }
   if (emptyRoomTimeoutS === undefined || room.emptySinceMs === null) return null;
   const reason = `nobody else was in the room for ${emptyRoomTimeoutS} s`;

@@ -2,7 +2,7 @@ import { isTerminal, scfStatus, shownOrigin, type TaskView } from "@roomcast/sha
 import { isoTime } from "../../base/iso-time.ts";
 import type { TaskRecord } from "./task-record.ts";
 
-/** What the API shows of a task. Pure. */
+/** Returns the task as the API shows it. Pure. */
 export function showTask(record: TaskRecord): TaskView {
   const { state, progress } = record;
   return {

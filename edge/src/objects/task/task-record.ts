@@ -13,77 +13,77 @@ import { firstPlaceAtMs } from "../../model/task-times.ts";
 import { type TaskWarning, warningsOf } from "../../model/task-warnings.ts";
 import type { RoomSight } from "./room-sight.ts";
 
-/** That somebody wants the task to end. */
+/** A wish that the task ends. */
 export interface StopIntention {
   readonly how: StopHow;
   readonly reason: string;
   readonly atMs: number;
 }
 
-/** So many attempts are remembered by their worker: the last words of an older one have long been heard. */
+/** The number of attempts whose workers are remembered: no log lines come any more from older ones. */
 export const MAX_HOLDERS = 16;
 
-/** The version of `TaskRecord`. What is stored in an older one is brought up by `upgradeRecord`. */
+/** The version of `TaskRecord`. `upgradeRecord` converts a record that an older version of the code stored. */
 export const RECORD_SCHEMA = 4;
 
-/** The whole truth of a task, as it is stored. Times are Unix ms. */
+/** Everything that is known of a task, as it is stored. Times are Unix ms. */
 export interface TaskRecord {
   readonly schema: typeof RECORD_SCHEMA;
   readonly taskId: string;
   readonly region: string;
   readonly createdAtMs: number;
-  /** When a worker first said that it pushes. */
+  /** When a worker first reported that it pushes. */
   readonly startedAtMs: number | null;
   readonly request: ShownRequest;
   /** The whole request, sealed; null once the task has ended. */
   readonly sealedRequest: string | null;
   readonly state: TaskState;
   /**
-   * Since when no push has run though one should: the queue time-out counts from here, over refusals and all. It may be
-   * still to come.
+   * Since when the push has been due without running. The queue time-out counts from here, also over refusals. It is in
+   * the future for a push that starts later.
    */
   readonly waitingSinceMs: number;
-  /** When to try to place it next; null: not waiting for a place. */
+  /** When to look for a worker next; null if the task does not wait for one. */
   readonly placeAtMs: number | null;
-  /** Whether the worker of this attempt has said that it takes the task. */
+  /** True if the worker of this attempt has accepted the task. */
   readonly accepted: boolean;
   readonly stop: StopIntention | null;
-  /** Attempts lost one after another without a push in between. */
+  /** The number of attempts lost in a row without a push in between. */
   readonly lostInARow: number;
-  /** Why the last attempt came to nothing before its first picture; null, or not said: none has since the last push. */
+  /** Why the last attempt was lost before its first picture; null or absent if none was since the last push. */
   readonly lostStart?: string | null;
-  /** How many workers were lost under it, one soon after another; not said: none. */
+  /** How many workers were lost under the task in quick succession; absent if none was. */
   readonly workersLost?: number;
-  /** When the newest attempt was given its worker; not said: by an older edge, or it was not yet. */
+  /** When the newest attempt got its worker; absent if it has none yet, or if an older edge placed it. */
   readonly placedAtMs?: number;
   readonly lastWorkerId: string | null;
-  /** Who had the newest attempts, the newest last. */
+  /** The workers of the newest attempts, the newest last. */
   readonly holders: readonly AttemptRef[];
   /** The worker that refused or lost the task last; another one is preferred. */
   readonly avoidWorkerId: string | null;
   /** Tasks that hold the seat, or did, and that this one has not taken over yet, the newest first. */
   readonly replaces: readonly string[];
-  /** Whether any of those may have been told to give way to this one. */
+  /** `asked` if any of those may have been asked to give way to this one. */
   readonly seat: "untouched" | "asked";
-  /** The task that takes the seat over, or the user in another room; null: none does. */
+  /** The task that takes over the seat, or the user in another room; null if there is none. */
   readonly successor: string | null;
-  /** Tasks of the same user in other rooms that this one replaces once it is in its own; none or not said: it does not. */
+  /** Tasks of the same user in other rooms that this one replaces once it is in its own room; absent if there are none. */
   readonly elsewhere?: readonly string[];
-  /** What its room's own events say of it; not said: there were none. */
+  /** What the events of its room say about it; absent if there were none. */
   readonly room?: RoomSight;
-  /** The oldest first; none or not said: there are none. */
+  /** The oldest first; absent if there are none. */
   readonly warnings?: readonly TaskWarning[];
   readonly progress: Progress | null;
-  /** It shall stand still, whoever plays it. */
+  /** True if the push is paused, on whichever worker. */
   readonly paused: boolean;
   readonly plan: PlanSummary | null;
-  /** Items of the playlist that this attempt has passed over; not said: none. */
+  /** Items of the playlist that this attempt has passed over; absent if there are none. */
   readonly skipped?: SkippedItems & { readonly attempt: number };
-  /** When the worker was last heard of this task. */
+  /** When the worker last sent something about this task. */
   readonly heardAtMs: number;
-  /** Whether Directory and Region have been told that it has ended. */
+  /** True if Directory and Region know that it has ended. */
   readonly settled: boolean;
-  /** After a deadline could not be met (another object did not answer): not before. */
+  /** After another object did not answer: no deadline is handled before this time. */
   readonly retryAtMs: number;
 }
 
@@ -100,7 +100,11 @@ export function withProgress(record: TaskRecord, { attempt, progress, plan }: Kn
   return { ...record, progress: progress ?? record.progress, plan: plan ?? record.plan };
 }
 
-/** @param madeAtMs when its object is made, which in a burst is later than it was accepted: its time in the queue begins */
+/**
+ * Returns the record of a task that has just been accepted. Pure.
+ *
+ * @param madeAtMs when its object is created, in a burst later than it was accepted: the queue time-out counts from here
+ */
 export function newRecord(
   { elsewhere = [], ...task }: NewTask,
   acceptedAtMs: number,

@@ -1,5 +1,5 @@
 import { isTerminal, type Outcome, RoomcastError, type TaskReport } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { WorkerEvent } from "../../contracts/task-object.ts";
 import type { ControlEvent } from "./control-event.ts";
 import { MAX_LOST_IN_A_ROW } from "./move-task.ts";
@@ -116,21 +116,23 @@ function broken(before: TaskRecord, after: TaskRecord): string[] {
   return Object.keys(rules).filter((rule) => rules[rule] === false);
 }
 
-test("words and deadlines in any order, doubled, late or of other attempts, never break a task", () => {
-  const problems: string[] = [];
-  const outcomes = new Set<string>();
-  for (let seed = 0; seed < 1000; seed += 1) {
-    const random = seeded(seed);
-    let record = task();
-    for (let atMs = 1; atMs <= 100; atMs += 1) {
-      const decision = step(record, random, atMs);
-      if (decision.kind === "stale") continue;
-      problems.push(...broken(record, decision.record).map((rule) => `seed ${seed}, step ${atMs}: ${rule}`));
-      record = decision.record;
+describe("applyWorkerEvent and applyControlEvent", () => {
+  it("never break a task, in whatever order events come, repeated, late or of other attempts", () => {
+    const problems: string[] = [];
+    const outcomes = new Set<string>();
+    for (let seed = 0; seed < 1000; seed += 1) {
+      const random = seeded(seed);
+      let record = task();
+      for (let atMs = 1; atMs <= 100; atMs += 1) {
+        const decision = step(record, random, atMs);
+        if (decision.kind === "stale") continue;
+        problems.push(...broken(record, decision.record).map((rule) => `seed ${seed}, step ${atMs}: ${rule}`));
+        record = decision.record;
+      }
+      outcomes.add(record.state.name);
     }
-    outcomes.add(record.state.name);
-  }
-  expect(problems).toEqual([]);
-  // The mixture is rich enough to see every end.
-  expect([...outcomes]).toEqual(expect.arrayContaining(["finished", "failed", "aborted"]));
+    expect(problems).toEqual([]);
+    // The mixture is rich enough to see every end.
+    expect([...outcomes]).toEqual(expect.arrayContaining(["finished", "failed", "aborted"]));
+  });
 });

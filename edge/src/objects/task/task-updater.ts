@@ -15,7 +15,7 @@ import {
   WORKER_TOO_OLD,
 } from "./update-refusal.ts";
 
-/** What went wrong with a change; null: it is done. */
+/** The error of a change; null if it is made. */
 type UpdateOutcome = ErrorBody | null;
 
 /** Changes of a push while it runs or waits. */
@@ -28,7 +28,7 @@ export class TaskUpdater {
     this.#pending = pending;
   }
 
-  /** Asks the worker, whose answer comes later; a push that no worker has is changed at once. */
+  /** Asks the worker, which answers later; a push that has no worker is changed at once. */
   async ask(change: TaskUpdate): Promise<{ readonly outcome: UpdateOutcome | Promise<UpdateOutcome> }> {
     const { record } = this.#task;
     if (record === undefined) return { outcome: null };
@@ -60,7 +60,7 @@ export class TaskUpdater {
     return { outcome };
   }
 
-  /** The worker's answer. What the change made of the push is written when this resolves. */
+  /** Takes the worker's answer. The changed request is written when this resolves. */
   async answered(ref: AttemptRef, updateId: string, error: UpdateOutcome): Promise<void> {
     const { record } = this.#task;
     const pending = this.#pending.get(updateId);
@@ -72,7 +72,7 @@ export class TaskUpdater {
     this.#pending.settle(updateId, error === null ? null : { ...error, message: shownText(error.message) });
   }
 
-  /** The record has changed: who waits for a worker that has the task no more is told. */
+  /** Answers the callers that wait for a worker which no longer has the task. */
   recordChanged(before: TaskRecord, now: TaskRecord): void {
     if (!isActive(before.state)) return;
     if (isActive(now.state) && now.state.attempt === before.state.attempt) return;

@@ -1,10 +1,10 @@
 import { type ErrorBody, isTerminal, RoomcastError, scfStatus } from "@roomcast/shared";
 import type { TaskRecord } from "./task-record.ts";
 
-/** The worker of the attempt that was asked is lost, or has given the task back. */
+/** The worker that was asked is lost, or has given the task back. */
 export const ATTEMPT_OVER = new RoomcastError(
   "FailedOperation.WorkerLost",
-  "The worker was lost before it answered: the push goes on elsewhere as it was. Try again.",
+  "The worker was lost before it answered: the push continues elsewhere as it was. Try again.",
 ).toBody();
 
 export const WORKER_AWAY = new RoomcastError(
@@ -14,12 +14,12 @@ export const WORKER_AWAY = new RoomcastError(
 
 export const WORKER_TOO_OLD = new RoomcastError(
   "UnsupportedOperation",
-  "The worker that has this push is of an older version, which cannot make this change: drain it, so that a newer one goes on.",
+  "The worker that has this push is of an older version, which cannot make this change: drain it, so that a newer one continues the push.",
 ).toBody();
 
 export const UPDATE_LATE = new RoomcastError(
   "FailedOperation.UpdateTimeout",
-  "The worker has not answered in time: the change may still come to hold. Look at the task, or try again.",
+  "The worker has not answered in time: the change may still take effect. Look at the task, or try again.",
 ).toBody();
 
 /** More changes than this at once are refused. */
@@ -31,7 +31,7 @@ export const MAX_PENDING_UPDATES = {
   ).toBody(),
 } as const;
 
-/** Why a task cannot be changed now; null: it can. Pure. */
+/** Returns why a task cannot be changed now; null if it can. Pure. */
 export function refusalOfUpdate({ state, stop }: TaskRecord): ErrorBody | null {
   if (isTerminal(state)) {
     const message = `The task has ended (${scfStatus(state.name)}): only a push that runs or waits can be changed.`;
