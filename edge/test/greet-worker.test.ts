@@ -49,7 +49,7 @@ async function give(region: string, workerId: string, reports: readonly { readon
   await runInDurableObject(stub, (_region, { storage }) => {
     for (const { taskId } of reports) {
       const row = [taskId, 1, workerId, crypto.randomUUID(), 0, Date.now(), 1, 1, Date.now() + 600_000];
-      storage.sql.exec("INSERT INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", ...row);
+      storage.sql.exec("INSERT INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", ...row);
     }
   });
   await evictDurableObject(stub);

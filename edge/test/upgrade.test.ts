@@ -86,7 +86,7 @@ async function runningSinceVersion1() {
     await storage.setAlarm(Date.now() + 60_000);
   });
   await runInDurableObject(region, (_region, { storage }) => {
-    downgrade(storage, "region", ["DROP TABLE drained"]);
+    downgrade(storage, "region", ["DROP TABLE drained", "ALTER TABLE assignment DROP COLUMN opening_units"]);
     const row = [taskId, at.workerId, instanceId, NOW - 9000];
     storage.sql.exec("INSERT INTO assignment VALUES (?, 1, ?, ?, 10, ?, 1, 1, NULL)", ...row);
   });
