@@ -119,6 +119,23 @@ test("frames about invented tasks are answered, and make no object", async () =>
   for (const spy of spies) spy.mockRestore();
 });
 
+test.each<[string, (worker: FakeWorker) => void]>([
+  ["long frames", (worker) => worker.sendRaw(`{"type":"draining","reason":""}${" ".repeat(500_000)}`)],
+  [
+    "reports of invented tasks",
+    (worker) => worker.report(Array.from({ length: 500 }, () => reportOf({ taskId: crypto.randomUUID(), attempt: 1 }))),
+  ],
+])("a worker that floods the edge with %s is hung up on, and others of its region are heard", async (_what, say) => {
+  const at = place();
+  const other = await FakeWorker.connect({ ...at, workerId: fresh("w") });
+  const flooder = await FakeWorker.connect(at);
+  for (let sent = 0; sent < 120; sent += 1) say(flooder);
+  expect(await flooder.end()).toMatchObject({ code: 1013 });
+  other.report([]);
+  await other.next("heartbeat");
+  expect(other.closed).toBeUndefined();
+});
+
 test("a hello with more tasks than a worker can run closes the socket", async () => {
   const at = place();
   const worker = await FakeWorker.dial(at);

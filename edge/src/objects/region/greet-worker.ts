@@ -4,11 +4,8 @@ import { warn } from "../../base/warn.ts";
 import { ROOT } from "../../contracts/root-registry.ts";
 import type { WorkerAnswer } from "../../contracts/task-object.ts";
 import { pass } from "./handle-frame.ts";
-import type { RegionState } from "./region-state.ts";
+import { type RegionState, TRY_AGAIN_LATER } from "./region-state.ts";
 import type { GreetedSocket, SocketState } from "./worker-sockets.ts";
-
-/** RFC 6455's registry, 1013: try again later. */
-const TRY_AGAIN_LATER = 1013;
 
 /** Each wakes a Task object: thousands at once would keep the region from hearing anything else. */
 const RECONCILED_AT_ONCE = 50;

@@ -1,10 +1,14 @@
-import { CLOSE, type WorkerFrame, type WorkerFrameOf } from "@roomcast/shared";
+import { CLOSE, type TaskRef, type WorkerFrame, type WorkerFrameOf } from "@roomcast/shared";
 import { warn } from "../../base/warn.ts";
 import type { AttemptRef, WorkerEvent } from "../../contracts/task-object.ts";
 import type { RegionState } from "./region-state.ts";
 import type { GreetedSocket } from "./worker-sockets.ts";
 
 const STALE = "This attempt does not hold the task any more.";
+
+/** What these cost of a worker's budget, in short frames: a report comes once in an interval, and strangers are rare. */
+const REPORT_COST = 20;
+const STRANGER_COST = 20;
 
 /** Does what a worker's frame after its hello asks for. */
 export async function handleFrame(
@@ -15,6 +19,7 @@ export async function handleFrame(
 ): Promise<void> {
   const { workerId } = state;
   if ("taskId" in frame && !regionState.assignments.hasGiven(frame.taskId, frame.attempt, workerId)) {
+    if (!regionState.frames.take(workerId, STRANGER_COST, Date.now())) return regionState.dropLoud(socket);
     return answerStranger(regionState, socket, frame);
   }
   switch (frame.type) {
@@ -66,6 +71,11 @@ async function report(
   frame: WorkerFrameOf<"report">,
 ): Promise<void> {
   const { workerId, instanceId } = state;
+  const isGiven = ({ taskId, attempt }: TaskRef) =>
+    regionState.assignments.match(taskId, attempt, workerId) !== undefined;
+  const strangers = frame.tasks.filter((task) => !isGiven(task)).length;
+  // Each is answered.
+  if (!regionState.frames.take(workerId, REPORT_COST + strangers, Date.now())) return regionState.dropLoud(socket);
   const usedUnits = regionState.usedUnits(state);
   const reported: GreetedSocket = { ...state, loadUnits: frame.load.units };
   regionState.sockets.set(socket, reported);
@@ -77,7 +87,7 @@ async function report(
   for (const task of frame.tasks) {
     const { taskId, attempt } = task;
     // Not of this worker. Its task is not asked: a worker could invent thousands, and each question makes an object.
-    if (regionState.assignments.match(taskId, attempt, workerId) === undefined) {
+    if (!isGiven(task)) {
       regionState.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
       continue;
     }

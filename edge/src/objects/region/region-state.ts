@@ -6,6 +6,7 @@ import { type Assignment, Assignments } from "./assignments.ts";
 import type { Candidate } from "./choose-worker.ts";
 import { DrainedWorkers } from "./drained-workers.ts";
 import { ExpectedWorkers, type ReturnTime } from "./expected-workers.ts";
+import { FrameBudget } from "./frame-budget.ts";
 import { LatestReports } from "./latest-reports.ts";
 import { LostWorkers } from "./lost-workers.ts";
 import { MeasuredLoads } from "./measured-loads.ts";
@@ -21,6 +22,9 @@ const PROTOCOL_WITH_RELEASE = 2;
 /** Tasks of lost workers are released at most 200 a second, as they are compared after hellos. */
 const CHECK_GAP_MS = 5;
 
+/** RFC 6455's registry, 1013: try again later. */
+export const TRY_AGAIN_LATER = 1013;
+
 /** What a region knows, and the changes of it that its parts have in common. */
 export class RegionState {
   readonly env: Env;
@@ -31,6 +35,7 @@ export class RegionState {
   readonly expected: ExpectedWorkers;
   readonly lostWorkers: LostWorkers;
   readonly reports = new LatestReports();
+  readonly frames = new FrameBudget();
   /** A figure counts for as long as a worker may be silent. */
   readonly measured = new MeasuredLoads(() => this.config.heartbeatTimeoutMs);
   readonly tasks: TaskMessenger;
@@ -196,6 +201,11 @@ export class RegionState {
     const state = this.sockets.get(socket);
     await this.lost(socket);
     if (state !== undefined) this.sockets.close(socket, code, reason);
+  }
+
+  /** Closes the socket of a worker that says more than its budget. */
+  async dropLoud(socket: WebSocket): Promise<void> {
+    await this.drop(socket, TRY_AGAIN_LATER, "The worker says more than the edge can hear.");
   }
 
   /** Wakes as many waiting tasks as the free units may have room for. */

@@ -55,6 +55,10 @@ export class Region extends DurableObject<Env> implements RegionObject {
     const regionState = this.#regionState;
     const state = regionState.sockets.get(socket);
     if (state === undefined || state.phase === "gone") return;
+    if (state.phase !== "greeting") {
+      const length = typeof data === "string" ? data.length : data.byteLength;
+      if (!regionState.frames.takeFrame(state.workerId, length, Date.now())) return regionState.dropLoud(socket);
+    }
     const read = readFrame(data);
     if (read.kind === "refused") return regionState.drop(socket, read.code, read.reason);
     const { frame } = read;
