@@ -15,6 +15,7 @@ export type Fault =
   | "none"
   | "no-parts"
   | "stream"
+  | "as-it-happens"
   | "drop-once"
   | "drop-always"
   | "hang"
@@ -88,6 +89,11 @@ export class MediaServer {
       response.writeHead(200, { "content-type": file.type }).end(file.body);
       return;
     }
+    if (file.fault === "as-it-happens") {
+      response.writeHead(200, { "content-type": file.type });
+      sendSlowly(response, file.body);
+      return;
+    }
     if (file.fault === "no-parts") {
       response.writeHead(200, { "content-type": file.type, "content-length": file.body.length }).end(file.body);
       return;
@@ -114,6 +120,22 @@ export class MediaServer {
     if (file.fault === "drop-always") response.destroy();
     else if (file.fault !== "hang-half-way") response.end(body.subarray(from));
   }
+}
+
+/** Sends a twentieth of the file, at once and then every quarter of a second: a file of 5 s comes as it is played. */
+function sendSlowly(response: http.ServerResponse, body: Buffer): void {
+  const part = Math.ceil(body.length / 20);
+  let sent = 0;
+  const send = () => {
+    response.write(body.subarray(sent, sent + part));
+    sent += part;
+    if (sent < body.length) return;
+    clearInterval(timer);
+    response.end();
+  };
+  const timer = setInterval(send, 250);
+  response.on("close", () => clearInterval(timer));
+  send();
 }
 
 /** Resolves with all tags up to the source's end. */

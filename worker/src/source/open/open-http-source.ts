@@ -21,13 +21,14 @@ import { openMp4Source } from "../mp4/open-mp4-source.ts";
 import { type OpenRange, RangeStream } from "../mp4/range-stream.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import type { Source } from "../source.ts";
+import { judgeStream } from "./judge-stream.ts";
 
 export interface HttpSourceOptions {
   readonly url: string;
   readonly http: HttpClient;
   /** The request's Mode is `live`. */
   readonly askedLive: boolean;
-  /** A live list is played when it has brought something new. */
+  /** A list that grows is played when it has something that was not played yet. */
   readonly returns?: boolean | undefined;
   readonly startAtMs: number;
   readonly wishes: PlanOptions;
@@ -35,7 +36,7 @@ export interface HttpSourceOptions {
   /** Asks ffprobe what a stream of bytes holds. */
   readonly probe: (input: ProbeInput) => Promise<ProbedMedia>;
   /** Plays what is not read in this process: ffmpeg reads it through the gateway. */
-  readonly openWithFfmpeg: (known: ProbedMedia | null, fragments?: FragmentedFile) => Promise<Source>;
+  readonly openWithFfmpeg: (known: ProbedMedia | null, facts?: KnownFacts) => Promise<Source>;
   readonly readyTimeoutMs?: number | undefined;
   /** How long an HLS stream that gives nothing more is waited for, ms. */
   readonly patienceMs?: number | undefined;
@@ -47,6 +48,13 @@ export interface HttpSourceOptions {
 export interface FragmentedFile {
   /** null: not known. */
   readonly durationMs: number | null;
+}
+
+/** What was found out of a source before ffmpeg is to play it. */
+export interface KnownFacts {
+  readonly fragments?: FragmentedFile | undefined;
+  /** It has neither length nor ranges, and is a recording nevertheless. */
+  readonly recorded?: boolean | undefined;
 }
 
 /** A start behind the end plays the end, so that the room sees a picture before the source is over. */
@@ -77,7 +85,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
       case "mpegts":
         return await openTransportStream(resource, options);
       case "flv":
-        if (isUnbounded(resource, options)) return await openFlvStream(resource, options);
+        if (isUnbounded(resource, options)) return await openUnbounded(resource, "flv", options);
         break;
       default: {
         // ffmpeg knows some of these by their beginning, and would say what it thinks of them.
@@ -86,8 +94,9 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
       }
     }
     log.debug({ contentType: answer.contentType }, "source needs ffmpeg");
+    const recorded = isUnbounded(resource, options) && !options.askedLive && (await isRecording(resource));
     await resource.close();
-    return await options.openWithFfmpeg(null);
+    return await options.openWithFfmpeg(null, { recorded });
   } catch (error) {
     await resource.close();
     throw error;
@@ -171,11 +180,9 @@ async function openFragmented(
 }
 
 async function openTransportStream(resource: OpenedResource, options: HttpSourceOptions): Promise<Source> {
-  const { http, url, signal, startAtMs, askedLive } = options;
+  const { http, url, signal, startAtMs } = options;
   const { totalBytes, seekable } = resource.answer;
-  if (isUnbounded(resource, options)) {
-    return await openBytes({ body: resource.body(), live: true, endIsLoss: askedLive }, "mpegts", options);
-  }
+  if (isUnbounded(resource, options)) return await openUnbounded(resource, "mpegts", options);
   const file = totalBytes === null || !seekable ? null : { http, url, totalBytes };
   const times = file === null ? null : await findTsTimes(file, resource.head, signal);
   const position = withinDuration(startAtMs, times?.durationMs ?? null);
@@ -188,12 +195,32 @@ async function openTransportStream(resource: OpenedResource, options: HttpSource
   return await openBytes({ body, placeMs: place.startMs, ...common }, "mpegts", options);
 }
 
-async function openFlvStream(resource: OpenedResource, options: HttpSourceOptions): Promise<Source> {
-  return await openBytes(
-    { body: resource.body(), live: true, endIsLoss: options.askedLive, flv: true },
-    "flv",
-    options,
-  );
+/** Whoever asks for a recording gets all of it, also from a server that says nothing of its length. */
+async function openUnbounded(
+  resource: OpenedResource,
+  container: "flv" | "mpegts",
+  options: HttpSourceOptions,
+): Promise<Source> {
+  const { askedLive, startAtMs } = options;
+  const flv = container === "flv";
+  if (askedLive)
+    return await openBytes({ body: resource.body(), flv, live: true, endIsLoss: true }, container, options);
+  const { recorded, body } = await judgeStream(resource.body(), container);
+  if (!recorded) return await openBytes({ body, flv, live: true }, container, options);
+  const place = flv ? {} : { placeMs: 0 };
+  return await openBytes({ body, flv, ...place, startAtMs, recorded }, container, options);
+}
+
+async function isRecording(resource: OpenedResource): Promise<boolean> {
+  const { recorded, body } = await judgeStream(resource.body(), isSound(resource.head) ? "sound" : "other");
+  await body[Symbol.asyncIterator]().return?.();
+  return recorded;
+}
+
+/** Sound alone, as radio stations send it. */
+function isSound(head: Buffer): boolean {
+  const magic = head.toString("latin1", 0, 4);
+  return ["OggS", "fLaC", "RIFF"].includes(magic) || ["adts", "mp3", "ac3", "id3"].includes(detectContainer(head));
 }
 
 interface Bytes {
@@ -204,6 +231,7 @@ interface Bytes {
   readonly endIsLoss?: boolean;
   readonly endIsCut?: boolean;
   readonly fragments?: FragmentedFile;
+  readonly recorded?: boolean;
   readonly placeMs?: number;
   readonly startAtMs?: number;
   readonly durationMs?: number | null;
@@ -246,7 +274,7 @@ async function openBytes(bytes: Bytes, container: string, options: HttpSourceOpt
   } catch (error) {
     signal.throwIfAborted();
     if (!foreign) throw RoomcastError.from(error);
-    return await options.openWithFfmpeg(null, bytes.fragments);
+    return await options.openWithFfmpeg(null, { fragments: bytes.fragments, recorded: bytes.recorded });
   }
 }
 

@@ -16,7 +16,7 @@ import { type Plan, planPush } from "../plan/plan.ts";
 import { openRtmpSource } from "../rtmp/rtmp-source.ts";
 import type { Source } from "../source.ts";
 import { openSrtSource } from "../srt/open-srt-source.ts";
-import { type FragmentedFile, openHttpSource } from "./open-http-source.ts";
+import { type KnownFacts, openHttpSource } from "./open-http-source.ts";
 
 export interface OpenSourceOptions extends OutputWishes {
   /** http(s), rtmp(s) or srt, with whatever secrets it holds. */
@@ -121,7 +121,7 @@ export class SourceFactory {
       wishes: { ...wishesIn(options), toneMapping: this.#capabilities.toneMapping },
       capabilities: this.#capabilities,
       probe: (input) => this.#probeStream(input, options),
-      openWithFfmpeg: (known, fragments) => this.#openWithFfmpeg(options, http, { known, fragments }),
+      openWithFfmpeg: (known, facts) => this.#openWithFfmpeg(options, http, { known, ...facts }),
       readyTimeoutMs,
       patienceMs: hlsPatienceMs,
       signal: options.signal,
@@ -163,7 +163,7 @@ export class SourceFactory {
   async #openWithFfmpeg(
     options: OpenSourceOptions,
     http: SourceHttp,
-    { known, fragments }: { readonly known: ProbedMedia | null; readonly fragments: FragmentedFile | undefined },
+    { known, fragments, recorded }: KnownFacts & { readonly known: ProbedMedia | null },
   ): Promise<Source> {
     const session = this.#gateway.open(options.url, http);
     try {
@@ -174,7 +174,7 @@ export class SourceFactory {
       }
       refuseHugePictures(media.video);
       const { live: askedLive } = options;
-      const live = fragments === undefined && isLive(media, askedLive || session.unbounded);
+      const live = fragments === undefined && isLive(media, askedLive || (session.unbounded && recorded !== true));
       const { readyTimeoutMs, stallTimeoutMs } = this.#options;
       const { toneMapping } = this.#capabilities;
       const plan = planPush(media, { ...wishesIn(options), live, askedLive, toneMapping });

@@ -36,6 +36,7 @@ const RECIPES = {
   "copy.ts": COPYABLE,
   "fragmented.mp4": `${COPYABLE} -movflags +frag_keyframe+empty_moov`,
   "live.flv": `${COPYABLE} -flvflags no_duration_filesize`,
+  "long.flv": `-map 3:v ${H264} -flvflags no_duration_filesize`,
   "vp8.webm": `${BOTH} -c:v libvpx -deadline realtime -cpu-used 8 -b:v 300k -c:a libvorbis`,
   "vp9.webm": `${BOTH} -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 300k -c:a libopus`,
   "hevc.mp4": `${BOTH} -c:v libx265 -preset ultrafast -x265-params log-level=none -pix_fmt yuv420p ${AAC}`,

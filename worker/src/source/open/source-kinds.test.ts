@@ -351,11 +351,23 @@ describe("a file in fragments that ffmpeg plays, on a server that sends no parts
 });
 
 describe("a stream without a length", () => {
-  it("in Mode vod is taken for live, told so, and may end", async () => {
-    const { source, end } = await play("live.flv", {}, "stream");
+  it.each<[SampleName, string]>([
+    ["live.flv", "copy"],
+    ["copy.ts", "copy"],
+    ["sound.mp3", "transcode"],
+  ])("in Mode vod that ends is a recording, %s, and is played from its first byte", async (name, audio) => {
+    const played = await play(name, {}, "stream");
+    expect(played.source.info).toMatchObject({ live: false, plan: { audio } });
+    expect(played.source.info.plan.reasons).not.toContainEqual(expect.stringContaining("the source is live"));
+    await expectFitForRooms(played, SAMPLE.seconds);
+  });
+
+  it("in Mode vod that arrives as it happens is live, and the plan says so", async () => {
+    const body = await sample("long.flv");
+    if (body === undefined) throw new Error("This ffmpeg cannot make long.flv.");
+    const source = await open(server.serve("long.flv", body, "as-it-happens"));
     expect(source.info).toMatchObject({ live: true, durationMs: null });
-    expect(source.info.plan.reasons).toEqual(["Mode is vod, but the source is live: it starts at its newest."]);
-    expect(end).toEqual({ name: "finished" });
+    expect(source.info.plan.reasons).toContain("Mode is vod, but the source is live: it starts at its newest.");
   });
 
   it("in Mode live is lost when it ends", async () => {
