@@ -213,6 +213,26 @@ describe("Player", () => {
       await played.run();
     });
 
+    it("fails with the source's own error if the source waits longer for its media than the player", async () => {
+      const source = new ScriptedSource({ live: true, patienceMs: 8_000 });
+      source.push(...scriptedTags({ fromMs: 0, durationMs: 1_000 }));
+      const own = broken("FailedOperation.SourceLost", "Its encoder has stopped.");
+      const { openSource } = inTurn(
+        () => source,
+        () => own,
+      );
+      const limits = { sourceSilenceMs: 2_000, idleTimeoutMs: 1_000 };
+      const { session: played } = prepare({ openSource, live: true, limits });
+      await vi.advanceTimersByTimeAsync(8_000);
+      expect(played.snapshot().state).toBe("pushing");
+      source.finish({ name: "failed", error: own });
+      await vi.advanceTimersByTimeAsync(6_000);
+      expect(await played.run()).toMatchObject({
+        name: "failed",
+        error: { message: expect.stringContaining("Its encoder has stopped.") },
+      });
+    });
+
     it("fails with the error that ended the source when the budget is used up", async () => {
       const { openSource } = inTurn(
         (request) => live(request, broken("FailedOperation.SourceLost")),

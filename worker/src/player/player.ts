@@ -326,7 +326,7 @@ export class Player {
     if (source === undefined) return undefined;
     if (stage.timeline.drained) return this.#onDrained(source, nowMs, stage);
     if (this.#onAir.isSilent(nowMs)) {
-      const seconds = this.#options.limits.sourceSilenceMs / 1000;
+      const seconds = Math.round(this.#onAir.silenceLimitMs / 1000);
       return this.#onLost(
         new RoomcastError("FailedOperation.SourceTimeout", `The source gave no media for ${seconds} s.`),
         { nowMs, stage },

@@ -8,6 +8,9 @@ const NEAR_END_MS = 4_000;
 /** An item that has played for this long does not count as failed, ms. */
 const SEEN_WELL_MS = 5_000;
 
+/** A source with its own patience gets this much longer before the player gives it up, ms. */
+const LATE_END_MS = 5_000;
+
 /** The source that the room sees, and the times that matter about it. Time is passed as an argument. */
 export class SourceOnAir {
   readonly #limits: PlayerLimits;
@@ -76,9 +79,15 @@ export class SourceOnAir {
     this.#movedAtMs = nowMs;
   }
 
+  /** A source that delivers nothing for this long is lost, ms. */
+  get silenceLimitMs(): number {
+    const ownMs = (this.#info?.patienceMs ?? Number.NEGATIVE_INFINITY) + LATE_END_MS;
+    return Math.max(this.#limits.sourceSilenceMs, ownMs);
+  }
+
   /** Starts measuring the source's silence from now. */
   restartSilence(nowMs: number): void {
-    this.#silence = new SilenceWatch(nowMs, this.#limits.sourceSilenceMs);
+    this.#silence = new SilenceWatch(nowMs, this.silenceLimitMs);
   }
 
   /** Returns true if the source has delivered nothing for too long. */

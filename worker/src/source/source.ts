@@ -12,6 +12,8 @@ export interface SourceInfo {
   readonly live: boolean;
   /** A live source that comes in segments of some seconds (HLS), not as it happens. */
   readonly segmented?: boolean;
+  /** The source waits so long for its media, ms, and then fails and says why: nobody else gives it up before. */
+  readonly patienceMs?: number;
   /** null: live, or not known. */
   readonly durationMs: number | null;
   /** What the room will see: after transcoding, where there is any. */

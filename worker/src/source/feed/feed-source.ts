@@ -36,6 +36,8 @@ export interface FeedSourceOptions {
   readonly live: boolean;
   /** A live source that comes in segments of some seconds. */
   readonly segmented?: boolean;
+  /** The feed waits so long for its media, ms, and then fails and says why. */
+  readonly patienceMs?: number;
   /** null: live, or not known. */
   readonly durationMs?: number | null;
   /** Position to begin at, ms; the feed begins at, or somewhat before, it. Ignored where `live`. */
@@ -133,6 +135,7 @@ class FeedSource extends QueuedSource {
     this.info = {
       live: options.live,
       ...(options.live && options.segmented === true ? { segmented: true } : {}),
+      ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
       durationMs: options.live ? null : (options.durationMs ?? null),
       ...picture,
       audioFormat: format,

@@ -80,6 +80,13 @@ export class HlsPresentation {
     return this.#options.main.playlist.segments.slice(1).some(({ discontinuity }) => discontinuity);
   }
 
+  /** Where the last segment of a list that grows begins, ms; null if the list is complete. */
+  get growsFromMs(): number | null {
+    const { playlist } = this.#main;
+    if (playlist.complete) return null;
+    return playlist.durationMs - (playlist.segments.at(-1)?.durationMs ?? 0);
+  }
+
   /** Includes `audio` if the audio has a separate playlist. */
   get tracks(): readonly HlsTrack[] {
     return this.#options.audio === null ? ["main"] : ["main", "audio"];
@@ -124,7 +131,7 @@ export class HlsPresentation {
   }
 
   /**
-   * Waits until the live playlist has a new segment or an end tag.
+   * Waits until the playlist has a new segment or an end tag.
    *
    * @throws RoomcastError `SourceLost` if there is no new segment within `patienceMs`
    */

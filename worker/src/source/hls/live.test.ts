@@ -74,14 +74,30 @@ describe("HlsPresentation of a live stream", () => {
 
   it("plays only new segments when it is opened again, and fails when the encoder has stopped", async () => {
     script(list(10, 15), list(10, 15), list(11, 16), list(12, 17, { end: true }));
-    const presentation = await open({ returns: true });
+    const presentation = await open({ playedToMs: 0 });
     expect(clock.nowMs()).toBeGreaterThan(0);
     expect(names(await readAll(presentation.segments("main", { signal })))).toEqual(["s14", "s15", "s16", "s17"]);
     script(list(10, 15));
-    await expect(open({ returns: true, patienceMs: 10_000 })).rejects.toMatchObject({
+    await expect(open({ playedToMs: 0, patienceMs: 10_000 })).rejects.toMatchObject({
       code: "FailedOperation.SourceLost",
       message: expect.stringContaining("its encoder has stopped"),
     });
+  });
+
+  it("opens an EVENT playlist again in the mode vod only when it has more than was played", async () => {
+    const head = "#EXT-X-PLAYLIST-TYPE:EVENT\n";
+    script(list(0, 4, { head }));
+    await expect(open({ mode: "vod", playedToMs: 9900, patienceMs: 10_000 })).rejects.toMatchObject({
+      code: "FailedOperation.SourceLost",
+      message: expect.stringContaining("its encoder has stopped"),
+    });
+    script(list(0, 4, { head }), list(0, 5, { head, end: true }));
+    const grown = await open({ mode: "vod", playedToMs: 9900 });
+    expect(names(await readAll(grown.segments("main", { fromMs: 10_000, signal })))).toEqual(["s5"]);
+    const startedAtMs = clock.nowMs();
+    script(list(0, 4, { head }));
+    await open({ mode: "vod", playedToMs: 5000 });
+    expect(clock.nowMs()).toBe(startedAtMs);
   });
 
   it("waits through temporary errors and empty playlists", async () => {

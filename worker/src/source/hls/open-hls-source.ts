@@ -8,7 +8,7 @@ import type { PlanOptions } from "../plan/plan.ts";
 import type { Source } from "../source.ts";
 import { HlsFeed } from "./hls-feed.ts";
 import type { HlsPresentation } from "./hls-presentation.ts";
-import { openHls } from "./open-hls.ts";
+import { DEFAULT_PATIENCE_MS, openHls } from "./open-hls.ts";
 
 export interface HlsSourceOptions {
   readonly url: string;
@@ -23,7 +23,7 @@ export interface HlsSourceOptions {
   /** Plays a presentation whose codecs this process does not read. */
   readonly openForeign: (options: ForeignHlsOptions) => Promise<Source>;
   readonly patienceMs?: number | undefined;
-  /** True if the source was played before. A live playlist is then opened only when it has a new segment. */
+  /** True if the source was played before. A growing playlist is then opened only when it has an unplayed segment. */
   readonly returns?: boolean | undefined;
   readonly readyTimeoutMs?: number | undefined;
   readonly signal: AbortSignal;
@@ -59,7 +59,7 @@ export async function openHlsSource(options: HlsSourceOptions): Promise<Source> 
     maxHeight: wishes.maxHeight ?? wishes.canvas?.height,
     audioTrack: wishes.audioTrack,
     patienceMs,
-    returns,
+    playedToMs: returns === true ? options.startAtMs : undefined,
   });
   const { live, durationMs } = presentation;
   const startAtMs = live ? 0 : withinDuration(options.startAtMs, durationMs);
@@ -83,6 +83,7 @@ export async function openHlsSource(options: HlsSourceOptions): Promise<Source> 
       container: "hls",
       live,
       segmented: true,
+      patienceMs: patienceMs ?? DEFAULT_PATIENCE_MS,
       durationMs,
       startAtMs,
       plan,

@@ -28,12 +28,15 @@ export interface OpenHlsOptions {
   readonly audioTrack?: AudioTrackChoice | undefined;
   /** The longest time for which the reader waits for a source that delivers nothing, ms. */
   readonly patienceMs?: number | undefined;
-  /** True if the source was played before. A live playlist is then opened only when it has a new segment. */
-  readonly returns?: boolean | undefined;
+  /**
+   * The position up to which the stream was played before, ms. A growing playlist is opened only when it has a segment
+   * beyond it. For a live playlist the position is not known: all its present segments were played.
+   */
+  readonly playedToMs?: number | undefined;
   readonly clock?: HlsClock | undefined;
 }
 
-const DEFAULT_PATIENCE_MS = 30_000;
+export const DEFAULT_PATIENCE_MS = 30_000;
 /** A playlist has about a dozen variants, possibly on several CDNs. After this many failures no more are requested. */
 const MAX_FAILED_PLAYLISTS = 32;
 /**
@@ -51,8 +54,13 @@ export async function openHls(options: OpenHlsOptions): Promise<HlsPresentation>
   const document = options.document ?? (await http.read(url, { signal, maxBytes: MAX_PLAYLIST_BYTES }));
   const playlist = await readPlaylistInSlices(document, signal);
   const presentation = playlist.kind === "media" ? openMedia(playlist, options) : await openMaster(playlist, options);
-  if (options.returns === true && presentation.live) await presentation.untilItGrows(signal);
+  if (isPlayedToItsEnd(presentation, options.playedToMs)) await presentation.untilItGrows(signal);
   return presentation;
+}
+
+function isPlayedToItsEnd({ live, growsFromMs }: HlsPresentation, playedToMs: number | undefined): boolean {
+  if (playedToMs === undefined || growsFromMs === null) return false;
+  return live || playedToMs >= growsFromMs;
 }
 
 function openMedia(playlist: MediaPlaylist, options: OpenHlsOptions): HlsPresentation {
