@@ -6,7 +6,7 @@ interface Child {
   readonly environment: string;
 }
 
-/** What others see of the ffmpegs and ffprobes of this process, and the environment, which they do not see. */
+/** Lists the ffmpeg and ffprobe children of this process, with the arguments that others see and their environment. */
 export async function children(): Promise<Child[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(

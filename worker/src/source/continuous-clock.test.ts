@@ -24,7 +24,7 @@ function steps(out: ReturnType<typeof run>, kind: "audio" | "video"): number[] {
 }
 
 describe("ContinuousClock", () => {
-  it("changes nothing while the source's clock goes on", () => {
+  it("changes nothing while the source's clock is continuous", () => {
     const out = run(new ContinuousClock(), [{ fromMs: 7_200_000, lengthMs: 5000 }]);
     expect(out.every(({ dtsMs, atMs }) => dtsMs === atMs)).toBe(true);
   });
@@ -44,7 +44,7 @@ describe("ContinuousClock", () => {
     },
   );
 
-  it("keeps a live source's pause that really took that long", () => {
+  it("keeps a pause of a live source that took as long in real time", () => {
     let nowMs = 0;
     const clock = new ContinuousClock({ live: true, now: () => nowMs });
     expect(clock.shiftMs("video", 0)).toBe(0);
@@ -52,7 +52,7 @@ describe("ContinuousClock", () => {
     expect(clock.shiftMs("video", 6000)).toBe(0);
   });
 
-  it("does not wait for a live source whose clock advances more than the time that has passed", () => {
+  it("does not wait when a live source's clock advances more than the time that passed", () => {
     let nowMs = 0;
     const clock = new ContinuousClock({ live: true, now: () => nowMs });
     clock.shiftMs("video", 0);
@@ -62,8 +62,8 @@ describe("ContinuousClock", () => {
     expect(clock.shiftMs("video", 3080)).toBe(-3000);
   });
 
-  describe("of a live source whose tags come as they happen", () => {
-    /** Runs tags, each given when it comes; the network delays them by up to 150 ms. */
+  describe("when a live source delivers tags in real time", () => {
+    /** Runs tags through a clock, each at its time of arrival. The network delays them by up to 150 ms. */
     function live(tags: readonly { kind: "audio" | "video"; dtsMs: number; comesMs: number }[]) {
       let nowMs = 0;
       const clock = new ContinuousClock({ live: true, now: () => nowMs });
@@ -73,7 +73,7 @@ describe("ContinuousClock", () => {
       });
     }
 
-    /** Both tracks for some seconds in real time. */
+    /** Both tracks for some seconds, in real time. */
     function tracks(seconds: number, dtsOf: (atMs: number) => number) {
       const video = Array.from({ length: seconds * 25 }, (_, n) => ({ kind: "video" as const, comesMs: n * FRAME_MS }));
       const audio = Array.from({ length: seconds * 46 }, (_, n) => ({ kind: "audio" as const, comesMs: n * AAC_MS }));
@@ -82,12 +82,12 @@ describe("ContinuousClock", () => {
         .map((tag) => ({ ...tag, dtsMs: dtsOf(tag.comesMs) }));
     }
 
-    it.each([500, 900, -400, 3000])("does not wait where it jumps by %i ms", (jumpMs) => {
+    it.each([500, 900, -400, 3000])("does not wait when the clock jumps by %i ms", (jumpMs) => {
       const out = live(tracks(12, (atMs) => (atMs < 6000 ? atMs : atMs + jumpMs)));
       for (const { atMs, comesMs } of out) expect(Math.abs(atMs - comesMs)).toBeLessThan(100);
     });
 
-    it("keeps its tracks together when pictures are lost while the sound comes late", () => {
+    it("keeps the tracks in sync when pictures are lost while the sound is late", () => {
       const all = tracks(12, (atMs) => atMs);
       const lost = all.filter(({ kind, dtsMs }) => kind === "audio" || dtsMs < 6000 || dtsMs >= 8000);
       const out = live(
@@ -98,7 +98,7 @@ describe("ContinuousClock", () => {
       for (const { atMs, dtsMs } of out.filter((tag) => tag.dtsMs > 9000)) expect(atMs).toBe(dtsMs);
     });
 
-    it("leaves it alone where it stalls and everything comes at once afterwards", () => {
+    it("changes nothing when the source stalls and then delivers everything at once", () => {
       const out = live(
         tracks(12, (atMs) => atMs).map((tag) => ({
           ...tag,
@@ -109,12 +109,12 @@ describe("ContinuousClock", () => {
     });
   });
 
-  it("takes a picture every five seconds of a recorded source for what it is", () => {
+  it("keeps a recorded source's distance of five seconds between pictures", () => {
     const clock = new ContinuousClock();
     expect([0, 5000, 10_000, 15_000].map((dtsMs) => clock.shiftMs("video", dtsMs))).toEqual([0, 0, 0, 0]);
   });
 
-  it("closes a gap of any size at an announced discontinuity and leaves a clock alone that simply goes on", () => {
+  it("closes a gap of any size at an announced discontinuity and keeps a continuous clock there", () => {
     const gap = run(new ContinuousClock(), [
       { fromMs: 0, lengthMs: 4000 },
       { fromMs: 6000, lengthMs: 4000, announced: true },
@@ -127,7 +127,7 @@ describe("ContinuousClock", () => {
     expect(none.every(({ dtsMs, atMs }) => dtsMs === atMs)).toBe(true);
   });
 
-  it("does not mistake a track that begins late, or stops for long, for a jump", () => {
+  it("does not count a track that begins late or pauses for long as a jump", () => {
     const clock = new ContinuousClock();
     for (let dtsMs = 0; dtsMs < 60_000; dtsMs += FRAME_MS) expect(clock.shiftMs("video", dtsMs)).toBe(0);
     expect(clock.shiftMs("audio", 60_000)).toBe(0);
@@ -135,7 +135,7 @@ describe("ContinuousClock", () => {
     expect(clock.shiftMs("audio", 90_000)).toBe(0);
   });
 
-  it("tells by how much the clock has jumped", () => {
+  it("reports the size of a jump", () => {
     const jumps: number[] = [];
     run(new ContinuousClock({ onJump: (byMs) => jumps.push(Math.round(byMs / 1000)) }), [
       { fromMs: 0, lengthMs: 2000 },

@@ -1,22 +1,22 @@
 type Track = "audio" | "video";
 
-/** A step back of a track that is larger than this is a new beginning, ms; a smaller one is jitter. */
+/** A larger step back of a track is a jump of the clock, ms; a smaller one is jitter. */
 const LARGEST_STEP_BACK_MS = 300;
-/** By so much more than the time that has passed may a live source's clock advance, ms … */
+/** A live source's clock may advance this much more than the time that has passed, ms … */
 const LIVE_TOLERANCE_MS = 1000;
-/** … until it is known how early its tags come at their earliest: nothing can come before it was taken. */
+/** … until the earliest arrival of its tags is known, because no picture can arrive before it was taken. */
 const LEARNING_MS = 3000;
-/** A tag that comes this much earlier than any before, measured by its own time, is on another clock, ms. */
+/** A tag that arrives this much earlier, relative to its timestamp, than all before it is on another clock, ms. */
 const EARLY_TOLERANCE_MS = 250;
-/** A recorded source may show one picture for so long, ms; a longer step is a cut in the recording. */
+/** The longest time that a recorded source may show one picture, ms; a longer step is a cut in the recording. */
 const LONGEST_RECORDED_STEP_MS = 10_000;
-/** A source that shows a picture every few seconds keeps doing so: steps up to so many times the last one are no jump. */
+/** A slow source keeps its pace, so a step of up to this many times the last one is not a jump. */
 const STEP_FACTOR = 3;
-/** Tags of two tracks that come together are about so close on one clock, ms. */
+/** The largest distance on one clock between tags of two tracks that arrive together, ms. */
 const SAME_TIME_MS = 200;
-/** At an announced discontinuity any larger step than this is one, ms. */
+/** At an announced discontinuity any larger step counts as a jump, ms. */
 const ANNOUNCED_TOLERANCE_MS = 100;
-/** Between the last tag before a jump and the first one after it when no step of that track is known, ms. */
+/** The distance between the last tag before a jump and the first one after it if no step of the track is known, ms. */
 const DEFAULT_STEP_MS = { video: 40, audio: 23 } as const;
 
 interface TrackClock {
@@ -25,25 +25,25 @@ interface TrackClock {
   /** The last continuous timestamp; undefined before the first. */
   lastMs: number | undefined;
   stepMs: number;
-  /** A discontinuity was announced and this track has not passed it yet. */
+  /** True if a discontinuity was announced and this track has not passed it yet. */
   announced: boolean;
 }
 
 export interface ContinuousClockOptions {
-  /** Tags come as they happen, so that a step is compared with the time that has passed; false unless given. */
+  /** True if tags arrive in real time, so that a step is compared with the time that has passed; false unless given. */
   readonly live?: boolean;
-  /** Monotonic, ms. */
+  /** A monotonic clock, ms. */
   readonly now?: () => number;
-  /** Called when the clock has jumped, with the difference to what was expected, ms. */
+  /** Called when the clock has jumped, with the difference from the expected time, ms. */
   readonly onJump?: (byMs: number) => void;
 }
 
 /**
- * Decides for every kind of source when its clock has jumped, and makes a continuous one of it.
+ * Detects jumps of a source's clock and makes it continuous, for every kind of source.
  *
- * A jump, forwards or backwards and of any size, is a new beginning: what follows is placed directly behind what came
- * before, so that nobody waits for it and nothing is dropped. The tracks of a source jump together but not at the same
- * tag, so each has its own shift, and the second one to jump takes over the shift of the first where that fits.
+ * After a jump, forwards or backwards and of any size, the following media are placed directly after the previous ones,
+ * so that the room does not wait and nothing is dropped. The tracks of a source jump together but not at the same tag.
+ * So each track has its own shift, and the second one to jump takes over the shift of the first if that fits.
  */
 export class ContinuousClock {
   readonly #live: boolean;
@@ -52,7 +52,7 @@ export class ContinuousClock {
   readonly #tracks: Record<Track, TrackClock> = { video: newTrack("video"), audio: newTrack("audio") };
   #lastAtMs: number | undefined;
   #firstAtMs: number | undefined;
-  /** Continuous timestamp minus wall time of the tag that came earliest, ms. */
+  /** Continuous timestamp minus arrival time of the earliest tag, ms. */
   #earliestMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ContinuousClockOptions = {}) {
@@ -61,14 +61,14 @@ export class ContinuousClock {
     this.#onJump = options.onJump;
   }
 
-  /** The next tag of a track may follow anywhere on the source's clock and belongs directly behind the last one. */
+  /** Announces that the next tag of each track directly follows the last one, wherever it is on the source's clock. */
   announceJump(kind: Track): void {
     this.#tracks[kind].announced = true;
   }
 
   /**
    * @param dtsMs decode time of a media tag on the source's clock, ms
-   * @returns what is to be added to it to make it continuous, ms; 0 as long as the clock has not jumped
+   * @returns the shift that makes it continuous, ms; 0 as long as the clock has not jumped
    */
   shiftMs(kind: Track, dtsMs: number): number {
     const track = this.#tracks[kind];
@@ -112,8 +112,8 @@ export class ContinuousClock {
   }
 
   /**
-   * A track that seemed to jump alone had only lost something, as publishers drop pictures: it goes back to the clock of
-   * the other one as soon as that is where its tags belong.
+   * A track that seemed to jump alone has only lost media, such as pictures that a publisher dropped. It returns to the
+   * clock of the other track as soon as its tags fit there.
    */
   #wasOnlyGap(dtsMs: number, track: TrackClock, other: TrackClock): boolean {
     if (track.shiftMs === other.shiftMs || track.lastMs === undefined || other.lastMs === undefined) return false;
@@ -121,7 +121,7 @@ export class ContinuousClock {
     return atMs >= track.lastMs && Math.abs(atMs - other.lastMs) < SAME_TIME_MS;
   }
 
-  /** A small jump of a live source's clock: its tag lies ahead of what can have been taken by now. */
+  /** Returns true for a small jump of a live source's clock: the tag is too early for its time of arrival. */
   #comesTooEarly(atMs: number, newestMs: number, track: TrackClock): boolean {
     if (this.#lastAtMs === undefined || track.lastMs === undefined) return false;
     if (this.#lastAtMs - (this.#firstAtMs ?? this.#lastAtMs) < LEARNING_MS) return false;
@@ -129,7 +129,7 @@ export class ContinuousClock {
     return leapsMs > 0 && atMs - this.#lastAtMs > this.#earliestMs + EARLY_TOLERANCE_MS;
   }
 
-  /** Where the first tag after a jump belongs: behind its own track, and not before what the other track has given. */
+  /** The place of the first tag after a jump: after its own track, and not before the last tag of the other track. */
   #nextMs(track: TrackClock, other: TrackClock): number {
     const ownMs = track.lastMs === undefined ? Number.NEGATIVE_INFINITY : track.lastMs + track.stepMs;
     return Math.max(ownMs, other.lastMs ?? Number.NEGATIVE_INFINITY);

@@ -1,18 +1,24 @@
 import { RoomcastError } from "@roomcast/shared";
 
-/** What people give in place of a media file, and what they should give. */
+/** Kinds of content that are not playable media, each with the error code and the advice to the user. */
 const KINDS = {
   webPage: ["SourceNotMedia", "a web page (text/html), not a media file: give the address of the file itself"],
   dash: ["SourceUnsupported", "a DASH manifest, which is not played: give the HLS playlist or the media file itself"],
-  smooth: ["SourceUnsupported", "a Smooth Streaming manifest, which is not played: give the HLS playlist or the file"],
+  smooth: [
+    "SourceUnsupported",
+    "a Smooth Streaming manifest, which is not played: give the HLS playlist or the media file",
+  ],
   xml: ["SourceNotMedia", "an XML document, not a media file: give the address of the file itself"],
   json: ["SourceNotMedia", "a JSON document, not a media file: give the address of the file itself"],
   zip: ["SourceNotMedia", "a ZIP archive: give the address of the media file that is in it, unpacked"],
-  archive: ["SourceNotMedia", "an archive (RAR, 7z, gzip or the like): give the media file that is in it, unpacked"],
-  pdf: ["SourceNotMedia", "a PDF document, not a media file"],
-  picture: ["SourceNotMedia", "a still picture, not a video: give a media file"],
+  archive: [
+    "SourceNotMedia",
+    "an archive such as RAR, 7z or gzip: give the address of the media file that is in it, unpacked",
+  ],
+  pdf: ["SourceNotMedia", "a PDF document, not a media file: give the address of a video or audio file"],
+  picture: ["SourceNotMedia", "a still picture, not a video: give the address of a video or audio file"],
   torrent: ["SourceUnsupported", "a torrent, which is not played: give the address of the media file itself"],
-  playlist: ["SourceUnsupported", "a playlist of addresses (PLS, ASX or the like): give the address that is in it"],
+  playlist: ["SourceUnsupported", "a playlist of addresses such as PLS or ASX: give the address that is in it"],
 } as const;
 
 const TYPES: Readonly<Record<string, keyof typeof KINDS>> = {
@@ -31,7 +37,7 @@ const TYPES: Readonly<Record<string, keyof typeof KINDS>> = {
   "video/x-ms-asx": "playlist",
 };
 
-/** Magic numbers, as latin1, and where they stand. */
+/** Magic numbers, as latin1, with their offsets. */
 const BEGINNINGS: readonly (readonly [start: string, kind: keyof typeof KINDS, at?: number])[] = [
   ["PK\x03\x04", "zip"],
   ["PK\x05\x06", "zip"],
@@ -55,7 +61,7 @@ const BEGINNINGS: readonly (readonly [start: string, kind: keyof typeof KINDS, a
   ["[playlist]", "playlist"],
 ];
 
-/** The first tag of a document says which kind it is. */
+/** Patterns of the first tag of a document, by kind. */
 const TEXTS: readonly (readonly [RegExp, keyof typeof KINDS])[] = [
   [/^<(?:!doctype\s+html|html|head|body|script|div)\b/i, "webPage"],
   [/^<(?:\w+:)?MPD\b/, "dash"],
@@ -66,21 +72,24 @@ const TEXTS: readonly (readonly [RegExp, keyof typeof KINDS])[] = [
 ];
 
 /**
- * What a source's first bytes say that it is, where that is no media; undefined: they do not say so. Pure.
+ * Returns the error of a source whose first bytes show that it is not media, or undefined if they do not show that. Pure.
  *
- * @param start some hundred bytes from the beginning on, or all there are
+ * @param start some hundred bytes from the beginning, or the whole source if it is shorter
  */
 export function foreignContent(start: Buffer): RoomcastError | undefined {
   const text = start.toString("latin1");
   const magic = BEGINNINGS.find(([beginning, , at = 0]) => text.startsWith(beginning, at));
   if (magic !== undefined) return refusal(magic[1]);
-  // A byte order mark, XML's own header, comments and styles may stand before the first tag.
+  // A byte order mark, the XML declaration, comments and styles may precede the first tag.
   const body = text.replace(/^\xef\xbb\xbf/, "").replace(/^(?:\s+|<\?[^>]*\?>|<!--[^]*?-->)*/, "");
   const document = TEXTS.find(([pattern]) => pattern.test(body));
   return document === undefined ? undefined : refusal(document[1]);
 }
 
-/** The same by what its server calls it, in lower case. Only of use where it could not be played. Pure. */
+/**
+ * Returns the error for a content type in lower case, or undefined if it may be media. Servers often send wrong types, so
+ * this is only for sources that could not be played. Pure.
+ */
 export function foreignContentType(type: string | undefined): RoomcastError | undefined {
   const kind = type?.startsWith("image/") === true ? "picture" : TYPES[type ?? ""];
   return kind === undefined ? undefined : refusal(kind);

@@ -2,7 +2,7 @@ import { blackPicture } from "../media/codec/black-picture.ts";
 import type { AudioFormat } from "../media/formats.ts";
 import type { MediaTag } from "../media/media-tag.ts";
 
-/** Somebody who joins waits for a keyframe: a made picture is sent anew so often, ms. */
+/** The distance of keyframes in a made picture, ms. A user who joins waits for the next one. */
 const KEYFRAME_EVERY_MS = 2000;
 
 /** ISO/IEC 14496-3, table 1.18. */
@@ -10,8 +10,8 @@ const SAMPLE_RATE_INDEX: Readonly<Record<number, number>> = { 48_000: 3, 44_100:
 const AAC_LC = 2;
 
 /**
- * The sequence header of AAC-LC in which silence is made where the source has no sound (yet): the timeline fills a track
- * of which it knows nothing but the header.
+ * Returns the sequence header of the AAC-LC silence for a source that has no sound (yet). The timeline fills a track of
+ * which it has the header only.
  */
 export function silenceHeader({ sampleRateHz, channels }: AudioFormat, dtsMs: number): MediaTag {
   const index = SAMPLE_RATE_INDEX[sampleRateHz] ?? 3;
@@ -20,7 +20,7 @@ export function silenceHeader({ sampleRateHz, channels }: AudioFormat, dtsMs: nu
   return { kind: "audio", dtsMs, compositionMs: 0, keyframe: true, sequenceHeader: true, payload };
 }
 
-/** A black picture that stands in for one that is not there (yet); the timeline repeats it between its keyframes. */
+/** A black picture for a source that has no picture (yet). The timeline repeats it between its keyframes. */
 export class MadePicture {
   readonly #header: Buffer;
   readonly #keyframe: Buffer;
@@ -32,7 +32,7 @@ export class MadePicture {
     this.#keyframe = Buffer.concat([Buffer.from([0x17, 1, 0, 0, 0]), accessUnit]);
   }
 
-  /** What belongs before the sound of this time; mostly nothing. */
+  /** Returns the tags to be sent before the sound of this time; the list is mostly empty. */
   tagsAt(dtsMs: number): MediaTag[] {
     if (dtsMs < this.#nextMs) return [];
     const first = this.#nextMs === Number.NEGATIVE_INFINITY;

@@ -1,16 +1,16 @@
 const SLAB_BYTES = 64 * 1024;
-/** Larger ones are rare, and would leave much of a slab unused. */
+/** Larger buffers are rare and would leave much of a slab unused, so they are allocated separately. */
 const MAX_POOLED_BYTES = SLAB_BYTES / 4;
 
 /**
- * Cuts buffers out of larger ones: an ArrayBuffer for each picture would cost more, in garbage collection, than reading
- * it. One pool per source: what lies in a slab is sent and forgotten at about the same time, and the slab with it.
+ * Cuts buffers from larger ones, because the garbage collection of an ArrayBuffer for each picture would cost more than
+ * reading it. Each source has its own pool: the buffers of a slab are released at about the same time, and so is the slab.
  */
 export class PayloadPool {
   #slab: Buffer = Buffer.alloc(0);
   #used = 0;
 
-  /** Uninitialised, like `Buffer.allocUnsafe`. */
+  /** Returns an uninitialised buffer, like `Buffer.allocUnsafe`. */
   allocate(bytes: number): Buffer {
     if (bytes > MAX_POOLED_BYTES) return Buffer.allocUnsafeSlow(bytes);
     if (bytes > this.#slab.length - this.#used) {

@@ -3,13 +3,13 @@ import type { ContinuousClock } from "./continuous-clock.ts";
 import type { Source, SourceEnd, SourceInfo } from "./source.ts";
 import { TagQueue } from "./tag-queue.ts";
 
-/** What every kind of source has in common: its subclass fills `queue`, the timeline empties it. */
+/** The base class of all sources. Its subclass fills `queue`, and the timeline empties it. */
 export abstract class QueuedSource implements Source {
   abstract readonly info: SourceInfo;
   protected readonly queue: TagQueue;
 
   /**
-   * @param clock makes the timestamps of what is queued continuous; undefined where they are by themselves
+   * @param clock makes the timestamps of queued tags continuous; undefined if they already are
    * @param pauseBytes see `TagQueueOptions`
    */
   constructor(clock?: ContinuousClock, pauseBytes?: number) {
@@ -51,9 +51,9 @@ export abstract class QueuedSource implements Source {
 
   abstract close(): Promise<void>;
 
-  /** The queue is full; called once until `resumeReading`. */
+  /** Called when the queue is full, once until `resumeReading`. */
   protected abstract pauseReading(): void;
 
-  /** There is room in the queue again. */
+  /** Called when the queue has room again. */
   protected abstract resumeReading(): void;
 }

@@ -2,59 +2,59 @@ import type { PlanSummary, RoomcastError } from "@roomcast/shared";
 import type { AudioFormat } from "../media/formats.ts";
 import type { MediaTag } from "../media/media-tag.ts";
 
-/** Why a source gives no more tags. */
+/** The reason why a source gives no more tags. */
 export type SourceEnd =
-  /** A recorded source played to its end. */
+  /** A recorded source has played to its end. */
   { readonly name: "finished" } | { readonly name: "failed"; readonly error: RoomcastError };
 
-/** What is known of an opened source. */
+/** The properties of an opened source. */
 export interface SourceInfo {
   readonly live: boolean;
-  /** A live source that comes in segments of some seconds (HLS), not as it happens. */
+  /** True for a live source that arrives in segments of some seconds (HLS) instead of in real time. */
   readonly segmented?: boolean;
-  /** The source waits so long for its media, ms, and then fails and says why: nobody else gives it up before. */
+  /** The longest time that the source waits for media, ms; then it fails with the cause. Nothing else ends it earlier. */
   readonly patienceMs?: number;
-  /** null: live, or not known. */
+  /** Null if the source is live or the duration is unknown. */
   readonly durationMs: number | null;
-  /** What the room will see: after transcoding, where there is any. */
+  /** The picture that the room gets, after transcoding if there is any. */
   readonly width: number;
   readonly height: number;
-  /** Frames per second; null where the source does not say. */
+  /** Frames per second; null if the source does not declare them. */
   readonly fps: number | null;
-  /** What the room will hear. */
+  /** The audio that the room gets. */
   readonly audioFormat: AudioFormat;
   readonly plan: PlanSummary;
-  /** The tones of HDR are mapped, which takes much computing. */
+  /** True if HDR is tone-mapped, which takes much CPU time. */
   readonly toneMapped?: boolean;
   /**
-   * Played faster (over 1) or slower. The tags' `dtsMs` then count playing time, which equals the position at `fromMs`;
-   * from there on the position is `fromMs + (dtsMs - fromMs) * factor`.
+   * The speed of playing; over 1 is faster. The tags' `dtsMs` then count playing time, which equals the position at
+   * `fromMs`; from there on the position is `fromMs + (dtsMs - fromMs) * factor`.
    */
   readonly tempo?: { readonly factor: number; readonly fromMs: number };
 }
 
 /**
- * An opened source: a bounded queue of H.264 and AAC tags, filled from elsewhere and emptied by the timeline. Every kind
- * of source is a `QueuedSource` (queued-source.ts).
+ * An opened source: a bounded queue of H.264 and AAC tags that the timeline empties. Every kind of source extends
+ * `QueuedSource` (queued-source.ts), which fills the queue.
  *
- * Opened means: the sequence header of each track that `info.plan` names and the first video keyframe are at hand.
+ * A source is open when the sequence header of each track in `info.plan` and the first video keyframe are available.
  * Tags come in DTS order per track, nearly so between tracks; each track's sequence header comes before its media and
- * again wherever it changes. `dtsMs` is the position in the source (recorded: 0 is its beginning, also after opening
+ * again when it changes. `dtsMs` is the position in the source (recorded: 0 is its beginning, also after opening
  * it in the middle; live: 0 is about when it was opened).
  */
 export interface Source {
   readonly info: SourceInfo;
-  /** The oldest tag not taken yet; undefined: none is here now. */
+  /** Returns the oldest tag without taking it, or undefined if the queue is empty now. */
   peek(): MediaTag | undefined;
-  /** Takes the oldest tag. Taking makes room: a source that was paused by a full queue reads on. */
+  /** Takes the oldest tag. That makes room, so a source that was paused by a full queue continues to read. */
   shift(): MediaTag | undefined;
-  /** Set once nothing more will come into the queue; tags that are still in it may be taken. */
+  /** Set when no more tags will come into the queue. The tags that are still in it may be taken. */
   readonly end: SourceEnd | undefined;
   /** Payload bytes in the queue. */
   readonly queuedBytes: number;
   /** From the oldest to the newest tag in the queue, ms. */
   readonly queuedMs: number;
-  /** Called when a tag comes into an empty queue, and when `end` is set. One listener. */
+  /** Called when a tag comes into an empty queue, and when `end` is set. There is one listener. */
   onReadable: (() => void) | undefined;
   /** Idempotent; resolves when everything that the source owns (processes, sockets, timers) has ended. */
   close(): Promise<void>;

@@ -10,7 +10,7 @@ import type { Source, SourceEnd } from "./source.ts";
 
 const run = promisify(execFile);
 
-/** How a file is served: wholly, as an endless stream would be, or with a fault. Cuts are at half of the file. */
+/** The way in which a file is served: completely, like an endless stream, or with a fault in the middle of the file. */
 export type Fault =
   | "none"
   | "no-parts"
@@ -24,7 +24,7 @@ export type Fault =
 
 /** Clips made by ffmpeg and an HTTP server on loopback that serves them well or badly. */
 export class MediaServer {
-  /** Requests so far, with their headers. */
+  /** The requests so far, with their headers. */
   readonly requests: { url: string; headers: http.IncomingHttpHeaders }[] = [];
   readonly #directory: string;
   readonly #files = new Map<string, { body: Buffer; type: string; fault: Fault; dropped: boolean }>();
@@ -51,7 +51,7 @@ export class MediaServer {
     return `http://127.0.0.1:${this.port}/${path}`;
   }
 
-  /** Makes a clip with ffmpeg; the arguments stand before the output's name. */
+  /** Makes a clip with ffmpeg; the arguments precede the output's name. */
   async make(name: string, ...args: string[]): Promise<Buffer> {
     const file = join(this.#directory, name);
     await run(process.env["FFMPEG_PATH"] ?? "ffmpeg", ["-v", "error", "-y", ...args, file], { cwd: this.#directory });
@@ -85,7 +85,7 @@ export class MediaServer {
     }
     if (file.fault === "hang") return;
     if (file.fault === "stream") {
-      // No length and no ranges.
+      // The response has no length and no ranges.
       response.writeHead(200, { "content-type": file.type }).end(file.body);
       return;
     }
@@ -138,7 +138,7 @@ function sendSlowly(response: http.ServerResponse, body: Buffer): void {
   send();
 }
 
-/** Resolves with all tags up to the source's end. */
+/** Resolves with all tags until the source's end. */
 export async function readToEnd(source: Source): Promise<{ tags: MediaTag[]; end: SourceEnd }> {
   const tags: MediaTag[] = [];
   for (;;) {

@@ -2,18 +2,21 @@ import type { MediaTag } from "../media/media-tag.ts";
 import type { ContinuousClock } from "./continuous-clock.ts";
 import type { Source, SourceEnd } from "./source.ts";
 
-/** Above this many payload bytes the producer is asked to pause, below the lower one to resume: about 2 s of 2 Mbit/s. */
+/**
+ * Above this many payload bytes the producer is asked to pause, below the lower limit to resume. This is about 2 s of
+ * 2 Mbit/s.
+ */
 const PAUSE_BYTES = 512 * 1024;
 const RESUME_BYTES = 128 * 1024;
 
 export interface TagQueueOptions {
-  /** Makes the tags' timestamps continuous; unless given they are taken as they are. */
+  /** Makes the tags' timestamps continuous; unless given they are left unchanged. */
   readonly clock?: ContinuousClock | undefined;
-  /** Above so many payload bytes the queue is full; that of a recorded source unless given. */
+  /** The number of payload bytes above which the queue is full; the limit of a recorded source unless given. */
   readonly pauseBytes?: number | undefined;
-  /** The queue is full; stop reading. */
+  /** Called when the queue is full and the producer has to stop reading. */
   readonly onPause?: () => void;
-  /** There is room again. */
+  /** Called when the queue has room again. */
   readonly onResume?: () => void;
 }
 
@@ -22,7 +25,7 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
   onReadable: (() => void) | undefined;
   readonly #options: TagQueueOptions;
   readonly #pauseBytes: number;
-  /** A list with a moving head: `shift()` of a long array would move all that is behind. */
+  /** A list with a moving head, because `shift()` of a long array would move all later elements. */
   #tags: (MediaTag | undefined)[] = [];
   #head = 0;
   #queuedBytes = 0;
@@ -40,7 +43,7 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
   }
 
   get queuedMs(): number {
-    // A sequence header's timestamp means nothing (mostly it is 0).
+    // The timestamp of a sequence header has no meaning; it is mostly 0.
     for (let at = this.#head; at < this.#tags.length; at += 1) {
       const tag = this.#tags[at];
       if (tag !== undefined && !tag.sequenceHeader) return Math.max(0, this.#newestDtsMs - tag.dtsMs);
@@ -74,7 +77,7 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
     return shiftMs === 0 ? tag : { ...tag, dtsMs: tag.dtsMs + shiftMs, positionMs: tag.positionMs ?? tag.dtsMs };
   }
 
-  /** The first end counts. */
+  /** Sets the end. Later calls have no effect. */
   finish(end: SourceEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
@@ -105,7 +108,7 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
     return tag;
   }
 
-  /** Drops what is queued; the end stays as it is. */
+  /** Drops the queued tags and keeps the end. */
   clear(): void {
     this.#tags = [];
     this.#head = 0;

@@ -25,13 +25,13 @@ const media = (tags: readonly MediaTag[]) => tags.filter(({ sequenceHeader }) =>
 describe("TrackStart", () => {
   const both = scriptedTags({ fromMs: 0, durationMs: 5000 });
 
-  it("passes tags on as they are once both tracks are there", () => {
+  it("passes tags on unchanged when both tracks are present", () => {
     const { given, begun } = run(both);
     expect(given).toEqual(both);
     expect(begun).toBe(1);
   });
 
-  it("announces silence for sound that does not come, and lets it through when it does", () => {
+  it("announces silence when the sound is late and passes the sound on when it comes", () => {
     const video = of("video", both);
     const late = [audioTag(4990, true), audioTag(4990)];
     const { given, begun } = run([...video, ...late]);
@@ -41,19 +41,19 @@ describe("TrackStart", () => {
     expect(of("video", given)).toEqual(video);
   });
 
-  it("makes a black picture for one that does not come, and ends it with the first keyframe", () => {
+  it("makes a black picture when the video is late and ends it with the first keyframe", () => {
     const audio = of("audio", both);
     const late = [videoTag(4980, true, true), videoTag(4990, true), videoTag(5030, false)];
     const { given } = run([...audio, ...late]);
     const pictures = media(of("video", given));
     expect(pictures[0]).toMatchObject({ dtsMs: 0, keyframe: true });
     expect(pictures.slice(-2).map(({ dtsMs }) => dtsMs)).toEqual([4990, 5030]);
-    // Joined in the middle, a room begins with a keyframe.
+    // A source that is opened in the middle begins with a keyframe.
     expect(pictures.slice(0, -2).map(({ dtsMs }) => Math.round(dtsMs / 1000))).toEqual([0, 2, 4]);
     expect(of("video", given).filter(({ sequenceHeader }) => sequenceHeader)).toHaveLength(2);
   });
 
-  it("makes up for a picture that begins more than half a second after the sound", () => {
+  it("makes a picture when the video begins more than half a second after the sound", () => {
     const [soon, late] = [300, 900].map((ms) => {
       const video = of("video", both).map((tag) => ({ ...tag, dtsMs: tag.dtsMs + ms }));
       const tags = [...of("audio", both), ...video].toSorted((a, b) => a.dtsMs - b.dtsMs);
@@ -63,14 +63,14 @@ describe("TrackStart", () => {
     expect(late).toBe(0);
   });
 
-  it("takes sound before the position at which a source is to begin for no early start", () => {
+  it("drops sound before the start position and does not count it as an early start", () => {
     const video = of("video", both).map((tag) => ({ ...tag, dtsMs: tag.dtsMs + 2000 }));
     const { given } = run([...of("audio", both), ...video], 2000);
     expect(media(of("audio", given))[0]?.dtsMs).toBeGreaterThanOrEqual(2000);
     expect(media(of("video", given))[0]?.dtsMs).toBe(2000);
   });
 
-  it("gives what it has when the source ends before both tracks are there", () => {
+  it("gives the held tags when the source ends before both tracks are present", () => {
     const { given, start, begun } = run(of("audio", both).slice(0, 10));
     expect(given).toEqual([]);
     expect(begun).toBe(0);

@@ -2,25 +2,25 @@ import type { AudioFormat } from "../media/formats.ts";
 import type { MediaTag } from "../media/media-tag.ts";
 import { MadePicture, silenceHeader } from "./made-tracks.ts";
 
-/** A track that is not there after so much of the other one is late, ms: what is missing is made until it comes. */
+/** A track is late if it is missing after this much of the other one, ms. A late track is made until it comes. */
 const LATE_AFTER_MS = 3000;
-/** Sound that begins so much before the first picture is heard with a made picture, ms; less is a loose start. */
+/** Sound that begins this much before the first picture is played with a made picture, ms; a shorter lead is ignored. */
 const LONGEST_LEAD_MS = 500;
 
 export interface TrackStartOptions {
-  /** Of the picture that is made while there is none. */
+  /** The size of the picture that is made while the video is missing. */
   readonly size: { readonly width: number; readonly height: number };
   readonly audioFormat: AudioFormat;
-  /** Where the source is to begin, ms; sound before it is left out. */
+  /** The start position, ms; sound before it is dropped. */
   readonly startAtMs: number;
   readonly onTag: (tag: MediaTag) => void;
-  /** A picture, or what stands in for one, and the sound's header are given: the source can be played. */
+  /** Called when a real or made picture and the sound's header were given, so that the source can be played. */
   readonly onBegun: () => void;
 }
 
 /**
- * The beginning of a recorded source whose tracks may begin at different times. Tags are held until both tracks are
- * there; a track that is late is made up for.
+ * Aligns the beginning of a recorded source, whose tracks may begin at different times. Tags are held until both tracks
+ * are present. A late track is replaced by a made one until it comes.
  */
 export class TrackStart {
   readonly #options: TrackStartOptions;
@@ -28,14 +28,14 @@ export class TrackStart {
   readonly #awaited = new Set(["video header", "audio header", "keyframe"]);
   #firstMs: number | undefined;
   #made: MadePicture | undefined;
-  /** Of the picture that is still to come. */
+  /** The sequence header of the video that has not begun yet. */
   #header: MediaTag | undefined;
 
   constructor(options: TrackStartOptions) {
     this.#options = options;
   }
 
-  /** What has not come yet, in words; empty where nothing is missing. */
+  /** Names the parts that have not come yet, for error texts; empty if nothing is missing. */
   get missing(): string {
     return [...this.#awaited].join(" and ");
   }
@@ -49,7 +49,7 @@ export class TrackStart {
     if (tag.kind === "audio" && !tag.sequenceHeader && startAtMs > 0 && tag.dtsMs < startAtMs) return;
     if (tag.sequenceHeader) this.#awaited.delete(`${tag.kind} header`);
     else if (tag.kind === "video" && tag.keyframe) this.#awaited.delete("keyframe");
-    // Pictures that hang on a keyframe which never came cannot be shown.
+    // A picture whose keyframe never came cannot be shown.
     else if (tag.kind === "video" && this.#awaited.has("keyframe")) return;
     this.#held.push(tag);
     if (!tag.sequenceHeader) this.#firstMs ??= tag.dtsMs;
@@ -57,7 +57,7 @@ export class TrackStart {
     if (this.#awaited.size === 0 || waitedMs >= LATE_AFTER_MS) this.#begin(this.#held);
   }
 
-  /** Nothing more comes: what is held is given, and what is missing is made. */
+  /** Gives the held tags and makes the missing tracks, because the source has ended. */
   end(): void {
     if (this.#held?.some(({ sequenceHeader }) => !sequenceHeader) === true) this.#begin(this.#held);
   }
@@ -81,7 +81,7 @@ export class TrackStart {
       if (tag.kind === "video") this.#made = undefined;
       else for (const picture of made.tagsAt(tag.dtsMs)) this.#options.onTag(picture);
     }
-    // The header of a picture that is still to come would take the place of the made one's.
+    // The header of a video that has not begun yet would replace the header of the made picture.
     if (made !== undefined && tag.kind === "video" && tag.sequenceHeader) {
       this.#header = tag;
       return;

@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { flvHeader, flvTagSlices } from "../media/flv/flv-writer.ts";
 import type { MediaTag } from "../media/media-tag.ts";
 
-/** What somebody sees who decodes all that a source gave. */
+/** The result of decoding everything that a source gave. */
 export interface Decoded {
   readonly video: {
     readonly codec: string;
@@ -14,13 +14,13 @@ export interface Decoded {
   };
   readonly audio: { readonly codec: string; readonly sampleRateHz: number; readonly channels: number };
   readonly frames: number;
-  /** Of the picture's matrix and transfer; undefined where the stream does not say. */
+  /** The picture's matrix and transfer; undefined if the stream does not declare them. */
   readonly colours: string | undefined;
-  /** What the decoders complained about. */
+  /** The errors that the decoders reported. */
   readonly complaints: string;
 }
 
-/** The tags as an FLV stream; times from 0 on. */
+/** Writes the tags as an FLV stream whose times begin at 0. */
 function writtenFlv(tags: readonly MediaTag[]): Buffer {
   const firstMs = Math.min(...tags.filter(({ sequenceHeader }) => !sequenceHeader).map(({ dtsMs }) => dtsMs));
   return Buffer.concat([
@@ -31,14 +31,14 @@ function writtenFlv(tags: readonly MediaTag[]): Buffer {
   ]);
 }
 
-/** Has ffprobe decode every frame of the tags. */
+/** Decodes every frame of the tags with ffprobe. */
 export async function decode(ffprobePath: string, tags: readonly MediaTag[]): Promise<Decoded> {
   const { stdout, stderr } = await feed(
     ffprobePath,
     ["-v", "error", "-count_frames", "-show_streams", "-of", "json", "-f", "flv", "-i", "pipe:0"],
     writtenFlv(tags),
   );
-  // SAFETY: ffprobe's streams have these fields, the optional ones where they are known; tests fail where not.
+  // SAFETY: ffprobe's streams have these fields, the optional ones if they are known; tests fail otherwise.
   const { streams } = JSON.parse(stdout.toString()) as { streams: Record<string, string | number | undefined>[] };
   const video = streams.find((stream) => stream["codec_type"] === "video") ?? {};
   const audio = streams.find((stream) => stream["codec_type"] === "audio") ?? {};
@@ -87,7 +87,7 @@ async function feed(
   input: Buffer,
 ): Promise<{ stdout: Buffer; stderr: string }> {
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
-  // A program that has seen enough closes its end.
+  // A program that has read enough closes its end of the pipe.
   child.stdin.on("error", () => {});
   child.stdin.end(input);
   const chunks: Buffer[] = [];

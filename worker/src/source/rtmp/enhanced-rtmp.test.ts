@@ -14,12 +14,12 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
 });
 
-/** What a sender of enhanced RTMP makes of a tag. */
+/** Converts a tag into the messages of a sender of enhanced RTMP. */
 type Enhance = (tag: FlvTag) => readonly Buffer[];
 
 const isHeader = ({ payload }: FlvTag) => payload[1] === 0;
 
-/** The FourCC header in place of the classic one. */
+/** Writes the FourCC header in place of the classic one. */
 const byFourCc: Enhance = (tag) => {
   if (tag.kind === "data") return [];
   const packetType = isHeader(tag) ? 0 : 1;
@@ -31,7 +31,7 @@ const byFourCc: Enhance = (tag) => {
   return [Buffer.concat([Buffer.of(head), Buffer.from("avc1"), payload.subarray(isHeader(tag) ? 5 : 2)])];
 };
 
-/** Each message with the tag as track 0, and the next one with it as track 1. */
+/** Sends each tag twice: in one message as track 0, in the next one as track 1. */
 const asTracks: Enhance = (tag) =>
   byFourCc(tag).flatMap((body) => {
     const head = body.readUInt8(0);
@@ -51,7 +51,7 @@ describe("openRtmpSource with enhanced RTMP", () => {
   it.each([
     ["H.264 and AAC by their FourCC", byFourCc],
     ["the first of two tracks", asTracks],
-  ])("copies %s as the classic stream that it is", async (_what, enhance) => {
+  ])("copies %s like a classic stream", async (_what, enhance) => {
     const server = await ScriptedRtmpServer.start((peer, command) => {
       admit(peer, command);
       if (command.name !== "play") return;

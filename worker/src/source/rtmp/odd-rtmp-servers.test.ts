@@ -53,12 +53,12 @@ function send(peer: ScriptedPeer, typeId: number, payload: Buffer | string, time
 const sendPicture = (peer: ScriptedPeer) => send(peer, MESSAGE.video, "17 01 000000 aabb");
 const text = (value: string) => encodeAmf0([value]).toString("hex");
 
-describe("RtmpPuller and odd messages", () => {
+describe("RtmpPuller with odd messages", () => {
   it.each<[string, number, string]>([
     ["metadata in AMF3 with an AVM+ object", 15, `00 ${text("onMetaData")} 11 0a0b0101`],
     ["AMF3 data without its byte in front", 15, `${text("onTextData")} 11 01`],
     ["an AMF3 command", 17, `00 ${text("onFI")} 00 0000000000000000 05 11 0a0b0101`],
-    ["a command of which nothing can be read", 20, "11"],
+    ["an unreadable command", 20, "11"],
     ["a status that is cut short", 20, `${text("onStatus")} 00 0000000000000000 05 03 0004`],
     ["an AMF3 shared object", 16, "00 0003"],
     ["a shared object", 19, "0001 61 00000000"],
@@ -74,13 +74,13 @@ describe("RtmpPuller and odd messages", () => {
     ["data with a list that claims more than there is", 18, `${text("onTextData")} 0a ffffffff 05`],
     ["data that is nested too deeply", 18, `${text("onTextData")} ${"0a00000001".repeat(100)}`],
     ["empty data", 18, ""],
-    ["a user control event that nobody knows", 4, "001a 00000001"],
+    ["an unknown user control event", 4, "001a 00000001"],
     ["a user control event without a value", 4, "0020"],
     ["a stream that runs dry", 4, "0002 00000001"],
     ["an acknowledgement that is cut short", 3, "00"],
     ["a window of 0", 5, "00000000"],
     ["a bandwidth of 0", 6, "00000000 02"],
-    ["an abort of a chunk stream that is not there", 2, "00000009"],
+    ["an abort of an unknown chunk stream", 2, "00000009"],
     ["a chunk size of 2^31 - 1", 1, "7fffffff"],
     ["a chunk size of 1", 1, "00000001"],
     ["an aggregate that is cut short", 22, "080000ff 00000000 000000 af"],
@@ -116,7 +116,7 @@ describe("RtmpPuller and odd messages", () => {
     expect([name, { ...amfEntries(entries) }]).toEqual(["onMetaData", { width: 640 }]);
   });
 
-  it("takes enhanced H.264 and AAC for what they are, and the first of several tracks", async () => {
+  it("reads enhanced H.264 and AAC, and the first of several tracks", async () => {
     const { puller, tags, peer } = await pulling(play);
     await puller.start();
     send(peer(), MESSAGE.video, "91 61766331 000028 aa", 40);
@@ -131,7 +131,7 @@ describe("RtmpPuller and odd messages", () => {
     ]);
   });
 
-  it("plays where media comes before any status, and the status has no code", async () => {
+  it("plays when media comes before any status and the status has no code", async () => {
     const { puller, tags } = await pulling((peer, command) => {
       admit(peer, command);
       if (command.name !== "play") return;
@@ -145,10 +145,10 @@ describe("RtmpPuller and odd messages", () => {
 
   it.each([
     ["an error without a code", "error", ""],
-    ["an error that nobody knows", "error", "NetStream.Seek.Failed"],
+    ["an unknown error", "error", "NetStream.Seek.Failed"],
     ["a publisher that comes back", "status", "NetStream.Play.PublishNotify"],
     ["a warning", "warning", "NetStream.Play.InsufficientBW"],
-  ])("goes on after %s", async (_what, level, code) => {
+  ])("continues after %s", async (_what, level, code) => {
     const { puller, tags, ends, peer } = await pulling(play);
     await puller.start();
     sendPicture(peer());
@@ -158,7 +158,7 @@ describe("RtmpPuller and odd messages", () => {
     expect(ends).toEqual([]);
   });
 
-  it("counts a stream that is not found any more as lost, which may pass", async () => {
+  it("reports a stream that disappears while it plays as lost, which is retried", async () => {
     const { puller, ends, peer } = await pulling(play);
     await puller.start();
     peer().status("error", "NetStream.Play.StreamNotFound");
@@ -168,7 +168,7 @@ describe("RtmpPuller and odd messages", () => {
   it("answers pings", async () => {
     const { puller, peer } = await pulling(play);
     await puller.start();
-    // All that it says of itself has come by then.
+    // By then all earlier messages of the player have arrived.
     await eventually(() => expect(peer().commands.at(-1)?.name).toBe("play"));
     const before = peer().connection.receivedBytes;
     peer().connection.send(userControl(USER_EVENT.pingRequest, 77));
@@ -176,7 +176,7 @@ describe("RtmpPuller and odd messages", () => {
     await eventually(() => expect(peer().connection.receivedBytes - before).toBeGreaterThanOrEqual(2 * (8 + 6)));
   });
 
-  it("acknowledges what it receives at the window that it is told", async () => {
+  it("acknowledges received bytes in the window that the server sets", async () => {
     const { puller, peer } = await pulling(play);
     await puller.start();
     peer().connection.send(setPeerBandwidth(5000));
@@ -186,17 +186,17 @@ describe("RtmpPuller and odd messages", () => {
   });
 });
 
-describe("RtmpPuller and the words of a server", () => {
+describe("RtmpPuller with a server's error text", () => {
   it.each([
     ["live/0123-SECRET-4567", "no stream 0123-SECRET-4567"],
     ["live?token=SECRET%2FTOKEN/x", "bad token SECRET/TOKEN"],
     ["live/x?sign=SECRETSIGN", "bad x?sign=SECRETSIGN"],
-  ])("repeats them for %s without a secret", async (path, words) => {
+  ])("repeats the text for %s without a secret", async (path, words) => {
     const { puller } = await pulling((peer, command) => {
       admit(peer, command);
       if (command.name === "play") peer.status("error", "NetStream.Play.Failed", words);
     }, path);
-    // SAFETY: anything else has not the code that is compared below.
+    // SAFETY: any other value lacks the code that is compared below.
     const error = (await puller.start().catch((thrown: unknown) => thrown)) as RoomcastError;
     expect(error.code).toBe("FailedOperation.SourceForbidden");
     expect(error.message).toContain(`NetStream.Play.Failed: ${words.split(" ")[0]}`);
@@ -204,7 +204,7 @@ describe("RtmpPuller and the words of a server", () => {
   });
 });
 
-describe("RtmpPuller and the parts of a URL", () => {
+describe("RtmpPuller with the parts of a URL", () => {
   const played = (peer: ScriptedPeer) => [
     amfEntries(peer.commands[0]?.values[0])?.["app"],
     peer.commands.find(({ name }) => name === "play")?.values[1],
@@ -214,7 +214,7 @@ describe("RtmpPuller and the parts of a URL", () => {
     ["live?vhost=a.com&token=b/x", "live?vhost=a.com&token=b", "x"],
     ["vod/mp4:dir/sub/f.mp4", "vod", "mp4:dir/sub/f.mp4"],
     ["live/_definst_/x?q=%2F", "live/_definst_", "x?q=%2F"],
-  ])("asks for %s as players do", async (path, app, name) => {
+  ])("asks for %s like other players", async (path, app, name) => {
     const { puller, server, peer } = await pulling(play, path);
     await puller.start();
     expect(played(peer())).toEqual([app, name]);
@@ -254,12 +254,12 @@ describe("RtmpPuller and the parts of a URL", () => {
     expect(server.peers.map((peer) => played(peer)[1])).toEqual(["f.mp4", "mp4:f.mp4"]);
   });
 
-  it("names app and stream of the usual way where none is known, and no secret", async () => {
+  it("names the usual app and stream, without a secret, when the server knows none", async () => {
     const { puller, server } = await pulling((peer, command) => {
       admit(peer, command);
       if (command.name === "play") peer.status("error", "NetStream.Play.StreamNotFound", "no x?token=SECRETTOKEN");
     }, "live/inst/x?token=SECRETTOKEN");
-    // SAFETY: anything else has not the code that is compared below.
+    // SAFETY: any other value lacks the code that is compared below.
     const error = (await puller.start().catch((thrown: unknown) => thrown)) as RoomcastError;
     expect(error.code).toBe("FailedOperation.SourceNotFound");
     expect(error.message).toContain('app "live/inst", stream "x?…"');
@@ -267,7 +267,7 @@ describe("RtmpPuller and the parts of a URL", () => {
     expect(server.peers).toHaveLength(2);
   });
 
-  it("does not ask twice where the server refuses the stream", async () => {
+  it("asks only once when the server refuses the stream", async () => {
     const { puller, server } = await pulling((peer, command) => {
       admit(peer, command);
       if (command.name === "play") peer.status("error", "NetStream.Play.Failed");

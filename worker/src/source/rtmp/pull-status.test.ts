@@ -1,29 +1,31 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { judgePullStatus } from "./pull-status.ts";
 
-it.each([
-  ["status", "NetStream.Play.Start", "started"],
-  ["status", "NetStream.Play.Reset", "told"],
-  ["status", "NetStream.Play.PublishNotify", "started"],
-  ["error", "NetStream.Play.StreamNotFound", "notFound"],
-  ["error", "NetConnection.Connect.InvalidApp", "notFound"],
-  ["error", "NetConnection.Connect.Rejected", "refused"],
-  ["error", "NetStream.Play.Failed", "refused"],
-  ["error", "NetStream.Something.New", "refused"],
-  ["warning", "NetStream.Play.InsufficientBW", "told"],
-  ["status", "NetStream.Play.UnpublishNotify", "lost"],
-  ["status", "NetStream.Play.Stop", "finished"],
-  ["status", "NetStream.Play.Complete", "finished"],
-] as const)("%s %s means %s to a player", (level, code, verdict) => {
-  expect(judgePullStatus({ level, code })).toBe(verdict);
-});
+describe("judgePullStatus", () => {
+  it.each([
+    ["status", "NetStream.Play.Start", "started"],
+    ["status", "NetStream.Play.Reset", "ignored"],
+    ["status", "NetStream.Play.PublishNotify", "started"],
+    ["error", "NetStream.Play.StreamNotFound", "notFound"],
+    ["error", "NetConnection.Connect.InvalidApp", "notFound"],
+    ["error", "NetConnection.Connect.Rejected", "refused"],
+    ["error", "NetStream.Play.Failed", "refused"],
+    ["error", "NetStream.Something.New", "refused"],
+    ["warning", "NetStream.Play.InsufficientBW", "ignored"],
+    ["status", "NetStream.Play.UnpublishNotify", "lost"],
+    ["status", "NetStream.Play.Stop", "finished"],
+    ["status", "NetStream.Play.Complete", "finished"],
+  ] as const)("reads %s %s as %s before media is played", (level, code, verdict) => {
+    expect(judgePullStatus({ level, code })).toBe(verdict);
+  });
 
-it.each([
-  ["error", "NetStream.Play.StreamNotFound", "lost"],
-  ["error", "NetStream.Play.Failed", "lost"],
-  ["error", "NetStream.Seek.Failed", "told"],
-  ["error", "", "told"],
-  ["status", "NetStream.Play.Complete", "finished"],
-] as const)("%s %j means %s to a player that plays", (level, code, verdict) => {
-  expect(judgePullStatus({ level, code }, "playing")).toBe(verdict);
+  it.each([
+    ["error", "NetStream.Play.StreamNotFound", "lost"],
+    ["error", "NetStream.Play.Failed", "lost"],
+    ["error", "NetStream.Seek.Failed", "ignored"],
+    ["error", "", "ignored"],
+    ["status", "NetStream.Play.Complete", "finished"],
+  ] as const)("reads %s %j as %s while media is played", (level, code, verdict) => {
+    expect(judgePullStatus({ level, code }, "playing")).toBe(verdict);
+  });
 });

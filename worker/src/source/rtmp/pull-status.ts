@@ -1,7 +1,7 @@
 import type { RtmpStatus } from "../../rtmp/rtmp-client.ts";
 
-/** What a server's status means for somebody who plays. */
-export type PullVerdict = "started" | "told" | "notFound" | "refused" | "finished" | "lost";
+/** The meaning of a server's status for a player. */
+export type PullVerdict = "started" | "ignored" | "notFound" | "refused" | "finished" | "lost";
 
 const VERDICTS: Readonly<Record<string, PullVerdict>> = {
   "NetStream.Play.Start": "started",
@@ -22,14 +22,14 @@ const VERDICTS: Readonly<Record<string, PullVerdict>> = {
 };
 
 /**
- * Reads a status of the server that is played from. Before it plays, an unknown one of level `error` is a refusal.
- * Afterwards what would have been one is a loss, which may pass, and an unknown error is none while media comes. Pure.
+ * Reads a status of the server that is played from. Before media is played, an unknown status of level `error` is a
+ * refusal. While media is played, a refusal is a loss, which is retried, and an unknown error is ignored. Pure.
  */
 export function judgePullStatus(
   status: Pick<RtmpStatus, "level" | "code">,
   phase: "starting" | "playing" = "starting",
 ): PullVerdict {
   const known = VERDICTS[status.code];
-  if (phase === "starting") return known ?? (status.level === "error" ? "refused" : "told");
-  return known === "notFound" || known === "refused" ? "lost" : (known ?? "told");
+  if (phase === "starting") return known ?? (status.level === "error" ? "refused" : "ignored");
+  return known === "notFound" || known === "refused" ? "lost" : (known ?? "ignored");
 }

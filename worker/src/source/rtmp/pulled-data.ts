@@ -4,21 +4,21 @@ import { type RtmpMessage, readData } from "../../rtmp/message.ts";
 
 const MAX_METADATA_NAME = 256;
 
-/** The code of an `onPlayStatus` message; null for every other message. */
+/** Returns the code of an `onPlayStatus` message, or null for any other message. */
 export function playStatusOf(message: RtmpMessage): string | null {
   const [handler, ...values] = readData(message) ?? [];
   const code = handler === "onPlayStatus" ? entriesIn(values)?.["code"] : null;
   return typeof code === "string" ? code : null;
 }
 
-/** What an `onMetaData` message says, as far as it can be read, as a data tag in AMF0; null for every other message. */
+/** Returns the readable part of an `onMetaData` message as a data tag in AMF0, or null for any other message. */
 export function metadataTag(message: RtmpMessage): FlvTag | null {
   const [handler, ...values] = readData(message) ?? [];
-  // Some servers hand on the publisher's wrapping.
+  // Some servers pass on the publisher's `@setDataFrame` wrapping.
   const named = handler === "onMetaData" || (handler === "@setDataFrame" && values[0] === "onMetaData");
   const metadata = named ? entriesIn(values) : null;
   if (metadata === null) return null;
-  // Written again: what came may be AMF3, or end in something that nobody can read.
+  // The metadata is encoded again, because the message may be AMF3 or have an unreadable end.
   const payload = encodeAmf0(["onMetaData", new AmfEcmaArray(plainEntries(metadata))]);
   return { kind: "data", timestampMs: 0, payload };
 }
@@ -32,7 +32,7 @@ function entriesIn(values: readonly AmfValue[]) {
   return null;
 }
 
-/** The numbers, texts and truth values: all that is read of metadata. */
+/** Keeps numbers, strings and booleans; no other metadata is used. */
 function plainEntries(entries: AmfObject): AmfObject {
   const plain = Object.entries(entries).filter(
     ([name, value]) => name.length <= MAX_METADATA_NAME && ["number", "string", "boolean"].includes(typeof value),

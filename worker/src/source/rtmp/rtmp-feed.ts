@@ -18,7 +18,7 @@ export class RtmpFeed implements TagFeed {
   readonly #puller: RtmpPuller;
   #taker: TagTaker | undefined;
 
-  /** @throws RoomcastError `InvalidParameterValue` for a URL that is no RTMP address */
+  /** @throws RoomcastError `InvalidParameterValue` if the URL is not an RTMP address */
   constructor({ url, connect, silenceTimeoutMs }: RtmpFeedOptions) {
     this.#puller = new RtmpPuller({
       url,
@@ -29,7 +29,7 @@ export class RtmpFeed implements TagFeed {
     });
   }
 
-  /** Server, app and stream without secrets, for texts. */
+  /** The server, app and stream without secrets, for error texts. */
   get shown(): string {
     return this.#puller.shown;
   }
@@ -63,7 +63,7 @@ export class RtmpFeed implements TagFeed {
   }
 }
 
-/** The values of an `onMetaData` message, however it is wrapped; null where it cannot be read. */
+/** Returns the values of an `onMetaData` message, wrapped or not; null if it cannot be read. */
 function metadataOf(payload: Buffer): AmfObject | null {
   try {
     for (const value of decodeAmf0(payload)) {
@@ -90,7 +90,7 @@ function number(value: AmfObject[string]): number | undefined {
 }
 
 function given<T extends object>(values: T): { [Key in keyof T]?: NonNullable<T[Key]> } {
-  // SAFETY: what is left out is exactly what was undefined.
+  // SAFETY: exactly the undefined entries are left out.
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [Key in keyof T]?: NonNullable<T[Key]>;
   };

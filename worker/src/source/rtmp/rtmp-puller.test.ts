@@ -14,7 +14,7 @@ import {
 import type { SourceEnd } from "../source.ts";
 import { RtmpPuller, type RtmpPullerOptions } from "./rtmp-puller.ts";
 
-/** A busy machine may take longer than the second that `waitFor` gives by itself. */
+/** A busy machine may take longer than the default of `waitFor`, one second. */
 
 const cleanUps: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -70,7 +70,7 @@ describe("RtmpPuller", () => {
     expect(peer().commands[0]?.values[0]).toMatchObject({ app: "live", tcUrl: expect.stringMatching(/\/live$/) });
   });
 
-  it("hands over media and metadata, on a clock that passes 2^32", async () => {
+  it("passes on media and metadata on a clock that continues beyond 2^32", async () => {
     const { puller, tags, peer } = await pulling(play);
     await puller.start();
     peer().connection.send(dataMessage(1, ["onMetaData", { width: 640 }]));
@@ -92,7 +92,7 @@ describe("RtmpPuller", () => {
       admit(peer, command);
       if (command.name === "play") peer.status("error", code, `no ${command.values[1] as string}`);
     });
-    // SAFETY: anything else has not the code that is compared below.
+    // SAFETY: any other value lacks the code that is compared below.
     const error = (await puller.start().catch((thrown: unknown) => thrown)) as RoomcastError;
     expect(error).toMatchObject({ code: expected, message: expect.stringContaining(code) });
     expect(error.message).not.toContain("SECRETTOKEN");
@@ -106,12 +106,12 @@ describe("RtmpPuller", () => {
     await expect(puller.start()).rejects.toMatchObject({ code: "FailedOperation.SourceNotFound" });
   });
 
-  it("fails to start when the server says nothing", async () => {
+  it("fails to start when the server sends nothing", async () => {
     const { puller } = await pulling(() => undefined, { startTimeoutMs: 50 });
     await expect(puller.start()).rejects.toMatchObject({ code: "FailedOperation.SourceTimeout" });
   });
 
-  it("fails to start where nobody listens", async () => {
+  it("fails to start when no server listens", async () => {
     const { server, puller } = await pulling(play);
     await server.stop();
     await expect(puller.start()).rejects.toMatchObject({ code: "FailedOperation.SourceUnreachable" });
@@ -121,21 +121,21 @@ describe("RtmpPuller", () => {
     ["unpublishes", (peer: ScriptedPeer) => peer.status("status", "NetStream.Play.UnpublishNotify")],
     ["ends the stream", (peer: ScriptedPeer) => peer.connection.send(userControl(USER_EVENT.streamEof, 1))],
     ["closes the connection", (peer: ScriptedPeer) => peer.connection.destroy()],
-  ])("says that the source is lost when the server %s", async (_what, leave) => {
+  ])("reports the source as lost when the server %s", async (_what, leave) => {
     const { puller, ended, peer } = await pulling(play);
     await puller.start();
     leave(peer());
     expect(await ended).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
   });
 
-  it("says that a recorded stream has finished", async () => {
+  it("reports the end of a recorded stream as finished", async () => {
     const { puller, ended, peer } = await pulling(play);
     await puller.start();
     peer().connection.send(dataMessage(1, ["onPlayStatus", { code: "NetStream.Play.Complete" }]));
     expect(await ended).toEqual({ name: "finished" });
   });
 
-  it("says that a source is lost that falls silent", async () => {
+  it("reports the source as lost when no media comes", async () => {
     const { puller, ended, peer } = await pulling(play, { silenceTimeoutMs: 50 });
     await puller.start();
     sendVideo(peer(), 0);
@@ -145,14 +145,14 @@ describe("RtmpPuller", () => {
     });
   });
 
-  it("holds the server back while it is paused, and reads on afterwards", async () => {
+  it("holds the server back while it is paused and continues afterwards", async () => {
     const { puller, tags, peer } = await pulling(play);
     await puller.start();
     puller.pause();
     peer().connection.setChunkSize(60_000);
     for (let n = 0; n < 20; n += 1) {
       sendVideo(peer(), n, 1_000_000);
-      // Each message is a write of its own, so that it shows what the kernel's buffers have taken.
+      // Each message is a separate write, which shows how much the kernel's buffers have taken.
       await setImmediate();
     }
     await eventually(() => expect(peer().connection.sentBytes).toBeGreaterThan(1_000_000));
@@ -162,7 +162,7 @@ describe("RtmpPuller", () => {
     await eventually(() => expect(tags).toHaveLength(20));
   });
 
-  it("may be stopped while it starts", async () => {
+  it("can be stopped while it starts", async () => {
     const { puller, server } = await pulling(() => undefined);
     const starting = puller.start();
     await eventually(() => expect(server.peers).toHaveLength(1));

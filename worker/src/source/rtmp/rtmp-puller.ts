@@ -14,36 +14,36 @@ import { shownWords } from "./shown-words.ts";
 
 const DEFAULT_START_TIMEOUT_MS = 10_000;
 const DEFAULT_SILENCE_TIMEOUT_MS = 10_000;
-/** How much the server may send ahead, ms. */
+/** The buffer length that the server may send ahead, ms. */
 const BUFFER_MS = 1000;
 const WINDOW_BYTES = 2_500_000;
-/** In how many ways the URL is split into app and stream until the server knows them. */
+/** The largest number of ways in which the URL is split into app and stream until the server knows them. */
 const MAX_SPLITS = 3;
 
 export interface RtmpPullerOptions {
   /** `rtmp(s)://host[:port]/app/stream?query`; it stays inside this process. */
   readonly url: string;
-  /** Makes the connection; on a user's behalf through the egress guard. */
+  /** Makes the connection. For a user's URL this is the egress guard. */
   readonly connect: Dial;
   /**
-   * Media as it comes, of whatever codec, H.264 and AAC with classic headers; of several tracks the first. Timestamps do
-   * not wrap.
+   * Called with media in any codec. H.264 and AAC have classic headers. Of several tracks the first one is given.
+   * Timestamps do not wrap.
    */
   readonly onTag: (tag: FlvTag) => void;
-  /** Once, if the stream ends after `start` without `stop()`. */
+  /** Called once if the stream ends after `start` without `stop()`. */
   readonly onEnd: (end: SourceEnd) => void;
-  /** From the first packet to the permission to play. */
+  /** The longest time from the first packet to the permission to play, ms. */
   readonly startTimeoutMs?: number;
   /**
-   * A server keeps the connection open when a publisher leaves: so long without media is an end. Counted from the first
-   * media on; for how long to wait for that is up to the caller.
+   * The longest time without media, ms. A longer one is an end, because a server keeps the connection open when a
+   * publisher leaves. It counts from the first media; the caller decides how long to wait for that.
    */
   readonly silenceTimeoutMs?: number;
 }
 
 type State = "idle" | "starting" | "playing" | "ended";
 
-/** Plays one RTMP stream (Adobe RTMP 1.0, section 7.2.2.1). One use. */
+/** Plays one RTMP stream (Adobe RTMP 1.0, section 7.2.2.1). An instance is used once. */
 export class RtmpPuller {
   readonly #options: RtmpPullerOptions;
   readonly #addresses: readonly RtmpAddress[];
@@ -58,17 +58,17 @@ export class RtmpPuller {
   #end: SourceEnd | undefined;
   #silence: NodeJS.Timeout | undefined;
   #paused = false;
-  /** How far the server has let us in. */
+  /** The progress of the `connect` command. */
   #admission: "connecting" | "asked" | "connected" = "connecting";
 
-  /** @throws RoomcastError `InvalidParameterValue` for a URL that is no RTMP address. */
+  /** @throws RoomcastError `InvalidParameterValue` if the URL is not an RTMP address. */
   constructor(options: RtmpPullerOptions) {
     const addresses = rtmpAddresses(options.url).slice(0, MAX_SPLITS);
     const [address] = addresses;
     if (address === undefined) {
       throw new RoomcastError(
         "InvalidParameterValue",
-        "VideoSrc is no RTMP address: expected rtmp or rtmps, a host, an app and a stream.",
+        "VideoSrc is not an RTMP address: expected rtmp or rtmps, a host, an app and a stream.",
       );
     }
     this.#options = options;
@@ -77,13 +77,13 @@ export class RtmpPuller {
     this.#started.promise.catch(() => undefined);
   }
 
-  /** Server, app and stream without secrets, for texts. */
+  /** The server, app and stream without secrets, for error texts. */
   get shown(): string {
     return `${shownUrl(this.#options.url)} (${shownStream(this.#address)})`;
   }
 
   /**
-   * Connects and is allowed to play. All or nothing.
+   * Connects and asks to play. If this fails, nothing is left open.
    *
    * @throws RoomcastError `FailedOperation.Source…`: NotFound, Forbidden, Unreachable, Timeout or Lost.
    */
@@ -92,7 +92,7 @@ export class RtmpPuller {
     return this.#starting;
   }
 
-  /** Stops reading; the server is held back, and the silence does not count. */
+  /** Stops reading. The server is held back, and the time without media does not count. */
   pause(): void {
     this.#paused = true;
     clearTimeout(this.#silence);
@@ -110,7 +110,7 @@ export class RtmpPuller {
   async stop(): Promise<void> {
     this.#state = "ended";
     clearTimeout(this.#silence);
-    this.#abort.abort(new RoomcastError("FailedOperation.SourceLost", "The source was closed before it had begun."));
+    this.#abort.abort(new RoomcastError("FailedOperation.SourceLost", "The source was closed before it began."));
     await this.#starting?.catch(() => undefined);
     this.#client?.connection.destroy();
     await this.#client?.connection.closed;
@@ -129,7 +129,7 @@ export class RtmpPuller {
       this.#state = "starting";
       await this.#playKnownStream(signal);
       signal.throwIfAborted();
-      // It may have ended in the same breath in which it began.
+      // The stream may have ended at the same time as it began.
       if (this.#end !== undefined) throw endError(this.#end) ?? this.#failed("lost", "the stream is over").error;
       this.#state = "playing";
     } catch (thrown) {
@@ -142,7 +142,7 @@ export class RtmpPuller {
     }
   }
 
-  /** Servers do not agree where the app ends in a URL of several segments: the next way is tried on "not found". */
+  /** Servers split a URL of several segments differently into app and stream. After "not found" the next way is tried. */
   async #playKnownStream(signal: AbortSignal): Promise<void> {
     let first: RoomcastError | undefined;
     for (const address of this.#addresses) {
@@ -168,7 +168,7 @@ export class RtmpPuller {
 
   #mayKnowAnother(error: RoomcastError): boolean {
     if (error.code === "FailedOperation.SourceNotFound") return true;
-    // Servers turn an unknown app away in their own words, or close without any.
+    // Servers reject an unknown app with various statuses, or close the connection without one.
     return this.#admission === "asked";
   }
 
@@ -187,7 +187,7 @@ export class RtmpPuller {
     signal.addEventListener("abort", abort, { once: true });
     try {
       await client.ready;
-      // Not pipelined as a publisher's commands are: sources are servers of all kinds.
+      // The commands are not pipelined as a publisher's are, because some servers of sources cannot read that.
       const player = { app, tcUrl, fpad: false, capabilities: 15, audioCodecs: 4071, videoCodecs: 252 };
       this.#admission = "asked";
       await client.call("connect", { ...player, flashVer: "LNX 9,0,124,2", videoFunction: 1 });
@@ -228,7 +228,7 @@ export class RtmpPuller {
   }
 
   #receiveMedia(kind: "audio" | "video", message: RtmpMessage): void {
-    // Some servers send media without a word before it.
+    // Some servers send media without a status before it.
     this.#started.resolve();
     if (this.#silence === undefined) this.#watchSilence();
     else if (!this.#paused) this.#silence.refresh();
@@ -239,13 +239,13 @@ export class RtmpPuller {
 
   #judge(status: RtmpStatus): void {
     const verdict = judgePullStatus(status, this.#state === "playing" ? "playing" : "starting");
-    if (verdict === "told") return;
+    if (verdict === "ignored") return;
     if (verdict === "started") this.#started.resolve();
     else if (verdict === "finished") this.#finish({ name: "finished" });
     else this.#finish(this.#failed(verdict, this.#said(status)));
   }
 
-  /** The first end counts. */
+  /** Ends the stream. Later calls have no effect. */
   #finish(end: SourceEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
@@ -286,7 +286,7 @@ export class RtmpPuller {
   }
 
   #failed(
-    verdict: Exclude<PullVerdict, "started" | "told" | "finished">,
+    verdict: Exclude<PullVerdict, "started" | "ignored" | "finished">,
     why: string,
     cause?: unknown,
   ): Extract<SourceEnd, { name: "failed" }> {

@@ -19,7 +19,7 @@ import { transcodeFlv } from "../ffmpeg/ffmpeg-source.ts";
 import type { Source } from "../source.ts";
 import { openRtmpSource, type RtmpSourceOptions } from "./rtmp-source.ts";
 
-/** A busy machine may take longer than the second that `waitFor` gives by itself. */
+/** A busy machine may take longer than the default of `waitFor`, one second. */
 
 const fixture = (name: string) => readFileSync(new URL(`../../rtmp/fixtures/${name}`, import.meta.url), "utf8");
 
@@ -28,7 +28,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
 });
 
-/** ffmpeg, publishing a test picture in real time until the test has ended. */
+/** Starts an ffmpeg that publishes a test picture in real time until the test has ended. */
 function ffmpegPublishes(url: string): void {
   const inputs = ["-re", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25", "-f", "lavfi", "-i", "sine=r=48000"];
   const args = ["-v", "error", "-nostdin", ...inputs, ...PLAIN_H264, ...PLAIN_AAC, "-f", "flv", url];
@@ -47,7 +47,7 @@ async function open(url: string, options: Partial<RtmpSourceOptions> = {}): Prom
   return source;
 }
 
-/** Takes tags as they come until there are so many. */
+/** Takes tags until the given number has come. */
 async function take(source: Source, count: number): Promise<MediaTag[]> {
   const tags: MediaTag[] = [];
   await eventually(() => {
@@ -64,7 +64,7 @@ function send(peer: ScriptedPeer, tags: readonly FlvTag[], shiftMs = 0): void {
   }
 }
 
-/** A server that plays these tags, and keeps the connection open. */
+/** Starts a server that plays these tags and keeps the connection open. */
 async function playing(tags: readonly FlvTag[], shiftMs = 0): Promise<{ server: ScriptedRtmpServer; url: string }> {
   const script: Script = (peer, command) => {
     admit(peer, command);
@@ -77,7 +77,7 @@ async function playing(tags: readonly FlvTag[], shiftMs = 0): Promise<{ server: 
   return { server, url: `rtmp://127.0.0.1:${server.port}/live/scripted` };
 }
 
-/** What a room needs: headers first, then a keyframe at 0, times that rise. */
+/** Lists violations of the rules of a room: headers first, then a keyframe at 0, and times that rise. */
 function faultsOf(tags: readonly MediaTag[]): string[] {
   const faults: string[] = [];
   for (const kind of ["audio", "video"] as const) {
@@ -121,13 +121,13 @@ describe("openRtmpSource", () => {
     await eventually(() => expect(source.end).toMatchObject({ error: { code: "FailedOperation.SourceLost" } }));
   });
 
-  it("plays over rtmps from a server whose certificate it can verify, and from no other", async () => {
+  it("plays over rtmps only from a server with a valid certificate", async () => {
     const [key, cert, ca] = ["test-server.key.pem", "test-server.crt.pem", "test-ca.crt.pem"].map(fixture);
     const server = await IndependentRtmpServer.start({ tls: { key: key ?? "", cert: cert ?? "" } });
     cleanUps.push(() => server.stop());
     const url = `rtmps://localhost:${server.port}/live/secure`;
     const published = server.published("/live/secure");
-    // By its address, because ffmpeg may take localhost for ::1.
+    // ffmpeg may resolve localhost to ::1, so it gets the IPv4 address.
     ffmpegPublishes(url.replace("localhost", "127.0.0.1"));
     await published;
     await expect(open(url)).rejects.toMatchObject({ code: "FailedOperation.SourceUnreachable" });
@@ -137,7 +137,7 @@ describe("openRtmpSource", () => {
   });
 
   it.each([0, 16_777_000, 2 ** 32 - 500])(
-    "begins at a keyframe and time 0, wherever the server's clock stands (%i ms)",
+    "begins at a keyframe and time 0 when the server's clock is at %i ms",
     async (shiftMs) => {
       const { url } = await playing(plain, shiftMs);
       const source = await open(url);
@@ -146,25 +146,25 @@ describe("openRtmpSource", () => {
     },
   );
 
-  it("passes over what comes before the first keyframe", async () => {
+  it("drops media before the first keyframe", async () => {
     const first = plain.findIndex((tag) => tag.kind === "video" && tag.payload[0] === 0x17 && tag.payload[1] === 1);
     const { url } = await playing(plain.filter((_tag, index) => index !== first));
     expect(faultsOf(await take(await open(url), 20))).toEqual([]);
   });
 
-  it("hands a stream with B-frames to ffmpeg, and gives it back without", async () => {
+  it("removes B-frames with ffmpeg", async () => {
     const video = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "25", "-pix_fmt", "yuv420p"];
     const { url, server } = await playing(await sampleFlv({ seconds: 3, fps: 25, video, audio: PLAIN_AAC }));
     const source = await open(url);
     expect(source.info.plan).toMatchObject({ video: "transcode", audio: "copy" });
-    // What is decoded comes out when the next second of it is in, or at the end.
+    // ffmpeg gives a decoded picture only after another second of input, or at the end.
     server.peers[0]?.connection.destroy();
     const tags = await take(source, 20);
     expect(tags.filter((tag) => tag.compositionMs !== 0)).toEqual([]);
     await eventually(() => expect(source.end).toMatchObject({ error: { code: "FailedOperation.SourceLost" } }));
   });
 
-  it("has silence made for a stream without audio", async () => {
+  it("makes silence for a stream without audio", async () => {
     const { url, server } = await playing(plain.filter((tag) => tag.kind === "video"));
     const opening = open(url);
     await eventually(() => expect(server.peers[0]?.commands.at(-1)?.name).toBe("play"));
@@ -172,7 +172,7 @@ describe("openRtmpSource", () => {
     expect(source.info.plan).toMatchObject({ video: "copy", audio: "generate" });
   });
 
-  it("says what is missing where no media comes in time", async () => {
+  it("names the missing tracks when no media comes in time", async () => {
     const { url } = await playing([]);
     await expect(open(url, { readyTimeoutMs: 50 })).rejects.toMatchObject({
       code: "FailedOperation.SourceTimeout",
@@ -180,7 +180,7 @@ describe("openRtmpSource", () => {
     });
   });
 
-  it("says so where no keyframe comes in time", async () => {
+  it("reports a missing keyframe when none comes in time", async () => {
     const { url } = await playing(
       plain.filter((tag) => tag.kind !== "video" || tag.payload[0] !== 0x17 || tag.payload[1] === 0),
     );
@@ -190,7 +190,7 @@ describe("openRtmpSource", () => {
     });
   });
 
-  it("takes a recorded stream's end for its end only where the task is not live", async () => {
+  it("counts the end of a recorded stream as regular only when the task is not live", async () => {
     for (const [askedLive, end] of [
       [false, { name: "finished" }],
       [true, { name: "failed", error: { code: "FailedOperation.SourceLost" } }],
@@ -202,14 +202,14 @@ describe("openRtmpSource", () => {
       expect(source.info.plan.reasons).toEqual(told);
       server.peers[0]?.status("status", "NetStream.Play.Stop");
       await eventually(() => {
-        // A full queue holds the server back; what it says comes behind what it sent.
+        // A full queue holds the server back, and its status comes after the media.
         while (source.shift() !== undefined) continue;
         expect(source.end).toMatchObject(end);
       });
     }
   });
 
-  it("is encoded to the session's picture and sound, at its own speed", async () => {
+  it("encodes to the session's picture and sound at normal speed", async () => {
     const { url } = await playing(plain);
     const canvas = { width: 160, height: 160 };
     const wishes = { canvas, audioFormat: { sampleRateHz: 44_100, channels: 1 }, tempo: 2 };
@@ -220,7 +220,7 @@ describe("openRtmpSource", () => {
     expect(source.info.plan.reasons.at(-1)).toMatch(/Tempo is not applied/);
   });
 
-  it("leaves nothing behind when it is cancelled", async () => {
+  it("leaves nothing running when it is cancelled", async () => {
     const { url, server } = await playing([]);
     const abort = new AbortController();
     const opening = open(url, { signal: abort.signal });

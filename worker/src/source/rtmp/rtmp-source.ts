@@ -9,24 +9,24 @@ import { RtmpFeed } from "./rtmp-feed.ts";
 export interface RtmpSourceOptions {
   /** `rtmp(s)://host[:port]/app/stream?query`; it stays inside this process. */
   readonly url: string;
-  /** True: an end is a loss. False: a server's word that a recorded stream was played is a proper end. */
+  /** True if every end is a loss; false if the server's report that a recorded stream was played is a regular end. */
   readonly askedLive: boolean;
-  /** Makes the connection; on a user's behalf through the egress guard. */
+  /** Makes the connection. For a user's URL this is the egress guard. */
   readonly connect: Dial;
-  /** Makes a source of an FLV stream that must not go into the room as it is. */
+  /** Opens a source that transcodes an FLV stream that rooms do not take. */
   readonly transcodeFlv: (options: TranscodeFlvOptions) => Promise<Source>;
   readonly wishes?: OutputWishes;
   readonly log: Logger;
   readonly signal?: AbortSignal;
-  /** Until tracks and first keyframe are at hand. */
+  /** The longest wait for the tracks and the first keyframe, ms. */
   readonly readyTimeoutMs?: number;
   readonly silenceTimeoutMs?: number;
 }
 
 /**
- * Opens an RTMP stream at its newest: from the latest keyframe that the server has when the tracks are known.
+ * Opens an RTMP stream at its live edge: from the latest keyframe that has come when the tracks are known.
  *
- * @throws RoomcastError `FailedOperation.Source…` why it could not be opened; the signal's reason when that aborts.
+ * @throws RoomcastError `FailedOperation.Source…` if it cannot be opened; the signal's reason when that aborts.
  *   Nothing is left running then.
  */
 export async function openRtmpSource(options: RtmpSourceOptions): Promise<Source> {

@@ -2,10 +2,10 @@ import { shownText } from "@roomcast/shared";
 import { isReadableName, type RtmpAddress } from "../../rtmp/rtmp-address.ts";
 import type { RtmpStatus } from "../../rtmp/rtmp-client.ts";
 
-/** A server's words for an error's text, without what in its own address may be a secret. */
+/** Returns a server's text for an error message, without the parts of the source's address that may be secret. */
 export function shownWords(status: RtmpStatus, { app, streamKey }: RtmpAddress): string {
   const words = [status.code, status.description].filter((part) => part !== "").join(": ");
-  // Everything behind a question mark may be a secret, wherever in the URL it stands.
+  // Everything after a question mark may be a secret, in the app and in the stream.
   const parameters = [app, streamKey].flatMap((text) => text.split("?").slice(1)).flatMap((text) => text.split("&"));
   const values = parameters.map((parameter) => parameter.slice(parameter.indexOf("=") + 1));
   const name = streamKey.replace(/\?.*$/s, "").split("/").at(-1) ?? "";
@@ -14,7 +14,7 @@ export function shownWords(status: RtmpStatus, { app, streamKey }: RtmpAddress):
   return shownText(words, [...secrets, ...secrets.map(decoded)]).slice(0, 500) || "it gave no reason";
 }
 
-/** Percent-decoded; what is not properly encoded stays as it is. */
+/** Decodes percent-encoding; returns invalid text unchanged. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

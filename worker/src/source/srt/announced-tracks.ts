@@ -6,10 +6,10 @@ import { TsDemuxer } from "../demux/mpegts/ts-demuxer.ts";
 const MAX_BYTES = 4 * 1024 * 1024;
 
 /**
- * Reads an MPEG-TS until it says which tracks it has, and gives back what was read: whoever reads the stream next has it
- * from its first byte on.
+ * Reads an MPEG-TS until its tracks are known and then puts the bytes back, so that the next reader of the stream begins
+ * at its first byte.
  *
- * @returns null where the stream ends, or goes on for long, without saying so
+ * @returns null if the stream ends, or continues for long, without a table of tracks
  */
 export async function announcedTracks(stream: Readable, signal: AbortSignal): Promise<readonly DemuxedTrack[] | null> {
   const read: Buffer[] = [];
@@ -45,7 +45,7 @@ export async function announcedTracks(stream: Readable, signal: AbortSignal): Pr
     const ended = () => done();
     const abort = () => done(signal.reason);
     const look = () => {
-      // SAFETY: a stream of bytes without an encoding gives buffers.
+      // SAFETY: a byte stream without an encoding gives buffers.
       for (let chunk = stream.read() as Buffer | null; chunk !== null; chunk = stream.read() as Buffer | null) {
         if (take(chunk)) {
           done();

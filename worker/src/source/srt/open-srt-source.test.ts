@@ -12,7 +12,7 @@ import type { Source } from "../source.ts";
 import { media, readToEnd } from "../sources.test-support.ts";
 import { COPYABLE, FOREIGN, SrtServer } from "./srt-server.test-support.ts";
 
-/** With all that quoting could go wrong at. */
+/** Contains all characters that are difficult to quote. */
 const PASSPHRASE = String.raw`s3cret's \ pass "phrase"`;
 const QUERY = `streamid=%23!::r=live/k3y's,m=request&passphrase=${encodeURIComponent(PASSPHRASE)}`;
 const SECRETS = /s3cret|k3y/;
@@ -29,7 +29,7 @@ beforeAll(async () => {
   tools = found.tools;
   egress = new Egress({
     policy: parseAddressPolicy(["127.0.0.1"]),
-    // Only here: ffmpeg would not find this host.
+    // Only this lookup knows the host; ffmpeg could not resolve it.
     lookup: async (hostname) => {
       lookedUp.push(hostname);
       return [{ address: hostname === "forbidden.example" ? "10.1.2.3" : "127.0.0.1", family: 4 }];
@@ -70,14 +70,14 @@ async function take(source: Source, pictures: number): Promise<MediaTag[]> {
   return tags;
 }
 
-describe("an SRT source", () => {
-  it("is played live over one call, copied, and what is secret of its address is in no argument or environment", async () => {
+describe("openSrtSource", () => {
+  it("copies a live source over one call and keeps its secrets out of arguments and environment", async () => {
     const server = await serve();
     const source = await open(`srt://media.example:${server.port}?${QUERY}`);
     expect(source.info).toMatchObject({ live: true, durationMs: null, width: 320, height: 180 });
     expect(source.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
     const running = await children();
-    // The one that holds the call.
+    // The one process is the one with the SRT connection.
     expect(running).toHaveLength(1);
     expect(JSON.stringify(running)).not.toMatch(SECRETS);
     const tags = await take(source, 25);
@@ -85,11 +85,11 @@ describe("an SRT source", () => {
     expect(video[0]).toMatchObject({ keyframe: true });
     expect(video[0]?.dtsMs).toBeLessThan(100);
     expect(media(tags, "audio").length).toBeGreaterThan(20);
-    // By the guard, and by nobody else.
+    // Only the guard resolved the host.
     expect(lookedUp).toEqual(["media.example"]);
   });
 
-  it("in codecs that rooms do not take is encoded", async () => {
+  it("encodes a source in codecs that rooms do not take", async () => {
     const server = await serve({ codecs: FOREIGN });
     const source = await open(`srt://127.0.0.1:${server.port}?${QUERY}`, { live: false });
     expect(source.info.plan).toMatchObject({ video: "transcode", audio: "transcode" });
@@ -97,7 +97,7 @@ describe("an SRT source", () => {
     expect(media(await take(source, 10), "video").every(({ compositionMs }) => compositionMs === 0)).toBe(true);
   });
 
-  it("goes on with its picture at once when its sound stops", async () => {
+  it("continues the picture at once when the sound stops", async () => {
     const server = await serve({ codecs: `${COPYABLE} -af atrim=duration=3 -max_interleave_delta 200000` });
     const source = await open(`srt://127.0.0.1:${server.port}?${QUERY}`);
     expect(source.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
@@ -109,14 +109,14 @@ describe("an SRT source", () => {
     });
   });
 
-  it("with B-frames is encoded, and needs no second look for it", async () => {
+  it("encodes a source with B-frames without probing it twice", async () => {
     const server = await serve({ codecs: "-c:v libx264 -pix_fmt yuv420p -bf 2 -g 12 -c:a aac" });
     const source = await open(`srt://127.0.0.1:${server.port}?${QUERY}`);
     expect(source.info.plan).toMatchObject({ video: "transcode", audio: "copy" });
     expect(media(await take(source, 10), "video").every(({ compositionMs }) => compositionMs === 0)).toBe(true);
   });
 
-  it("whose server goes away is lost, waited for as any live source is, and played again when it is back", async () => {
+  it("loses a source whose server stops, and plays it again when the server is back", async () => {
     const server = await serve();
     const url = `srt://127.0.0.1:${server.port}?${QUERY}`;
     const source = await open(url);
@@ -132,19 +132,19 @@ describe("an SRT source", () => {
     expect(media(await take(await open(url), 5), "video").length).toBeGreaterThanOrEqual(5);
   }, 60_000);
 
-  it("with another passphrase than its server's fails, and says no secret", async () => {
+  it("fails without naming a secret when the passphrase is wrong", async () => {
     const server = await serve();
     const url = `srt://127.0.0.1:${server.port}?streamid=k3y&passphrase=s3cret-but-wrong`;
     const error = await open(url).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       code: "FailedOperation.SourceUnreachable",
-      message: expect.stringContaining("are streamid and passphrase those that it expects?"),
+      message: expect.stringContaining("streamid and passphrase are correct"),
     });
     expect(JSON.stringify([String(error), error])).not.toMatch(SECRETS);
     expect(await childCommandLines()).toEqual([]);
   });
 
-  it("is MPEG-TS and nothing else, so that no list is followed to other addresses", async () => {
+  it("refuses anything but MPEG-TS, so that no playlist leads to other addresses", async () => {
     const server = await serve({ codecs: `${COPYABLE} -f matroska` });
     await expect(open(`srt://127.0.0.1:${server.port}?${QUERY}`)).rejects.toMatchObject({
       code: "FailedOperation.SourceUnsupported",
@@ -152,13 +152,13 @@ describe("an SRT source", () => {
   });
 
   it.each(["srt://10.1.2.3:9000", "srt://forbidden.example:9000", "srt://[::1]:9000"])(
-    "at an address that the guard forbids is not called: %s",
+    "does not call an address that the guard forbids: %s",
     async (url) => {
       await expect(open(url)).rejects.toMatchObject({ code: "FailedOperation.SourceForbidden" });
     },
   );
 
-  it("is refused with the reason by a worker whose ffmpeg has no SRT", async () => {
+  it("refuses SRT with the reason when ffmpeg has no SRT", async () => {
     const without = await SourceFactory.start({ tools, egress, capabilities: { srt: false, toneMapping: true } });
     cleanUps.push(() => without.close());
     const { signal } = new AbortController();
@@ -170,7 +170,7 @@ describe("an SRT source", () => {
     });
   });
 
-  it("can be given up while it is called, and leaves no process behind", async () => {
+  it("leaves no process running when it is cancelled during the call", async () => {
     const controller = new AbortController();
     const opening = open("srt://127.0.0.1:9", { signal: controller.signal });
     await eventually(async () => expect((await childCommandLines()).length).toBeGreaterThan(0));

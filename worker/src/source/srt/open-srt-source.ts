@@ -14,13 +14,13 @@ import { parseSrtAddress, srtPlaylist } from "./srt-address.ts";
 import { SrtReceiver } from "./srt-receiver.ts";
 
 export interface OpenSrtSourceOptions {
-  /** `srt://host:port?…`; what is secret of it stays in this process and in a pipe. */
+  /** `srt://host:port?…`. Its secrets stay in this process and in a pipe. */
   readonly url: string;
-  /** True: an end is a loss. */
+  /** True if the request's Mode is live, so that every end is a loss. */
   readonly askedLive: boolean;
-  /** Whether the ffmpeg at hand reads SRT. */
+  /** True if this worker's ffmpeg reads SRT. */
   readonly supported: boolean;
-  /** Judges the host; the address that it gives is dialled. */
+  /** Checks the host and returns the address to connect to. */
   readonly resolve: (hostname: string) => Promise<PinnedHost>;
   readonly ffprobePath: string;
   readonly plan: Omit<PlanOptions, "live" | "askedLive">;
@@ -32,9 +32,9 @@ export interface OpenSrtSourceOptions {
 }
 
 /**
- * Calls an SRT server and plays what it sends, from the first keyframe on. Always live.
+ * Calls an SRT server and plays its stream from the first keyframe on. The source is always live.
  *
- * @throws RoomcastError `FailedOperation.Source…` why it could not be opened; the signal's reason when that aborts.
+ * @throws RoomcastError `FailedOperation.Source…` if it cannot be opened; the signal's reason when that aborts.
  *   Nothing is left running then.
  */
 export async function openSrtSource(options: OpenSrtSourceOptions): Promise<Source> {
@@ -61,7 +61,7 @@ export async function openSrtSource(options: OpenSrtSourceOptions): Promise<Sour
     });
     receiver.probing.destroy();
     return await openStreamSource({
-      // Of what comes without an end, a duration is a guess.
+      // The duration of a live stream would be a guess.
       media: { ...media, durationMs: null },
       plan: planPush(media, { ...options.plan, live: true, askedLive }),
       live: true,
@@ -82,7 +82,7 @@ export async function openSrtSource(options: OpenSrtSourceOptions): Promise<Sour
   }
 }
 
-/** Both kinds of tracks, as far as they are there, become tags in this process. */
+/** Returns true if this process can demux the tracks that are present. */
 async function isReadHere(stream: Readable, signal: AbortSignal): Promise<boolean> {
   const tracks = await announcedTracks(stream, signal);
   if (tracks === null) return false;
@@ -114,10 +114,10 @@ async function openHere(receiver: SrtReceiver, where: string, options: OpenSrtSo
   });
 }
 
-/** What comes over the call until it ends, or nobody wants it any more: then the call is over too. */
+/** Yields the bytes of the call until it ends. If the consumer stops earlier, the call is ended too. */
 async function* receivedBytes(receiver: SrtReceiver): AsyncGenerator<Buffer, void> {
   try {
-    // SAFETY: a stream of bytes without an encoding gives buffers.
+    // SAFETY: a byte stream without an encoding gives buffers.
     for await (const chunk of receiver.stream) yield chunk as Buffer;
     if (receiver.failure !== undefined) throw receiver.failure;
   } finally {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { parseSrtAddress, srtPlaylist } from "./srt-address.ts";
 
-describe("an SRT address", () => {
-  it("is a host, a port and what the server wants to know", () => {
+describe("parseSrtAddress", () => {
+  it("reads the host, the port and the parameters for the server", () => {
     const url =
       "srt://Media.example:9000?streamid=%23!::r=live/a,m=request&passphrase=with+a%20space&pbkeylen=24&latency=300";
     expect(parseSrtAddress(url)).toEqual({
@@ -15,7 +15,7 @@ describe("an SRT address", () => {
     });
   });
 
-  it("needs no more than host and port, and passes over what it does not know", () => {
+  it("needs only host and port and ignores unknown parameters", () => {
     expect(parseSrtAddress("srt://[2001:db8::1]:9000?mode=caller&transtype=live&passphrase=")).toEqual({
       host: "[2001:db8::1]",
       port: 9000,
@@ -36,7 +36,7 @@ describe("an SRT address", () => {
     ["srt://media.example:9000?latency=-1", "milliseconds up to 10000"],
     ["srt://media.example:9000?streamid=a%0Afile%20x", "no control characters"],
     [`srt://media.example:9000?streamid=${"a".repeat(513)}`, "at most 512 bytes"],
-  ])("%s cannot be used: %s", (url, why) => {
+  ])("refuses %s: %s", (url, why) => {
     let thrown: unknown;
     try {
       parseSrtAddress(url);
@@ -48,10 +48,10 @@ describe("an SRT address", () => {
   });
 });
 
-describe("ffmpeg's list of an SRT source", () => {
+describe("srtPlaylist", () => {
   const address = parseSrtAddress("srt://media.example:9000?streamid=it's&passphrase=0123456789&latency=300");
 
-  it("dials the judged address, quotes what the user gave and lets nothing else be opened", () => {
+  it("names the checked address, quotes the user's values and forbids other inputs", () => {
     expect(srtPlaylist(address, { address: "203.0.113.7", family: 4 }).split("\n")).toEqual([
       "ffconcat version 1.0",
       "file 'srt://203.0.113.7:9000'",

@@ -3,9 +3,9 @@ import { RoomcastError } from "@roomcast/shared";
 import { classifyUnopened } from "../ffmpeg/failure.ts";
 import { type FfmpegExit, FfmpegProcess } from "../ffmpeg/ffmpeg-process.ts";
 
-/** As much may come before the stream is played: some seconds at the highest rates. More is held back. */
+/** The most that is buffered before the stream is played: some seconds at the highest rates. More is held back. */
 const MAX_PREROLL_BYTES = 16 * 1024 * 1024;
-/** What the player may be behind before the server is held back. */
+/** The most that is buffered for a slow player before the server is held back. */
 const FEED_BYTES = 512 * 1024;
 /** Options in front of the list on stdin. */
 const INPUT_OPTIONS = [
@@ -13,25 +13,25 @@ const INPUT_OPTIONS = [
   ["-protocol_whitelist", "pipe,srt", "-format_whitelist", "concat,mpegts"],
   ["-f", "concat", "-safe", "0"],
 ].flat();
-/** A track that stops must not hold up the other one: nothing waits for it for longer than 0.3 s (given in µs). */
+/** A track waits at most 0.3 s for another one that has stopped (given in µs). */
 const OUTPUT_OPTIONS =
   "-map 0:v? -map 0:a? -c copy -max_interleave_delta 300000 -muxdelay 0 -flush_packets 1 -f mpegts".split(" ");
 
 export interface SrtReceiverOptions {
-  /** See `srtPlaylist`; it stays in a pipe. */
+  /** The list of `srtPlaylist`; it is only passed through a pipe. */
   readonly playlist: string;
-  /** Host and port as the user gave them, for errors. */
+  /** Host and port as the user gave them, for error texts. */
   readonly where: string;
 }
 
 /**
- * One call to an SRT server, made by an ffmpeg that hands on the MPEG-TS as it comes. What a source holds is found out
- * and played over one and the same call, because many servers (encoders that listen) take only one.
+ * One call to an SRT server by an ffmpeg that passes the MPEG-TS on unchanged. Probing and playing use the same call,
+ * because many servers (encoders that listen) accept only one.
  */
 export class SrtReceiver {
-  /** All from the first byte on; to be read once `probing` was destroyed. */
+  /** The whole stream from its first byte; to be read after `probing` was destroyed. */
   readonly stream: Readable;
-  /** The same, to look at. */
+  /** A copy of the beginning of the stream, for probing. */
   readonly probing: Readable;
   readonly #where: string;
   readonly #process: FfmpegProcess;
@@ -51,7 +51,7 @@ export class SrtReceiver {
     });
   }
 
-  /** Why nothing comes any more; undefined while something may. */
+  /** The error that ended the call; undefined while it runs. */
   get failure(): RoomcastError | undefined {
     return this.#failure;
   }
@@ -60,7 +60,7 @@ export class SrtReceiver {
     return this.#receivedBytes;
   }
 
-  /** Idempotent; resolves when the process is gone. */
+  /** Ends the call. Idempotent; resolves when the process has ended. */
   async close(): Promise<void> {
     await this.#process.stop();
     this.probing.destroy();
@@ -82,18 +82,21 @@ export class SrtReceiver {
   }
 }
 
-/** What it means that a call to an SRT server is over; a caller is not told why it was refused. Pure. */
+/** Returns the error for the end of a call. SRT does not tell a caller why it was refused. Pure. */
 export function srtFailure(exit: FfmpegExit, where: string, received: boolean): RoomcastError {
   if (received) return new RoomcastError("FailedOperation.SourceLost", `${where} ended the SRT connection.`);
   const said = exit.stderrTail.join("\n");
   if (/Connection to .* failed/.test(said)) {
     return new RoomcastError(
       "FailedOperation.SourceUnreachable",
-      `${where} took no SRT call: does it listen, and are streamid and passphrase those that it expects?`,
+      `${where} accepted no SRT connection: check that it listens and that streamid and passphrase are correct.`,
     );
   }
   if (/not on whitelist/i.test(said)) {
-    return new RoomcastError("FailedOperation.SourceUnsupported", `${where} sends no MPEG-TS over SRT.`);
+    return new RoomcastError(
+      "FailedOperation.SourceUnsupported",
+      `${where} does not send MPEG-TS over SRT: set its output to MPEG-TS.`,
+    );
   }
   return classifyUnopened(exit);
 }

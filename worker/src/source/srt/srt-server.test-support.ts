@@ -18,7 +18,7 @@ export class SrtServer {
     this.port = port;
     const url = `srt://127.0.0.1:${port}?mode=listener&${query}`;
     const args = ["-v", "error", "-nostdin", ...`${MEDIA} -f mpegts ${codecs}`.split(" "), url];
-    // Under another name, so that it is not taken for one of the worker's.
+    // It runs under another name, so that it does not count as one of the worker's processes.
     this.#process = spawn("ffmpeg", args, { stdio: "ignore", argv0: "srt-server" });
     this.#closed = once(this.#process, "close");
   }
@@ -33,7 +33,7 @@ export class SrtServer {
     return server;
   }
 
-  /** Ends the call properly; idempotent. */
+  /** Ends the call regularly; idempotent. */
   async stop(): Promise<void> {
     this.#process.kill("SIGTERM");
     await this.#closed;
