@@ -12,7 +12,7 @@ import { Scratch } from "./scratch.ts";
 import { AUDIO_HEADER_BYTES, sequenceHeaderTag, soundTag, TagMaker } from "./tag-maker.ts";
 
 const TICKS_PER_SECOND = 90_000;
-/** A frame is at most 8191 bytes, and the header behind it confirms it. A PES packet has at most 64 KiB. */
+/** A frame has at most 8191 bytes, and the header after it confirms it. A PES packet has at most 64 KiB. */
 const MAX_WAITING_BYTES = 128 * 1024;
 
 /** Makes tags of AAC in ADTS frames, which may lie across PES packets. */
@@ -21,10 +21,10 @@ export class AdtsStream implements ElementaryStream {
   readonly #tags = new TagMaker();
   readonly #marks = new TimeMarks();
   readonly #scratch = new Scratch(MAX_WAITING_BYTES);
-  /** The time of the next frame; null as long as none is known. */
+  /** The time of the next frame; null until a time is known. */
   #nextTicks: number | null = null;
   #config: Buffer | undefined;
-  /** The last frame ended where the next one is expected; else a header counts only if another one follows. */
+  /** True if a frame has just ended, so that the next one is expected here. Otherwise a header needs a second one after it. */
   #inStep = false;
   #lost = false;
 
@@ -71,7 +71,7 @@ export class AdtsStream implements ElementaryStream {
       }
       const next = at + header.frameBytes;
       if (next > length) {
-        // A false header found while searching must not swallow the frames behind it.
+        // A false header that is found while searching must not swallow the frames after it.
         if (!final || this.#inStep) break;
         at += 1;
         continue;

@@ -2,7 +2,7 @@ const WRAP = 2 ** 33;
 const HALF = 2 ** 32;
 const TICKS_PER_MS = 90;
 
-/** The shorter way round from one time of a 33-bit clock to another. */
+/** Returns the signed difference between two times of a 33-bit clock, in the shorter direction. */
 export function signedTicks(difference: number): number {
   const positive = ((difference % WRAP) + WRAP) % WRAP;
   return positive >= HALF ? positive - WRAP : positive;

@@ -7,7 +7,7 @@ import type { DemuxedTrack, Demuxer, DemuxerOptions, TrackChoice } from "./demux
 
 const run = promisify(execFile);
 
-/** Has ffmpeg read `input` from a pipe, where the arguments name `pipe:0`, and gives what it writes to `pipe:1`. */
+/** Runs ffmpeg with `input` at `pipe:0` and returns its output of `pipe:1`. */
 export async function ffmpeg(args: string, input: Buffer = Buffer.alloc(0)): Promise<Buffer> {
   const child = spawn("ffmpeg", ["-v", "error", "-y", ...args.split(" "), "pipe:1"]);
   child.stdin.on("error", () => undefined);
@@ -29,13 +29,13 @@ export interface ProbedPacket {
   readonly size: number;
 }
 
-/** The packets of a file as ffprobe reads them. */
+/** Reads the packets of a file with ffprobe. */
 export async function probePackets(file: string, args: readonly string[] = []): Promise<ProbedPacket[]> {
   const wanted = ["-show_packets", "-show_entries", "packet=codec_type,pts_time,dts_time,flags,size"];
   const { stdout } = await run("ffprobe", ["-v", "error", ...args, ...wanted, "-of", "json", file], {
     maxBuffer: 64 * 1024 * 1024,
   });
-  // SAFETY: ffprobe's packets have these fields; tests fail where not.
+  // SAFETY: ffprobe's packets have these fields; tests fail otherwise.
   const { packets } = JSON.parse(stdout) as { packets: Record<string, string>[] };
   return packets.map((packet) => ({
     kind: packet["codec_type"] ?? "",
@@ -62,7 +62,7 @@ function firstOfEach(tracks: readonly DemuxedTrack[]): TrackChoice {
   return { video: first("video"), audio: first("audio") };
 }
 
-/** Pushes all pieces through a demuxer, and flushes it at the end and wherever a piece is null. */
+/** Pushes all pieces through a demuxer, and flushes it at the end and when a piece is null. */
 export function demux(
   make: (options: DemuxerOptions) => Demuxer,
   pieces: Iterable<Buffer | null>,
@@ -95,7 +95,7 @@ export function demux(
   };
 }
 
-/** Mulberry32: the same numbers for the same seed. */
+/** A Mulberry32 generator, which gives the same numbers for the same seed. */
 export function randomFrom(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -114,12 +114,12 @@ export function* inPieces(bytes: Buffer, length: () => number): Iterable<Buffer>
   }
 }
 
-/** Payloads behind their tag headers, to compare with another demuxer's. */
+/** Returns the payloads without their tag headers, to compare them with another demuxer's. */
 export function dataOf(tags: readonly MediaTag[]): string[] {
   return tags.map(({ kind, payload }) => payload.toString("hex", kind === "video" ? 5 : 2));
 }
 
-/** Tags in a form that is compared faster than buffers are. */
+/** Returns tags in a form that is faster to compare than buffers. */
 export function shown(tags: readonly MediaTag[]): string {
   return tags.map(({ payload, ...rest }) => `${JSON.stringify(rest)} ${payload.toString("base64")}`).join("\n");
 }

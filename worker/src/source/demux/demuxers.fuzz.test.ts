@@ -22,7 +22,7 @@ const RECIPES: Readonly<Record<string, string>> = {
 };
 const KINDS = Object.keys(MAKERS);
 
-describe.each(KINDS)("a damaged stream of %s", (kind) => {
+describe.each(KINDS)("The demuxer of %s", (kind) => {
   let sound: Buffer;
   let whole: Demuxed;
   const make =
@@ -33,7 +33,7 @@ describe.each(KINDS)("a damaged stream of %s", (kind) => {
     if (whole.tags.length < 15) throw new Error("The sound stream gives too few tags to test with.");
   });
 
-  /** @returns what came out, or null where the demuxer refused. */
+  /** @returns the output, or null if the demuxer refused the bytes. */
   function attempt(pieces: Iterable<Buffer>, where: string): Demuxed | null {
     try {
       return demux(make, pieces);
@@ -43,7 +43,7 @@ describe.each(KINDS)("a damaged stream of %s", (kind) => {
     }
   }
 
-  it("that ends at any byte gives the first of its tags, and is never refused", () => {
+  it("gives the first tags of a stream that ends at any byte and never refuses it", () => {
     const tags = new Set(whole.tags.map((tag) => shown([tag])));
     for (let length = 0; length < sound.length; length += length < 1500 ? 1 : 61) {
       const cut = attempt([sound.subarray(0, length)], `cut at ${length}`);
@@ -53,7 +53,7 @@ describe.each(KINDS)("a damaged stream of %s", (kind) => {
     }
   });
 
-  it("that is overwritten, cut, repeated and shortened gives tags or the typed error, no more bytes than came in", () => {
+  it("gives tags or the typed error for a damaged stream, and no more bytes than came in", () => {
     for (let seed = 1; seed <= 400; seed += 1) {
       const random = randomFrom(seed);
       const from = random(4) === 0 ? random(sound.length) : 0;
@@ -76,7 +76,7 @@ describe.each(KINDS)("a damaged stream of %s", (kind) => {
     }
   });
 
-  it("of random bytes is refused or gives nothing", () => {
+  it("refuses random bytes or gives no tags of them", () => {
     for (let seed = 1; seed <= 60; seed += 1) {
       const random = randomFrom(seed);
       const bytes = Buffer.from(Array.from({ length: 3000 }, () => random(256)));
@@ -85,7 +85,7 @@ describe.each(KINDS)("a damaged stream of %s", (kind) => {
     }
   });
 
-  it("in any pieces gives what it gives whole", () => {
+  it("gives the same tags for a damaged stream in pieces of any size", () => {
     for (let seed = 1; seed <= 60; seed += 1) {
       const random = randomFrom(seed);
       const bytes = Buffer.from(sound);

@@ -32,7 +32,7 @@ describe("detectContainer", () => {
     for (const length of [1000, 4096, bytes.length]) expect(detectContainer(bytes.subarray(0, length))).toBe(format);
   });
 
-  it("knows a plain MP4 file whether its index stands in front or not", () => {
+  it("knows a plain MP4 file with its index at the beginning or at the end", () => {
     const ftyp = Buffer.from("000000186674797069736f6d0000020069736f6d61766331", "hex");
     const mvhd = Buffer.from("0000001c6d766864000000000000000000000000000003e800001388", "hex");
     const moov = Buffer.concat([Buffer.from("000010006d6f6f76", "hex"), mvhd]);
@@ -51,10 +51,10 @@ describe("detectContainer", () => {
     expect(detectContainer(bytes)).toBe(format);
   });
 
-  it("knows a transport stream behind noise, and does not take noise for one", () => {
+  it("knows a transport stream after noise and does not take noise for one", () => {
     const ts = made.get("a transport stream") ?? Buffer.alloc(0);
     expect(detectContainer(Buffer.concat([Buffer.alloc(5000, 1), ts]))).toBe("mpegts");
-    // A picture that some servers put in front of every segment.
+    // Some servers put a picture before every segment.
     expect(detectContainer(Buffer.concat([Buffer.from("89504e470d0a1a0a", "hex"), Buffer.alloc(100), ts]))).toBe(
       "mpegts",
     );

@@ -14,7 +14,7 @@ export type ContainerFormat =
   | "flv"
   | "unknown";
 
-/** As much may stand in front of the first packet of a transport stream. */
+/** The most bytes of noise before the first packet of a transport stream. */
 const MAX_NOISE_BYTES = 8 * 1024;
 const TS_SYNC = 0x47;
 const TS_PACKET_BYTES = 188;
@@ -23,13 +23,13 @@ const TS_SURE = 5;
 const AC3_SYNC = 0x0b77;
 
 const MARKUP = /^\s*<(?:!--|(?:!doctype|\?xml|html|head|body|title|meta|script|error)\b)/i;
-/** Boxes that only stand at the beginning of a fragment (ISO/IEC 14496-12, 8.16; ISO/IEC 23009-1). */
+/** Boxes that only occur at the beginning of a fragment (ISO/IEC 14496-12, 8.16; ISO/IEC 23009-1). */
 const FRAGMENT_BOXES = new Set(["styp", "moof", "sidx", "ssix", "emsg", "prft"]);
 const FILE_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "uuid"]);
 
 /**
- * Tells by its first bytes what a file or segment is, never by its name. A few kilobytes are enough, except where a movie
- * box is larger: `mp4` means that no sign of fragments was seen in it. An ID3 tag in front of audio gives `id3`. Pure.
+ * Detects the container of a file or segment by its first bytes, never by its name. A few kilobytes are enough unless the
+ * movie box is larger: `mp4` means that it showed no sign of fragments. An ID3 tag before audio gives `id3`. Pure.
  */
 export function detectContainer(bytes: Buffer): ContainerFormat {
   const magic = bytes.toString("latin1", 0, 4);
@@ -44,7 +44,7 @@ export function detectContainer(bytes: Buffer): ContainerFormat {
 function detectText(bytes: Buffer): "webvtt" | "html" | undefined {
   const text = bytes.toString("latin1", 0, 512).replace(/^\xef\xbb\xbf/, "");
   if (/^WEBVTT(?![^\s])/.test(text)) return "webvtt";
-  // An error page, or an error in XML as object stores answer it.
+  // This is an error page, or an XML error as object stores send it.
   return MARKUP.test(text) ? "html" : undefined;
 }
 
@@ -57,14 +57,14 @@ function detectBoxes(bytes: Buffer): "fmp4" | "mp4" | undefined {
     known = true;
     const size = bytes.readUInt32BE(at);
     if (type === "moov") return isFragmented(bytes.subarray(at, size < 8 ? bytes.length : at + size)) ? "fmp4" : "mp4";
-    // A size of 0 goes to the file's end, and one of 1 is too large to look behind.
+    // A size of 0 means the rest of the file, and one of 1 a box that is too large to look past.
     if (size < 8) break;
     at += size;
   }
   return known ? "mp4" : undefined;
 }
 
-/** The box mvex announces fragments. It may lie behind what is there, but a movie without duration has them too. */
+/** Returns true if fragments follow: the box mvex announces them, or, if that is not read yet, the duration is 0. */
 function isFragmented(moov: Buffer): boolean {
   if (moov.includes("mvex", 0, "latin1")) return true;
   const mvhd = moov.indexOf("mvhd", 0, "latin1");
@@ -91,7 +91,7 @@ function detectBehindNoise(bytes: Buffer): "mpegts" | "unknown" {
   return "unknown";
 }
 
-/** A sync byte at each packet, as many as there are bytes for; at least one whole packet. */
+/** Returns true if every packet in the bytes begins with a sync byte, and at least one packet is whole. */
 function isTransportStream(bytes: Buffer, at: number): boolean {
   if (bytes[at] !== TS_SYNC || at + TS_PACKET_BYTES > bytes.length) return false;
   return TS_STRIDES.some((stride) => {

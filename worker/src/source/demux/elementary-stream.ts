@@ -1,19 +1,19 @@
-/** Takes the bytes of one elementary stream out of PES packets and makes tags of them. */
+/** Makes tags of the bytes of one elementary stream, which come in PES packets. */
 export interface ElementaryStream {
   /**
-   * A PES packet begins. Its times belong to the first picture or frame that begins in it.
+   * Begins a PES packet. Its times belong to the first picture or frame that begins in it.
    *
-   * @param pts ticks of 90 kHz without wrap-around; null: not said. @param dts the same; null: as `pts`.
+   * @param pts ticks of 90 kHz without wrap-around; null if absent. @param dts the same; null if it equals `pts`.
    */
   begin(pts: number | null, dts: number | null): void;
   append(bytes: Buffer, start: number, end: number): void;
-  /** Bytes are missing here: what they belonged to is dropped, and so is the rest of the PES packet. */
+  /** Reports missing bytes. The picture or frame that they belong to and the rest of the PES packet are dropped. */
   lose(): void;
-  /** Nothing more belongs to what waits: gives it if it is whole. */
+  /** Gives the waiting picture or frame if it is whole, because no more of it will come. */
   flush(): void;
 }
 
-/** Where in an elementary stream the PES packets begin whose times no picture or frame has taken yet. */
+/** The positions and times of PES packets whose times no picture or frame has taken yet. */
 export class TimeMarks {
   readonly #marks: { at: number; readonly pts: number; readonly dts: number | null }[] = [];
 
@@ -25,14 +25,14 @@ export class TimeMarks {
     this.#marks.push({ at, pts, dts });
   }
 
-  /** The times for what begins at a position: those of the last PES packet that begins there or before. */
+  /** Returns the times for a position: those of the last PES packet that begins there or before. */
   take(at: number): { readonly pts: number; readonly dts: number | null } | null {
     let found: { readonly pts: number; readonly dts: number | null } | null = null;
     while ((this.#marks[0]?.at ?? Number.POSITIVE_INFINITY) <= at) found = this.#marks.shift() ?? null;
     return found;
   }
 
-  /** The first bytes were forgotten. */
+  /** Adjusts the positions after the first bytes were dropped. */
   shift(count: number): void {
     for (const mark of this.#marks) mark.at = Math.max(0, mark.at - count);
   }

@@ -8,7 +8,7 @@ const ENCODE = "-f lavfi -i testsrc2=s=160x90:r=25:d=1 -pix_fmt yuv420p -c:v lib
 const DELIMITER = Buffer.from("0000000109f0", "hex");
 
 interface Encoded {
-  /** Each picture's NAL units without delimiters, in an order of decoding. */
+  /** Each picture's NAL units without delimiters, in decoding order. */
   readonly pictures: Buffer[][];
   readonly tags: MediaTag[];
 }
@@ -61,14 +61,14 @@ describe("H264Stream", () => {
     sliced = await encode("-bf 0 -g 10 -x264-params slices=4");
   });
 
-  it.each(["000001", "00000001", "0000000000000001"])("takes pictures apart at start codes %s", (code) => {
+  it.each(["000001", "00000001", "0000000000000001"])("separates pictures at start codes %s", (code) => {
     const { stream, pesPacket, media } = collect();
     for (const [index, units] of plain.pictures.entries()) pesPacket(annexB(units, code), index * 3600);
     stream.flush();
     expect(hex(media())).toEqual(hex(plain.tags));
   });
 
-  it("drops delimiters, filler and ends of sequence, wherever they stand", () => {
+  it("drops delimiters, filler and ends of sequence at any position", () => {
     const { stream, pesPacket, media } = collect();
     const filler = Buffer.from("0cffffff80", "hex");
     for (const [index, units] of plain.pictures.entries()) {
@@ -78,7 +78,7 @@ describe("H264Stream", () => {
     expect(hex(media())).toEqual(hex(plain.tags));
   });
 
-  it("finds several pictures in one PES packet, and gives those without times what lies between", () => {
+  it("finds several pictures in one PES packet and interpolates missing times", () => {
     const { stream, pesPacket, media } = collect();
     for (let index = 0; index < 25; index += 5) {
       pesPacket(annexB(plain.pictures.slice(index, index + 5).flat()), index * 3600);
@@ -88,7 +88,7 @@ describe("H264Stream", () => {
     expect(media().map(({ dtsMs }) => Math.round(dtsMs))).toEqual(plain.tags.map((_, index) => index * 40));
   });
 
-  it("puts pictures together whose slices come in PES packets of their own", () => {
+  it("joins the slices of a picture that come in separate PES packets", () => {
     const { stream, pesPacket, media } = collect();
     for (const [index, units] of sliced.pictures.entries()) {
       for (const unit of units) pesPacket(annexB([unit]), index * 3600);
@@ -98,7 +98,7 @@ describe("H264Stream", () => {
     expect(media().map(({ dtsMs }) => dtsMs)).toEqual(sliced.tags.map((_, index) => index * 40));
   });
 
-  it("puts pictures together that are cut at any byte", () => {
+  it("joins pictures that are cut at any byte", () => {
     const { stream, pesPacket, media } = collect();
     const bytes = Buffer.concat(plain.pictures.map((units) => Buffer.concat([DELIMITER, annexB(units)])));
     for (let at = 0; at < bytes.length; at += 97) pesPacket(bytes.subarray(at, at + 97), null);
@@ -110,7 +110,7 @@ describe("H264Stream", () => {
     expect(hex(media())).toEqual(hex(plain.tags));
   });
 
-  it("gives a sequence header at first and when the parameter sets change, not when they come again", async () => {
+  it("gives a sequence header at first and when the parameter sets change, but not when they repeat", async () => {
     const other = await encode("-bf 0 -g 10 -s 320x180");
     const { stream, pesPacket, tags } = collect();
     for (const [index, units] of [...plain.pictures, ...other.pictures].entries())
@@ -120,7 +120,7 @@ describe("H264Stream", () => {
     expect(headers).toEqual([0, 26]);
   });
 
-  it("calls a picture without IDR no keyframe, and tells that decoding may begin there", async () => {
+  it("reports a recovery point instead of a keyframe for a picture without IDR", async () => {
     const open = await encode("-bf 2 -g 10 -x264-params open-gop=1");
     const { stream, pesPacket, media, recoveryPoints } = collect();
     for (const [index, units] of open.pictures.entries()) pesPacket(annexB(units), index * 3600, index * 3600);
@@ -130,7 +130,7 @@ describe("H264Stream", () => {
     expect(recoveryPoints.length).toBeGreaterThanOrEqual(2);
   });
 
-  it("makes decode times of the times of showing where none are written", async () => {
+  it("derives missing decode times from the presentation times", async () => {
     const reordered = await encode("-bf 2 -g 10");
     const { stream, pesPacket, media } = collect();
     for (const [index, units] of reordered.pictures.entries()) {
@@ -146,7 +146,7 @@ describe("H264Stream", () => {
     );
   });
 
-  it("drops a picture that lost bytes, and nothing else", () => {
+  it("drops only the picture that lost bytes", () => {
     const { stream, pesPacket, media } = collect();
     for (const [index, units] of plain.pictures.entries()) {
       pesPacket(annexB(units), index * 3600);

@@ -7,16 +7,16 @@ import { PictureSurvey } from "./picture-survey.ts";
 import { Scratch } from "./scratch.ts";
 import { TagMaker, VIDEO_HEADER_BYTES } from "./tag-maker.ts";
 
-/** The largest picture of level 6.2 that anybody streams is a few megabytes. */
+/** The largest pictures of level 6.2 in real streams have a few megabytes. */
 const MAX_PICTURE_BYTES = 16 * 1024 * 1024;
 const MAX_UNITS = 4096;
 const LENGTH_BYTES = 4;
-/** 00 00 01 */
+/** The length of a start code, 00 00 01. */
 const START_CODE_BYTES = 3;
 
 /**
- * Makes tags of an H.264 byte stream (ITU-T H.264, annex B). Pictures are told apart by what the stream says, not by PES
- * packets: one of those may hold several, or a part of one. Parameter sets, delimiters and filler are taken out.
+ * Makes tags of an H.264 byte stream (ITU-T H.264, annex B). Pictures are separated by the stream's own syntax, because a
+ * PES packet may hold several pictures or a part of one. Parameter sets, delimiters and filler are removed.
  */
 export class H264Stream implements ElementaryStream {
   readonly #tags = new TagMaker();
@@ -24,13 +24,13 @@ export class H264Stream implements ElementaryStream {
   readonly #clock = new PictureClock();
   readonly #marks = new TimeMarks();
   readonly #scratch = new Scratch(MAX_PICTURE_BYTES);
-  /** Positions of the headers of the units of the picture that is read. */
+  /** Positions of the unit headers of the current picture. */
   readonly #units: number[] = [];
   /** Where the next start code may end. */
   #scanned = 2;
   #hasSlice = false;
   #times: { readonly pts: number; readonly dts: number | null } | null = null;
-  /** Bytes were lost: nothing is taken before the next PES packet. */
+  /** True after a loss of bytes: everything before the next PES packet is ignored. */
   #lost = false;
 
   constructor(options: Pick<DemuxerOptions, "onTag" | "onRecoveryPoint">) {
@@ -69,9 +69,9 @@ export class H264Stream implements ElementaryStream {
     this.#times = null;
   }
 
-  /** Looks at every byte once: most steps are three bytes wide, because few bytes are 0 or 1. */
+  /** Searches start codes. Most steps are three bytes wide, because few bytes are 0 or 1. */
   #scan(final: boolean): void {
-    // A slice is known by the byte behind its header; the last unit of all may be a header alone.
+    // A slice is recognised by the byte after its header; the last unit may be a header only.
     let end = this.#scratch.length - (final ? 1 : 2);
     let at = this.#scanned;
     let { bytes } = this.#scratch;
@@ -92,7 +92,7 @@ export class H264Stream implements ElementaryStream {
     if (this.#units.length === 0) this.#forget(Math.min(this.#scanned - 2, this.#scratch.length));
   }
 
-  /** The first bytes belong to no picture. */
+  /** Drops the first bytes, which belong to no picture. */
   #forget(count: number): void {
     if (count === 0) return;
     this.#scratch.drop(count);
@@ -100,7 +100,7 @@ export class H264Stream implements ElementaryStream {
     this.#scanned -= count;
   }
 
-  /** A unit's header stands here. @returns how many bytes in front of it were given away and forgotten. */
+  /** Handles the header of a unit. @returns the number of bytes before it that were given and dropped. */
   #unit(header: number): number {
     const { bytes } = this.#scratch;
     const ends = this.#hasSlice && startsPicture(bytes, header, this.#scratch.length);
@@ -109,12 +109,12 @@ export class H264Stream implements ElementaryStream {
       this.#units.length = 0;
       this.#hasSlice = false;
     }
-    // What stands in front of a picture's first unit is no part of it.
+    // Bytes before a picture's first unit are not part of it.
     const dropped = this.#units.length === 0 ? header - START_CODE_BYTES : 0;
     const type = (bytes[header] ?? 0) & 0x1f;
     const slice = type >= NAL.slice && type <= NAL.idrSlice;
     if (this.#units.length === 0) this.#times = null;
-    // Parameter sets may come in a PES packet in front of the slices', whose time counts.
+    // Parameter sets may come in a PES packet before that of the slices, whose time counts.
     if (this.#units.length === 0 || (slice && !this.#hasSlice)) this.#times = this.#marks.take(header) ?? this.#times;
     if (slice) this.#hasSlice = true;
     this.#forget(dropped);
@@ -127,7 +127,7 @@ export class H264Stream implements ElementaryStream {
     return forgotten;
   }
 
-  /** Gives the picture whose last unit ends here. */
+  /** Gives the picture that ends here. */
   #give(end: number): void {
     const { bytes } = this.#scratch;
     this.#survey.begin();

@@ -17,7 +17,7 @@ const steps = (from: number, to: number, step: number) =>
   Array.from({ length: Math.ceil((to - from) / step) }, (_, index) => from + index * step);
 
 describe("Interleaver", () => {
-  it("puts six seconds of picture, and the sound that comes behind them, in one order", () => {
+  it("sorts six seconds of picture and the sound that comes after them", () => {
     const { interleaver, given } = setUp();
     for (const segment of [0, 6000]) {
       for (const dtsMs of steps(segment, segment + 6000, 40)) interleaver.push(tag("video", dtsMs));
@@ -29,7 +29,7 @@ describe("Interleaver", () => {
     expect(times).toEqual(times.toSorted((one, other) => one - other));
   });
 
-  it("holds nothing for a track that stays away longer than the bound, and takes it in again when it comes", () => {
+  it("stops waiting for a track that is absent longer than the limit, and includes it again when it comes", () => {
     const { interleaver, given } = setUp({ maxWaitMs: 100, maxWaitBytes: 1_000_000 });
     for (const dtsMs of [0, 50, 100]) interleaver.push(tag("video", dtsMs));
     expect(given).toEqual([]);
@@ -43,13 +43,13 @@ describe("Interleaver", () => {
     expect(given.slice(5)).toEqual(["a190", "v250"]);
   });
 
-  it("holds no more bytes than the bound", () => {
+  it("holds no more bytes than the limit", () => {
     const { interleaver, given } = setUp({ maxWaitMs: 60_000, maxWaitBytes: 1000 });
     for (const dtsMs of [0, 1, 2]) interleaver.push(tag("video", dtsMs, 400));
     expect(given).toEqual(["v0", "v1", "v2"]);
   });
 
-  it("holds nothing for a track that is not there", () => {
+  it("does not wait for a track that the stream lacks", () => {
     const { interleaver, given } = setUp();
     interleaver.push(tag("audio", 0));
     interleaver.expect(["audio"]);
@@ -57,7 +57,7 @@ describe("Interleaver", () => {
     expect(given).toEqual(["a0", "a20"]);
   });
 
-  it("gives the rest in order when it is flushed", () => {
+  it("gives the held tags in order when it is flushed", () => {
     const { interleaver, given } = setUp();
     for (const dtsMs of [40, 80]) interleaver.push(tag("video", dtsMs));
     interleaver.push(tag("audio", 60));
@@ -65,7 +65,7 @@ describe("Interleaver", () => {
     expect(given).toEqual(["v40", "a60", "v80"]);
   });
 
-  it("is not stopped by a clock that begins again", () => {
+  it("continues when the clock restarts", () => {
     const { interleaver, given } = setUp();
     for (const dtsMs of [90_000, 90_040, 0, 40]) {
       interleaver.push(tag("video", dtsMs));

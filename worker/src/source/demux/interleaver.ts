@@ -4,20 +4,20 @@ type Kind = MediaTag["kind"];
 
 export interface InterleaverOptions {
   readonly onTag: (tag: MediaTag) => void;
-  /** As much of one track, ms, may wait for the other one; a track that stays away longer is not waited for. */
+  /** The longest duration of one track that waits for the other one, ms. */
   readonly maxWaitMs: number;
   readonly maxWaitBytes: number;
 }
 
 interface Lane {
   readonly tags: MediaTag[];
-  /** Nothing of it is to come, or it has been away for too long: the other track does not wait for it. */
+  /** True if the track is absent or late, so that the other track does not wait for it. */
   away: boolean;
 }
 
 /**
- * Puts the tags of two tracks in the order of their decode times. Segments may hold all of one track before the other,
- * and sound may run ahead. The order within a track stays as it is.
+ * Sorts the tags of two tracks by their decode times. Segments may hold all of one track before the other, and sound may
+ * be ahead. The order within a track does not change.
  */
 export class Interleaver {
   readonly #options: InterleaverOptions;
@@ -31,7 +31,7 @@ export class Interleaver {
     this.#options = options;
   }
 
-  /** Says which tracks there are; both until it is called. What was held for one that is not there is given. */
+  /** Sets the present tracks; both count as present until then. Tags that were held for an absent track are given. */
   expect(kinds: readonly Kind[]): void {
     this.#lanes.video.away = !kinds.includes("video");
     this.#lanes.audio.away = !kinds.includes("audio");
@@ -46,7 +46,7 @@ export class Interleaver {
     this.#give();
   }
 
-  /** Gives all that is held. What follows is waited for as before. */
+  /** Gives all held tags. Later tags are held as before. */
   flush(): void {
     const { video, audio } = this.#lanes;
     const before = [video.away, audio.away];
@@ -72,7 +72,7 @@ export class Interleaver {
     }
   }
 
-  /** A clock that jumps counts as a long wait, either way. */
+  /** Returns true after a long wait. A jump of the clock in either direction also counts as one. */
   #isTooMuch({ tags }: Lane): boolean {
     const [first, last] = [tags[0], tags.at(-1)];
     if (first === undefined || last === undefined) return false;

@@ -13,8 +13,8 @@ export const NAL = {
 const SEI_RECOVERY_POINT = 6;
 
 /**
- * Whether a unit that comes after a slice is the first of another picture (7.4.1.2.3), as far as that shows without
- * parsing slices: by what only stands in front of a picture, and by a slice of the first macroblock.
+ * Returns true if a unit after a slice is the first of another picture (7.4.1.2.3). Slices are not parsed: the unit either
+ * has a type that only precedes a picture, or is a slice with the first macroblock.
  */
 export function startsPicture(bytes: Buffer, header: number, end: number): boolean {
   const type = (bytes[header] ?? 0) & 0x1f;
@@ -24,7 +24,7 @@ export function startsPicture(bytes: Buffer, header: number, end: number): boole
   return (type >= NAL.sei && type <= NAL.delimiter) || (type >= 14 && type <= 18);
 }
 
-/** Whether an SEI unit (7.3.2.3.1) holds a recovery point: decoding may begin here although it is no IDR picture. */
+/** Returns true if an SEI unit (7.3.2.3.1) holds a recovery point, where decoding may begin without an IDR picture. */
 export function saysRecoveryPoint(bytes: Buffer, header: number, end: number): boolean {
   let at = header + 1;
   while (at + 2 < end) {

@@ -1,6 +1,6 @@
 import { reordersFrames, type Sps } from "../../media/codec/sps.ts";
 
-/** Where neither the stream nor its times tell how long a picture lasts. */
+/** The duration of a picture if neither the stream nor its times give it. */
 const USUAL_FRAME_TICKS = 3600;
 const TICKS_PER_SECOND = 90_000;
 const MAX_FRAME_TICKS = TICKS_PER_SECOND;
@@ -11,15 +11,15 @@ interface Times {
   readonly dts: number;
 }
 
-/** Gives each picture of an H.264 stream a decode time, whatever its PES packets say. In ticks of 90 kHz. */
+/** Gives each picture of an H.264 stream a decode time, also if its PES packet has none. Times are ticks of 90 kHz. */
 export class PictureClock {
   #last: Times | undefined;
   #measuredTicks = USUAL_FRAME_TICKS;
   #decodeTimesSaid = false;
-  /** The latest times of showing, ascending, where decode times have to be made of them. */
+  /** The latest presentation times, ascending, if decode times have to be derived from them. */
   readonly #shown: number[] = [];
 
-  /** @param said null: the picture has no times. @returns null as long as no picture has had any. */
+  /** @param said null if the picture has no times. @returns null until a picture has had times. */
   next(said: { readonly pts: number; readonly dts: number | null } | null, sps: Sps | undefined): Times | null {
     const times = said === null ? this.#interpolated(sps) : this.#said(said.pts, said.dts, sps);
     if (times === null) return null;
@@ -29,7 +29,7 @@ export class PictureClock {
     return times;
   }
 
-  /** The next picture does not follow on the last one. */
+  /** Announces that the next picture does not continue the last one. */
   reset(): void {
     this.#shown.length = 0;
   }
@@ -51,7 +51,7 @@ export class PictureClock {
     return missing ? { pts, dts: this.#ordered(pts, Math.min(depth, MAX_REORDER), sps) } : { pts, dts: pts };
   }
 
-  /** Decode times are the times of showing in ascending order, as many pictures earlier as may be reordered. */
+  /** Decode times are the presentation times in ascending order, earlier by the number of reordered pictures. */
   #ordered(pts: number, depth: number, sps: Sps): number {
     const latest = this.#shown.at(-1);
     if (latest !== undefined && Math.abs(pts - latest) > 10 * MAX_FRAME_TICKS) this.#shown.length = 0;

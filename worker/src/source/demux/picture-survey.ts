@@ -6,7 +6,7 @@ import { pictureTag, sequenceHeaderTag } from "./tag-maker.ts";
 /** The head of a slice with first_mb_in_slice 0 and slice_type 7: all slices of the picture are I. */
 const FIRST_SLICE_ALL_INTRA = 0x88;
 
-/** Looks at the NAL units of one picture after the other, and gives them as tags, sequence headers in front. */
+/** Reads the NAL units of each picture and gives it as a tag, after a sequence header if that changed. */
 export class PictureSurvey {
   readonly sets = new AvcParameterSets();
   readonly #options: Pick<DemuxerOptions, "onTag" | "onRecoveryPoint">;
@@ -27,7 +27,7 @@ export class PictureSurvey {
     this.#intra = false;
   }
 
-  /** A unit's header stands at `start`. */
+  /** Reads the unit whose header is at `start`. */
   unit(bytes: Buffer, start: number, end: number): void {
     const type = (bytes[start] ?? 0) & 0x1f;
     if (type === NAL.slice) {
@@ -48,7 +48,7 @@ export class PictureSurvey {
     const record = this.sets.takeChanged();
     if (record !== null) this.#options.onTag(sequenceHeaderTag("video", dtsMs, record));
     this.#headerGiven ||= record !== null;
-    // Without parameter sets nobody can decode it.
+    // Without parameter sets the picture cannot be decoded.
     if (!this.#headerGiven) return;
     if (!this.#idr && (this.#recovers || (this.#hasSps && this.#intra))) this.#options.onRecoveryPoint?.(dtsMs);
     this.#options.onTag(pictureTag({ dtsMs, ptsMs, keyframe: this.#idr }, payload));

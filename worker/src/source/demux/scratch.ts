@@ -1,8 +1,8 @@
 const START_BYTES = 16 * 1024;
-/** What is larger is given back when a segment ends, so that one large picture does not cost memory for good. */
+/** A larger buffer is released when a segment ends, so that one large picture does not occupy memory permanently. */
 const KEPT_BYTES = 512 * 1024;
 
-/** Bytes of one elementary stream that wait for the rest of their picture or frame. The buffer is used again and again. */
+/** Bytes of one elementary stream that wait for the rest of their picture or frame. The buffer is reused. */
 export class Scratch {
   bytes: Buffer = Buffer.allocUnsafeSlow(START_BYTES);
   length = 0;
@@ -12,7 +12,7 @@ export class Scratch {
     this.#maxBytes = maxBytes;
   }
 
-  /** Returns false, and takes nothing, if there would be more than may wait. */
+  /** Appends bytes. Returns false and appends nothing if the limit would be exceeded. */
   append(from: Buffer, start: number, end: number): boolean {
     const length = this.length + end - start;
     if (length > this.#maxBytes) return false;
@@ -22,7 +22,7 @@ export class Scratch {
     return true;
   }
 
-  /** Forgets the first `count` bytes. */
+  /** Drops the first `count` bytes. */
   drop(count: number): void {
     this.bytes.copyWithin(0, count, this.length);
     this.length -= count;

@@ -9,7 +9,7 @@ const INTER_FRAME_AVC = 0x27;
 const AAC_44KHZ_16BIT_STEREO = 0xaf;
 const PACKET_SEQUENCE_HEADER = 0;
 const PACKET_MEDIA = 1;
-/** Seconds between decoding and showing are a damaged clock, not B-frames. */
+/** A composition time of seconds is a damaged clock, not B-frames. */
 const MAX_COMPOSITION_MS = 10_000;
 
 interface PictureTimes {
@@ -22,7 +22,7 @@ interface PictureTimes {
 export class TagMaker {
   readonly #pool = new PayloadPool();
 
-  /** A payload with room for so many bytes behind its header: {@link VIDEO_HEADER_BYTES}, {@link AUDIO_HEADER_BYTES}. */
+  /** Returns a payload with room for `bytes` after its header: {@link VIDEO_HEADER_BYTES}, {@link AUDIO_HEADER_BYTES}. */
   room(kind: MediaTag["kind"], bytes: number): Buffer {
     return this.#pool.allocate((kind === "video" ? VIDEO_HEADER_BYTES : AUDIO_HEADER_BYTES) + bytes);
   }

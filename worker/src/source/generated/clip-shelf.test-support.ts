@@ -10,15 +10,15 @@ const run = promisify(execFile);
 const FOLDER = fileURLToPath(new URL("../../../../.roomcast/test-media", import.meta.url));
 
 export const CLIP = { seconds: 6, fps: 25, width: 160, height: 90, segmentSeconds: 2, segments: 3 } as const;
-/** Of the track that begins late. */
+/** The delay of the track that begins late, ms. */
 export const LATE_MS = 1500;
-/** What an edit list leaves out; its keyframe is at 1000 ms. */
+/** The duration that an edit list hides; the keyframe before its end is at 1000 ms. */
 export const TRIMMED_MS = 1400;
-/** Where the clock of a clip with a far clock begins, seconds. */
+/** The start of the clock of a clip with a far clock, seconds. */
 const FAR_S = 5000;
 
 const { seconds, fps, width, height } = CLIP;
-/** Each picture is a little brighter than the one before, so that its brightness tells which one it is. */
+/** Each picture is a little brighter than the one before, so that its brightness identifies it. */
 const INPUTS =
   `-f lavfi -i color=c=gray:s=${width}x${height}:r=${fps}:d=${seconds},format=yuv420p,` +
   String.raw`geq=lum='20+N+mod(X*3+Y*5\,40)':cb=128:cr=128 -f lavfi -i sine=f=440:r=48000:d=${seconds}`;
@@ -49,7 +49,7 @@ export interface ClipOptions {
   readonly farClock?: boolean;
 }
 
-/** The bytes of a clip: one file, or the segments of a playlist and what initialises them. */
+/** The bytes of a clip: one file, or the segments of a playlist with their init segment. */
 export interface Clip {
   readonly files: readonly Buffer[];
   readonly init: Buffer | null;
@@ -99,7 +99,7 @@ export class ClipShelf {
 
   async #make(args: string): Promise<Clip> {
     const folder = join(this.#folder, createHash("sha256").update(args).digest("hex").slice(0, 12));
-    // The inputs lie in the folder above, also above the unfinished one.
+    // The inputs are in the parent folder, also of the unfinished folder.
     await makeFolder(folder, (unfinished) => runFfmpeg(this.#ffmpegPath, args.split(" "), unfinished));
     if (!args.includes("-f hls")) return { files: [await readFile(join(folder, "clip"))], init: null };
     const numbers = Array.from({ length: CLIP.segments }, (_none, number) => number);
@@ -163,7 +163,7 @@ async function runFfmpeg(path: string, args: readonly string[], cwd: string): Pr
   await run(path, ["-hide_banner", "-nostdin", "-loglevel", "error", "-y", ...args], { cwd });
 }
 
-/** Made beside its place and moved there whole: somebody else may want the same now, or we may be stopped. */
+/** Makes a folder beside its place and moves it there when complete, because another process may make the same one. */
 async function makeFolder(folder: string, make: (unfinished: string) => Promise<void>): Promise<void> {
   if (await exists(folder)) return;
   const unfinished = `${folder}.${process.pid}`;

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import type { Composition } from "./composition.test-support.ts";
 
-/** How a server sends what it has. */
+/** The behaviour of a server for one source. */
 export type Manners = Pick<Composition, "ranges" | "gzip" | "redirect" | "cookie" | "token">;
 
 interface ServedFile {
@@ -16,10 +16,10 @@ interface ServedFile {
 const CAPPED_BYTES = 16_384;
 const ALIGNED_BYTES = 4096;
 export const TOKEN = "sig=aG%2Bk,b&e=99";
-/** A `Location` of the most careless servers: raw bytes of UTF-8, which `http` takes as Latin-1. */
+/** A `Location` with raw bytes of UTF-8, as careless servers send it; `http` takes them as Latin-1. */
 const RAW_FOLDER = Buffer.from("/видео").toString("latin1");
 
-/** A server on loopback in front of generated sources, each with manners of its own. */
+/** A server on loopback for generated sources, each with its own behaviour. */
 export class ComposedServer {
   readonly #files = new Map<string, ServedFile>();
   readonly #entries = new Map<string, Manners>();
@@ -31,12 +31,12 @@ export class ComposedServer {
     return server;
   }
 
-  /** Puts a file there. @param path decoded, from a slash on */
+  /** Adds a file. @param path decoded, beginning with a slash */
   serve(path: string, body: Buffer | string, manners: Manners, type = "application/octet-stream"): void {
     this.#files.set(path, { body: Buffer.from(body), type, manners });
   }
 
-  /** The address at which a client is to begin: it sets the cookie and redirects, where the manners say so. */
+  /** Returns the address to open, which sets the cookie and redirects if the behaviour includes that. */
   entry(path: string, manners: Manners): string {
     // SAFETY: a server that listens on TCP has an AddressInfo.
     const { port } = this.#server.address() as AddressInfo;

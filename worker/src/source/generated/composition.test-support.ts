@@ -4,16 +4,16 @@ export type VideoKind = "h264" | "h264 with B-frames" | "hevc" | "vp9";
 export type AudioKind = "aac" | "aac mono" | "aac 44.1 kHz" | "mp3" | "ac3" | "opus";
 export type Container = "mp4" | "mov" | "mkv" | "webm" | "flv" | "ts" | "hls of ts" | "hls of fmp4";
 export type Index = "in front" | "at the end" | "in fragments" | "in fragments with sidx" | "in fragments with mfra";
-/** Which track is there first, or what an edit list leaves out. */
+/** The track that begins late, or the part that an edit list hides. */
 export type TrackStart = "together" | "sound 1.5 s late" | "picture 1.5 s late" | "first 1.4 s trimmed";
 export type Ranges = "whole" | "capped" | "aligned" | "odd unit" | "ignored" | "not announced";
 
 /** A piece of the source's media: two seconds of one of its clips. */
 export interface Piece {
   readonly clip: "plain" | "far clock" | "large picture" | "other sound";
-  /** From 0; the clips have three each. */
+  /** The number of the piece from 0; each clip has three. */
   readonly number: number;
-  /** `EXT-X-DISCONTINUITY` stands before it. */
+  /** True if `EXT-X-DISCONTINUITY` precedes it. */
   readonly discontinuity: boolean;
   readonly there: "yes" | "EXT-X-GAP" | "404";
 }
@@ -26,7 +26,7 @@ export interface HlsShape {
   readonly encryption: "none" | "AES-128" | "AES-128 with IV";
   readonly byteRanges: boolean;
   readonly master: boolean;
-  /** The sound has a playlist of its own. */
+  /** True if the sound has a separate playlist. */
   readonly soundApart: boolean;
 }
 
@@ -41,14 +41,14 @@ export type Trouble =
   | "key is gone"
   | "all segments are gone";
 
-/** All that makes up one generated source. */
+/** The complete description of one generated source. */
 export interface Composition {
   readonly seed: number;
   readonly container: Container;
   readonly video: VideoKind | null;
   readonly audio: AudioKind | null;
   readonly start: TrackStart;
-  /** Of MP4 and MOV. */
+  /** The index of MP4 and MOV. */
   readonly index: Index;
   readonly hls: HlsShape | null;
   readonly name: string;
@@ -114,7 +114,7 @@ class Dice {
     return this.#random() < probability;
   }
 
-  /** The first one is the ordinary one, and comes about as often as all the others together. */
+  /** Chooses a value. The first one is the ordinary one and is about as frequent as all the others together. */
   mostly<Item>(items: readonly [Item, ...Item[]]): Item {
     return this.chance(0.4) ? items[0] : this.any(items);
   }
@@ -124,7 +124,7 @@ class Dice {
   }
 }
 
-/** What the source of a seed is made of. Pure. */
+/** Returns the composition of the source of a seed. Pure. */
 export function compose(seed: number): Composition {
   const dice = new Dice(seed);
   const container = seed % 29 === 28 ? "webm" : (CONTAINERS[seed % CONTAINERS.length] ?? "mp4");
@@ -137,7 +137,7 @@ export function compose(seed: number): Composition {
   const plainHls = hls === null || hls.pieces.every(({ clip, there }) => clip === "plain" && there === "yes");
   const starts: [TrackStart, ...TrackStart[]] = ["together", "sound 1.5 s late", "picture 1.5 s late"];
   if (isMp4) starts.push("first 1.4 s trimmed");
-  // What is late once would be late in each of the pieces that are joined.
+  // A late track would be late in each of the joined pieces.
   const mayBeLate = both && plainHls && hls?.soundApart !== true && hls?.pieces.every(continuesItself) !== false;
   const start = mayBeLate ? dice.mostly(starts) : "together";
   const indexes: [Index, ...Index[]] = ["in front", "at the end", "in fragments", "in fragments with sidx"];
@@ -148,13 +148,13 @@ export function compose(seed: number): Composition {
     container,
     video,
     audio,
-    // The fragments that ffmpeg writes begin together: what is late or trimmed is in the edit list of whole files.
+    // The fragments that ffmpeg writes begin together; only the edit list of a whole file has a late or trimmed start.
     start: index.startsWith("in fragments") ? "together" : start,
     index,
     hls,
     name: dice.any(ofKind(NAMES)),
     ranges: dice.mostly(["whole", "capped", "aligned", "odd unit", "ignored", "not announced"]),
-    // A stream without a length is taken for a live one, but for MP4, whose index says all.
+    // A stream without a length counts as live, except MP4, whose index gives the duration.
     gzip: (isHls || (isMp4 && index === "in front")) && dice.chance(0.3),
     redirect: dice.mostly(["none", "relative", "raw UTF-8"]),
     cookie: dice.chance(0.25),
@@ -164,7 +164,7 @@ export function compose(seed: number): Composition {
   };
 }
 
-/** The piece stands where its clip has it. */
+/** Returns true if the piece has the same place as in its clip. */
 function continuesItself({ number, discontinuity }: Piece, at: number): boolean {
   return number === at && !discontinuity;
 }
@@ -195,7 +195,7 @@ function composePieces(dice: Dice, { video, audio }: Pick<Composition, "video" |
     piece(clip, 0, { discontinuity }),
     piece(clip, 1),
   ];
-  // Where ffmpeg demuxes the stream its clock tells what is missing, and the last picture stands until there is more.
+  // If ffmpeg demuxes the stream, its clock shows the gap, and the last picture is repeated until media continue.
   const isReadHere = (video === null || video.startsWith("h264")) && (audio === null || audio.startsWith("aac"));
   const shapes: (() => Piece[])[] = [
     () => [...whole, piece("plain", 0, { discontinuity: dice.chance(0.6) }), piece("plain", 1)],
@@ -226,7 +226,7 @@ function ofKind<Item>([first, ...rest]: readonly Item[]): [Item, ...Item[]] {
   return [first, ...rest];
 }
 
-/** A composition in one line: what differs from the most ordinary source. */
+/** Describes a composition in one line by its differences from the most ordinary source. */
 export function shownComposition(composition: Composition): string {
   const { container, video, audio, start, index, hls, name, ranges, gzip, redirect, cookie, token } = composition;
   const { startAtMs, trouble } = composition;

@@ -12,16 +12,16 @@ import { type Watched, watch } from "./watched.test-support.ts";
 
 const FRAME_MS = 1000 / CLIP.fps;
 const FRAMES_A_PIECE = CLIP.segmentSeconds * CLIP.fps;
-/** Brightness may be off by so much when a picture is encoded again. */
+/** The largest change of brightness when a picture is encoded again. */
 const LUMA_TOLERANCE = 5;
-/** Between a tone of the clips, near 2900, and silence. */
+/** A level between the tone of the clips, near 2900, and silence. */
 const LOUD = 700;
-/** Sound is cut at its frames and the picture at its own: at a joint they may overlap by so much. */
+/** Sound and picture are cut at their own frames, so they may overlap at a joint by this, ms. */
 const OVERLAP_MS = 100;
-/** Of a made picture, in full or in limited range. */
+/** The largest luma of a made picture, in full or in limited range. */
 const BLACK = 18;
 
-/** Why a source of this make cannot be played; null: it plays whole. Pure. */
+/** Returns the error code with which a source of this composition fails, or null if it plays completely. Pure. */
 export function predictedFailure({ trouble, container, index, ranges }: Composition): string | null {
   switch (trouble) {
     case "404":
@@ -43,13 +43,13 @@ export function predictedFailure({ trouble, container, index, ranges }: Composit
 }
 
 interface Expected {
-  /** The brightness of each picture of the source, from where it is begun. */
+  /** The brightness of each picture of the source from the start position on. */
   readonly lumas: readonly number[];
   readonly durationMs: number;
-  /** Until then a made picture is seen. */
+  /** The time until which a made picture is shown, ms. */
   readonly pictureFromMs: number;
   readonly soundFromMs: number;
-  /** Where pieces are joined that do not continue each other. */
+  /** The number of joints between pieces that do not continue each other. */
   readonly joints: number;
 }
 
@@ -92,11 +92,11 @@ export interface PlayedSource {
 
 export interface Tools {
   readonly ffmpegPath: string;
-  /** Of the plain clip. */
+  /** The brightness of each picture of the plain clip. */
   readonly lumas: readonly number[];
 }
 
-/** The source played from where it was to begin to its end, as its clean parts are when ffmpeg decodes them alone. */
+/** Checks that the source was played from its start position to its end like its clean parts, which ffmpeg decoded. */
 export async function expectWhole(composition: Composition, played: PlayedSource, tools: Tools): Promise<void> {
   const { source, tags, end } = played;
   if (end.name === "failed") throw end.error;
@@ -113,7 +113,7 @@ export async function expectWhole(composition: Composition, played: PlayedSource
   expectSound(composition, watched, expected);
 }
 
-/** No track goes back, but for sound that overlaps where pieces are joined: the timeline leaves that out. */
+/** Checks that no track goes back in time. Sound may overlap at joints, because the timeline drops that. */
 function expectOrder(tags: readonly MediaTag[], { joints }: Expected): void {
   for (const kind of ["audio", "video"] as const) {
     const times = media(tags, kind).map(({ dtsMs }) => dtsMs);
@@ -123,7 +123,7 @@ function expectOrder(tags: readonly MediaTag[], { joints }: Expected): void {
   }
 }
 
-/** Pieces are missing, of which the playlist still tells the length. */
+/** Returns true if pieces are missing whose duration the playlist still declares. */
 function isShortened({ hls }: Composition): boolean {
   return hls?.pieces.some(({ there }) => there !== "yes") === true;
 }
@@ -162,7 +162,7 @@ function expectPictures(
   }
   const made = pictures.filter(({ atMs }) => atMs < expected.pictureFromMs - 100);
   for (const { luma, atMs } of made) expect(luma, `made picture at ${atMs} ms`).toBeLessThan(BLACK);
-  // ffmpeg cuts a clip in the order of decoding: behind the cut are pictures with others missing between them.
+  // ffmpeg cuts a clip in decoding order, so pictures after the cut have others missing between them.
   const judgedToMs = expected.pictureFromMs === 0 ? Number.POSITIVE_INFINITY : expected.durationMs + FRAME_MS / 2;
   const real = pictures.slice(made.length).filter(({ luma, atMs }) => luma >= BLACK && atMs < judgedToMs);
   const skipped = Math.round(beginsMs / FRAME_MS);
@@ -181,7 +181,7 @@ function expectPictures(
   );
 }
 
-/** Every picture is there, in order; as many as allowed may be missing or twice. */
+/** Checks that every picture is present and in order; the allowed number may be missing or repeated. */
 function expectSequence(seen: readonly number[], expected: readonly number[], allowed: number): void {
   let at = -1;
   let odd = 0;

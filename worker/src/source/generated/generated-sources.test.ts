@@ -44,7 +44,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Opens what a composition describes and reads it to its end. @throws RoomcastError why it could not be played */
+/** Opens the source of a composition and reads it to its end. @throws RoomcastError if it cannot be played */
 async function play(composition: Composition) {
   const url = await publish(composition, shelf, server);
   const { signal } = new AbortController();
@@ -57,7 +57,7 @@ async function play(composition: Composition) {
   }
 }
 
-/** The code with which a source of this composition fails, at its start or on the way; null: it did not. */
+/** Returns the code with which the source failed, on opening or later, or null if it did not fail. */
 async function failureOf(composition: Composition): Promise<string | null> {
   try {
     const { end } = await play(composition);
@@ -77,7 +77,7 @@ const generated = seeds()
 
 describe("A generated source", () => {
   for (const { composition, made } of generated.filter(({ failure }) => failure === null)) {
-    it.concurrent(`plays whole: ${made}`, async () => {
+    it.concurrent(`plays completely: ${made}`, async () => {
       await expectWhole(composition, await play(composition), { ...tools, lumas: shelf.lumas });
     });
   }

@@ -32,7 +32,7 @@ afterAll(async () => {
   await egress.close();
   await server.stop();
 });
-/** A recording of two parts whose sound has different rates. */
+/** Composes a recording of two parts with different sample rates. */
 function composition(seed: number, shape: Pick<Composition, "container" | "video"> & Pick<HlsShape, "soundApart">) {
   const { container, video, soundApart } = shape;
   const piece = (clip: Piece["clip"], number: number, discontinuity = false): Piece => {
@@ -60,7 +60,7 @@ function composition(seed: number, shape: Pick<Composition, "container" | "video
   return { ...made, hls, trouble: "none" } satisfies Composition;
 }
 
-/** Where a joint is on the clock of what is played, tenths of a second; both parts are of 4 s. */
+/** The ways of playing, with the joint in tenths of a second of playing time; both parts have 4 s. */
 const PLANS = [
   { name: "at 1.5 times its speed", plan: { tempo: 1.5 }, jointAt: 26 },
   { name: "at half its volume", plan: { volume: 50 }, jointAt: 40 },
@@ -70,13 +70,13 @@ const SHAPES = [
   { name: "with B-frames in fMP4", container: "hls of fmp4", video: "h264 with B-frames", soundApart: false },
   { name: "with its sound in a playlist apart", container: "hls of ts", video: "h264", soundApart: true },
 ] as const;
-/** A tone of the clips has 1000 at the least, at half its volume. */
+/** A tone of the clips has a level of at least 1000 at half its volume. */
 const LOUD = 400;
 
 describe("An HLS recording that changes its sound", () => {
   for (const [at, { name, container, video, soundApart }] of SHAPES.entries()) {
     for (const { name: how, plan, jointAt } of PLANS) {
-      it(`is heard without a gap when it is played ${how}: ${name}`, async () => {
+      it(`plays its sound without a gap ${how}: ${name}`, async () => {
         const seed = at * PLANS.length + (jointAt === 40 ? 1 : 0);
         const url = await publish(composition(seed, { container, video, soundApart }), shelf, server);
         const { signal } = new AbortController();

@@ -11,7 +11,7 @@ const PAGE = "<!doctype html><html><head><title>Please log in</title></head><bod
 const MANIFEST =
   '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period id="0"/></MPD>\n';
 
-/** Puts what a composition describes on a server. @returns the address to open */
+/** Publishes the source of a composition on a server. @returns the address to open */
 export async function publish(composition: Composition, shelf: ClipShelf, server: ComposedServer): Promise<string> {
   const { seed, name, trouble, hls } = composition;
   const folder = `/${seed}`;
@@ -71,7 +71,7 @@ interface PlaylistTracks extends Pick<ClipOptions, "video" | "audio"> {
   readonly name: string;
 }
 
-/** Puts the segments there. @returns their playlist */
+/** Publishes the segments. @returns their playlist */
 async function mediaPlaylist(publication: HlsPublication, { name, video, audio }: PlaylistTracks): Promise<string> {
   const { composition, hls, folder, manners, shelf, server } = publication;
   const { container, start, trouble } = composition;

@@ -63,13 +63,13 @@ describe("Fmp4Demuxer", () => {
     ["a fragment for each half second", `${FRAGMENTED.replace("frag_keyframe+", "")} -frag_duration 500000`],
     ["a fragment for each picture", FRAGMENTED.replace("frag_keyframe", "frag_every_frame")],
     ["absolute offsets", FRAGMENTED.replace("+default_base_moof", "")],
-    ["offsets that lead on from track to track", FRAGMENTED.replace("+default_base_moof", "+omit_tfhd_offset")],
+    ["offsets that continue from track to track", FRAGMENTED.replace("+default_base_moof", "+omit_tfhd_offset")],
     ["a fragment for each track", FRAGMENTED.replace("+default_base_moof", "+separate_moof+default_base_moof")],
     ["negative composition times", FRAGMENTED.replace("empty_moov", "empty_moov+negative_cts_offsets"), 40],
     ["an edit list", FRAGMENTED.replace("empty_moov", "delay_moov")],
     ["the boxes of DASH", FRAGMENTED.replace("empty_moov", "empty_moov+dash")],
     ["CMAF", FRAGMENTED.replace("empty_moov", "cmaf"), 40],
-  ])("gives what ffprobe reads and what was encoded, of a file with %s", async (_name, args, earlyMs = 0) => {
+  ])("gives the packets of ffprobe and of the encoder for a file with %s", async (_name, args, earlyMs = 0) => {
     const bytes = await ffmpeg(args, flv);
     const { video, audio, headers } = demuxFmp4(bytes);
     const packets = await probe(bytes);
@@ -80,7 +80,7 @@ describe("Fmp4Demuxer", () => {
     ] as const) {
       const probed = packets.filter((packet) => packet.kind === kind);
       expect(tags.map(({ keyframe }) => keyframe)).toEqual(probed.map(({ keyframe }) => keyframe));
-      // ffmpeg does not move the decode times of pictures with negative composition times, but shows them later.
+      // For negative composition times ffmpeg keeps the decode times and presents the pictures later.
       const movedMs = kind === "video" ? earlyMs : 0;
       const late = (index: number) => Math.abs((tags[index]?.dtsMs ?? 1e9) + movedMs - (probed[index]?.dtsMs ?? 0));
       expect(Math.max(...probed.keys().map(late))).toBeLessThan(0.1);
@@ -92,7 +92,7 @@ describe("Fmp4Demuxer", () => {
     expect(headers.map(({ kind }) => kind).toSorted()).toEqual(["audio", "video"]);
   });
 
-  it("describes picture and sound, and gives them in the order of their times within a fragment", () => {
+  it("describes picture and sound and sorts them by time within a fragment", () => {
     const { headers, tags, announced } = demuxFmp4(fmp4);
     const [video, audio] = ["video", "audio"].map((wanted) => headers.find(({ kind }) => kind === wanted)?.payload);
     expect(parseAvcConfig(video?.subarray(5) ?? Buffer.alloc(0)).sps).toMatchObject({ width: 320, height: 180 });
@@ -107,7 +107,7 @@ describe("Fmp4Demuxer", () => {
     ]);
   });
 
-  it("gives the same in pieces of any size", () => {
+  it("gives the same tags for pieces of any size", () => {
     const whole = shown(demuxFmp4(fmp4).tags);
     for (let seed = 1; seed <= 12; seed += 1) {
       const random = randomFrom(seed);
@@ -128,7 +128,7 @@ describe("Fmp4Demuxer", () => {
     ).toBe(whole);
   });
 
-  it("takes an init segment and segments that are files by themselves, whatever stands between them", async () => {
+  it("reads an init segment and separate segments with other boxes between them", async () => {
     const whole = demuxFmp4(fmp4).tags;
     const places = topBoxes(fmp4);
     const init = fmp4.subarray(0, places.find(({ type }) => type === "moof")?.start);
@@ -139,7 +139,7 @@ describe("Fmp4Demuxer", () => {
     }
     const { tags } = demuxFmp4(...pieces.filter((piece) => piece?.toString("latin1", 4, 8) !== "free"));
     expect(shown(tags)).toBe(shown(whole));
-    // Between a fragment's index and its data there may be more, if the offsets say so.
+    // Other boxes may lie between a fragment's index and its data if the offsets allow it.
     expect(demuxFmp4(...pieces).announced).toHaveLength(1);
   });
 
@@ -156,7 +156,7 @@ describe("Fmp4Demuxer", () => {
     expect(headers.map(({ kind }) => kind)).toEqual(["video", "audio", "video", "video", "audio"]);
   });
 
-  it("makes lengths of four bytes of shorter ones", () => {
+  it("converts shorter NAL unit lengths to four bytes", () => {
     const short = Buffer.from(fmp4);
     // No unit of the clip is 64 KiB long: read with lengths of 2 bytes, each is an empty unit and then itself.
     const record = short.indexOf("avcC", 0, "latin1") + 4;
@@ -215,7 +215,7 @@ describe("Fmp4Demuxer", () => {
     expect(demuxFmp4(bytes).announced).toMatchObject([[{ kind: "audio", codec }]]);
   });
 
-  it("names the scheme of encrypted tracks and gives nothing of them", async () => {
+  it("names the scheme of encrypted tracks and gives no tags of them", async () => {
     const key =
       "-encryption_scheme cenc-aes-ctr -encryption_key 76a6c65c5ea762046bd749a2e632ccbb -encryption_kid a7e61c373e219033c21091fa607bf3b8";
     const bytes = await ffmpeg(`-i pipe:0 -c copy -movflags frag_keyframe+empty_moov ${key} -f mp4`, flv);
@@ -229,12 +229,12 @@ describe("Fmp4Demuxer", () => {
     expect(tags).toEqual([]);
   });
 
-  it("refuses a file whose first pictures stand in front of its fragments, instead of losing them", async () => {
+  it("refuses a file with pictures before its fragments instead of losing them", async () => {
     const bytes = await ffmpeg("-i pipe:0 -c copy -movflags frag_keyframe -f mp4", flv);
     expect(() => demuxFmp4(bytes)).toThrow("The MP4 has media in front of its fragments.");
   });
 
-  it("refuses what is no fragmented MP4", async () => {
+  it("refuses bytes that are not a fragmented MP4", async () => {
     expect(() => demuxFmp4(Buffer.from("<html><body>Not found</body></html>"))).toThrow(DemuxError);
     const plain = await ffmpeg("-i pipe:0 -c copy -movflags frag_keyframe+empty_moov -f mp4", flv);
     plain.write("free", plain.indexOf("mvex", 0, "latin1"), "latin1");

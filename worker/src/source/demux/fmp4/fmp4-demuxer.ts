@@ -11,7 +11,7 @@ import { TopBoxReader } from "./top-box-reader.ts";
 
 /**
  * Reads fragmented MP4 (ISO/IEC 14496-12, 8.8; CMAF): an init segment, then fragments, or a whole file from its front.
- * After a flush positions count anew, so that each segment may be a file by itself.
+ * After a flush positions begin at 0 again, so that each segment may be a separate file.
  */
 export class Fmp4Demuxer implements Demuxer {
   readonly #options: DemuxerOptions;
@@ -60,7 +60,7 @@ export class Fmp4Demuxer implements Demuxer {
     return track.codec === "aac" && record !== null ? new SoundSamples(this.#options, record) : undefined;
   }
 
-  /** A fragment whose index is broken is passed over. */
+  /** Skips a fragment whose index is broken. */
   #readFragment(moof: Buffer, position: number): void {
     this.#data.flush();
     try {

@@ -1,26 +1,26 @@
 import type { MediaLane } from "./media-lane.ts";
 import type { FragmentSample } from "./movie-fragment.ts";
 
-/** A larger sample is a damaged index. */
+/** A larger sample size means that the index is damaged. */
 const MAX_SAMPLE_BYTES = 16 * 1024 * 1024;
-/** What may wait so that two tracks come in the order of their times, where a fragment holds one behind the other. */
+/** The most bytes that wait for sorting by time if a fragment holds one track after the other. */
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
 
 interface Slot {
   readonly sample: FragmentSample<MediaLane>;
-  /** Undefined before its data begin, and again once it is given or known to be lost. */
+  /** Undefined before its data begin, and again after it is given or known to be lost. */
   payload: Buffer | undefined;
   offset: number;
   filled: number;
   settled: boolean;
 }
 
-/** Takes the data of a fragment as they come, and gives its samples in the order of their decode times. */
+/** Reads the data of a fragment and gives its samples in the order of their decode times. */
 export class FragmentData {
   #byPosition: Slot[] = [];
   #byTime: Slot[] = [];
   #reading = 0;
-  /** Up to here samples have taken their data. */
+  /** The position up to which samples have taken their data. */
   #readTo = 0;
   #giving = 0;
   #heldBytes = 0;
@@ -37,14 +37,14 @@ export class FragmentData {
     this.#giving = 0;
   }
 
-  /** A piece of data. @param position of `start` */
+  /** Takes a piece of data. @param position of `start` */
   take(bytes: Buffer, start: number, end: number, position: number): void {
     const endPosition = position + end - start;
     for (; this.#reading < this.#byPosition.length; this.#reading += 1) {
       const slot = this.#byPosition[this.#reading];
       if (slot === undefined || slot.sample.position >= endPosition) break;
       const from = slot.sample.position + slot.filled;
-      // Its data have passed already, be it as those of another sample, or were never there.
+      // The data of the sample have passed already, perhaps as those of another sample, or never existed.
       if (from < position || (slot.filled === 0 && from < this.#readTo)) {
         this.#settle(slot, undefined);
         continue;
@@ -64,7 +64,7 @@ export class FragmentData {
     }
   }
 
-  /** Nothing more comes for this fragment. */
+  /** Ends the fragment; no more of its data will come. */
   flush(): void {
     for (const slot of this.#byTime.slice(this.#giving)) this.#give(slot);
     this.#byPosition = [];

@@ -6,7 +6,7 @@ import { listTracks, parseClock, type TrackHeader } from "../../mp4/track-header
 import type { DemuxedTrack } from "../demuxer.ts";
 import { codecOfFormat } from "./sample-formats.ts";
 
-/** What a fragment's boxes may leave out (`trex`, ISO/IEC 14496-12, 8.8.3). */
+/** Defaults for values that a fragment may omit (`trex`, ISO/IEC 14496-12, 8.8.3). */
 export interface SampleDefaults {
   readonly duration: number;
   readonly size: number;
@@ -17,10 +17,10 @@ export interface FragmentedTrack {
   readonly track: DemuxedTrack;
   /** Units of the track's clock in a second. */
   readonly timescale: number;
-  /** What is added to decode times (ms) to make them positions in the presentation. */
+  /** The shift from decode times to positions in the presentation, ms. */
   readonly shiftMs: number;
   readonly defaults: SampleDefaults;
-  /** An AVCDecoderConfigurationRecord or an AudioSpecificConfig; null for other codecs and where there is none. */
+  /** An AVCDecoderConfigurationRecord or an AudioSpecificConfig; null for other codecs and if it is missing. */
   readonly record: Buffer | null;
 }
 
@@ -29,7 +29,7 @@ const UNKNOWN: Codec = { codec: "unknown", record: null };
 
 /**
  * @param moov the box with its header
- * @throws Mp4Error where it is broken, announces no fragments, or describes media that stand in front of them
+ * @throws Mp4Error if the box is broken, announces no fragments, or describes media before the fragments
  */
 export function parseInitSegment(moov: Buffer): readonly FragmentedTrack[] {
   const [root] = listBoxes(moov, 0, moov.length);
@@ -73,7 +73,7 @@ function readDefaults(moov: Buffer, mvex: Box): Map<number, SampleDefaults> {
   return all;
 }
 
-/** Some files begin like plain ones, with samples that the index itself describes, and go on in fragments. */
+/** Some files begin like plain ones, with samples that the index itself describes, and continue in fragments. */
 function hasSamples(moov: Buffer, stbl: Box): boolean {
   const stsz = findBox(moov, stbl, "stsz");
   return stsz !== undefined && stsz.end - stsz.start >= 12 && moov.readUInt32BE(stsz.start + 8) > 0;
@@ -98,7 +98,7 @@ function readCodec(moov: Buffer, { stbl, usac, encryption }: TrackHeader, entry:
   return { codec, record: avcc === undefined ? null : moov.subarray(avcc.start, avcc.end) };
 }
 
-/** What is not understood of AAC may still be decoded by somebody else. */
+/** AAC with a configuration that is not understood here may still be decoded by ffmpeg. */
 function readAac(moov: Buffer, stbl: Box): Codec {
   try {
     return { codec: "aac", record: parseAudioDescription(moov, stbl).record };

@@ -1,8 +1,8 @@
 import type { FragmentLane } from "./movie-fragment.ts";
 
-/** Takes the samples of one track, and gives them as tags. */
+/** Makes tags of the samples of one track. */
 export interface SampleTaker {
-  /** A payload in which a sample of so many bytes is to be written behind `offset`. */
+  /** Returns a payload into which a sample of the given size is to be written after `offset`. */
   room(bytes: number): { readonly payload: Buffer; readonly offset: number };
   give(payload: Buffer, dtsMs: number, ptsMs: number): void;
 }

@@ -2,18 +2,18 @@ import { type Box, listBoxes } from "../../mp4/box.ts";
 import { DemuxError } from "../demuxer.ts";
 import type { FragmentedTrack } from "./init-segment.ts";
 
-/** A track whose samples are wanted, and how far its clock has come. */
+/** A chosen track with the state of its clock. */
 export interface FragmentLane {
   readonly source: FragmentedTrack;
-  /** Decode time of the next sample where a fragment does not say it, in the track's time scale. */
+  /** Decode time of the next sample if the fragment does not give it, in the track's time scale. */
   nextTime: number;
-  /** How much later than the clock says pictures are shown, so that none is shown before it is decoded. */
+  /** The delay of presentation times that keeps every picture from being shown before it is decoded. */
   delay: number;
 }
 
 export interface FragmentSample<Lane extends FragmentLane> {
   readonly lane: Lane;
-  /** Where it begins, in the positions that the fragment's own is given in. */
+  /** The position of the sample, counted like the fragment's position. */
   readonly position: number;
   readonly size: number;
   readonly dtsMs: number;
@@ -33,25 +33,25 @@ interface Fragment<Lane extends FragmentLane> {
   readonly position: number;
   readonly lanes: ReadonlyMap<number, Lane>;
   readonly samples: ReadSample<Lane>[];
-  /** From offsets in the file to places in the bytes that came; undefined before the first of them. */
+  /** The shift from offsets in the file to positions in the received bytes; undefined before the first fragment. */
   shift?: number;
 }
 
-/** `tfhd`, 8.8.7 */
+/** Flags of `tfhd`, 8.8.7. */
 const TFHD = { baseOffset: 0x1, description: 0x2, duration: 0x8, size: 0x10, flags: 0x20, baseIsMoof: 0x2_0000 };
-/** `trun`, 8.8.8 */
+/** Flags of `trun`, 8.8.8. */
 const TRUN = { dataOffset: 0x1, firstFlags: 0x4, duration: 0x100, size: 0x200, flags: 0x400, composition: 0x800 };
 /** An hour of one track in one fragment has fewer. */
 const MAX_SAMPLES = 500_000;
-/** A run whose samples are described by nothing costs its sender no bytes. */
+/** The limit for a run without descriptions of samples, which a hostile sender gets for a few bytes. */
 const MAX_ALIKE = 2000;
 const BOX_HEADER_BYTES = 8;
 
 /**
- * The samples of the wanted tracks in one `moof` (ISO/IEC 14496-12, 8.8.4), in the order of its runs.
+ * Returns the samples of the chosen tracks in one `moof` (ISO/IEC 14496-12, 8.8.4), in the order of its runs.
  *
- * @param moof the box with its header; `position` is where it begins
- * @throws Mp4Error where it is broken, DemuxError where it has too many samples
+ * @param moof the box with its header; it begins at `position`
+ * @throws Mp4Error if the box is broken, DemuxError if it has too many samples
  */
 export function parseMovieFragment<Lane extends FragmentLane>(
   moof: Buffer,
@@ -63,7 +63,7 @@ export function parseMovieFragment<Lane extends FragmentLane>(
   for (const box of listBoxes(moof, BOX_HEADER_BYTES, moof.length)) {
     if (box.type === "traf") implicitBase = readTrackFragment(fragment, box, implicitBase);
   }
-  // Composition times may be negative (8.6.1.3.1): then the decode times are moved, not the times of showing.
+  // If composition times are negative (8.6.1.3.1), the decode times are moved, not the presentation times.
   for (const { lane, composition } of fragment.samples) lane.delay = Math.max(lane.delay, -composition);
   return fragment.samples.map(({ lane, decodeTime, composition, ...place }) => {
     const { timescale, shiftMs } = lane.source;
@@ -72,7 +72,7 @@ export function parseMovieFragment<Lane extends FragmentLane>(
   });
 }
 
-/** @returns where the data of this track end, which is where those of the next one begin if nothing else is said. */
+/** @returns the end of the data of this track, at which those of the next one begin by default. */
 function readTrackFragment<Lane extends FragmentLane>(
   fragment: Fragment<Lane>,
   traf: Box,
@@ -102,9 +102,9 @@ function readTrackFragment<Lane extends FragmentLane>(
 }
 
 /**
- * What an offset in the file is in the bytes that came. They are the same where the file is read from its beginning. A
- * file that was cut into segments keeps the offsets of the whole, and one that is entered in the middle does too: then
- * the first offset of a fragment can only mean the fragment itself.
+ * Converts an offset in the file to a position in the received bytes. Both are equal if the file is read from its
+ * beginning. A file that was cut into segments, or is read from the middle, keeps the offsets of the whole file: then the
+ * first offset of a fragment must mean the fragment itself.
  */
 function placed<Lane extends FragmentLane>(offset: number, fragment: Fragment<Lane>): number {
   const { moof, position } = fragment;
@@ -113,7 +113,7 @@ function placed<Lane extends FragmentLane>(offset: number, fragment: Fragment<La
   return offset + fragment.shift;
 }
 
-/** 8.8.12 */
+/** Reads the decode time of the fragment (`tfdt`, 8.8.12). */
 function readDecodeTime(moof: Buffer, { start, end }: Box): number | null {
   const fields = new Fields(moof, start, end);
   const long = fields.next() >>> 24 === 1;
@@ -125,13 +125,13 @@ interface Run<Lane extends FragmentLane> {
   readonly box: Box;
   readonly lane: Lane | undefined;
   readonly base: number;
-  /** Where the data begin unless the run says it. */
+  /** The beginning of the data unless the run gives it. */
   readonly start: number;
   readonly duration: number;
   readonly size: number;
 }
 
-/** @returns where its data end. */
+/** @returns the end of the data of the run. */
 function readRun<Lane extends FragmentLane>(fragment: Fragment<Lane>, run: Run<Lane>): number {
   const { lane, box } = run;
   const { moof, position, samples } = fragment;
@@ -141,7 +141,7 @@ function readRun<Lane extends FragmentLane>(fragment: Fragment<Lane>, run: Run<L
   const count = fields.next();
   let at = run.start;
   if ((flags & TRUN.dataOffset) !== 0) at = run.base + (fields.next() | 0);
-  // Without an offset, what begins at the index itself can only be meant behind it.
+  // Without an offset, data that would begin at the index must begin after it.
   else if (at === position) at = position + moof.length + BOX_HEADER_BYTES;
   if ((flags & TRUN.firstFlags) !== 0) fields.next();
   const perSample = [TRUN.duration, TRUN.size, TRUN.flags, TRUN.composition].filter(
@@ -153,7 +153,7 @@ function readRun<Lane extends FragmentLane>(fragment: Fragment<Lane>, run: Run<L
     const duration = (flags & TRUN.duration) !== 0 ? fields.next() : run.duration;
     const size = (flags & TRUN.size) !== 0 ? fields.next() : run.size;
     if ((flags & TRUN.flags) !== 0) fields.next();
-    // Unsigned in version 0 by the letter; negative ones are written there all the same.
+    // The specification says unsigned in version 0, but some muxers write negative values there.
     const composition = (flags & TRUN.composition) !== 0 ? fields.next() | 0 : 0;
     if (lane !== undefined) {
       if (size > 0) samples.push({ lane, position: at, size, decodeTime: lane.nextTime, composition });
@@ -164,7 +164,7 @@ function readRun<Lane extends FragmentLane>(fragment: Fragment<Lane>, run: Run<L
   return at;
 }
 
-/** Reads 32-bit fields one after another; 0 behind the end. */
+/** Reads 32-bit fields one after another; returns 0 after the end. */
 class Fields {
   readonly #bytes: Buffer;
   readonly #end: number;

@@ -8,16 +8,16 @@ import type { SampleTaker } from "./media-lane.ts";
 const LENGTH_BYTES = 4;
 
 /**
- * Makes tags of the H.264 samples of an MP4 track. Whether a sample is a keyframe is read in it, because flags are known
- * to be wrong; parameter sets inside the samples (`avc3`) make a new sequence header when they change.
+ * Makes tags of the H.264 samples of an MP4 track. Keyframes are detected in the sample itself, because flags are often
+ * wrong. Parameter sets inside the samples (`avc3`) make a new sequence header when they change.
  */
 export class PictureSamples implements SampleTaker {
   readonly #survey: PictureSurvey;
   readonly #tags = new TagMaker();
-  /** Bytes of the length in front of each NAL unit. */
+  /** The number of bytes of the length before each NAL unit. */
   readonly #lengthBytes: number;
 
-  /** @param record AVCDecoderConfigurationRecord; null: all is in the samples. */
+  /** @param record AVCDecoderConfigurationRecord; null if the parameter sets are in the samples. */
   constructor(options: Pick<DemuxerOptions, "onTag" | "onRecoveryPoint">, record: Buffer | null) {
     this.#survey = new PictureSurvey(options);
     this.#lengthBytes = record === null ? LENGTH_BYTES : ((record[4] ?? 3) & 3) + 1;
@@ -37,14 +37,14 @@ export class PictureSamples implements SampleTaker {
       if (at + LENGTH_BYTES > payload.length) return;
       const start = at + LENGTH_BYTES;
       at = start + payload.readUInt32BE(at);
-      // A unit that ends outside its sample: the picture is damaged.
+      // If a unit ends outside its sample, the picture is damaged.
       if (at > payload.length) return;
       if (at > start) this.#survey.unit(payload, start, at);
     }
     this.#survey.give(payload, dtsMs, ptsMs);
   }
 
-  /** Receivers of FLV are known to assume lengths of 4 bytes. Returns null if the sample is damaged. */
+  /** Writes lengths of 4 bytes, which some receivers of FLV assume. Returns null if the sample is damaged. */
   #widened(sample: Buffer): Buffer | null {
     const size = this.#lengthBytes;
     let units = 0;
@@ -66,7 +66,7 @@ export class PictureSamples implements SampleTaker {
     return payload;
   }
 
-  /** A record without parameter sets leaves them to the samples. */
+  /** A record may have no parameter sets; then they are in the samples. */
   #collect(record: Buffer): void {
     try {
       const { spsUnits, ppsUnits } = parseAvcConfig(record);

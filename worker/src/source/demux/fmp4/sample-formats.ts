@@ -55,7 +55,7 @@ const ENCRYPTED = new Set(["encv", "enca", "enct", "encs", "drmi", "drms"]);
 const TAG_ES = 3;
 const TAG_DECODER_CONFIG = 4;
 
-/** The codec of a sample description; of an encrypted one, what it was before (`frma`, ISO/IEC 14496-12, 8.12.2). */
+/** Returns the codec of a sample description; for an encrypted one the original codec (`frma`, ISO/IEC 14496-12, 8.12.2). */
 export function codecOfFormat(buffer: Buffer, entry: Box): string {
   const body = buffer.subarray(entry.start, entry.end);
   const original = ENCRYPTED.has(entry.type) ? behind(body, "frma") : -1;
@@ -64,7 +64,7 @@ export function codecOfFormat(buffer: Buffer, entry: Box): string {
   return OBJECTS[objectTypeOf(body)] ?? "unknown";
 }
 
-/** Where the body of a box begins whose type stands somewhere in a description; -1 if it does not. */
+/** Returns the position of the body of a box in a description, or -1 if the description has no such box. */
 function behind(body: Buffer, type: string): number {
   const at = body.indexOf(type, 0, "latin1");
   return at < 0 ? -1 : at + 4;
@@ -74,12 +74,12 @@ function objectTypeOf(body: Buffer): number {
   const esds = behind(body, "esds");
   if (esds < 0) return -1;
   const stream = behindLength(body, esds + 4, TAG_ES);
-  // ES_ID and flags, which say nothing more in an MP4 file.
+  // ES_ID and flags have no meaning in an MP4 file.
   const decoder = stream < 0 ? -1 : behindLength(body, stream + 3, TAG_DECODER_CONFIG);
   return decoder < 0 ? -1 : (body[decoder] ?? -1);
 }
 
-/** A descriptor's length is up to four bytes of seven bits. */
+/** Skips a descriptor's length, which has up to four bytes of seven bits. */
 function behindLength(body: Buffer, at: number, tag: number): number {
   if (body[at] !== tag) return -1;
   for (let next = at + 1; next <= at + 4; next += 1) if (((body[next] ?? 0) & 0x80) === 0) return next + 1;

@@ -3,9 +3,9 @@ import { DemuxError } from "../demuxer.ts";
 import { Scratch } from "../scratch.ts";
 
 export interface TopBoxReaderOptions {
-  /** A whole `moov` or `moof`, header included. @param position where it begins */
+  /** Called with a whole `moov` or `moof`, including its header. @param position of the box */
   readonly onIndex: (type: "moov" | "moof", box: Buffer, position: number) => void;
-  /** A piece of the body of an `mdat`. @param position of `start` */
+  /** Called with a piece of the body of an `mdat`. @param position of `start` */
   readonly onData: (bytes: Buffer, start: number, end: number, position: number) => void;
 }
 
@@ -35,12 +35,12 @@ const PASSED_OVER = new Set([
   "meta",
   "mfra",
 ]);
-/** No file is so long: a box that goes on to the end of its file has more bytes than this left. */
+/** The assumed size of a box that extends to the end of the file; no real file is as long. */
 const OPEN_END_BYTES = 2 ** 52;
-/** Where the beginning of a fragment is looked for. */
+/** The number of bytes in which the beginning of a fragment is searched. */
 const SEARCHED_BYTES = 64 * 1024;
 
-/** Follows the outermost boxes of an MP4 file that comes in pieces of any size. Positions count from the last flush. */
+/** Reads the outermost boxes of an MP4 file in pieces of any size. Positions count from the last flush. */
 export class TopBoxReader {
   readonly #options: TopBoxReaderOptions;
   readonly #kept = new Scratch(MAX_INDEX_BYTES);
@@ -52,12 +52,12 @@ export class TopBoxReader {
     this.#options = options;
   }
 
-  /** @throws DemuxError for what does not begin like an MP4 file, and for an index of more bytes than may wait. */
+  /** @throws DemuxError if the bytes do not begin like an MP4 file, or if an index is too large. */
   push(chunk: Buffer): void {
     for (let at = 0; at < chunk.length; ) at = this.#step(chunk, at);
   }
 
-  /** The bytes so far end inside of an index or of media, and the box says that there is more of it. */
+  /** True if the bytes so far end inside an index or media and the box declares more bytes. */
   get isInside(): boolean {
     const state = this.#state;
     return state.name === "index" || (state.name === "data" && state.left < OPEN_END_BYTES);
@@ -69,7 +69,7 @@ export class TopBoxReader {
     this.#position = 0;
   }
 
-  /** @returns up to where the chunk is used. */
+  /** @returns the position up to which the chunk was used. */
   #step(chunk: Buffer, at: number): number {
     const state = this.#state;
     switch (state.name) {
@@ -112,7 +112,7 @@ export class TopBoxReader {
     let size = bytes.readUInt32BE(0);
     if (size === 1 && length < LONG_HEADER_BYTES) return;
     if (size === 1) size = bytes.readUInt32BE(8) * 2 ** 32 + bytes.readUInt32BE(12);
-    // It goes on to the end of the file.
+    // The box extends to the end of the file.
     if (size === 0) size = 2 * OPEN_END_BYTES;
     if (size < length || !/^[\x20-\x7e\xa9]{4}$/.test(type)) return this.#lose();
     if (type === "moov" || type === "moof") {
@@ -123,7 +123,7 @@ export class TopBoxReader {
       return;
     }
     const known = type === "mdat" || PASSED_OVER.has(type);
-    // What is not known may be noise that looks like a box.
+    // An unknown type may be noise that looks like a box.
     if (!known && (!this.#known || size > MAX_INDEX_BYTES)) return this.#lose();
     this.#known = true;
     this.#kept.length = 0;
@@ -139,11 +139,11 @@ export class TopBoxReader {
   }
 
   #lose(): void {
-    if (!this.#known) throw new DemuxError("This is no fragmented MP4.");
+    if (!this.#known) throw new DemuxError("The bytes are not a fragmented MP4.");
     this.#state = { name: "lost" };
   }
 
-  /** Looks for a fragment, which begins with a `moof` and in it an `mfhd` (ISO/IEC 14496-12, 8.8.4 and 8.8.5). */
+  /** Searches a fragment, which begins with a `moof` that contains an `mfhd` (ISO/IEC 14496-12, 8.8.4 and 8.8.5). */
   #search(chunk: Buffer, at: number): number {
     const kept = this.#kept;
     const end = Math.min(chunk.length, at + SEARCHED_BYTES);

@@ -2,33 +2,33 @@ import { DemuxError } from "../demuxer.ts";
 
 export const PACKET_BYTES = 188;
 const SYNC = 0x47;
-/** Plain packets; with a time in front (M2TS of discs and cameras); with a checksum behind (DVB-ASI). */
+/** The packet sizes: plain, with a time before it (M2TS of discs and cameras), with a checksum after it (DVB-ASI). */
 const STRIDES = [188, 192, 204] as const;
-/** As many sync bytes in a row make sure of a place. */
+/** The number of consecutive sync bytes that confirms the position of packets. */
 const SURE = 3;
 const LOOK_AHEAD = 204 * (SURE - 1) + 1;
-/** Keeps what is left of one chunk until the next one: more than a packet and a look ahead. */
+/** The size of the buffer for the rest of a chunk: more than a packet and the look-ahead. */
 const CARRY_BYTES = 4096;
-/** As long a beginning without a packet is something else; later, noise as long as this is no stream any more. */
+/** The longest noise without a packet, at the beginning or later; more means that the bytes are not MPEG-TS. */
 const MAX_GARBAGE_AT_START = 64 * 1024;
 const MAX_GARBAGE = 4 * 1024 * 1024;
 
-/** Finds the packets of a transport stream in bytes that come in pieces of any size. Copies only what lies across two. */
+/** Finds the packets of a transport stream in pieces of any size. Only packets across two pieces are copied. */
 export class PacketReader {
   readonly #onPacket: (bytes: Buffer, at: number) => void;
   readonly #carry = Buffer.allocUnsafeSlow(CARRY_BYTES);
   #carried = 0;
-  /** Distance of packets; 0: their places are not known. */
+  /** The distance between packets; 0 if their positions are unknown. */
   #stride = 0;
   #garbage = 0;
   #found = false;
 
-  /** @param onPacket is given each packet's place; the bytes may change once it has returned. */
+  /** @param onPacket called with each packet's position; the bytes may change after it has returned. */
   constructor(onPacket: (bytes: Buffer, at: number) => void) {
     this.#onPacket = onPacket;
   }
 
-  /** @throws DemuxError where there are no packets for too long. */
+  /** @throws DemuxError if no packet is found for too long. */
   push(chunk: Buffer): void {
     let at = 0;
     while (this.#carried > 0 && at < chunk.length) {
@@ -37,7 +37,7 @@ export class PacketReader {
       chunk.copy(this.#carry, before, at, at + taken);
       const used = this.#scan(this.#carry, 0, before + taken, false);
       if (used >= before) {
-        // What is left lies in the chunk as a whole.
+        // The rest lies completely in the chunk.
         this.#carried = 0;
         at += used - before;
       } else {
@@ -51,7 +51,7 @@ export class PacketReader {
     this.#carried = chunk.copy(this.#carry, 0, Math.min(at, chunk.length), chunk.length);
   }
 
-  /** The bytes end here; what follows begins with a packet of any kind. */
+  /** Ends the bytes; the next ones begin with a packet of any size. */
   flush(): void {
     this.#scan(this.#carry, 0, this.#carried, true);
     this.#carried = 0;
@@ -59,7 +59,7 @@ export class PacketReader {
     this.#garbage = 0;
   }
 
-  /** @returns how far the bytes are used up; what is left is less than a packet and a look ahead. */
+  /** @returns the end of the used bytes; the rest is less than a packet and the look-ahead. */
   #scan(bytes: Buffer, start: number, end: number, final: boolean): number {
     let at = start;
     for (;;) {
@@ -86,10 +86,10 @@ export class PacketReader {
     }
   }
 
-  /** Sets the stride. @returns where the packets begin, or, where none do, how far that is certain. */
+  /** Sets the stride. @returns the position of the first packet, or the end of the bytes that certainly contain none. */
   #find(bytes: Buffer, start: number, end: number, final: boolean): number {
     const known = this.#stride;
-    // One broken sync byte does not move the packets behind it.
+    // A single broken sync byte does not move the packets after it.
     if (known > 0 && isSure(bytes, start + known, end, known, final)) return start + known;
     const last = final ? end - PACKET_BYTES : end - LOOK_AHEAD;
     for (let at = start; at <= last; at += 1) {

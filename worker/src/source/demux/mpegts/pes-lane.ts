@@ -9,7 +9,7 @@ const MAX_HEADER_BYTES = FIXED_HEADER_BYTES + 255;
 const PLAIN_STREAM_IDS = new Set([0xbc, 0xbe, 0xbf, 0xf0, 0xf1, 0xf2, 0xf8, 0xff]);
 const COUNTER_UNKNOWN = -1;
 
-/** Takes the packets of one PID, and puts its PES packets (ISO/IEC 13818-1, 2.4.3.6) through to the elementary stream. */
+/** Reads the packets of one PID and passes its PES packets (ISO/IEC 13818-1, 2.4.3.6) to the elementary stream. */
 export class PesLane {
   readonly #stream: ElementaryStream;
   readonly #clock: Clock33;
@@ -17,12 +17,12 @@ export class PesLane {
   #headerBytes = 0;
   #place: "outside" | "header" | "payload" = "outside";
   #counter = COUNTER_UNKNOWN;
-  /** The last bytes of the last packet, by which a packet is known that is sent twice. */
+  /** The last bytes of the last packet, which identify a repeated packet. */
   #tail = 0;
   #beforeTail = 0;
-  /** The last packet was filled up, which is only done at the end of a PES packet. */
+  /** True if the last packet was padded, which only happens at the end of a PES packet. */
   #stuffed = false;
-  /** Bytes of the PES packet that are to come; negative where its length is not said. */
+  /** The remaining bytes of the PES packet; negative if its length is not given. */
   #left = -1;
 
   constructor(stream: ElementaryStream, clock: Clock33) {
@@ -30,10 +30,10 @@ export class PesLane {
     this.#clock = clock;
   }
 
-  /** One packet, which is neither broken nor scrambled. */
+  /** Reads one packet that is neither broken nor scrambled. */
   packet(bytes: Buffer, at: number): void {
     const control = bytes[at + 3] ?? 0;
-    // Without payload the counter stands still.
+    // The counter does not increase for a packet without payload.
     if ((control & 0x10) === 0) return;
     const starts = ((bytes[at + 1] ?? 0) & 0x40) !== 0;
     const counter = control & 0x0f;
@@ -52,7 +52,7 @@ export class PesLane {
     const beforeTail = bytes.readInt32BE(end - 8);
     if (this.#counter !== COUNTER_UNKNOWN && counter !== ((this.#counter + 1) & 0x0f)) {
       if (counter === this.#counter && tail === this.#tail && beforeTail === this.#beforeTail) return;
-      // Muxers that begin with every segment begin at 0.
+      // A muxer that restarts for every segment begins at 0.
       this.#break(restarts || (starts && counter === 0));
     }
     this.#counter = counter;
@@ -68,19 +68,19 @@ export class PesLane {
     else if (this.#place === "payload") this.#append(bytes, start, end);
   }
 
-  /** A packet of this PID cannot be read. */
+  /** Reports that a packet of this PID cannot be read. */
   lose(): void {
     this.#break(false);
   }
 
-  /** What follows has counters of its own. */
+  /** Announces that the next packets have new counters. */
   flush(): void {
     this.#stream.flush();
     this.#counter = COUNTER_UNKNOWN;
     this.#place = "outside";
   }
 
-  /** Packets may be missing here. What is whole is not made to suffer. */
+  /** Handles a possible loss of packets. A PES packet that is already whole is still given. */
   #break(restarts: boolean): void {
     const whole = this.#place === "payload" && (this.#left === 0 || (this.#left < 0 && this.#stuffed));
     if (restarts || whole || this.#place === "outside") this.#stream.flush();
@@ -116,14 +116,14 @@ export class PesLane {
     this.#stream.begin(first + signedTicks(pts - (dts ?? pts)), dts === null ? null : first);
   }
 
-  /** Some muxers write a wrong length: all bytes of a PES packet count, and the length only tells whether it is whole. */
+  /** Some muxers write a wrong length, so all bytes of a PES packet count; the length only shows if it is whole. */
   #append(bytes: Buffer, start: number, end: number): void {
     if (this.#left > 0) this.#left = Math.max(0, this.#left - (end - start));
     if (end > start) this.#stream.append(bytes, start, end);
   }
 }
 
-/** Whether an adaptation field (2.4.3.4) is longer than what it says. */
+/** Returns true if an adaptation field (2.4.3.4) has padding after its content. */
 function isStuffed(bytes: Buffer, at: number, fieldBytes: number): boolean {
   if (fieldBytes === 0) return true;
   const flags = bytes[at + 1] ?? 0;
@@ -136,7 +136,7 @@ function isStuffed(bytes: Buffer, at: number, fieldBytes: number): boolean {
   return fieldBytes > used;
 }
 
-/** Three pieces of a 33-bit number with marker bits between them. */
+/** Reads a 33-bit number in three parts with marker bits between them. */
 function readTime(bytes: Buffer, at: number): number {
   const high = (bytes.readUInt8(at) >> 1) & 7;
   return high * 2 ** 30 + (bytes.readUInt16BE(at + 1) >> 1) * 2 ** 15 + (bytes.readUInt16BE(at + 3) >> 1);

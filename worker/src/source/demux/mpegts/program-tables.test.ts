@@ -17,7 +17,7 @@ const program = (...streams: WrittenStream[]) =>
   [sections(0, pat([[1, 4096]])), sections(4096, pmt(1, streams))] as const;
 const text = (tag: number, body: string) => [tag, body] as const;
 
-describe("the tracks of a transport stream", () => {
+describe("ProgramTables", () => {
   it.each<[string, WrittenStream, object]>([
     ["H.264", PICTURE, { kind: "video", codec: "h264" }],
     ["HEVC", { pid: 256, type: 0x24 }, { kind: "video", codec: "hevc" }],
@@ -40,14 +40,14 @@ describe("the tracks of a transport stream", () => {
     expect(all).toMatchObject([[track]]);
   });
 
-  it("are not media where they are subtitles or timed metadata", () => {
+  it("does not count subtitles and timed metadata as media", () => {
     const id3 = { pid: 258, type: 0x15, descriptors: [text(0x26, "ID3 ")] };
     const teletext = { pid: 259, type: 6, descriptors: [text(0x56, "\0")] };
     const kinds = announced(...program(SOUND, id3, teletext))[0]?.map(({ kind }) => kind);
     expect(kinds).toEqual(["audio", "other", "other"]);
   });
 
-  it("are those of the first program that has media", () => {
+  it("announces the tracks of the first program with media", () => {
     const all = announced(
       sections(
         0,
@@ -65,7 +65,7 @@ describe("the tracks of a transport stream", () => {
     expect(all.map((tracks) => tracks.map(({ id }) => id))).toEqual([[256]]);
   });
 
-  it("are found where the table of programs comes in several sections, and maps share a PID", () => {
+  it("reads a table of programs in several sections and maps that share a PID", () => {
     const all = announced(
       sections(0, pat([[1, 4096]], 0, [0, 1]), pat([[2, 4096]], 0, [1, 1])),
       sections(4096, pmt(1, [{ pid: 300, type: 0x15 }]), pmt(2, [PICTURE, SOUND])),
@@ -73,7 +73,7 @@ describe("the tracks of a transport stream", () => {
     expect(all.map((tracks) => tracks.map(({ id }) => id))).toEqual([[256, 257]]);
   });
 
-  it("are found in a map that is longer than a packet", () => {
+  it("reads a map that is longer than a packet", () => {
     const languages = Array.from({ length: 40 }, (_, index) => ({
       ...SOUND,
       pid: 300 + index,
@@ -82,7 +82,7 @@ describe("the tracks of a transport stream", () => {
     expect(announced(...program(PICTURE, ...languages))[0]).toHaveLength(41);
   });
 
-  it("are announced again only when they change, be it by the map or by another PID of the map", () => {
+  it("announces tracks again only when the map or its PID changes them", () => {
     const [table, map] = program(PICTURE, SOUND);
     const all = announced(
       table,
@@ -96,21 +96,21 @@ describe("the tracks of a transport stream", () => {
     expect(all.map((tracks) => tracks.map(({ id }) => id))).toEqual([[256, 257], [256, 400], [500]]);
   });
 
-  it("stay as they are when a damaged map comes", () => {
+  it("keeps the tracks when a damaged map comes", () => {
     const [table, map] = program(PICTURE, SOUND);
     const broken = Buffer.from(map);
     broken.writeUInt8(0x24, 4 + 1 + 12);
     expect(announced(table, map, broken)).toHaveLength(1);
   });
 
-  it("are found where a muxer writes no checksums", () => {
+  it("reads tables of a muxer that writes no checksums", () => {
     const [table, map] = program(PICTURE, SOUND);
     const unsummed = Buffer.from(map);
     unsummed.fill(0, 4 + 1 + 22, 4 + 1 + 26);
     expect(announced(table, unsummed)).toHaveLength(1);
   });
 
-  it("are named as scrambled when their packets are", () => {
+  it("reports tracks as scrambled when their packets are", () => {
     const scrambled = packets(257, pes(0xc0, Buffer.alloc(2000, 0x5a), 0), 0, { scrambled: true });
     const all = announced(...program(PICTURE, SOUND), scrambled);
     expect(all.at(-1)).toMatchObject([{ codec: "h264" }, { codec: "aac", encryption: "transport scrambling" }]);

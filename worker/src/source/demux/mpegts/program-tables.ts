@@ -7,7 +7,7 @@ const TABLE_PAT = 0;
 const TABLE_PMT = 2;
 const CURRENT = 1;
 const CRC_BYTES = 4;
-/** More programs or streams than any multiplex has. */
+/** Limits above the programs and streams of any real multiplex. */
 const MAX_PROGRAMS = 128;
 const MAX_TRACKS = 64;
 
@@ -20,7 +20,7 @@ interface Program {
 export class ProgramTables {
   readonly #onTracks: (tracks: readonly DemuxedTrack[]) => void;
   readonly #readers = new Map<number, SectionReader>();
-  /** By section number, because a long table comes in several. */
+  /** Sections by number, because a long table has several. */
   readonly #association = new Map<number, readonly Program[]>();
   #associationVersion = -1;
   #programs: readonly Program[] = [];
@@ -32,17 +32,17 @@ export class ProgramTables {
     this.#readers.set(PAT_PID, new SectionReader((section) => this.#readAssociation(section)));
   }
 
-  /** What reads the sections of a PID; undefined where it is none of the tables. */
+  /** Returns the reader of a PID's sections; undefined if the PID carries no table. */
   reader(pid: number): SectionReader | undefined {
     return this.#readers.get(pid);
   }
 
-  /** Sections do not lie across segments. */
+  /** Drops incomplete sections, because a section does not continue in the next segment. */
   flush(): void {
     for (const reader of this.#readers.values()) reader.lose();
   }
 
-  /** ISO/IEC 13818-1, 2.4.4.3 */
+  /** Reads the program association table (ISO/IEC 13818-1, 2.4.4.3). */
   #readAssociation(section: Buffer): void {
     if (!isCurrent(section, TABLE_PAT)) return;
     const version = section.readUInt8(5) >> 1;
@@ -50,7 +50,7 @@ export class ProgramTables {
     for (let at = 8; at + 4 <= section.length - CRC_BYTES; at += 4) {
       const number = section.readUInt16BE(at);
       const pid = section.readUInt16BE(at + 2) & 0x1fff;
-      // Number 0 is the network's own table.
+      // Program number 0 is the network information table.
       if (number !== 0 && pid !== PAT_PID) programs.push({ number, pid });
     }
     if (version !== this.#associationVersion) this.#association.clear();
@@ -71,7 +71,7 @@ export class ProgramTables {
     if (!programs.some(({ number }) => number === this.#chosen)) this.#chosen = undefined;
   }
 
-  /** ISO/IEC 13818-1, 2.4.4.8 */
+  /** Reads a program map table (ISO/IEC 13818-1, 2.4.4.8). */
   #readMap(pid: number, section: Buffer): void {
     if (!isCurrent(section, TABLE_PMT)) return;
     const number = section.readUInt16BE(3);

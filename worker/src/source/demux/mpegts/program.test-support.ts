@@ -27,7 +27,7 @@ function word(value: number): number[] {
   return [value >> 8, value & 0xff];
 }
 
-/** A program association section: pairs of program number and PID of its map. */
+/** Writes a program association section of pairs of program number and PID of its map. */
 export function pat(
   programs: readonly (readonly [number, number])[],
   version = 0,
@@ -47,7 +47,7 @@ export function pmt(program: number, streams: readonly WrittenStream[], version 
   return section(2, program, version, Buffer.concat([Buffer.from([0xff, 0xff, 0xf0, 0]), ...body]));
 }
 
-/** Sections one after another, or a PES packet, in packets of a PID. Counters go on from `counter`. */
+/** Writes sections, or a PES packet, into packets of a PID. Counters continue from `counter`. */
 export function packets(pid: number, bytes: Buffer, counter = 0, bits: { readonly scrambled?: boolean } = {}): Buffer {
   const made: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += 184) {
@@ -64,7 +64,7 @@ export function packets(pid: number, bytes: Buffer, counter = 0, bits: { readonl
   return Buffer.concat(made);
 }
 
-/** Sections behind a pointer field of 0, filled up as muxers do. */
+/** Writes sections after a pointer field of 0 and adds padding like a muxer. */
 export function sections(pid: number, ...all: readonly Buffer[]): Buffer {
   const bytes = Buffer.concat([Buffer.of(0), ...all]);
   return packets(pid, Buffer.concat([bytes, Buffer.alloc((184 - (bytes.length % 184)) % 184, 0xff)]));
@@ -76,7 +76,7 @@ function time(prefix: number, ticks: number): number[] {
   return [(prefix << 4) | (high << 1) | 1, ...word((middle << 1) | 1), ...word(((ticks & 0x7fff) << 1) | 1)];
 }
 
-/** A PES packet of unsaid length; times in ticks, left out where undefined. */
+/** Writes a PES packet without a length; times in ticks are omitted if undefined. */
 export function pes(streamId: number, data: Buffer, pts?: number, dts?: number): Buffer {
   const times = pts === undefined ? [] : dts === undefined ? time(2, pts) : [...time(3, pts), ...time(1, dts)];
   const flags = pts === undefined ? 0 : dts === undefined ? 0x80 : 0xc0;

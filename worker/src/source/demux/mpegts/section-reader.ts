@@ -1,21 +1,21 @@
 const HEADER_BYTES = 3;
 const MAX_SECTION_BYTES = HEADER_BYTES + 4093;
 
-/** Puts together the sections of program specific information (ISO/IEC 13818-1, 2.4.4) that come on one PID. */
+/** Joins the sections of program specific information (ISO/IEC 13818-1, 2.4.4) of one PID. */
 export class SectionReader {
   readonly #onSection: (section: Buffer) => void;
   readonly #bytes = Buffer.allocUnsafe(MAX_SECTION_BYTES);
   #length = 0;
-  /** A section has begun, or the bytes of one may follow on the last one. */
+  /** True if a section has begun, or one may follow the last one. */
   #open = false;
   #sumSeenRight = false;
 
-  /** @param onSection is given each whole section, valid until it returns. */
+  /** @param onSection called with each whole section, which is valid until it returns. */
   constructor(onSection: (section: Buffer) => void) {
     this.#onSection = onSection;
   }
 
-  /** The payload of one packet. */
+  /** Reads the payload of one packet. */
   packet(bytes: Buffer, start: number, end: number, unitStarts: boolean): void {
     if (!unitStarts) {
       if (this.#open) this.#take(bytes, start, end);
@@ -29,7 +29,7 @@ export class SectionReader {
     this.#take(bytes, pointer, end);
   }
 
-  /** Bytes are missing here. */
+  /** Handles missing bytes. */
   lose(): void {
     this.#open = false;
     this.#length = 0;
@@ -58,7 +58,7 @@ export class SectionReader {
     return HEADER_BYTES + (((this.#bytes[1] ?? 0) & 0x0f) << 8) + (this.#bytes[2] ?? 0);
   }
 
-  /** Some muxers never write the checksum: it counts once it has been right. */
+  /** Some muxers never write the checksum, so it is only checked after it has been right once. */
   #isTrusted(section: Buffer): boolean {
     const right = crc32(section) === 0;
     this.#sumSeenRight ||= right;
@@ -73,7 +73,7 @@ const CRC_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** ISO/IEC 13818-1, annex A: 0 over a section with its checksum. */
+/** The CRC of ISO/IEC 13818-1, annex A; it is 0 over a section with its checksum. */
 export function crc32(bytes: Uint8Array): number {
   let crc = -1;
   for (const byte of bytes) crc = (crc << 8) ^ (CRC_TABLE[((crc >>> 24) ^ byte) & 0xff] ?? 0);

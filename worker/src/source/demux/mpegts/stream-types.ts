@@ -42,7 +42,7 @@ const STREAM_TYPES: Readonly<Record<number, Codec>> = {
   0xea: video("vc1"),
 };
 
-/** format_identifier of a registration descriptor, where the stream type is private. */
+/** format_identifier of a registration descriptor, for private stream types. */
 const REGISTRATIONS: Readonly<Record<string, Codec>> = {
   "AC-3": audio("ac3"),
   EAC3: audio("eac3"),
@@ -61,7 +61,7 @@ const REGISTRATIONS: Readonly<Record<string, Codec>> = {
   KLVA: other("klv"),
 };
 
-/** Descriptors of DVB (ETSI EN 300 468, table 12) that name what is in a private stream. */
+/** Descriptors of DVB (ETSI EN 300 468, table 12) that name the codec of a private stream. */
 const DESCRIPTORS: Readonly<Record<number, Codec>> = {
   0x56: other("dvb_teletext"),
   0x59: other("dvb_subtitle"),
@@ -76,7 +76,7 @@ const TAG_LANGUAGE = 0x0a;
 const PRIVATE_DATA = 0x06;
 const UNKNOWN: Codec = { kind: "other", codec: "unknown" };
 
-/** What one entry of a program map says of its stream; the descriptors lie between two positions. Pure. */
+/** Reads one entry of a program map; its descriptors lie between two positions. Pure. */
 export function trackOfStream(
   pid: number,
   streamType: number,
@@ -101,7 +101,7 @@ export function trackOfStream(
   return { id: pid, ...(known ?? UNKNOWN), language };
 }
 
-/** ISO 639-2 codes are three letters; anything else, and `und`, says nothing. */
+/** Returns a language if it has the three letters of ISO 639-2 and is not `und`. */
 function languageOf(code: string): string | undefined {
   const lower = code.toLowerCase();
   return /^[a-z]{3}$/.test(lower) && lower !== "und" ? lower : undefined;

@@ -17,7 +17,7 @@ const COPY = "-i pipe:0 -c copy -f mpegts";
 const makeTs = (options: ConstructorParameters<typeof TsDemuxer>[0]) => new TsDemuxer(options);
 const demuxTs = (...pieces: (Buffer | null)[]) => demux(makeTs, pieces);
 
-/** Encoded once; what every transport stream below is made of. */
+/** The source of every transport stream below, which is encoded once. */
 let flv: Buffer;
 let ts: Buffer;
 let folder: string;
@@ -35,7 +35,7 @@ async function probe(bytes: Buffer, args: readonly string[] = []) {
   return await probePackets(file, args);
 }
 
-/** Every packet with other bytes before and behind it. */
+/** Puts other bytes before and after every packet. */
 function repacked(bytes: Buffer, before: number, behind: number): Buffer {
   const packets: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += 188) {
@@ -48,7 +48,7 @@ function pidOf(bytes: Buffer, at: number): number {
   return bytes.readUInt16BE(at + 1) & 0x1fff;
 }
 
-/** Places of the packets of the picture (ffmpeg's PID 256). */
+/** Returns the positions of the packets of the picture (ffmpeg's PID 256). */
 function videoPackets(bytes: Buffer): number[] {
   const places: number[] = [];
   for (let at = 0; at < bytes.length; at += 188) if (pidOf(bytes, at) === 256) places.push(at);
@@ -69,7 +69,7 @@ describe("TsDemuxer", () => {
     ["with large audio PES packets", `${COPY} -pes_payload_size 8000`],
     ["with the clock near its wrap", `${COPY} -output_ts_offset 95443`],
     ["with a constant rate of packets", `${COPY} -muxrate 3000k`],
-  ])("gives what ffprobe reads and what was encoded, of a stream made %s", async (_name, args) => {
+  ])("gives the packets of ffprobe and of the encoder for a stream made %s", async (_name, args) => {
     const bytes = await ffmpeg(args, flv);
     const { video, audio, headers } = demuxTs(bytes);
     const packets = await probe(bytes, ["-correct_ts_overflow", "0"]);
@@ -92,7 +92,7 @@ describe("TsDemuxer", () => {
     expect(headers.map(({ kind }) => kind).toSorted()).toEqual(["audio", "video"]);
   });
 
-  it("describes picture and sound as the encoder did", () => {
+  it("describes picture and sound like the encoder", () => {
     const { headers } = demuxTs(ts);
     const encoded = tagsOfFlv(flv).filter(({ sequenceHeader }) => sequenceHeader);
     const [video, audio] = ["video", "audio"].map((wanted) => headers.find(({ kind }) => kind === wanted)?.payload);
@@ -102,7 +102,7 @@ describe("TsDemuxer", () => {
     expect(parseAacConfig(audio?.subarray(2) ?? Buffer.alloc(0))).toMatchObject({ channels: 1, sampleRateHz: 48_000 });
   });
 
-  it("gives the same in pieces of any size", () => {
+  it("gives the same tags for pieces of any size", () => {
     const whole = shown(demuxTs(ts).tags);
     for (let seed = 1; seed <= 12; seed += 1) {
       const random = randomFrom(seed);
@@ -123,14 +123,14 @@ describe("TsDemuxer", () => {
     ).toBe(whole);
   });
 
-  it("reads packets of 204 bytes, and packets behind noise", () => {
+  it("reads packets of 204 bytes and packets after noise", () => {
     const whole = shown(demuxTs(ts).tags);
     expect(shown(demuxTs(repacked(ts, 0, 16)).tags)).toBe(whole);
     expect(shown(demuxTs(repacked(ts, 4, 0)).tags)).toBe(whole);
     expect(shown(demuxTs(Buffer.alloc(3001, 0x47), Buffer.of(0, 1, 2), ts).tags)).toBe(whole);
   });
 
-  it("finds the packets again behind noise in the middle", () => {
+  it("finds the packets again after noise in the middle", () => {
     const cut = videoPackets(ts)[100] ?? 0;
     const whole = demuxTs(ts).video.length;
     const { video } = demuxTs(ts.subarray(0, cut), Buffer.alloc(1001, 0x11), ts.subarray(cut));
@@ -140,15 +140,15 @@ describe("TsDemuxer", () => {
   });
 });
 
-describe("a broken transport stream", () => {
-  it("costs one picture for each packet that is missing, whichever of the picture's it is", () => {
+describe("TsDemuxer with a broken stream", () => {
+  it("loses one picture for each missing packet", () => {
     const whole = demuxTs(ts).video;
     const places = videoPackets(ts);
     for (const [index, place] of places.entries()) {
       if (index < 40 || index > 140) continue;
       const { video } = demuxTs(without(ts, [place]));
       const left = new Set(dataOf(video));
-      // Where a picture fills its last packet to the brim, nothing tells that it was whole when the next packet is missing.
+      // If a picture fills its last packet exactly and the next packet is missing, nothing shows that it was whole.
       const full = (ts.readUInt8((places[index - 1] ?? 0) + 3) & 0x20) === 0;
       const starts = (ts.readUInt8(place + 1) & 0x40) !== 0;
       const lost = dataOf(whole).filter((data) => !left.has(data)).length;
@@ -160,7 +160,7 @@ describe("a broken transport stream", () => {
     }
   });
 
-  it("gives packets that come twice only once", () => {
+  it("gives a repeated packet only once", () => {
     const twice = repacked(ts, 0, 0);
     const packets: Buffer[] = [];
     for (let at = 0; at < twice.length; at += 188) {
@@ -170,7 +170,7 @@ describe("a broken transport stream", () => {
     expect(shown(demuxTs(Buffer.concat(packets)).tags)).toBe(shown(demuxTs(ts).tags));
   });
 
-  it("loses nothing where counters begin again, flushed or not", async () => {
+  it("loses nothing when counters restart, with or without a flush", async () => {
     const name = (index: number) => join(folder, `part${index}.ts`);
     await ffmpeg(
       `-i pipe:0 -c copy -f segment -segment_time 1 -segment_format mpegts ${join(folder, "part%d.ts")} -c copy -f null`,

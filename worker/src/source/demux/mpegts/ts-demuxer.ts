@@ -8,9 +8,9 @@ import { PesLane } from "./pes-lane.ts";
 import { ProgramTables } from "./program-tables.ts";
 import type { SectionReader } from "./section-reader.ts";
 
-/** The name of what hides the packets of a pay channel; which system holds the key is not said in them. */
+/** The name of the encryption of pay channels. Their packets do not name the system that holds the key. */
 const SCRAMBLED = "transport scrambling";
-/** A single bit may be broken; as many packets in a row are meant so. */
+/** The number of consecutive scrambled packets that counts as encryption; a single bit may be an error. */
 const SURELY_SCRAMBLED = 8;
 
 interface Lane {
@@ -18,7 +18,7 @@ interface Lane {
   readonly pes: PesLane;
 }
 
-/** Reads an MPEG transport stream (ISO/IEC 13818-1). Only the tracks of the first program that has media are seen. */
+/** Reads an MPEG transport stream (ISO/IEC 13818-1). Only the tracks of the first program with media are read. */
 export class TsDemuxer implements Demuxer {
   readonly #options: DemuxerOptions;
   readonly #packets = new PacketReader((bytes, at) => this.#take(bytes, at));
@@ -75,7 +75,7 @@ export class TsDemuxer implements Demuxer {
     this.#tracks = tracks;
     this.#scrambled.clear();
     this.#lanes = new Map();
-    // What has ended comes out before the new tracks are told of.
+    // The tags of ended tracks are given before the new tracks are announced.
     for (const lane of old.values()) if (!tracks.some((track) => isSame(track, lane.track))) lane.pes.flush();
     const choice = this.#options.onTracks(tracks);
     for (const track of tracks) {
@@ -94,7 +94,7 @@ export class TsDemuxer implements Demuxer {
   }
 }
 
-/** Whether what is known of one track's media goes for the other's. */
+/** Returns true if two tracks have media of the same form. */
 function isSame(one: DemuxedTrack, other: DemuxedTrack): boolean {
   return one.id === other.id && one.codec === other.codec && one.encryption === other.encryption;
 }

@@ -1,41 +1,41 @@
 import type { HttpClient } from "../../http/http-client.ts";
 import { TsDemuxer } from "./ts-demuxer.ts";
 
-/** A file that can be asked for parts. */
+/** A file that can be read in parts. */
 export interface SeekableFile {
   readonly http: HttpClient;
   readonly url: string;
   readonly totalBytes: number;
 }
 
-/** Where times stand in a transport stream file. */
+/** The times of a transport stream file. */
 export interface TsTimes {
   /** Decode time of the first media, ms on the stream's clock. */
   readonly firstMs: number;
-  /** null: the clock does not run through the file, so nothing can be said of its length. */
+  /** The duration; null if the clock is not continuous, so that it is unknown. */
   readonly durationMs: number | null;
 }
 
-/** What is read to find a time: a second of 1080p at its highest rate. */
+/** The number of bytes that are read to find a time: a second of 1080p at its highest rate. */
 const WINDOW_BYTES = 1024 * 1024;
-/** Places along a file at which its clock is looked at, and what is read there. */
+/** The number of positions at which the clock of a file is sampled, and the bytes that are read at each. */
 const SAMPLES = 4;
 const SAMPLE_BYTES = 256 * 1024;
 const MAX_STEPS = 12;
-/** A place so little before the wanted one is near enough to read on from, ms; keyframes are rarely further apart. */
+/** A position this much before the requested one is near enough to read from, ms; keyframes are rarely further apart. */
 const NEAR_MS = 10_000;
 /** The clock's wrap-around (33 bits of 90 kHz), ms. */
 const WRAP_MS = 2 ** 33 / 90;
-/** By so much the bit rate of the whole may differ from that of the end before the clock is not believed. */
+/** The largest factor between the bit rates of the whole file and of its end for a plausible clock. */
 const RATE_FACTOR = 2.5;
-/** A step back, or ahead, that is no step from one picture to the next, ms. */
+/** A step in either direction that is too large to be one from picture to picture, ms. */
 const LARGEST_STEP_MS = 5000;
 
 /**
- * Looks at the beginning and the end of a file.
+ * Reads the times at the beginning and the end of a file.
  *
  * @param head its first bytes
- * @returns null where no time is found
+ * @returns null if no time is found
  */
 export async function findTsTimes(file: SeekableFile, head: Buffer, signal: AbortSignal): Promise<TsTimes | null> {
   const first = timesIn(head) ?? timesIn(await readWindow(file, 0, signal));
@@ -45,14 +45,14 @@ export async function findTsTimes(file: SeekableFile, head: Buffer, signal: Abor
   const last = timesIn(tail);
   if (last === null || last.jumps) return { firstMs: first.firstMs, durationMs: null };
   const durationMs = onwards(last.lastMs, first.firstMs);
-  // Files that were joined begin their clock again: what the end says is the length of the last one.
+  // The clock of joined files restarts, so the time at the end gives the length of the last one only.
   const expectedMs = (file.totalBytes / tail.length) * (last.lastMs - last.firstMs);
   const believable = durationMs < expectedMs * RATE_FACTOR && durationMs > expectedMs / RATE_FACTOR;
   const runs = believable && (await clockRuns(file, first.firstMs, durationMs, signal));
   return { firstMs: first.firstMs, durationMs: runs ? durationMs : null };
 }
 
-/** Looks at some places along a file whether time rises with the bytes. */
+/** Checks at some positions of a file that time rises with the bytes. */
 async function clockRuns(file: SeekableFile, firstMs: number, durationMs: number, signal: AbortSignal) {
   if (file.totalBytes < WINDOW_BYTES) return true;
   const places = Array.from({ length: SAMPLES }, (_, at) => Math.floor((file.totalBytes * (at + 1)) / (SAMPLES + 1)));
@@ -68,7 +68,7 @@ async function clockRuns(file: SeekableFile, firstMs: number, durationMs: number
   return true;
 }
 
-/** A place in a file, and the position in the source of what comes from there on. */
+/** A position in a file in bytes, with the position in the source of the media that follow. */
 export interface TsPlace {
   readonly startByte: number;
   readonly startMs: number;
@@ -77,9 +77,9 @@ export interface TsPlace {
 export const FILE_START: TsPlace = { startByte: 0, startMs: 0 };
 
 /**
- * Finds a place from which to read so that the wanted position is soon reached.
+ * Finds a place in the file shortly before the requested position.
  *
- * @returns the beginning where the clock does not run through the file
+ * @returns the beginning of the file if the clock is not continuous
  */
 export async function findTsByte(
   file: SeekableFile,
@@ -96,7 +96,7 @@ export async function findTsByte(
     const startByte = Math.floor(low.startByte + bytes);
     const found = timesIn(await readWindow(file, startByte, signal));
     const startMs = found === null ? null : onwards(found.firstMs, times.firstMs);
-    // A clock that does not rise with the bytes leads nowhere.
+    // If the clock does not rise with the bytes, the search fails.
     if (startMs === null || startMs > times.durationMs + NEAR_MS) return low;
     if (startMs <= positionMs) low = { startByte, startMs };
     else high = { startByte, startMs };
@@ -125,7 +125,7 @@ async function readWindow(
 interface WindowTimes {
   readonly firstMs: number;
   readonly lastMs: number;
-  /** The clock does not run through the window. */
+  /** True if the clock is not continuous in the window. */
   readonly jumps: boolean;
 }
 

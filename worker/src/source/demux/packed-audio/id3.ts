@@ -4,10 +4,10 @@ const FOOTER_FLAG = 0x10;
 const FRAME_HEADER_BYTES = 10;
 const TIMESTAMP_OWNER = "com.apple.streaming.transportStreamTimestamp\0";
 
-/** Bytes of the whole tag that begins there; null if none does. */
+/** Returns the size of the tag that begins at the position, or null if none begins there. */
 export function id3Bytes(bytes: Buffer, at: number): number | null {
   if (at + ID3_HEADER_BYTES > bytes.length || bytes.toString("latin1", at, at + 3) !== "ID3") return null;
-  // Versions and sizes never hold what could be taken for a sync word.
+  // Versions and sizes never contain a sync word.
   if (bytes[at + 3] === 0xff || bytes[at + 4] === 0xff) return null;
   for (let index = 6; index < 10; index += 1) if (((bytes[at + index] ?? 0) & 0x80) !== 0) return null;
   const footer = ((bytes[at + 5] ?? 0) & FOOTER_FLAG) === 0 ? 0 : ID3_HEADER_BYTES;
@@ -15,8 +15,8 @@ export function id3Bytes(bytes: Buffer, at: number): number | null {
 }
 
 /**
- * The time of the first frame behind a tag, 90 kHz and 33 bits, which HLS puts into packed audio (RFC 8216, 3.4): 8 bytes
- * behind the owner's name in a PRIV frame. Null if the tag does not say it. The tag may be cut short.
+ * Returns the time of the first frame after a tag, 90 kHz and 33 bits, which HLS puts into packed audio (RFC 8216, 3.4):
+ * 8 bytes after the owner's name in a PRIV frame. Returns null if the tag does not contain it. The tag may be cut short.
  */
 export function transportTimeOf(tag: Buffer): number | null {
   const name = tag.indexOf(TIMESTAMP_OWNER, 0, "latin1");
@@ -25,7 +25,7 @@ export function transportTimeOf(tag: Buffer): number | null {
   return (tag.readUInt32BE(at) & 1) * 2 ** 32 + tag.readUInt32BE(at + 4);
 }
 
-/** Four bytes of seven bits (6.2). */
+/** Reads a size in four bytes of seven bits (6.2). */
 function syncSafe(bytes: Buffer, at: number): number {
   let value = 0;
   for (let index = at; index < at + 4; index += 1) value = (value << 7) | (bytes[index] ?? 0);

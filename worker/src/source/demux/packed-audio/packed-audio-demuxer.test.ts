@@ -14,7 +14,7 @@ beforeAll(async () => {
   adts = await ffmpeg("-i pipe:0 -c copy -f adts", flv);
 });
 
-/** As Apple's segmenter writes it (RFC 8216, 3.4), with so much padding. */
+/** Writes a tag like Apple's segmenter (RFC 8216, 3.4), with the given padding. */
 function timeTag(ticks: number, padding = 0): Buffer {
   const owner = Buffer.from("com.apple.streaming.transportStreamTimestamp\0", "latin1");
   const time = Buffer.alloc(8);
@@ -39,7 +39,7 @@ function timeTag(ticks: number, padding = 0): Buffer {
 }
 
 describe("PackedAudioDemuxer", () => {
-  it("gives the frames that were encoded, from the time in the tag on", () => {
+  it("gives the encoded frames from the time in the tag on", () => {
     const { audio, headers, announced } = demuxPacked(timeTag(900_000), adts);
     const encoded = tagsOfFlv(flv);
     expect(announced).toEqual([[{ id: 1, kind: "audio", codec: "aac" }]]);
@@ -49,7 +49,7 @@ describe("PackedAudioDemuxer", () => {
     expect(headers).toHaveLength(1);
   });
 
-  it("gives the same in pieces of any size", () => {
+  it("gives the same tags for pieces of any size", () => {
     const bytes = Buffer.concat([timeTag(1234, 5000), adts]);
     const whole = shown(demuxPacked(bytes).tags);
     for (let seed = 1; seed <= 12; seed += 1) {
@@ -63,13 +63,13 @@ describe("PackedAudioDemuxer", () => {
     }
   });
 
-  it("goes on past the wrap of the clock, from segment to segment", () => {
+  it("continues past the wrap of the clock from segment to segment", () => {
     const { audio } = demuxPacked(timeTag(2 ** 33 - 90_000), adts, null, timeTag(90_000), adts);
     const half = audio.length / 2;
     expect((audio[half]?.dtsMs ?? 0) - (audio[0]?.dtsMs ?? 0)).toBeCloseTo(2000, 6);
   });
 
-  it("goes on where the last frame ended if a segment has no tag, and begins at 0 if none ever had", () => {
+  it("continues after the last frame when a segment has no tag, and begins at 0 when none has one", () => {
     const { audio } = demuxPacked(adts, null, adts);
     const frameMs = (1024 * 1000) / 44_100;
     expect(audio[0]?.dtsMs).toBe(0);
@@ -96,14 +96,14 @@ describe("PackedAudioDemuxer", () => {
     expect(audio).toHaveLength(tagsOfFlv(flv).length - 1);
   });
 
-  it("refuses an endless tag, and what is no audio", () => {
+  it("refuses an endless tag and bytes that are not audio", () => {
     const endless = timeTag(0);
     endless.fill(0x7f, 6, 10);
     expect(() => demuxPacked(endless, Buffer.alloc(200_000))).toThrow(DemuxError);
     expect(() => demuxPacked(Buffer.alloc(200_000, 0x20))).toThrow(DemuxError);
   });
 
-  it("loses only the frames that are damaged", () => {
+  it("loses only the damaged frames", () => {
     const broken = Buffer.from(adts);
     broken.fill(0, 3000, 3010);
     const { audio } = demuxPacked(timeTag(0), broken);

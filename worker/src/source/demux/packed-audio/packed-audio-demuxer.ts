@@ -7,25 +7,25 @@ import { Scratch } from "../scratch.ts";
 import { ID3_HEADER_BYTES, id3Bytes, transportTimeOf } from "./id3.ts";
 
 const TRACK_ID = 1;
-/** The frame with the time is the first one of a tag that HLS wrote; pictures in front of it would be longer. */
+/** The bytes of a tag that are kept. HLS writes the frame with the time first; pictures before it would be longer. */
 const READ_TAG_BYTES = 64 * 1024;
-/** A longer tag holds no audio that anybody waits for. */
+/** A longer tag is refused as hostile. */
 const MAX_TAG_BYTES = 16 * 1024 * 1024;
-/** Noise in front of the first frame. */
+/** The most bytes of noise before the first frame. */
 const MAX_SEARCHED_BYTES = 64 * 1024;
 const AC3_SYNC = 0x0b77;
-/** bsid, 5 bits behind sync, checksum, and size: above 10 it is E-AC-3 (ETSI TS 102 366, E.1.3.1.6). */
+/** bsid has 5 bits after sync, checksum and size: above 10 it is E-AC-3 (ETSI TS 102 366, E.1.3.1.6). */
 const AC3_HEADER_BYTES = 6;
 
 /**
  * Reads packed audio (RFC 8216, 3.4): a segment is an ID3 tag with the time of its first frame, and AAC in ADTS or MP3 or
- * AC-3 frames. Without a tag the time goes on, from 0 at first. Only AAC becomes tags.
+ * AC-3 frames. Without a tag the time continues, from 0 at first. Only AAC becomes tags.
  */
 export class PackedAudioDemuxer implements Demuxer {
   readonly #options: DemuxerOptions;
   readonly #clock = new Clock33();
   readonly #stream: AdtsStream;
-  /** The beginning of a segment, until it is known what comes. */
+  /** The beginning of a segment until its codec is known. */
   readonly #start = new Scratch(READ_TAG_BYTES + MAX_SEARCHED_BYTES);
   #place: "start" | "tag" | "frames" | "foreign" = "start";
   #tagBytesLeft = 0;
@@ -101,7 +101,7 @@ export class PackedAudioDemuxer implements Demuxer {
       if (bytes.length > MAX_SEARCHED_BYTES) throw new DemuxError("There is no audio in these bytes.");
       return;
     }
-    // A header alone may be chance, as long as the frame behind it can still come.
+    // A single header may be a coincidence, so the next frame is awaited if it can still come.
     if (codec === "more" && !final) return;
     this.#announce(codec === "more" ? "aac" : codec);
     if (this.#place === "foreign") return;
@@ -122,7 +122,7 @@ export class PackedAudioDemuxer implements Demuxer {
   }
 }
 
-/** The codec of the frame that begins there; `more`: AAC if the frame behind it says so too. */
+/** Returns the codec of the frame at the position; `more` if it is AAC only if the next frame confirms it. */
 function codecAt(bytes: Buffer, at: number): string | undefined {
   const adts = parseAdtsHeader(bytes, at);
   if (adts !== null) {
