@@ -72,7 +72,7 @@ export class Interleaver {
     }
   }
 
-  /** Returns true after a long wait. A jump of the clock in either direction also counts as one. */
+  /** Returns true if tags wait too long or have too many bytes. A jump of the clock counts as a long wait. */
   #isTooMuch({ tags }: Lane): boolean {
     const [first, last] = [tags[0], tags.at(-1)];
     if (first === undefined || last === undefined) return false;

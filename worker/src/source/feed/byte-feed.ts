@@ -12,21 +12,21 @@ import { SegmentClock } from "./segment-clock.ts";
 import type { TagFeed, TagTaker } from "./tag-feed.ts";
 
 export interface ByteFeedOptions {
-  /** The bytes of one file or stream, read forwards. They are returned when the feed closes. */
+  /** The bytes of one file or stream. The iterator is returned when the feed closes. */
   readonly body: AsyncIterable<Buffer>;
   readonly format: "flv" | "container";
-  /** Bytes that are to be read before the body: the header of a file that is entered in the middle. */
+  /** Bytes that are read before the body: the header of a file that is opened in the middle. */
   readonly head?: Buffer | undefined;
-  /** Position in the source of its first picture, ms; undefined where the timestamps are to stay as they are. */
+  /** Position in the source of its first picture, ms; undefined to keep the timestamps unchanged. */
   readonly placeMs?: number | undefined;
   readonly audioTrack?: string | number | undefined;
-  /** The tracks that are to be played begin with codecs that are not read here; the feed ends then. */
+  /** Called when the played tracks have codecs that this process does not read; the feed ends then. */
   readonly onForeign?: ((tracks: readonly DemuxedTrack[]) => void) | undefined;
-  /** The bytes come as their media happen: a track that stops holds the other one up for a moment only. */
+  /** True if the bytes come in real time, so that a track waits only briefly for one that has stopped. */
   readonly live?: boolean;
-  /** The bytes are known to end before all of the file has come. */
+  /** Returns true if the bytes ended before the whole file came. */
   readonly endIsCut?: boolean | undefined;
-  /** An end of the bytes is no end of the stream. */
+  /** True if the end of the bytes is a loss of the stream. */
   readonly endIsLoss: boolean;
 }
 
@@ -40,7 +40,7 @@ interface ByteReader {
 const INTERLEAVE = { maxWaitMs: 5000, maxWaitBytes: 16 * 1024 * 1024 };
 const INTERLEAVE_LIVE = { ...INTERLEAVE, maxWaitMs: 500 };
 
-/** Tags of a file or a stream of bytes that is read from front to back. */
+/** Gives the tags of a file or byte stream that is read from its beginning to its end. */
 export class ByteFeed implements TagFeed {
   readonly #options: ByteFeedOptions;
   readonly #chunks: AsyncIterator<Buffer>;

@@ -5,15 +5,15 @@ import { Fmp4Demuxer } from "../demux/fmp4/fmp4-demuxer.ts";
 import { TsDemuxer } from "../demux/mpegts/ts-demuxer.ts";
 import { PackedAudioDemuxer } from "../demux/packed-audio/packed-audio-demuxer.ts";
 
-/** So many bytes tell every container apart. */
+/** The number of bytes that is enough to detect every container. */
 const ENOUGH_BYTES = 4096;
 
 export interface ContainerDemuxerOptions extends DemuxerOptions {
-  /** The bytes as they may be named in an error: "Segment 12 of the HLS playlist". */
+  /** The name of the bytes in error texts, such as "Segment 12 of the HLS playlist". */
   readonly what: () => string;
 }
 
-/** Demuxes bytes whose container is told by their beginning, never by their name. */
+/** Demuxes bytes and detects their container by their beginning, never by their name. */
 export class ContainerDemuxer implements Demuxer {
   readonly #options: ContainerDemuxerOptions;
   #inner: { readonly format: ContainerFormat; readonly demuxer: Demuxer } | undefined;
@@ -26,13 +26,13 @@ export class ContainerDemuxer implements Demuxer {
     this.#options = options;
   }
 
-  /** The next bytes begin a part of their own, which may be of another container. */
+  /** Announces that the next bytes are a new part, perhaps in another container. */
   beginPart(): void {
     this.flush();
     this.#begins = true;
   }
 
-  /** @throws RoomcastError for what is no media; DemuxError */
+  /** @throws RoomcastError if the bytes are not media; DemuxError */
   push(chunk: Buffer): void {
     if (!this.#begins) {
       this.#inner?.demuxer.push(chunk);
@@ -59,7 +59,7 @@ export class ContainerDemuxer implements Demuxer {
     this.#headBytes = 0;
     this.#begins = false;
     const format = detectContainer(head);
-    // A part of a stream may begin with anything that its demuxer passes over.
+    // A part of a stream may begin with bytes that its demuxer skips.
     if (this.#inner?.format !== format) {
       const demuxer = this.#demuxerFor(format);
       if (demuxer === null && this.#inner === undefined) throw notMedia(this.#options.what(), format);

@@ -1,11 +1,11 @@
 import { codecOfTagBody, parseTagBody } from "../../media/flv/flv-tag.ts";
 import type { MediaTag } from "../../media/media-tag.ts";
 
-/** A tag of whatever codec, as a feed gives it. */
+/** A tag of any codec from a feed. */
 export interface FedTag extends MediaTag {
-  /** ffmpeg's codec name; absent for H.264 and AAC. The payload is an FLV tag's body all the same. */
+  /** ffmpeg's codec name; absent for H.264 and AAC. The payload is the body of an FLV tag for every codec. */
   readonly foreignCodec?: string;
-  /** A keyframe at which decoding can begin, but which is no IDR picture: rooms cannot begin with it. */
+  /** True for a keyframe at which decoding can begin but which is not an IDR picture, so that rooms cannot begin with it. */
   readonly openGop?: boolean;
 }
 
@@ -15,7 +15,7 @@ export function codecOf(tag: FedTag): string {
 
 /**
  * Reads the body of an FLV tag of any codec. Of codecs that are not read here only keyframes and headers of the picture
- * are told apart.
+ * are recognised.
  *
  * @returns null for a body that carries no media: empty, an end of sequence, a command frame
  */

@@ -5,52 +5,52 @@ import { codecOf, type FedTag } from "./fed-tag.ts";
 import type { Announcement, TagFeed, TagTaker } from "./tag-feed.ts";
 import { type FedTracks, TrackProbe } from "./track-probe.ts";
 
-/** A group of pictures at 1080p's highest rates fits in it; more before the tracks are known is hostile. */
+/** The most bytes before the tracks are known. A GOP of 1080p at its highest rates fits; more is hostile. */
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
 
-/** Sound that begins so much before the first picture is heard with a made picture, ms; less is a loose start. */
+/** Sound that begins this much before the first picture is played with a made picture, ms; a shorter lead is ignored. */
 const LONGEST_LEAD_MS = 500;
 
-/** Of the sound of a live source without a picture so much is kept at the start, ms: what comes unevenly is even then. */
+/** The sound that is kept at the start of a live source without a picture, ms. It compensates for uneven arrival. */
 const SOUND_KEPT_MS = 400;
 
 export interface FeedIntakeOptions {
   readonly feed: TagFeed;
-  /** The clock begins at 0 where the source is joined. */
+  /** True if the clock begins at 0 where the source is joined. */
   readonly live: boolean;
-  /** Tags come as they happen, and what is older than the newest keyframe is of no interest at the start. */
+  /** True if tags come in real time; media before the newest keyframe are then dropped at the start. */
   readonly realTime: boolean;
-  /** Recorded: what comes before the last keyframe that is not behind this is left out, ms. */
+  /** The start position of a recorded source, ms; media before the last keyframe up to it are dropped. */
   readonly startAtMs: number;
-  /** False: a position is what is played up to there, whatever the feed's clock says. True unless given. */
+  /** False if positions count the played media instead of the feed's clock. True unless given. */
   readonly clockTellsPosition?: boolean | undefined;
-  /** Until the tracks and the first keyframe are at hand, ms. */
+  /** The longest wait for the tracks and the first keyframe, ms. */
   readonly readyTimeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** The source as it may be shown. */
+  /** The name of the source for texts, without secrets. */
   readonly shown: string;
   readonly onJump?: ((byMs: number) => void) | undefined;
 }
 
-/** What takes the tags once the tracks are known; their clock is continuous. */
+/** The receiver of the tags after the tracks are known; the clock of the tags is continuous. */
 export interface IntakeOutlet {
   take(tag: FedTag): void;
   end(end: SourceEnd): void;
 }
 
-/** The headers that came last. */
+/** The latest sequence headers. */
 export interface FeedHeaders {
   readonly video: FedTag | undefined;
   readonly audio: FedTag | undefined;
 }
 
-/** What a shift of the clock holds from, on the continuous clock. */
+/** A shift of the clock, with the time on the continuous clock from which it applies. */
 interface Epoch {
   readonly fromMs: number;
   readonly shiftMs: number;
 }
 
-/** The beginning of a feed: makes its clock continuous, learns its tracks and holds its tags until somebody takes them. */
+/** Reads a feed from its beginning: makes its clock continuous, detects its tracks and holds its tags until they are taken. */
 export class FeedIntake implements TagTaker {
   readonly #options: FeedIntakeOptions;
   readonly #clock: ContinuousClock;
@@ -59,12 +59,12 @@ export class FeedIntake implements TagTaker {
   #headers: { video: FedTag | undefined; audio: FedTag | undefined } = { video: undefined, audio: undefined };
   #held: FedTag[] = [];
   #heldBytes = 0;
-  /** How many of the held tags came before the tracks were decided. */
+  /** The number of held tags that came before the tracks were known. */
   #learned = 0;
   #ready = false;
-  /** The newest picture that cannot be shown: of a stream that has nothing else yet, it tells the time. */
+  /** The newest picture that cannot be shown; it gives the time of a stream that has no other media yet. */
   #loose: FedTag | undefined;
-  /** Where a live source was joined, on the continuous clock, ms. */
+  /** The time on the continuous clock at which a live source was joined, ms. */
   #baseMs = 0;
   #firstTagAtMs: number | undefined;
   #missing = "audio and video";
@@ -86,7 +86,7 @@ export class FeedIntake implements TagTaker {
   async probe(): Promise<FedTracks> {
     const { feed, readyTimeoutMs, signal } = this.#options;
     const timer = setTimeout(() => this.#late(readyTimeoutMs), readyTimeoutMs);
-    // The time that counts passes also while nothing comes.
+    // The waiting time also passes while nothing comes.
     const look = setInterval(() => this.#look(), 250);
     const abort = () => this.#probed.reject(signal?.reason);
     if (signal?.aborted === true) abort();
@@ -102,7 +102,7 @@ export class FeedIntake implements TagTaker {
     }
   }
 
-  /** As of the tag that was handed on last. */
+  /** The state after the last tag that was passed on. */
   get headers(): FeedHeaders {
     return this.#headers;
   }
@@ -119,7 +119,7 @@ export class FeedIntake implements TagTaker {
     return this.#probe.pictureSize;
   }
 
-  /** Recorded: there is sound so long before the first picture that it is to be heard. */
+  /** True if the sound of a recorded source begins so long before the first picture that it is played. */
   get soundLeads(): boolean {
     const [first] = this.#held;
     const picture = this.#held.find(({ kind }) => kind === "video");
@@ -127,12 +127,12 @@ export class FeedIntake implements TagTaker {
     return picture.dtsMs - Math.max(first.dtsMs, this.#options.startAtMs) > LONGEST_LEAD_MS;
   }
 
-  /** Why the feed ended, where that was no proper end. */
+  /** The error with which the feed ended; undefined after a regular end. */
   get failure(): RoomcastError | undefined {
     return this.#end?.name === "failed" ? this.#end.error : undefined;
   }
 
-  /** Hands on what is held, then what comes. */
+  /** Passes on the held tags and then all later ones. */
   pipe(outlet: IntakeOutlet): void {
     this.#outlet = outlet;
     if (this.#options.realTime) this.#dropOldSound();
@@ -145,7 +145,7 @@ export class FeedIntake implements TagTaker {
     if (this.#end !== undefined) outlet.end(this.#end);
   }
 
-  /** Sound that has waited in vain for a picture is joined at its newest, as pictures are at their keyframe. */
+  /** Sound without a picture begins at its newest part, as pictures begin at their newest keyframe. */
   #dropOldSound(): void {
     if (this.#held.some(({ kind }) => kind === "video")) return;
     const newestMs = this.#held.at(-1)?.dtsMs ?? 0;
@@ -154,7 +154,7 @@ export class FeedIntake implements TagTaker {
     this.#learned = Math.max(0, this.#learned - from);
   }
 
-  /** The position in the source of a time on the continuous clock, ms; undefined where both are the same. */
+  /** Returns the position in the source of a time on the continuous clock, ms; undefined if both are equal. */
   positionAt(continuousMs: number): number | undefined {
     if (!this.#clockTells) return undefined;
     const epoch = this.#epochs.findLast(({ fromMs }) => fromMs <= continuousMs);
@@ -176,7 +176,7 @@ export class FeedIntake implements TagTaker {
       return;
     }
     if (this.#ready) {
-      // What is played was decided by what came before this.
+      // The played tracks were decided by earlier media.
       this.#keep(tag);
       return;
     }
@@ -208,7 +208,7 @@ export class FeedIntake implements TagTaker {
     const { kind } = tag;
     const header = this.#headers[kind];
     if (tag.sequenceHeader) this.#headers[kind] = tag;
-    // A header of another codec says nothing of what comes now.
+    // A header of another codec does not apply to the following media.
     else if (header !== undefined && codecOf(header) !== codecOf(tag)) this.#headers[kind] = undefined;
   }
 
@@ -219,7 +219,7 @@ export class FeedIntake implements TagTaker {
       return;
     }
     const dtsMs = tag.dtsMs - this.#baseMs;
-    // Sound that belongs to pictures before the first keyframe.
+    // This sound belongs to pictures before the first keyframe.
     if (dtsMs >= 0 || tag.sequenceHeader) outlet.take({ ...tag, dtsMs: Math.max(0, dtsMs) });
   }
 
@@ -228,7 +228,7 @@ export class FeedIntake implements TagTaker {
     const shiftMs = this.#clock.shiftMs(tag.kind, tag.dtsMs);
     if ((this.#epochs.at(-1)?.shiftMs ?? 0) !== shiftMs && tag.kind === "video") {
       this.#epochs.push({ fromMs: tag.dtsMs + shiftMs, shiftMs });
-      // A source whose clock jumps all the time must not fill the memory.
+      // A source whose clock jumps constantly must not fill the memory.
       if (this.#epochs.length > 64) this.#epochs = this.#epochs.slice(-32);
     }
     if (shiftMs === 0) return tag;
@@ -241,7 +241,7 @@ export class FeedIntake implements TagTaker {
     const isPicture = tag.kind === "video";
     const passed = this.#options.realTime || tag.dtsMs + tag.compositionMs <= this.#options.startAtMs;
     if (isPicture && tag.keyframe && passed) this.#drop();
-    // Pictures that hang on a keyframe which never came cannot be shown.
+    // A picture whose keyframe never came cannot be shown.
     if (isPicture && !tag.keyframe && !this.#probe.tracks.pictureHere) {
       this.#loose = tag;
       return;
@@ -280,7 +280,7 @@ export class FeedIntake implements TagTaker {
     this.#probed.resolve(verdict.tracks);
   }
 
-  /** What was read has come to where it is to begin. */
+  /** True if the read media have reached the start position. */
   get #isThere(): boolean {
     const newest = this.#held.at(-1)?.dtsMs ?? Number.NEGATIVE_INFINITY;
     return this.#end !== undefined || newest >= this.#options.startAtMs || this.#options.live;

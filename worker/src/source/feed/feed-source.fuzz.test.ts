@@ -10,18 +10,18 @@ import { openFeedSource } from "./feed-source.ts";
 import { ScriptedFeed } from "./scripted-feed.test-support.ts";
 
 const SEEDS = 80;
-/** What a feed may hold before its tracks are known, and one tag more. */
+/** The most that a feed may hold before its tracks are known, plus one tag. */
 const MOST_BYTES = 36 * 1024 * 1024;
 const HUGE_BYTES = 3 * 1024 * 1024;
 
-/** Stands in for the encoder: what becomes of encoded runs is not what is tried here. */
+/** Replaces the encoder, because this test does not cover encoded runs. */
 async function noEncoder(): Promise<Source> {
   throw new RoomcastError("FailedOperation.SourceUnsupported", "There is no encoder here.");
 }
 
 type Step = (tags: FlvTag[]) => FlvTag[];
 
-/** A stream with faults in it, and where the clock is said to jump. */
+/** A stream with faults, with the places at which a jump of the clock is announced. */
 function faulty(seed: number, clips: readonly (readonly FlvTag[])[]) {
   const random = randomFrom(seed * 7919 + 3);
   const below = (count: number) => Math.floor(random() * count);
@@ -75,7 +75,7 @@ describe("openFeedSource", () => {
     ]);
   });
 
-  it(`comes to an end with typed errors only and bounded memory, whatever ${SEEDS} random feeds bring`, async () => {
+  it(`ends with typed errors only and bounded memory for ${SEEDS} random feeds`, async () => {
     const ends = new Set<string>();
     for (let seed = 0; seed < SEEDS; seed += 1) {
       try {
@@ -84,12 +84,12 @@ describe("openFeedSource", () => {
         throw new Error(`Seed ${seed} failed.`, { cause });
       }
     }
-    // The feeds are not all so broken that nothing is played.
+    // Some of the feeds are good enough to be played.
     expect(ends).toContain("finished");
     expect(ends.size).toBeGreaterThan(1);
   });
 
-  /** @returns how the feed of a seed ended */
+  /** @returns the end of the feed of a seed */
   async function play(seed: number): Promise<string> {
     const { tags, jumpsAt, live } = faulty(seed, clips);
     const feed = new ScriptedFeed();
@@ -100,7 +100,7 @@ describe("openFeedSource", () => {
     let given = 0;
     const taker = await feed.taker;
     for (const [at, tag] of tags.entries()) {
-      // A feed that is held back brings no more, and a closed one neither.
+      // A feed that is held back or closed gives no more tags.
       if (feed.closed || feed.paused) break;
       if (jumpsAt.has(at)) for (const kind of ["audio", "video"] as const) taker.jump(kind);
       given += tag.payload.length;

@@ -42,7 +42,7 @@ const only = (tags: readonly FlvTag[], kind: FlvTag["kind"]) => tags.filter((tag
 const from = (tags: readonly FlvTag[], fromMs: number) =>
   tags.filter((tag) => isHeader(tag) || tag.timestampMs >= fromMs);
 
-/** As MPEG-TS gives them: what the sound is stands in its first packet, behind the first keyframe. */
+/** Orders tags like MPEG-TS, where the sound's header comes with its first packet, after the first keyframe. */
 function soundHeaderLast(tags: readonly FlvTag[]): FlvTag[] {
   const [header, first] = only(tags, "audio");
   const rest = tags.filter((tag) => tag !== header && tag !== first);
@@ -86,7 +86,7 @@ describe("openFeedSource", () => {
     ]);
   });
 
-  it("copies a feed whose tracks rooms take as they are", async () => {
+  it("copies a feed with tracks that rooms take", async () => {
     const { feed, source } = open();
     await feed.give(...plain);
     await feed.end();
@@ -97,7 +97,7 @@ describe("openFeedSource", () => {
     expect(media(tags, "video")).toHaveLength(75);
   });
 
-  it.each([3_600_000, 30_000, -600_000])("goes on at once when the clock jumps by %i ms", async (jumpMs) => {
+  it.each([3_600_000, 30_000, -600_000])("continues at once when the clock jumps by %i ms", async (jumpMs) => {
     const { feed, source, lines } = open();
     const start = 1_000_000;
     await feed.give(...later(plain, start), ...later(plain, start + 3000 + jumpMs));
@@ -109,7 +109,7 @@ describe("openFeedSource", () => {
     expect(lines.join()).toContain("clock has jumped");
   });
 
-  it("begins with a black picture of the announced size when the picture is late, and shows the picture when it comes", async () => {
+  it("begins with a black picture of the announced size when the video is late and shows the video when it comes", async () => {
     const { feed, source } = open();
     (await feed.taker).announce({ video: { width: 320, height: 180 }, audio: true });
     await feed.give(...only(plain, "audio"), ...later(only(plain, "audio"), 3000), ...later(plain, 6000));
@@ -125,7 +125,7 @@ describe("openFeedSource", () => {
     expect(media(tags, "audio")[0]?.dtsMs).toBe(0);
   });
 
-  it("joins the sound of a live feed at its newest where the picture is late, and shows the picture when it comes", async () => {
+  it("begins a live feed at its newest sound when the video is late and shows the video when it comes", async () => {
     const { feed, source } = open({ live: true });
     (await feed.taker).announce({ video: { width: 320, height: 180 }, audio: true });
     await feed.give(...only(plain, "audio"), ...later(only(plain, "audio"), 3000));
@@ -140,7 +140,7 @@ describe("openFeedSource", () => {
     expect(media(tags, "audio")[0]?.dtsMs).toBe(0);
   });
 
-  it("does not hold a live feed back for some seconds that nobody takes", async () => {
+  it("does not hold a live feed back when its tags are not taken for some seconds", async () => {
     const { feed, source } = open({ live: true });
     for (let n = 0; n < 2; n += 1) await feed.give(...later(plain, n * 3000));
     const opened = await source;
@@ -148,7 +148,7 @@ describe("openFeedSource", () => {
     expect(feed.paused).toBe(false);
   });
 
-  it("encodes a late picture into the session's when its size is another one", async () => {
+  it("encodes a late video of another size into the session's size", async () => {
     const { feed, source } = open();
     await feed.give(...only(plain, "audio"), ...later(larger, 3000));
     await feed.end();
@@ -160,7 +160,7 @@ describe("openFeedSource", () => {
     expect(media(tags, "video").filter(({ dtsMs }) => dtsMs >= 2990).length).toBeGreaterThanOrEqual(73);
   });
 
-  it("announces silence when the sound is late, and lets it be heard when it comes", async () => {
+  it("announces silence when the sound is late and plays the sound when it comes", async () => {
     const { feed, source } = open();
     await feed.give(...only(plain, "video"), ...later(plain, 3000));
     await feed.end();
@@ -178,29 +178,26 @@ describe("openFeedSource", () => {
     ["sound format", () => mono],
     ["B-frames", () => reordered],
     ["sound codec", () => mp3],
-  ])(
-    "keeps the session's picture and sound when the %s changes inside the stream, and says so",
-    async (_what, next) => {
-      const { feed, source, lines } = open();
-      await feed.give(...plain, ...later(next(), 3000), ...later(plain, 6000));
-      await feed.end();
-      const opened = await source;
-      expect(opened.info.plan).toMatchObject({ video: "copy", audio: "copy" });
-      const { tags, end } = await readToEnd(opened);
-      expect(end).toEqual({ name: "finished" });
-      expect(new Set(sizesOf(tags))).toEqual(new Set(["320x180"]));
-      expect(media(tags, "video").every(({ compositionMs }) => compositionMs === 0)).toBe(true);
-      // An encoder may begin or end a frame early.
-      expect(Math.abs(media(tags, "video").length - 225)).toBeLessThanOrEqual(4);
-      expect(longestStepMs(media(tags, "video"))).toBeLessThan(130);
-      const heardMs = media(tags, "audio").map(({ dtsMs }) => dtsMs);
-      expect(heardMs.filter((dtsMs) => dtsMs > 3200 && dtsMs < 5800).length).toBeGreaterThan(100);
-      expect(heardMs.filter((dtsMs) => dtsMs > 6200).length).toBeGreaterThan(100);
-      expect(lines.join()).toContain("changed its format");
-    },
-  );
+  ])("keeps the session's format when the %s changes inside the stream and logs it", async (_what, next) => {
+    const { feed, source, lines } = open();
+    await feed.give(...plain, ...later(next(), 3000), ...later(plain, 6000));
+    await feed.end();
+    const opened = await source;
+    expect(opened.info.plan).toMatchObject({ video: "copy", audio: "copy" });
+    const { tags, end } = await readToEnd(opened);
+    expect(end).toEqual({ name: "finished" });
+    expect(new Set(sizesOf(tags))).toEqual(new Set(["320x180"]));
+    expect(media(tags, "video").every(({ compositionMs }) => compositionMs === 0)).toBe(true);
+    // An encoder may begin or end a frame early.
+    expect(Math.abs(media(tags, "video").length - 225)).toBeLessThanOrEqual(4);
+    expect(longestStepMs(media(tags, "video"))).toBeLessThan(130);
+    const heardMs = media(tags, "audio").map(({ dtsMs }) => dtsMs);
+    expect(heardMs.filter((dtsMs) => dtsMs > 3200 && dtsMs < 5800).length).toBeGreaterThan(100);
+    expect(heardMs.filter((dtsMs) => dtsMs > 6200).length).toBeGreaterThan(100);
+    expect(lines.join()).toContain("changed its format");
+  });
 
-  it("plays what follows when picture and sound change together and the sound's header comes after the keyframe", async () => {
+  it("continues when both tracks change together and the sound's header comes after the keyframe", async () => {
     const { feed, source, lines } = open();
     await feed.give(...plain, ...later(soundHeaderLast(advert), 3000), ...later(soundHeaderLast(plain), 6000));
     await feed.end();
@@ -211,7 +208,7 @@ describe("openFeedSource", () => {
     expect(lines).toHaveLength(2);
   });
 
-  it("reads on when a run is over whose encoder held the feed back", async () => {
+  it("continues to read when a run ends whose encoder held the feed back", async () => {
     const { feed, source } = open({ plan: { volume: 80 } });
     let seconds = 0;
     for (; !feed.paused; seconds += 3) await feed.give(...later(plain, seconds * 1000));
@@ -224,7 +221,7 @@ describe("openFeedSource", () => {
     expect(Math.abs(media(tags, "video").length - 25 * (seconds + 3))).toBeLessThanOrEqual(4);
   });
 
-  it("encodes each part by itself when the sound format changes while all of it is encoded", async () => {
+  it("encodes each part separately when the sound format changes in an encoded source", async () => {
     const { feed, source } = open({ plan: { tempo: 1.25 } });
     await feed.give(...plain, ...later(mono, 3000));
     await feed.end();
@@ -236,7 +233,7 @@ describe("openFeedSource", () => {
     expect(Math.abs((sound.at(-1)?.dtsMs ?? 0) - 4800)).toBeLessThan(150);
   });
 
-  it("counts what is played where the feed's clock tells no position", async () => {
+  it("counts the played media when the feed's clock gives no position", async () => {
     const { feed, source } = open({ clockTellsPosition: false });
     await feed.give(...plain, ...later(plain, 500));
     await feed.end();
@@ -245,7 +242,7 @@ describe("openFeedSource", () => {
     expect(last?.positionMs ?? last?.dtsMs).toBeGreaterThan(5900);
   });
 
-  it.each(["number 12", "enhanced"] as const)("encodes HEVC in FLV tags, in the form %s", async (form) => {
+  it.each(["number 12", "enhanced"] as const)("encodes HEVC in FLV tags of the form %s", async (form) => {
     const { feed, source } = open({ live: true });
     await feed.give(...(await hevcTags(form)));
     await feed.end();
@@ -259,7 +256,7 @@ describe("openFeedSource", () => {
     expect(longestStepMs(media(tags, "video"))).toBeLessThan(130);
   });
 
-  it("encodes B-frames and begins exactly where it was asked to", async () => {
+  it("encodes B-frames and begins exactly at the requested position", async () => {
     const { feed, source } = open({ startAtMs: 1600, durationMs: 3000 });
     const keyframe = reordered.findLast((tag) => tag.payload[0] === 0x17 && !isHeader(tag) && tag.timestampMs < 1600);
     await feed.give(...from(reordered, keyframe?.timestampMs ?? 0));
@@ -273,7 +270,7 @@ describe("openFeedSource", () => {
     expect(Math.abs(media(tags, "video").length - 36)).toBeLessThanOrEqual(3);
   });
 
-  it("plays a feed of sound alone with a made picture", async () => {
+  it("plays a feed with sound only with a made picture", async () => {
     const { feed, source } = open();
     await feed.give(...only(plain, "audio"));
     await feed.end();
@@ -284,7 +281,7 @@ describe("openFeedSource", () => {
     expect(media(tags, "video").length).toBeGreaterThan(0);
   });
 
-  it("fails with the feed's own cause, and when nothing that can be played comes", async () => {
+  it("fails with the feed's own cause or when no playable media come", async () => {
     const first = open();
     await first.feed.end();
     await expect(first.source).rejects.toMatchObject({ code: "FailedOperation.SourceNotMedia" });
@@ -293,7 +290,7 @@ describe("openFeedSource", () => {
     expect(second.feed.closed).toBe(true);
   });
 
-  it("holds the feed back while nobody takes what it gave", async () => {
+  it("holds the feed back while its tags are not taken", async () => {
     const { feed, source } = open();
     for (let n = 0; n < 40; n += 1) await feed.give(...later(plain, n * 3000));
     const opened = await source;

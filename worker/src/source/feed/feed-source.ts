@@ -29,30 +29,30 @@ import type { FedTracks } from "./track-probe.ts";
 
 export interface FeedSourceOptions {
   readonly feed: TagFeed;
-  /** The source as it may be shown. */
+  /** The name of the source for texts, without secrets. */
   readonly shown: string;
-  /** ffmpeg's name of what the feed reads: `flv`, `hls`, `mpegts`, … */
+  /** ffmpeg's name of the container that the feed reads: `flv`, `hls`, `mpegts`, … */
   readonly container: string;
   readonly live: boolean;
-  /** A live source that comes in segments of some seconds. */
+  /** True for a live source that comes in segments of some seconds. */
   readonly segmented?: boolean;
   /** The feed waits so long for its media, ms, and then fails and says why. */
   readonly patienceMs?: number;
-  /** null: live, or not known. */
+  /** Null if the source is live or the duration is unknown. */
   readonly durationMs?: number | null;
-  /** Position to begin at, ms; the feed begins at, or somewhat before, it. Ignored where `live`. */
+  /** The start position, ms; the feed begins at or somewhat before it. Ignored if `live`. */
   readonly startAtMs?: number;
   /**
-   * Recorded: false where the feed's clock does not run through all of it (joined recordings): a position is then what
-   * is played up to there. True unless given.
+   * False if the clock of a recorded feed is not continuous (joined recordings); positions then count the played media.
+   * True unless given.
    */
   readonly clockTellsPosition?: boolean;
-  /** An end is a loss, not the end of the recording. */
+  /** True if an end is a loss, not the end of the recording. */
   readonly endIsLoss?: boolean;
   readonly plan: PlanOptions;
-  /** Sentences that the plan is to carry beside its own. */
+  /** Additional reasons for the plan. */
   readonly reasons?: readonly string[];
-  /** Makes a source of an FLV stream that must not go into the room as it is. */
+  /** Opens a source that transcodes an FLV stream that rooms do not take. */
   readonly transcodeFlv: (options: TranscodeFlvOptions) => Promise<Source>;
   readonly log: Logger;
   readonly signal?: AbortSignal | undefined;
@@ -61,18 +61,18 @@ export interface FeedSourceOptions {
 
 const READY_TIMEOUT_MS = 15_000;
 /**
- * Some seconds at high rates: a live source is not held back, for what its server keeps for us becomes latency that we
- * cannot see. Full, it is: then the server drops, or ends, as it does to all that are too slow.
+ * The size of a live source's queue: some seconds at high rates. A live source is not held back before, because media
+ * that its server holds for us become invisible latency. When the queue is full, the server drops media or disconnects.
  */
 const LIVE_QUEUE_BYTES = 8 * 1024 * 1024;
-/** A run that waits for the one before it may hold so much before the feed is held back. */
+/** The most that a run may hold while it waits for the previous one; then the feed is held back. */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 
 /**
- * Plays a feed of tags: copied where the room takes them as they are, else through an encoder. Tracks may come late,
- * stop, or change their format; the session keeps its picture and its sound.
+ * Plays a feed of tags. Tags that the room takes are copied; any others go through an encoder. Tracks may come late,
+ * stop, or change their format; the session keeps its picture size and audio format.
  *
- * @throws RoomcastError `FailedOperation.Source…` why it could not be opened; the signal's reason when that aborts.
+ * @throws RoomcastError `FailedOperation.Source…` if it cannot be opened; the signal's reason when that aborts.
  *   Nothing is left running then.
  */
 export async function openFeedSource(options: FeedSourceOptions): Promise<Source> {
@@ -87,7 +87,8 @@ export async function openFeedSource(options: FeedSourceOptions): Promise<Source
     readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
     signal,
     shown,
-    onJump: (byMs) => log.info({ byMs: Math.round(byMs) }, "the source's clock has jumped; going on from there"),
+    onJump: (byMs) =>
+      log.info({ byMs: Math.round(byMs) }, "the source's clock has jumped; the timeline continues without a gap"),
   });
   let source: FeedSource | undefined;
   try {
@@ -103,22 +104,22 @@ export async function openFeedSource(options: FeedSourceOptions): Promise<Source
 
 class FeedSource extends QueuedSource {
   readonly info: SourceInfo;
-  /** Resolves when the first picture is at hand. */
+  /** Resolves when the first picture is available. */
   readonly opened: Promise<void>;
   readonly #options: FeedSourceOptions;
   readonly #intake: FeedIntake;
   readonly #startAtMs: number;
-  /** What every run of the session has to fit. */
+  /** The output format that every run of the session has to fit. */
   readonly #wishes: OutputWishes;
-  /** The first takes its turn at the output, the last takes the input. Never empty before the end. */
+  /** The routes of the runs: the first one gives output, the last one takes input. Never empty before the end. */
   readonly #routes: RunRoute[] = [];
   #format: RunFormat;
   readonly #keyframeHold = new KeyframeHold((tag) => this.#pass(tag));
   #made: MadePicture | undefined;
-  /** The kind of track whose change calls for a new run. */
+  /** The kind of track whose change requires a new run. */
   #changed: "audio" | "video" | undefined;
   #feedEnd: SourceEnd | undefined;
-  /** What holds the feed back: the queue, a route that waits for its turn, the encoders of routes. */
+  /** The reasons to hold the feed back: the queue, a route that waits for the previous one, or encoders of routes. */
   readonly #holds = new Set<"queue" | "waiting" | RunRoute>();
   #closed: Promise<void> | undefined;
 
@@ -209,7 +210,7 @@ class FeedSource extends QueuedSource {
     this.#write(tag);
   }
 
-  /** Where no picture is there the black one goes on; the real one ends it. */
+  /** Continues the black picture while there is no video; the real picture ends it. */
   #makePicture(tag: FedTag, comes: boolean): void {
     if (tag.sequenceHeader) return;
     if (tag.kind === "video" && comes) {
@@ -251,7 +252,7 @@ class FeedSource extends QueuedSource {
     this.#format = this.#formatFor(plan, media);
     this.#addRoute(plan, media, tag.dtsMs);
     before?.finish();
-    // It is read to its end without asking for more.
+    // The route is read to its end without further requests.
     if (before !== undefined) this.#hold(before, false);
   }
 
@@ -270,7 +271,7 @@ class FeedSource extends QueuedSource {
   #encodeRoute(plan: Plan, media: MediaInfo, first: boolean): EncodeRoute {
     const { live, transcodeFlv, signal } = this.#options;
     const factor = plannedTempo(plan);
-    // What is encoded can begin at the very picture that is wanted; what is copied begins at its keyframe.
+    // An encoded run begins exactly at the requested picture, a copied one at its keyframe.
     const trims = first && plan.video.action === "transcode" && this.#startAtMs > 0;
     const format = needsMatroska(media.video?.codec, media.audio?.codec) ? "matroska" : "flv";
     const route: EncodeRoute = new EncodeRoute({
@@ -278,7 +279,7 @@ class FeedSource extends QueuedSource {
       tracks: { audio: media.audio !== null, video: media.video !== null },
       encode: (stream) =>
         transcodeFlv({
-          // A run ends where its tags end, however long the whole is.
+          // A run ends with its tags, independent of the duration of the source.
           media: { ...media, durationMs: null },
           plan,
           live,

@@ -6,7 +6,7 @@ import type { FedTracks } from "./track-probe.ts";
 export interface FirstPlan {
   readonly plan: Plan;
   readonly media: MediaInfo;
-  /** What is told: how the source will be played once all of it is there. */
+  /** The reported plan, which applies after all tracks have come. */
   readonly told: Plan;
 }
 
@@ -17,7 +17,7 @@ export interface FirstPlanOptions {
   readonly plan: PlanOptions;
 }
 
-/** The plan of the first run, which fixes what the session sends. */
+/** The plan of the first run, which fixes the output format of the session. */
 export function firstPlan(options: FirstPlanOptions, intake: FeedIntake, tracks: FedTracks): FirstPlan {
   const { audio, video } = tracks;
   const pictureHere = tracks.pictureHere && !intake.soundLeads;
@@ -26,7 +26,7 @@ export function firstPlan(options: FirstPlanOptions, intake: FeedIntake, tracks:
   const asked = { askedLive: live, ...options.plan, live };
   const whole = planPush(media, asked);
   if (video !== null && pictureHere) return { plan: whole, media, told: whole };
-  // The picture is still to come: what is made until then already has its size.
+  // The picture comes later; the made picture already has its size.
   const size = video === null ? sizeWithin(intake.pictureSize) : plannedPicture(media, whole);
   const canvas = asked.canvas ?? size;
   const soundOnly = { ...media, video: null };
@@ -36,7 +36,7 @@ export function firstPlan(options: FirstPlanOptions, intake: FeedIntake, tracks:
   return { plan, media: soundOnly, told: { ...whole, reasons: [...whole.reasons, late] } };
 }
 
-/** Announced sizes are made even and kept within what rooms take. */
+/** Makes an announced size even and limits it to the largest one that rooms take. */
 function sizeWithin(size: { readonly width: number; readonly height: number } | undefined) {
   if (size === undefined || size.width > 1920 || size.height > 1080) return undefined;
   return { width: size.width + (size.width % 2), height: size.height + (size.height % 2) };

@@ -2,12 +2,12 @@ import { Readable } from "node:stream";
 import { flvHeader, flvTagSlices } from "../../media/flv/flv-writer.ts";
 import type { FedTag } from "./fed-tag.ts";
 
-/** What ffmpeg may be behind before its feed is held back. */
+/** The most bytes that wait for ffmpeg before the feed is held back. */
 export const HIGH_WATER_BYTES = 512 * 1024;
 
-/** The tags of a run as bytes that ffmpeg reads. */
+/** Converts the tags of a run to bytes that ffmpeg reads. */
 export interface RunStream extends Readable {
-  /** Where on the feed's clock this stream begins, ms; undefined before the first media. */
+  /** The beginning of this stream on the feed's clock, ms; undefined before the first media. */
   readonly baseMs: number | undefined;
   write(tag: FedTag): void;
   finish(): void;
@@ -19,7 +19,7 @@ export interface RunStreamOptions {
   readonly onRoom: () => void;
 }
 
-/** Tags as the bytes of an FLV file whose clock begins at 0 with the first of them. */
+/** Writes tags as an FLV file whose clock begins at 0 with the first tag. */
 export class FlvStream extends Readable implements RunStream {
   readonly #options: RunStreamOptions;
   #baseMs: number | undefined;
@@ -39,7 +39,7 @@ export class FlvStream extends Readable implements RunStream {
     if (this.destroyed || this.readableEnded) return;
     if (!tag.sequenceHeader) this.#baseMs ??= tag.dtsMs;
     const timestampMs = tag.sequenceHeader ? Math.max(0, tag.dtsMs - (this.#baseMs ?? tag.dtsMs)) : this.#timeOf(tag);
-    // Sound that belongs to pictures before the first one.
+    // This sound belongs to pictures before the first one.
     if (timestampMs < 0) return;
     const { kind, payload } = tag;
     for (const slice of flvTagSlices({ kind, payload, timestampMs: Math.round(timestampMs) })) this.push(slice);

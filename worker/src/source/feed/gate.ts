@@ -1,4 +1,4 @@
-/** Lets through while it is open; whoever comes to it closed waits. */
+/** Lets callers pass while it is open and makes them wait while it is closed. */
 export class Gate {
   #closed: PromiseWithResolvers<void> | undefined;
 

@@ -27,7 +27,7 @@ export async function hevcTags(form: "number 12" | "enhanced"): Promise<FlvTag[]
       `-v error -show_packets -show_streams -show_data -of json ${file}`.split(" "),
       "ffprobe",
     );
-    // SAFETY: ffprobe's JSON has these fields where they are asked for.
+    // SAFETY: ffprobe's JSON has the requested fields.
     const { streams, packets } = JSON.parse(shown.toString()) as {
       streams: { codec_type: string; extradata: string }[];
       packets: Packet[];
@@ -67,7 +67,7 @@ function dtsMs({ dts_time: seconds }: Packet): number {
   return Math.round(Number(seconds) * 1000);
 }
 
-/** The bytes of a hex dump: an offset, eight groups of four digits, then the text. */
+/** Reads the bytes of a hex dump: an offset, eight groups of four digits, then the text. */
 function bytesOf(dump: string): Buffer {
   const lines = dump.split("\n").filter((line) => line.includes(": "));
   return Buffer.from(lines.map((line) => line.slice(line.indexOf(": ") + 2, 50).replaceAll(" ", "")).join(""), "hex");

@@ -1,11 +1,11 @@
 import type { FedTag } from "./fed-tag.ts";
 
-/** Sound that changes its format within this time behind a keyframe changes it with that keyframe, ms. */
+/** A change of the sound format within this time after a keyframe belongs to that keyframe, ms. */
 const LONGEST_HOLD_MS = 500;
 
 /**
- * Holds what comes from a keyframe on until it is known whether the sound changes its format there. A new run begins with
- * a keyframe: without this, sound that changes just behind one would be lost until the next one comes.
+ * Holds tags from a keyframe on until it is known whether the sound changes its format there. A new run begins with a
+ * keyframe: without this, sound that changes just after one would be lost until the next one.
  */
 export class KeyframeHold {
   readonly #onTag: (tag: FedTag) => void;
@@ -40,7 +40,7 @@ export class KeyframeHold {
     for (const tag of this.#held.splice(0)) this.#onTag(tag);
   }
 
-  /** The sound so far belongs to what is before the keyframe, and the header stands in front of the keyframe. */
+  /** Gives the held sound first and then the new header, so that both precede the keyframe. */
   #changeSound(header: FedTag): void {
     const held = this.#held.splice(0);
     for (const tag of held) if (tag.kind === "audio") this.#onTag(tag);

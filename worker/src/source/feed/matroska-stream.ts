@@ -28,8 +28,8 @@ const TRACKS = {
 } as const;
 
 /**
- * HEVC with AAC as the bytes of a Matroska stream whose clock begins at 0. ffmpeg reads HEVC in FLV only from version 6.1
- * on, and never the form that Chinese CDNs use.
+ * Writes HEVC with AAC as a Matroska stream whose clock begins at 0. ffmpeg reads HEVC in FLV only from version 6.1 on,
+ * and never the form that Chinese CDNs use.
  */
 export class MatroskaStream extends Readable implements RunStream {
   readonly #options: RunStreamOptions;
@@ -59,7 +59,7 @@ export class MatroskaStream extends Readable implements RunStream {
       this.push(this.#beginning());
     }
     const timestampMs = Math.round(tag.dtsMs - this.#baseMs + body.compositionMs);
-    // Sound that belongs to pictures before the first one.
+    // This sound belongs to pictures before the first one.
     if (timestampMs < 0) return;
     const block = Buffer.concat([
       Buffer.from([0x80 | TRACKS[tag.kind].number, 0, 0, tag.keyframe ? 0x80 : 0]),
@@ -107,7 +107,7 @@ export class MatroskaStream extends Readable implements RunStream {
   }
 }
 
-/** Whether these tracks are handed to ffmpeg as Matroska. */
+/** Returns true if ffmpeg gets these tracks as Matroska. */
 export function needsMatroska(video: string | undefined, audio: string | undefined): boolean {
   return video === "hevc" && (audio === undefined || audio === "aac");
 }

@@ -3,22 +3,22 @@ import { encryptedSource } from "../encrypted-source.ts";
 import { type AudioTrackChoice, chooseTrack } from "../plan/track-choice.ts";
 import type { Announcement } from "./tag-feed.ts";
 
-/** Codecs whose tags are made in this process. */
+/** The codecs that this process demuxes into tags. */
 const OWN_CODECS = new Set(["h264", "aac"]);
 
-/** What is played of the tracks of a container. */
+/** The played tracks of a container. */
 export interface PlayedTracks {
   readonly choice: TrackChoice;
   readonly tracks: readonly DemuxedTrack[];
-  /** Sentences about what is not as it was asked for. */
+  /** Sentences that say why a requested or default track is not played. */
   readonly reasons: readonly string[];
 }
 
 /**
- * Chooses the tracks that are played: the wished sound where it is there; else of each kind one that can be read in this
- * process, else one for ffmpeg. Pure.
+ * Chooses the played tracks: the requested sound if it is present; else one of each kind that this process can read, else
+ * one for ffmpeg. Pure.
  *
- * @throws RoomcastError `SourceUnsupported` where nothing but encrypted tracks is there
+ * @throws RoomcastError `SourceUnsupported` if all tracks are encrypted
  */
 export function choosePlayedTracks(tracks: readonly DemuxedTrack[], audioTrack?: AudioTrackChoice): PlayedTracks {
   const video = chooseTrack(candidates(tracks, "video"));
@@ -33,12 +33,12 @@ export function choosePlayedTracks(tracks: readonly DemuxedTrack[], audioTrack?:
   };
 }
 
-/** Whether tags are made of this track in this process. Pure. */
+/** Returns true if this process makes tags of the track. Pure. */
 export function isReadHere({ codec }: DemuxedTrack): boolean {
   return OWN_CODECS.has(codec);
 }
 
-/** The kinds of track that are to come. Pure. */
+/** Returns the kinds of the chosen tracks. Pure. */
 export function kindsOf({ video, audio }: TrackChoice): readonly ("audio" | "video")[] {
   return [...(video === null ? [] : (["video"] as const)), ...(audio === null ? [] : (["audio"] as const))];
 }

@@ -1,19 +1,19 @@
 import type { MediaTag } from "../../media/media-tag.ts";
 import type { FedTag } from "./fed-tag.ts";
 
-/** So many pictures are looked at for an IDR before a recovery point has to do, about four seconds. */
+/** The number of pictures, about four seconds, without an IDR picture after which a recovery point is used instead. */
 const PICTURES_TO_WAIT = 100;
 
 /**
- * Streams of broadcasters may have no IDR picture at all: decoding begins at recovery points. Until an IDR is seen, those
- * count as keyframes, marked as what they are.
+ * Streams of broadcasters may have no IDR picture, so that decoding begins at recovery points. Until an IDR picture comes,
+ * recovery points count as keyframes and are marked as such.
  */
 export class RecoveryPoints {
   #atMs: number | undefined;
   #pictures = 0;
   #idrSeen = false;
 
-  /** The picture at this decode time is a recovery point; told before its tag. */
+  /** Announces, before its tag, that the picture at this decode time is a recovery point. */
   found(dtsMs: number): void {
     this.#atMs = dtsMs;
   }

@@ -10,45 +10,45 @@ import { planVideo } from "../plan/video-plan.ts";
 import { codecOf, type FedTag } from "./fed-tag.ts";
 import { readAacInfo } from "./track-probe.ts";
 
-/** What becomes of a tag in the run that is being played. */
+/** The decision about a tag in the current run. */
 export type TagVerdict =
   | "pass"
-  /** Nothing can be done with it before another tag of its track has come. */
+  /** The tag is useless until another tag of its track comes. */
   | "drop"
-  /** The run cannot carry it: a new run is to begin. */
+  /** The run cannot carry the tag, so a new run has to begin. */
   | "change";
 
 interface TrackFormat {
-  /** What the run carries of this track; null: it has none, and it was made. */
+  /** The header of the track that the run carries; null if the run has a made track instead. */
   codec: string | null;
   header: Buffer | undefined;
-  /** A header has come that the run cannot carry. */
+  /** True if the latest header cannot be carried by the run. */
   unfit: boolean;
 }
 
 export interface RunTrack {
-  /** null: the run begins without the track. */
+  /** Null if the run begins without the track. */
   readonly codec: string | null;
-  /** The header that came last, also of a track that is still to come. */
+  /** The latest header, also of a track that has no media yet. */
   readonly header: Buffer | undefined;
 }
 
 export interface RunFormatOptions {
   readonly plan: Plan;
-  /** What the session is fixed to, and the request's wishes. */
+  /** The output format that the session and the request set. */
   readonly wishes: OutputWishes;
   readonly video: RunTrack;
   readonly audio: RunTrack;
 }
 
 /**
- * Watches whether what comes can still be played by the run that it comes into: its codec, its size and its sound may
- * change, and a track may come late.
+ * Checks for each tag that the current run can still play it, because codec, size and sound format may change and a track
+ * may come late.
  */
 export class RunFormat {
   readonly #options: RunFormatOptions;
   readonly #tracks: Record<"audio" | "video", TrackFormat>;
-  /** Nothing of this run passes an encoder. */
+  /** True if no track of this run is encoded. */
   readonly #direct: boolean;
 
   constructor(options: RunFormatOptions) {
@@ -64,7 +64,7 @@ export class RunFormat {
     if (codec !== track.codec) return "change";
     if (!tag.sequenceHeader) return track.unfit ? "change" : "pass";
     if (track.header?.equals(tag.payload) === true && !track.unfit) return "pass";
-    // What is copied must fit the room; what is encoded is laid out and resampled for one size and one sound format.
+    // A copied track must fit the room; an encoder is set up for one size and one sound format.
     // An HEVC stream has one header.
     const fits = this.#copies(tag.kind) ? this.#fits(tag) : !isOtherFormat(tag, track.header);
     track.unfit = codec === "hevc" || !fits;
@@ -73,7 +73,7 @@ export class RunFormat {
     return "pass";
   }
 
-  /** The run has made a picture, or silence, for this track so far. */
+  /** Decides about a tag of a track for which the run has made a picture or silence so far. */
   #judgeLate(tag: FedTag, track: TrackFormat, codec: string): TagVerdict {
     const known = codec === "h264" || codec === "aac";
     if (tag.sequenceHeader) {
@@ -88,7 +88,7 @@ export class RunFormat {
     return "pass";
   }
 
-  /** The header that a track which came late is to be preceded by. */
+  /** The header that has to precede a late track. */
   headerOf(kind: "audio" | "video"): Buffer | undefined {
     return this.#tracks[kind].header;
   }
@@ -101,7 +101,7 @@ export class RunFormat {
     return this.#options.plan[kind].action === "copy";
   }
 
-  /** Whether what a header describes could be copied into the session. */
+  /** Returns true if the media that a header describes could be copied into the session. */
   #fits({ kind, payload }: Pick<FedTag, "kind" | "payload">): boolean {
     const record = payload.subarray(tagDataOffset(kind));
     const { wishes } = this.#options;
@@ -120,14 +120,14 @@ export class RunFormat {
   }
 }
 
-/** Whether two headers describe pictures of different sizes, or sounds of different formats. */
+/** Returns true if two headers describe different picture sizes or sound formats. */
 function isOtherFormat(tag: FedTag, before: Buffer | undefined): boolean {
   if (before === undefined || tag.foreignCodec !== undefined) return false;
   const [was, is] = [before, tag.payload].map((payload) => formatIn(tag.kind, payload));
   return was !== null && is !== null && was !== is;
 }
 
-/** null: it cannot be read. */
+/** Returns the format in a header, or null if it cannot be read. */
 function formatIn(kind: "audio" | "video", payload: Buffer): string | null {
   const record = payload.subarray(tagDataOffset(kind));
   if (kind === "audio") {

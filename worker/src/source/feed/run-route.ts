@@ -5,31 +5,31 @@ import type { FedTag } from "./fed-tag.ts";
 import { FlvStream, type RunStream } from "./flv-stream.ts";
 import { MatroskaStream } from "./matroska-stream.ts";
 
-/** Takes what a route gives, in order. */
+/** The receiver of a route's output, in order. */
 export interface RouteOutput {
   push(tag: MediaTag): void;
-  /** Once, when all was given; undefined: as its input ended. */
+  /** Called once after all output; undefined if the route ended with its input. */
   done(end: SourceEnd | undefined): void;
 }
 
 /**
- * The way of one run of tags to the room: as they are, or through an encoder. A run is what can be played in one piece;
- * where the source changes its format a new one begins, while the one before gives its rest.
+ * Passes one run of tags to the room, unchanged or through an encoder. When the source changes its format, a new run
+ * begins while the previous one gives its remaining output.
  */
 export interface RunRoute {
   write(tag: FedTag): void;
-  /** No more input comes. */
+  /** Ends the input. */
   finish(): void;
-  /** From here on output is given; until then it is held. */
+  /** Starts the output, which is held until then. */
   attach(output: RouteOutput): void;
   pause(): void;
   resume(): void;
-  /** Bytes that are held until somebody takes them. */
+  /** The number of held bytes. */
   readonly heldBytes: number;
   close(): Promise<void>;
 }
 
-/** Passes tags on as they are. */
+/** Passes tags on unchanged. */
 export class CopyRoute implements RunRoute {
   #held: MediaTag[] = [];
   #heldBytes = 0;
@@ -77,13 +77,13 @@ export interface EncodeRouteOptions {
   readonly format: "flv" | "matroska";
   /** Starts the encoder on these bytes. */
   readonly encode: (stream: RunStream) => Promise<Source>;
-  /** Where on the continuous clock what comes out stands, given where the input began and the encoder's own time, ms. */
+  /** Converts the encoder's time to the continuous clock, given the beginning of the input, ms. */
   readonly placeMs: (baseMs: number, encodedMs: number) => number;
   readonly onFull: () => void;
   readonly onRoom: () => void;
 }
 
-/** Sends tags through an ffmpeg that decodes and encodes them. */
+/** Transcodes tags with ffmpeg. */
 export class EncodeRoute implements RunRoute {
   readonly #options: EncodeRouteOptions;
   readonly #stream: RunStream;
@@ -101,7 +101,7 @@ export class EncodeRoute implements RunRoute {
     this.#stream = options.format === "matroska" ? new MatroskaStream(options) : new FlvStream(options);
   }
 
-  /** Resolves when the encoder gives pictures; rejects with why it does not. */
+  /** Resolves when the encoder gives pictures; rejects with the error if it does not. */
   async ready(): Promise<void> {
     await this.#opened.promise;
     if (this.#failure !== undefined) throw this.#failure;
@@ -173,7 +173,7 @@ export class EncodeRoute implements RunRoute {
     output.done(end.name === "failed" ? end : undefined);
   }
 
-  /** A run without media never started an encoder: its end is there with the end of its input. */
+  /** A run without media never started an encoder, so it ends with its input. */
   #endOf(source: Source | undefined): SourceEnd | undefined {
     if (this.#failure !== undefined) return { name: "failed", error: this.#failure };
     if (this.#opening === undefined) return { name: "finished" };

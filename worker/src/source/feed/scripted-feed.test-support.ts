@@ -3,7 +3,7 @@ import type { SourceEnd } from "../source.ts";
 import { fedTag } from "./fed-tag.ts";
 import type { TagFeed, TagTaker } from "./tag-feed.ts";
 
-/** A feed whose tags a test gives by hand. */
+/** A feed with tags from a test. */
 export class ScriptedFeed implements TagFeed {
   readonly #started = Promise.withResolvers<TagTaker>();
   paused = false;
@@ -14,7 +14,7 @@ export class ScriptedFeed implements TagFeed {
     return Promise.resolve();
   }
 
-  /** Resolves when somebody takes the tags. */
+  /** Resolves when the source starts the feed. */
   get taker(): Promise<TagTaker> {
     return this.#started.promise;
   }

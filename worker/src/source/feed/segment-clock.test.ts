@@ -21,7 +21,7 @@ const times = (given: readonly Given[], kind: MediaTag["kind"]) =>
   given.filter((tag) => tag.kind === kind).map(({ dtsMs }) => dtsMs);
 
 describe("SegmentClock", () => {
-  it("puts the first picture of a run where the playlist puts its segment and keeps the distance of the sound", () => {
+  it("places the first picture of a run at its segment's time and keeps the distance of the sound", () => {
     const { lane, given } = newLane();
     lane.begin({ startMs: 8000, discontinuity: true });
     lane.take(audioTag(90_010));
@@ -32,7 +32,7 @@ describe("SegmentClock", () => {
     expect(given.some(({ breaks }) => breaks)).toBe(false);
   });
 
-  it("goes on with the media's own clock in segments that continue", () => {
+  it("follows the media's own clock in continuous segments", () => {
     const { lane, given } = newLane();
     lane.begin({ startMs: 0, discontinuity: true });
     lane.take(videoTag(1000, true));
@@ -41,7 +41,7 @@ describe("SegmentClock", () => {
     expect(times(given, "video")).toEqual([0, 4040]);
   });
 
-  it("begins anew at a discontinuity and marks the first tag of each track behind it", () => {
+  it("uses the playlist's time again at a discontinuity and marks the first tag of each track after it", () => {
     const { lane, given } = newLane();
     lane.begin({ startMs: 0, discontinuity: true });
     lane.take(videoTag(500_000, true));
@@ -55,7 +55,7 @@ describe("SegmentClock", () => {
     ]);
   });
 
-  it("finds out that the clock has begun again although nothing says so", () => {
+  it("detects a restart of the clock without a discontinuity tag", () => {
     const { lane, given } = newLane();
     lane.begin({ startMs: 0, discontinuity: true });
     lane.take(videoTag(60_000, true));
@@ -64,7 +64,7 @@ describe("SegmentClock", () => {
     expect(given.at(-1)).toEqual({ kind: "video", dtsMs: 4000, breaks: true });
   });
 
-  it("finds a clock that has begun again behind tags that are left of the segment before", () => {
+  it("detects a restart of the clock after late tags of the previous segment", () => {
     const { lane, given } = newLane();
     lane.begin({ startMs: 0, durationMs: 4000, discontinuity: true });
     for (const tag of [videoTag(0, true), audioTag(0), videoTag(3920, false), audioTag(3950)]) lane.take(tag);
@@ -80,7 +80,7 @@ describe("SegmentClock", () => {
     ]);
   });
 
-  it("keeps a hole in the media of a segment, and does not believe a duration that is too short", () => {
+  it("keeps a gap in the media of a segment and ignores a duration that is too short", () => {
     const { lane, given } = newLane();
     lane.begin({ startMs: 0, durationMs: 10_000, discontinuity: true });
     for (const atMs of [0, 40, 6000]) lane.take(videoTag(atMs, true));
@@ -93,7 +93,7 @@ describe("SegmentClock", () => {
   it.each([
     ["long", 10_000],
     ["short", 1000],
-  ])("goes on with the media's own clock where the durations in the playlist are too %s", (_what, declaredMs) => {
+  ])("follows the media's own clock when the durations in the playlist are too %s", (_what, declaredMs) => {
     const { lane, given } = newLane();
     for (let n = 0; n < 8; n += 1) {
       lane.begin({ startMs: n * declaredMs, durationMs: declaredMs, discontinuity: n === 0 });
@@ -106,7 +106,7 @@ describe("SegmentClock", () => {
     expect(given.some(({ breaks }) => breaks)).toBe(false);
   });
 
-  it("finds a clock that has jumped where the durations in the playlist are wrong", () => {
+  it("detects a jump of the clock when the durations in the playlist are wrong", () => {
     const { lane, given } = newLane();
     for (let n = 0; n < 4; n += 1) {
       lane.begin({ startMs: n * 10_000, durationMs: 10_000, discontinuity: n === 0 });
@@ -117,7 +117,7 @@ describe("SegmentClock", () => {
     expect(given).toHaveLength(400);
   });
 
-  it("puts the sound of a playlist of its own on the picture's clock", () => {
+  it("places the sound of a separate playlist on the picture's clock", () => {
     const clock = new SegmentClock();
     const main = newLane(clock);
     const audio = newLane(clock, "audio");
@@ -129,7 +129,7 @@ describe("SegmentClock", () => {
     expect(times(audio.given, "audio")).toEqual([150]);
   });
 
-  it("places a segment of sound alone by its own beginning", () => {
+  it("places a segment with sound only by its own beginning", () => {
     const { lane, given } = newLane();
     lane.begin({ startMs: 2000, discontinuity: true });
     for (let n = 0; n < 100; n += 1) lane.take(audioTag(70_000 + n * 21));
@@ -138,7 +138,7 @@ describe("SegmentClock", () => {
     expect(given).toHaveLength(100);
   });
 
-  it("counts from where a picture is shown, not from where it is decoded", () => {
+  it("counts from a picture's presentation time, not from its decode time", () => {
     const { lane, given } = newLane();
     lane.begin({ startMs: 0, discontinuity: true });
     lane.take({ ...videoTag(1000, true), compositionMs: 80 });

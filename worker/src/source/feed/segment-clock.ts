@@ -7,27 +7,27 @@ import type { MediaTag } from "../../media/media-tag.ts";
 const LARGEST_DRIFT_MS = 3000;
 /** A step back of no more than this is jitter, ms. */
 const LARGEST_STEP_BACK_MS = 300;
-/** Sound whose own place is within this of the picture's clock is on that clock, ms. */
+/** Sound counts as on the picture's clock if its own place differs by no more than this, ms. */
 const SAME_CLOCK_MS = 2000;
-/** Sound that waits for the first picture of a segment, tags; a second and a half of AAC. */
+/** The most sound tags that wait for the first picture of a segment: a second and a half of AAC. */
 const MAX_HELD_TAGS = 64;
 
-/** Where a part of the media begins on the playlist's clock. */
+/** The place of a segment on the playlist's clock. */
 export interface PlacedPart {
   readonly startMs: number;
-  /** Undefined where that is not known: its clock is trusted then, once it has begun. */
+  /** Undefined if unknown; the media's own clock is trusted then after it has begun. */
   readonly durationMs?: number | undefined;
-  /** Its own clock need not continue that of the part before. */
+  /** True if its clock need not continue that of the previous segment. */
   readonly discontinuity: boolean;
 }
 
 export interface SegmentLane {
-  /** The tags that follow are of this segment. */
+  /** Begins a segment, to which the following tags belong. */
   begin(segment: PlacedPart): void;
   take(tag: MediaTag): void;
-  /** The segment is over: what waits for a picture is placed without one. */
+  /** Ends the segment. Sound that waits for a picture is placed without one. */
   flush(): void;
-  /** What follows is no continuation. */
+  /** Announces that the following media do not continue the previous ones. */
   breakHere(): void;
 }
 
@@ -43,7 +43,7 @@ export class SegmentClock {
   #mainOffsetMs: number | undefined;
   #begun = false;
 
-  /** Media have been placed. */
+  /** True after media were placed. */
   get begun(): boolean {
     return this.#begun;
   }
@@ -66,11 +66,11 @@ export class SegmentClock {
 
 interface LaneOptions {
   readonly give: Give;
-  /** The offset that holds, given the one that the lane has found by itself. */
+  /** Returns the offset to use, given the one that the lane has found. */
   readonly settle: (ownOffsetMs: number) => number;
 }
 
-/** The last tag of a kind, on its own clock, and what placed it. */
+/** The last tag of a kind: its time on its own clock and the offset that placed it. */
 interface LastPlaced {
   readonly dtsMs: number;
   readonly offsetMs: number;
@@ -80,14 +80,14 @@ class Lane implements SegmentLane {
   readonly #options: LaneOptions;
   #offsetMs: number | undefined;
   #segment: PlacedPart = { startMs: 0, discontinuity: false };
-  /** Nothing that belongs to the segment has come yet. */
+  /** True until media of the segment have come. */
   #arriving = false;
   #held: MediaTag[] = [];
   #breaks = { video: false, audio: false };
   readonly #last: Partial<Record<MediaTag["kind"], LastPlaced>> = {};
-  /** The other track has jumped; this one's last tags before its own jump may come behind that. */
+  /** The track that may still have tags from before the jump, because the other track has jumped first. */
   #straggling: MediaTag["kind"] | undefined;
-  /** The first run continues nothing. */
+  /** True for the first run, which does not continue earlier media. */
   #first = true;
 
   constructor(options: LaneOptions) {
@@ -129,7 +129,7 @@ class Lane implements SegmentLane {
     const { startMs } = this.#segment;
     if (this.#offsetMs !== undefined) {
       const driftMs = shownAtMs(tag) + this.#offsetMs - startMs;
-      // The last tags of the segment before may come only now: parts of one file are not read to their ends.
+      // The last tags of the previous segment may come only now, because parts of one file are not read to their ends.
       if (Math.abs(driftMs) <= LARGEST_DRIFT_MS) {
         this.#arriving = driftMs < 0;
         return true;
@@ -145,7 +145,7 @@ class Lane implements SegmentLane {
     return false;
   }
 
-  /** The media's own clock goes on from what was placed last, wherever the playlist puts its segment. */
+  /** Returns true if the media's own clock continues from the last placed media, independent of the playlist. */
   #continues(tag: MediaTag): boolean {
     const last = this.#last[tag.kind] ?? this.#last[tag.kind === "video" ? "audio" : "video"];
     if (last === undefined || last.offsetMs !== this.#offsetMs) return false;
@@ -153,7 +153,7 @@ class Lane implements SegmentLane {
     return stepMs >= -LARGEST_STEP_BACK_MS && stepMs <= LARGEST_DRIFT_MS;
   }
 
-  /** Behind the beginning of a segment both must be so: a large step, and to where its media cannot be. */
+  /** After the beginning of a segment a jump needs both: a large step, and a time outside of the segment. */
   #leapsInside(tag: MediaTag): boolean {
     const { startMs, durationMs } = this.#segment;
     const last = this.#last[tag.kind];
@@ -169,7 +169,7 @@ class Lane implements SegmentLane {
     this.#straggling = kind === "video" ? "audio" : "video";
   }
 
-  /** Places a tag that was left behind when the other track's clock jumped. */
+  /** Places a late tag from before the jump of the other track's clock. */
   #straggles(tag: MediaTag): boolean {
     if (tag.kind !== this.#straggling) return false;
     const last = this.#last[tag.kind];

@@ -1,37 +1,37 @@
 import type { SourceEnd } from "../source.ts";
 import type { FedTag } from "./fed-tag.ts";
 
-/** What a stream says of its tracks before their media come; undefined fields are not known. */
+/** The announcement of a stream's tracks before their media; undefined fields are unknown. */
 export interface Announcement {
   readonly video?: { readonly width?: number; readonly height?: number; readonly fps?: number } | undefined;
   readonly audio?: boolean | undefined;
-  /** Sentences about the choice of tracks that the plan is to carry. */
+  /** Reasons for the plan about the choice of tracks. */
   readonly reasons?: readonly string[] | undefined;
 }
 
-/** Takes what a feed gives. */
+/** The receiver of a feed. */
 export interface TagTaker {
-  /** Tracks that are to come; a feed that knows nothing of them says nothing. */
+  /** Announces the tracks. A feed without this knowledge does not call it. */
   announce(announcement: Announcement): void;
   /** Media and headers, in DTS order per track and nearly so between tracks; the clock may jump. */
   take(tag: FedTag): void;
-  /** What follows of this track need not continue on the clock of what came before. */
+  /** Announces that the clock of this track may jump here. */
   jump(kind: "audio" | "video"): void;
-  /** Once, last. */
+  /** Called once, as the last call. */
   end(end: SourceEnd): void;
 }
 
-/** Where tags come from: an RTMP connection, the segments of a playlist, the bytes of a file that is read forwards. */
+/** A producer of tags: an RTMP connection, the segments of a playlist, or the bytes of a file. */
 export interface TagFeed {
   /**
-   * Begins to give tags, and goes on until `end` or `close`.
+   * Starts to give tags and continues until `end` or `close`.
    *
-   * @throws RoomcastError `FailedOperation.Source…` why it could not begin
+   * @throws RoomcastError `FailedOperation.Source…` if it cannot start
    */
   start(taker: TagTaker): Promise<void>;
-  /** Holds the other side back; tags that are on their way may still come. */
+  /** Holds the other side back. Tags that were already sent may still come. */
   pause(): void;
   resume(): void;
-  /** Idempotent; resolves when everything that it owns has ended. Nothing is given afterwards. */
+  /** Idempotent; resolves when everything that it owns has ended. No tags are given afterwards. */
   close(): Promise<void>;
 }

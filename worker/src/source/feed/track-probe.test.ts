@@ -42,7 +42,7 @@ describe("TrackProbe", () => {
     reordered = await sampleFlv({ seconds: 1, fps: 25, video: withBFrames, audio: PLAIN_AAC });
   });
 
-  it("describes H.264 and AAC as they are in the stream", () => {
+  it("describes the H.264 and AAC of the stream", () => {
     expect(probe(plain)).toMatchObject({
       name: "ready",
       tracks: {
@@ -52,7 +52,7 @@ describe("TrackProbe", () => {
     });
   });
 
-  it("sees B-frames", () => {
+  it("detects B-frames", () => {
     expect(probe(reordered)).toMatchObject({ name: "ready", tracks: { video: { hasBFrames: true } } });
   });
 
@@ -60,7 +60,7 @@ describe("TrackProbe", () => {
     expect(probe(plain.filter((each) => !isKeyframe(each)))).toEqual({ name: "wait", missing: "a keyframe" });
   });
 
-  it("waits for the headers, and says which are missing", () => {
+  it("waits for the headers and names the missing ones", () => {
     const media = plain.filter((each) => each.kind !== "data" && each.payload[1] === 1);
     const missing = "the video's sequence header and the audio's sequence header";
     expect(probe(media)).toEqual({ name: "wait", missing });
@@ -69,7 +69,7 @@ describe("TrackProbe", () => {
   it.each([
     ["audio", "video"],
     ["video", "audio"],
-  ] as const)("takes a stream with only %s for one once it has waited for %s", (kind, missing) => {
+  ] as const)("accepts a stream with only %s after it has waited for %s", (kind, missing) => {
     const half = plain.filter((each) => each.kind === kind);
     expect(probe(half, 0)).toEqual({ name: "wait", missing });
     expect(probe(half, 1500)).toMatchObject({ name: "ready", tracks: { [missing]: null } });
@@ -82,7 +82,7 @@ describe("TrackProbe", () => {
     expect(probe(tags, 5000)).toMatchObject({ name: "ready", tracks: { audio: null } });
   });
 
-  it("counts the stream's own time as waiting too", () => {
+  it("also counts the stream's own time as waiting", () => {
     const [header, ...frames] = plain.filter((each) => each.kind === "video");
     const late = frames.map((each) => ({ ...each, timestampMs: each.timestampMs * 3 }));
     expect(header && probe([header, ...late], 0)).toMatchObject({ name: "ready", tracks: { audio: null } });
@@ -91,7 +91,7 @@ describe("TrackProbe", () => {
   it.each([
     ["unofficial", HEVC_KEYFRAME],
     ["enhanced", ENHANCED_HEVC_KEYFRAME],
-  ])("names HEVC in its %s form, with the size that the metadata tells", (_form, keyframe) => {
+  ])("names HEVC in its %s form with the size from the metadata", (_form, keyframe) => {
     const told = metadata({ video: { width: 1920, height: 1080, fps: 50 } });
     expect(probe([told, AAC_HEADER, keyframe])).toMatchObject({
       name: "ready",
@@ -99,7 +99,7 @@ describe("TrackProbe", () => {
     });
   });
 
-  it("names other audio codecs with what their header tells", () => {
+  it("names other audio codecs with the parameters of their header", () => {
     const mp3 = tag("audio", 0, "2ffffb90");
     expect(probe([HEVC_KEYFRAME, mp3])).toMatchObject({
       tracks: { audio: { codec: "mp3", channels: 2, sampleRateHz: 44_100 } },
@@ -116,12 +116,12 @@ describe("TrackProbe", () => {
 
   it.each([
     ["is in its header, but has no keyframe yet", (each: FlvTag) => !isKeyframe(each)],
-    ["is not there yet", (each: FlvTag) => each.kind !== "video"],
-  ])("plays on without the picture that %s once it has waited long enough", (_what, keep) => {
+    ["has not come yet", (each: FlvTag) => each.kind !== "video"],
+  ])("continues without the picture that %s after it has waited long enough", (_what, keep) => {
     expect(probe(plain.filter(keep), 5000)).toMatchObject({ name: "ready", tracks: { pictureHere: false } });
   });
 
-  it("waits while there is nothing at all", () => {
+  it("waits while no media have come", () => {
     expect(probe([], 60_000)).toEqual({ name: "wait", missing: "audio and video" });
   });
 });

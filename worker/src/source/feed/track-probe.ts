@@ -8,35 +8,35 @@ import type { AudioInfo, VideoInfo } from "../../media/media-info.ts";
 import { codecOf, type FedTag } from "./fed-tag.ts";
 import type { Announcement } from "./tag-feed.ts";
 
-/** How long a track may take to show up behind the other one, ms: of media, or of time. */
+/** The longest wait for a second track after the first one, ms, in media time or real time. */
 const TRACK_WAIT_MS = 1500;
-/** The same where the stream announces it. */
+/** The same for a track that the stream announces. */
 const ANNOUNCED_TRACK_WAIT_MS = 5000;
-/** Pictures to look at for B-frames where the SPS does not say. */
+/** The number of pictures to check for B-frames if the SPS does not declare them. */
 const FRAMES_TO_JUDGE = 16;
-/** A picture of unknown size is taken for this. */
+/** The assumed size of a picture of unknown size. */
 const FALLBACK_SIZE = { width: 1280, height: 720 };
 /** SoundRate of AudioTagHeader (Adobe FLV 10.1, E.4.2.1). */
 const SOUND_RATES_HZ = [5512, 11_025, 22_050, 44_100];
 
 export type ProbeVerdict =
   | { readonly name: "wait"; readonly missing: string }
-  /** `pictureComes`: the video is known, but its first keyframe is not here yet. */
+  /** `pictureComes` is true if the video is known, but its first keyframe has not come yet. */
   | { readonly name: "ready"; readonly tracks: FedTracks };
 
-/** The tracks of a feed as far as they are known. */
+/** The known tracks of a feed. */
 export interface FedTracks {
   readonly video: VideoInfo | null;
   readonly audio: AudioInfo | null;
-  /** A keyframe has come: the picture can be shown. */
+  /** True after a keyframe has come, so that the picture can be shown. */
   readonly pictureHere: boolean;
 }
 
 interface SeenVideo {
   readonly codec: string;
-  /** From the sequence header; null: there was none, or it cannot be read. */
+  /** Read from the sequence header; null if that is missing or unreadable. */
   info: VideoInfo | null;
-  /** What the SPS says; null: nothing. */
+  /** Read from the SPS; null if the SPS does not declare it. */
   reorders: boolean | null;
   headerSeen: boolean;
   keyframeSeen: boolean;
@@ -50,7 +50,7 @@ interface SeenAudio {
   info: AudioInfo | null;
 }
 
-/** Learns from the tags of a feed, joined anywhere, which tracks it has. Does no I/O. */
+/** Detects the tracks of a feed by its tags, from any point on. Does no I/O. */
 export class TrackProbe {
   #video: SeenVideo | null = null;
   #audio: SeenAudio | null = null;
@@ -70,7 +70,7 @@ export class TrackProbe {
 
   /**
    * @param elapsedMs since the first tag
-   * @param ended nothing more will come
+   * @param ended true if no more tags will come
    */
   verdict(elapsedMs: number, ended = false): ProbeVerdict {
     const waitedMs = ended ? Number.POSITIVE_INFINITY : Math.max(elapsedMs, this.#spanMs);
@@ -78,7 +78,7 @@ export class TrackProbe {
     if (missing.length > 0) return { name: "wait", missing: missing.join(" and ") };
     if (this.#video === null && this.#audio === null) return { name: "wait", missing: "audio and video" };
     const { tracks } = this;
-    // Tags of a codec whose header never came tell nothing that could be played.
+    // Tags of a codec whose header never came cannot be played.
     if (tracks.video === null && tracks.audio === null) return { name: "wait", missing: "a sequence header" };
     return { name: "ready", tracks };
   }
@@ -91,12 +91,12 @@ export class TrackProbe {
     };
   }
 
-  /** What was said of the choice of tracks. */
+  /** The announced reasons about the choice of tracks. */
   get reasons(): readonly string[] {
     return this.#announced.reasons ?? [];
   }
 
-  /** What was announced or seen of the picture's size; undefined: nothing. */
+  /** The announced or detected picture size; undefined if unknown. */
   get pictureSize(): { readonly width: number; readonly height: number } | undefined {
     const { width, height } = this.#video?.info ?? this.#announced.video ?? {};
     return positive(width, 16_384) !== null && positive(height, 16_384) !== null && width && height
@@ -143,7 +143,7 @@ export class TrackProbe {
   #missingVideo(waitedMs: number): string | null {
     const video = this.#video;
     const announced = video !== null || this.#announced.video !== undefined;
-    // A picture whose keyframe is long in coming is not waited for: what is there is played until it comes.
+    // A late keyframe is not awaited; the other track is played until it comes.
     if (waitedMs >= (announced ? ANNOUNCED_TRACK_WAIT_MS : TRACK_WAIT_MS)) return null;
     if (video === null) return "video";
     if (video.codec === "h264" && !video.headerSeen) return "the video's sequence header";
@@ -175,7 +175,7 @@ export class TrackProbe {
       height: positive(announced.height, 16_384) ?? FALLBACK_SIZE.height,
       fps,
       pixelFormat: null,
-      // Nothing excludes them: what cannot be read is not copied.
+      // An unreadable SPS counts as having B-frames, so that the stream is not copied.
       hasBFrames: true,
       gopMs: null,
       rotation: 0,
@@ -185,7 +185,7 @@ export class TrackProbe {
   }
 }
 
-/** What an AudioSpecificConfig says; null where it cannot be read. */
+/** Reads an AudioSpecificConfig; returns null if it is unreadable. */
 export function readAacInfo(record: Buffer): AudioInfo | null {
   try {
     return audioInfoOf(parseAacConfig(record));
@@ -201,7 +201,7 @@ function readAvcConfig(video: SeenVideo, record: Buffer): void {
     video.info = videoInfoOf(config);
     video.reorders = reordersFrames(config.sps);
   } catch (error) {
-    // ffmpeg may still make something of it.
+    // ffmpeg may still be able to decode it.
     if (!(error instanceof CodecError)) throw error;
     video.info = null;
   }

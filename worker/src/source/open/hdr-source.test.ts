@@ -30,7 +30,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Mean luma, 8 bit, of the white half and of the dark half after all that a push does. */
+/** Returns the mean luma, 8 bit, of the white and the dark half of the pushed picture. */
 async function played(transfer: keyof typeof WHITE, toneMapping: boolean) {
   const halves = `geq=lum='if(lt(X,${WIDTH / 2}),${WHITE[transfer]},${NEARLY_BLACK})':cb=512:cr=512`;
   const input = ["-f", "lavfi", "-i", `color=c=gray:s=${WIDTH}x${HEIGHT}:r=25:d=0.4,format=yuv420p10le,${halves}`];
@@ -49,19 +49,19 @@ async function played(transfer: keyof typeof WHITE, toneMapping: boolean) {
   expect([video.pixelFormat, said, complaints]).toEqual(["yuv420p", "bt709, bt709", ""]);
   const luma = await firstPicture(tools.ffmpegPath, tags);
   const mean = (fromX: number) => {
-    // Away from the edge between the halves, which the encoder blurs.
+    // The measured areas are away from the edge between the halves, which the encoder blurs.
     const columns = Array.from({ length: WIDTH / 2 - 32 }, (_, x) => fromX + 16 + x);
     return columns.reduce((sum, x) => sum + (luma[(HEIGHT / 2) * WIDTH + x] ?? 0), 0) / columns.length;
   };
   return { info: source.info, white: mean(0), dark: mean(WIDTH / 2) };
 }
 
-describe("an HDR film", () => {
-  it("in PQ has white that is white and dark that is dark where this ffmpeg maps tones; else the plan says why not", async () => {
+describe("SourceFactory with an HDR film", () => {
+  it("tone-maps PQ with correct white and dark levels, or gives the reason when this ffmpeg cannot", async () => {
     const converted = await played("smpte2084", false);
     expect(converted.info.toneMapped).toBeUndefined();
     expect(converted.info.plan.reasons.join(" ")).toMatch(/HDR \(PQ\); rooms take BT.709: they are only converted/);
-    // 16 is black and 235 the brightest white. Only converted, white is a middle grey.
+    // 16 is black and 235 the brightest white. Without tone mapping, white becomes a middle grey.
     expect(converted.white).toBeGreaterThan(converted.dark + 50);
     expect(converted.white).toBeLessThan(150);
     if (!(await findMediaCapabilities(tools.ffmpegPath)).toneMapping) return;
@@ -73,7 +73,7 @@ describe("an HDR film", () => {
     expect(mapped.dark).toBeGreaterThan(18);
   }, 90_000);
 
-  it("in HLG has white as bright as PQ has it", async () => {
+  it("tone-maps HLG to the same white level as PQ", async () => {
     if (!(await findMediaCapabilities(tools.ffmpegPath)).toneMapping) return;
     const { white } = await played("arib-std-b67", true);
     expect(white).toBeGreaterThan(185);

@@ -23,7 +23,7 @@ const AAC = "-c:a aac -ac 2 -b:a 64k";
 
 type Handler = (request: http.IncomingMessage, response: http.ServerResponse, path: string) => boolean;
 
-/** Files in memory behind a server that a test may make odd. */
+/** A server of files in memory whose responses a test may change. */
 class HlsServer {
   readonly files = new Map<string, Buffer | string>();
   readonly requests: { path: string; headers: http.IncomingHttpHeaders }[] = [];
@@ -191,15 +191,15 @@ function expectWhole({ tags, end }: Played, frames = FRAMES, around = 0): void {
   expect(longestStepMs(media(tags, "audio"))).toBeLessThan(200);
 }
 
-describe("a recorded HLS playlist", () => {
-  it("plays whole when each segment was muxed by itself and its counters begin again", async () => {
+describe("SourceFactory with a recorded HLS playlist", () => {
+  it("plays it completely when each segment was muxed separately and its counters restart", async () => {
     server.files.set("a.m3u8", playlist({ entries: serve("alone") }));
     const played = await play("a.m3u8");
     expect(played.source.info).toMatchObject({ live: false, durationMs: 3000, plan: { video: "copy", audio: "copy" } });
     expectWhole(played);
   });
 
-  it("plays whole over a discontinuity at which the clock begins again", async () => {
+  it("plays it completely over a discontinuity at which the clock restarts", async () => {
     const entries = [...serve("plain"), "#EXT-X-DISCONTINUITY", ...serve("plain")];
     server.files.set("a.m3u8", playlist({ entries }));
     const played = await play("a.m3u8");
@@ -207,7 +207,7 @@ describe("a recorded HLS playlist", () => {
     expectWhole(played, 2 * FRAMES);
   });
 
-  it("plays whole where the clock begins again and nothing says so", async () => {
+  it("plays it completely when the clock restarts without a discontinuity tag", async () => {
     server.files.set("a.m3u8", playlist({ entries: [...serve("plain"), ...serve("plain")] }));
     expectWhole(await play("a.m3u8"), 2 * FRAMES);
   });
@@ -215,7 +215,7 @@ describe("a recorded HLS playlist", () => {
   it.each([
     ["long", 10],
     ["short", 0.1],
-  ])("plays as long as its media when its EXTINF are too %s", async (_what, declaredS) => {
+  ])("plays it as long as its media when its EXTINF are too %s", async (_what, declaredS) => {
     const wrong = (entries: readonly string[]) => entries.map((each) => each.replace(/:[\d.]+/, `:${declaredS}`));
     server.files.set("plain.m3u8", playlist({ entries: wrong(serve("plain")) }));
     expectWhole(await play("plain.m3u8"));
@@ -233,7 +233,7 @@ describe("a recorded HLS playlist", () => {
     }
   });
 
-  it("begins at a position on the playlist's clock when its EXTINF are too long", async () => {
+  it("opens it at a position on the playlist's clock when its EXTINF are too long", async () => {
     const entries = serve("plain").map((each) => each.replace("1.000", "10.000"));
     server.files.set("a.m3u8", playlist({ entries }));
     const played = await play("a.m3u8", { startAtMs: 10_000 });
@@ -241,7 +241,7 @@ describe("a recorded HLS playlist", () => {
     expect(media(played.tags, "video")[0]?.dtsMs).toBe(10_000);
   });
 
-  it("keeps the first part's picture and sound when size and sound format change behind a discontinuity", async () => {
+  it("keeps the first part's picture and sound format when they change after a discontinuity", async () => {
     const entries = [
       ...serve("plain"),
       "#EXT-X-DISCONTINUITY",
@@ -255,7 +255,7 @@ describe("a recorded HLS playlist", () => {
     expect(sizesOf(played.tags)).toEqual(new Set(["160x90"]));
   });
 
-  it("is encoded without a gap at discontinuities when it has B-frames", async () => {
+  it("encodes B-frames without a gap at discontinuities", async () => {
     const entries = [...serve("reordered"), "#EXT-X-DISCONTINUITY", ...serve("reordered")];
     server.files.set("a.m3u8", playlist({ entries }));
     const played = await play("a.m3u8");
@@ -264,21 +264,21 @@ describe("a recorded HLS playlist", () => {
     expect(media(played.tags, "video").every(({ compositionMs }) => compositionMs === 0)).toBe(true);
   });
 
-  it("is handed to ffmpeg as bytes when its codecs are not read in this process", async () => {
+  it("passes the bytes to ffmpeg when this process does not read the codecs", async () => {
     server.files.set("a.m3u8", playlist({ entries: serve("mp2") }));
     const played = await play("a.m3u8");
     expect(played.source.info.plan).toMatchObject({ audio: "transcode" });
     expectWhole(played, FRAMES, 3);
   });
 
-  it("goes on without a gap when ffmpeg reads it and its clock begins again, also from a position", async () => {
+  it("continues without a gap when ffmpeg reads it and its clock restarts, also from a position", async () => {
     const entries = [...serve("reordered-mp2"), "#EXT-X-DISCONTINUITY", ...serve("reordered-mp2")];
     server.files.set("a.m3u8", playlist({ entries }));
     expectWhole(await play("a.m3u8"), 2 * FRAMES, 6);
     expectWhole(await play("a.m3u8", { startAtMs: 1400 }), 2 * FRAMES - FPS * 1.4, 6);
   });
 
-  it("keeps its picture's size when ffmpeg reads it and its size changes behind a discontinuity", async () => {
+  it("keeps the picture size when ffmpeg reads it and the size changes after a discontinuity", async () => {
     server.files.set(
       "a.m3u8",
       playlist({ entries: [...serve("mp2"), "#EXT-X-DISCONTINUITY", ...serve("larger-mp2")] }),
@@ -290,7 +290,7 @@ describe("a recorded HLS playlist", () => {
     expectWhole(played, 2 * FRAMES, 6);
   });
 
-  it("is handed to ffmpeg as fragments that hold one track behind the other", async () => {
+  it("passes fragments to ffmpeg that hold one track after the other", async () => {
     const list = `-f hls -hls_time 2 -hls_playlist_type vod -hls_segment_type fmp4 -hls_fmp4_init_filename init.mp4`;
     const codecs = `${H264.replaceAll("25", "50")} -c:a ac3`;
     const text = await maker.make("fragments.m3u8", ...`${input("160x90")} ${codecs} ${list}`.split(" "));
@@ -305,7 +305,7 @@ describe("a recorded HLS playlist", () => {
   it.each([
     ["copied", `${H264.replaceAll("25", "50")} -c:a ac3`],
     ["encoded", `-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=50 -pix_fmt yuv420p ${AAC}`],
-  ])("goes on without a gap when the clock of fragments for ffmpeg begins again: %s", async (how, codecs) => {
+  ])("continues without a gap when the clock of fragments for ffmpeg restarts: %s", async (how, codecs) => {
     const list = `-f hls -hls_time 2 -hls_playlist_type vod -hls_segment_type fmp4 -hls_fmp4_init_filename init-${how}.mp4`;
     const text = await maker.make(`${how}.m3u8`, ...`${input("160x90")} ${codecs} ${list}`.split(" "));
     for (const name of [`init-${how}.mp4`, `${how}0.m4s`, `${how}1.m4s`])
@@ -326,7 +326,7 @@ describe("a recorded HLS playlist", () => {
     }
   });
 
-  it("is recorded and ends once when it says VOD but has no end", async () => {
+  it("treats a VOD playlist without an end tag as recorded and ends it once", async () => {
     server.files.set("a.m3u8", playlist({ entries: serve("plain"), end: false }));
     const played = await play("a.m3u8");
     expect(played.source.info.live).toBe(false);
@@ -341,12 +341,12 @@ describe("a recorded HLS playlist", () => {
     },
   );
 
-  it("is recognised behind a byte order mark, blank lines and any name", async () => {
+  it("recognises it after a byte order mark and blank lines, under any name", async () => {
     server.files.set("watch", `\uFEFF\r\n\r\n${playlist({ entries: serve("plain") }).replaceAll("\n", "\r\n")}`);
     expectWhole(await play("watch"));
   });
 
-  it("is read when the server compresses although nobody asked it to", async () => {
+  it("reads it when the server compresses without a request to do so", async () => {
     const entries = serve("plain");
     server.files.set("a.m3u8", playlist({ entries }));
     server.handler = (_request, response, path) => {
@@ -357,7 +357,7 @@ describe("a recorded HLS playlist", () => {
     expectWhole(await play("a.m3u8"));
   });
 
-  it("gives its children the cookie that the master has set, and says who asks", async () => {
+  it("sends the master's cookie and a user agent with the requests for its children", async () => {
     server.files.set("master.m3u8", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\na.m3u8\n");
     server.files.set("a.m3u8", playlist({ entries: serve("plain") }));
     server.handler = (request, response, path) => {
@@ -375,14 +375,14 @@ describe("a recorded HLS playlist", () => {
     expectWhole(await play("master.m3u8"));
   });
 
-  it("plays the next variant when the best one is not there", async () => {
+  it("plays the next variant when the best one is missing", async () => {
     const variants = ["missing.m3u8", "a.m3u8"].map((name, at) => `#EXT-X-STREAM-INF:BANDWIDTH=${9 - at}000\n${name}`);
     server.files.set("master.m3u8", ["#EXTM3U", ...variants, ""].join("\n"));
     server.files.set("a.m3u8", playlist({ entries: serve("plain") }));
     expectWhole(await play("master.m3u8"));
   });
 
-  it("joins a picture and a sound that have playlists of their own", async () => {
+  it("joins a picture and a sound from separate playlists", async () => {
     const group = '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="g",NAME="English",LANGUAGE="en",DEFAULT=YES,URI="sound.m3u8"';
     const variant = '#EXT-X-STREAM-INF:BANDWIDTH=1000,CODECS="avc1.42c01e,mp4a.40.2",AUDIO="g"\npicture.m3u8';
     server.files.set("master.m3u8", ["#EXTM3U", group, variant, ""].join("\n"));
@@ -413,7 +413,7 @@ describe("a recorded HLS playlist", () => {
     expectWhole(await play("a.m3u8"));
   });
 
-  it("is refused by name when it is locked by SAMPLE-AES", async () => {
+  it("refuses SAMPLE-AES and names it", async () => {
     const entries = [
       '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery"',
       ...serve("plain"),
@@ -425,7 +425,7 @@ describe("a recorded HLS playlist", () => {
     });
   });
 
-  it("leaves a segment out that is not there, without waiting for it", async () => {
+  it("skips a missing segment without waiting for it", async () => {
     const entries = serve("plain");
     server.files.delete("plain1.ts");
     server.files.set("a.m3u8", playlist({ entries }));
@@ -436,7 +436,7 @@ describe("a recorded HLS playlist", () => {
     expect(tags.at(-1)?.positionMs ?? tags.at(-1)?.dtsMs).toBeGreaterThan(2900);
   });
 
-  it("begins at a position on the playlist's clock and reads only what it needs", async () => {
+  it("opens it at a position on the playlist's clock and reads only the needed segments", async () => {
     const entries = [
       ...serve("plain"),
       "#EXT-X-DISCONTINUITY",
@@ -452,7 +452,7 @@ describe("a recorded HLS playlist", () => {
     expect(read).toEqual(["alone1.ts", "alone2.ts"]);
   });
 
-  it("begins exactly at a position when it is encoded", async () => {
+  it("opens an encoded one exactly at a position", async () => {
     server.files.set("a.m3u8", playlist({ entries: serve("reordered") }));
     const played = await play("a.m3u8", { startAtMs: 1400 });
     expect(media(played.tags, "video")[0]?.dtsMs).toBeCloseTo(1400, -2);
@@ -473,8 +473,8 @@ describe("a recorded HLS playlist", () => {
   });
 });
 
-describe("an HLS playlist that grows", () => {
-  it("is played once, to the end that it gets", async () => {
+describe("SourceFactory with a growing HLS playlist", () => {
+  it("plays it once, until its end is announced", async () => {
     const lines = serve("alone");
     let asked = 0;
     server.handler = (_request, response, path) => {

@@ -31,7 +31,7 @@ async function makeSegments(name: string, args: string): Promise<Buffer[]> {
   return await Promise.all(Array.from({ length: SEGMENTS }, (_, n) => maker.made(`${name}${n}.ts`)));
 }
 
-/** Serves a media playlist of all segments in a folder of its own. */
+/** Serves a media playlist of all segments in a separate folder. */
 function serveRendition(folder: string, segments: readonly Buffer[]): void {
   const entries = segments.map((segment, n) => {
     server.serve(`/${folder}/${n}.ts`, segment);
@@ -88,7 +88,7 @@ async function open(startAtMs: number): Promise<Source> {
   return source;
 }
 
-/** Which segments of a folder were asked for, in the order in which that was done. */
+/** Returns the numbers of the requested segments of a folder, in the order of the requests. */
 function askedFor(folder: string | number): number[] {
   return server.requests.flatMap((path) => {
     const [, of, name = ""] = path.split("/");
@@ -100,12 +100,12 @@ function stepsMs(tags: readonly { readonly dtsMs: number }[]): number[] {
   return tags.slice(1).map((tag, at) => tag.dtsMs - (tags[at]?.dtsMs ?? 0));
 }
 
-describe("A ladder whose playlists name more than 4,096 segments", () => {
-  it("is made as large as its name says", () => {
+describe("A ladder with more than 4,096 segments in its playlists", () => {
+  it("has more than 4,096 segments in this test", () => {
     expect((VARIANT_LINES.length + LANGUAGES.length) * SEGMENTS).toBeGreaterThan(4096);
   });
 
-  it("plays from its first segment to its last, each one once", async () => {
+  it("plays each segment once, from the first to the last", async () => {
     const source = await open(0);
     expect(source.info).toMatchObject({ durationMs: DURATION_S * 1000, plan: { video: "copy", audio: "copy" } });
     const { tags, end } = await readToEnd(source);
@@ -122,7 +122,7 @@ describe("A ladder whose playlists name more than 4,096 segments", () => {
     for (const folder of [2160, 1440, 720, 240, "zh"]) expect(askedFor(folder)).toEqual([]);
   });
 
-  it("plays from a position near its end, and reads nothing from before it", async () => {
+  it("plays from a position near its end and reads no earlier segments", async () => {
     const last = 10;
     const startAtMs = (SEGMENTS - last) * SEGMENT_S * 1000;
     const { tags, end } = await readToEnd(await open(startAtMs));

@@ -3,7 +3,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { parseAddressPolicy } from "@roomcast/shared";
 import { pino } from "pino";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Egress } from "../../egress/egress.ts";
 import { findMediaTools } from "../ffmpeg/media-tools.ts";
 import type { Source } from "../source.ts";
@@ -14,11 +14,11 @@ const SEGMENTS = 12;
 const SEGMENT_S = 0.5;
 const WINDOW = 6;
 
-/** A live HLS stream on loopback: each time that its playlist is asked for it has one segment more. */
+/** A live HLS stream on loopback whose playlist grows by one segment with each request. */
 class RollingPlaylist {
-  /** How many segments there were when each one was asked for, by its number. */
+  /** The number of segments in the playlist when each segment was requested, by segment number. */
   readonly asked: { readonly segment: number; readonly newest: number }[] = [];
-  /** What becomes of it when the last segment is in it. */
+  /** The state of the playlist after its last segment. */
   readonly end: "complete" | "gone";
   readonly #segments: readonly Buffer[];
   readonly #server = http.createServer((request, response) => this.#answer(request.url ?? "", response));
@@ -106,31 +106,33 @@ async function open(end: "complete" | "gone", live: boolean): Promise<{ source: 
   return { source, playlist };
 }
 
-it("a playlist that rolls is live, begins near its newest, and is finished when it says so", async () => {
-  const { source, playlist } = await open("complete", true);
-  expect(source.info).toMatchObject({ live: true, segmented: true, durationMs: null });
-  expect(source.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
-  const { tags, end } = await readToEnd(source);
-  expect(end).toEqual({ name: "finished" });
-  // The usual three segments from the end (RFC 8216, section 6.3.3).
-  const behind = playlist.asked.map(({ segment, newest }) => newest - segment);
-  expect(Math.max(...behind)).toBeLessThanOrEqual(4);
-  const video = media(tags, "video");
-  expect(video[0]?.keyframe).toBe(true);
-  expect(video[0]?.dtsMs).toBeLessThan(100);
-  const steps = video.slice(1).map((tag, at) => tag.dtsMs - (video[at]?.dtsMs ?? 0));
-  expect(Math.max(...steps)).toBeLessThanOrEqual(51);
-  expect(media(tags, "audio").length).toBeGreaterThan(100);
-});
+describe("SourceFactory with a rolling HLS playlist", () => {
+  it("plays a rolling playlist as live from near its end and finishes at its end tag", async () => {
+    const { source, playlist } = await open("complete", true);
+    expect(source.info).toMatchObject({ live: true, segmented: true, durationMs: null });
+    expect(source.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
+    const { tags, end } = await readToEnd(source);
+    expect(end).toEqual({ name: "finished" });
+    // The usual three segments from the end (RFC 8216, section 6.3.3).
+    const behind = playlist.asked.map(({ segment, newest }) => newest - segment);
+    expect(Math.max(...behind)).toBeLessThanOrEqual(4);
+    const video = media(tags, "video");
+    expect(video[0]?.keyframe).toBe(true);
+    expect(video[0]?.dtsMs).toBeLessThan(100);
+    const steps = video.slice(1).map((tag, at) => tag.dtsMs - (video[at]?.dtsMs ?? 0));
+    expect(Math.max(...steps)).toBeLessThanOrEqual(51);
+    expect(media(tags, "audio").length).toBeGreaterThan(100);
+  });
 
-it("a rolling playlist is live whatever Mode says, and the plan says so", async () => {
-  const { source } = await open("complete", false);
-  expect(source.info).toMatchObject({ live: true, segmented: true });
-  expect(source.info.plan.reasons).toEqual(["Mode is vod, but the source is live: it starts at its newest."]);
-});
+  it("plays a rolling playlist as live with Mode vod and gives the reason", async () => {
+    const { source } = await open("complete", false);
+    expect(source.info).toMatchObject({ live: true, segmented: true });
+    expect(source.info.plan.reasons).toEqual(["Mode is vod, but the source is live: it starts at its newest."]);
+  });
 
-it("a rolling playlist that is gone is waited for and then lost", async () => {
-  const { source } = await open("gone", true);
-  const { end } = await readToEnd(source);
-  expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
+  it("waits for a rolling playlist that disappears and then reports it as lost", async () => {
+    const { source } = await open("gone", true);
+    const { end } = await readToEnd(source);
+    expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
+  });
 });

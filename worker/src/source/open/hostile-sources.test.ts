@@ -137,7 +137,7 @@ describe("A hostile source", () => {
   );
 });
 
-/** Runs ffprobe and ffmpeg on what the gateway would hand on if it looked at nothing. */
+/** Runs ffprobe and ffmpeg on the bytes that a gateway without checks would pass on. */
 async function runBoth(input: readonly string[], stdin?: Buffer | string): Promise<void> {
   for (const [program, output, limits] of [
     [tools.ffprobePath, ["-show_format", "-show_streams"], FFPROBE_LIMITS],
@@ -152,7 +152,7 @@ async function runBoth(input: readonly string[], stdin?: Buffer | string): Promi
   }
 }
 
-describe("ffmpeg and ffprobe, without a gateway that looks at what they get", () => {
+describe("ffmpeg and ffprobe behind a gateway without checks", () => {
   it.each(HOSTILE)(
     "open no other address for %s",
     async (_name, file, body) => {
@@ -168,7 +168,7 @@ describe("ffmpeg and ffprobe, without a gateway that looks at what they get", ()
 
 const LOOK_EVERY_MS = 20;
 
-/** The most memory that a child of this process had while something was awaited, bytes. */
+/** Returns the most memory that a child of this process used while a promise was awaited, bytes. */
 async function peakWhile(awaited: Promise<unknown>): Promise<number> {
   const settled = awaited.then(
     () => true,
@@ -211,7 +211,7 @@ const UNSUPPORTED = "FailedOperation.SourceUnsupported";
 
 describe("A source that needs too much memory", () => {
   it.each(["mkv", "avi"])(
-    "is refused when its pictures are too large, as %s",
+    "is refused when its pictures are too large: %s",
     async (extension) => {
       const small = ["-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=1", "-c:v", "mjpeg", "-huffman", "default"];
       const url = server.serve(
@@ -225,7 +225,7 @@ describe("A source that needs too much memory", () => {
     60_000,
   );
 
-  it("is given up when its ID3 tags do not end", async () => {
+  it("fails when its ID3 tags do not end", async () => {
     const endless = http.createServer((_request, response) => {
       response.writeHead(200, { "content-type": "audio/mpeg" });
       // ID3v2.4, section 3.1: a tag of 256 MB, and in it frames of 1 MB each (section 4).

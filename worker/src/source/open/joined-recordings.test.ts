@@ -53,11 +53,11 @@ async function play(name: string, more: Partial<OpenSourceOptions> = {}) {
   return { source, tags, end, pictures, steps, sound: media(tags, "audio") };
 }
 
-describe("two recordings joined to one MPEG-TS file", () => {
+describe("Two recordings joined to one MPEG-TS file", () => {
   it.each([
     ["copied", {}],
     ["with another volume", { volume: 80 }],
-  ])("are played one after the other in the picture and sound of the first, %s", async (_what, more) => {
+  ])("play one after the other in the picture and sound format of the first: %s", async (_what, more) => {
     const { source, end, pictures, steps, sound } = await play("joined.ts", more);
     expect(end).toEqual({ name: "finished" });
     expect(source.info).toMatchObject({ width: 320, height: 180, audioFormat: { sampleRateHz: 48_000, channels: 2 } });
@@ -67,7 +67,7 @@ describe("two recordings joined to one MPEG-TS file", () => {
     expect((sound.at(-1)?.dtsMs ?? 0) - (sound[0]?.dtsMs ?? 0)).toBeGreaterThan(19_800);
   });
 
-  it("have positions that count both, so that playing goes on where it was", async () => {
+  it("have positions that count both, so that playing can be resumed", async () => {
     const { source, pictures } = await play("joined.ts");
     expect(source.info.durationMs).toBeNull();
     const last = pictures.at(-1);
@@ -78,10 +78,10 @@ describe("two recordings joined to one MPEG-TS file", () => {
     ["the first", "joined.ts", 3000, 425],
     ["the second", "joined.ts", 14_000, 150],
     ["a second one that is shorter", "later.ts", 16_000, 100],
-  ])("are entered in %s", async (_where, name, startAtMs, frames) => {
+  ])("can be opened at a position in %s", async (_where, name, startAtMs, frames) => {
     const { end, pictures } = await play(name, { startAtMs });
     expect(end).toEqual({ name: "finished" });
-    // What is copied begins at the keyframe before; they are a second apart.
+    // A copied source begins at the keyframe before; keyframes are one second apart.
     const [first] = pictures;
     const earlyMs = startAtMs - (first?.positionMs ?? first?.dtsMs ?? 0);
     expect(earlyMs).toBeGreaterThan(-100);

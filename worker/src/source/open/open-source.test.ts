@@ -22,7 +22,7 @@ let server: MediaServer;
 let egress: Egress;
 let sources: SourceFactory;
 const opened: Source[] = [];
-/** Two clips that need ffmpeg: one only for its container, one for its B-frames. */
+/** Two clips that need ffmpeg, one only for its container and one for its B-frames. */
 let clipMkv: Buffer;
 let bFramesMp4: Buffer;
 
@@ -61,8 +61,8 @@ async function open(url: string, more: Partial<OpenSourceOptions> = {}): Promise
   return source;
 }
 
-describe("a recorded source", () => {
-  it("is copied frame by frame where only its container is foreign to the room", async () => {
+describe("SourceFactory with a recorded source", () => {
+  it("copies every frame when only the container needs ffmpeg", async () => {
     const source = await open(server.serve("clip.mkv", clipMkv));
     expect(source.info).toMatchObject({ live: false, width: 320, height: 240, fps: FPS });
     expect(source.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
@@ -73,7 +73,7 @@ describe("a recorded source", () => {
     expect(media(tags, "video")[0]?.keyframe).toBe(true);
   });
 
-  it("with B-frames is encoded without them, and loses no frame", async () => {
+  it("encodes a source with B-frames without losing a frame", async () => {
     const source = await open(server.serve("b.mp4", bFramesMp4));
     expect(source.info.plan).toMatchObject({ video: "transcode", audio: "copy" });
     const { tags, end } = await readToEnd(source);
@@ -85,7 +85,7 @@ describe("a recorded source", () => {
     expect(keyframes).toEqual([0, 2]);
   });
 
-  it("opened in the middle gives true positions, a copied one from the keyframe before", async () => {
+  it("gives true positions from the middle on, a copied source from the keyframe before", async () => {
     const copied = await open(server.serve("clip.mkv", clipMkv), { startAtMs: 2500 });
     const first = media((await readToEnd(copied)).tags, "video")[0];
     expect(first?.dtsMs).toBeGreaterThanOrEqual(1950);
@@ -99,14 +99,14 @@ describe("a recorded source", () => {
     }
   });
 
-  it("opened behind its end still shows its end", async () => {
+  it("shows the end of a source that is opened after its end", async () => {
     const source = await open(server.serve("clip.mkv", clipMkv), { startAtMs: 60_000 });
     const { tags, end } = await readToEnd(source);
     expect(end).toEqual({ name: "finished" });
     expect(media(tags, "video").length).toBeGreaterThan(0);
   });
 
-  it("without audio gets silence as long as its picture", async () => {
+  it("makes silence as long as the picture for a source without audio", async () => {
     const silent = await server.make("silent.mkv", ...PICTURE, ...H264);
     const source = await open(server.serve("silent.mkv", silent), { startAtMs: 2000 });
     expect(source.info.plan).toMatchObject({ video: "copy", audio: "generate" });
@@ -120,7 +120,7 @@ describe("a recorded source", () => {
     expect(media(tags, "audio").at(-1)?.dtsMs).toBeLessThan(SECONDS * 1000 + 200);
   });
 
-  it("without video gets a picture as long as its sound", async () => {
+  it("makes a picture as long as the sound for a source without video", async () => {
     const sound = await server.make("sound.m4a", ...SOUND, ...AAC);
     const source = await open(server.serve("sound.m4a", sound));
     expect(source.info.plan).toMatchObject({ video: "generate", audio: "copy" });
@@ -130,7 +130,7 @@ describe("a recorded source", () => {
     expect(media(tags, "video").at(-1)?.dtsMs).toBeGreaterThan(SECONDS * 1000 - 200);
   });
 
-  it("of another codec and size is encoded to fit the room", async () => {
+  it("encodes another codec and size to fit the room", async () => {
     const args = ["-f", "lavfi", "-i", `testsrc2=s=2000x1000:r=50:d=0.5`, "-c:v", "mpeg4", "-q:v", "8"];
     const source = await open(server.serve("big.avi", await server.make("big.avi", ...args)));
     expect(source.info).toMatchObject({ width: 1920, height: 960, fps: 25 });
@@ -140,7 +140,7 @@ describe("a recorded source", () => {
     expect(media(tags, "video").length).toBeLessThanOrEqual(14);
   });
 
-  it("in HLS plays through the guard, its segments too", async () => {
+  it("plays HLS and its segments through the egress guard", async () => {
     await server.make("list.m3u8", ...PICTURE, ...SOUND, ...H264, ...AAC, "-f", "hls", "-hls_time", "1");
     const segments = [0, 1, 2, 3].map((n) => `list${n}.ts`);
     for (const name of segments) server.serve(`media/${name}`, await server.made(name));
@@ -153,9 +153,9 @@ describe("a recorded source", () => {
   });
 });
 
-describe("a fault of the server", () => {
+describe("SourceFactory with a fault of the server", () => {
   it.each([
-    ["a file that is not there", () => server.url("nothing.mp4"), "SourceNotFound", "HTTP"],
+    ["a missing file", () => server.url("nothing.mp4"), "SourceNotFound", "HTTP"],
     ["a web page", () => server.serve("p", "<html>hi</html>", "none", "text/html"), "SourceNotMedia", "web page"],
     ["an empty file", () => server.serve("e", ""), "SourceNotMedia", "empty"],
     ["a JSON answer", () => server.serve("j.mp4", '{"error":"expired"}'), "SourceNotMedia", "JSON"],
@@ -163,9 +163,9 @@ describe("a fault of the server", () => {
     ["a ZIP archive", () => server.serve("z.zip", "PK\u0003\u0004 rest"), "SourceNotMedia", "ZIP"],
     ["a text", () => server.serve("t", "hello ".repeat(2000)), "SourceNotMedia", "damaged"],
     ["a server that never answers", () => server.serve("h", "x", "hang"), "SourceTimeout", "in time"],
-    ["a port that nobody listens on", () => "http://127.0.0.1:9/a.mp4", "SourceUnreachable", "refused"],
+    ["a closed port", () => "http://127.0.0.1:9/a.mp4", "SourceUnreachable", "refused"],
     ["a private address", () => "http://10.1.2.3/a.mp4", "SourceForbidden", "ROOMCAST_ALLOW_HOSTS"],
-  ])("%s fails with its own code", async (_name, url, code, text) => {
+  ])("reports %s with its own code", async (_name, url, code, text) => {
     await expect(open(url())).rejects.toMatchObject({
       code: `FailedOperation.${code}`,
       message: expect.stringContaining(text),
@@ -191,28 +191,28 @@ describe("a fault of the server", () => {
     60_000,
   );
 
-  it("that drops the connection half-way costs no frame where ranges work", async () => {
+  it("loses no frame when the connection drops half-way and ranges work", async () => {
     const source = await open(server.serve("drop.mkv", clipMkv, "drop-once"));
     const { tags, end } = await readToEnd(source);
     expect(end).toEqual({ name: "finished" });
     expect(media(tags, "video")).toHaveLength(FPS * SECONDS);
   });
 
-  it("that hangs half-way ends the source as failed", async () => {
+  it("fails the source when the server hangs half-way", async () => {
     const source = await open(server.serve("hang.mp4", bFramesMp4, "hang-half-way"));
     const { end } = await readToEnd(source);
     expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceTimeout" } });
   });
 
-  it("a file cut short is truncated, never finished", async () => {
+  it("reports a file that was cut short as truncated, not as finished", async () => {
     const source = await open(server.serve("cut.mp4", bFramesMp4, "cut-short"));
     const { end } = await readToEnd(source);
     expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceTruncated" } });
   });
 });
 
-describe("a live source over HTTP", () => {
-  it("that ends is lost, not finished", async () => {
+describe("SourceFactory with a live source over HTTP", () => {
+  it("reports its end as lost, not as finished", async () => {
     const flv = await server.make(
       "live.flv",
       ...PICTURE,
@@ -229,7 +229,7 @@ describe("a live source over HTTP", () => {
     expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceLost" } });
   });
 
-  it("that is recorded after all is played as what it is, and the plan says so", async () => {
+  it("plays a recorded source as recorded with Mode live and gives the reason", async () => {
     const source = await open(server.serve("clip.mkv", clipMkv), { live: true });
     expect(source.info.live).toBe(false);
     expect(source.info.plan.reasons).toContainEqual(expect.stringContaining("Mode is live"));
@@ -237,7 +237,7 @@ describe("a live source over HTTP", () => {
   });
 });
 
-describe("a source that is opened", () => {
+describe("SourceFactory", () => {
   it("shows no secret of its URL in a process's arguments", async () => {
     // ffmpeg waits for the second half, and so cannot have ended before it is looked at.
     const url = server.serve("b.mp4", bFramesMp4, "hang-half-way").replace("//", "//user:hunter22@");
@@ -248,7 +248,7 @@ describe("a source that is opened", () => {
     expect(server.requests.at(-1)?.headers.authorization).toMatch(/^Basic /);
   });
 
-  it("cannot be read by who sees the arguments of the processes that read it", async () => {
+  it("does not let other users read the source with the arguments of its processes", async () => {
     await open(server.serve("b.mp4", bFramesMp4, "hang-half-way"));
     const [{ line, environment } = { line: "", environment: "" }] = await children();
     const url = /-i (\S+)/.exec(line)?.[1] ?? "";
@@ -276,13 +276,13 @@ describe("a source that is opened", () => {
     expect(JSON.stringify([String(error), error])).not.toMatch(/s3cr3t|hunter22/);
   });
 
-  it("leaves no process behind when it is closed early, and may be closed twice", async () => {
+  it("leaves no process running when a source is closed early, and allows a second close", async () => {
     const source = await open(server.serve("b.mp4", bFramesMp4));
     await Promise.all([source.close(), source.close()]);
     expect(await childCommandLines()).toEqual([]);
   });
 
-  it("can be given up while it opens", async () => {
+  it("can be cancelled while it opens a source", async () => {
     const controller = new AbortController();
     const opening = open(server.serve("h", "x", "hang"), { live: true, signal: controller.signal });
     controller.abort(new Error("enough"));

@@ -80,11 +80,11 @@ describe("A beginning that an edit list hides", () => {
   });
 
   it.each<[string, Partial<OpenSourceOptions>]>([
-    ["as it is", {}],
+    ["copied", {}],
     ["with Volume", { volume: 80 }],
     ["from a position", { startAtMs: 1000 }],
     ["from a position with Volume", { startAtMs: 1000, volume: 80 }],
-  ])("is never seen or heard: %s", async (_name, more) => {
+  ])("is never played: %s", async (_name, more) => {
     const source = await open(server.serve("trimmed.mp4", trimmed), more);
     expect(source.info.plan.reasons.join()).toMatch(/edit list hides/);
     expect(source.info.durationMs).toBeCloseTo(3600, -2);
@@ -99,7 +99,7 @@ describe("A beginning that an edit list hides", () => {
     expect(first).toBeLessThanOrEqual((more.startAtMs ?? 0) + 100);
   });
 
-  it("is left out by copying where it ends at a keyframe", async () => {
+  it("is skipped in a copy when it ends at a keyframe", async () => {
     await server.make("keyed.mp4", ...PICTURE, ...SOUND, "-t", "6", ...SHORT_GOP, "-force_key_frames", "2.4", ...AAC);
     const keyed = await server.make("from-key.mp4", "-i", "keyed.mp4", "-c", "copy", "-movflags", "+faststart");
     // The movie's clock has 1000 units in a second, the video's 12800.
@@ -112,7 +112,7 @@ describe("A beginning that an edit list hides", () => {
     expect(Math.max(...(await lumasOf(tools.ffmpegPath, tags)))).toBeLessThan(40);
   });
 
-  it("is left out as are cuts in the middle", async () => {
+  it("is skipped like cuts in the middle", async () => {
     const whole = await server.make("to-cut.mp4", ...PICTURE, ...tone(440), "-t", "6", ...SHORT_GOP, ...AAC);
     const cut = withEdits(whole, 0, [
       [2000, 3 * 12_800],
@@ -129,7 +129,7 @@ describe("A beginning that an edit list hides", () => {
   });
 });
 
-describe("Of several tracks of sound", () => {
+describe("The choice among several audio tracks", () => {
   const inputs = [...PICTURE, ...tone(300), ...tone(900), "-map", "0", "-map", "1", "-map", "2", "-t", "3"];
   const second = ["-disposition:a:0", "0", "-disposition:a:1", "default"];
   const languages = ["-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=chi"];
@@ -139,7 +139,7 @@ describe("Of several tracks of sound", () => {
     ["with Volume", SHORT_GOP, { volume: 80 }],
     ["with an encoded picture", [...SHORT_GOP, "-bf", "2"], {}],
     ["with everything encoded", [...SHORT_GOP, "-bf", "2"], { volume: 80, startAtMs: 500 }],
-  ])("the default one is played: %s", async (name, video, more) => {
+  ])("prefers the default one: %s", async (name, video, more) => {
     const file = `two-${name.replaceAll(" ", "-")}.mp4`;
     const url = server.serve(file, await server.make(file, ...inputs, ...video, ...AAC, ...second));
     expect(await pitchOf((await readToEnd(await open(url, more))).tags)).toBeCloseTo(900, -2);
@@ -151,7 +151,7 @@ describe("Of several tracks of sound", () => {
     ["a number", "mp4", { audioTrack: 1 }, 300],
     ["a number while encoding", "mp4", { audioTrack: 1, volume: 80 }, 300],
     ["a language in Matroska", "mkv", { audioTrack: "en" }, 300],
-  ])("the wished one is played: %s", async (_name, container, more, hertz) => {
+  ])("follows the request: %s", async (_name, container, more, hertz) => {
     const file = `wished.${container}`;
     const url = server.serve(file, await server.make(file, ...inputs, ...SHORT_GOP, ...AAC, ...second, ...languages));
     const source = await open(url, more);
@@ -159,7 +159,7 @@ describe("Of several tracks of sound", () => {
     expect(await pitchOf((await readToEnd(source)).tags)).toBeCloseTo(hertz, -2);
   });
 
-  it("a wished one that is not there is named, with those that are", async () => {
+  it("names a requested track that is missing, and the present ones", async () => {
     const file = "missing.mp4";
     const url = server.serve(file, await server.make(file, ...inputs, ...SHORT_GOP, ...AAC, ...second, ...languages));
     const source = await open(url, { audioTrack: "fr" });
@@ -167,7 +167,7 @@ describe("Of several tracks of sound", () => {
     expect(await pitchOf((await readToEnd(source)).tags)).toBeCloseTo(900, -2);
   });
 
-  it("one of an unknown codec is passed over", async () => {
+  it("skips a track of an unknown codec", async () => {
     const file = await server.make("unknown.mp4", ...inputs, ...SHORT_GOP, ...AAC, ...second);
     const copy = Buffer.from(file);
     copy.write("apac", copy.lastIndexOf("mp4a", undefined, "latin1"), "latin1");
@@ -178,7 +178,7 @@ describe("Of several tracks of sound", () => {
     expect(await pitchOf((await readToEnd(source)).tags)).toBeCloseTo(300, -2);
   });
 
-  it("none that can be decoded leaves the picture, and the plan says why", async () => {
+  it("plays the picture alone and gives the reason when no track can be decoded", async () => {
     const file = await server.make("usac.mp4", ...PICTURE, ...tone(300), "-t", "3", ...SHORT_GOP, ...AAC, "-ac", "2");
     const copy = Buffer.from(file);
     // AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) of AAC-LC, 48 kHz, stereo; then of object type 42.
@@ -206,7 +206,7 @@ describe("A file that marks every picture as a keyframe", () => {
     return server.serve(name, file);
   }
 
-  it("begins with a real one where it is copied, and says of each picture what it is", async () => {
+  it("begins with a real keyframe when it is copied and marks every picture correctly", async () => {
     const source = await open(await make(75), { startAtMs: 8000 });
     expect(source.info.plan).toMatchObject({ video: "copy", audio: "copy" });
     const { tags } = await readToEnd(source);
@@ -216,7 +216,7 @@ describe("A file that marks every picture as a keyframe", () => {
     expect(await lumasOf(tools.ffmpegPath, tags)).toHaveLength(150);
   });
 
-  it("is encoded from the position on where real ones are far apart", async () => {
+  it("is encoded from the position on when real keyframes are far apart", async () => {
     const source = await open(await make(250), { startAtMs: 7000 });
     expect(source.info.plan.reasons.join()).toMatch(/Keyframes are up to .* s apart/);
     const { tags, end } = await readToEnd(source);
@@ -227,7 +227,7 @@ describe("A file that marks every picture as a keyframe", () => {
     expect(Math.max(...lumas)).toBeLessThan(40);
   });
 
-  it("is copied where every picture is one", async () => {
+  it("is copied when every picture really is a keyframe", async () => {
     const source = await open(await make(1), { startAtMs: 7000 });
     expect(source.info.plan).toMatchObject({ video: "copy" });
     expect(media((await readToEnd(source)).tags, "video")[0]?.dtsMs).toBeCloseTo(7000, -2);
@@ -239,7 +239,7 @@ describe("An encrypted file", () => {
     [0, "cenc"],
     [0, "cbcs"],
     [1, "cbcs"],
-  ])("is refused by the name of its scheme: track %i, %s", async (track, scheme) => {
+  ])("is refused with the name of its scheme: track %i, %s", async (track, scheme) => {
     const file = await server.make("clear.mp4", ...PICTURE, ...tone(300), "-t", "2", ...SHORT_GOP, ...AAC);
     const url = server.serve("encrypted.mp4", asEncrypted(file, track, scheme));
     await expect(open(url)).rejects.toMatchObject({
@@ -250,7 +250,7 @@ describe("An encrypted file", () => {
 });
 
 describe("The end of a source", () => {
-  it("is that of its picture and sound, whatever a subtitle does", async () => {
+  it("is that of its picture and sound when a subtitle is longer", async () => {
     const srt = "1\n00:00:01,000 --> 00:00:02,000\none\n\n2\n00:00:03,000 --> 00:00:45,000\ntwo\n";
     const subtitles = server.serve("s.srt", srt);
     const mapped = ["-i", subtitles, "-map", "0", "-map", "1", "-map", "2", "-c:s", "srt", "-t", "4"];
@@ -260,7 +260,7 @@ describe("The end of a source", () => {
     expect(source.info.durationMs).toBeCloseTo(4000, -2);
   });
 
-  it.each(["mkv", "flv"])("is a failure where the file was cut: %s", async (container) => {
+  it.each(["mkv", "flv"])("is a failure when the file was cut: %s", async (container) => {
     const file = `whole.${container}`;
     const whole = await server.make(file, ...PICTURE, ...tone(300), "-t", "6", ...SHORT_GOP, ...AAC);
     const source = await open(server.serve(`cut.${container}`, whole.subarray(0, Math.floor(whole.length / 2))));

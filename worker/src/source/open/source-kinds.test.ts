@@ -85,9 +85,9 @@ async function expectFitForRooms({ source, tags, end }: Played, seconds: number)
 
 const FRAMES = SAMPLE.seconds * SAMPLE.fps;
 
-describe("a kind of file that is copied", () => {
+describe("SourceFactory with a file that is copied", () => {
   it.each<SampleName>(["front.mp4", "end.mp4", "quick.mov", "fragmented.mp4", "copy.mkv", "copy.flv", "copy.ts"])(
-    "%s, frame by frame",
+    "copies every frame of %s",
     async (name) => {
       const played = await play(name);
       expect(played.source.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
@@ -102,7 +102,7 @@ describe("a kind of file that is copied", () => {
     },
   );
 
-  it("variable-rate.mkv, each picture at its own time", async () => {
+  it("keeps each picture's own time in variable-rate.mkv", async () => {
     const played = await play("variable-rate.mkv");
     expect(played.source.info.plan.reasons).toEqual([]);
     await expectFitForRooms(played, SAMPLE.seconds);
@@ -113,7 +113,7 @@ describe("a kind of file that is copied", () => {
   });
 });
 
-describe("a kind of source of which a track is encoded or made, and why", () => {
+describe("SourceFactory with a source that needs an encoded or made track", () => {
   it.each<[SampleName, string, string, RegExp, number]>([
     ["vp8.webm", "transcode", "transcode", /is vp8.*is vorbis/, FRAMES],
     ["vp9.webm", "transcode", "transcode", /is vp9.*is opus/, FRAMES],
@@ -136,7 +136,7 @@ describe("a kind of source of which a track is encoded or made, and why", () => 
     ["sound.wav", "generate", "transcode", /pcm_s16le/, SAMPLE.seconds * 15],
     ["sound.ogg", "generate", "transcode", /vorbis/, SAMPLE.seconds * 15],
     ["opus.ogg", "generate", "transcode", /opus/, SAMPLE.seconds * 15],
-  ])("%s: video %s, audio %s", async (name, video, audio, reasons, frames) => {
+  ])("opens %s with video %s and audio %s", async (name, video, audio, reasons, frames) => {
     const played = await play(name);
     expect(played.source.info.plan).toMatchObject({ video, audio });
     expect(played.source.info.plan.reasons.join(" ")).toMatch(reasons);
@@ -144,7 +144,7 @@ describe("a kind of source of which a track is encoded or made, and why", () => 
     expect(Math.abs(media(played.tags, "video").length - frames)).toBeLessThanOrEqual(2);
   });
 
-  it("AV1, where this ffmpeg can make it; else the test of it has nothing to read", async () => {
+  it("encodes AV1 when this ffmpeg can make a sample", async () => {
     if ((await sample("av1.mkv")) === undefined) return;
     const played = await play("av1.mkv");
     expect(played.source.info.plan).toMatchObject({
@@ -155,7 +155,7 @@ describe("a kind of source of which a track is encoded or made, and why", () => 
     await expectFitForRooms(played, SAMPLE.seconds);
   });
 
-  it("keyframes far apart", async () => {
+  it("encodes a video with keyframes far apart", async () => {
     const played = await play("long-gop.mp4");
     expect(played.source.info.plan.reasons).toEqual([expect.stringMatching(/^Keyframes are up to .* s apart/)]);
     expect(played.end).toEqual({ name: "finished" });
@@ -163,13 +163,13 @@ describe("a kind of source of which a track is encoded or made, and why", () => 
     expect(keyframes.map(({ dtsMs }) => dtsMs)).toEqual([0, 2000, 4000]);
   });
 
-  it("a picture larger than rooms take", async () => {
+  it("scales a picture that is larger than rooms take", async () => {
     const { source, tags } = await play("large.mp4");
     expect(source.info).toMatchObject({ width: 1920, height: 1080 });
     expect((await decode(tools.ffprobePath, tags)).video.size).toBe("1920x1080");
   });
 
-  it("a turned picture stands upright", async () => {
+  it("turns a rotated picture upright", async () => {
     const body = turned((await sample("front.mp4")) ?? Buffer.alloc(0));
     const source = await open(server.serve("turned.mp4", body));
     expect(source.info).toMatchObject({ width: 180, height: 320, plan: { video: "transcode" } });
@@ -177,11 +177,11 @@ describe("a kind of source of which a track is encoded or made, and why", () => 
     await expectFitForRooms({ source, ...(await readToEnd(source)) }, SAMPLE.seconds);
   });
 
-  it("a picture with wide pixels is wide", async () => {
+  it("shows a picture with wide pixels in its full width", async () => {
     expect((await play("wide-pixels.mp4")).source.info).toMatchObject({ width: 428, height: 180 });
   });
 
-  it("HDR becomes 8 bit and says that it is BT.709", async () => {
+  it("converts HDR to 8 bit that is marked as BT.709", async () => {
     const { tags } = await play("hdr.mkv");
     expect(await decode(tools.ffprobePath, tags)).toMatchObject({
       video: { pixelFormat: "yuv420p" },
@@ -189,28 +189,28 @@ describe("a kind of source of which a track is encoded or made, and why", () => 
     });
   });
 
-  it("of two pictures the default one is seen", async () => {
+  it("plays the default one of two videos", async () => {
     const played = await play("two-pictures.mkv");
     expect(played.source.info).toMatchObject({ width: SAMPLE.width, height: SAMPLE.height });
     await expectFitForRooms(played, SAMPLE.seconds);
   });
 
-  it("a variable frame rate becomes an even one, as long as before", async () => {
+  it("makes a variable frame rate constant and keeps the duration", async () => {
     const played = await play("variable-rate.mkv", { videoEncode: { width: 160, fps: 20 } });
     await expectFitForRooms(played, SAMPLE.seconds);
     const times = media(played.tags, "video").map(({ dtsMs }) => dtsMs);
     expect(new Set(times.slice(1).map((time, at) => Math.round(time - (times[at] ?? 0))))).toEqual(new Set([50]));
   });
 
-  it("of two sounds the default one is heard", async () => {
+  it("plays the default one of two audio tracks", async () => {
     const { source, tags } = await play("two-sounds.mkv");
     expect(source.info.audioFormat).toEqual({ sampleRateHz: 48_000, channels: 2 });
     expect((await decode(tools.ffprobePath, tags)).audio.channels).toBe(2);
   });
 });
 
-describe("a source in a session that has its picture and sound", () => {
-  it("is put into the session's picture with black around it, and its sound into the session's format", async () => {
+describe("SourceFactory in a session with a fixed picture and sound", () => {
+  it("scales the picture into the session's on black and converts the sound", async () => {
     const canvas = { width: 320, height: 320 };
     const audioFormat = { sampleRateHz: 44_100, channels: 1 };
     const played = await play("front.mp4", { canvas, audioFormat });
@@ -225,14 +225,14 @@ describe("a source in a session that has its picture and sound", () => {
     expect(brightest(80, 160)).toBeGreaterThan(150);
   });
 
-  it("is copied where it has them", async () => {
+  it("copies a source that has the session's format", async () => {
     const audioFormat = { sampleRateHz: 44_100, channels: 1 };
     const { source } = await play("mono-44100.mp4", { canvas: SAMPLE, audioFormat });
     expect(source.info.plan).toEqual({ video: "copy", audio: "copy", reasons: [] });
     expect(source.info.audioFormat).toEqual(audioFormat);
   });
 
-  it("is encoded as the request asks", async () => {
+  it("encodes a source as the request asks", async () => {
     const videoEncode = { width: 160, height: 90, fps: 10, bitRateKbps: 100, gopS: 1 };
     const played = await play("copy.mkv", { videoEncode, audioEncode: { channels: 1, bitRateKbps: 32 } });
     expect(played.source.info).toMatchObject({ width: 160, height: 90, fps: 10 });
@@ -243,11 +243,11 @@ describe("a source in a session that has its picture and sound", () => {
   });
 });
 
-describe("a source that is played otherwise than it was recorded", () => {
+describe("SourceFactory with another speed or volume", () => {
   it.each([
     [2, 25],
     [0.5, 12.5],
-  ])("%f times as fast: positions follow from its times, sound and picture end together", async (tempo, fps) => {
+  ])("keeps positions and tracks in sync at %f times the speed", async (tempo, fps) => {
     const { source, tags, end } = await play("front.mp4", { tempo, startAtMs: 1000 });
     expect(end).toEqual({ name: "finished" });
     expect(source.info).toMatchObject({ fps, tempo: { factor: tempo, fromMs: 1000 } });
@@ -260,7 +260,7 @@ describe("a source that is played otherwise than it was recorded", () => {
     expect(await decode(tools.ffprobePath, tags)).toMatchObject({ complaints: "", video: { bFrames: 0 } });
   });
 
-  it("keeps its pitch when it is played faster", async () => {
+  it("keeps the pitch of a faster source", async () => {
     const { tags } = await play("front.mp4", { tempo: 2 });
     const samples = await soundOf(tools.ffmpegPath, tags);
     const middle = samples.subarray(12_000, 36_000);
@@ -269,7 +269,7 @@ describe("a source that is played otherwise than it was recorded", () => {
     expect(Math.abs(crossings - 220)).toBeLessThan(10);
   });
 
-  it("is softer or louder by its volume, the picture copied", async () => {
+  it("changes the volume and copies the picture", async () => {
     const loudness = async (volume: number) => {
       const { source, tags } = await play("copy.mkv", { volume });
       expect(source.info.plan.video).toBe("copy");
@@ -283,14 +283,14 @@ describe("a source that is played otherwise than it was recorded", () => {
   });
 });
 
-describe("a source that is opened in the middle", () => {
+describe("SourceFactory with a start position", () => {
   it.each<[SampleName, number, number]>([
     ["front.mp4", 1_700, 1000],
     ["front.mp4", 400, 0],
     ["copy.mkv", 1_700, 1000],
     ["copy.mkv", 400, 0],
     ["copy.flv", 1200, 1000],
-  ])("%s copied from %i ms begins at the keyframe before, %i ms", async (name, startAtMs, beginsMs) => {
+  ])("copies %s from %i ms beginning at the keyframe before, %i ms", async (name, startAtMs, beginsMs) => {
     const { source, tags, end } = await play(name, { startAtMs });
     expect(source.info.plan.video).toBe("copy");
     // MKV and FLV have no time before 0 for the audio's priming: in these clips the picture begins 21 ms late.
@@ -300,18 +300,21 @@ describe("a source that is opened in the middle", () => {
     expect(end).toEqual({ name: "finished" });
   });
 
-  it.each<SampleName>(["b-frames.mp4", "vp9.webm", "hevc.mp4"])("%s encoded begins at the very frame", async (name) => {
-    const { tags, end } = await play(name, { startAtMs: 680 });
-    const video = media(tags, "video");
-    expect(Math.abs((video[0]?.dtsMs ?? 0) - 680)).toBeLessThan(2);
-    expect(Math.abs(video.length - 33)).toBeLessThanOrEqual(1);
-    expect(end).toEqual({ name: "finished" });
-  });
+  it.each<SampleName>(["b-frames.mp4", "vp9.webm", "hevc.mp4"])(
+    "begins an encoded %s exactly at the position",
+    async (name) => {
+      const { tags, end } = await play(name, { startAtMs: 680 });
+      const video = media(tags, "video");
+      expect(Math.abs((video[0]?.dtsMs ?? 0) - 680)).toBeLessThan(2);
+      expect(Math.abs(video.length - 33)).toBeLessThanOrEqual(1);
+      expect(end).toEqual({ name: "finished" });
+    },
+  );
 });
 
-describe("a file that is not whole", () => {
+describe("SourceFactory with an incomplete file", () => {
   it.each<SampleName>(["front.mp4", "fragmented.mp4", "copy.mkv", "copy.flv"])(
-    "%s is truncated, never finished",
+    "reports %s as truncated, not as finished",
     async (name) => {
       const { end } = await play(name, {}, "cut-short");
       expect(end).toMatchObject({ name: "failed", error: { code: "FailedOperation.SourceTruncated" } });
@@ -319,7 +322,7 @@ describe("a file that is not whole", () => {
   );
 });
 
-describe("a file in fragments that ffmpeg plays, on a server that sends no parts", () => {
+describe("A fragmented file that ffmpeg plays from a server without ranges", () => {
   const make = async () => {
     const input = "-f lavfi -i testsrc2=s=160x90:r=25:d=4 -f lavfi -i sine=r=48000:d=4";
     const codecs = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=25 -tag:v hvc1 -c:a aac";
@@ -327,7 +330,7 @@ describe("a file in fragments that ffmpeg plays, on a server that sends no parts
     return await server.make("fragments.mp4", ...`${input} ${codecs} ${flags}`.split(" "));
   };
 
-  it("does not tell the length of its first fragment as its own", async () => {
+  it("does not report the duration of its first fragment as the whole", async () => {
     const source = await open(server.serve("fragments.mp4", await make(), "no-parts"));
     expect(source.info).toMatchObject({ live: false, durationMs: null, plan: { video: "transcode" } });
     const { tags, end } = await readToEnd(source);
@@ -335,14 +338,14 @@ describe("a file in fragments that ffmpeg plays, on a server that sends no parts
     expect(media(tags, "video").at(-1)?.dtsMs).toBeGreaterThan(3800);
   });
 
-  it("begins at a position", async () => {
+  it("can be opened at a position", async () => {
     const source = await open(server.serve("fragments.mp4", await make(), "no-parts"), { startAtMs: 2600 });
     const { tags } = await readToEnd(source);
     expect(media(tags, "video")[0]?.dtsMs).toBeGreaterThan(2550);
     expect(media(tags, "video")).toHaveLength(35);
   });
 
-  it("is truncated when it ends inside of a fragment", async () => {
+  it("is reported as truncated when it ends inside a fragment", async () => {
     const whole = await make();
     const cut = whole.subarray(0, whole.lastIndexOf("mdat") + 500);
     const { end } = await readToEnd(await open(server.serve("fragments.mp4", cut, "no-parts")));

@@ -122,7 +122,7 @@ export class PackedAudioDemuxer implements Demuxer {
   }
 }
 
-/** Returns the codec of the frame at the position; `more` if it is AAC only if the next frame confirms it. */
+/** Returns the codec of the frame at the position; `more` if AAC awaits the next frame for confirmation. */
 function codecAt(bytes: Buffer, at: number): string | undefined {
   const adts = parseAdtsHeader(bytes, at);
   if (adts !== null) {
