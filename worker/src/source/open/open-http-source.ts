@@ -26,14 +26,14 @@ import { judgeStream } from "./judge-stream.ts";
 export interface HttpSourceOptions {
   readonly url: string;
   readonly http: HttpClient;
-  /** The request's Mode is `live`. */
+  /** True if the request's Mode is `live`. */
   readonly askedLive: boolean;
   /** A list that grows is played when it has something that was not played yet. */
   readonly returns?: boolean | undefined;
   readonly startAtMs: number;
   readonly wishes: PlanOptions;
   readonly capabilities: MediaCapabilities;
-  /** Asks ffprobe what a stream of bytes holds. */
+  /** Probes a byte stream with ffprobe. */
   readonly probe: (input: ProbeInput) => Promise<ProbedMedia>;
   /** Plays what is not read in this process: ffmpeg reads it through the gateway. */
   readonly openWithFfmpeg: (known: ProbedMedia | null, facts?: KnownFacts) => Promise<Source>;
@@ -46,7 +46,7 @@ export interface HttpSourceOptions {
 
 /** What a file in fragments says of itself where ffmpeg reads only its beginning: its movie box tells of the first. */
 export interface FragmentedFile {
-  /** null: not known. */
+  /** Null if unknown. */
   readonly durationMs: number | null;
 }
 
@@ -57,13 +57,13 @@ export interface KnownFacts {
   readonly recorded?: boolean | undefined;
 }
 
-/** A start behind the end plays the end, so that the room sees a picture before the source is over. */
+/** A start position after the end plays this much of the end, so that the room gets a picture. */
 const LEAST_LEFT_MS = 1000;
-/** A file that is gone through to its position takes longer than one that is entered there. */
+/** The longer time-out for a file that has to be read up to its start position. */
 const READ_TO_POSITION_TIMEOUT_MS = 60_000;
 
 /**
- * Opens what is behind an http(s) address. Its bytes say what it is; its name and its type say nothing.
+ * Opens a source at an http(s) address. Its bytes decide its kind; its name and content type do not.
  *
  * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts. Nothing is left open then.
  */
@@ -139,7 +139,7 @@ async function openMp4(resource: OpenedResource, options: HttpSourceOptions): Pr
   return await options.openWithFfmpeg(opened.probed);
 }
 
-/** The first request was made already. */
+/** Returns a function that opens ranges. Its first call reuses the request that was already made. */
 function rangesOf(resource: OpenedResource, { http, url }: HttpSourceOptions): OpenRange {
   let first: OpenedResource | undefined = resource;
   return async (startByte, signal) => {
@@ -163,7 +163,7 @@ async function openFragmented(
   const file = new RangeStream({ openRange, startByte: movie.mediaByte, known });
   try {
     const finder = new FragmentFinder(file, movie);
-    // Both look at places of their own: a server that takes a second for each request is waited for once.
+    // Both read different places, so they run in parallel in case the server is slow.
     const [durationMs, endIsCut] = await Promise.all([finder.durationMs(), finder.isCut()]);
     const position = withinDuration(startAtMs, durationMs);
     const found = await finder.find(position);

@@ -19,9 +19,9 @@ import { openSrtSource } from "../srt/open-srt-source.ts";
 import { type KnownFacts, openHttpSource } from "./open-http-source.ts";
 
 export interface OpenSourceOptions extends OutputWishes {
-  /** http(s), rtmp(s) or srt, with whatever secrets it holds. */
+  /** An http(s), rtmp(s) or srt URL, which may contain secrets. */
   readonly url: string;
-  /** The request's Mode is `live`. */
+  /** True if the request's Mode is `live`. */
   readonly live: boolean;
   /**
    * ms from the beginning; a live source starts at its newest whatever this says. What is encoded begins there, to the
@@ -37,7 +37,7 @@ export interface OpenSourceOptions extends OutputWishes {
 export interface SourceFactoryOptions {
   readonly tools: MediaTools;
   readonly egress: Egress;
-  /** In place of what the ffmpeg at hand can do. */
+  /** Replaces the capabilities of the installed ffmpeg. */
   readonly capabilities?: MediaCapabilities;
   /** Until a source is open, however much of it comes. */
   readonly openDeadlineMs?: number;
@@ -54,13 +54,13 @@ const PATIENCE_MS = 6000;
 const ASKED_PATIENCE_MS = 12_000;
 /** An index of hundreds of megabytes, or a file that is gone through to its position, takes a while; no more than this. */
 const OPEN_DEADLINE_MS = 90_000;
-/** A start behind the end plays the end, so that the room sees a picture before the source is over. */
+/** A start position after the end plays this much of the end, so that the room gets a picture. */
 const LEAST_LEFT_MS = 1000;
 
 /** Pictures of a stream are seldom further from their keyframe. */
 const LONGEST_KEYFRAME_DISTANCE_MS = 6000;
 
-/** Opens sources of every kind; made once, when the worker starts. */
+/** Opens sources of every kind. There is one instance, which is made when the worker starts. */
 export class SourceFactory {
   readonly #options: SourceFactoryOptions;
   readonly #gateway: SourceGateway;
@@ -80,7 +80,7 @@ export class SourceFactory {
     return new SourceFactory(options, await SourceGateway.start(options.egress), options.capabilities ?? found);
   }
 
-  /** Ends what ffmpeg still reads; the sources themselves are closed by who opened them. Idempotent. */
+  /** Ends the requests of ffmpeg. The sources themselves are closed by their owners. Idempotent. */
   async close(): Promise<void> {
     await this.#gateway.close();
   }
@@ -93,7 +93,7 @@ export class SourceFactory {
    */
   async open(options: OpenSourceOptions): Promise<Source> {
     options.signal.throwIfAborted();
-    // However regularly a source gives a byte, it has to open at last.
+    // A source that sends bytes slowly also has to open in time.
     const opening = new AbortController();
     const timer = setTimeout(() => opening.abort(tooSlow()), this.#options.openDeadlineMs ?? OPEN_DEADLINE_MS);
     const abort = () => opening.abort(options.signal.reason);
