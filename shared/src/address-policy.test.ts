@@ -34,7 +34,7 @@ describe("what may be connected to on a user's behalf", () => {
     ["192.0.2.1", "reserved"],
     ["198.18.0.1", "reserved"],
     ["2001:db8::1", "reserved"],
-    // IPv6 that carries an IPv4 address is judged by it.
+    // An IPv6 address that carries an IPv4 address is judged by the IPv4 address.
     ["::ffff:127.0.0.1", "loopback"],
     ["::ffff:7f00:1", "loopback"],
     ["::ffff:93.184.216.34", undefined],
@@ -47,7 +47,7 @@ describe("what may be connected to on a user's behalf", () => {
     ["2002:7f00:1::", "loopback"],
     ["2002:a9fe:a9fe::1", "metadata"],
     ["::127.0.0.1", "loopback"],
-    // Tunnels whose end is not told by the address.
+    // The address of a tunnel does not say where the tunnel ends.
     ["2001:0:4136:e378:8000:63bf:3fff:fdd2", "reserved"],
     ["not an address", "not an IP address"],
   ])("%s: %s", (address, why) => {

@@ -1,10 +1,10 @@
 import ipaddr from "ipaddr.js";
 
-/** What an operator opens beyond public addresses. */
+/** The addresses and hosts that an operator allows beyond public addresses. */
 export interface AddressPolicy {
   /** IP ranges, such as `10.0.0.0/8` or `fd00::/8`. */
   readonly cidrs: readonly [ipaddr.IPv4 | ipaddr.IPv6, number][];
-  /** Host names in lower case whose addresses, whatever they are, may be reached. */
+  /** Host names in lower case that may be reached whatever their addresses are. */
   readonly hosts: ReadonlySet<string>;
 }
 
@@ -26,7 +26,10 @@ export function parseAddressPolicy(allow: readonly string[]): AddressPolicy {
   return { cidrs, hosts };
 }
 
-/** The four-part forms only: `10.0.0` and `0x7f.1` are an address to some and a mistake to most. */
+/**
+ * Only the four-part form is read: some programs take `10.0.0` and `0x7f.1` for addresses, but mostly they are
+ * mistakes.
+ */
 function isAddress(text: string): boolean {
   return ipaddr.IPv6.isValid(text) || ipaddr.IPv4.isValidFourPartDecimal(text);
 }
@@ -40,7 +43,7 @@ export type AddressVerdict =
   /** `why` finishes the words "its address is …". */
   | { readonly allowed: false; readonly why: string };
 
-/** Where clouds serve an instance its credentials. No allow-list opens these. */
+/** The addresses at which clouds serve an instance its credentials. No allow-list opens these. */
 const METADATA_ADDRESSES = new Set(
   [
     "169.254.169.254", // AWS, Azure, Google Cloud, Tencent Cloud
@@ -55,7 +58,7 @@ const METADATA_ADDRESSES = new Set(
 
 const ALLOWED: AddressVerdict = { allowed: true };
 
-/** Ranges that are refused unless allowed, in the words of a message. Whatever is not `unicast` is refused. */
+/** Ranges that are refused unless allowed, with the words for the message. Every range but `unicast` is refused. */
 const RANGE_WORDS: Readonly<Record<string, string>> = {
   unspecified: "unspecified (it means this machine)",
   broadcast: "a broadcast address",
@@ -69,14 +72,14 @@ const RANGE_WORDS: Readonly<Record<string, string>> = {
 
 const refused = (why: string): AddressVerdict => ({ allowed: false, why });
 
-/** 64:ff9b:1::/48, NAT64 within one operator's network (RFC 8215): where the IPv4 address stands in it is not known. */
+/** 64:ff9b:1::/48, NAT64 within one operator's network (RFC 8215). The place of the IPv4 address in it is not known. */
 const LOCAL_NAT64 = ipaddr.parseCIDR("64:ff9b:1::/48");
 /** ::/96, IPv4-compatible IPv6 (RFC 4291, section 2.5.5.1; deprecated). */
 const IPV4_COMPATIBLE = ipaddr.parseCIDR("::/96");
 
 /**
- * The IPv4 address that a packet to an IPv6 address ends at: IPv4-mapped (RFC 4291), NAT64 (RFC 6052), 6to4
- * (RFC 3056), ISATAP is not routed. undefined: the address speaks for itself.
+ * Returns the IPv4 address at which a packet to an IPv6 address ends: IPv4-mapped (RFC 4291), NAT64 (RFC 6052), 6to4
+ * (RFC 3056); ISATAP is not routed. Returns undefined if the address carries no IPv4 address.
  */
 function innerIpv4(address: ipaddr.IPv6): ipaddr.IPv4 | undefined {
   if (address.isIPv4MappedAddress()) return address.toIPv4Address();
@@ -84,7 +87,7 @@ function innerIpv4(address: ipaddr.IPv6): ipaddr.IPv4 | undefined {
   const range = address.range();
   if (range === "rfc6052" || range === "rfc6145") return new ipaddr.IPv4(bytes.slice(12, 16));
   if (range === "6to4") return new ipaddr.IPv4(bytes.slice(2, 6));
-  // `::` and `::1` are in the range too, and have names of their own.
+  // `::` and `::1` are in the range too, and have names in the table above.
   if (range === "unicast" && address.match(IPV4_COMPATIBLE)) return new ipaddr.IPv4(bytes.slice(12, 16));
   return undefined;
 }
@@ -94,7 +97,7 @@ function isListed(policy: AddressPolicy, address: ipaddr.IPv4 | ipaddr.IPv6): bo
 }
 
 /**
- * Whether an operator has listed an address, or the IPv4 address inside of it, by a range. Pure.
+ * Returns true if an operator's ranges include an address, or the IPv4 address inside it. Pure.
  *
  * @param address an address literal, without brackets.
  */
@@ -106,8 +109,8 @@ export function listsAddress(policy: AddressPolicy, address: string): boolean {
 }
 
 /**
- * Whether a connection to an address may be made on a user's behalf. Pure. An IPv6 address that carries an IPv4 one is
- * judged by the inner address.
+ * Decides if a connection to an address may be made on a user's behalf. Pure. An IPv6 address that carries an IPv4
+ * address is judged by the IPv4 address.
  *
  * @param address an address literal, without brackets; a zone (`%eth0`) is refused with its link-local address.
  * @param hostname the host name that led to it, in lower case.

@@ -6,7 +6,7 @@ const time = z.iso.datetime();
 const APPS_EXPECTED = 'a list of 1 to 50 SdkAppIds, or "*"';
 const sdkAppId = z.int(APPS_EXPECTED).min(1, APPS_EXPECTED).max(4_294_967_295, APPS_EXPECTED);
 
-/** The applications that a credential may see and touch; `"*"`: all. */
+/** The applications that a credential may see and change; `"*"` means all. */
 export const appScopeSchema = z.union(
   [z.literal("*"), z.array(sdkAppId, APPS_EXPECTED).min(1, APPS_EXPECTED).max(50, APPS_EXPECTED)],
   APPS_EXPECTED,
@@ -18,22 +18,25 @@ const credentialSchema = z.object({
   secretId: z.string(),
   role: roleSchema,
   sdkAppIds: appScopeSchema,
-  /** `secret`: of the edge's secret CREDENTIALS, changed by deploying only. */
+  /** `secret`: the credential comes from the edge's secret CREDENTIALS and changes with a deploy only. */
   source: z.enum(["secret", "keyring"]),
   note: z.string(),
-  /** null: not known, it is of the secret CREDENTIALS. */
+  /** Null if the time is not known, because the credential comes from the secret CREDENTIALS. */
   createdAt: time.nullable(),
   createdBy: z.string().nullable(),
-  /** Its SecretKeys, the newest first; `validUntil` null: until it is rotated or revoked. Never the keys themselves. */
+  /**
+   * The SecretKeys, newest first, without the keys themselves. If `validUntil` is null, a key is valid until it is
+   * rotated or revoked.
+   */
   keys: z.array(z.object({ since: time, validUntil: time.nullable() })),
 });
 export type CredentialView = z.output<typeof credentialSchema>;
 
-/** What `GET /v1/credentials` answers. */
+/** The answer of `GET /v1/credentials`. */
 export const credentialListSchema = z.object({ credentials: z.array(credentialSchema) });
 export type CredentialList = z.output<typeof credentialListSchema>;
 
-/** What making and rotating a credential answers: the only time that its SecretKey is shown. */
+/** The answer when a credential is made or rotated. The SecretKey is shown only here. */
 export const newCredentialSchema = credentialSchema.extend({ secretKey: z.string() });
 export type NewCredential = z.output<typeof newCredentialSchema>;
 
@@ -47,18 +50,18 @@ const workerTokenSchema = z.object({
 });
 export type WorkerTokenView = z.output<typeof workerTokenSchema>;
 
-/** What `GET /v1/worker-tokens` answers: tokens that were minted here and hold, and the workers that were revoked. */
+/** The answer of `GET /v1/worker-tokens`: the valid tokens that were minted here, and the workers that were revoked. */
 export const workerTokenListSchema = z.object({
   tokens: z.array(workerTokenSchema),
   revoked: z.array(z.object({ workerId: z.string(), revokedAt: time })),
 });
 export type WorkerTokenList = z.output<typeof workerTokenListSchema>;
 
-/** What minting a worker token answers: the only time that it is shown. */
+/** The answer when a worker token is minted. The token is shown only here. */
 export const newWorkerTokenSchema = workerTokenSchema.extend({ token: z.string() });
 export type NewWorkerToken = z.output<typeof newWorkerTokenSchema>;
 
-/** What `GET /v1/callbacks/:sdkAppId` answers. Of the URL its origin is shown; the key never is. */
+/** The answer of `GET /v1/callbacks/:sdkAppId`. Only the origin of the URL is shown; the key never is. */
 export const callbackViewSchema = z.object({
   SdkAppId: z.int(),
   Url: z.string(),
@@ -68,14 +71,14 @@ export const callbackViewSchema = z.object({
 });
 export type CallbackView = z.output<typeof callbackViewSchema>;
 
-/** What `GET /v1/audit` answers: newest first. */
+/** The answer of `GET /v1/audit`, newest first. */
 export const auditListSchema = z.object({
   lines: z.array(
     z.object({
-      /** Grows with each line; `before` in the query takes it to read on. */
+      /** A number that grows with each line; the query parameter `before` takes it to read older lines. */
       seq: z.int(),
       at: time,
-      /** The SecretId of who did it. */
+      /** The SecretId of the credential that made the change. */
       by: z.string(),
       action: z.enum([
         "credential.add",

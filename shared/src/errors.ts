@@ -1,6 +1,6 @@
 /**
- * The closed set of errors that Roomcast shows, in Tencent Cloud's own taxonomy, with what each one means on HTTP and
- * whether trying the same thing again can help.
+ * The closed set of errors that Roomcast shows, in Tencent Cloud's taxonomy, with the HTTP status of each one and
+ * whether a retry of the same request can help.
  */
 interface ErrorTraits {
   readonly httpStatus: number;
@@ -65,14 +65,14 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** One wrong field of a request: which one, and what would have been right. */
+/** One wrong field of a request, and the value that was expected. */
 export interface FieldProblem {
   readonly field: string;
   readonly problem: "missing" | "invalid" | "unknown";
   readonly expected: string;
 }
 
-/** What goes over a wire or into storage: never a stack, never a cause. */
+/** The form for transport and storage, without stack and cause. */
 export interface ErrorBody {
   readonly code: ErrorCode;
   readonly message: string;
@@ -80,7 +80,7 @@ export interface ErrorBody {
 }
 
 export interface RoomcastErrorOptions {
-  /** What was thrown below. For the log only; it is never sent. */
+  /** The underlying error. It is for the log only and is never sent. */
   readonly cause?: unknown;
   readonly fields?: readonly FieldProblem[];
 }
@@ -113,7 +113,10 @@ export class RoomcastError extends Error {
     return new RoomcastError(body.code, body.message);
   }
 
-  /** Any thrown value as a RoomcastError; what is not one already becomes `InternalError` with its text kept in `cause`. */
+  /**
+   * Returns any thrown value as a RoomcastError. A value of another type becomes `InternalError` with its text kept in
+   * `cause`.
+   */
   static from(thrown: unknown): RoomcastError {
     return thrown instanceof RoomcastError
       ? thrown

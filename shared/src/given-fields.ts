@@ -1,8 +1,9 @@
 import { z } from "zod";
 
 /**
- * A request without the optional fields that were sent as `null` or `""`: forms and clients in other languages send all
- * of their fields, and mean "not given". What the schema demands stays as it is, for it to refuse. Pure.
+ * Returns the request without the optional fields that were sent as `null` or `""`. Forms and clients in other
+ * languages send all of their fields, and mean "not given". Required fields are left in place, so that the schema
+ * refuses them. Pure.
  */
 export function givenFields(schema: z.ZodType, input: unknown): unknown {
   const object = objectOf(schema);
@@ -17,7 +18,7 @@ export function givenFields(schema: z.ZodType, input: unknown): unknown {
   );
 }
 
-/** The object that a schema describes, if it is one, under what makes it optional or changes it afterwards. */
+/** Returns the object schema inside the wrappers that make it optional or transform it; otherwise undefined. */
 function objectOf(schema: unknown): z.ZodObject | null {
   if (schema instanceof z.ZodObject) return schema;
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return objectOf(schema.unwrap());

@@ -3,14 +3,14 @@ import { isRedisUrl, portInRedisHost, redisHost } from "./redis-address.ts";
 import { regionName } from "./region.ts";
 import { MAX_USER_SIG_LENGTH } from "./user-sig.ts";
 
-/** URL schemes a source may have. */
+/** The URL schemes that a source may have. */
 const SOURCE_SCHEMES = ["http:", "https:", "rtmp:", "rtmps:", "srt:"] as const;
 
 const SOURCE_EXPECTED = "an http(s)://, rtmp(s):// or srt://host:port URL of at most 2048 characters, without spaces";
 
 /**
- * The URL parser drops tabs and line ends, takes `http:host` for `http://host`, and a backslash for a slash. Others who
- * get the same text do not, and would connect elsewhere than what was checked.
+ * The URL parser drops tabs and line ends, reads `http:host` as `http://host`, and takes a backslash for a slash. Other
+ * programs that get the same text do not, and would connect to another host than the one that was checked.
  */
 const PLAIN_URL = /^[a-z]+:\/\/[^\s\\\p{Cc}]+$/iu;
 
@@ -18,7 +18,7 @@ function isSourceUrl(text: string): boolean {
   if (!PLAIN_URL.test(text)) return false;
   const url = URL.parse(text);
   if (url === null || url.hostname === "") return false;
-  // SRT has no port of its own.
+  // SRT has no default port.
   return SOURCE_SCHEMES.some((scheme) => scheme === url.protocol) && (url.protocol !== "srt:" || url.port !== "");
 }
 
@@ -38,7 +38,7 @@ export const sdkAppId = integer(1, 4_294_967_295);
 
 const CALLBACK_URL_EXPECTED = "an https:// URL of at most 2048 characters, without spaces";
 
-/** Where events are sent. Whether a host may be reached is for the edge's guard to say. */
+/** The URL that events are sent to. The edge's guard decides later if its host may be reached. */
 export const callbackUrl = z
   .string(CALLBACK_URL_EXPECTED)
   .max(2048, CALLBACK_URL_EXPECTED)
@@ -46,13 +46,13 @@ export const callbackUrl = z
 
 export const callbackKey = boundedText(128, "1 to 128 letters, digits and signs without spaces", /^[\x21-\x7e]+$/);
 
-/** Which events: TRTC's 701 and 702, or every change of a task's state as well. */
+/** The events to send: TRTC's 701 and 702 only, or every change of a task's state as well. */
 export const callbackEvents = z.enum(["trtc", "all"], '"trtc" or "all"');
 
 const MAX_PLAYLIST = 100;
 const PLAYLIST_EXPECTED = `${SOURCE_EXPECTED}, or a list of 1 to ${MAX_PLAYLIST} of them`;
 
-/** One source, or several that are played one after another. */
+/** One source, or a list of sources that are played one after another. */
 const videoSrc = z.union(
   [sourceUrl, z.array(sourceUrl).min(1, PLAYLIST_EXPECTED).max(MAX_PLAYLIST, PLAYLIST_EXPECTED)],
   PLAYLIST_EXPECTED,
@@ -68,7 +68,7 @@ const repeatNum = z
 const TEMPOS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2] as const;
 const tempo = z.literal(TEMPOS, `one of ${TEMPOS.join(", ")}`);
 
-/** Loudness in percent: 100 leaves it as it is. */
+/** Loudness in percent: 100 changes nothing. */
 const volume = integer(0, 200);
 
 const MAX_SEEK_S = 7 * 24 * 3600;
@@ -82,21 +82,21 @@ const AUDIO_TRACK_EXPECTED = `a language such as "en" or "zh-CN", or the number 
 /** A language tag (RFC 5646), or the three letters that MP4 and MPEG-TS write. */
 const LANGUAGE_TAG = /^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}$/;
 
-/** Which of a source's sound tracks is heard. */
+/** Chooses the sound track of a source that is played. */
 const audioTrack = z.union(
-  // Aborting, so that a number in a text is told as a text that is no number either.
+  // It aborts, so that a text such as "2" fails the union as a whole, whose message says that a number is possible too.
   [z.string().regex(LANGUAGE_TAG, { abort: true }), z.int().min(1).max(MAX_AUDIO_TRACK)],
   AUDIO_TRACK_EXPECTED,
 );
 
 const RENDITION_EXPECTED = 'the largest height of the picture, such as "720p", from "64p" to "4320p"';
 
-/** The lines of a rendition's picture at most: 720 of `"720p"`. Pure. */
+/** Returns the largest picture height that a rendition allows, such as 720 for `"720p"`. Pure. */
 export function renditionHeight(rendition: string): number {
   return Number(rendition.slice(0, -1));
 }
 
-/** Which variant of a source that offers several is played: the best one that is not higher. */
+/** Chooses the variant of a source that offers several: the best one that is not higher. */
 const rendition = z
   .string(RENDITION_EXPECTED)
   .regex(/^[1-9][0-9]{1,3}[pP]$/, RENDITION_EXPECTED)
@@ -104,7 +104,9 @@ const rendition = z
 
 const START_AT_EXPECTED = 'a time with its offset such as "2026-12-31T20:15:00+08:00"';
 
-/** What the room shall see; what is not given follows the source. Kbit/s, seconds, pixels. */
+/**
+ * The picture and sound that the room gets, in kbit/s, seconds and pixels. Values that are not given follow the source.
+ */
 const videoEncodeParams = z.strictObject(
   {
     Width: integer(2, 1920).optional(),
@@ -126,14 +128,14 @@ const audioEncodeParams = z.strictObject(
   "an object with any of SampleRate, Channel, BitRate, Volume",
 );
 
-/** Rules between fields run though single fields are wrong, so that all problems of a request come at once. */
+/** Rules between fields run even if single fields are wrong, so that all problems of a request are reported at once. */
 const always = ({ value }: { value: unknown }) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 function isGiven(value: unknown): boolean {
   return value !== undefined;
 }
 
-/** Of a push's request. */
+/** The fields of a push's request. */
 const pushFields = {
   VideoSrc: videoSrc,
   SdkAppId: sdkAppId,
@@ -146,59 +148,64 @@ const pushFields = {
   RedisHost: redisHost.optional(),
   RedisPort: integer(1, 65_535).optional(),
   RedisPassword: z.string("a text of at most 512 characters").max(512, "a text of at most 512 characters").optional(),
-  /** The user of its access control list that the password is for. */
+  /** The user of Redis' access control list that the password belongs to. */
   RedisUser: boundedText(128, "1 to 128 characters without spaces", /^[^\s\p{Cc}]+$/u).optional(),
   RedisTls: z.boolean("true or false").optional(),
   /** The number of the database. */
   RedisDb: integer(0, 65_535).optional(),
   Region: regionName.optional(),
-  /** Where the first source begins, seconds. */
+  /** The start position in the first source, seconds. */
   SeekSecond: integer(0, MAX_SEEK_S).optional(),
-  /** How often all is played: -1 for ever. */
+  /** The number of times that all sources are played; -1 repeats them without end. */
   RepeatNum: repeatNum.optional(),
-  /** The task ends after so many minutes. */
+  /** The task ends after this number of minutes. */
   MaxDuration: integer(1, 10_080).optional(),
   Volume: volume.optional(),
   Tempo: tempo.optional(),
-  /** How long a source that was on the air, the next item of a list, or a room may be away before it is given up, seconds. */
+  /**
+   * Seconds that a source that was on the air, the next item of a list, or a room may be unavailable before the push
+   * gives up.
+   */
   IdleTimeout: integer(0, 600).optional(),
   VideoEncodeParams: videoEncodeParams.optional(),
   AudioEncodeParams: audioEncodeParams.optional(),
   PrivateMapKey: boundedText(1024, "a text of 1 to 1024 characters").optional(),
-  /** Likely next sources, kept ready for a switch. */
+  /** Sources that are likely to follow; they are kept ready for a switch. */
   Preload: preload.optional(),
   AudioTrack: audioTrack.optional(),
   Rendition: rendition.optional(),
-  /** What an item of a playlist that cannot be played does: it is passed over, as by default, or the push fails. */
+  /** If an item of a playlist cannot be played, it is passed over (the default), or the push fails. */
   OnItemError: z.enum(["skip", "fail"], '"skip" or "fail"').optional(),
-  /** The first picture is shown then, not before. */
+  /** The time at which the first picture is shown; nothing is sent earlier. */
   StartAt: z.iso.datetime({ offset: true, error: START_AT_EXPECTED }).optional(),
-  /** How long the task may wait for a worker before it fails, seconds. */
+  /** Seconds that the task may wait for a worker before it fails. */
   QueueTimeout: integer(1, 86_400).optional(),
-  /** How long the push may run before it fails, counted from its first picture, seconds. */
+  /** Seconds that the push may run, counted from its first picture, before it fails. */
   ExecutionTimeout: integer(1, 604_800).optional(),
-  /** How long nobody else may be in the room before the push ends, seconds; by the room's own events only. */
+  /**
+   * The push ends when nobody else was in the room for this number of seconds. Only the room's own events are counted.
+   */
   EmptyRoomTimeout: integer(1, 86_400).optional(),
-  /** What happens when another task holds the seat. */
+  /** Decides what happens when another task holds the seat. */
   OnConflict: z.enum(["replace", "reject"], '"replace" or "reject"').optional(),
-  /** Where this push's events are sent, instead of where its application's are. */
+  /** The URL for this push's events; it replaces the URL of the application. */
   CallbackUrl: callbackUrl.optional(),
-  /** Signs them. */
+  /** The key that signs these events. */
   CallbackKey: callbackKey.optional(),
   CallbackEvents: callbackEvents.optional(),
 };
 
-/** What was sent for the fields, whatever it is. */
+/** The values as they were sent, of any type. */
 type Sent = Readonly<Partial<Record<keyof typeof pushFields, unknown>>>;
 
 interface CrossFieldRule {
-  /** At fault where the rule is broken. */
+  /** The field that is reported when the rule is broken. */
   readonly field: keyof Sent;
   readonly expected: string;
   readonly holds: (request: Sent) => boolean;
 }
 
-/** Checked as one: each check of a schema costs as much as a field. */
+/** All rules run as one check, because each check of a schema costs as much as a field. */
 const CROSS_FIELD_RULES: readonly CrossFieldRule[] = [
   {
     field: "RoomId",
@@ -238,9 +245,9 @@ const CROSS_FIELD_RULES: readonly CrossFieldRule[] = [
 
 /**
  * The request that starts a push: the cloud-function template's parameters by their names and types, those of TRTC's
- * StartStreamIngest that make sense here, and a few of our own. Where both rooms are given, RoomId is used. What was
- * added after the first version is optional and has no default here, so that requests which are stored or on the wire
- * stay as their senders wrote them.
+ * StartStreamIngest that make sense here, and a few of our own. If both rooms are given, RoomId is used. Fields that
+ * were added after the first version are optional and have no default here, so that stored requests and requests in
+ * transit stay as their senders wrote them.
  */
 export const pushRequestSchema = z.strictObject(pushFields, "a JSON object").superRefine(
   (request: Sent, context) => {
@@ -251,19 +258,19 @@ export const pushRequestSchema = z.strictObject(pushFields, "a JSON object").sup
   { when: always },
 );
 
-/** A checked request, its defaults filled in. */
+/** A checked request with its defaults filled in. */
 export type PushRequest = z.output<typeof pushRequestSchema>;
 
-/** What is played, in order; at least one. */
+/** The sources in the order in which they are played; at least one. */
 export function sourcesOf(request: Pick<PushRequest, "VideoSrc">): readonly string[] {
   return typeof request.VideoSrc === "string" ? [request.VideoSrc] : request.VideoSrc;
 }
 
-/** A change of a push while it runs: `PATCH /v1/tasks/:id`. */
+/** A change of a running push: the body of `PATCH /v1/tasks/:id`. */
 export const taskUpdateSchema = z
   .strictObject(
     {
-      /** Another source, from its beginning or from SeekSecond; in the same room, without a gap. */
+      /** The new source. It starts at its beginning or at SeekSecond, in the same room and without a gap. */
       VideoSrc: sourceUrl.optional(),
       SeekSecond: z
         .number(`a number from 0 to ${MAX_SEEK_S}`)

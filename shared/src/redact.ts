@@ -1,8 +1,8 @@
 import type { PushRequest } from "./push-request.ts";
 
 /**
- * The one place that decides what may be shown. Whatever leaves the process as text (a log line, an error, an API
- * answer, a child's stderr) passes through here when it may hold a secret.
+ * The only module that decides what may be shown. Any text that leaves the process and may hold a secret (a log line,
+ * an error, an API answer, a child's stderr) passes through here.
  */
 export const REDACTED = "[redacted]";
 
@@ -12,8 +12,8 @@ export const SECRET_FIELDS = ["UserSig", "RedisPassword", "PrivateMapKey", "Call
 const CUT = "…";
 
 /**
- * A URL without its user, password, query and fragment and, for RTMP, without all that follows the app's name (the
- * stream key). What cannot be read as a URL with a host is not shown at all. Idempotent.
+ * Returns a URL without its user, password, query and fragment and, for RTMP, without everything after the app's name
+ * (the stream key). A text that is not a URL with a host is not shown at all. Idempotent.
  */
 export function shownUrl(text: string): string {
   const url = URL.parse(text);
@@ -22,21 +22,21 @@ export function shownUrl(text: string): string {
   return `${url.protocol}//${url.host}${shownPath(url)}${query}`;
 }
 
-/** Where a webhook is, and no more of it: in most of them the path is the secret. Idempotent. */
+/** Returns only the origin of a webhook's URL: in most webhooks the path is the secret. Idempotent. */
 export function shownOrigin(text: string): string {
   const origin = URL.parse(text)?.origin ?? "null";
   return origin === "null" ? REDACTED : origin;
 }
 
 function shownPath(url: URL): string {
-  // The parser escapes the mark that an earlier pass has left.
+  // The parser escapes the mark that an earlier call has left.
   const path = url.pathname.replaceAll(encodeURIComponent(CUT), CUT);
   if (isRtmp(url)) {
     const [app = "", ...streamKey] = path.split("/").filter((segment) => segment !== "");
     if (streamKey.length > 0) return `/${app}/${CUT}`;
     return app === "" ? path : `/${CUT}`;
   }
-  // A URL inside the path may bring a user and a password of its own.
+  // A URL inside the path may contain a user and a password too.
   const nested = path.indexOf("://");
   return nested === -1 ? path : `${path.slice(0, path.lastIndexOf("/", nested - 1) + 1)}${CUT}`;
 }
@@ -45,7 +45,7 @@ function isRtmp(url: URL): boolean {
   return url.protocol === "rtmp:" || url.protocol === "rtmps:";
 }
 
-/** A request as the API and the log show it. */
+/** Returns a request as the API and the log show it. */
 export type ShownRequest = Omit<PushRequest, (typeof SECRET_FIELDS)[number]>;
 
 export function shownRequest(request: PushRequest): ShownRequest {
@@ -61,10 +61,13 @@ export function shownRequest(request: PushRequest): ShownRequest {
 }
 
 const WORD_IN_TEXT = /[^\s'"<>`]+/g;
-/** The longest scheme that is looked for in prose. */
+/** The longest URL scheme that is searched for in prose. */
 const MAX_SCHEME_LENGTH = 32;
 
-/** The URL in a word of prose, if any: `[tcp://h:1` is `[` and a URL; `https://h/x:` is a URL and `:`. */
+/**
+ * Finds the URL in a piece of prose without blanks, if any: `[tcp://h:1` is `[` and a URL; `https://h/x:` is a URL and
+ * `:`.
+ */
 function shownWord(word: string): string {
   const colon = word.indexOf("://");
   if (colon === -1) return word;
@@ -90,9 +93,10 @@ const ASSIGNMENT_IN_TEXT = new RegExp(
 const BEARER_IN_TEXT = /\b(bearer\s{1,8})[a-z0-9._~+/=*-]{8,}/gi;
 
 /**
- * Foreign text (ffmpeg's stderr, a server's refusal) made fit to show: URLs lose what `shownUrl` hides, assignments of
- * secrets lose their value, and every given secret of at least four characters is cut out wherever it stands, as it is
- * or escaped. Idempotent, and linear in the text's length. Redact before you shorten: half a secret is not found.
+ * Makes foreign text (ffmpeg's stderr, a server's refusal) fit to show. URLs lose what `shownUrl` hides, and
+ * assignments of secrets lose their values. Every given secret of at least four characters is removed wherever it
+ * occurs, plain or escaped. Idempotent, and linear in the text's length. Redact before you shorten a text: half a
+ * secret is not found.
  */
 export function shownText(text: string, secrets: readonly string[] = []): string {
   return cutOut(text, secrets)
@@ -104,19 +108,19 @@ export function shownText(text: string, secrets: readonly string[] = []): string
     .replace(BEARER_IN_TEXT, `$1${REDACTED}`);
 }
 
-/** Below this length a "secret" would blank ordinary words. */
+/** A shorter "secret" would blank ordinary words. */
 const MIN_SECRET_LENGTH = 4;
 
 function cutOut(text: string, secrets: readonly string[]): string {
   const forms = [...new Set(secrets.flatMap(formsOf))]
     .filter((form) => form.length >= MIN_SECRET_LENGTH && !REDACTED.includes(form))
-    // The longest first: a secret that is a part of another must not leave the rest of it standing.
+    // The longest come first: if a secret is a part of another one, the rest of the longer one must not remain.
     .toSorted((a, b) => b.length - a.length);
   if (forms.length === 0) return text;
   return text.replace(new RegExp(forms.map(escapeForRegExp).join("|"), "g"), REDACTED);
 }
 
-/** A secret as it is, and as URLs, forms and JSON write it. */
+/** Returns a secret in its plain form and in the forms that URLs, forms and JSON write. */
 function formsOf(secret: string): string[] {
   const wellFormed = secret.toWellFormed();
   const component = encodeURIComponent(wellFormed);
@@ -139,7 +143,7 @@ function escapeForRegExp(text: string): string {
 /** A stream's name this short ("live", "stream") is a word that must stay readable, not a key. */
 const MIN_STREAM_KEY_LENGTH = 8;
 
-/** The texts of a request, or of a change of one, that `shownText` must cut out. */
+/** Returns the texts of a request, or of a change of one, that `shownText` must remove. */
 export function secretsOf(request: Partial<PushRequest>): string[] {
   const named = Object.entries(request).flatMap(([name, value]) =>
     SECRET_FIELDS.some((secret) => secret === name) && typeof value === "string" ? [value] : [],
@@ -166,7 +170,7 @@ function secretsInUrl(text: string): string[] {
   ];
 }
 
-/** Percent-decoded; what is not properly encoded stays as it is. */
+/** Decodes percent-encoding; a text that is not properly encoded stays unchanged. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -2,7 +2,7 @@ import { z } from "zod";
 
 const EXPECTED = 'a host name or address, or "rediss://host" or "rediss://host:port" for a connection by TLS';
 
-/** The user, the password and the database have fields of their own: a host is shown, and must hold no secret. */
+/** The user, the password and the database have separate fields: the host is shown, and must hold no secret. */
 const HOST = /^(?:[A-Za-z0-9_.:-]+|rediss:\/\/(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[1-9][0-9]{0,4})?\/?)$/;
 
 export const redisHost = z
@@ -16,20 +16,20 @@ export function isRedisUrl(host: unknown): host is string {
   return typeof host === "string" && host.startsWith("rediss://");
 }
 
-/** Null: it names none. */
+/** Null if the host names no port. */
 export function portInRedisHost(host: unknown): number | null {
   const port = isRedisUrl(host) ? URL.parse(host)?.port : "";
   return port === undefined || port === "" ? null : Number(port);
 }
 
-/** Where a request's Redis is, whichever form `RedisHost` has. */
+/** Returns the address of a request's Redis, for each form that `RedisHost` may have. */
 export interface RedisAddress {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
 }
 
-/** `RedisPort` counts where `RedisHost` names no port; without either it is the port of Redis itself. Pure. */
+/** Uses `RedisPort` if `RedisHost` names no port; without either it is Redis' default port. Pure. */
 export function redisAddress(request: {
   readonly RedisHost?: string | undefined;
   readonly RedisPort?: number | undefined;

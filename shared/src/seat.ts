@@ -3,14 +3,14 @@ import type { PushRequest } from "./push-request.ts";
 /** A TRTC room. The integer room 42 and the string room "42" are two different rooms. */
 export type Room = { readonly kind: "number"; readonly id: number } | { readonly kind: "string"; readonly id: string };
 
-/** The place in a room that one publisher holds. */
+/** What one publisher occupies in a room. */
 export interface Seat {
   readonly sdkAppId: number;
   readonly room: Room;
   readonly userId: string;
 }
 
-/** The seat that a request asks for. RoomId wins over StrRoomId. */
+/** Returns the seat that a request asks for. RoomId is used if StrRoomId is given too. */
 export function seatOf(request: Pick<PushRequest, "SdkAppId" | "RoomId" | "StrRoomId" | "UserId">): Seat {
   const room: Room =
     request.RoomId === undefined
@@ -19,13 +19,13 @@ export function seatOf(request: Pick<PushRequest, "SdkAppId" | "RoomId" | "StrRo
   return { sdkAppId: request.SdkAppId, room, userId: request.UserId };
 }
 
-/** One text per seat, equal only for equal seats. */
+/** Returns the seat as a text. Two texts are equal only if the seats are equal. */
 export function seatKey(seat: Seat): string {
   return `${seat.sdkAppId}/${seat.room.kind}/${seat.room.id}/${seat.userId}`;
 }
 
 /**
- * The seat of such a text.
+ * Returns the seat that `seatKey` wrote as this text.
  *
  * @throws Error where it is none.
  */

@@ -1,6 +1,7 @@
 /**
- * How long a smoothed figure takes to follow: 63 % of a change after this, 95 % after three times as long. Worker and
- * edge smooth alike, so that a measured load can be compared with what estimates said of the same seconds.
+ * The time constant of a smoothed figure: it follows 63 % of a change after this time, and 95 % after three times as
+ * long. Worker and edge smooth in the same way, so that a measured load can be compared with the estimates for the same
+ * seconds.
  */
 export const SMOOTHING_MS = 5000;
 

@@ -1,15 +1,14 @@
 /**
- * What a task costs a worker, in units. A core carries about 100 of them: some 25 streams that are copied, or two
- * 720p30 streams that are transcoded.
+ * The units of work that one core carries: some 25 streams that are copied, or two 720p30 streams that are transcoded.
  */
 export const UNITS_PER_CORE = 100;
 
 const COPY_UNITS = 4;
 const TRANSCODE_BASE_UNITS = 6;
-/** 1280 × 720 at 30 frames a second: 27.6 million pixels a second cost about 40 units. */
+/** A picture rate of 1280 × 720 at 30 frames a second (27.6 million pixels a second) costs about 40 units. */
 const TRANSCODE_UNITS_PER_MEGAPIXEL_S = 1.45;
 
-/** In floating point: 1080p30 takes more than a core for this alone. */
+/** Tone mapping computes in floating point: for 1080p30 it alone takes more than a core. */
 const TONE_MAPPING_UNITS_PER_MEGAPIXEL_S = 2.6;
 
 export type CostBasis =
@@ -17,11 +16,11 @@ export type CostBasis =
   | {
       readonly video: "transcode";
       readonly pixelsPerSecond: number;
-      /** The tones of HDR are mapped; false unless given. */
+      /** True if HDR is tone-mapped; false by default. */
       readonly toneMapped?: boolean | undefined;
     };
 
-/** Units that a task takes while it runs. Pure. */
+/** Returns the units that a task takes while it runs. Pure. */
 export function taskCost(basis: CostBasis): number {
   if (basis.video === "copy") return COPY_UNITS;
   const unitsPerMegapixel =

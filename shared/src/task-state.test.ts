@@ -45,10 +45,10 @@ const EVENTS = {
 
 type EventName = keyof typeof EVENTS;
 
-/** `same`: the very same object; `never`: a typed error. */
+/** `same` means that the same object is returned; `never` means a typed error. */
 type Next = TaskStateName | "same" | "never";
 
-// In the order of EVENTS.
+// The columns are in the order of EVENTS.
 const TABLE: Record<TaskStateName, readonly Next[]> = {
   queued: ["starting", "never", "never", "never", "never", "never", "never", "never", "failed", "aborted"],
   starting: ["never", "queued", "same", "pushing", "paused", "reconnecting", "queued", "finished", "failed", "aborted"],
@@ -68,7 +68,7 @@ const pairs = stateNames.flatMap((from) =>
   eventNames.map((event, index): [TaskStateName, EventName, Next] => [from, event, TABLE[from][index] ?? "never"]),
 );
 
-/** What each state must carry beside since when and which attempt. */
+/** The fields that each state must have beside `sinceMs` and `attempt`. */
 const CARRIED: Record<TaskStateName, object> = {
   queued: {},
   starting: { holder },

@@ -9,13 +9,13 @@ export type TerminalStateName = (typeof TERMINAL_STATES)[number];
 export type TaskStateName = "queued" | ActiveStateName | TerminalStateName;
 
 interface Since {
-  /** When the task entered this state, Unix ms. */
+  /** The time at which the task entered this state, Unix ms. */
   readonly sinceMs: number;
-  /** The n-th time that the task is, or will next be, given to a worker: the fencing number. Begins at 1. */
+  /** The fencing number: counts how often the task was, or will next be, given to a worker. It begins at 1. */
   readonly attempt: number;
 }
 
-/** Which worker holds the task. */
+/** The worker that holds the task. */
 export interface Holder {
   readonly region: string;
   readonly workerId: string;
@@ -31,11 +31,11 @@ export type TaskState = QueuedState | ActiveState | TerminalState;
 
 export type TaskEvent =
   | { readonly type: "placed"; readonly atMs: number; readonly holder: Holder }
-  /** The worker did not take it. */
+  /** The worker did not take the task. */
   | { readonly type: "refused"; readonly atMs: number }
-  /** What the worker says the push is doing. */
+  /** The worker's report on the state of the push. */
   | { readonly type: "reported"; readonly atMs: number; readonly state: ActiveStateName }
-  /** The worker is gone or gave the task back; it goes on elsewhere. */
+  /** The worker is lost or gave the task back; another worker will continue it. */
   | { readonly type: "released"; readonly atMs: number }
   | { readonly type: "finished"; readonly atMs: number }
   | { readonly type: "failed"; readonly atMs: number; readonly error: ErrorBody }
@@ -54,7 +54,7 @@ export function isActive(state: TaskState): state is ActiveState {
   return ACTIVE_STATES.some((name) => name === state.name);
 }
 
-/** Which report may follow which state. A push that has begun does not go back to `starting` within one attempt. */
+/** The reports that may follow each state. A push that has begun does not return to `starting` within one attempt. */
 const REPORTABLE: Record<ActiveStateName, readonly ActiveStateName[]> = {
   starting: ["starting", "pushing", "paused", "reconnecting"],
   pushing: ["pushing", "paused", "reconnecting"],
@@ -63,8 +63,8 @@ const REPORTABLE: Record<ActiveStateName, readonly ActiveStateName[]> = {
 };
 
 /**
- * The only way from one task state to the next. Pure. Reporting the state that already holds returns the same object,
- * so that `sinceMs` keeps saying since when.
+ * The only way from one task state to the next. Pure. Reporting the current state returns the same object, so that
+ * `sinceMs` keeps the time at which the state began.
  *
  * @throws RoomcastError `InternalError` for a transition that must not happen; a terminal state never changes.
  */
@@ -99,7 +99,7 @@ export function transition(state: TaskState, event: TaskEvent): TaskState {
   throw new RoomcastError("InternalError", `A task that is ${state.name} cannot be ${event.type}.`);
 }
 
-/** What users of the SCF asynchronous-event API see. */
+/** The states that users of the SCF asynchronous-event API see. */
 export const SCF_STATUSES = ["RUNNING", "FINISHED", "FAILED", "ABORTED"] as const;
 export type ScfStatus = (typeof SCF_STATUSES)[number];
 

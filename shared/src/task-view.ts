@@ -14,34 +14,34 @@ const status = z.enum(SCF_STATUSES);
 
 const count = z.int().min(0);
 
-/** What is likely to go wrong with a task though it was accepted. */
+/** Warnings about an accepted task that is likely to have problems. */
 export const TASK_WARNING_CODES = ["IntegerRoom", "UserIdElsewhere"] as const;
 export type TaskWarningCode = (typeof TASK_WARNING_CODES)[number];
 
-/** What `GET /v1/tasks/:id` answers. */
+/** The answer of `GET /v1/tasks/:id`. */
 export const taskViewSchema = z.object({
   taskId: z.uuid(),
   status,
   state: z.enum(["queued", ...ACTIVE_STATES, ...TERMINAL_STATES]),
-  /** Since when it is in this state. */
+  /** The time at which the task entered this state. */
   since: time,
-  /** The n-th time that the task is, or will next be, given to a worker. */
+  /** Counts how often the task was, or will next be, given to a worker. */
   attempt: z.int().min(1),
   createdAt: time,
-  /** When the room saw its first picture; null: not yet. */
+  /** The time at which the room saw its first picture; null if it has not seen one yet. */
   startedAt: time.nullable(),
   endedAt: time.nullable(),
   region: z.string(),
-  /** The worker that holds it, or held it last; null: none did. */
+  /** The worker that holds the task, or held it last; null if no worker has had it. */
   workerId: z.string().nullable(),
   /** The request without its secrets, as `shownRequest` gives it. */
   request: z.custom<ShownRequest>((value) => typeof value === "object" && value !== null, "a request"),
   progress: z
     .object({
-      /** Which source of the playlist, from 0. */
+      /** Index of the source in the playlist, from 0. */
       item: z.int().min(0),
       positionMs: z.number().min(0),
-      /** null: live, or not known. */
+      /** Null if the source is live or the value is not known. */
       durationMs: z.number().min(0).nullable(),
       fps: z.number().min(0),
       bitRateKbps: z.number().min(0),
@@ -49,22 +49,22 @@ export const taskViewSchema = z.object({
       updatedAt: time,
     })
     .nullable(),
-  /** How the source is played, and why; null: not known yet. */
+  /** The plan: how the source is played, and the reasons; null if it is not known yet. */
   plan: planSummarySchema.nullable(),
-  /** Of a failed task, the first cause. */
+  /** The first cause of a failure, for a failed task. */
   error: z.object({ code: errorCode, message: z.string(), retryable: z.boolean() }).nullable(),
-  /** Of an aborted task. */
+  /** The reason, for an aborted task. */
   reason: z.string().nullable(),
-  /** What the room's own events say, where TRTC sends them to the edge; null: none came. */
+  /** The state of the room by its own events, if TRTC sends them to the edge; null if none has come. */
   room: z
     .object({
-      /** Since when the room has the picture; null: it has none, as far as its events say. */
+      /** The time at which the room got the picture; null if its events do not say that it has one. */
       confirmedAt: time.nullable(),
-      /** Others in the room, as far as is known; counted up to 1000. */
+      /** Known number of others in the room, counted up to 1000. */
       viewers: count,
     })
     .nullable(),
-  /** What may go wrong though the task was accepted, and what to do about it; the oldest first. */
+  /** Warnings about an accepted task and what to do about them, oldest first. */
   warnings: z.array(z.object({ code: z.enum(TASK_WARNING_CODES), message: z.string(), at: time })),
 });
 export type TaskView = z.output<typeof taskViewSchema>;
@@ -80,23 +80,23 @@ const taskEntrySchema = z.object({
   UserId: z.string(),
   region: z.string(),
 });
-/** What is known of a task without asking it. */
+/** The part of a task's view that is known without asking its object. */
 export type TaskEntry = z.output<typeof taskEntrySchema>;
 
 const { state, attempt, workerId, progress, error, reason } = taskViewSchema.shape;
 
-/** What `GET /v1/tasks` answers: one page. */
+/** The answer of `GET /v1/tasks`: one page. */
 export const taskListSchema = z.object({
-  /** How many tasks match, on all pages. */
+  /** The number of matching tasks on all pages. */
   total: count,
-  /** How many tasks of each status match all that was asked but for the status. */
+  /** The number of tasks for each status that match the rest of the query. */
   counts: z.object({ RUNNING: count, FINISHED: count, FAILED: count, ABORTED: count }),
-  /** Each with what it says of itself now; see `taskViewSchema`. */
+  /** The tasks, each with its current state; see `taskViewSchema`. */
   tasks: z.array(taskEntrySchema.extend({ state, attempt, workerId, progress, error, reason })),
 });
 export type TaskList = z.output<typeof taskListSchema>;
 
-/** What `GET /v1/tasks/:id/logs` answers: oldest first, the newest lines of a bounded ring. */
+/** The answer of `GET /v1/tasks/:id/logs`: the newest lines of a bounded ring, oldest first. */
 export const taskLogsSchema = z.object({
   taskId: z.uuid(),
   lines: z.array(
@@ -105,64 +105,64 @@ export const taskLogsSchema = z.object({
 });
 export type TaskLogs = z.output<typeof taskLogsSchema>;
 
-/** What `GET /v1/workers` answers. */
+/** The answer of `GET /v1/workers`. */
 export const workerListSchema = z.object({
-  /** What the workers' versions are compared with. */
+  /** The edge's version, with which those of the workers are compared. */
   edge: z.object({ version: z.string(), protocol: z.int() }),
   workers: z.array(
     z.object({
       workerId: z.string(),
       region: z.string(),
       version: z.string(),
-      /** Of its socket. */
+      /** The state of the worker's socket. */
       protocol: z.int(),
-      /** It gets no new tasks: it is leaving, or was drained. */
+      /** True if the worker gets no new tasks, because it is leaving or was drained. */
       draining: z.boolean(),
       /** See `taskCost`. */
       capacityUnits: z.number(),
       loadUnits: z.number(),
-      /** Held for tasks that the worker has not reported yet. */
+      /** Units held for tasks that the worker has not reported yet. */
       reservedUnits: z.number(),
-      /** The share of its CPU that is busy, as it has measured, 0 to 1; null: it has not said so lately. */
+      /** The busy share of the worker's CPU as it measured it, 0 to 1; null if it has not reported one recently. */
       cpuLoad: z.number().min(0).max(1).nullable(),
-      /** Its CPU is so busy that others with room get new tasks first. */
+      /** True if the CPU is so busy that other workers with room get new tasks first. */
       busy: z.boolean(),
       tasks: z.int(),
       connectedAt: time,
       lastSeenAt: time,
     }),
   ),
-  /** Those that went within the last hour without having said that they leave, and are not back. */
+  /** The workers that were lost within the last hour without announcing that they leave, and that are not back. */
   lost: z.array(
     z.object({
       workerId: z.string(),
       region: z.string(),
       version: z.string(),
       lostAt: time,
-      /** How many it had then. */
+      /** The number of tasks that it had then. */
       tasks: count,
     }),
   ),
 });
 export type WorkerList = z.output<typeof workerListSchema>;
 
-/** What `GET /v1/regions` answers: every region that ever had a worker. */
+/** The answer of `GET /v1/regions`: every region that ever had a worker. */
 export const regionListSchema = z.object({
   regions: z.array(
     z.object({
       region: z.string(),
-      /** Connected ones. */
+      /** The number of connected workers. */
       workers: count,
-      /** How many of them get no new tasks. */
+      /** The number of these that get no new tasks. */
       draining: count,
-      /** How many of the others have so busy a CPU that they get some only if no other has room. */
+      /** The number of the others whose CPU is so busy that they get tasks only if no other worker has room. */
       busy: count,
-      /** Of those that get new tasks. See `taskCost`. */
+      /** The sum over the workers that get new tasks. See `taskCost`. */
       capacityUnits: z.number(),
       loadUnits: z.number(),
       reservedUnits: z.number(),
       tasks: count,
-      /** Tasks that found no room. */
+      /** The number of tasks that found no worker with room. */
       waiting: count,
     }),
   ),

@@ -1,4 +1,4 @@
-/** Tencent's generator, which brings no types of its own. The oracle of the UserSig tests. */
+/** Tencent's generator, which comes without types. The UserSig tests compare with it. */
 declare module "tls-sig-api-v2" {
   export class Api {
     constructor(sdkAppId: number, secretKey: string);

@@ -2,8 +2,8 @@ import type { ErrorCode } from "./errors.ts";
 import type { CheckUserSigOptions, UserSigFields } from "./user-sig.ts";
 
 /**
- * Cases for `checkUserSig` that every runtime which it must serve runs in its own tests (Node here, workerd in the
- * edge). The genuine ones were made with Tencent's generator, npm tls-sig-api-v2, at `MADE_AT_S`.
+ * Cases for `checkUserSig`. Every runtime that it must support (Node here, workerd in the edge) runs them in its own
+ * tests. The genuine UserSigs were made with Tencent's generator, npm tls-sig-api-v2, at `MADE_AT_S`.
  */
 export interface UserSigCase {
   readonly name: string;
@@ -14,7 +14,7 @@ export interface UserSigCase {
 const MADE_AT_S = 1_700_000_000;
 const LIFETIME_S = 86_400;
 
-/** Who the cases are about; the key is made up. */
+/** The application and user of the cases; the key is made up. */
 export const USER_SIG_SUBJECT = {
   sdkAppId: 1_400_000_001,
   userId: "teacher-1",
@@ -41,7 +41,7 @@ const unreadable = { code: "AuthFailure.InvalidUserSig", says: "cannot be read" 
 const unlike = (says: string) => ({ code: "AuthFailure.InvalidUserSig", says }) as const;
 const expired = { code: "AuthFailure.UserSigExpired", says: "has expired" } as const;
 
-/** Texts that cannot be read, whatever is known. */
+/** Texts that cannot be read, with or without a key. */
 const UNREADABLE: readonly (readonly [name: string, userSig: string])[] = [
   ["empty", ""],
   ["garbage", "garbage"],

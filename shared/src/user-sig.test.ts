@@ -9,7 +9,7 @@ const subject = USER_SIG_SUBJECT;
 const tencent = new Api(subject.sdkAppId, subject.secretKey);
 const nowMs = () => Date.now();
 
-/** What a check comes to, in the shape of a case's expectation. */
+/** The result of a check, in the shape of a case's expectation. */
 async function outcome(options: Parameters<typeof checkUserSig>[0]): Promise<unknown> {
   try {
     return { fields: await checkUserSig(options) };

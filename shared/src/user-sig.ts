@@ -1,16 +1,16 @@
 import { RoomcastError } from "./errors.ts";
 
-/** What a UserSig says of itself; readable without any key. */
+/** The contents of a UserSig, which are readable without a key. */
 export interface UserSigFields {
   readonly userId: string;
   readonly sdkAppId: number;
-  /** When it was made, Unix seconds. */
+  /** Time of issue, Unix seconds. */
   readonly issuedAtS: number;
-  /** How long it holds, seconds. */
+  /** Lifetime, seconds. */
   readonly lifetimeS: number;
-  /** base64 of the HMAC-SHA256. */
+  /** The HMAC-SHA256 as base64. */
   readonly signature: string;
-  /** base64 of the user buffer, where it has one. */
+  /** The user buffer as base64, if the UserSig has one. */
   readonly userBuffer?: string;
 }
 
@@ -19,7 +19,7 @@ export interface MintUserSigOptions {
   readonly userId: string;
   /** The TRTC application's SecretKey. */
   readonly secretKey: string;
-  /** How long it shall hold, seconds. */
+  /** Lifetime, seconds. */
   readonly lifetimeS: number;
   /** Unix ms. */
   readonly nowMs: number;
@@ -31,45 +31,49 @@ export interface CheckUserSigOptions {
   readonly sdkAppId: number;
   /** Unix ms. */
   readonly nowMs: number;
-  /** Where known, the signature is verified too. */
+  /** If it is given, the signature is verified too. */
   readonly secretKey?: string | undefined;
-  /** How this runtime inflates, where it knows a faster way than a stream. */
+  /** A way to inflate in this runtime that is faster than a stream, if there is one. */
   readonly inflate?: Inflate;
 }
 
-/** Inflates a zlib stream (RFC 1950); throws where there is none, or where more than so many bytes come out of it. */
+/**
+ * Inflates a zlib stream (RFC 1950). Throws if the input is not one, or if the output exceeds the given number of
+ * bytes.
+ */
 export type Inflate = (
   deflated: Uint8Array<ArrayBuffer>,
   maxBytes: number,
 ) => Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>;
 
-/** The inflated JSON of a UserSig is some 200 bytes; what inflates to more than this is no UserSig. */
+/** The inflated JSON of a UserSig has some 200 bytes. Input that inflates to more than this is not a UserSig. */
 const MAX_INFLATED_BYTES = 16 * 1024;
 
 /** A UserSig has some 200 characters, with a user buffer some 300. */
 export const MAX_USER_SIG_LENGTH = 4096;
 
 /**
- * How far ahead of our clock a UserSig may have been made. A generator that takes local time for UTC is off by up to
- * 14 hours; what lies more than a day ahead was made with a wrong unit or a broken clock.
+ * How far ahead of our clock a UserSig may have been made. A generator that takes local time for UTC is off by up to 14
+ * hours. A UserSig from more than a day ahead was made with a wrong unit or a broken clock.
  */
 const MAX_AHEAD_S = 86_400;
 
-/** base64 with `+`, `/` and `=` written as `*`, `-` and `_`. */
+/** The alphabet of base64 with `+`, `/` and `=` written as `*`, `-` and `_`. */
 const ALPHABET = /^[A-Za-z0-9*_-]+$/;
 
 const encoder = new TextEncoder();
 
-/** `CryptoKey`, which Node and workerd declare each in its own way. */
+/** The type `CryptoKey`, which Node and workerd declare differently. */
 type HmacKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 
-/** The verifying keys of the applications that came last: to import one takes longer than to verify with it. */
+/** The verifying keys of the most recent applications. Importing a key takes longer than verifying with it. */
 const verifyingKeys = new Map<string, HmacKey>();
 const MAX_VERIFYING_KEYS = 100;
 
 /**
- * What was found genuine last, by SecretKey and UserSig: an application makes a UserSig for a user once and uses it for
- * many pushes. Only its reading and its signature are spared; whom it is for and how long it holds is looked at each time.
+ * The UserSigs that were verified most recently, by SecretKey and UserSig. An application makes one UserSig for a user
+ * and uses it for many pushes. Only parsing and the signature check are saved; the user and the expiry are checked each
+ * time.
  */
 const genuine = new Map<string, UserSigFields>();
 const MAX_GENUINE = 1000;
@@ -118,7 +122,7 @@ export async function readUserSig(userSig: string, inflate: Inflate = inflateByS
   }
 }
 
-/** What copying and configuration files do to a UserSig. */
+/** Typical damage to a UserSig by copying and by configuration files. */
 const SPOILED: readonly (readonly [sign: RegExp, what: string])[] = [
   [/^\s*["'`\u2018-\u201f].*|["'`\u2018-\u201f]\s*$/su, "it stands in quotation marks of its own"],
   [/\\[rn]|[\r\n\u2028\u2029]/u, "it has a line end in it"],
@@ -127,7 +131,7 @@ const SPOILED: readonly (readonly [sign: RegExp, what: string])[] = [
   [/[+/=]/u, "it is standard base64, where a UserSig has * for +, - for / and _ for ="],
 ];
 
-/** What can be seen of why a text is no UserSig; "": nothing. */
+/** Returns a hint why a text is not a UserSig, or "" if none is visible. */
 function spoiledBy(userSig: string): string {
   if (userSig.length > MAX_USER_SIG_LENGTH) return "it is too long; ";
   const found = SPOILED.find(([sign]) => sign.test(userSig));
@@ -135,8 +139,8 @@ function spoiledBy(userSig: string): string {
 }
 
 /**
- * Checks that a UserSig is readable, for this user and application, not expired and, where the SecretKey is known,
- * truly signed with it.
+ * Checks that a UserSig is readable, is for this user and application and has not expired. If the SecretKey is known,
+ * its signature is verified too.
  *
  * @throws RoomcastError `AuthFailure.InvalidUserSig` or `AuthFailure.UserSigExpired`.
  */
@@ -164,12 +168,12 @@ export async function checkUserSig(options: CheckUserSigOptions): Promise<UserSi
   return fields;
 }
 
-/** When a UserSig stops to hold, Unix ms. */
+/** The time at which a UserSig expires, Unix ms. */
 export function expiryMs({ issuedAtS, lifetimeS }: Pick<UserSigFields, "issuedAtS" | "lifetimeS">): number {
   return (issuedAtS + lifetimeS) * 1000;
 }
 
-/** What a generator with a wrong unit has written may be no date at all. */
+/** A generator that uses a wrong unit may write a number that is not a valid date. */
 function since(ms: number): string {
   return ms < 0 ? "" : ` since ${new Date(ms).toISOString()}`;
 }
@@ -217,7 +221,7 @@ function signedText(fields: Omit<UserSigFields, "signature">): Uint8Array<ArrayB
   return utf8(lines.map((line) => `${line}\n`).join(""));
 }
 
-/** A copy whose type says, in Node and in workerd alike, that its buffer is its own. */
+/** Copies the bytes, so that the type says, in Node and in workerd, that the array owns its buffer. */
 function utf8(text: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(encoder.encode(text));
 }
@@ -234,7 +238,7 @@ async function verifyingKey(secretKey: string): Promise<HmacKey> {
   return key;
 }
 
-/** Puts an entry into a map, where the oldest one makes room for it. */
+/** Puts an entry into a map and drops the oldest entry when the map is full. */
 function keepNewest<Value>(map: Map<string, Value>, most: number, name: string, value: Value): void {
   const [oldest] = map.keys();
   if (oldest !== undefined && map.size >= most) map.delete(oldest);

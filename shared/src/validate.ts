@@ -4,7 +4,7 @@ import { type FieldProblem, RoomcastError } from "./errors.ts";
 type Issue = z.core.$ZodIssue;
 
 const MAX_NAME_LENGTH = 32;
-/** More problems than this are counted, not listed: a request has fewer parameters. */
+/** Further problems are counted, not listed; a request has fewer parameters than this. */
 const MAX_PROBLEMS = 32;
 
 function problemsOf(issue: Issue, input: unknown): FieldProblem[] {
@@ -26,7 +26,10 @@ function problemsOf(issue: Issue, input: unknown): FieldProblem[] {
   ];
 }
 
-/** Forms and loosely typed languages send numbers as texts, and texts of digits as numbers: that is said. */
+/**
+ * Forms and loosely typed languages send numbers as texts, and texts of digits as numbers. The message names this
+ * mistake.
+ */
 function quoting(issue: Issue, value: unknown): string {
   if (typeof value === "string" && /^\s*(?:[-+]?[0-9][0-9.,]*|true|false)\s*$/i.test(value) && wantsBareWord(issue))
     return ", not a text: write it without quotes";
@@ -35,14 +38,14 @@ function quoting(issue: Issue, value: unknown): string {
   return "";
 }
 
-/** Whether a number, or true or false, would have been right. */
+/** Returns true if a number or a boolean was expected. */
 function wantsBareWord(issue: Issue): boolean {
   if (issue.code === "invalid_type") return issue.expected === "number" || issue.expected === "boolean";
   if (issue.code === "invalid_value") return issue.values.every((value) => typeof value !== "string");
   return issue.code === "invalid_union" && issue.errors.flat().some(wantsBareWord);
 }
 
-/** A name that the caller made up is repeated, so that he finds it, but never at length. */
+/** A name that the caller made up is repeated, so that they find it, but only up to a limited length. */
 function shortened(name: string): string {
   return name.length <= MAX_NAME_LENGTH ? name : `${name.slice(0, MAX_NAME_LENGTH).toWellFormed()}…`;
 }

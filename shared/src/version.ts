@@ -1,5 +1,5 @@
 /**
- * The version of Roomcast: one for the edge, the worker and everything else in this repository. CHANGELOG.md says what
- * each version brings; CONTRIBUTING.md says how a new one is made.
+ * The version of Roomcast, common to the edge, the worker and all else in this repository. CHANGELOG.md lists the
+ * changes of each version; CONTRIBUTING.md describes how a new one is made.
  */
 export const VERSION = "0.2.0";

@@ -192,7 +192,7 @@ describe("a frame", () => {
     ],
     ["a CPU that is more than busy", { type: "report", load: { units: 0, cpu: 1.01 }, tasks: [] }],
     ["a CPU that is less than idle", { type: "report", load: { units: 0, cpu: -0.01 }, tasks: [] }],
-    // What was not finite on the sender's side.
+    // JSON writes a number that is not finite as null.
     ["a busy share that is null", { type: "report", load: { units: 0, cpu: null }, tasks: [] }],
     ["a busy share that is a text", { type: "report", load: { units: 0, cpu: "0.5" }, tasks: [] }],
     ["too many log lines", { type: "logs", ...ref, lines: Array.from({ length: 501 }, () => WORKER_FRAMES.logs) }],

@@ -5,35 +5,36 @@ import { regionName } from "./region.ts";
 import { ACTIVE_STATES } from "./task-state.ts";
 
 /**
- * The language of the socket between edge and worker. Raised when a change would be misread by the other side.
- * 2: playlists and parameters of the stream itself, changes of a running push, handing over, and confirming an attempt.
- * 3: the sound track and the rendition that are played, what a bad item of a playlist does, Redis by TLS, with a user or
- *    in a numbered database.
+ * The version of the protocol between edge and worker. It is raised when a change would be misread by the other side.
+ * 2: playlists and parameters of the stream itself, changes of a running push, takeover by another worker, and
+ * confirming an attempt.
+ * 3: the sound track and the rendition that are played, the handling of an item that cannot be played, and Redis over
+ * TLS, with a user or in a numbered database.
  */
 export const PROTOCOL_VERSION = 3;
 
 /**
- * The oldest worker that an edge takes, so that the edge is deployed first and workers follow. Version 3 changed nothing
- * but what a request may hold, so workers of version 1 are still understood.
+ * The oldest protocol version that an edge accepts from a worker, so that the edge is deployed first and workers
+ * follow. Version 3 changed only what a request may hold, so workers of version 1 are still understood.
  */
 export const OLDEST_PROTOCOL_VERSION = 1;
 
-/** A frame longer than this closes the socket. UTF-16 code units. */
+/** A longer frame closes the socket. Counted in UTF-16 code units. */
 export const MAX_FRAME_LENGTH = 512 * 1024;
 
-/** More tasks than a worker of 100 cores carries; a worker says in its hello which ones it runs. */
+/** The limit of tasks in a worker's hello: more than a worker of 100 cores carries. */
 export const MAX_RUNNING_TASKS = 2500;
 
 const taskId = z.uuid();
 const attempt = z.int().min(1);
 const ms = z.number().min(0);
 const count = z.number().min(0);
-/** Which source of the playlist, from 0; not said: the first. */
+/** Index of the source in the playlist, from 0; absent means the first. */
 const itemIndex = z.int().min(0).optional();
 
 /**
- * Prose for people: what is too long is shortened, not refused. An `ended` that is repeated until it is acknowledged
- * must not close the socket again and again for the length of its message.
+ * Prose for people: a text that is too long is shortened, not refused. An `ended` is repeated until it is acknowledged,
+ * and the length of its message must not close the socket again and again.
  */
 function prose(maxLength: number) {
   return z
@@ -48,7 +49,7 @@ const errorBody = z.object({ code: errorCode, message: prose(2000), retryable: z
 const taskRef = z.object({ taskId, attempt });
 export type TaskRef = z.output<typeof taskRef>;
 
-/** How a worker plays a source, and why. */
+/** The plan: how a worker plays a source, and the reasons. */
 export const planSummarySchema = z.object({
   video: z.enum(["copy", "transcode", "generate"]),
   audio: z.enum(["copy", "transcode", "generate"]),
@@ -58,9 +59,9 @@ export type PlanSummary = z.output<typeof planSummarySchema>;
 
 /** Items of a playlist that were passed over because they could not be played (`OnItemError`). */
 const skippedItems = z.object({
-  /** How many, in this attempt. */
+  /** Number of skipped items in this attempt. */
   count: z.int().min(1),
-  /** The last of them, from 0, and why. */
+  /** Index of the last skipped item, from 0, with the reason. */
   item: z.int().min(0),
   error: errorBody,
 });
@@ -73,25 +74,28 @@ const taskReport = z.object({
   item: itemIndex,
   /** Position in that source of what the room was sent last, ms. */
   positionMs: ms,
-  /** null: live, or not known. */
+  /** Null if the source is live or the value is not known. */
   durationMs: ms.nullable(),
   bitRateKbps: count,
   fps: count,
   droppedFrames: count,
   plan: planSummarySchema.nullable(),
-  /** Not said: none was passed over. */
+  /** Absent if no item was passed over. */
   skipped: skippedItems.optional(),
 });
 export type TaskReport = z.output<typeof taskReport>;
 
 const load = z.object({
-  /** What a worker carries now, in the units of its capacity. */
+  /** The worker's current load, in the units of its capacity. */
   units: count,
-  /** The share of its CPU that is busy, measured and smoothed over `SMOOTHING_MS`. Not said: it does not know. */
+  /**
+   * The busy share of the worker's CPU, measured and smoothed over `SMOOTHING_MS`. Absent if the worker does not know
+   * it.
+   */
   cpu: z.number().min(0).max(1).optional(),
 });
 
-/** What a `Date` can hold: a time beyond it could not be shown, nor the log that it stands in. */
+/** The largest time that a `Date` can hold. A later time could not be shown, nor could the log that contains it. */
 const timeMs = ms.max(8.64e15);
 
 export const logLineSchema = z.object({
@@ -102,24 +106,24 @@ export const logLineSchema = z.object({
 export type LogLine = z.output<typeof logLineSchema>;
 
 /**
- * What a worker may say. Here and in `edgeFrameSchema`, keys that are not known are dropped, so that a newer side may
- * add to a frame. The request in a `dispatch` is the exception: a worker that passed over a parameter would do
- * something other than what was asked, so the edge must not send one to a worker of a protocol that lacks it.
+ * The frames that a worker may send. Here and in `edgeFrameSchema`, unknown keys are dropped, so that a newer side may
+ * add to a frame. The request in a `dispatch` is the exception. A worker that ignored a parameter would do something
+ * else than the request asks for, so the edge must not send it to a worker whose protocol lacks the parameter.
  */
 export const workerFrameSchema = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("hello"),
     protocol: z.int(),
     workerId: z.string().min(1).max(64),
-    /** A new UUID for each process, so that a restarted worker is told from one that lost its socket. */
+    /** A new UUID for each process. It distinguishes a restarted worker from one that lost its socket. */
     instanceId: z.uuid(),
     region: regionName,
     version: z.string().max(64),
-    /** What it can carry: see `taskCost`. */
+    /** The worker's capacity in units; see `taskCost`. */
     capacityUnits: count,
     load,
     running: z.array(taskReport).max(MAX_RUNNING_TASKS),
-    /** True when it takes no new tasks. */
+    /** True if the worker takes no new tasks. */
     draining: z.boolean(),
   }),
   z.object({ type: z.literal("accepted"), taskId, attempt }),
@@ -131,21 +135,24 @@ export const workerFrameSchema = z.discriminatedUnion("type", [
     attempt,
     item: itemIndex,
     positionMs: ms,
-    /** Not said: none was passed over. */
+    /** Absent if no item was passed over. */
     skipped: skippedItems.optional(),
     outcome: z.discriminatedUnion("name", [
       z.object({ name: z.literal("finished") }),
       z.object({ name: z.literal("failed"), error: errorBody }),
       z.object({ name: z.literal("aborted"), reason: prose(500) }),
-      /** Given back unfinished: another worker shall go on from `positionMs`. */
+      /** The task is given back unfinished: another worker continues it from `positionMs`. */
       z.object({ name: z.literal("released") }),
     ]),
   }),
   z.object({ type: z.literal("logs"), taskId, attempt, lines: z.array(logLineSchema).max(500) }),
   z.object({ type: z.literal("draining"), reason: prose(200) }),
-  /** Answers an `update`: done, or why not; then all is as it was. */
+  /** Answers an `update`: it was applied, or the reason why it was not. If it was not, the push continues unchanged. */
   z.object({ type: z.literal("updated"), taskId, attempt, updateId: z.uuid(), error: errorBody.nullable() }),
-  /** Does this attempt still hold the task? Asked before a room is entered anew; `confirmed` or `stop` answers. */
+  /**
+   * Asks if this attempt still holds the task, before the worker enters a room again. The edge answers `confirmed` or
+   * `stop`.
+   */
   z.object({ type: z.literal("confirm"), taskId, attempt }),
 ]);
 
@@ -154,7 +161,7 @@ export const edgeFrameSchema = z.discriminatedUnion("type", [
     type: z.literal("welcome"),
     protocol: z.int(),
     reportIntervalMs: z.int().min(50),
-    /** The worker dials again when the edge was silent for this long. */
+    /** The worker connects again when the edge was silent for this long. */
     heartbeatTimeoutMs: z.int().min(100),
     keep: z.array(taskRef),
     stop: z.array(taskRef),
@@ -164,23 +171,26 @@ export const edgeFrameSchema = z.discriminatedUnion("type", [
     taskId,
     attempt,
     request: pushRequestSchema,
-    /** Where an earlier attempt was, ms; null: from the start, or from what Redis says. */
+    /** The position of an earlier attempt, ms. Null means: begin at the start, or at the position in Redis. */
     resumeAtMs: ms.nullable(),
     resumeItem: itemIndex,
-    /** When it was there, or was told to be, Unix ms; not said: by an older edge. */
+    /**
+     * The time at which the earlier attempt was at that position, or was to be there, Unix ms. Older edges do not send
+     * it.
+     */
     resumeSeenAtMs: ms.optional(),
-    /** The earlier attempt stood still; so shall this one. */
+    /** The earlier attempt was paused, and this one has to begin paused. */
     paused: z.boolean().optional(),
   }),
   z.object({ type: z.literal("stop"), taskId, attempt, how: z.enum(["now", "tidy"]), reason: prose(500) }),
   z.object({ type: z.literal("update"), taskId, attempt, updateId: z.uuid(), change: taskUpdateSchema }),
-  /** `ended` is written down; the worker may forget the task. */
+  /** The edge has stored `ended`; the worker may forget the task. */
   z.object({ type: z.literal("ack"), taskId, attempt }),
-  /** This attempt holds the task. */
+  /** This attempt still holds the task. */
   z.object({ type: z.literal("confirmed"), taskId, attempt }),
-  /** Give the task back, tidily: another worker shall go on with it. */
+  /** Asks the worker to give the task back in good order, so that another worker continues it. */
   z.object({ type: z.literal("release"), taskId, attempt, reason: prose(200) }),
-  /** Answers each `report`, so that a worker can tell a living edge from a half-open socket. */
+  /** Answers each `report`, so that a worker can distinguish a living edge from a half-open socket. */
   z.object({ type: z.literal("heartbeat") }),
 ]);
 

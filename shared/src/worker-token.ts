@@ -14,27 +14,27 @@ const claimsSchema = z.object({
   jti: z.string().max(64).optional(),
 });
 
-/** What a worker token allows: one worker id, in these regions, until it expires. */
+/** The claims of a worker token: one worker id, in these regions, until it expires. */
 export interface WorkerIdentity {
   readonly workerId: string;
   readonly regions: readonly string[];
 }
 
 export interface VerifiedWorkerToken extends WorkerIdentity {
-  /** The token's own id (RFC 7519, section 4.1.7); null: it has none. */
+  /** The token's id (RFC 7519, section 4.1.7); null if it has none. */
   readonly tokenId: string | null;
 }
 
 export interface MintWorkerTokenOptions extends WorkerIdentity {
   /** The signing key, at least 32 characters. */
   readonly key: string;
-  /** How long it holds, seconds. */
+  /** Lifetime, seconds. */
   readonly lifetimeS: number;
-  /** The token's own id, by which it can be told from other tokens of the same worker. */
+  /** The token's id, which distinguishes it from other tokens of the same worker. */
   readonly tokenId?: string;
 }
 
-/** Mints the JWT (HS256) with which a worker dials the edge. */
+/** Mints the JWT (HS256) with which a worker connects to the edge. */
 export function mintWorkerToken(options: MintWorkerTokenOptions): Promise<string> {
   const { tokenId } = options;
   return new SignJWT({ regions: [...options.regions], ...(tokenId === undefined ? {} : { jti: tokenId }) })
