@@ -1,7 +1,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { CLOSE, type RegionList, type WorkerList } from "@roomcast/shared";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { eventually } from "./eventually.test-support.ts";
 import { FakeWorker } from "./fake-worker.test-support.ts";
 import { ADMIN, call, fresh, pushBody, start } from "./fixtures.test-support.ts";
@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Two workers in a region of their own. */
+/** Connects two workers in an unused region. */
 async function pair() {
   const region = fresh("ap");
   const [a, b] = [fresh("wa"), fresh("wb")];
@@ -32,7 +32,7 @@ async function startIn(region: string): Promise<string> {
   return start(await pushBody({ Region: region }));
 }
 
-/** The worker on which room is held for a task that nobody knows yet. */
+/** Reserves units for an invented task and returns the chosen worker. */
 async function reserveIn(region: string): Promise<string> {
   const reserved = await env.REGION.getByName(region).reserve({
     taskId: crypto.randomUUID(),
@@ -48,7 +48,7 @@ async function reserveIn(region: string): Promise<string> {
   return reserved.workerId;
 }
 
-/** The worker that the task was dispatched to. */
+/** Returns the worker that the task was dispatched to. */
 async function holderOf(taskId: string, workers: readonly FakeWorker[]): Promise<FakeWorker> {
   return eventually(() => {
     const has = ({ frames }: FakeWorker) =>
@@ -59,104 +59,109 @@ async function holderOf(taskId: string, workers: readonly FakeWorker[]): Promise
   });
 }
 
-test("the worker whose CPU is less busy gets the next task, and what it measures is shown", async () => {
-  const { region, a, b, aId, bId } = await pair();
-  await a.measures(0.8);
-  await b.measures(0.3);
-  expect((await shown(region)).get(aId)).toMatchObject({ loadUnits: 0, cpuLoad: 0.8, busy: false });
-  expect((await shown(region)).get(bId)).toMatchObject({ loadUnits: 0, cpuLoad: 0.3, busy: false });
-  expect(await holderOf(await startIn(region), [a, b])).toBe(b);
-  // It turns out the other way.
-  await a.measures(0.3);
-  await b.measures(0.8);
-  expect(await holderOf(await startIn(region), [a, b])).toBe(a);
-});
+describe("Measured load", () => {
+  it("is listed, and the worker whose CPU is less busy gets the next task", async () => {
+    const { region, a, b, aId, bId } = await pair();
+    await a.measures(0.8);
+    await b.measures(0.3);
+    expect((await shown(region)).get(aId)).toMatchObject({ loadUnits: 0, cpuLoad: 0.8, busy: false });
+    expect((await shown(region)).get(bId)).toMatchObject({ loadUnits: 0, cpuLoad: 0.3, busy: false });
+    expect(await holderOf(await startIn(region), [a, b])).toBe(b);
+    // Now the loads are the other way round.
+    await a.measures(0.3);
+    await b.measures(0.8);
+    expect(await holderOf(await startIn(region), [a, b])).toBe(a);
+  });
 
-test("a burst does not all go to the worker that was idle a moment ago", async () => {
-  const { region, a, b, aId, bId } = await pair();
-  await a.measures(0.35);
-  await b.measures(0);
-  const chosen: string[] = [];
-  // 10 units each, of 200: seven of them make up for what the other one has measured.
-  for (let n = 0; n < 14; n += 1) chosen.push(await reserveIn(region));
-  expect(chosen.slice(0, 6)).toEqual(Array.from({ length: 6 }, () => bId));
-  expect(chosen.filter((workerId) => workerId === aId).length).toBeGreaterThanOrEqual(2);
-});
+  it("does not send a whole burst to the worker that was idle a moment ago", async () => {
+    const { region, a, b, aId, bId } = await pair();
+    await a.measures(0.35);
+    await b.measures(0);
+    const chosen: string[] = [];
+    // Each task takes 10 of 200 units: seven of them equal the load that the other worker measured.
+    for (let n = 0; n < 14; n += 1) chosen.push(await reserveIn(region));
+    expect(chosen.slice(0, 6)).toEqual(Array.from({ length: 6 }, () => bId));
+    expect(chosen.filter((workerId) => workerId === aId).length).toBeGreaterThanOrEqual(2);
+  });
 
-test("a busy worker is left alone while another one has room, however much that carries", async () => {
-  const { region, a, b, aId, bId } = await pair();
-  await a.measures(0.95);
-  b.report([], 170);
-  await b.next("heartbeat");
-  expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: 0.95, busy: true });
-  const { regions } = await (await call("/v1/regions", { as: ADMIN })).json<RegionList>();
-  expect(regions.find((one) => one.region === region)).toMatchObject({ workers: 2, busy: 1, draining: 0 });
-  for (let n = 0; n < 3; n += 1) expect(await reserveIn(region)).toBe(bId);
-  // Its 200 units are used up.
-  expect(await reserveIn(region)).toBe(aId);
-});
+  it("spares a busy worker while another one has room, however many units that carries", async () => {
+    const { region, a, b, aId, bId } = await pair();
+    await a.measures(0.95);
+    b.report([], 170);
+    await b.next("heartbeat");
+    expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: 0.95, busy: true });
+    const { regions } = await (await call("/v1/regions", { as: ADMIN })).json<RegionList>();
+    expect(regions.find((one) => one.region === region)).toMatchObject({ workers: 2, busy: 1, draining: 0 });
+    for (let n = 0; n < 3; n += 1) expect(await reserveIn(region)).toBe(bId);
+    // All 200 units of the other worker are used.
+    expect(await reserveIn(region)).toBe(aId);
+  });
 
-test("when all are busy tasks are placed none the less", async () => {
-  const { region, a, b } = await pair();
-  await a.measures(1);
-  await b.measures(0.9);
-  expect(await holderOf(await startIn(region), [a, b])).toBe(b);
-});
+  it("does not prevent placement when all workers are busy", async () => {
+    const { region, a, b } = await pair();
+    await a.measures(1);
+    await b.measures(0.9);
+    expect(await holderOf(await startIn(region), [a, b])).toBe(b);
+  });
 
-test("a worker of a version that does not measure is placed by what it carries", async () => {
-  const region = fresh("ap");
-  const [oldId, newId] = [fresh("old"), fresh("new")];
-  const old = await FakeWorker.connect({ workerId: oldId, region, protocol: 1 });
-  const young = await FakeWorker.connect({ workerId: newId, region });
-  old.sendRaw('{"type":"report","load":{"units":100},"tasks":[]}');
-  await old.next("heartbeat");
-  await young.measures(0.7);
-  expect((await shown(region)).get(oldId)).toMatchObject({ loadUnits: 100, cpuLoad: null, busy: false });
-  expect(await holderOf(await startIn(region), [old, young])).toBe(old);
-  await young.measures(0.2);
-  expect(await holderOf(await startIn(region), [old, young])).toBe(young);
-});
+  it("is replaced by the carried units for a worker whose version does not measure", async () => {
+    const region = fresh("ap");
+    const [oldId, newId] = [fresh("old"), fresh("new")];
+    const old = await FakeWorker.connect({ workerId: oldId, region, protocol: 1 });
+    const young = await FakeWorker.connect({ workerId: newId, region });
+    old.sendRaw('{"type":"report","load":{"units":100},"tasks":[]}');
+    await old.next("heartbeat");
+    await young.measures(0.7);
+    expect((await shown(region)).get(oldId)).toMatchObject({ loadUnits: 100, cpuLoad: null, busy: false });
+    expect(await holderOf(await startIn(region), [old, young])).toBe(old);
+    await young.measures(0.2);
+    expect(await holderOf(await startIn(region), [old, young])).toBe(young);
+  });
 
-test("a measurement that is not renewed counts no more; then the estimates stand alone", async () => {
-  const { region, a, b, aId, bId } = await pair();
-  b.report([], 100);
-  await b.next("heartbeat");
-  const setClock = (now: number) => vi.useFakeTimers({ toFake: ["Date"], now });
-  const beforeMs = Date.now();
-  setClock(beforeMs);
-  await a.measures(0.95);
-  const afterMs = Date.now();
-  setClock(beforeMs + 5999);
-  // The worker goes on reporting, without it.
-  a.report([]);
-  expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: 0.95, busy: true });
-  expect(await reserveIn(region)).toBe(bId);
-  setClock(afterMs + 6000);
-  expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: null, busy: false });
-  expect(await reserveIn(region)).toBe(aId);
-});
+  it("expires when it is not renewed, after which only the estimated units count", async () => {
+    const { region, a, b, aId, bId } = await pair();
+    b.report([], 100);
+    await b.next("heartbeat");
+    const setClock = (now: number) => vi.useFakeTimers({ toFake: ["Date"], now });
+    const beforeMs = Date.now();
+    setClock(beforeMs);
+    await a.measures(0.95);
+    const afterMs = Date.now();
+    setClock(beforeMs + 5999);
+    // The worker continues to report, but without a measurement.
+    a.report([]);
+    expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: 0.95, busy: true });
+    expect(await reserveIn(region)).toBe(bId);
+    setClock(afterMs + 6000);
+    expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: null, busy: false });
+    expect(await reserveIn(region)).toBe(aId);
+  });
 
-test("after a restart of the region nothing is measured until the next report", async () => {
-  const { region, a, aId } = await pair();
-  await a.measures(0.95);
-  await evictDurableObject(env.REGION.getByName(region));
-  expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: null, busy: false });
-  await a.measures(0.96);
-  expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: 0.96, busy: true });
-});
+  it("is unknown after a restart of the region until the next report", async () => {
+    const { region, a, aId } = await pair();
+    await a.measures(0.95);
+    await evictDurableObject(env.REGION.getByName(region));
+    expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: null, busy: false });
+    await a.measures(0.96);
+    expect((await shown(region)).get(aId)).toMatchObject({ cpuLoad: 0.96, busy: true });
+  });
 
-test("what a process has measured is forgotten with its connection; a hello may bring a new figure", async () => {
-  const at = { workerId: fresh("w"), region: fresh("ap") };
-  const first = await FakeWorker.connect(at);
-  await first.measures(0.95);
-  const second = await FakeWorker.connect({ ...at, instanceId: first.instanceId });
-  expect((await shown(at.region)).get(at.workerId)).toMatchObject({ cpuLoad: null, busy: false });
-  await FakeWorker.connect({ ...at, instanceId: second.instanceId, cpu: 0.5 });
-  expect((await shown(at.region)).get(at.workerId)).toMatchObject({ cpuLoad: 0.5, busy: false });
-});
+  it("is forgotten with its connection and may be sent again in a hello", async () => {
+    const at = { workerId: fresh("w"), region: fresh("ap") };
+    const first = await FakeWorker.connect(at);
+    await first.measures(0.95);
+    const second = await FakeWorker.connect({ ...at, instanceId: first.instanceId });
+    expect((await shown(at.region)).get(at.workerId)).toMatchObject({ cpuLoad: null, busy: false });
+    await FakeWorker.connect({ ...at, instanceId: second.instanceId, cpu: 0.5 });
+    expect((await shown(at.region)).get(at.workerId)).toMatchObject({ cpuLoad: 0.5, busy: false });
+  });
 
-test.each([-0.1, 1.1, null, "0.5"])("a report of a CPU load of %j closes the socket", async (cpu) => {
-  const worker = await FakeWorker.connect({ workerId: fresh("w"), region: fresh("ap") });
-  worker.sendRaw(JSON.stringify({ type: "report", load: { units: 0, cpu }, tasks: [] }));
-  expect(await worker.end()).toMatchObject({ code: CLOSE.malformedFrame, reason: expect.stringContaining("load.cpu") });
+  it.each([-0.1, 1.1, null, "0.5"])("closes the socket when a report has the CPU load %j", async (cpu) => {
+    const worker = await FakeWorker.connect({ workerId: fresh("w"), region: fresh("ap") });
+    worker.sendRaw(JSON.stringify({ type: "report", load: { units: 0, cpu }, tasks: [] }));
+    expect(await worker.end()).toMatchObject({
+      code: CLOSE.malformedFrame,
+      reason: expect.stringContaining("load.cpu"),
+    });
+  });
 });
