@@ -115,7 +115,8 @@ describe("a UserSig", () => {
     ["a blank before it", ` ${whole}`, "blanks"],
     ["a tab after it", `${whole}\t`, "blanks"],
     ["a space of no width", `${whole}\u200b`, "blanks"],
-    ["percent-encoding", encodeURIComponent(whole).replaceAll("*", "%2A"), "percent-encoded"],
+    // The first character is encoded too, because one UserSig in twenty has no `*`.
+    ["percent-encoding", whole.replace(/^./, "%65").replaceAll("*", "%2A"), "percent-encoded"],
     [
       "the signs of standard base64",
       `${whole.replaceAll("*", "+").replaceAll("-", "/").replaceAll("_", "=")}=`,
