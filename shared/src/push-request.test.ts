@@ -227,7 +227,7 @@ describe("a push request", () => {
 
   it.each([0, -2, 1001, 1.5, {}])("says the same of every wrong RepeatNum, as of %j", (RepeatNum) => {
     expect(failure({ ...REQUIRED, RepeatNum }).message).toBe(
-      "RepeatNum is invalid: expected an integer from 1 to 1000, or -1 for ever.",
+      "RepeatNum is invalid: expected an integer from 1 to 1000, or -1 to repeat without end.",
     );
   });
 

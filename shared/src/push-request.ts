@@ -58,7 +58,7 @@ const videoSrc = z.union(
   PLAYLIST_EXPECTED,
 );
 
-const REPEATS_EXPECTED = "an integer from 1 to 1000, or -1 for ever";
+const REPEATS_EXPECTED = "an integer from 1 to 1000, or -1 to repeat without end";
 const repeatNum = z
   .int(REPEATS_EXPECTED)
   .min(-1, REPEATS_EXPECTED)

@@ -38,6 +38,6 @@ describe("parseSeatKey", () => {
   });
 
   it.each(["", "1/number/42", "1/string/a/u/more", "1/hall/a/u"])("takes %j for no seat", (text) => {
-    expect(() => parseSeatKey(text)).toThrow("no key of a seat");
+    expect(() => parseSeatKey(text)).toThrow("not the key of a seat");
   });
 });

@@ -32,7 +32,7 @@ export function seatKey(seat: Seat): string {
 export function parseSeatKey(key: string): Seat {
   const [sdkAppId, kind, id, userId, ...more] = key.split("/");
   const isWhole = id !== undefined && userId !== undefined && more.length === 0;
-  if (!isWhole || (kind !== "number" && kind !== "string")) throw new Error("This is no key of a seat.");
+  if (!isWhole || (kind !== "number" && kind !== "string")) throw new Error("This is not the key of a seat.");
   const room: Room = kind === "number" ? { kind, id: Number(id) } : { kind, id };
   return { sdkAppId: Number(sdkAppId), room, userId };
 }

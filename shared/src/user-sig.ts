@@ -124,7 +124,7 @@ export async function readUserSig(userSig: string, inflate: Inflate = inflateByS
 
 /** Typical damage to a UserSig by copying and by configuration files. */
 const SPOILED: readonly (readonly [sign: RegExp, what: string])[] = [
-  [/^\s*["'`\u2018-\u201f].*|["'`\u2018-\u201f]\s*$/su, "it stands in quotation marks of its own"],
+  [/^\s*["'`\u2018-\u201f].*|["'`\u2018-\u201f]\s*$/su, "it is enclosed in quotation marks"],
   [/\\[rn]|[\r\n\u2028\u2029]/u, "it has a line end in it"],
   [/[\s\u200b\ufeff]/u, "it has blanks in it"],
   [/%[0-9a-f]{2}/iu, "it is percent-encoded"],
@@ -192,7 +192,7 @@ function fieldsOf(json: unknown): UserSigFields {
   const signature = record["TLS.sig"];
   const userBuffer = record["TLS.userbuf"];
   if (typeof userId !== "string" || typeof signature !== "string") throw new Error("a field is missing");
-  if (userBuffer !== undefined && typeof userBuffer !== "string") throw new Error("the user buffer is no text");
+  if (userBuffer !== undefined && typeof userBuffer !== "string") throw new Error("the user buffer is not a text");
   return {
     userId,
     signature,

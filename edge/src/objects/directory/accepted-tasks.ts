@@ -7,14 +7,14 @@ export interface AcceptedTask {
   readonly region: string;
   /** Unix ms. */
   readonly atMs: number;
-  /** Before then it takes no place, Unix ms; 0: it may at once. */
+  /** The task is not placed before this time, Unix ms; 0 means that it may be placed at once. */
   readonly startsAtMs: number;
   /** The task that held the seat before. */
   readonly holder: string | null;
-  /** That one and those before it that have not ended, the newest first. */
+  /** The running tasks that this one replaces: the holder and its predecessors, newest first. */
   readonly replaces: readonly string[];
   readonly idempotency: { readonly key: string; readonly fingerprint: string } | null;
-  /** Tasks that push as the same user in other rooms; none or not said: it has not been looked for them. */
+  /** Tasks that push as the same user in other rooms. Absent if there are none or nobody asked for them. */
   readonly elsewhere?: readonly UserSeat[];
 }
 
@@ -22,32 +22,33 @@ export interface WaitingTask extends AcceptedTask {
   readonly seq: number;
 }
 
-/** What a push asks for that another one may have. */
+/** The seat and the key of a push, which another push may have taken. */
 interface Claim {
   readonly seatKey: string;
   readonly idempotency: { readonly key: string } | null;
 }
 
-/** Adds a task, with its `AcceptedPush` as JSON. */
+/** Adds a task with its `AcceptedPush` as JSON. */
 export type AddAccepted = (accepted: AcceptedTask, push: string) => void;
 
 const FILED_KEY = "filed";
-/** A statement takes 100 values, and a row has three. */
+/** A statement takes 100 values, and a row has three of them. */
 const ROWS_PER_INSERT = 32;
 
 /**
- * Tasks that wait for their objects, in the order of their coming: in SQLite, with a copy in memory of all but their
- * pushes. A row is only appended when a task is accepted, because each index of a table costs as much again. The tables
- * that are searched are written later, for many tasks at once: what was accepted after `filed` is not in them yet.
+ * The tasks that wait for their objects, in the order of their arrival. They are in SQLite, with a copy in memory of
+ * everything but their pushes. Accepting a task only appends a row, because each index of a table costs as much again.
+ * The tables that are searched are written later, for many tasks at once: they do not yet contain tasks that were
+ * accepted after `filed`.
  */
 export class AcceptedTasks {
   readonly #storage: DurableObjectStorage;
   readonly #byId = new Map<string, WaitingTask>();
   readonly #bySeat = new Map<string, WaitingTask[]>();
   readonly #unfiledKeys = new Map<string, WaitingTask>();
-  /** By user, then by seat, the newest of each. */
+  /** The newest unfiled task of each seat, by user and then by seat. */
   readonly #unfiledUsers = new Map<string, Map<string, WaitingTask>>();
-  /** Rows that were added and stand in no table yet: seq, body, push. */
+  /** Added rows that are not in a table yet: seq, body, push. */
   #unwritten: [number, string, string][] = [];
   #filedSeq = 0;
   #lastSeq = 0;
@@ -68,8 +69,8 @@ export class AcceptedTasks {
   }
 
   /**
-   * Runs what adds tasks as one transaction, with the rows of all of them written at its end: a statement for each costs
-   * more than the row. Where it throws, and so is undone, what is known in memory is undone too.
+   * Runs a function that adds tasks as one transaction, and writes the rows of all of them at its end: a statement for
+   * each row costs more than the row. If the function throws, the transaction is undone, and so is the copy in memory.
    */
   transaction<Result>(addSome: (add: AddAccepted) => Result): Result {
     try {
@@ -94,29 +95,29 @@ export class AcceptedTasks {
     return this.#byId.get(taskId);
   }
 
-  /** The oldest first; they may be removed while the caller goes through them. */
+  /** Iterates over the tasks, oldest first. Tasks may be removed during the iteration. */
   [Symbol.iterator](): MapIterator<WaitingTask> {
     return this.#byId.values();
   }
 
-  /** Those of a seat, the oldest first. */
+  /** Returns the waiting tasks of a seat, oldest first. */
   ofSeat(seatKey: string): WaitingTask[] {
     return [...(this.#bySeat.get(seatKey) ?? [])];
   }
 
-  /** Whether a push asks for what a task has that is not in the tables which are searched yet. */
+  /** Returns true if a task that is not in the searched tables yet has the push's seat or idempotency key. */
   hasUnfiled({ seatKey, idempotency }: Claim): boolean {
     const newest = this.#bySeat.get(seatKey)?.at(-1);
     const isSeatUsed = newest !== undefined && newest.seq > this.#filedSeq;
     return isSeatUsed || (idempotency !== null && this.#unfiledKeys.has(idempotency.key));
   }
 
-  /** Seats of a user that are not in the tables which are searched, in the order of their coming. */
+  /** Returns a user's seats that are not in the searched tables yet, in the order of their arrival. */
   unfiledOfUser(userId: string): IteratorObject<UserSeat> {
     return (this.#unfiledUsers.get(userId) ?? new Map<string, WaitingTask>()).values();
   }
 
-  /** Those, up to this one, that are not in the tables which are searched; in the order of their coming. */
+  /** Returns the tasks, up to this one, that are not in the searched tables yet, in the order of their arrival. */
   unfiled(upToSeq: number): WaitingTask[] {
     const unfiled: WaitingTask[] = [];
     for (const waiting of this.#byId.values()) {
@@ -140,14 +141,17 @@ export class AcceptedTasks {
     }
   }
 
-  /** What a task that waits here is to do. */
+  /** Returns the push of a waiting task. */
   pushOf({ seq }: WaitingTask): AcceptedPush {
     const { push } = this.#storage.sql.exec<{ push: string }>("SELECT push FROM accepted WHERE seq = ?", seq).one();
-    // SAFETY: the edge that accepted it wrote it.
+    // SAFETY: the edge wrote it when it accepted the task.
     return JSON.parse(push) as AcceptedPush;
   }
 
-  /** All up to this one stand in the tables which are searched; written in the same transaction as those. */
+  /**
+   * Notes that the searched tables contain all tasks up to this one. Called in the transaction that writes those
+   * tables.
+   */
   filed(upToSeq: number): void {
     for (const { seatKey, seq } of this.unfiled(upToSeq)) this.#forgetUserSeat(seatKey, seq);
     this.#storage.kv.put(FILED_KEY, upToSeq);
@@ -163,7 +167,7 @@ export class AcceptedTasks {
     if (seats.size === 0) this.#unfiledUsers.delete(userId);
   }
 
-  /** Its object has the task, or it was deleted. */
+  /** Removes a task, because its object has it or because it was deleted. */
   remove(taskId: string): void {
     const known = this.#byId.get(taskId);
     if (known === undefined) return;
@@ -188,7 +192,7 @@ export class AcceptedTasks {
   }
 }
 
-/** The part of a seat's key that names its user. */
+/** Returns the part of a seat's key that names its user. */
 function userOf(seatKey: string): string {
   return seatKey.slice(seatKey.lastIndexOf("/") + 1);
 }

@@ -1,6 +1,6 @@
 import type { Migrations } from "../../base/migrate.ts";
 
-/** What a Directory stores. Times are Unix ms. */
+/** The tables of a Directory. Times are Unix ms. */
 export const DIRECTORY_TABLES: Migrations = {
   name: "directory",
   steps: [
@@ -17,16 +17,16 @@ export const DIRECTORY_TABLES: Migrations = {
         CREATE INDEX IF NOT EXISTS idempotency_by_task ON idempotency (task_id);
         CREATE TABLE IF NOT EXISTS known (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name));
       `),
-    /** 2: listing by status and by end; nothing of a deleted task is left in its successor's row. */
+    /** Version 2: listing by status and by end. A deleted task leaves nothing in its successor's row. */
     (sql) =>
       sql.exec(`
         CREATE INDEX IF NOT EXISTS task_by_end ON task (ended_at_ms);
         CREATE INDEX IF NOT EXISTS task_by_status ON task (status, created_at_ms);
         CREATE INDEX IF NOT EXISTS task_by_replaced ON task (replaced) WHERE replaced IS NOT NULL;
       `),
-    /** 3: tasks that have no object of their own yet. */
+    /** Version 3: tasks that do not have an object yet. */
     (sql) => sql.exec("CREATE TABLE IF NOT EXISTS accepted (seq INTEGER PRIMARY KEY, body TEXT NOT NULL)"),
-    /** 4: what such a task is to do stands apart from what is looked at before. */
+    /** Version 4: the push of such a task is in a separate column from the fields that are read more often. */
     (sql) => {
       sql.exec("ALTER TABLE accepted ADD COLUMN push TEXT NOT NULL DEFAULT ''");
       for (const { seq, body } of sql.exec<{ seq: number; body: string }>("SELECT seq, body FROM accepted").toArray()) {
@@ -34,21 +34,21 @@ export const DIRECTORY_TABLES: Migrations = {
         sql.exec("UPDATE accepted SET body = ?, push = ? WHERE seq = ?", task, push, seq);
       }
     },
-    /** 5: such a task says its application, room and user by its seat alone, which older code does not read. */
+    /** Version 5: such a task names its application, room and user by its seat only. Older code cannot read this. */
     () => undefined,
-    /** 6: why tasks have failed. */
+    /** Version 6: the error codes of failed tasks. */
     (sql) =>
       sql.exec(`
         CREATE TABLE IF NOT EXISTS failure (task_id TEXT PRIMARY KEY, code TEXT NOT NULL);
         CREATE INDEX IF NOT EXISTS failure_by_code ON failure (code);
       `),
-    /** 7: which tasks of a user run, in whatever rooms, and when those start that do not start at once. */
+    /** Version 7: the running tasks of a user in all rooms, and the start times of tasks that start later. */
     (sql) =>
       sql.exec(`
         CREATE TABLE IF NOT EXISTS later (task_id TEXT PRIMARY KEY, starts_at_ms INTEGER NOT NULL);
         CREATE INDEX IF NOT EXISTS task_running_by_user ON task (user_id, created_at_ms) WHERE status = 'RUNNING';
       `),
-    /** 8: who is in which room, by TRTC's events. */
+    /** Version 8: the users in each room, by TRTC's events. */
     (sql) =>
       sql.exec(`
         CREATE TABLE IF NOT EXISTS room_user (
@@ -56,7 +56,10 @@ export const DIRECTORY_TABLES: Migrations = {
           PRIMARY KEY (room_key, user_id)) WITHOUT ROWID;
         CREATE INDEX IF NOT EXISTS room_user_by_age ON room_user (at_ms);
       `),
-    /** 9: how many tasks have which status. Triggers keep it, so that no statement that changes a task can forget it. */
+    /**
+     * Version 9: the number of tasks of each status. Triggers count, so that a statement that changes a task cannot
+     * omit it.
+     */
     (sql) =>
       sql.exec(`
         CREATE TABLE IF NOT EXISTS status_count (status TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
@@ -76,7 +79,7 @@ export const DIRECTORY_TABLES: Migrations = {
   ],
 };
 
-/** An accepted task of version 3, as far as version 4 divides it; the rest stays as it is. */
+/** The parts of a version 3 task that version 4 divides; the rest is unchanged. */
 interface AcceptedOfVersion3 {
   readonly task: {
     readonly taskId: string;
@@ -88,10 +91,13 @@ interface AcceptedOfVersion3 {
   readonly callbacks: unknown;
 }
 
-/** How long before its StartAt a push took its place, in version 4. Not today's: what was migrated stays as it was. */
+/**
+ * How long before its StartAt a push was placed in version 4. It does not follow later changes, because migrated rows
+ * stay unchanged.
+ */
 const START_LEAD_MS = 15_000;
 
-/** Of version 3's text of a task, version 4's two. */
+/** Splits version 3's text of a task into the two of version 4. */
 function splitAccepted(body: string): [task: string, push: string] {
   // SAFETY: version 3 wrote it.
   const { task, callbacks, ...rest } = JSON.parse(body) as AcceptedOfVersion3;

@@ -29,22 +29,22 @@ import { RoomUsers } from "./room-users.ts";
 import { TaskIndex } from "./task-index.ts";
 import { TaskObjectCreator } from "./task-object-creator.ts";
 
-/** An older edge claimed a seat before it made the task: a claim of this age without a task is taken back. */
+/** Older edges claimed a seat before they created the task. A claim of this age without a task is removed. */
 const CHECK_CLAIM_AFTER_MS = 30_000;
-/** Should the object die before it has handed a task over, it goes on after this. */
+/** If the object is evicted before it has handed a task over, it continues after this time. */
 const HAND_OVER_AGAIN_MS = 1000;
-/** Of a user's tasks in other rooms so many are looked at; one is enough to warn of. */
+/** The limit of a user's tasks in other rooms that are read; one is enough for a warning. */
 const MAX_ELSEWHERE = 8;
 const RETRY_MS = 5000;
 
 interface AcceptContext {
-  /** By their seats. Noted there is who has a seat from now on. */
+  /** The task that holds each seat, by the seat's key. It is updated as seats are taken. */
   readonly holders: Map<string, string>;
   readonly atMs: number;
   readonly add: AddAccepted;
 }
 
-/** The index of an application's tasks, which task holds which seat, and the tasks that have no object of their own yet. */
+/** The index of an application's tasks, the holders of its seats, and the tasks that do not have a Task object yet. */
 export class Directory extends DurableObject<Env> implements DirectoryObject, RootRegistry {
   readonly #sql = this.ctx.storage.sql;
   readonly #index = new TaskIndex(this.#sql);
@@ -52,7 +52,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
   readonly #names = new KnownNames(this.#sql);
   readonly #accepted: AcceptedTasks;
   readonly #creator: TaskObjectCreator;
-  /** Known to the root directory. */
+  /** True if the root directory knows this application. */
   #announced = false;
   #alarmAtMs: number | null = null;
 
@@ -67,10 +67,12 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
   }
 
   /**
-   * Takes seats for new tasks of one application, at most 100, one after another, and keeps the tasks until their objects
-   * have them. All is written down when this returns; where it throws, nothing is. With another shape of `Accept` it gets
-   * another name: a Worker of one version and a Directory of another, while a deploy is under way, must not misread each
-   * other.
+   * Takes seats for up to 100 new tasks of one application, one after another, and keeps the tasks until their objects
+   * have them. Everything is stored when this returns; if it throws, nothing is. If the shape of `Accept` changes, this
+   * method has to be renamed: while a deploy is under way, a Worker of one version and a Directory of another must not
+   * misread each other.
+   *
+   * @returns an answer to each, in their order
    *
    * @returns an answer to each, in their order
    */
@@ -79,12 +81,15 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     if (first === undefined) return [];
     if (!this.#announced) await this.#announce(String(first.sdkAppId));
     const answers = this.#commit(group);
-    // At once where one comes alone; the alarm goes on with it should this object die now.
+    // A single task is created at once. If this object is evicted now, its alarm continues the work.
     if (answers.some(({ kind }) => kind === "accepted")) this.ctx.waitUntil(this.#creator.run());
     return answers;
   }
 
-  /** Before the first task is written, so that no application with tasks is ever missing in the list of all. */
+  /**
+   * Registers the application with the root directory before its first task is stored, so that the list of all
+   * applications is complete.
+   */
   async #announce(sdkAppId: string): Promise<void> {
     if (!this.#names.has("self", sdkAppId)) {
       await this.env.DIRECTORY.getByName(ROOT).know("app", sdkAppId);
@@ -100,12 +105,12 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
       return group.map((accept) => this.#accept(accept, { holders, atMs, add }));
     });
     this.#creator.noteAccepted(answers.filter(({ kind }) => kind === "accepted").length, atMs);
-    // Part of the same commit.
+    // The alarm is part of the same commit.
     if (this.#accepted.size > 0) void this.#wakeAt(atMs + HAND_OVER_AGAIN_MS);
     return answers;
   }
 
-  /** Which tasks hold the seats that a group asks for. */
+  /** Returns the tasks that hold the seats which a group asks for. */
   #holdersOf(group: readonly Accept[]): Map<string, string> {
     if (group.some((accept) => this.#accepted.hasUnfiled(accept))) this.#file(Number.POSITIVE_INFINITY);
     return this.#index.holdersOf(group.map(({ seatKey }) => seatKey));
@@ -114,7 +119,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
   #accept(accept: Accept, { holders, atMs, add }: AcceptContext): AcceptAnswer {
     const { taskId, seatKey, region, startsAtMs, push, idempotency } = accept;
     const key = idempotency?.key ?? null;
-    // Of those that came before it in its group.
+    // Earlier pushes of the same group may have used the seat or the key.
     if (this.#accepted.hasUnfiled(accept)) this.#file(Number.POSITIVE_INFINITY);
     const before = key === null ? undefined : this.#index.keyUse(key);
     if (idempotency !== null && before !== undefined) {
@@ -148,21 +153,21 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     return { kind: "accepted", taskId, ...found };
   }
 
-  /** The same user's tasks in other rooms, as far as somebody wants to know. */
+  /** Returns the same user's tasks in other rooms, up to the number that the request needs. */
   #elsewhere({ seatKey, otherRooms, endedHolder }: Accept): UserSeat[] {
     if (otherRooms === undefined) return [];
     const { userId } = parseSeatKey(seatKey);
     const limit = otherRooms === "warn" ? 1 : MAX_ELSEWHERE;
     const isOther = (seat: UserSeat) => seat.seatKey !== seatKey && seat.taskId !== endedHolder;
     const unfiled = this.#accepted.unfiledOfUser(userId).filter(isOther).take(limit);
-    // The newest task of each seat; its own seat's and an ended one may be among them.
+    // The index gives the newest task of each seat. The push's own seat and an ended task may be among them.
     const filed = this.#index.seatsOfUser(userId, 2 * limit + 2).toReversed();
     const seats = new Map(filed.map((seat) => [seat.seatKey, seat]));
     for (const { taskId, seatKey: of, startsAtMs } of unfiled) seats.set(of, { taskId, seatKey: of, startsAtMs });
     return [...seats.values()].filter(isOther).slice(-limit);
   }
 
-  /** Writes what was accepted, up to this one, into the tables that are searched. */
+  /** Writes the tasks that were accepted, up to this one, into the tables that are searched. */
   #file(upToSeq: number): void {
     const unfiled = this.#accepted.unfiled(upToSeq);
     const last = unfiled.at(-1);
@@ -173,22 +178,22 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     });
   }
 
-  /** Makes the object of a task that was accepted and has none yet. */
+  /** Creates the object of a task that was accepted and has none yet. */
   createObject(taskId: string): Promise<void> {
     return this.#creator.now(taskId);
   }
 
-  /** TRTC tells what happened in a room of the application. */
+  /** Records an event that TRTC sent about a room of the application. */
   roomEvent(sdkAppId: number, event: RoomEvent): RoomNews {
     return this.ctx.storage.transactionSync(() => this.#roomUsers.record(sdkAppId, event));
   }
 
-  /** A task lives in another region from now on. */
+  /** Records that a task has moved to another region. */
   moved(taskId: string, region: string): void {
     this.#sql.exec("UPDATE task SET region = ? WHERE task_id = ?", region, taskId);
   }
 
-  /** A task has ended: its seat is its heir's, or free, unless a newer task has taken it. */
+  /** Records that a task has ended. Its seat goes to its heir or becomes free, unless a newer task has taken it. */
   ended(end: EndedTask): void {
     this.#file(Number.POSITIVE_INFINITY);
     this.ctx.storage.transactionSync(() => this.#index.ended(end));
@@ -203,7 +208,10 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     });
   }
 
-  /** The first tasks of a query; how many match it on all pages; and by status, how many match it but for the status. */
+  /**
+   * Returns the first tasks of a query, the number of matches on all pages, and for each status the number of tasks
+   * that match the rest of the query.
+   */
   list(query: ListQuery): { total: number; counts: TaskList["counts"]; tasks: ListedTask[] } {
     this.#file(Number.POSITIVE_INFINITY);
     const anyStatus = conditionOf(query);
@@ -213,7 +221,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     return { total, counts, tasks: this.#page(query) };
   }
 
-  /** Those of a query that come after a task in its order. */
+  /** Returns the tasks of a query that come after a task in its order. */
   listAfter(query: ListQuery, after: ListedTask): ListedTask[] {
     this.#file(Number.POSITIVE_INFINITY);
     return this.#page(query, after);
@@ -230,18 +238,20 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     return Array.from(rows, listed);
   }
 
-  /** That something can be written: rejects with why it cannot. It resolves once it is on disk. */
+  /**
+   * Checks that the storage can be written: it resolves once a value is on disk, and rejects with the cause otherwise.
+   */
   async writes(): Promise<void> {
     this.ctx.storage.kv.put("written", Date.now());
     await this.ctx.storage.sync();
   }
 
-  /** Of the root registry. */
+  /** Adds a name to the root registry. */
   know(kind: "app" | "region", name: string): void {
     this.#names.add(kind, name);
   }
 
-  /** Of the root registry: the names of one kind that it has been told of. */
+  /** Returns the names of one kind in the root registry. */
   known(kind: "app" | "region"): string[] {
     return this.#names.all(kind);
   }
@@ -258,7 +268,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     }
   }
 
-  /** A crash between claim and create has left a row without a task in an older edge: it is taken back here. */
+  /** Removes rows without a task, which a crash of an older edge between claim and create has left. */
   async #checkClaims(): Promise<void> {
     const claims = this.#sql
       .exec<{ task_id: string }>(
@@ -278,13 +288,13 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
       this.#sql.exec("UPDATE task SET confirmed = 1 WHERE task_id = ?", taskId);
       return;
     }
-    // The task that held the seat before still runs: it gets its seat back.
+    // If the task that held the seat before still runs, it gets its seat back.
     const [heir] = this.#index.runningFrom(this.#index.replacedBy(taskId));
     if (heir !== undefined) this.ctx.storage.transactionSync(() => this.#index.bequeath(taskId, heir));
     this.forget(taskId);
   }
 
-  /** There is one alarm: it is moved only to come earlier. */
+  /** An object has one alarm, so it is only moved to an earlier time. */
   async #wakeAt(atMs: number): Promise<void> {
     if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
     this.#alarmAtMs = atMs;
@@ -310,7 +320,7 @@ function listed(row: TaskRow): ListedTask {
     createdAt: isoTime(row.created_at_ms),
     endedAt: row.ended_at_ms === null ? null : isoTime(row.ended_at_ms),
     SdkAppId: row.sdk_app_id,
-    // SAFETY: written by `TaskIndex.file` from a room's id.
+    // SAFETY: `TaskIndex.file` wrote it from a room's id.
     room: JSON.parse(row.room) as number | string,
     UserId: row.user_id,
     region: row.region,

@@ -1,6 +1,6 @@
 /**
- * Names in a directory's SQLite: in the root registry those of all applications and regions that there are; in an
- * application's Directory its own, once the root registry has been told of it (`self`).
+ * Names in a directory's SQLite. The root registry has the names of all applications and regions. An application's
+ * Directory has its own name, once the root registry knows it (`self`).
  */
 export class KnownNames {
   readonly #sql: SqlStorage;
@@ -13,7 +13,7 @@ export class KnownNames {
     this.#sql.exec("INSERT OR IGNORE INTO known (kind, name) VALUES (?, ?)", kind, name);
   }
 
-  /** Sorted. */
+  /** Returns the names of one kind, sorted. */
   all(kind: "app" | "region"): string[] {
     const rows = this.#sql.exec<{ name: string }>("SELECT name FROM known WHERE kind = ? ORDER BY name", kind);
     return rows.toArray().map(({ name }) => name);

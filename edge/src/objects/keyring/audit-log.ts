@@ -7,18 +7,18 @@ type AuditLine = AuditList["lines"][number];
 
 export interface Change {
   readonly action: AuditLine["action"];
-  /** What was changed: a SecretId, a worker's id, an SdkAppId. */
+  /** The subject of the change: a SecretId, a worker's id or an SdkAppId. */
   readonly subject: string;
-  /** The applications that the change is about. */
+  /** The applications that the change concerns. */
   readonly sdkAppIds: AppScope;
-  /** What an admin wants to know beside that, without a secret. */
+  /** Further details for an admin, without secrets. */
   readonly detail: string;
 }
 
 const KEPT_MS = 90 * 24 * 3_600_000;
 const MAX_AUDIT_LINES = 10_000;
 
-/** Who changed what, when: kept for 90 days, at most 10,000 lines. */
+/** The log of changes with their authors and times, kept for 90 days and at most 10,000 lines. */
 export class AuditLog {
   readonly #sql: SqlStorage;
 
@@ -30,7 +30,7 @@ export class AuditLog {
         subject TEXT NOT NULL, sdk_app_ids TEXT NOT NULL, detail TEXT NOT NULL)`);
   }
 
-  /** To be called in the transaction that makes the change. */
+  /** Appends a line. It must be called in the transaction that makes the change. */
   append(by: Actor, change: Change, atMs: number): void {
     const { action, subject, sdkAppIds, detail } = change;
     this.#sql.exec(
@@ -49,7 +49,7 @@ export class AuditLog {
     );
   }
 
-  /** Newest first; only what concerns no application beyond those that the reader may see. */
+  /** Returns lines newest first, and only those that concern no application beyond the reader's. */
   lines(reader: Actor, { limit, before }: AuditQuery): AuditLine[] {
     const rows = this.#sql.exec<AuditRow>(
       "SELECT * FROM audit WHERE seq < ? AND at_ms >= ? ORDER BY seq DESC",
@@ -59,7 +59,7 @@ export class AuditLog {
     const lines: AuditLine[] = [];
     for (const row of rows) {
       if (lines.length === limit) break;
-      // SAFETY: written by `append` only.
+      // SAFETY: only `append` writes it.
       const sdkAppIds = JSON.parse(row.sdk_app_ids) as AuditLine["sdkAppIds"];
       if (!covers(reader.sdkAppIds, sdkAppIds)) continue;
       const { seq, by, action, subject, detail } = row;
@@ -69,7 +69,7 @@ export class AuditLog {
   }
 }
 
-/** The only URLs in an audit line are those of callbacks. An older edge has written their paths, too. */
+/** The only URLs in an audit line are those of callbacks. Older edges wrote their paths too. */
 function shownDetail(detail: string): string {
   return detail.replaceAll(/https?:\/\/[^\s,]+/g, shownOrigin);
 }

@@ -2,7 +2,10 @@ import type { CredentialView } from "@roomcast/shared";
 import { isoTime } from "../../base/iso-time.ts";
 import type { SealedKey, StoredCredential } from "../../contracts/keyring-object.ts";
 
-/** The keys after a new one was put first: no earlier one outlives the overlap, and what has ended is dropped. Pure. */
+/**
+ * Returns the keys with a new one in front. Earlier keys end with the overlap at the latest, and expired ones are
+ * dropped. Pure.
+ */
 export function rotated(
   keys: StoredCredential["keys"],
   newest: SealedKey,
@@ -35,7 +38,7 @@ export function showCredential(credential: StoredCredential, nowMs: number): Cre
   };
 }
 
-/** Credentials in the keyring's SQLite, one JSON text each. */
+/** The credentials in the keyring's SQLite, as one JSON text each. */
 export class CredentialStore {
   readonly #sql: SqlStorage;
 
@@ -69,7 +72,7 @@ export class CredentialStore {
       this.#sql
         .exec<{ value: string }>(`SELECT value FROM credential ${clause}`, ...bound)
         .toArray()
-        // SAFETY: written by `put` only.
+        // SAFETY: only `put` writes it.
         .map(({ value }) => JSON.parse(value) as StoredCredential)
     );
   }

@@ -37,8 +37,8 @@ const MAX_CALLBACKS = 1000;
 const MAX_WORKER_TOKENS = 10_000;
 
 /**
- * Credentials, worker tokens and callbacks that are changed without a deploy, and who changed them. SecretKeys and
- * callback keys stand in it sealed. What a caller may not see is not there for him.
+ * The credentials, worker tokens and callbacks that are changed without a deploy, and the log of these changes.
+ * SecretKeys and callback keys are stored sealed. To a caller, entries that they may not see do not exist.
  */
 export class Keyring extends DurableObject<Env> implements KeyringObject {
   readonly #audit = new AuditLog(this.ctx.storage.sql);
@@ -51,7 +51,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     void ctx.blockConcurrencyWhile(() => this.#sealAnew());
   }
 
-  /** Null: it is still the version that is known. */
+  /** Returns null if the caller's version is still the current one. */
   snapshot(knownVersion: string | null): KeyringSnapshot | null {
     const version = this.#version();
     if (version === knownVersion) return null;
@@ -86,7 +86,10 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return { kind: "added", value: { ...showCredential(credential, nowMs), secretKey } };
   }
 
-  /** Gives a credential a new SecretKey; the earlier ones hold for the overlap at most. Null: there is none. */
+  /**
+   * Gives a credential a new SecretKey; the earlier ones are valid for the overlap at most. Returns null if there is no
+   * such credential.
+   */
   async rotateCredential(by: Actor, secretId: string, overlapMs: number): Promise<NewCredential | null> {
     const { secretKey, sealed } = await this.#newKey(secretId);
     const before = this.#visible(by, secretId);
@@ -101,7 +104,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return { ...showCredential(credential, nowMs), secretKey };
   }
 
-  /** False: there is none. */
+  /** Returns false if there is no such credential. */
   revokeCredential(by: Actor, secretId: string): boolean {
     const before = this.#visible(by, secretId);
     if (before === undefined) return false;
@@ -116,7 +119,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return this.#tokens.list(Date.now());
   }
 
-  /** Notes a token that the caller mints with this id. */
+  /** Records a token that the caller mints with this id. */
   addWorkerToken(by: Actor, { workerId, regions, lifetimeS }: AddWorkerToken): Added<WorkerTokenView> {
     const nowMs = Date.now();
     if (this.#tokens.count(nowMs) >= MAX_WORKER_TOKENS) return { kind: "full" };
@@ -135,7 +138,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return { kind: "added", value: showWorkerToken(token) };
   }
 
-  /** No token of this worker holds any more. The caller ends its connections. */
+  /** Revokes all tokens of this worker. The caller closes its connections. */
   revokeWorker(by: Actor, workerId: string): void {
     const detail = "all its tokens";
     this.#change(by, { action: "worker.revoke", subject: workerId, sdkAppIds: "*", detail }, (nowMs) =>
@@ -143,7 +146,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     );
   }
 
-  /** Whether a worker token whose signature is right still holds. */
+  /** Returns true if a worker token, whose signature the caller has verified, is still valid. */
   admitsWorker(workerId: string, tokenId: string | null): boolean {
     return this.#tokens.admits(workerId, tokenId);
   }
@@ -167,7 +170,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return { kind: "added", value: showCallback(stored) };
   }
 
-  /** False: there is none. */
+  /** Returns false if the application has no callback. */
   removeCallback(by: Actor, sdkAppId: number): boolean {
     const before = this.#callbacks.get(sdkAppId);
     if (before === undefined) return false;
@@ -176,7 +179,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return true;
   }
 
-  /** A worker was taken out of service, or put back: that stands in its region, and who did it here. */
+  /** Writes the audit line for draining a worker or putting it back; its region stores the state itself. */
   noteDrain(by: Actor, workerId: string, drained: boolean): void {
     const action = drained ? "worker.drain" : "worker.undrain";
     this.#audit.append(by, { action, subject: workerId, sdkAppIds: "*", detail: "" }, Date.now());
@@ -186,7 +189,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return this.#audit.lines(reader, query);
   }
 
-  /** A change and its line in the audit log are written together or not at all. */
+  /** Writes a change and its audit line together or not at all. */
   #change(by: Actor, change: Change, write: (nowMs: number) => void): void {
     const nowMs = Date.now();
     this.ctx.storage.transactionSync(() => {
@@ -210,7 +213,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return { secretKey, sealed: await seal(secretKey, this.#sealKeys(), credentialSubject(secretId)) };
   }
 
-  /** After a new key was put first in SEAL_KEY, everything is sealed with it, so that the older one can be dropped. */
+  /** Seals everything with a new key that was put first in SEAL_KEY, so that the older key can be removed. */
   async #sealAnew(): Promise<void> {
     const keys = this.#sealKeys();
     const [mark] = await fingerprints("keyring", keys);
@@ -234,13 +237,13 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
   }
 }
 
-/** What cannot be opened stays as it is: its key may come back. */
+/** A value that cannot be opened stays unchanged: its key may come back. */
 async function sealedAnew(sealed: string, keys: SealKeys, subject: string): Promise<string> {
   try {
     const { value, stale } = await openSealed(sealed, keys, subject);
     return stale ? await seal(value, keys, subject) : sealed;
   } catch (thrown) {
-    console.error("not sealed anew", { subject, thrown: String(thrown) });
+    console.error("not sealed again", { subject, thrown: String(thrown) });
     return sealed;
   }
 }

@@ -11,9 +11,9 @@ export interface StoredWorkerToken {
 }
 
 /**
- * Which worker tokens hold. A token is believed for its signature until its worker is revoked; from then on only
- * tokens that were minted here afterwards are. No clock takes part, so one that was made where the clock was fast is
- * refused as well.
+ * Decides which worker tokens are valid. A token with a right signature is valid until its worker is revoked. From then
+ * on only tokens that were minted here afterwards are valid. No clock is compared, so a token that was made where the
+ * clock was fast is refused as well.
  */
 export class WorkerTokenStore {
   readonly #sql: SqlStorage;
@@ -38,7 +38,7 @@ export class WorkerTokenStore {
     );
   }
 
-  /** How many hold. Those that have expired are forgotten. */
+  /** Returns the number of valid tokens. Expired ones are deleted. */
   count(nowMs: number): number {
     this.#sql.exec("DELETE FROM worker_token WHERE expires_at_ms <= ?", nowMs);
     return this.#sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM worker_token").one().n;
@@ -74,7 +74,7 @@ export class WorkerTokenStore {
         showWorkerToken({
           tokenId: row.token_id,
           workerId: row.worker_id,
-          // SAFETY: written by `add` only.
+          // SAFETY: only `add` writes it.
           regions: JSON.parse(row.regions) as string[],
           createdAtMs: row.created_at_ms,
           createdBy: row.created_by,

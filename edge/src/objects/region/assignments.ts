@@ -1,22 +1,22 @@
-/** That a task was given, or is about to be given, to a worker. Times are Unix ms. */
+/** Records that a task was given, or is about to be given, to a worker. Times are Unix ms. */
 export interface Assignment {
   readonly taskId: string;
   readonly attempt: number;
   readonly workerId: string;
-  /** The worker's process. */
+  /** The id of the worker's process. */
   readonly instanceId: string;
-  /** Reserved until the worker's reported load includes the task. */
+  /** Units that are reserved until the worker's reported load includes the task. */
   readonly units: number;
   /**
-   * Reserved after that until the worker has opened the source: by how much an earlier attempt's plan costs more than
-   * what the worker counts for a source that it does not know yet.
+   * Units that are reserved from then until the worker has opened the source. They are the difference between the cost
+   * of an earlier attempt's plan and the cost that the worker counts for an unknown source.
    */
   readonly openingUnits: number;
   readonly sinceMs: number;
   readonly dispatched: boolean;
-  /** Whether the worker has reported the task. */
+  /** True if the worker has reported the task. */
   readonly confirmed: boolean;
-  /** When the task is taken away from the worker unless it shows up with it; null: it is there. */
+  /** The time at which the task is released unless the worker reports it; null if the worker has reported it. */
   readonly releaseAtMs: number | null;
 }
 
@@ -33,14 +33,14 @@ type Row = {
   release_at_ms: number | null;
 };
 
-/** Assignments that have ended and are still remembered, in memory only. */
+/** The number of ended assignments that are remembered, in memory only. */
 const MAX_PAST = 5000;
 
-/** Which task is on which worker: in SQLite, with a copy in memory. */
+/** The assignments of tasks to workers: in SQLite, with a copy in memory. */
 export class Assignments {
   readonly #sql: SqlStorage;
   readonly #byTask = new Map<string, Assignment>();
-  /** The oldest first. */
+  /** Keys of ended assignments, oldest first. */
   readonly #past = new Set<string>();
   readonly #reserved = new Map<string, number>();
 
@@ -53,20 +53,23 @@ export class Assignments {
     return this.#byTask.get(taskId);
   }
 
-  /** The task's assignment if it is this attempt on this worker. */
+  /** Returns the task's assignment if it is this attempt on this worker. */
   match(taskId: string, attempt: number, workerId: string): Assignment | undefined {
     const found = this.#byTask.get(taskId);
     return found?.attempt === attempt && found.workerId === workerId ? found : undefined;
   }
 
-  /** Whether this worker has this attempt, or had it a short while ago. False for what a worker makes up. */
+  /**
+   * Returns true if this worker has this attempt, or had it recently. Returns false for an attempt that the worker made
+   * up.
+   */
   hasGiven(taskId: string, attempt: number, workerId: string): boolean {
     return (
       this.match(taskId, attempt, workerId) !== undefined || this.#past.has(pastKey({ taskId, attempt, workerId }))
     );
   }
 
-  /** As they are now; they may be changed while the caller goes through them. */
+  /** Returns a copy of the list, so that assignments may be changed during the iteration. */
   all(): Assignment[] {
     return [...this.#byTask.values()];
   }
@@ -75,7 +78,7 @@ export class Assignments {
     return this.all().filter((assignment) => assignment.workerId === workerId);
   }
 
-  /** Units that are held on a worker beside its reported load. */
+  /** Returns the units that are reserved on a worker beside its reported load. */
   reservedUnits(workerId: string): number {
     return this.#reserved.get(workerId) ?? 0;
   }
@@ -100,14 +103,14 @@ export class Assignments {
     );
   }
 
-  /** Forgets the task's assignment, to whichever worker, if it is of this attempt or an older one. */
+  /** Removes the task's assignment, on any worker, if it is of this attempt or an older one. */
   remove(taskId: string, attempt: number): boolean {
     const found = this.#byTask.get(taskId);
     if (found === undefined || found.attempt > attempt) return false;
     return this.#remove(taskId);
   }
 
-  /** The same for a worker's word: what is another worker's is not his to end. */
+  /** Removes the assignment at a worker's request. A worker cannot end an assignment of another worker. */
   removeOf(workerId: string, taskId: string, attempt: number): boolean {
     const found = this.#byTask.get(taskId);
     if (found === undefined || found.workerId !== workerId || found.attempt > attempt) return false;
@@ -137,7 +140,7 @@ export class Assignments {
 
   #reserve({ workerId, units, openingUnits, confirmed }: Assignment, sign: 1 | -1): void {
     const reserved = this.reservedUnits(workerId) + sign * (confirmed ? openingUnits : units);
-    // What is left after adding and taking away fractions is dust.
+    // Adding and subtracting fractions leaves a rounding error.
     if (reserved < 1e-6) this.#reserved.delete(workerId);
     else this.#reserved.set(workerId, reserved);
   }

@@ -7,25 +7,26 @@ import { pass } from "./handle-frame.ts";
 import { type RegionState, TRY_AGAIN_LATER } from "./region-state.ts";
 import type { GreetedSocket, SocketState } from "./worker-sockets.ts";
 
-/** Each wakes a Task object: thousands at once would keep the region from hearing anything else. */
+/** Each check wakes a Task object: thousands at once would block all other messages to the region. */
 const RECONCILED_AT_ONCE = 50;
 /**
- * 200 a second, of all workers together: after a restart of the edge they all say hello, and an object that was woken
- * keeps its files open for a while (docs/scale.md).
+ * 200 tasks a second for all workers together. After a restart of the edge all workers send a hello, and an object that
+ * was woken keeps its files open for a while (docs/scale.md).
  */
 const COMPARE_GAP_MS = 5;
 
 type Hello = WorkerFrameOf<"hello">;
 type Greeting = SocketState & { readonly phase: "greeting" };
 
-/** What a task has said of a worker that runs it. */
+/** A task's answer about a worker that reports it. */
 interface Checked extends TaskRef {
   readonly answer: WorkerAnswer;
 }
 
 /**
- * Answers hellos: compares what a worker says it runs with the truth, and lets it have tasks. What this region has given
- * to the worker's process, and has heard of from it, is kept at once; its tasks are asked afterwards, a few at a time.
+ * Answers hellos. It compares the tasks that a worker reports with the tasks' own states, and then lets the worker have
+ * new tasks. A task that this region gave to the worker's process and has had reports of is kept at once; its Task
+ * object is asked afterwards, a few at a time.
  */
 export class WorkerGreeter {
   readonly #regionState: RegionState;
@@ -47,8 +48,8 @@ export class WorkerGreeter {
     }
     const incumbent = sockets.greeted(workerId)?.[1];
     if (incumbent !== undefined && incumbent.instanceId !== hello.instanceId) {
-      // Were the newcomer let in, the two would take each other's place, and tasks, for ever. One that is half-open is
-      // found by its silence, and the newcomer dials again.
+      // If the newcomer were accepted, the two processes would take each other's place and tasks without end. A
+      // half-open incumbent is found by its silence, and the newcomer connects again.
       return this.#regionState.drop(socket, CLOSE.idInUse, "Another process is connected as this worker.");
     }
     const nowMs = Date.now();
@@ -74,7 +75,7 @@ export class WorkerGreeter {
     sockets.set(socket, greeted);
     this.#regionState.expected.came(workerId);
     this.#regionState.lostWorkers.remove(workerId);
-    // What it said on an older socket may be of another process.
+    // A measurement from an older socket may be that of another process.
     this.#regionState.measured.forget(workerId);
     this.#regionState.measure(greeted, hello.load.cpu);
     try {
@@ -89,7 +90,7 @@ export class WorkerGreeter {
     const { sockets, config } = this.#regionState;
     const { workerId, instanceId } = hello;
     await this.#announce(region);
-    // It may have left meanwhile, and another process of this id may have come: what that one says counts.
+    // The worker may have left meanwhile, and another process with this id may have connected: only the new one counts.
     if (sockets.get(socket)?.phase !== "reconciling") return;
     const { known, given, strange } = this.#partition(hello);
     for (const report of known) this.#regionState.adopt(report, workerId, instanceId);
@@ -125,9 +126,9 @@ export class WorkerGreeter {
   }
 
   /**
-   * What this region has given to the worker's process and has heard of from it; what it has given to the worker all the
-   * same; and what it has not given to it. Tasks of the last kind are not asked: each question would make an object, and
-   * whoever has a worker token could invent thousands.
+   * Divides the reported tasks. `known`: this region gave the task to this process and has had a report of it. `given`:
+   * it gave the task to this worker. `strange`: it did not give the task to this worker. Strange tasks are not asked:
+   * each question would create an object, and anyone with a worker token could invent thousands.
    */
   #partition({ running, workerId, instanceId }: Hello): Record<"known" | "given" | "strange", TaskReport[]> {
     const parts = { known: [] as TaskReport[], given: [] as TaskReport[], strange: [] as TaskReport[] };
@@ -140,15 +141,16 @@ export class WorkerGreeter {
   }
 
   /**
-   * Tells tasks that their worker is back: one may have gone on elsewhere without a word to this region. Each is told of
-   * its newest report, because it may have heard of newer ones than the hello's. Never rejects.
+   * Sends tasks the reports of their worker that is back, because a task may have continued elsewhere without a message
+   * to this region. Each gets the newest report, because newer ones than the hello's may have reached it. Never
+   * rejects.
    */
   async #compare(socket: WebSocket, workerId: string, known: readonly TaskReport[]): Promise<void> {
     const { sockets, reports } = this.#regionState;
     for (const report of known) reports.put(report, Date.now());
     for (const report of known) {
       await this.#comparing.turn();
-      // It has left, or has dialled again.
+      // The worker has left, or has connected again.
       if (sockets.get(socket)?.phase !== "ready") return;
       const { taskId, attempt } = report;
       const newest = reports.newestReport(taskId, attempt) ?? report;
@@ -156,14 +158,17 @@ export class WorkerGreeter {
     }
   }
 
-  /** The root directory knows all regions that ever had a worker. */
+  /** Registers the region with the root directory, which knows all regions that ever had a worker. */
   async #announce(region: string): Promise<void> {
     if (this.#announced) return;
     await this.#regionState.env.DIRECTORY.getByName(ROOT).know("region", region);
     this.#announced = true;
   }
 
-  /** A few at a time, so that other workers are heard meanwhile; the deadline moves on as long as tasks answer. */
+  /**
+   * Checks a few tasks at a time, so that messages of other workers are handled meanwhile. The deadline is extended
+   * while tasks answer.
+   */
   async #reconcileAll(
     socket: WebSocket,
     { running, workerId, instanceId }: Pick<Hello, "running" | "workerId" | "instanceId">,
@@ -174,14 +179,14 @@ export class WorkerGreeter {
       const few = running.slice(first, first + RECONCILED_AT_ONCE);
       checked.push(...(await Promise.all(few.map((report) => this.#reconcile(socket, report, workerId, instanceId)))));
       const state = sockets.get(socket);
-      // It has left, or has dialled again.
+      // The worker has left, or has connected again.
       if (state?.phase !== "reconciling") break;
       sockets.set(socket, { ...state, deadlineMs: Date.now() + config.helloTimeoutMs });
     }
     return checked;
   }
 
-  /** Asks a task whether the worker that says it runs it still holds it. */
+  /** Asks a task if the worker that reports it still holds it. */
   async #reconcile(socket: WebSocket, report: TaskReport, workerId: string, instanceId: string): Promise<Checked> {
     const { taskId, attempt } = report;
     const answer = await this.#regionState.tasks.workerEvent(
@@ -195,12 +200,13 @@ export class WorkerGreeter {
     return { taskId, attempt, answer };
   }
 
-  /** Tasks that were given to a worker which says hello without them. */
+  /** Sets a release time for tasks that were given to the worker and are not in its hello. */
   async #missing(workerId: string, instanceId: string, running: ReadonlySet<string>): Promise<void> {
     const { assignments, config } = this.#regionState;
     for (const assignment of assignments.ofWorker(workerId)) {
       if (running.has(assignment.taskId) || !assignment.dispatched) continue;
-      // A new process has lost them. The same process may have ended them while it was away, and says so next.
+      // A new process has lost these tasks. The same process may have ended them while it was disconnected, and will
+      // report that next.
       const graceMs = assignment.instanceId === instanceId ? config.workerGraceMs : 0;
       const releaseAtMs = Date.now() + graceMs;
       assignments.put({ ...assignment, releaseAtMs });

@@ -1,15 +1,18 @@
-/** A worker that went without having said that it leaves. Times are Unix ms. */
+/** A worker that was lost without announcing that it leaves. Times are Unix ms. */
 export interface LostWorker {
   readonly workerId: string;
   readonly version: string;
   readonly lostAtMs: number;
-  /** How many tasks it had then. */
+  /** The number of tasks that it had then. */
   readonly tasks: number;
 }
 
 const LISTED_FOR_MS = 3_600_000;
 
-/** Workers that were lost within the last hour and are not back: in SQLite, for people who look at night. */
+/**
+ * The workers that were lost within the last hour and are not back: in SQLite, so that an operator can still see them
+ * later.
+ */
 export class LostWorkers {
   readonly #sql: SqlStorage;
 
@@ -22,12 +25,12 @@ export class LostWorkers {
     this.#sql.exec("INSERT OR REPLACE INTO lost VALUES (?, ?, ?, ?)", workerId, version, lostAtMs, tasks);
   }
 
-  /** It is back. */
+  /** Removes a worker that is back. */
   remove(workerId: string): void {
     this.#sql.exec("DELETE FROM lost WHERE worker_id = ?", workerId);
   }
 
-  /** The newest first; who may still be about to come back is none of them. */
+  /** Returns the lost workers, newest first, without those that may still be about to come back. */
   list(nowMs: number, graceMs: number): LostWorker[] {
     return this.#sql
       .exec<{ worker_id: string; version: string; lost_at_ms: number; tasks: number }>(

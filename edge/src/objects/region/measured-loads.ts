@@ -8,18 +8,19 @@ export interface Estimate {
 }
 
 interface Entry {
-  /** As the worker has said it: smoothed. */
+  /** The CPU share as the worker reported it, smoothed. */
   readonly cpu: number;
   readonly atMs: number;
-  /** What the estimates said then, as a share of the capacity. */
+  /** The estimate at that time, as a share of the capacity. */
   readonly estimated: number;
-  /** The same, smoothed as the worker smooths: what of `cpu` the estimates can explain. */
+  /** The estimate, smoothed as the worker smooths: the part of `cpu` that the estimates explain. */
   readonly explained: number;
 }
 
 /**
- * How busy workers say that their CPUs are, in memory only: the next second brings it again. After a restart of the
- * edge there is nothing until then, and the estimates stand alone. A figure counts for `holdsMs`. Times are Unix ms.
+ * The CPU loads that workers report. They are in memory only, because the next second brings new ones. After a restart
+ * of the edge there are none until then, and only the estimates are used. A figure is valid for `holdsMs`. Times are
+ * Unix ms.
  */
 export class MeasuredLoads {
   readonly #entries = new Map<string, Entry>();
@@ -32,21 +33,21 @@ export class MeasuredLoads {
   note(worker: Estimate, cpu: number, atMs: number): void {
     const estimated = share(worker);
     const before = this.#newest(worker.workerId, atMs);
-    // What has been reserved since the report before counts as not measured yet: a task takes time to begin.
+    // Units that were reserved since the previous report count as not measured yet, because a task takes time to begin.
     const explained =
       before === undefined ? estimated : smoothed(before.explained, before.estimated, atMs - before.atMs);
     this.#entries.set(worker.workerId, { cpu, atMs, estimated, explained });
   }
 
-  /** As the worker said it last; null: not lately. */
+  /** Returns the last reported CPU share; null if there is no recent one. */
   said(workerId: string, nowMs: number): number | null {
     return this.#newest(workerId, nowMs)?.cpu ?? null;
   }
 
   /**
-   * What the worker would measure if it had measured what is on it now: what was reserved or ended since counts as
-   * estimated. So a burst of tasks does not all go to the worker that was idle a second ago. It may be over 1. Null: the
-   * worker has not said anything lately.
+   * Returns what the worker would measure with its present tasks: tasks that were added or ended since its report count
+   * as estimated. So a burst of tasks does not all go to the worker that was idle a second ago. The result may exceed
+   * 1. Returns null if the worker has not reported recently.
    */
   expected(worker: Estimate, nowMs: number): number | null {
     const entry = this.#newest(worker.workerId, nowMs);

@@ -2,9 +2,9 @@ import { Pacer } from "../../base/pacer.ts";
 import { warn } from "../../base/warn.ts";
 
 /**
- * Questions to Task objects, and releases of tasks, that the region's alarm starts and does not wait for: one object that
- * does not answer must not keep silent sockets open, nor other lost tasks where they are. They begin one after another with
- * a gap between, because each wakes an object, and thousands at once would end the process (docs/scale.md).
+ * Questions to Task objects, and releases of tasks, that the region's alarm starts without waiting for them: one object
+ * that does not answer must not delay the closing of silent sockets or the release of other lost tasks. They begin one
+ * after another with a gap, because each wakes an object, and thousands at once would end the process (docs/scale.md).
  */
 export class PacedChecks {
   readonly #waitUntil: (promise: Promise<unknown>) => void;
@@ -16,7 +16,7 @@ export class PacedChecks {
     this.#pacer = new Pacer(gapMs);
   }
 
-  /** Runs a job for a task when its turn comes. Does nothing while an earlier one for this task is under way. */
+  /** Queues a job for a task. Does nothing while an earlier job for this task is pending. */
   start(taskId: string, job: () => Promise<void>): void {
     if (this.#underWay.has(taskId)) return;
     this.#underWay.add(taskId);
@@ -28,7 +28,7 @@ export class PacedChecks {
       await this.#pacer.turn();
       await job();
     } catch (thrown) {
-      // The next alarm starts it again.
+      // The next alarm starts the job again.
       warn("assignment not checked", thrown);
     } finally {
       this.#underWay.delete(taskId);

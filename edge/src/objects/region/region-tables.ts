@@ -1,6 +1,6 @@
 import type { Migrations } from "../../base/migrate.ts";
 
-/** What a Region stores. Times are Unix ms. */
+/** The tables of a Region. Times are Unix ms. */
 export const REGION_TABLES: Migrations = {
   name: "region",
   steps: [
@@ -13,17 +13,17 @@ export const REGION_TABLES: Migrations = {
         CREATE TABLE IF NOT EXISTS waiting (
           seq INTEGER PRIMARY KEY AUTOINCREMENT, task_id TEXT NOT NULL UNIQUE, units REAL NOT NULL);
       `),
-    /** 2: workers that an operator takes out of service. */
+    /** Version 2: workers that an operator takes out of service. */
     (sql) => sql.exec("CREATE TABLE IF NOT EXISTS drained (worker_id TEXT PRIMARY KEY)"),
-    /** 3: workers that are connected, so that they are expected back when all sockets end with the runtime. */
+    /** Version 3: connected workers, so that they are expected back when all sockets end with the runtime. */
     (sql) => sql.exec("CREATE TABLE IF NOT EXISTS connected (worker_id TEXT PRIMARY KEY)"),
-    /** 4: workers that were lost, so that they stay listed for a while. */
+    /** Version 4: lost workers, so that they stay listed for a while. */
     (sql) =>
       sql.exec(`
         CREATE TABLE IF NOT EXISTS lost (
           worker_id TEXT PRIMARY KEY, version TEXT NOT NULL, lost_at_ms INTEGER NOT NULL, tasks INTEGER NOT NULL)
       `),
-    /** 5: what is reserved for a task until its worker has opened the source. */
+    /** Version 5: the units that are reserved for a task until its worker has opened the source. */
     (sql) => sql.exec("ALTER TABLE assignment ADD COLUMN opening_units REAL NOT NULL DEFAULT 0"),
   ],
 };

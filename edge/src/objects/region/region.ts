@@ -31,16 +31,19 @@ import type { GreetedSocket } from "./worker-sockets.ts";
 
 const RETRY_MS = 1000;
 
-/** So many of the nearest neighbours are asked for room. */
+/** The number of nearest neighbours that are asked for room. */
 const MAX_NEIGHBOURS = 4;
 
-/** The workers of one region: it places tasks on them and passes messages; it owns no task's truth. */
+/**
+ * The workers of one region. The region places tasks on them and passes messages; the Task objects own the tasks'
+ * states.
+ */
 export class Region extends DurableObject<Env> implements RegionObject {
   readonly #regionState = new RegionState(this.ctx, this.env);
   readonly #greeter = new WorkerGreeter(this.#regionState);
   readonly #knownRegions = new KnownRegions();
 
-  /** The worker socket's upgrade. */
+  /** Accepts a worker's WebSocket. */
   override async fetch(request: Request): Promise<Response> {
     const workerId = request.headers.get(WORKER_ID_HEADER) ?? "";
     const region = request.headers.get(REGION_HEADER) ?? "";
@@ -85,15 +88,15 @@ export class Region extends DurableObject<Env> implements RegionObject {
     try {
       await handleAlarm(this.#regionState);
     } catch (thrown) {
-      // The runtime gives up an alarm that throws again and again; what is due here may not be given up.
+      // The runtime gives up an alarm that throws repeatedly, but the deadlines here must not be lost.
       warn("deadlines not met", thrown);
       await this.#regionState.wakeAt(Date.now() + RETRY_MS);
     }
   }
 
   /**
-   * Finds a worker with room and holds the room: in this region, else in the nearest neighbour that has any, unless the
-   * task is pinned. Where there is none now, the task is woken when there may be some here.
+   * Finds a worker with room and reserves the room: in this region, or in the nearest neighbour that has any unless the
+   * task is pinned. If there is none now, the task is woken when this region may have room.
    */
   async reserve(wanted: Reserve): Promise<Reserved | NoRoom> {
     const here = await this.reserveHere(wanted);
@@ -114,7 +117,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
     return noRoom;
   }
 
-  /** Finds a worker of this region with room and holds the room. */
+  /** Finds a worker of this region with room and reserves the room. */
   async reserveHere(wanted: Reserve): Promise<Reserved | null> {
     const { sockets, assignments, waiting } = this.#regionState;
     const { taskId, attempt, region, units, unopenedUnits = units } = wanted;
@@ -139,7 +142,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
     return { kind: "reserved", workerId: chosen.workerId, region };
   }
 
-  /** Hands a task to the worker that was reserved for it. False: the worker is not there any more. */
+  /** Sends a task to the worker that was reserved for it. Returns false if that worker is no longer there. */
   dispatch(order: DispatchOrder): boolean {
     const { sockets, assignments } = this.#regionState;
     const { workerId, request, ...dispatch } = order;
@@ -154,7 +157,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
     return true;
   }
 
-  /** Tells a worker to end a task. A worker that is away is told when it is back. */
+  /** Asks a worker to end a task. A worker that is not connected is asked when it is back. */
   stopTask({ workerId, ...stop }: StopOrder): void {
     const { sockets, assignments } = this.#regionState;
     const socket = sockets.ofWorker(workerId);
@@ -167,24 +170,27 @@ export class Region extends DurableObject<Env> implements RegionObject {
   updateTask({ workerId, ...update }: UpdateOrder): "asked" | "away" | "tooOld" {
     const [socket, state] = this.#regionState.sockets.greeted(workerId) ?? [];
     if (socket === undefined || state === undefined) return "away";
-    // It would close its socket at such a frame.
+    // The worker would close its socket at such a frame.
     if (state.protocol < requiredProtocolOfUpdate(update.change)) return "tooOld";
     this.#regionState.sockets.send(socket, { type: "update", ...update });
     return "asked";
   }
 
-  /** The task needs nothing of this region any more in this attempt. */
+  /** Forgets a task's attempt, which no longer needs anything from this region. */
   forget(taskId: string, attempt: number): void {
     this.#regionState.waiting.remove(taskId);
     this.#regionState.unassign(taskId, attempt);
   }
 
-  /** Whether a worker has the task, or is expected back with it. */
+  /** Returns true if a worker has the task or is expected back with it. */
   holds(taskId: string, attempt: number): boolean {
     return this.#regionState.assignments.get(taskId)?.attempt === attempt;
   }
 
-  /** Whether this worker has reported this attempt, or is expected back, after a restart of the edge, to do so. */
+  /**
+   * Returns true if this worker has reported this attempt, or is expected to do so when it comes back after a restart
+   * of the edge.
+   */
   answersFor(taskId: string, { attempt, workerId }: AttemptRef): boolean {
     const { assignments, expected } = this.#regionState;
     const assignment = assignments.match(taskId, attempt, workerId);
@@ -200,7 +206,10 @@ export class Region extends DurableObject<Env> implements RegionObject {
     return this.#regionState.reports.known(taskId, attempt);
   }
 
-  /** Ends a worker's connections, because its token holds no more. Its tasks go the way of a lost worker's. */
+  /**
+   * Closes a worker's connections, because its token is no longer valid. Its tasks are treated as those of a lost
+   * worker.
+   */
   async disconnect(workerId: string, reason: string): Promise<void> {
     for (const [socket, state] of this.#regionState.sockets.all()) {
       if (state.phase === "gone" || state.workerId !== workerId) continue;
@@ -208,18 +217,25 @@ export class Region extends DurableObject<Env> implements RegionObject {
     }
   }
 
-  /** Who could take a task: `returningMs` for how much longer workers are expected back after a restart, 0: none are. */
+  /**
+   * Returns how many workers could take a task, and for how much longer others are expected back after a restart (0 if
+   * none are).
+   */
   outlook(): { workers: number; returningMs: number } {
     const { sockets, expected } = this.#regionState;
     return { workers: sockets.ready().length, returningMs: expected.leftMs(this.#regionState.returnTime(Date.now())) };
   }
 
-  /** @param apps whose part of the fleet is shown; not said, by an older edge: the whole */
+  /**
+   * Returns the workers of this region.
+   *
+   * @param apps the applications whose part of the fleet is shown; older edges do not send it and get the whole fleet
+   */
   workers(region: string, apps: AppScope = "*"): WorkerList["workers"] {
     return showWorkers(this.#regionState, region, apps);
   }
 
-  /** The tasks that this region's workers have, with what they last said of them. */
+  /** Returns the tasks that this region's workers have, with the states that they reported last. */
   heldTasks(): HeldTask[] {
     const { assignments, reports } = this.#regionState;
     return assignments.all().map(({ taskId, attempt, workerId }) => ({
@@ -229,7 +245,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
     }));
   }
 
-  /** Workers that were lost within the last hour, the newest first. */
+  /** Returns the workers that were lost within the last hour, newest first. */
   lostWorkers(region: string): WorkerList["lost"] {
     return showLostWorkers(this.#regionState, region);
   }
@@ -239,8 +255,8 @@ export class Region extends DurableObject<Env> implements RegionObject {
   }
 
   /**
-   * Takes a worker out of service: it gets no new tasks and hands over what it has; it stays connected, and stays
-   * drained when it dials again. False: no such worker is connected.
+   * Takes a worker out of service. It gets no new tasks and hands over those it has. It stays connected, and it stays
+   * drained when it connects again. Returns false if no such worker is connected.
    */
   drain(workerId: string): boolean {
     if (this.#regionState.sockets.greeted(workerId) === undefined) return false;
@@ -249,7 +265,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
     return true;
   }
 
-  /** Puts a worker back into service. False: it was not drained. */
+  /** Puts a worker back into service. Returns false if it was not drained. */
   undrain(workerId: string): boolean {
     const was = this.#regionState.drained.remove(workerId);
     if (was) this.#regionState.wakeWaiting();

@@ -5,8 +5,8 @@ import { sdkAppIdOf } from "../../model/task-id.ts";
 import type { RegionState } from "./region-state.ts";
 
 /**
- * What the API shows of a region's workers. Of a part of the fleet: the workers that carry tasks of these applications,
- * with no more than those; how much they carry for others, and how they are, is not these applications' to know.
+ * Returns what the API shows of a region's workers. For a limited scope these are the workers that carry tasks of its
+ * applications, with those tasks only: the workers' condition and their load for others is not shown.
  */
 export function showWorkers(regionState: RegionState, region: string, apps: AppScope): WorkerList["workers"] {
   const { assignments, measured } = regionState;
@@ -34,14 +34,14 @@ export function showWorkers(regionState: RegionState, region: string, apps: AppS
   }));
 }
 
-/** What the API shows of workers that were lost. */
+/** Returns what the API shows of lost workers. */
 export function showLostWorkers(regionState: RegionState, region: string): WorkerList["lost"] {
   return regionState.lostWorkers
     .list(Date.now(), regionState.config.workerGraceMs)
     .map(({ lostAtMs, ...worker }) => ({ ...worker, region, lostAt: isoTime(lostAtMs) }));
 }
 
-/** What the API shows of a region. */
+/** Returns what the API shows of a region. */
 export function showRegion(regionState: RegionState, region: string, apps: AppScope): RegionList["regions"][number] {
   const workers = showWorkers(regionState, region, apps);
   const sum = (of: (worker: WorkerList["workers"][number]) => number) =>
@@ -62,7 +62,10 @@ export function showRegion(regionState: RegionState, region: string, apps: AppSc
   };
 }
 
-/** The id of a task says its application; one that an older edge has made says none, and is shown to who sees all. */
+/**
+ * A task's id names its application. Ids from older edges do not, and are shown only to a caller who sees all
+ * applications.
+ */
 function isOf(apps: AppScope, taskId: string): boolean {
   const sdkAppId = sdkAppIdOf(taskId);
   return apps === "*" || (sdkAppId !== null && apps.includes(sdkAppId));

@@ -3,19 +3,23 @@ export interface WaitingTask {
   readonly units: number;
 }
 
-/** So many of the oldest are looked at each time that there may be room. */
+/** The number of oldest tasks that are looked at whenever there may be room. */
 const MAX_LOOKED_AT = 200;
 
-/** A task that was woken and has neither taken a place nor asked again for so long does not wait here any more. */
+/** A task is removed from the queue if it was woken this long ago and has neither been placed nor asked again. */
 export const WOKEN_HOLDS_MS = 30_000;
 
 /**
- * Tasks that found no room, to be woken when there may be some: in SQLite, the oldest first. A task that is woken keeps
- * its place in the row until it has found a worker, so that it is not put behind newer ones if it finds none.
+ * The queue of tasks that found no room and are woken when there may be some: in SQLite, oldest first. A task that is
+ * woken keeps its place in the queue until it has found a worker, so that newer ones do not overtake it if it finds
+ * none.
  */
 export class WaitingTasks {
   readonly #sql: SqlStorage;
-  /** When tasks were woken that have not asked again since, Unix ms. In memory: a new life of the object wakes them again. */
+  /**
+   * The times at which tasks were woken that have not asked again, Unix ms. They are in memory only: after an eviction
+   * the tasks are woken again.
+   */
   readonly #wokenAtMs = new Map<string, number>();
 
   constructor(sql: SqlStorage) {
@@ -37,7 +41,7 @@ export class WaitingTasks {
       .map(({ task_id }) => task_id);
   }
 
-  /** A task that waits already keeps its place in the row. */
+  /** Adds a task to the queue. A task that is already in it keeps its place. */
   add({ taskId, units }: WaitingTask): void {
     this.#wokenAtMs.delete(taskId);
     this.#sql.exec("INSERT OR IGNORE INTO waiting (task_id, units) VALUES (?, ?)", taskId, units);
@@ -49,8 +53,8 @@ export class WaitingTasks {
   }
 
   /**
-   * Chooses the tasks to wake: of the oldest those that fit on a worker each, whatever those before them need. A task that
-   * was woken already, and is about to ask, counts as if it had the room; it is not woken a second time.
+   * Chooses the tasks to wake: of the oldest, each one that fits on a worker beside those chosen before it. A task that
+   * was woken already, and is about to ask, counts as if it had the room, and is not woken a second time.
    *
    * @param freeUnits of each worker that takes tasks
    */

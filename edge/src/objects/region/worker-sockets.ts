@@ -3,29 +3,29 @@ import { type EdgeFrame, encodeFrame } from "@roomcast/shared";
 /** RFC 6455, section 5.5: a close reason has at most 123 bytes. */
 const MAX_REASON_LENGTH = 120;
 
-/** What is known of a worker from its hello and its reports. Times are Unix ms. */
+/** The data of a worker from its hello and its reports. Times are Unix ms. */
 interface Known {
   readonly workerId: string;
   readonly instanceId: string;
   readonly version: string;
-  /** Of the socket: the worker's, which may be one older than ours. */
+  /** The protocol version on this socket: the worker's, which may be one older than the edge's. */
   readonly protocol: number;
   readonly capacityUnits: number;
   readonly loadUnits: number;
-  /** It says so itself. */
+  /** True if the worker itself says that it drains. */
   readonly draining: boolean;
   readonly connectedAtMs: number;
   readonly lastSeenMs: number;
 }
 
-/** A worker socket's state; it is the socket's attachment, so that it outlives hibernation. */
+/** The state of a worker's socket. It is the socket's attachment, so that it outlives hibernation. */
 export type SocketState =
-  /** Connected, no hello yet. */
+  /** The worker is connected and has not sent its hello yet. */
   | { readonly phase: "greeting"; readonly workerId: string; readonly region: string; readonly deadlineMs: number }
-  /** The tasks that it said it runs are being compared with the truth; it gets no new ones. */
+  /** The worker's tasks are being compared with the Task objects; it gets no new ones. */
   | (Known & { readonly phase: "reconciling"; readonly deadlineMs: number })
   | (Known & { readonly phase: "ready" })
-  /** Being closed; nothing that it still says counts. */
+  /** The socket is being closed, and its messages are ignored. */
   | { readonly phase: "gone" };
 
 export type ReadySocket = SocketState & { readonly phase: "ready" };
@@ -63,27 +63,30 @@ export class WorkerSockets {
     try {
       socket.send(encodeFrame(frame));
     } catch {
-      // It is closed, and its close event follows; what was said is said again after the next hello.
+      // The socket is closed, and its close event follows. The message is repeated after the next hello.
     }
   }
 
-  /** Closes a socket; nothing that it still says counts. */
+  /** Closes a socket; its later messages are ignored. */
   close(socket: WebSocket, code: number, reason: string): void {
-    // Its close event may come much later, or in another life of this object.
+    // The close event may come much later, or after this object was evicted and created again.
     this.set(socket, { phase: "gone" });
     try {
       socket.close(code, reason.slice(0, MAX_REASON_LENGTH));
     } catch {
-      // It is closed already.
+      // The socket is closed already.
     }
   }
 
-  /** Returns the close frame of the other side; codes that stand for "none" and "broken off" are never sent (RFC 6455, 7.4.1). */
+  /**
+   * Answers the close frame of the other side. The codes for "no code" and "connection lost" are never sent (RFC 6455,
+   * 7.4.1).
+   */
   answerClose(socket: WebSocket, code: number): void {
     try {
       socket.close(code === 1005 || code === 1006 ? 1000 : code);
     } catch {
-      // It is closed already.
+      // The socket is closed already.
     }
   }
 
@@ -91,7 +94,7 @@ export class WorkerSockets {
     this.#states.delete(socket);
   }
 
-  /** As they are now; they may be changed while the caller goes through them. */
+  /** Returns a copy of the list, so that sockets may be changed during the iteration. */
   all(): [WebSocket, SocketState][] {
     return [...this.#states];
   }
@@ -100,24 +103,24 @@ export class WorkerSockets {
     return [...this.#states.values()].filter((state) => state.phase === "ready");
   }
 
-  /** The workers that have said hello. */
+  /** Returns the workers whose hello was accepted. */
   greetedIds(): string[] {
     return [...this.#states.values()].flatMap((state) =>
       state.phase === "ready" || state.phase === "reconciling" ? state.workerId : [],
     );
   }
 
-  /** The workers whose tasks are being compared with the truth. */
+  /** Returns the workers whose tasks are being compared with the Task objects. */
   reconcilingIds(): string[] {
     return [...this.#states.values()].flatMap((state) => (state.phase === "reconciling" ? state.workerId : []));
   }
 
-  /** The socket on which a worker has said hello. */
+  /** Returns the socket on which a worker's hello was accepted. */
   ofWorker(workerId: string): WebSocket | undefined {
     return this.greeted(workerId)?.[0];
   }
 
-  /** The socket on which a worker has said hello, with its state. */
+  /** Returns the socket on which a worker's hello was accepted, with its state. */
   greeted(workerId: string): [WebSocket, GreetedSocket] | undefined {
     for (const [socket, state] of this.#states) {
       if ((state.phase === "ready" || state.phase === "reconciling") && state.workerId === workerId) {

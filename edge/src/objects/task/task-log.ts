@@ -1,6 +1,6 @@
 import type { LogLine } from "@roomcast/shared";
 
-/** The newest lines are kept. */
+/** The number of newest lines that are kept. */
 const MAX_LOG_LINES = 1000;
 
 export interface TaskLogLine extends LogLine {
@@ -37,15 +37,15 @@ export class TaskLog {
   }
 
   /**
-   * The oldest first.
+   * Returns the lines, oldest first.
    *
-   * @param maxCharacters of all messages; the newest lines that fit are given
+   * @param maxCharacters the limit for all messages together; the newest lines that fit are returned
    */
   lines(maxCharacters: number): { readonly lines: TaskLogLine[]; readonly isCut: boolean } {
     const lines: TaskLogLine[] = [];
     let characters = 0;
     let isCut = false;
-    // SAFETY: the columns are written by `append` only.
+    // SAFETY: only `append` writes the columns.
     const newestFirst = this.#sql.exec(
       "SELECT at_ms AS atMs, attempt, level, message FROM log_line ORDER BY seq DESC",
     ) as unknown as Iterable<TaskLogLine>;
