@@ -1,6 +1,6 @@
 import { type EdgeWorkerd, startEdgeWorkerd } from "@roomcast/dev/stack/edge-workerd";
 import { SDK_APP_ID, stackUserSig } from "@roomcast/dev/stack/stack-secrets";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CallbackReceiver } from "./harness/callback-receiver.ts";
 
 // A bare workerd: `wrangler dev` lets its workers call every network.
@@ -41,16 +41,18 @@ async function stoppedPush({ client, secrets }: EdgeWorkerd, path: string): Prom
   return taskId;
 }
 
-test("a name that leads into a private network is not called, though nothing is wrong with its text", async () => {
-  const edge = await start({ reachesPrivate: false });
-  const taskId = await stoppedPush(edge, "/inside");
-  const messages = async () => (await edge.client.logs(taskId)).lines.map(({ message }) => message);
-  await expect.poll(messages, POLL).toContainEqual(expect.stringContaining("given up"));
-  expect((await messages()).join("\n")).toContain("the receiver could not be reached");
-  expect(receiver.at("/inside")).toEqual([]);
-});
+describe("Callbacks over the network", () => {
+  it("are not sent to a public host name that leads into a private network", async () => {
+    const edge = await start({ reachesPrivate: false });
+    const taskId = await stoppedPush(edge, "/inside");
+    const messages = async () => (await edge.client.logs(taskId)).lines.map(({ message }) => message);
+    await expect.poll(messages, POLL).toContainEqual(expect.stringContaining("given up"));
+    expect((await messages()).join("\n")).toContain("the receiver could not be reached");
+    expect(receiver.at("/inside")).toEqual([]);
+  });
 
-test("where the operator opens private networks to workerd, it is", async () => {
-  await stoppedPush(await start({ reachesPrivate: true }), "/opened");
-  await expect.poll(() => receiver.at("/opened"), POLL).toHaveLength(1);
+  it("are sent to a host name in a private network when the operator opens private networks to workerd", async () => {
+    await stoppedPush(await start({ reachesPrivate: true }), "/opened");
+    await expect.poll(() => receiver.at("/opened"), POLL).toHaveLength(1);
+  });
 });

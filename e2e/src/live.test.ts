@@ -1,16 +1,16 @@
 import { SAMPLE_VIDEO, sampleClip } from "@roomcast/dev/stack/sample-media";
 import { SDK_APP_ID } from "@roomcast/dev/stack/stack";
 import { IndependentRtmpServer } from "@roomcast/worker/independent-rtmp-server";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
 import { type Pushed, TestSystem } from "./harness/test-system.ts";
 
-/** How long a push waits for a live source that was lost. */
+/** The time that a push waits for a live source that was lost. */
 const RECONNECT_BUDGET_MS = 15_000;
 
 const owned = new AsyncDisposableStack();
 let system: TestSystem;
-/** Not ours: npm node-media-server. */
+/** An independent implementation: the npm package node-media-server. */
 let server: IndependentRtmpServer;
 let clip: string;
 let bFramesClip: string;
@@ -32,25 +32,25 @@ afterAll(() => owned.disposeAsync());
 async function onAir(name: string, filePath = clip) {
   const published = server.published(`/live/${name}`);
   const url = `rtmp://127.0.0.1:${server.port}/live/${name}`;
-  const publisher = await publishByFfmpeg({ filePath, url, forEver: true });
+  const publisher = await publishByFfmpeg({ filePath, url, endless: true });
   owned.defer(() => publisher.stop());
   await published;
   return { url, publisher };
 }
 
-/** Publishes a clip without end to a room, whose HTTP-FLV is a live source in its turn. */
+/** Publishes a clip without end to a room. The room's HTTP-FLV stream serves as a live source. */
 async function onStage(userId: string) {
   const { rtmpUrl, httpUrl } = system.stack.emulator;
   const seat = { sdkAppId: SDK_APP_ID, room: { kind: "string", id: `stage_of_${userId}` }, userId } as const;
   const query = `sdkappid=${SDK_APP_ID}&userid=${userId}&usersig=${await system.stack.userSig(userId)}`;
   const url = `${rtmpUrl}/${seat.room.id}?${query}`;
-  const publisher = await publishByFfmpeg({ filePath: clip, url, forEver: true });
+  const publisher = await publishByFfmpeg({ filePath: clip, url, endless: true });
   owned.defer(() => publisher.stop());
   await system.untilOnline({ seat });
   return { publisher, url: `${httpUrl}/rooms/${seat.room.id}/${userId}.flv` };
 }
 
-/** Resolves when the room has been sent so many more pictures. */
+/** Resolves when the room has got this number of further pictures. */
 async function untilMorePictures(pushed: Pushed, pictures: number): Promise<void> {
   const before = picturesOf(pushed);
   await system.until(pushed, () => picturesOf(pushed) >= before + pictures);
@@ -61,14 +61,14 @@ function picturesOf(pushed: Pushed): number {
   return sessions.reduce((sum, { stream }) => sum + (stream.video?.tags ?? 0), 0);
 }
 
-/** A user stops the push, and nothing of it is left. */
+/** Stops the push and expects that it leaves nothing behind. */
 async function stop(pushed: Pushed): Promise<void> {
   await system.stack.client.stop(pushed.taskId);
   expect(await system.untilEnded(pushed)).toMatchObject({ status: "ABORTED", error: null });
   await system.expectNothingLeft(pushed);
 }
 
-/** What people in the room saw was one stream without holes. */
+/** Expects that people in the room saw one stream without holes. */
 function expectUnbroken(pushed: Pushed): void {
   const { video, audio } = system.session(pushed).stream;
   expect(video).toMatchObject({ codec: "h264", bFrames: 0, timestampsBack: 0, resolutionChanges: 0 });
@@ -77,10 +77,10 @@ function expectUnbroken(pushed: Pushed): void {
   expect(audio?.largestGapMs).toBeLessThanOrEqual(100);
 }
 
-describe.concurrent("a live source", () => {
+describe.concurrent("Push of a live source", () => {
   afterAll(() => system.expectIdle());
 
-  test("from an RTMP server goes into the room as it is, until it is stopped", async () => {
+  it("copies an RTMP stream into the room until the push is stopped", async () => {
     const { url } = await onAir("plain");
     const pushed = await system.push({ VideoSrc: url, Mode: "live" });
     const task = await system.untilState(pushed, "pushing");
@@ -91,7 +91,7 @@ describe.concurrent("a live source", () => {
     expectUnbroken(pushed);
   });
 
-  test("with B-frames is transcoded into a stream without", async () => {
+  it("transcodes a stream with B-frames into one without", async () => {
     const { url } = await onAir("b-frames", bFramesClip);
     const pushed = await system.push({ VideoSrc: url, Mode: "live" });
     const task = await system.untilState(pushed, "pushing");
@@ -101,7 +101,7 @@ describe.concurrent("a live source", () => {
     expectUnbroken(pushed);
   });
 
-  test("over HTTP-FLV goes into the room as well, and ends with the cause when it breaks off for good", async () => {
+  it("plays an HTTP-FLV stream, and fails with the cause when the stream ends for good", async () => {
     const stage = await onStage("singer");
     const pushed = await system.push({ VideoSrc: stage.url, Mode: "live" });
     await system.untilState(pushed, "pushing");
@@ -116,17 +116,17 @@ describe.concurrent("a live source", () => {
     expect(system.session(pushed)).toMatchObject({ endReason: "left" });
   });
 
-  test("that breaks off and comes back is waited for inside the same room session", async () => {
+  it("stays in the same room session when the stream breaks off and comes back", async () => {
     const { url, publisher } = await onAir("returning");
     const pushed = await system.push({ VideoSrc: url, Mode: "live" });
     await untilMorePictures(pushed, SAMPLE_VIDEO.fps);
     await publisher.stop();
-    // This server hands its newest group of pictures to whoever joins, also while nobody publishes: the state is
-    // "reconnecting" for a moment only, and the log is what stays.
+    // This server sends its newest group of pictures to every new player, also while nobody publishes. So the state is
+    // "reconnecting" for a moment only, and the test reads the log instead.
     await system.untilLogged(pushed, /the source is gone/);
     expect(system.user(pushed)).toMatchObject({ online: true, publishes: 1 });
     await onAir("returning");
-    // More than any group of pictures that the server has kept.
+    // This is longer than any group of pictures that the server has kept.
     const back = await system.until(
       pushed,
       ({ state, progress }) => state === "pushing" && (progress?.positionMs ?? 0) > 5000,
@@ -137,7 +137,7 @@ describe.concurrent("a live source", () => {
     expect(system.session(pushed).stream.video).toMatchObject({ timestampsBack: 0, bFrames: 0 });
   });
 
-  test("that nobody publishes fails the task", async () => {
+  it("fails when nobody publishes the stream", async () => {
     const pushed = await system.push({ VideoSrc: `rtmp://127.0.0.1:${server.port}/live/nobody`, Mode: "live" });
     const task = await system.untilEnded(pushed);
     expect(task).toMatchObject({
@@ -147,7 +147,7 @@ describe.concurrent("a live source", () => {
     await system.expectNothingLeft(pushed);
   });
 
-  test("whose server nobody reaches fails the task", async () => {
+  it("fails when the stream's server cannot be reached", async () => {
     const pushed = await system.push({ VideoSrc: "rtmp://127.0.0.1:1/live/stream", Mode: "live" });
     await system.expectFailed(pushed, { code: "FailedOperation.SourceUnreachable", message: /refused the connection/ });
   });

@@ -2,7 +2,7 @@ import { RoomEmulator } from "@roomcast/dev/emulator/room-emulator";
 import { mintUserSig, type Seat } from "@roomcast/shared";
 import { RtmpPublisher } from "@roomcast/worker/rtmp-publisher";
 import { trtcPushUrls } from "@roomcast/worker/trtc-push-address";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const SEAT: Seat = { sdkAppId: 1_400_000_001, room: { kind: "number", id: 42 }, userId: "player" };
 const SECRET_KEY = "a key for tests only";
@@ -19,10 +19,9 @@ afterAll(async () => {
   await emulator?.stop();
 });
 
-// Where 24 bits end (4 h 39 m), where a signed and where an unsigned 32-bit number end (24 and 49 days).
-it.each([2 ** 24 - 1, 2 ** 31, 2 ** 32])(
-  "a session that passes %i ms goes on: no timestamp is lost, doubled or falls",
-  async (boundaryMs) => {
+describe("RtmpPublisher in a long session", () => {
+  // The limits of 24 bits (4 h 39 min) and of signed and unsigned 32-bit numbers (24 and 49 days).
+  it.each([2 ** 24 - 1, 2 ** 31, 2 ** 32])("keeps timestamps rising by one frame across %i ms", async (boundaryMs) => {
     const userId = `player-${boundaryMs}`;
     const nowMs = Date.now();
     const sdkAppId = SEAT.sdkAppId;
@@ -33,7 +32,7 @@ it.each([2 ** 24 - 1, 2 ** 31, 2 ** 32])(
     await publisher.start(() => Promise.resolve());
     const startMs = boundaryMs - (FRAMES / 2) * FRAME_MS;
     for (let n = 0; n < FRAMES; n += 1) {
-      // An AVC tag of one NAL unit; large enough, now and then, to need several chunks.
+      // An AVC tag of one NAL unit; every tenth is so large that it needs several chunks.
       const payload = Buffer.alloc(n % 10 === 0 ? 70_000 : 200);
       payload.set([n % 10 === 0 ? 0x17 : 0x27, 1, 0, 0, 0]);
       payload.writeUInt32BE(payload.length - 9, 5);
@@ -53,5 +52,5 @@ it.each([2 ** 24 - 1, 2 ** 31, 2 ** 32])(
       largestGapMs: FRAME_MS,
       timestampsBack: 0,
     });
-  },
-);
+  });
+});

@@ -4,12 +4,12 @@ import { freePort } from "@roomcast/dev/stack/free-port";
 import { SAMPLE_VIDEO, sampleClip, sampleFrames } from "@roomcast/dev/stack/sample-media";
 import { startRedis } from "@roomcast/dev/stack/start-redis";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { startSilentServer } from "./harness/loopback-servers.ts";
 import { TestSystem } from "./harness/test-system.ts";
 
 const CLIP_S = 6;
-/** A Redis that is back is found after 5 s at the latest. */
+/** Longer than the worker needs to find a Redis that is back, which is 5 s at most. */
 const OUTLASTING_CLIP_S = 12;
 const REDIS_TIMEOUT_MS = 1000;
 /** The record is written once a second, and when the push ends. */
@@ -31,7 +31,7 @@ interface RedisAddress {
   readonly password: string;
 }
 
-/** What is recorded of a source in a Redis; an empty object: nothing. */
+/** Returns the record of a source in a Redis, or an empty object if there is no record. */
 async function recordOf(VideoSrc: string, { host, port, password }: RedisAddress = system.stack.redis) {
   const redis = new Redis({ host, port, password });
   try {
@@ -42,140 +42,142 @@ async function recordOf(VideoSrc: string, { host, port, password }: RedisAddress
   }
 }
 
-describe.concurrent("with Redis, a recorded file", () => {
-  afterAll(() => system.expectIdle());
+describe("Progress in Redis", () => {
+  describe.concurrent("when a recorded file is pushed again", () => {
+    afterAll(() => system.expectIdle());
 
-  test("that was stopped half-way goes on from there when it is pushed again, into whatever room", async () => {
-    const VideoSrc = system.stack.files.serve(clip);
-    const redis = system.stack.redisParameters();
-    const first = await system.push({ VideoSrc, ...redis });
-    await system.untilPosition(first, 3000);
-    await system.stack.client.stop(first.taskId);
-    const stopped = await system.untilEnded(first);
-    const stoppedAtMs = stopped.progress?.positionMs ?? 0;
-    const record = await recordOf(VideoSrc);
-    expect(record).toMatchObject({ VideoSrc, TaskId: first.taskId, Attempt: "1", State: "aborted", Mode: "vod" });
-    expect(Number(record["PositionMs"])).toBeCloseTo(stoppedAtMs, -2);
+    it("lets a file that was stopped half-way continue from there in another room", async () => {
+      const VideoSrc = system.stack.files.serve(clip);
+      const redis = system.stack.redisParameters();
+      const first = await system.push({ VideoSrc, ...redis });
+      await system.untilPosition(first, 3000);
+      await system.stack.client.stop(first.taskId);
+      const stopped = await system.untilEnded(first);
+      const stoppedAtMs = stopped.progress?.positionMs ?? 0;
+      const record = await recordOf(VideoSrc);
+      expect(record).toMatchObject({ VideoSrc, TaskId: first.taskId, Attempt: "1", State: "aborted", Mode: "vod" });
+      expect(Number(record["PositionMs"])).toBeCloseTo(stoppedAtMs, -2);
 
-    const second = await system.push({ VideoSrc, ...redis });
-    const resumed = await system.untilState(second, "pushing");
-    expect(resumed.progress?.positionMs).toBeGreaterThanOrEqual(stoppedAtMs - RECORD_LAG_MS);
-    await system.expectFinished(second);
-    // What the two rooms got together is the clip, and what it takes to decode the second's first picture.
-    const [before = 0, after = 0] = [first, second].map((pushed) => system.session(pushed).stream.video?.tags);
-    const all = sampleFrames({ durationS: CLIP_S });
-    expect(after).toBeLessThan(all * 0.75);
-    expect(before + after).toBeGreaterThanOrEqual(all * 0.95);
-    expect(before + after).toBeLessThanOrEqual(all * 1.05 + SAMPLE_VIDEO.gopFrames);
-  });
-
-  test("that was played to its end starts at its beginning the next time", async () => {
-    const VideoSrc = system.stack.files.serve(await sampleClip({ durationS: 2 }));
-    const redis = system.stack.redisParameters();
-    const first = await system.push({ VideoSrc, ...redis });
-    await system.expectFinished(first);
-    expect(await recordOf(VideoSrc)).toMatchObject({ PositionMs: "0", State: "finished", TaskId: first.taskId });
-    const second = await system.push({ VideoSrc, ...redis });
-    await system.expectFinished(second);
-    const frames = aboutFrames(sampleFrames({ durationS: 2 }));
-    expect(problemsOf(system.session(second), { frames, endReason: "left" })).toEqual([]);
-  });
-
-  test("pushed without Redis starts at its beginning and records nothing", async () => {
-    const VideoSrc = system.stack.files.serve(await sampleClip({ durationS: 2 }));
-    const pushed = await system.push({ VideoSrc });
-    await system.expectFinished(pushed);
-    expect(await recordOf(VideoSrc)).toEqual({});
-  });
-});
-
-describe.concurrent("a Redis that cannot be used at the start fails the task, before anybody enters the room:", () => {
-  afterAll(() => system.expectIdle());
-
-  test("nobody listens there", async () => {
-    const pushed = await system.push({
-      VideoSrc: system.stack.files.serve(clip),
-      ...system.stack.redisParameters(),
-      RedisPort: await freePort(),
+      const second = await system.push({ VideoSrc, ...redis });
+      const resumed = await system.untilState(second, "pushing");
+      expect(resumed.progress?.positionMs).toBeGreaterThanOrEqual(stoppedAtMs - RECORD_LAG_MS);
+      await system.expectFinished(second);
+      // Together the two rooms got the clip, and the pictures needed to decode the first picture of the second push.
+      const [before = 0, after = 0] = [first, second].map((pushed) => system.session(pushed).stream.video?.tags);
+      const all = sampleFrames({ durationS: CLIP_S });
+      expect(after).toBeLessThan(all * 0.75);
+      expect(before + after).toBeGreaterThanOrEqual(all * 0.95);
+      expect(before + after).toBeLessThanOrEqual(all * 1.05 + SAMPLE_VIDEO.gopFrames);
     });
-    await system.expectFailed(pushed, { code: "FailedOperation.RedisUnreachable", message: /refuses connections/ });
-    expect(system.user(pushed)).toBeUndefined();
-  });
 
-  test("the password is wrong", async () => {
-    const pushed = await system.push({
-      VideoSrc: system.stack.files.serve(clip),
-      ...system.stack.redisParameters(),
-      RedisPassword: "an old password",
+    it("lets a file that was played to its end start at its beginning", async () => {
+      const VideoSrc = system.stack.files.serve(await sampleClip({ durationS: 2 }));
+      const redis = system.stack.redisParameters();
+      const first = await system.push({ VideoSrc, ...redis });
+      await system.expectFinished(first);
+      expect(await recordOf(VideoSrc)).toMatchObject({ PositionMs: "0", State: "finished", TaskId: first.taskId });
+      const second = await system.push({ VideoSrc, ...redis });
+      await system.expectFinished(second);
+      const frames = aboutFrames(sampleFrames({ durationS: 2 }));
+      expect(problemsOf(system.session(second), { frames, endReason: "left" })).toEqual([]);
     });
-    await system.expectFailed(pushed, { code: "FailedOperation.RedisRefused", message: /RedisPassword/ });
-    expect(system.user(pushed)).toBeUndefined();
+
+    it("is not recorded when the push names no Redis", async () => {
+      const VideoSrc = system.stack.files.serve(await sampleClip({ durationS: 2 }));
+      const pushed = await system.push({ VideoSrc });
+      await system.expectFinished(pushed);
+      expect(await recordOf(VideoSrc)).toEqual({});
+    });
   });
 
-  test("it takes the connection and never answers", async () => {
-    const server = await startSilentServer();
-    try {
+  describe.concurrent("when Redis cannot be used at the start", () => {
+    afterAll(() => system.expectIdle());
+
+    it("fails the task before anybody enters the room when no server listens", async () => {
       const pushed = await system.push({
         VideoSrc: system.stack.files.serve(clip),
         ...system.stack.redisParameters(),
-        RedisPort: server.port,
+        RedisPort: await freePort(),
       });
-      await system.expectFailed(pushed, { code: "FailedOperation.RedisUnreachable", message: /does not answer/ });
+      await system.expectFailed(pushed, { code: "FailedOperation.RedisUnreachable", message: /refuses connections/ });
       expect(system.user(pushed)).toBeUndefined();
-    } finally {
-      await server.stop();
-    }
+    });
+
+    it("fails the task before anybody enters the room when the password is wrong", async () => {
+      const pushed = await system.push({
+        VideoSrc: system.stack.files.serve(clip),
+        ...system.stack.redisParameters(),
+        RedisPassword: "an old password",
+      });
+      await system.expectFailed(pushed, { code: "FailedOperation.RedisRefused", message: /RedisPassword/ });
+      expect(system.user(pushed)).toBeUndefined();
+    });
+
+    it("fails the task before anybody enters the room when the server never answers", async () => {
+      const server = await startSilentServer();
+      try {
+        const pushed = await system.push({
+          VideoSrc: system.stack.files.serve(clip),
+          ...system.stack.redisParameters(),
+          RedisPort: server.port,
+        });
+        await system.expectFailed(pushed, { code: "FailedOperation.RedisUnreachable", message: /does not answer/ });
+        expect(system.user(pushed)).toBeUndefined();
+      } finally {
+        await server.stop();
+      }
+    });
+
+    it("fails the task before anybody enters the room when the private address is not on the allow-list", async () => {
+      const pushed = await system.push({
+        VideoSrc: system.stack.files.serve(clip),
+        ...system.stack.redisParameters(),
+        RedisHost: "10.1.2.3",
+      });
+      await system.expectFailed(pushed, { code: "FailedOperation.RedisRefused", message: /10\.1\.2\.3/ });
+      expect(system.user(pushed)).toBeUndefined();
+    });
   });
 
-  test("it is at a private address that is not on the allow-list", async () => {
-    const pushed = await system.push({
-      VideoSrc: system.stack.files.serve(clip),
-      ...system.stack.redisParameters(),
-      RedisHost: "10.1.2.3",
-    });
-    await system.expectFailed(pushed, { code: "FailedOperation.RedisRefused", message: /10\.1\.2\.3/ });
-    expect(system.user(pushed)).toBeUndefined();
-  });
-});
+  describe.concurrent("when Redis goes away in the middle", () => {
+    afterAll(() => system.expectIdle());
 
-describe.concurrent("a Redis that goes away in the middle", () => {
-  afterAll(() => system.expectIdle());
-
-  test("does not hold up the push, and gets the newest value when it is back", async () => {
-    await using parts = new AsyncDisposableStack();
-    const before = await startRedis();
-    parts.defer(() => before.stop());
-    const VideoSrc = system.stack.files.serve(await sampleClip({ durationS: OUTLASTING_CLIP_S }));
-    const { host: RedisHost, port: RedisPort, password: RedisPassword } = before;
-    const pushed = await system.push({ VideoSrc, Redis: true, RedisHost, RedisPort, RedisPassword });
-    await vi.waitFor(async () => expect(await recordOf(VideoSrc, before)).toMatchObject({ State: "pushing" }), {
-      timeout: 20_000,
+    it("does not delay the push, and is written with the newest value when Redis is back", async () => {
+      await using parts = new AsyncDisposableStack();
+      const before = await startRedis();
+      parts.defer(() => before.stop());
+      const VideoSrc = system.stack.files.serve(await sampleClip({ durationS: OUTLASTING_CLIP_S }));
+      const { host: RedisHost, port: RedisPort, password: RedisPassword } = before;
+      const pushed = await system.push({ VideoSrc, Redis: true, RedisHost, RedisPort, RedisPassword });
+      await vi.waitFor(async () => expect(await recordOf(VideoSrc, before)).toMatchObject({ State: "pushing" }), {
+        timeout: 20_000,
+      });
+      await before.kill();
+      const seen = await system.until(pushed, ({ progress }) => (progress?.positionMs ?? 0) > 2000);
+      expect(seen).toMatchObject({ state: "pushing", error: null });
+      const after = await startRedis({ port: RedisPort, password: RedisPassword });
+      parts.defer(() => after.stop());
+      await system.expectFinished(pushed);
+      expect(await recordOf(VideoSrc, after)).toMatchObject({
+        State: "finished",
+        PositionMs: "0",
+        TaskId: pushed.taskId,
+      });
+      const frames = aboutFrames(sampleFrames({ durationS: OUTLASTING_CLIP_S }));
+      expect(problemsOf(system.session(pushed), { frames, endReason: "left" })).toEqual([]);
     });
-    await before.kill();
-    const seen = await system.until(pushed, ({ progress }) => (progress?.positionMs ?? 0) > 2000);
-    expect(seen).toMatchObject({ state: "pushing", error: null });
-    const after = await startRedis({ port: RedisPort, password: RedisPassword });
-    parts.defer(() => after.stop());
-    await system.expectFinished(pushed);
-    expect(await recordOf(VideoSrc, after)).toMatchObject({
-      State: "finished",
-      PositionMs: "0",
-      TaskId: pushed.taskId,
-    });
-    const frames = aboutFrames(sampleFrames({ durationS: OUTLASTING_CLIP_S }));
-    expect(problemsOf(system.session(pushed), { frames, endReason: "left" })).toEqual([]);
-  });
 
-  test("for good does not fail the push either", async () => {
-    await using parts = new AsyncDisposableStack();
-    const redis = await startRedis();
-    parts.defer(() => redis.stop());
-    const VideoSrc = system.stack.files.serve(await sampleClip({ durationS: 3 }));
-    const { host: RedisHost, port: RedisPort, password: RedisPassword } = redis;
-    const pushed = await system.push({ VideoSrc, Redis: true, RedisHost, RedisPort, RedisPassword });
-    await system.untilState(pushed, "pushing");
-    await redis.kill();
-    await system.expectFinished(pushed);
-    expect(await system.log(pushed)).toMatch(/Redis/);
+    it("does not fail the push when Redis never comes back", async () => {
+      await using parts = new AsyncDisposableStack();
+      const redis = await startRedis();
+      parts.defer(() => redis.stop());
+      const VideoSrc = system.stack.files.serve(await sampleClip({ durationS: 3 }));
+      const { host: RedisHost, port: RedisPort, password: RedisPassword } = redis;
+      const pushed = await system.push({ VideoSrc, Redis: true, RedisHost, RedisPort, RedisPassword });
+      await system.untilState(pushed, "pushing");
+      await redis.kill();
+      await system.expectFinished(pushed);
+      expect(await system.log(pushed)).toMatch(/Redis/);
+    });
   });
 });

@@ -30,7 +30,7 @@ const CLIP_S = 30;
 const COLLECTIONS = 6;
 const BETWEEN_COLLECTIONS_MS = 100;
 
-/** A small seeded generator (mulberry32): the same session on every machine. */
+/** A small seeded generator (mulberry32), which gives the same session on every machine. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -42,9 +42,9 @@ function seeded(seed: number): () => number {
 }
 
 interface Shelf {
-  /** Good sources: copied and transcoded ones. */
+  /** Sources that can be played, copied and transcoded ones. */
   readonly good: readonly string[];
-  /** Each fails in its own way. */
+  /** Sources that fail, each in another way. */
   readonly bad: readonly string[];
 }
 
@@ -116,7 +116,7 @@ function enterRoom(publishUrl: string): { readonly stay: SessionTask; readonly c
 
 const silent = pino({ level: "silent" });
 
-/** One random thing that a user may do, and whether it must fail. */
+/** Returns one random operation of a user, and whether it must fail. */
 function randomOperation(random: () => number): { readonly update: TaskUpdate; readonly fails: boolean } {
   // SAFETY: the index is below the length of a list that is not empty.
   const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item;
@@ -125,7 +125,7 @@ function randomOperation(random: () => number): { readonly update: TaskUpdate; r
   if (kind < 5) return { update: { SeekSecond: Math.round(random() * (CLIP_S - 4) * 10) / 10 }, fails: false };
   if (kind < 6) return { update: { IsPause: true }, fails: false };
   if (kind < 7) return { update: { IsPause: false }, fails: false };
-  // At its end, what plays is over: the switch makes it a programme of its own, whose loop is the next operation.
+  // A start near the end makes the source end, and loop, during the next operations.
   if (kind < 8) return { update: { VideoSrc: pick(shelf.good), SeekSecond: CLIP_S - 3 }, fails: false };
   if (kind < 9) return { update: { Preload: [pick(shelf.good)] }, fails: false };
   return { update: { VideoSrc: pick(shelf.bad) }, fails: true };
@@ -143,13 +143,13 @@ async function perform(stay: SessionTask): Promise<{ failed: number; unexpected:
     );
     if (fails && error instanceof RoomcastError && error.code.startsWith("FailedOperation.Source")) failed += 1;
     else if (error !== undefined || fails) unexpected.push(`${n} ${JSON.stringify(update)}: ${String(error)}`);
-    // Not a wait for something: a user's pause for thought, so that media plays between the operations.
+    // This is not a wait for a condition. It is the time between a user's operations, in which media plays.
     await new Promise((resolve) => setTimeout(resolve, 50 + random() * 250));
   }
   return { failed, unexpected };
 }
 
-/** Bytes that are held after full collections: the least of a few, since another thread frees buffers after each. */
+/** Returns the bytes held after full collections: the least of several figures, since another thread frees buffers after each. */
 async function heldBytes(): Promise<number> {
   setFlagsFromString("--expose-gc");
   // SAFETY: with the flag above, a new context has the function.
@@ -164,8 +164,10 @@ async function heldBytes(): Promise<number> {
   return leastBytes;
 }
 
-describe.concurrent("a session with 100 random switches, seeks, pauses and failing sources", () => {
-  it("is one unbroken stream to the room emulator", async ({ expect }) => {
+describe.concurrent("RoomSession", () => {
+  it("sends the room emulator one unbroken stream during 100 random switches, seeks, pauses and failing sources", async ({
+    expect,
+  }) => {
     const emulator = await RoomEmulator.start({ apps: { [SEAT.sdkAppId]: SECRET_KEY } });
     try {
       const userSig = await mintUserSig({
@@ -196,14 +198,16 @@ describe.concurrent("a session with 100 random switches, seeks, pauses and faili
       expect(stream?.video?.bFrames).toBe(0);
       expect(stream?.video?.resolutionChanges).toBe(0);
       expect(Math.abs(stream?.avSkewMs ?? Number.NaN)).toBeLessThan(60);
-      // Two sources' queues and the collector's slack; a leak of 1 MB an operation would be seen.
+      // This allows for the queues of two sources and for uncollected memory. A leak of 1 MB per operation would be seen.
       expect(grownBytes).toBeLessThan(24 * 1024 * 1024);
     } finally {
       await emulator.stop();
     }
   }, 180_000);
 
-  it("is one unbroken stream to a server that is not ours, as ffmpeg reads it there", async ({ expect }) => {
+  it("sends an independent RTMP server one unbroken stream during 100 random operations, as ffmpeg reads it there", async ({
+    expect,
+  }) => {
     const server = await IndependentRtmpServer.start();
     const folder = await mkdtemp(join(tmpdir(), "roomcast-random-"));
     let recorder: ChildProcess | undefined;
@@ -219,7 +223,7 @@ describe.concurrent("a session with 100 random switches, seeks, pauses and faili
       expect(failed).toBeGreaterThan(3);
       stay.stop("tidy");
       await stay.done;
-      // This server tells its players nothing when a publisher leaves, only when it goes itself.
+      // This server does not tell its players that a publisher leaves; it only closes their connections when it stops.
       await server.stop();
       await recorded;
       expect(connections()).toBe(1);
@@ -238,7 +242,7 @@ describe.concurrent("a session with 100 random switches, seeks, pauses and faili
   }, 180_000);
 });
 
-/** DTS of each packet of a track, ms, as ffprobe reads them. */
+/** Returns the DTS of each packet of a track in ms, as ffprobe reads them. */
 async function packetTimes(file: string, kind: "v" | "a"): Promise<number[]> {
   const args = ["-v", "error", "-select_streams", kind, "-show_entries", "packet=dts", "-of", "csv=p=0", file];
   const { stdout } = await promisify(execFile)(tools.ffprobePath, args, { maxBuffer: 64 * 1024 * 1024 });

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { freePort } from "@roomcast/dev/stack/free-port";
 import { sampleClip } from "@roomcast/dev/stack/sample-media";
 import { IndependentRtmpServer } from "@roomcast/worker/independent-rtmp-server";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
 import { processesBelow } from "./harness/process-tree.ts";
 import { type PushBody, type Pushed, TestSystem } from "./harness/test-system.ts";
 
-/** What callers put into requests and nobody else may read. */
+/** Secrets that callers put into requests and that nobody else may read. */
 const SECRETS = {
   urlUser: "u5er-0f-the-source",
   urlPassword: "pa55-0f-the-source",
@@ -23,14 +23,14 @@ let system: TestSystem;
 let clip: string;
 let redisParameters: ReturnType<TestSystem["stack"]["redisParameters"]>;
 const userSigs: string[] = [];
-/** Arguments of all processes that were seen below this one. */
+/** The arguments of all processes that were seen below this one. */
 const commandLines = new Set<string>();
 /** Every text that the API answered with. */
 const answers: string[] = [];
 
 beforeAll(async () => {
   clip = await sampleClip({ durationS: 2, bFrames: true });
-  // An edge that does not know the application's SecretKey: what the room is told is the user's own UserSig.
+  // The edge does not know the application's SecretKey, so the room gets the UserSig of the request.
   system = await TestSystem.start({ edgeSettings: { TRTC_APPS: "{}" } });
   owned.defer(() => system.stop());
   redisParameters = system.stack.redisParameters();
@@ -74,7 +74,7 @@ async function collectCommandLines(): Promise<void> {
   for (const { commandLine } of await processesBelow(process.pid)) commandLines.add(commandLine);
 }
 
-/** Sends what the edge must refuse, and keeps its words. */
+/** Sends a request that the edge must refuse, keeps the answer's text and returns its status. */
 async function refusedWith(request: unknown, headers?: Record<string, string>): Promise<number> {
   const { status, body } = await system.stack.client.submit(request, headers);
   answers.push(body);
@@ -86,12 +86,12 @@ async function filesBelow(folder: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** A secret as it is and as URLs write it. */
+/** Returns a secret as plain text and in the forms that URLs use. */
 function formsOf(secret: string): string[] {
   return [...new Set([secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])];
 }
 
-/** The secrets that stand in a text, by what they are the secret of. */
+/** Returns the names of the secrets that a text contains. */
 function leaksIn(text: string): string[] {
   const secrets: [string, string][] = [
     ...Object.entries(SECRETS),
@@ -102,85 +102,87 @@ function leaksIn(text: string): string[] {
   return secrets.flatMap(([name, secret]) => (formsOf(secret).some((form) => text.includes(form)) ? [name] : []));
 }
 
-test("no secret of a request, a worker or the edge shows anywhere, whatever becomes of a push", async () => {
-  const files = system.stack.files;
+describe("Secrets", () => {
+  it("never show in answers, output, arguments or files, whatever becomes of a push", async () => {
+    const files = system.stack.files;
 
-  const played = await push({ VideoSrc: signed(files.serve(clip)), ...redisParameters });
-  expect(await watchToItsEnd(played)).toBe("finished");
+    const played = await push({ VideoSrc: signed(files.serve(clip)), ...redisParameters });
+    expect(await watchToItsEnd(played)).toBe("finished");
 
-  const missing = await push({ VideoSrc: signed(files.serve(clip, { name: "status", status: 404 })) });
-  expect(await watchToItsEnd(missing)).toBe("FailedOperation.SourceNotFound");
+    const missing = await push({ VideoSrc: signed(files.serve(clip, { name: "status", status: 404 })) });
+    expect(await watchToItsEnd(missing)).toBe("FailedOperation.SourceNotFound");
 
-  const broken = await push({ VideoSrc: signed(files.serve(clip, { name: "truncate", afterBytes: 200_000 })) });
-  expect(await watchToItsEnd(broken)).toMatch(/Source/);
+    const broken = await push({ VideoSrc: signed(files.serve(clip, { name: "truncate", afterBytes: 200_000 })) });
+    expect(await watchToItsEnd(broken)).toMatch(/Source/);
 
-  const unreachable = await push({ VideoSrc: signed(`http://127.0.0.1:${await freePort()}/clip.mp4`) });
-  expect(await watchToItsEnd(unreachable)).toBe("FailedOperation.SourceUnreachable");
+    const unreachable = await push({ VideoSrc: signed(`http://127.0.0.1:${await freePort()}/clip.mp4`) });
+    expect(await watchToItsEnd(unreachable)).toBe("FailedOperation.SourceUnreachable");
 
-  // A room that says back what it was told.
-  const UserSig = await system.stack.userSig("echoed");
-  system.stack.emulator.refuseNext({
-    scope: { userId: "echoed" },
-    refusal: { description: `No entry: rtmp://room/push/r?userid=echoed&usersig=${UserSig} (${UserSig})` },
+    // This room repeats in its refusal what it was sent.
+    const UserSig = await system.stack.userSig("echoed");
+    system.stack.emulator.refuseNext({
+      scope: { userId: "echoed" },
+      refusal: { description: `No entry: rtmp://room/push/r?userid=echoed&usersig=${UserSig} (${UserSig})` },
+    });
+    const refused = await push({ VideoSrc: signed(files.serve(clip)), UserId: "echoed", UserSig });
+    expect(await watchToItsEnd(refused)).toBe("FailedOperation.RoomRefused");
+
+    const locked = await push({
+      VideoSrc: signed(files.serve(clip)),
+      ...redisParameters,
+      RedisPassword: SECRETS.wrongRedisPassword,
+    });
+    expect(await watchToItsEnd(locked)).toBe("FailedOperation.RedisRefused");
+
+    const nowhere = await push({
+      VideoSrc: `rtmp://127.0.0.1:${await freePort()}/live/${SECRETS.streamKey}?sign=${SECRETS.urlQuery}`,
+      Mode: "live",
+    });
+    expect(await watchToItsEnd(nowhere)).toBe("FailedOperation.SourceUnreachable");
+
+    const uncalled = await push({
+      VideoSrc: `srt://127.0.0.1:${await freePort()}?streamid=${SECRETS.streamKey}&passphrase=${SECRETS.urlQuery}`,
+      Mode: "live",
+    });
+    expect(await watchToItsEnd(uncalled)).toBe("FailedOperation.SourceUnreachable");
+
+    const server = await IndependentRtmpServer.start();
+    owned.defer(() => server.stop());
+    const streamUrl = `rtmp://127.0.0.1:${server.port}/live/${SECRETS.streamKey}`;
+    const published = server.published(`/live/${SECRETS.streamKey}`);
+    const publisher = await publishByFfmpeg({ filePath: clip, url: streamUrl, endless: true });
+    owned.defer(() => publisher.stop());
+    await published;
+    const watched = await push({ VideoSrc: streamUrl, Mode: "live" });
+    await system.untilState(watched, "pushing");
+    await system.stack.client.stop(watched.taskId);
+    await system.untilEnded(watched);
+    // This publisher belongs to the test and shows the key in its arguments, so it must not run while arguments are checked.
+    await publisher.stop();
+    expect(await watchToItsEnd(watched)).toBe("aborted");
+
+    const request: PushBody = await system.pushBody({ VideoSrc: signed(files.serve(clip)), ...redisParameters });
+    userSigs.push(request.UserSig);
+    expect(await refusedWith({ ...request, UserSig: [request.UserSig], RedisPassword: 7 })).toBe(400);
+    expect(await refusedWith({ ...request, Password: SECRETS.urlPassword, VideoSrc: [request.VideoSrc] })).toBe(400);
+    expect(await refusedWith({ ...request, UserId: "somebody-else" })).toBe(403);
+    expect(await refusedWith(JSON.stringify(request).slice(0, -1))).toBe(400);
+    const [secretKey = ""] = system.stack.secretTexts();
+    expect(await refusedWith(request, { Authorization: `Bearer nobody.${secretKey}` })).toBe(401);
+
+    expect(leaksIn(answers.join("\n")), "answers of the API").toEqual([]);
+    expect(leaksIn(system.lines.join("\n")), "output of the edge and the worker").toEqual([]);
+    expect(leaksIn([...commandLines].join("\n")), "arguments of processes").toEqual([]);
+    const stored = await Promise.all(
+      (await filesBelow(system.stack.stateFolder)).map((path) => readFile(path, "latin1")),
+    );
+    expect(leaksIn(stored.join("\n")), "files of the edge").toEqual([]);
+
+    // These prove that the checks above looked at the right places.
+    expect(answers.join("\n")).toContain(played.taskId);
+    expect(system.lines.join("\n")).toContain(played.taskId);
+    expect([...commandLines].join("\n")).toMatch(/ffmpeg.* http:\/\/source\.invalid/);
+    expect([...commandLines].join("\n")).toMatch(/ffmpeg.* -f concat /);
+    expect(stored.join("\n")).toContain(played.taskId);
   });
-  const refused = await push({ VideoSrc: signed(files.serve(clip)), UserId: "echoed", UserSig });
-  expect(await watchToItsEnd(refused)).toBe("FailedOperation.RoomRefused");
-
-  const locked = await push({
-    VideoSrc: signed(files.serve(clip)),
-    ...redisParameters,
-    RedisPassword: SECRETS.wrongRedisPassword,
-  });
-  expect(await watchToItsEnd(locked)).toBe("FailedOperation.RedisRefused");
-
-  const nowhere = await push({
-    VideoSrc: `rtmp://127.0.0.1:${await freePort()}/live/${SECRETS.streamKey}?sign=${SECRETS.urlQuery}`,
-    Mode: "live",
-  });
-  expect(await watchToItsEnd(nowhere)).toBe("FailedOperation.SourceUnreachable");
-
-  const uncalled = await push({
-    VideoSrc: `srt://127.0.0.1:${await freePort()}?streamid=${SECRETS.streamKey}&passphrase=${SECRETS.urlQuery}`,
-    Mode: "live",
-  });
-  expect(await watchToItsEnd(uncalled)).toBe("FailedOperation.SourceUnreachable");
-
-  const server = await IndependentRtmpServer.start();
-  owned.defer(() => server.stop());
-  const streamUrl = `rtmp://127.0.0.1:${server.port}/live/${SECRETS.streamKey}`;
-  const published = server.published(`/live/${SECRETS.streamKey}`);
-  const publisher = await publishByFfmpeg({ filePath: clip, url: streamUrl, forEver: true });
-  owned.defer(() => publisher.stop());
-  await published;
-  const watched = await push({ VideoSrc: streamUrl, Mode: "live" });
-  await system.untilState(watched, "pushing");
-  await system.stack.client.stop(watched.taskId);
-  await system.untilEnded(watched);
-  // It is ours and shows the key in its arguments: it must not run while those are looked at.
-  await publisher.stop();
-  expect(await watchToItsEnd(watched)).toBe("aborted");
-
-  const request: PushBody = await system.pushBody({ VideoSrc: signed(files.serve(clip)), ...redisParameters });
-  userSigs.push(request.UserSig);
-  expect(await refusedWith({ ...request, UserSig: [request.UserSig], RedisPassword: 7 })).toBe(400);
-  expect(await refusedWith({ ...request, Password: SECRETS.urlPassword, VideoSrc: [request.VideoSrc] })).toBe(400);
-  expect(await refusedWith({ ...request, UserId: "somebody-else" })).toBe(403);
-  expect(await refusedWith(JSON.stringify(request).slice(0, -1))).toBe(400);
-  const [secretKey = ""] = system.stack.secretTexts();
-  expect(await refusedWith(request, { Authorization: `Bearer nobody.${secretKey}` })).toBe(401);
-
-  expect(leaksIn(answers.join("\n")), "answers of the API").toEqual([]);
-  expect(leaksIn(system.lines.join("\n")), "output of the edge and the worker").toEqual([]);
-  expect(leaksIn([...commandLines].join("\n")), "arguments of processes").toEqual([]);
-  const stored = await Promise.all(
-    (await filesBelow(system.stack.stateFolder)).map((path) => readFile(path, "latin1")),
-  );
-  expect(leaksIn(stored.join("\n")), "files of the edge").toEqual([]);
-
-  // Had they looked in the wrong place, they would have found nothing there either.
-  expect(answers.join("\n")).toContain(played.taskId);
-  expect(system.lines.join("\n")).toContain(played.taskId);
-  expect([...commandLines].join("\n")).toMatch(/ffmpeg.* http:\/\/source\.invalid/);
-  expect([...commandLines].join("\n")).toMatch(/ffmpeg.* -f concat /);
-  expect(stored.join("\n")).toContain(played.taskId);
 });

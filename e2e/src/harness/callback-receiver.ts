@@ -4,7 +4,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 
-/** A callback as it came, whatever it was. */
+/** A request that came to the receiver, unchecked. */
 export interface ReceivedCallback {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
@@ -18,7 +18,7 @@ export interface CallbackAnswer {
 
 const TAKEN: CallbackAnswer = { status: 200 };
 
-/** What stands for a user's server that is told of events. */
+/** Stands in for a user's server that receives events. */
 export class CallbackReceiver {
   readonly key = "K3yForSigningCallbacks";
   readonly received: ReceivedCallback[] = [];
@@ -40,7 +40,7 @@ export class CallbackReceiver {
     return receiver;
   }
 
-  /** The next requests are answered like this, one after another; those after them are taken. */
+  /** Plans the answers to the next requests, in this order. Later requests are accepted. */
   plan(...answers: readonly CallbackAnswer[]): void {
     this.#planned.push(...answers);
   }
@@ -51,7 +51,7 @@ export class CallbackReceiver {
     return `http://127.0.0.1:${port}${path}`;
   }
 
-  /** The header `Sign` that a body must come with. */
+  /** Returns the value that the header `Sign` must have for this body. */
   sign(body: string): string {
     return createHmac("sha256", this.key).update(body).digest("base64");
   }

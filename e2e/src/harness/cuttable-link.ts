@@ -1,18 +1,18 @@
 import { connect, createServer, type Socket } from "node:net";
 import { type LoopbackServer, listenOnLoopback } from "./loopback-servers.ts";
 
-/** A TCP relay that can cut what goes through it. */
+/** A TCP relay that can cut its connections. */
 export interface CuttableLink extends LoopbackServer {
-  /** How many connections came so far. */
+  /** The number of connections so far. */
   readonly connections: number;
-  /** Ends all connections without a word; new ones are let through. */
+  /** Destroys all connections without a close message. New ones are let through. */
   cut(): void;
 }
 
 /**
  * Relays connections to a port of this machine.
  *
- * @param delayMs how long each connection has to wait before anything goes through
+ * @param delayMs the delay before anything passes on a new connection
  */
 export async function startCuttableLink(targetPort: number, delayMs = 0): Promise<CuttableLink> {
   const sockets = new Set<Socket>();

@@ -1,9 +1,9 @@
 import { type ProcessHandle, startProcess } from "@roomcast/dev/stack/process-handle";
 
-/** ffmpeg, which is none of ours, publishing a file in real time to an RTMP address. */
+/** An ffmpeg process that publishes a file in real time to an RTMP address, independently of Roomcast's code. */
 export interface ForeignPublisher {
   readonly exited: ProcessHandle["exited"];
-  /** Leaves as a publisher whose machine is switched off; idempotent. */
+  /** Kills the process, so that the publisher leaves without a message. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -12,11 +12,11 @@ export interface PublishOptions {
   /** `rtmp://host:port/app/key`. */
   readonly url: string;
   /** Plays the file again and again until it is stopped. */
-  readonly forEver?: boolean;
+  readonly endless?: boolean;
 }
 
-export async function publishByFfmpeg({ filePath, url, forEver = false }: PublishOptions): Promise<ForeignPublisher> {
-  const loop = forEver ? ["-stream_loop", "-1"] : [];
+export async function publishByFfmpeg({ filePath, url, endless = false }: PublishOptions): Promise<ForeignPublisher> {
+  const loop = endless ? ["-stream_loop", "-1"] : [];
   const ffmpeg = await startProcess({
     name: "ffmpeg",
     command: process.env["FFMPEG_PATH"] ?? "ffmpeg",

@@ -4,16 +4,16 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 
 export interface LoopbackServer {
   readonly port: number;
-  /** Idempotent; cuts all connections. */
+  /** Closes the server and cuts all connections. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Takes connections and never says a word. */
+/** Starts a server that accepts connections and never sends anything. */
 export function startSilentServer(): Promise<LoopbackServer> {
   return listenOnLoopback(createServer());
 }
 
-/** Answers every HTTP request with a redirect to one place. */
+/** Starts a server that answers every HTTP request with a redirect to one URL. */
 export function startRedirectingServer(location: string): Promise<LoopbackServer> {
   return listenOnLoopback(
     createHttpServer((_request, response) => response.writeHead(302, { Location: location }).end()),

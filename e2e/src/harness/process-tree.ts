@@ -5,13 +5,13 @@ import { promisify } from "node:util";
 export interface RunningProcess {
   readonly pid: number;
   readonly parentPid: number;
-  /** Its arguments, as every user of the machine can read them. */
+  /** The arguments of the process, as every user of the machine can read them. */
   readonly commandLine: string;
 }
 
 const run = promisify(execFile);
 
-/** All descendants of a process. */
+/** Returns all descendants of a process. */
 export async function processesBelow(pid: number): Promise<RunningProcess[]> {
   const all = await runningProcesses();
   const found: RunningProcess[] = [];
@@ -23,7 +23,7 @@ export async function processesBelow(pid: number): Promise<RunningProcess[]> {
   return found;
 }
 
-/** All processes of this machine that have arguments: from /proc where there is one, else from `ps`. */
+/** Returns all processes of this machine that have arguments, read from /proc or, where there is none, from `ps`. */
 async function runningProcesses(): Promise<RunningProcess[]> {
   if (process.platform !== "linux") return fromPs();
   const pids = (await readdir("/proc")).filter((name) => /^[0-9]+$/.test(name));
@@ -31,14 +31,14 @@ async function runningProcesses(): Promise<RunningProcess[]> {
   return processes.filter((process) => process !== undefined);
 }
 
-/** undefined: it has ended meanwhile, or is a zombie or a thread of the kernel. */
+/** Returns undefined if the process has ended meanwhile, or is a zombie or a kernel thread. */
 async function fromProc(pid: number): Promise<RunningProcess | undefined> {
   try {
     const [stat, commandLine] = await Promise.all([
       readFile(`/proc/${pid}/stat`, "utf8"),
       readFile(`/proc/${pid}/cmdline`, "utf8"),
     ]);
-    // proc(5): the name stands in parentheses and may hold anything; then come the state and the parent.
+    // proc(5): the name is in parentheses and may hold anything; then come the state and the parent.
     const parentPid = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
     return commandLine === "" ? undefined : { pid, parentPid, commandLine: commandLine.replaceAll("\0", " ").trim() };
   } catch {

@@ -1,4 +1,4 @@
-// Preloaded into a worker: its clock is off by CLOCK_OFFSET_MS. The monotonic clock is as it was.
+// This is preloaded into a worker and shifts its clock by CLOCK_OFFSET_MS. The monotonic clock is not changed.
 const offsetMs = Number(process.env["CLOCK_OFFSET_MS"]);
 const RealDate = Date;
 

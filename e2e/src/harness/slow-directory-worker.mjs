@@ -1,9 +1,9 @@
-// JavaScript, because its types (workerd's) and those of the rest of this package (Node's) exclude each other.
+// This is JavaScript, because its types (workerd's) and those of the rest of this package (Node's) exclude each other.
 import { acceptTogether } from "../../../edge/src/operations/accept-together.ts";
 
 const ANSWER_MS = 200;
 
-/** A Directory that answers late, and to each with how many came together. */
+/** A Directory that answers late, and answers each push with the size of its group. */
 const DIRECTORY = {
   getByName: () => ({
     acceptGroup: async (group) => {

@@ -12,7 +12,7 @@ export interface TencentClientOptions {
   readonly signMethod?: "TC3-HMAC-SHA256" | "HmacSHA256";
 }
 
-/** Tencent's own clients, of which only the endpoint and the protocol are set. */
+/** Returns Tencent's own clients, of which only the endpoint, the protocol and the signature are configured. */
 export function tencentClients(options: TencentClientOptions) {
   const { endpoint, reqMethod = "POST", signMethod = "TC3-HMAC-SHA256", ...credential } = options;
   const config = {
@@ -23,7 +23,7 @@ export function tencentClients(options: TencentClientOptions) {
   return { scf: new scf.v20180416.Client(config), trtc: new trtc.v20190722.Client(config) };
 }
 
-/** The call must be refused by this code, with a RequestId and a message like this. */
+/** Expects that the call is refused with this code, a RequestId and a matching message. */
 export async function expectRefused(call: Promise<unknown>, code: string, message = /./): Promise<void> {
   await expect(call).rejects.toMatchObject({
     code,

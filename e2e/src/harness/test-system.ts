@@ -5,7 +5,7 @@ import { type ErrorCode, type Seat, seatOf, type TaskLogs, type TaskStateName, t
 import { expect, vi } from "vitest";
 import { processesBelow } from "./process-tree.ts";
 
-/** What a test changes of a push request; `VideoSrc` it must say. Without a room and a user it gets new ones. */
+/** The parameters of a push request that a test sets. A push without a room or a user gets a new one. */
 export interface PushOverrides {
   readonly VideoSrc: string;
   readonly Mode?: "vod" | "live";
@@ -32,16 +32,16 @@ export interface Pushed {
   readonly seat: Seat;
 }
 
-/** How often a condition is looked at. */
+/** Conditions are checked at this interval. */
 const POLL = { interval: 100 } as const;
-const DEFAULT_PATIENCE_MS = 40_000;
-/** Where many tasks end one after another, on a busy machine. */
-const LONG_PATIENCE_MS = 120_000;
-/** How long the publisher that is replaced and its successor may be in the room together. */
+const DEFAULT_TIMEOUT_MS = 40_000;
+/** For many tasks that end one after another, on a busy machine. */
+const LONG_TIMEOUT_MS = 120_000;
+/** The time that the publisher that is replaced and its successor may be in the room together. */
 const TAKEOVER_MS = 100;
-const PATIENT_POLL = { ...POLL, timeout: DEFAULT_PATIENCE_MS } as const;
+const DEFAULT_POLL = { ...POLL, timeout: DEFAULT_TIMEOUT_MS } as const;
 
-/** Settings of an edge that notices faults soon, so that they are also over soon. */
+/** Settings of an edge that notices faults soon, so that tests of faults are short. */
 export const FAULTS_SOON_NOTICED = {
   PLACE_RETRY_MS: "3000",
   REPORT_INTERVAL_MS: "250",
@@ -49,14 +49,14 @@ export const FAULTS_SOON_NOTICED = {
   HELLO_TIMEOUT_MS: "2000",
   ACCEPT_TIMEOUT_MS: "4000",
   STOP_TIMEOUT_MS: "4000",
-  // A busy machine may take its time to dial again.
+  // A worker on a busy machine may need long to dial again.
   WORKER_GRACE_MS: "2000",
 };
 
-/** A whole Roomcast, and what tests ask of it. Rooms and users are new for each push, so tests can share one system. */
+/** A complete Roomcast with the checks of the tests. Each push gets a new room and user, so tests can share one system. */
 export class TestSystem {
   readonly stack: Stack;
-  /** All that its parts have said, the oldest first. */
+  /** All output lines of its parts, the oldest first. */
   readonly lines: string[];
   #seats = 0;
 
@@ -79,7 +79,7 @@ export class TestSystem {
     return this.stack.stop();
   }
 
-  /** The body of a push request, in a string room of its own unless it says another. */
+  /** Returns the body of a push request. It names a new string room unless the overrides name a room. */
   async pushBody(overrides: PushOverrides): Promise<PushBody> {
     this.#seats += 1;
     const UserId = overrides.UserId ?? `teacher-${this.#seats}`;
@@ -99,52 +99,52 @@ export class TestSystem {
     return { taskId: await this.stack.client.push(request), request, seat: seatOf(request) };
   }
 
-  /** Resolves with the task once `holds` is true of it; its last view is in the error when that never comes. */
+  /** Resolves with the task once `holds` returns true for it. If that does not happen in time, the error shows its last view. */
   async until(
     { taskId }: Pick<Pushed, "taskId">,
     holds: (task: TaskView) => boolean,
-    patienceMs = DEFAULT_PATIENCE_MS,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
   ): Promise<TaskView> {
     return vi.waitFor(
       async () => {
         const task = await this.stack.client.task(taskId);
-        if (!holds(task)) throw new Error(`It is not so yet: ${JSON.stringify(task)}`);
+        if (!holds(task)) throw new Error(`The task is not in the awaited state: ${JSON.stringify(task)}`);
         return task;
       },
-      { ...POLL, timeout: patienceMs },
+      { ...POLL, timeout: timeoutMs },
     );
   }
 
-  untilState(pushed: Pick<Pushed, "taskId">, state: TaskStateName, patienceMs?: number): Promise<TaskView> {
-    return this.until(pushed, (task) => task.state === state, patienceMs);
+  untilState(pushed: Pick<Pushed, "taskId">, state: TaskStateName, timeoutMs?: number): Promise<TaskView> {
+    return this.until(pushed, (task) => task.state === state, timeoutMs);
   }
 
-  /** Resolves once the room has been sent the source up to here. */
+  /** Resolves once the room has been sent the source up to this position. */
   untilPosition(pushed: Pick<Pushed, "taskId">, positionMs: number): Promise<TaskView> {
     return this.until(pushed, ({ progress }) => progress !== null && progress.positionMs >= positionMs);
   }
 
-  /** Resolves once the task's log says this; unlike a state, what was logged stays. */
+  /** Resolves once the task's log contains this text. Unlike a state, a log line stays. */
   async untilLogged(pushed: Pick<Pushed, "taskId">, words: RegExp): Promise<void> {
-    await vi.waitFor(async () => expect(await this.log(pushed)).toMatch(words), PATIENT_POLL);
+    await vi.waitFor(async () => expect(await this.log(pushed)).toMatch(words), DEFAULT_POLL);
   }
 
   /** Resolves when somebody is on this seat. */
   async untilOnline({ seat }: Pick<Pushed, "seat">): Promise<void> {
-    await vi.waitFor(() => expect(this.user({ seat })?.online).toBe(true), PATIENT_POLL);
+    await vi.waitFor(() => expect(this.user({ seat })?.online).toBe(true), DEFAULT_POLL);
   }
 
-  /** Resolves when the task has ended, however it did. */
-  untilEnded(pushed: Pick<Pushed, "taskId">, patienceMs?: number): Promise<TaskView> {
-    return this.until(pushed, ({ endedAt }) => endedAt !== null, patienceMs);
+  /** Resolves when the task has ended with any outcome. */
+  untilEnded(pushed: Pick<Pushed, "taskId">, timeoutMs?: number): Promise<TaskView> {
+    return this.until(pushed, ({ endedAt }) => endedAt !== null, timeoutMs);
   }
 
-  /** Waits for the end, which must be a failure with this code and a message like this, and leave nothing behind. */
+  /** Expects that the task fails with this code and a matching message, and leaves nothing behind. */
   async expectFailed(
     pushed: Pushed,
-    expected: { readonly code: ErrorCode; readonly message: RegExp; readonly patienceMs?: number },
+    expected: { readonly code: ErrorCode; readonly message: RegExp; readonly timeoutMs?: number },
   ): Promise<TaskView> {
-    const task = await this.untilEnded(pushed, expected.patienceMs);
+    const task = await this.untilEnded(pushed, expected.timeoutMs);
     expect({ state: task.state, code: task.error?.code, message: task.error?.message }).toEqual({
       state: "failed",
       code: expected.code,
@@ -154,25 +154,25 @@ export class TestSystem {
     return task;
   }
 
-  /** Waits for the end, which must be that the source was played out, and leave nothing behind. */
-  async expectFinished(pushed: Pushed, patienceMs?: number): Promise<TaskView> {
-    const task = await this.untilEnded(pushed, patienceMs);
+  /** Expects that the task plays its source to the end, and leaves nothing behind. */
+  async expectFinished(pushed: Pushed, timeoutMs?: number): Promise<TaskView> {
+    const task = await this.untilEnded(pushed, timeoutMs);
     expect(task).toMatchObject({ state: "finished", status: "FINISHED", error: null, reason: null });
     await this.expectNothingLeft(pushed);
     return task;
   }
 
-  /** The ended task has left its room, and the listing counts it as ended: its seat is free. */
+  /** Expects that the ended task has left its room and is listed as ended. Its seat is then free. */
   async expectNothingLeft(pushed: Pushed): Promise<void> {
     await vi.waitFor(async () => {
       expect(this.user(pushed)?.online ?? false, "the room is left").toBe(false);
       const { tasks } = await this.stack.client.tasks("?limit=100");
       const listed = tasks.find(({ taskId }) => taskId === pushed.taskId);
       expect(listed?.status, "the listing says that it ended").toMatch(/FINISHED|FAILED|ABORTED/);
-    }, PATIENT_POLL);
+    }, DEFAULT_POLL);
   }
 
-  /** At no time had the push's user two publishers in the room, but for the moment in which one takes the other's place. */
+  /** Expects that the push's user never had two publishers in the room, except for the moment of a takeover. */
   expectOnePublisherAtATime(pushed: Pushed): void {
     const sessions = this.user(pushed)?.sessions ?? [];
     const togetherMs = sessions.flatMap(({ endedAtMs }, index) => {
@@ -182,11 +182,11 @@ export class TestSystem {
     expect(togetherMs.filter((ms) => ms >= TAKEOVER_MS)).toEqual([]);
   }
 
-  /** Once these have all ended: how many ended as what. */
+  /** Waits until all of these have ended, and returns the number of tasks for each outcome. */
   async outcomesOf(pushes: readonly Pick<Pushed, "taskId">[]): Promise<Record<string, number>> {
     const outcomes: Record<string, number> = {};
     for (const pushed of pushes) {
-      const { status, error } = await this.untilEnded(pushed, LONG_PATIENCE_MS);
+      const { status, error } = await this.untilEnded(pushed, LONG_TIMEOUT_MS);
       const outcome = error === null ? status : `${status} ${error.code}`;
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
     }
@@ -198,7 +198,7 @@ export class TestSystem {
     await this.#drain(workerId, "POST");
   }
 
-  /** Puts it back. */
+  /** Puts a drained worker back into service. */
   async undrain(workerId: string): Promise<void> {
     await this.#drain(workerId, "DELETE");
   }
@@ -208,28 +208,28 @@ export class TestSystem {
     expect({ status: response.status, body: await response.json() }).toMatchObject({ status: 200 });
   }
 
-  /** A worker that is ready to take over, and takes nothing before `undrain`. */
+  /** Starts a drained worker, which takes tasks only after `undrain`. */
   async addReserve(workerId: string, region: string): Promise<void> {
     await this.stack.addWorker({ workerId, region });
     await this.drain(workerId);
   }
 
-  /** When all tasks have ended, workers hold nothing for them and run no other process. */
+  /** Expects, when all tasks have ended, that workers hold no units for them and run no child process. */
   async expectIdle(): Promise<void> {
     await vi.waitFor(async () => {
       for (const worker of await this.stack.client.workers()) {
         expect(worker).toMatchObject({ tasks: 0, loadUnits: 0, reservedUnits: 0 });
       }
       for (const { pid } of this.stack.workers) expect(await processesBelow(pid)).toEqual([]);
-    }, PATIENT_POLL);
+    }, DEFAULT_POLL);
   }
 
-  /** What the room saw of the push's user; undefined: nobody ever came. */
+  /** Returns the room's report of the push's user, or undefined if this user never came. */
   user({ seat }: Pick<Pushed, "seat">): UserReport | undefined {
     return this.#room(seat)?.users.find(({ userId }) => userId === seat.userId);
   }
 
-  /** The one time that the push's user was in the room. */
+  /** Returns the only session of the push's user in the room. */
   session(pushed: Pick<Pushed, "seat">): SessionReport {
     const sessions = this.user(pushed)?.sessions ?? [];
     const [only] = sessions;
@@ -238,7 +238,7 @@ export class TestSystem {
     return only;
   }
 
-  /** The task's log, one text. */
+  /** Returns the messages of the task's log as one text. */
   async log({ taskId }: Pick<Pushed, "taskId">): Promise<string> {
     const { lines }: TaskLogs = await this.stack.client.logs(taskId);
     return lines.map(({ message }) => message).join("\n");

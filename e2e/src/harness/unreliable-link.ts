@@ -2,24 +2,24 @@ import { createServer } from "node:http";
 import { type RawData, WebSocket, WebSocketServer } from "ws";
 import { type LoopbackServer, listenOnLoopback } from "./loopback-servers.ts";
 
-/** What became of the frames that went through. */
+/** The number of frames that met each fate. */
 export interface FrameFates {
   passed: number;
   lost: number;
   doubled: number;
-  /** Sent after the one that came next. */
+  /** Frames that were sent after the next frame. */
   reordered: number;
   malformed: number;
 }
 
-/** A WebSocket relay that loses, doubles, reorders and garbles frames, the same ones for the same seed. */
+/** A WebSocket relay that loses, doubles, reorders and garbles frames. The same seed affects the same frames. */
 export interface UnreliableLink extends LoopbackServer {
   readonly fates: Readonly<FrameFates>;
-  /** From now on every frame passes as it came. */
+  /** Makes every later frame pass unchanged. */
   heal(): void;
 }
 
-/** Shares of frames that meet each fate. */
+/** The share of frames that meets each fate. */
 const LOST = 0.06;
 const DOUBLED = 0.06;
 const REORDERED = 0.06;
@@ -68,7 +68,7 @@ export async function startUnreliableLink(targetPort: number, seed: number): Pro
   sockets.on("connection", (near, request) => {
     const { authorization = "" } = request.headers;
     const far = new WebSocket(`ws://127.0.0.1:${targetPort}${request.url}`, { headers: { authorization } });
-    // What the worker says before the far side is open waits in the socket's buffer.
+    // Frames that the worker sends before the far side is open wait in the socket's buffer.
     near.pause();
     far.once("open", () => near.resume());
     relay(near, far);
@@ -89,7 +89,7 @@ export async function startUnreliableLink(targetPort: number, seed: number): Pro
   };
 }
 
-/** The first half: no JSON any more. */
+/** Returns the first half of the text, which is no longer valid JSON. */
 function garbled(text: string): string {
   return text.slice(0, text.length / 2);
 }
