@@ -1,6 +1,6 @@
 import type { Accept, AcceptedPush } from "../src/contracts/directory-object.ts";
 
-/** What a Directory is told of a new task; its request is of no matter. */
+/** Returns a task as it is sent to a Directory, with a request that the tests do not look at. */
 export function acceptOf(rest: Pick<Accept, "taskId" | "sdkAppId" | "seatKey"> & Partial<Accept>): Accept {
   const push: AcceptedPush = {
     request: {

@@ -1,9 +1,9 @@
 import { vi } from "vitest";
 
-/** As long as a busy machine may take for what takes a moment. */
-const PATIENCE = { timeout: 10_000, interval: 10 };
+/** The timeout is long enough for a busy machine. */
+const WAIT = { timeout: 10_000, interval: 10 };
 
-/** Waits until a look succeeds, and has what it returned. */
+/** Repeats `look` until it does not throw and resolves to its result. */
 export function eventually<Seen>(look: () => Seen | Promise<Seen>): Promise<Seen> {
-  return vi.waitFor(look, PATIENCE);
+  return vi.waitFor(look, WAIT);
 }

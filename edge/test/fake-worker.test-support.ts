@@ -23,13 +23,13 @@ interface FakeWorkerOptions {
   readonly running?: readonly TaskReport[];
   readonly draining?: boolean;
   readonly protocol?: number;
-  /** How busy it says in its hello that its CPU is. */
+  /** The CPU load in its hello, from 0 to 1. */
   readonly cpu?: number;
 }
 
 const COPY_PLAN: PlanSummary = { video: "copy", audio: "copy", reasons: ["the source fits"] };
 
-/** A report of a push that runs well. */
+/** Returns a report of a push that runs well. */
 export function reportOf(
   ref: { readonly taskId: string; readonly attempt: number },
   rest: Partial<TaskReport> = {},
@@ -48,7 +48,7 @@ export function reportOf(
   };
 }
 
-/** A worker's side of the socket, driven by the test. */
+/** The worker's side of the socket, which the test controls. */
 export class FakeWorker {
   readonly frames: EdgeFrame[] = [];
   closed: { readonly code: number; readonly reason: string } | undefined;
@@ -67,7 +67,7 @@ export class FakeWorker {
     });
   }
 
-  /** Dials through the Worker, without a hello. */
+  /** Opens a socket through the Worker's entry without sending a hello. */
   static async dial(options: Pick<FakeWorkerOptions, "workerId" | "region" | "instanceId">): Promise<FakeWorker> {
     const token = await mintWorkerToken({
       workerId: options.workerId,
@@ -82,7 +82,7 @@ export class FakeWorker {
     return new FakeWorker(response.webSocket, options.instanceId ?? crypto.randomUUID());
   }
 
-  /** Dials, says hello and is welcomed. */
+  /** Opens a socket, sends the hello and waits for the welcome. */
   static async connect(options: FakeWorkerOptions): Promise<FakeWorker> {
     const worker = await FakeWorker.dial(options);
     worker.hello(options);
@@ -117,7 +117,7 @@ export class FakeWorker {
     this.send({ type: "report", load: { units, ...(cpu === undefined ? {} : { cpu }) }, tasks: [...tasks] });
   }
 
-  /** Says how busy its CPU is, and knows that it was heard. */
+  /** Reports its CPU load and waits until the edge has answered. */
   async measures(cpu: number, tasks: readonly TaskReport[] = []): Promise<void> {
     const heartbeats = () => this.frames.filter(({ type }) => type === "heartbeat").length;
     const before = heartbeats();
@@ -134,12 +134,12 @@ export class FakeWorker {
     this.send({ type: "ended", taskId, attempt, item, positionMs, outcome });
   }
 
-  /** Answers a change: done, or why not. */
+  /** Answers a change as done, or with the error that prevented it. */
   updated({ taskId, attempt, updateId }: EdgeFrameOf<"update">, error: WorkerFrameOf<"updated">["error"] = null): void {
     this.send({ type: "updated", taskId, attempt, updateId, error });
   }
 
-  /** The first frame of a type that fits, now or later. */
+  /** Resolves to the first frame of this type that fits, waiting for it if necessary. */
   next<Type extends EdgeFrame["type"]>(
     type: Type,
     fits: (frame: EdgeFrameOf<Type>) => boolean = () => true,
@@ -152,7 +152,7 @@ export class FakeWorker {
     });
   }
 
-  /** How the edge closed the socket. */
+  /** Resolves to the code and reason with which the edge closed the socket. */
   end(): Promise<{ readonly code: number; readonly reason: string }> {
     return eventually(() => {
       if (this.closed === undefined) throw new Error("still open");

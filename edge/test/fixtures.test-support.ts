@@ -4,7 +4,7 @@ import { regionsOfCreates } from "../src/caches/known-regions.ts";
 import { ROOT } from "../src/contracts/root-registry.ts";
 import { eventually } from "./eventually.test-support.ts";
 
-/** As bound by vitest.config.ts. */
+/** Must equal the binding in vitest.config.ts, like the keys and credentials below. */
 export const WORKER_TOKEN_KEY = "a key for worker tokens, only for tests";
 export const OLDER_WORKER_TOKEN_KEY = "an older key for worker tokens, only for tests";
 export const SEAL_KEYS = [
@@ -15,13 +15,13 @@ export const ADMIN = "admin.admin-secret-key";
 export const SCHOOL = "school.school-secret-key";
 export const RIVAL = "rival.rival-secret-key";
 export const WATCHER = "watcher.watcher-secret-key";
-/** SCHOOL's; its SecretKey is not known to the edge. */
+/** An application of SCHOOL whose SecretKey the edge does not know. */
 export const APP = 1_400_000_001;
-/** SCHOOL's; its SecretKey is known to the edge. */
+/** An application of SCHOOL whose SecretKey the edge knows. */
 export const KEYED_APP = 1_400_000_002;
 export const KEYED_APP_SECRET = "the app's SecretKey, only for tests";
 
-/** A region, room or worker that no other test uses: objects are not isolated from each other. */
+/** Returns the name of a region, room or worker that no other test uses, because tests share all objects. */
 export function fresh(prefix: string): string {
   return `${prefix}-${crypto.randomUUID().slice(0, 8)}`;
 }
@@ -36,13 +36,13 @@ export function userSig(options: { sdkAppId?: number; userId?: string; secretKey
   });
 }
 
-/** As if a worker had been in a region for long. */
+/** Makes a region known, as a worker that connects there does. */
 export async function knowRegion(region: string): Promise<void> {
   await env.DIRECTORY.getByName(ROOT).know("region", region);
   regionsOfCreates.forget();
 }
 
-/** A request that is right in every way, for a seat of its own; a region that it names counts as one that had a worker. */
+/** Returns a valid request for an unused seat. If it names a region, that becomes a known one. */
 export async function pushBody(rest: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
   const { Region } = rest;
   if (typeof Region === "string" && Region !== "") await knowRegion(Region);
@@ -63,7 +63,7 @@ interface CallOptions {
   readonly body?: unknown;
 }
 
-/** Calls the Worker's own entry; `body` is sent as JSON unless it is a text already. */
+/** Calls the Worker's entry. `body` is sent as JSON unless it is a string. */
 export function call(path: string, options: CallOptions = {}): Promise<Response> {
   const { method = "GET", as = SCHOOL, headers = {}, body } = options;
   return exports.default.fetch(`http://edge${path}`, {
@@ -87,7 +87,7 @@ export async function view(taskId: string): Promise<TaskView> {
   return response.json();
 }
 
-/** The task once it is in this state. */
+/** Waits until the task is in this state and returns it. */
 export function reaches(taskId: string, state: TaskView["state"]): Promise<TaskView> {
   return eventually(async () => {
     const task = await view(taskId);

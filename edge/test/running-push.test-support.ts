@@ -4,11 +4,11 @@ import { call, fresh, pushBody, reaches, start } from "./fixtures.test-support.t
 interface RunningOptions {
   readonly at?: { readonly workerId: string; readonly region: string };
   readonly rest?: Record<string, unknown>;
-  /** Of the worker; the newest by default. */
+  /** The worker's protocol version; the newest one by default. */
   readonly protocol?: number;
 }
 
-/** A push that runs on a worker, 5 s into its source. */
+/** Starts a push on a new worker, which reports it at 5 s of its source. */
 export async function running(options: RunningOptions = {}) {
   const { at = { workerId: fresh("w"), region: fresh("ap") }, rest = {}, protocol } = options;
   const worker = await FakeWorker.connect({ ...at, ...(protocol === undefined ? {} : { protocol }) });

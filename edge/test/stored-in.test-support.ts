@@ -1,8 +1,8 @@
 import { runInDurableObject } from "cloudflare:test";
 
-/** All that an object stores, as text: keys and values, and every row of every table. */
+/** Returns everything that an object stores as text: keys, values and every row of every table. */
 export function storedIn(stub: unknown): Promise<string> {
-  // SAFETY: stubs of every class will do; their types do not fit into one another.
+  // SAFETY: a stub of any class is accepted, but their types are not assignable to each other.
   return runInDurableObject(stub as DurableObjectStub, async (_object, { storage }) => {
     const { sql } = storage;
     const tables = sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'").toArray();

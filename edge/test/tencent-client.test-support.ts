@@ -9,25 +9,25 @@ export interface SignedCallOptions {
   /** `<SecretId>.<SecretKey>`. */
   readonly as?: string;
   readonly method?: "GET" | "POST";
-  /** Of a GET, as it goes over the wire. */
+  /** The query of a GET, exactly as it is sent. */
   readonly query?: string;
   readonly body?: string;
   readonly host?: string;
-  /** What the client takes for its host when it signs. */
+  /** The host that the client signs. */
   readonly signedHost?: string;
   /** The service in the credential scope. */
   readonly scope?: string;
   readonly timestampS?: number;
   readonly date?: string;
-  /** What the client signs for its body. */
+  /** The text that the client signs as its body. */
   readonly signedPayload?: string;
-  /** Beside content-type and host. */
+  /** Headers that are signed in addition to content-type and host. */
   readonly signedHeaders?: readonly (readonly [name: string, value: string])[];
-  /** Sent, whatever is signed; null: left out. */
+  /** Headers that are sent regardless of what is signed; a header that is null is left out. */
   readonly headers?: Readonly<Record<string, string | null>>;
 }
 
-/** A signed request as a client of Tencent Cloud API 3.0 makes it. */
+/** Returns a signed request as a client of Tencent Cloud API 3.0 makes it. */
 export async function signedRequest(action: string, options: SignedCallOptions = {}): Promise<Request> {
   const { service = "scf", as = SCHOOL, method = "POST", query = "", host = "edge" } = options;
   const [secretId = "", secretKey = ""] = as.split(".");
@@ -68,14 +68,14 @@ export interface TencentAnswer {
   readonly [name: string]: unknown;
 }
 
-/** The `Response` of an answer, which is HTTP 200 whatever became of the call. */
+/** Returns the `Response` of an answer. Throws if the answer is not HTTP 200, which it is even for errors. */
 export async function contentOf(response: Response): Promise<TencentAnswer> {
   const { Response: content } = await response.json<{ Response: TencentAnswer }>();
   if (response.status !== 200) throw new Error(`HTTP ${response.status}`);
   return content;
 }
 
-/** Makes a signed call of the Worker. */
+/** Sends a signed call to the Worker and returns its `Response`. */
 export async function callTencent(
   action: string,
   parameters: object = {},

@@ -8,23 +8,23 @@ import { ADMIN, call, fresh, pushBody, start, userSig } from "./fixtures.test-su
 import { storedIn } from "./stored-in.test-support.ts";
 import { callTencent } from "./tencent-client.test-support.ts";
 
-/** Webhooks of chat services carry their secret in the path. */
+/** Webhooks of chat services have their secret in the path of the URL. */
 const TOKEN = "T0KEN-0f-the-webhook";
 const URL_WITH_TOKEN = `https://hooks.example.com/services/${TOKEN}`;
 const CALLBACK = { CallbackUrl: URL_WITH_TOKEN, CallbackKey: "123654" };
 
-/** No other test sets callbacks of it. */
+/** An application whose callbacks no other test sets. */
 const APP = 1_477_000_009;
 
-/** All that the edge writes to its own log. */
-let said: unknown[];
+/** Everything that the edge writes to its own log. */
+let logged: unknown[];
 let posted: string[];
 
 beforeEach(() => {
-  said = [];
+  logged = [];
   posted = [];
   for (const level of ["debug", "info", "log", "warn", "error"] as const) {
-    vi.spyOn(console, level).mockImplementation((...words: unknown[]) => said.push(words));
+    vi.spyOn(console, level).mockImplementation((...words: unknown[]) => logged.push(words));
   }
 });
 
@@ -49,7 +49,7 @@ async function startPush(Region: string): Promise<string> {
   return start(await pushBody({ Region, SdkAppId: APP, UserSig, ...CALLBACK }), { as: ADMIN });
 }
 
-/** Everything that the API shows of a task and of its application's callback. */
+/** Returns everything that the API shows about a task and its application's callback. */
 async function shownOf(taskId: string): Promise<string[]> {
   const log = { FunctionName: "push", FunctionRequestId: taskId };
   const event = { FunctionName: "push", InvokeRequestId: taskId };
@@ -68,7 +68,7 @@ async function shownOf(taskId: string): Promise<string[]> {
   ]);
 }
 
-describe("The path of a webhook's URL", () => {
+describe("Path of a webhook's URL", () => {
   it.each<[string, (url: string) => Response]>([
     ["refuses the events", () => new Response("", { status: 503 })],
     ["redirects them", (url) => new Response("", { status: 302, headers: { Location: `${url}/moved` } })],
@@ -103,7 +103,7 @@ describe("The path of a webhook's URL", () => {
     expect(shown.filter((text) => /"[Ee]rror":\{/.test(text))).toEqual([]);
     expect(shown[0]).toContain('"CallbackUrl":"https://hooks.example.com"');
     expect(audit).toContain("https://hooks.example.com");
-    for (const text of [await set.text(), ...shown, ...stored, audit, JSON.stringify([said, worker.frames])]) {
+    for (const text of [await set.text(), ...shown, ...stored, audit, JSON.stringify([logged, worker.frames])]) {
       expect(text).not.toContain(TOKEN);
     }
     worker.close();
@@ -111,7 +111,7 @@ describe("The path of a webhook's URL", () => {
 
   it.each([
     ["a URL that is not allowed", { CallbackUrl: `http://hooks.example.com/${TOKEN}`, CallbackKey: "123654" }],
-    ["a URL that is none", { CallbackUrl: `hooks ${TOKEN}`, CallbackKey: "123654" }],
+    ["a text that is not a URL", { CallbackUrl: `hooks ${TOKEN}`, CallbackKey: "123654" }],
     ["a URL without its key", { CallbackUrl: URL_WITH_TOKEN }],
     ["a URL in a list", { CallbackUrl: [URL_WITH_TOKEN], CallbackKey: "123654" }],
     ["a URL under another name", { Callback: URL_WITH_TOKEN }],
@@ -119,10 +119,10 @@ describe("The path of a webhook's URL", () => {
     const response = await call("/", { method: "POST", body: await pushBody(parameters) });
     expect(response.status).toBe(400);
     expect(await response.text()).not.toContain(TOKEN);
-    expect(JSON.stringify(said)).not.toContain(TOKEN);
+    expect(JSON.stringify(logged)).not.toContain(TOKEN);
   });
 
-  it("is not shown of what an older version has stored", async () => {
+  it("is not shown when an older version has stored it", async () => {
     const keyring = env.KEYRING.getByName(KEYRING);
     const Url = "https://hooks.example.com/other";
     const set = () => call(`/v1/callbacks/${APP}`, { method: "PUT", as: ADMIN, body: { Url, Key: "k12345" } });
@@ -137,10 +137,10 @@ describe("The path of a webhook's URL", () => {
       storage.sql.exec("UPDATE audit SET detail = ? WHERE subject = ?", `${URL_WITH_TOKEN}, events all`, String(APP));
     });
     const task = env.TASK.getByName(taskId);
-    // Its object may write the record in between: only what it finds when it wakes next is from an older version.
+    // The object may write its record at any time, so the old record must be the one that it reads when it restarts.
     await eventually(async () => {
       await runInDurableObject(task, (_task, { storage }) => {
-        // SAFETY: written by the code under test.
+        // SAFETY: the code under test wrote the record.
         const record = storage.kv.get("task") as { request: object };
         storage.kv.put("task", { ...record, request: { ...record.request, CallbackUrl: URL_WITH_TOKEN } });
       });

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import type { WorkerFrame } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Env } from "../src/contracts/env.ts";
 import { FakeWorker, reportOf } from "./fake-worker.test-support.ts";
 import { fresh, view } from "./fixtures.test-support.ts";
@@ -22,7 +22,7 @@ const LIES: Record<string, Lie> = {
   confirm: (ref) => ({ type: "confirm", ...ref }),
 };
 
-/** The task is where it was, for the region too: it holds the assignment and the worker's own position. */
+/** Expects the task and the region's assignment, position and task count to be unchanged. */
 async function expectUntouched({ taskId, at }: Awaited<ReturnType<typeof running>>) {
   const region = bound.REGION.getByName(at.region);
   expect(await region.holds(taskId, 1)).toBe(true);
@@ -32,40 +32,39 @@ async function expectUntouched({ taskId, at }: Awaited<ReturnType<typeof running
   expect(workers.find(({ workerId }) => workerId === at.workerId)?.tasks).toBe(1);
 }
 
-test.each(Object.entries(LIES))(
-  "a worker that says %s of another worker's task changes nothing",
-  async (_name, lie) => {
+describe("Frames of a lying worker", () => {
+  it.each(Object.entries(LIES))("change nothing when they send %s about another worker's task", async (_name, lie) => {
     const push = await running();
     const liar = await FakeWorker.connect({ workerId: fresh("w"), region: push.at.region, capacityUnits: 0 });
     const ref = { taskId: push.taskId, attempt: 1 };
     liar.send(lie(ref));
-    // What is said of one task stays in order: when its end is acknowledged, the lie has been heard.
+    // Frames about one task are handled in order, so the forged frame has been handled when the end is acknowledged.
     liar.ended(ref, { name: "aborted", reason: "forged" });
     await liar.next("ack");
     await expectUntouched(push);
-  },
-);
-
-test("a worker that says hello with another worker's task does not get it, and changes nothing", async () => {
-  const push = await running();
-  const ref = { taskId: push.taskId, attempt: 1 };
-  const liar = await FakeWorker.connect({
-    workerId: fresh("w"),
-    region: push.at.region,
-    capacityUnits: 0,
-    running: [reportOf(ref, { positionMs: 99_000 })],
   });
-  expect(await liar.next("welcome")).toMatchObject({ keep: [], stop: [ref] });
-  await expectUntouched(push);
-});
 
-test("a newer attempt that a worker makes up takes nothing from the one that holds the task", async () => {
-  const push = await running();
-  const liar = await FakeWorker.connect({ workerId: fresh("w"), region: push.at.region, capacityUnits: 0 });
-  const ref = { taskId: push.taskId, attempt: 7 };
-  liar.report([reportOf(ref)]);
-  await liar.next("stop");
-  liar.ended(ref, { name: "finished" });
-  await liar.next("ack");
-  await expectUntouched(push);
+  it("do not transfer another worker's task when a hello claims it", async () => {
+    const push = await running();
+    const ref = { taskId: push.taskId, attempt: 1 };
+    const liar = await FakeWorker.connect({
+      workerId: fresh("w"),
+      region: push.at.region,
+      capacityUnits: 0,
+      running: [reportOf(ref, { positionMs: 99_000 })],
+    });
+    expect(await liar.next("welcome")).toMatchObject({ keep: [], stop: [ref] });
+    await expectUntouched(push);
+  });
+
+  it("do not take a task from its worker when they claim an invented newer attempt", async () => {
+    const push = await running();
+    const liar = await FakeWorker.connect({ workerId: fresh("w"), region: push.at.region, capacityUnits: 0 });
+    const ref = { taskId: push.taskId, attempt: 7 };
+    liar.report([reportOf(ref)]);
+    await liar.next("stop");
+    liar.ended(ref, { name: "finished" });
+    await liar.next("ack");
+    await expectUntouched(push);
+  });
 });
