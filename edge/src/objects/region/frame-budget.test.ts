@@ -2,7 +2,7 @@ import { MAX_RUNNING_TASKS } from "@roomcast/shared";
 import { describe, expect, it } from "vitest";
 import { FrameBudget } from "./frame-budget.ts";
 
-/** How many frames of a length a worker may send at one time. */
+/** Returns how many frames of this length a worker may send at one time. */
 function framesTaken(budget: FrameBudget, workerId: string, { length = 100, nowMs = 0 } = {}): number {
   let frames = 0;
   while (frames < 100_000 && budget.takeFrame(workerId, length, nowMs)) frames += 1;
@@ -10,7 +10,7 @@ function framesTaken(budget: FrameBudget, workerId: string, { length = 100, nowM
 }
 
 describe("FrameBudget", () => {
-  it("lets a worker say four words about each of its tasks at once, and then a thousand a second", () => {
+  it("lets a worker send four frames for each of its tasks at once, and then a thousand a second", () => {
     const budget = new FrameBudget();
     expect(framesTaken(budget, "w")).toBe(4 * MAX_RUNNING_TASKS);
     expect(framesTaken(budget, "w", { nowMs: 500 })).toBe(500);
@@ -29,7 +29,7 @@ describe("FrameBudget", () => {
     expect(framesTaken(budget, "w", { length: 512 * 1024 })).toBeLessThan(100);
   });
 
-  it("takes nothing from a worker for what another one says", () => {
+  it("does not charge a worker for the frames of another", () => {
     const budget = new FrameBudget();
     framesTaken(budget, "loud");
     expect(framesTaken(budget, "other")).toBe(4 * MAX_RUNNING_TASKS);

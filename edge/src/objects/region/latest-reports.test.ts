@@ -19,8 +19,8 @@ function report(over: Partial<TaskReport> = {}): TaskReport {
   };
 }
 
-/** At which minutes of an hour a task that reports each minute is told of its position. */
-function toldIn(board: LatestReports, taskId: string): number[] {
+/** Returns the minutes of an hour at which the position of a task that reports every minute is passed on. */
+function minutesPassedOn(board: LatestReports, taskId: string): number[] {
   return Array.from({ length: 60 }, (_, minute) => minute).filter((minute) =>
     board.put(report({ taskId, positionMs: minute * MINUTE }), minute * MINUTE),
   );
@@ -41,7 +41,7 @@ describe("LatestReports", () => {
   it("passes on the positions of tasks that start together at different times", () => {
     const phases = [0, 0.5];
     const board = new LatestReports(() => phases.shift() ?? 0);
-    expect(toldIn(board, "first").slice(0, 4)).toEqual([0, 4, 8, 12]);
-    expect(toldIn(board, "second").slice(0, 4)).toEqual([0, 2, 6, 10]);
+    expect(minutesPassedOn(board, "first").slice(0, 4)).toEqual([0, 4, 8, 12]);
+    expect(minutesPassedOn(board, "second").slice(0, 4)).toEqual([0, 2, 6, 10]);
   });
 });

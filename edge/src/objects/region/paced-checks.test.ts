@@ -17,7 +17,7 @@ describe("PacedChecks", () => {
     expect(last - first).toBeGreaterThanOrEqual(38);
   });
 
-  it("goes on with other tasks while one does not answer, and does not ask that one twice meanwhile", async () => {
+  it("continues with other tasks while one does not answer, and does not ask that one twice meanwhile", async () => {
     const { checks, running } = checksWith(0);
     const silent = Promise.withResolvers<void>();
     const asked: string[] = [];

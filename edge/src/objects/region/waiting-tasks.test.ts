@@ -2,7 +2,7 @@ import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { WaitingTasks, WOKEN_HOLDS_MS } from "./waiting-tasks.ts";
 
-/** A row of waiting tasks in a storage of its own. */
+/** Runs with a queue of waiting tasks in separate storage. */
 function withRow(tasks: Readonly<Record<string, number>>, look: (waiting: WaitingTasks) => void): Promise<void> {
   const object = env.REGION.getByName(crypto.randomUUID());
   return runInDurableObject(object, (_region, { storage }) => {
@@ -35,7 +35,7 @@ describe("WaitingTasks", () => {
       expect(idsOf(waiting.wake([10], 1))).toEqual(["first"]);
     }));
 
-  it("gives nobody else the room that a woken task is about to take, and wakes that task once", () =>
+  it("gives no other task the room that a woken task is about to take, and wakes that task once", () =>
     withRow({ first: 10, second: 10 }, (waiting) => {
       waiting.wake([10], 0);
       expect(waiting.wake([10], 1)).toEqual([]);

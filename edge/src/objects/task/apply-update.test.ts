@@ -31,23 +31,23 @@ const NEXT = "https://a.example/next";
 describe("applyUpdate", () => {
   it.each<[string, TaskUpdate, Partial<Playing>]>([
     [
-      "another source takes the place of the playlist, from its start",
+      "replaces the playlist by another source from its start",
       { VideoSrc: NEXT },
       { request: { ...UNSOUGHT, VideoSrc: NEXT }, progress: { ...UNSEEN, positionMs: 0 } },
     ],
     [
-      "another source may begin later",
+      "starts another source at the requested position",
       { VideoSrc: NEXT, SeekSecond: 1.5 },
       { request: { ...UNSOUGHT, VideoSrc: NEXT }, progress: { ...UNSEEN, positionMs: 1500 } },
     ],
     [
-      "a position is one in the item that is played",
+      "applies a position to the item that is played",
       { SeekSecond: 12 },
       { request: UNSOUGHT, progress: { ...PROGRESS, positionMs: 12_000, updatedAtMs: NOW } },
     ],
-    ["loudness and speed stay", { Volume: 10, Tempo: 2 }, { request: { ...REQUEST, Volume: 10, Tempo: 2 } }],
-    ["preloads are replaced", { Preload: [NEXT] }, { request: { ...REQUEST, Preload: [NEXT] } }],
-    ["a pause stays", { IsPause: true }, { paused: true }],
+    ["keeps a changed volume and tempo", { Volume: 10, Tempo: 2 }, { request: { ...REQUEST, Volume: 10, Tempo: 2 } }],
+    ["replaces preloads", { Preload: [NEXT] }, { request: { ...REQUEST, Preload: [NEXT] } }],
+    ["keeps a pause", { IsPause: true }, { paused: true }],
   ])("%s", (_what, change, after) => {
     expect(applyUpdate(PLAYING, change, NOW)).toEqual({ ...PLAYING, ...after });
   });

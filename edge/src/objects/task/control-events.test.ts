@@ -32,7 +32,7 @@ const STATES: Record<TaskStateName, TaskState> = {
 
 type Outcome = "changes" | "isStale" | "isImpossible";
 
-/** For each event: what it comes to in the queue, while a worker has the task, and after the end. */
+/** The outcome of each event in the queue, while a worker has the task, and after the end. */
 const EXPECTED: { [Type in ControlEvent["type"]]: [ControlEvent & { type: Type }, Outcome, Outcome, Outcome] } = {
   placed: [{ type: "placed", workerId: "w" }, "changes", "isImpossible", "isStale"],
   movedTo: [{ type: "movedTo", region: "ap-y" }, "changes", "isImpossible", "isStale"],

@@ -1,5 +1,5 @@
 import type { ActiveState } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { newTaskRecord } from "./new-task-record.test-support.ts";
 import { nextDeadline } from "./next-deadline.ts";
 import type { TaskRecord } from "./task-record.ts";
@@ -26,38 +26,50 @@ const active = (name: ActiveState["name"]): ActiveState => ({
 });
 const finished = { name: "finished", sinceMs: 9000, attempt: 1 } as const;
 
-test.each<[string, Partial<TaskRecord>, string, number]>([
-  ["a new task is placed at once", {}, "place", 1000],
-  ["a task that found no room tries again", { placeAtMs: 11_000 }, "place", 11_000],
-  ["a task that waited too long fails before it tries again", { placeAtMs: 90_000 }, "queueTimeout", 61_000],
-  ["a task that is only woken by its region still times out", { placeAtMs: null }, "queueTimeout", 61_000],
-  ["a dispatch must be accepted", { state: active("starting") }, "acceptTimeout", 12_000],
-  [
-    "an accepted task that is not heard of is asked for",
-    { state: active("starting"), accepted: true, heardAtMs: 3000 },
-    "silence",
-    53_000,
-  ],
-  [
-    "a push ends at its longest",
-    { state: active("pushing"), accepted: true, startedAtMs: 2000, heardAtMs: 990_000 },
-    "executionTimeout",
-    1_002_000,
-  ],
-  [
-    "a stop at once must come soon",
-    { state: active("pushing"), accepted: true, stop: { how: "now", reason: "r", atMs: 4000 } },
-    "stopTimeout",
-    9000,
-  ],
-  [
-    "a tidy stop gets more time",
-    { state: active("pushing"), accepted: true, stop: { how: "tidy", reason: "r", atMs: 4000 } },
-    "stopTimeout",
-    24_000,
-  ],
-  ["an ended task tells the others", { state: finished }, "settle", 9000],
-  ["an ended task that has told is deleted in the end", { state: finished, settled: true }, "retention", 5_009_000],
-])("%s", (_what, rest, kind, atMs) => {
-  expect(nextDeadline(record(rest), POLICY)).toEqual({ kind, atMs });
+describe("nextDeadline", () => {
+  it.each<[string, Partial<TaskRecord>, string, number]>([
+    ["is the placement, at once, for a new task", {}, "place", 1000],
+    ["is the next placement for a task that found no room", { placeAtMs: 11_000 }, "place", 11_000],
+    ["is the queue timeout when that comes before the next placement", { placeAtMs: 90_000 }, "queueTimeout", 61_000],
+    [
+      "is the queue timeout for a task that waits to be woken by its region",
+      { placeAtMs: null },
+      "queueTimeout",
+      61_000,
+    ],
+    ["is the accept timeout for a dispatched task", { state: active("starting") }, "acceptTimeout", 12_000],
+    [
+      "is the check of an accepted task without reports",
+      { state: active("starting"), accepted: true, heardAtMs: 3000 },
+      "silence",
+      53_000,
+    ],
+    [
+      "is the execution timeout for a running push",
+      { state: active("pushing"), accepted: true, startedAtMs: 2000, heardAtMs: 990_000 },
+      "executionTimeout",
+      1_002_000,
+    ],
+    [
+      "is a short stop timeout after a stop with how=now",
+      { state: active("pushing"), accepted: true, stop: { how: "now", reason: "r", atMs: 4000 } },
+      "stopTimeout",
+      9000,
+    ],
+    [
+      "is a longer stop timeout after a stop with how=tidy",
+      { state: active("pushing"), accepted: true, stop: { how: "tidy", reason: "r", atMs: 4000 } },
+      "stopTimeout",
+      24_000,
+    ],
+    ["is the report to other objects, at once, for an ended task", { state: finished }, "settle", 9000],
+    [
+      "is the deletion for an ended task that has reported its end",
+      { state: finished, settled: true },
+      "retention",
+      5_009_000,
+    ],
+  ])("%s", (_what, rest, kind, atMs) => {
+    expect(nextDeadline(record(rest), POLICY)).toEqual({ kind, atMs });
+  });
 });

@@ -14,24 +14,39 @@ const NOBODY = { pinnedRegion: null, avoidWorkerId: null };
 
 describe("planTakeover and leftToAsk", () => {
   it.each<[string, readonly SeatHolder[], Partial<typeof NOBODY> | object, object]>([
-    ["nobody holds the seat any more", [], {}, { kind: "free" }],
-    ["one plays in it", [holder("a")], {}, BESIDE],
-    ["one plays in it and another is on its way on the same worker", [holder("a"), holder("b")], {}, BESIDE],
-    ["they are on two workers", [holder("a"), holder("b", { workerId: "v" })], {}, { kind: "after" }],
-    ["the one is being stopped", [holder("a", { stopping: true })], {}, { kind: "after" }],
-    ["its worker has refused the newcomer", [holder("a")], { avoidWorkerId: "w" }, { kind: "after" }],
-    ["it is in the region that the newcomer asks for", [holder("a")], { pinnedRegion: "ap-x" }, BESIDE],
-    ["it is in another region than the newcomer asks for", [holder("a")], { pinnedRegion: "ap-y" }, { kind: "after" }],
-  ])("where %s", (_what, holders, newcomer, takeover) => {
+    ["places a task freely when nobody holds the seat", [], {}, { kind: "free" }],
+    ["places a task beside the holder of its seat", [holder("a")], {}, BESIDE],
+    ["places a task beside two holders on the same worker", [holder("a"), holder("b")], {}, BESIDE],
+    [
+      "places a task after its holders when they are on two workers",
+      [holder("a"), holder("b", { workerId: "v" })],
+      {},
+      { kind: "after" },
+    ],
+    ["places a task after a holder that is being stopped", [holder("a", { stopping: true })], {}, { kind: "after" }],
+    [
+      "places a task after the holder when the holder's worker has refused it",
+      [holder("a")],
+      { avoidWorkerId: "w" },
+      { kind: "after" },
+    ],
+    ["places a task beside a holder in the requested region", [holder("a")], { pinnedRegion: "ap-x" }, BESIDE],
+    [
+      "places a task after a holder in another region than the requested one",
+      [holder("a")],
+      { pinnedRegion: "ap-y" },
+      { kind: "after" },
+    ],
+  ])("%s", (_what, holders, newcomer, takeover) => {
     expect(planTakeover(holders, { ...NOBODY, ...newcomer })).toEqual(takeover);
   });
 
   it.each<[string, Parameters<typeof leftToAsk>[1], readonly string[]]>([
-    ["that waits, whom that one was to ask", { kind: "over", before: ["c", "b", "a"] }, ["c", "b", "a"]],
-    ["that is on a worker, whom that one found on it", { kind: "holds", before: ["a"], ...holder("d") }, ["a"]],
-    ["that the room sees, nobody", { kind: "holds", before: [], ...holder("d") }, []],
-    ["that was deleted, whom the newcomer knows", { kind: "gone" }, ["c", "b"]],
-  ])("after a task %s", (_what, answer, next) => {
+    ["the tasks that a waiting task still had to ask", { kind: "over", before: ["c", "b", "a"] }, ["c", "b", "a"]],
+    ["the tasks that a task on a worker found there", { kind: "holds", before: ["a"], ...holder("d") }, ["a"]],
+    ["no tasks after one that the room sees", { kind: "holds", before: [], ...holder("d") }, []],
+    ["the known older tasks after one that was deleted", { kind: "gone" }, ["c", "b"]],
+  ])("leave to ask %s", (_what, answer, next) => {
     expect(leftToAsk(["c", "b"], answer)).toEqual(next);
   });
 });

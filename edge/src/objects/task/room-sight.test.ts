@@ -1,10 +1,10 @@
-import { expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { TaskRoomEvent } from "../../model/task-room-event.ts";
 import { afterRoomEvent, DISMISSED_WAIT_MS, type RoomSight, roomOver } from "./room-sight.ts";
 
 type Step = Pick<TaskRoomEvent, "kind" | "atMs"> & Partial<TaskRoomEvent>;
 
-/** The events as they come, each a second after the one before by the edge's clock; others are in the room. */
+/** Applies the events, each one second after the one before by the edge's clock, in a room with other users. */
 function after(...steps: readonly Step[]): RoomSight {
   const events = steps.map((step): TaskRoomEvent => ({ own: true, removed: false, others: 2, ...step }));
   const seen = events.reduce<RoomSight | undefined>(
@@ -15,132 +15,153 @@ function after(...steps: readonly Step[]): RoomSight {
   return seen;
 }
 
-test.each<[string, Step[], number | null]>([
-  [
-    "its picture began",
+describe("Room sight", () => {
+  it.each<[string, Step[], number | null]>([
     [
-      { kind: "entered", atMs: 5 },
-      { kind: "videoStarted", atMs: 7 },
+      "confirms the picture when the push's video has started",
+      [
+        { kind: "entered", atMs: 5 },
+        { kind: "videoStarted", atMs: 7 },
+      ],
+      7,
     ],
-    7,
-  ],
-  ["it has only entered", [{ kind: "entered", atMs: 5 }], null],
-  [
-    "its picture was turned off",
+    ["does not confirm the picture when the push has only entered", [{ kind: "entered", atMs: 5 }], null],
     [
-      { kind: "videoStarted", atMs: 7 },
-      { kind: "videoStopped", atMs: 9 },
+      "no longer confirms the picture when the push's video has stopped",
+      [
+        { kind: "videoStarted", atMs: 7 },
+        { kind: "videoStopped", atMs: 9 },
+      ],
+      null,
     ],
-    null,
-  ],
-  [
-    "it has left, of which no event of the picture comes",
     [
-      { kind: "videoStarted", atMs: 7 },
-      { kind: "left", atMs: 9 },
+      "no longer confirms the picture when the push has left without a video event",
+      [
+        { kind: "videoStarted", atMs: 7 },
+        { kind: "left", atMs: 9 },
+      ],
+      null,
     ],
-    null,
-  ],
-  [
-    "it is back",
     [
-      { kind: "left", atMs: 9 },
-      { kind: "entered", atMs: 10 },
-      { kind: "videoStarted", atMs: 12 },
+      "confirms the picture again when the push has come back",
+      [
+        { kind: "left", atMs: 9 },
+        { kind: "entered", atMs: 10 },
+        { kind: "videoStarted", atMs: 12 },
+      ],
+      12,
     ],
-    12,
-  ],
-  [
-    "an older end comes late",
     [
-      { kind: "videoStarted", atMs: 12 },
-      { kind: "left", atMs: 9 },
+      "still confirms the picture when an older leave event comes late",
+      [
+        { kind: "videoStarted", atMs: 12 },
+        { kind: "left", atMs: 9 },
+      ],
+      12,
     ],
-    12,
-  ],
-  ["another one's picture began", [{ kind: "videoStarted", atMs: 7, own: false }], null],
-])("the room has the push's picture or not, where %s", (_what, steps, confirmedAtMs) => {
-  expect(after(...steps).confirmedAtMs).toBe(confirmedAtMs);
-});
+    [
+      "does not confirm the picture when another user's video has started",
+      [{ kind: "videoStarted", atMs: 7, own: false }],
+      null,
+    ],
+  ])("%s", (_what, steps, confirmedAtMs) => {
+    expect(after(...steps).confirmedAtMs).toBe(confirmedAtMs);
+  });
 
-test.each<[string, Step[], number | null]>([
-  [
-    "is dismissed under the push",
+  it.each<[string, Step[], number | null]>([
     [
-      { kind: "videoStarted", atMs: 7 },
-      { kind: "dismissed", atMs: 9 },
+      "ends the push when its room is dismissed",
+      [
+        { kind: "videoStarted", atMs: 7 },
+        { kind: "dismissed", atMs: 9 },
+      ],
+      2000,
     ],
-    2000,
-  ],
-  ["is dismissed before anything was heard of the push", [{ kind: "dismissed", atMs: 9 }], 1000],
-  [
-    "is dismissed, which takes all users out",
+    ["ends the push when its room is dismissed before any other event", [{ kind: "dismissed", atMs: 9 }], 1000],
     [
-      { kind: "dismissed", atMs: 9 },
-      { kind: "left", atMs: 9, removed: true },
+      "ends the push when the dismissal of its room removed all users",
+      [
+        { kind: "dismissed", atMs: 9 },
+        { kind: "left", atMs: 9, removed: true },
+      ],
+      1000,
     ],
-    1000,
-  ],
-  [
-    "ends because the push's connection was lost",
     [
-      { kind: "left", atMs: 8 },
-      { kind: "dismissed", atMs: 9 },
+      "does not end the push when its room is dismissed because the push's connection was lost",
+      [
+        { kind: "left", atMs: 8 },
+        { kind: "dismissed", atMs: 9 },
+      ],
+      null,
     ],
-    null,
-  ],
-  [
-    "ends so, and the events come in another order",
     [
-      { kind: "dismissed", atMs: 9 },
-      { kind: "left", atMs: 8 },
+      "does not end the push when its lost connection dismissed the room and the events come in another order",
+      [
+        { kind: "dismissed", atMs: 9 },
+        { kind: "left", atMs: 8 },
+      ],
+      null,
     ],
-    null,
-  ],
-  [
-    "is made again by the push",
     [
-      { kind: "dismissed", atMs: 9 },
-      { kind: "entered", atMs: 10 },
+      "does not end the push when the push created the dismissed room again",
+      [
+        { kind: "dismissed", atMs: 9 },
+        { kind: "entered", atMs: 10 },
+      ],
+      null,
     ],
-    null,
-  ],
-])("a push whose room %s", (_what, steps, sinceMs) => {
-  const expected = sinceMs === null ? null : { atMs: sinceMs + DISMISSED_WAIT_MS, reason: "the room was dismissed" };
-  expect(roomOver(after(...steps), undefined)).toEqual(expected);
-});
+  ])("%s", (_what, steps, sinceMs) => {
+    const expected = sinceMs === null ? null : { atMs: sinceMs + DISMISSED_WAIT_MS, reason: "the room was dismissed" };
+    expect(roomOver(after(...steps), undefined)).toEqual(expected);
+  });
 
-test.each<[string, Step[], number | undefined, number | null]>([
-  ["others are there", [{ kind: "entered", atMs: 1 }], 60, null],
-  ["nobody else ever came", [{ kind: "entered", atMs: 1, others: 0 }], 60, 61_000],
-  [
-    "the last one has left",
+  it.each<[string, Step[], number | undefined, number | null]>([
     [
-      { kind: "entered", atMs: 1 },
-      { kind: "left", atMs: 2, own: false, others: 0 },
+      "does not end a push with EmptyRoomTimeout while others are in the room",
+      [{ kind: "entered", atMs: 1 }],
+      60,
+      null,
     ],
-    60,
-    62_000,
-  ],
-  [
-    "events go on in an empty room",
     [
-      { kind: "entered", atMs: 1, others: 0 },
-      { kind: "videoStarted", atMs: 2, others: 0 },
+      "ends a push with EmptyRoomTimeout when nobody else ever came",
+      [{ kind: "entered", atMs: 1, others: 0 }],
+      60,
+      61_000,
     ],
-    60,
-    61_000,
-  ],
-  [
-    "somebody has come back",
     [
-      { kind: "entered", atMs: 1, others: 0 },
-      { kind: "entered", atMs: 2, own: false, others: 1 },
+      "ends a push with EmptyRoomTimeout after the last other user has left",
+      [
+        { kind: "entered", atMs: 1 },
+        { kind: "left", atMs: 2, own: false, others: 0 },
+      ],
+      60,
+      62_000,
     ],
-    60,
-    null,
-  ],
-  ["it is empty and nobody has asked", [{ kind: "entered", atMs: 1, others: 0 }], undefined, null],
-])("a push with EmptyRoomTimeout ends or not, where %s", (_what, steps, timeoutS, atMs) => {
-  expect(roomOver(after(...steps), timeoutS)?.atMs ?? null).toBe(atMs);
+    [
+      "does not extend EmptyRoomTimeout when events of the push continue in an empty room",
+      [
+        { kind: "entered", atMs: 1, others: 0 },
+        { kind: "videoStarted", atMs: 2, others: 0 },
+      ],
+      60,
+      61_000,
+    ],
+    [
+      "does not end a push with EmptyRoomTimeout when somebody has come back",
+      [
+        { kind: "entered", atMs: 1, others: 0 },
+        { kind: "entered", atMs: 2, own: false, others: 1 },
+      ],
+      60,
+      null,
+    ],
+    [
+      "does not end a push in an empty room without EmptyRoomTimeout",
+      [{ kind: "entered", atMs: 1, others: 0 }],
+      undefined,
+      null,
+    ],
+  ])("%s", (_what, steps, timeoutS, atMs) => {
+    expect(roomOver(after(...steps), timeoutS)?.atMs ?? null).toBe(atMs);
+  });
 });

@@ -67,8 +67,8 @@ function report(attempt: number, state: TaskReport["state"]): TaskReport {
   return { taskId: "t", attempt, state, plan: null, ...numbers };
 }
 
-/** A word of either worker about any attempt: fresh, late, doubled, or of an attempt that never was. */
-function word(random: (below: number) => number, attempt: number): WorkerEvent {
+/** Returns an event of either worker about any attempt: current, late, repeated or of an attempt that never existed. */
+function workerEventOf(random: (below: number) => number, attempt: number): WorkerEvent {
   const states = ["starting", "pushing", "paused", "reconnecting"] as const;
   switch (random(8)) {
     case 0:
@@ -84,7 +84,7 @@ function word(random: (below: number) => number, attempt: number): WorkerEvent {
   }
 }
 
-/** An event that cannot come in this state is refused by an error, and changes nothing. */
+/** Applies an event; an error about an event that is impossible in this state counts as no change. */
 function control(record: TaskRecord, event: ControlEvent, atMs: number): Decision {
   try {
     return applyControlEvent(record, event, atMs);
@@ -99,19 +99,24 @@ function step(record: TaskRecord, random: (below: number) => number, atMs: numbe
   const controls = choice === 0 ? RARE_CONTROLS : CONTROLS;
   if (choice < 8) return control(record, controls[random(controls.length)] ?? { type: "woken" }, atMs);
   const attempt = Math.max(1, record.state.attempt - 1 + random(3));
-  return applyWorkerEvent(record, { attempt, workerId: random(2) === 0 ? "a" : "b" }, word(random, attempt), atMs);
+  return applyWorkerEvent(
+    record,
+    { attempt, workerId: random(2) === 0 ? "a" : "b" },
+    workerEventOf(random, attempt),
+    atMs,
+  );
 }
 
-/** What must hold from one record to the next, whatever was said; empty: it holds. */
+/** Returns the rules that the step from one record to the next breaks. */
 function broken(before: TaskRecord, after: TaskRecord): string[] {
   const ended = isTerminal(after.state);
   const rules: Record<string, boolean> = {
     "a terminal state never changes": !isTerminal(before.state) || after.state === before.state,
     "the attempt never falls, nor skips": [0, 1].includes(after.state.attempt - before.state.attempt),
-    "attempts that come to nothing are counted": after.lostInARow < MAX_LOST_IN_A_ROW,
+    "attempts that fail to start are counted": after.lostInARow < MAX_LOST_IN_A_ROW,
     "secrets are dropped at the end, and not before": (after.sealedRequest === null) === ended,
-    "who gives way is not queued again": after.successor === null || after.state.name !== "queued",
-    "nobody new is replaced": after.replaces.every((taskId) => before.replaces.includes(taskId)),
+    "a task that gives way is not queued again": after.successor === null || after.state.name !== "queued",
+    "no other task is replaced": after.replaces.every((taskId) => before.replaces.includes(taskId)),
   };
   return Object.keys(rules).filter((rule) => rules[rule] === false);
 }
@@ -132,7 +137,7 @@ describe("applyWorkerEvent and applyControlEvent", () => {
       outcomes.add(record.state.name);
     }
     expect(problems).toEqual([]);
-    // The mixture is rich enough to see every end.
+    // The random events are varied enough to reach every final state.
     expect([...outcomes]).toEqual(expect.arrayContaining(["finished", "failed", "aborted"]));
   });
 });

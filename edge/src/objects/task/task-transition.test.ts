@@ -1,5 +1,5 @@
 import { type ActiveState, isTerminal, type TaskReport, type TaskState } from "@roomcast/shared";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { WorkerEvent } from "../../contracts/task-object.ts";
 import { MAX_LOST_IN_A_ROW } from "./move-task.ts";
 import { newTaskRecord } from "./new-task-record.test-support.ts";
@@ -41,168 +41,9 @@ const ended = (outcome: (WorkerEvent & { type: "ended" })["outcome"]): WorkerEve
 });
 const RELEASED: WorkerEvent & { type: "released" } = { type: "released", reason: "gone", progress: null };
 
-test.each<[string, TaskRecord, WorkerEvent, string, number]>([
-  ["a lost task waits again", active("pushing"), RELEASED, "queued", 2],
-  ["a lost task that was to stop is aborted", active("pushing", { stop: STOP }), RELEASED, "aborted", 1],
-  ["a task given back waits again", active("pushing"), ended({ name: "released" }), "queued", 2],
-  [
-    "a task given back that was to stop is aborted",
-    active("pushing", { stop: STOP }),
-    ended({ name: "released" }),
-    "aborted",
-    1,
-  ],
-  ["a refusal for now queues it", active("starting"), { type: "refused", error: ERROR }, "queued", 2],
-  ["a refusal for good fails it", active("starting"), { type: "refused", error: FOR_GOOD }, "failed", 1],
-  [
-    "a worker that cannot get into the room where it was before gives way to another one",
-    active("starting", { startedAtMs: NOW - 9000 }),
-    ended({ name: "failed", error: ERROR }),
-    "queued",
-    2,
-  ],
-  ["a room that nobody was in yet fails it", active("starting"), ended({ name: "failed", error: ERROR }), "failed", 1],
-  [
-    "a room that refuses it fails it, though it was in there before",
-    active("starting", { startedAtMs: NOW - 9000 }),
-    ended({ name: "failed", error: FOR_GOOD }),
-    "failed",
-    1,
-  ],
-  ["a failure fails it", active("pushing"), ended({ name: "failed", error: ERROR }), "failed", 1],
-  [
-    "a failure while it is being stopped aborts it",
-    active("pushing", { stop: STOP }),
-    ended({ name: "failed", error: ERROR }),
-    "aborted",
-    1,
-  ],
-  [
-    "an end while it is being stopped is still an end",
-    active("pushing", { stop: STOP }),
-    ended({ name: "finished" }),
-    "finished",
-    1,
-  ],
-  [
-    "a very short source may end before it was seen pushing",
-    active("starting"),
-    ended({ name: "finished" }),
-    "finished",
-    1,
-  ],
-])("%s", (_what, before, event, state, attempt) => {
-  const after = next(applyWorkerEvent(before, REF, event, NOW));
-  expect(after.state).toMatchObject({ name: state, attempt, sinceMs: NOW });
-  expect(after.sealedRequest).toBe(isTerminal(after.state) ? null : "sealed");
-});
-
-test.each<[string, TaskRecord, { attempt: number; workerId: string }]>([
-  [
-    "of an older attempt",
-    active("pushing", { state: { name: "pushing", sinceMs: 0, attempt: 2, holder: HOLDER } }),
-    REF,
-  ],
-  ["of an attempt to come", active("pushing"), { attempt: 2, workerId: "w" }],
-  ["of another worker", active("pushing"), { attempt: 1, workerId: "other" }],
-  ["about a task that waits", record(), REF],
-  ["about a task that has ended", record({ state: { name: "finished", sinceMs: 0, attempt: 1 } }), REF],
-])("a word %s is stale, whatever it says", (_what, before, ref) => {
-  for (const event of [{ type: "accepted" }, RELEASED, ended({ name: "finished" })] as const) {
-    expect(applyWorkerEvent(before, ref, event, NOW)).toEqual({ kind: "stale" });
-  }
-});
-
-test("attempts whose worker left before it got the task end the task after five, with the last cause", () => {
-  let task = record();
-  for (let attempt = 1; attempt <= MAX_LOST_IN_A_ROW; attempt += 1) {
-    task = next(applyControlEvent(task, { type: "placed", workerId: "w" }, NOW));
-    task = next(applyWorkerEvent(task, { attempt, workerId: "w" }, { ...RELEASED, dispatched: false }, NOW));
-  }
-  expect(task.state).toMatchObject({ name: "failed", error: { code: "FailedOperation.WorkerLost" } });
-  expect(task.state.name === "failed" && task.state.error.message).toContain("gone");
-});
-
-test("a push in between starts the count of lost attempts anew", () => {
-  let task = record();
-  for (let attempt = 1; attempt <= 3 * MAX_LOST_IN_A_ROW; attempt += 1) {
-    const ref = { attempt, workerId: "w" };
-    const placedAtMs = NOW + attempt * HEALTHY_ATTEMPT_MS;
-    task = next(applyControlEvent(task, { type: "placed", workerId: "w" }, placedAtMs));
-    task = next(applyWorkerEvent(task, ref, { type: "reported", report: report(task, { attempt }) }, placedAtMs));
-    task = next(applyWorkerEvent(task, ref, RELEASED, placedAtMs + HEALTHY_ATTEMPT_MS));
-  }
-  expect(task).toMatchObject({ state: { name: "queued", attempt: 3 * MAX_LOST_IN_A_ROW + 1 }, lostInARow: 1 });
-});
-
-test("the time in the queue counts over refusals, and anew after a push", () => {
-  const refused = next(applyWorkerEvent(active("starting"), REF, { type: "refused", error: ERROR }, NOW));
-  expect(refused.waitingSinceMs).toBe(NOW - 10_000);
-  expect(refused.placeAtMs).toBeGreaterThan(NOW);
-  const lost = next(applyWorkerEvent(active("pushing"), REF, RELEASED, NOW));
-  expect(lost).toMatchObject({ waitingSinceMs: NOW, placeAtMs: NOW, avoidWorkerId: "w" });
-});
-
-test("a report that was overtaken does not take a push back to its start", () => {
-  const before = active("pushing");
-  const late: WorkerEvent = { type: "reported", report: report(before, { state: "starting" }) };
-  const after = next(applyWorkerEvent(before, REF, late, NOW));
-  expect(after.state.name).toBe("pushing");
-});
-
-test("who had which attempt is known of the newest ones, and of no others", () => {
-  let task = record();
-  for (let attempt = 1; attempt <= MAX_HOLDERS + 1; attempt += 1) {
-    const workerId = `w${attempt}`;
-    expect(hasHeld(task, { attempt, workerId })).toBe(false);
-    task = next(applyControlEvent(task, { type: "placed", workerId }, NOW));
-    task = next(applyWorkerEvent(task, { attempt, workerId }, ended({ name: "released" }), NOW));
-    expect(hasHeld(task, { attempt, workerId })).toBe(true);
-  }
-  expect(task.holders).toHaveLength(MAX_HOLDERS);
-  expect(hasHeld(task, { attempt: 1, workerId: "w1" })).toBe(false);
-  expect(hasHeld(task, { attempt: 2, workerId: "w3" })).toBe(false);
-});
-
 function ask(task: TaskRecord, how: "now" | "tidy"): Decision {
   return applyControlEvent(task, { type: "stopAsked", how, reason: "r" }, NOW);
 }
-
-test("asked to stop again, only a harder stop reaches the worker", () => {
-  const tidy = ask(active("pushing"), "tidy");
-  expect(tidy).toMatchObject({ effects: [{ how: "tidy", workerId: "w", attempt: 1 }] });
-  expect(ask(next(tidy), "tidy")).toMatchObject({ effects: [] });
-  const now = ask(next(tidy), "now");
-  expect(now).toMatchObject({ effects: [{ how: "now" }], record: { stop: { how: "now" } } });
-  expect(ask(next(now), "tidy")).toMatchObject({ effects: [], record: { stop: { how: "now" } } });
-});
-
-test.each([
-  [0, "No worker is connected in region ap-x: start one there"],
-  [3, "No room in region ap-x, where 3 workers are connected"],
-])("a queue time-out with %i workers says so", (workers, text) => {
-  const after = next(applyControlEvent(record(), { type: "queueTimeout", workers, waitedMs: 60_000 }, NOW));
-  expect(after.state).toMatchObject({ name: "failed", error: { code: "ResourceInsufficient", retryable: true } });
-  expect(after.state.name === "failed" && after.state.error.message).toContain(text);
-});
-
-test("a queue time-out after a worker was lost in the middle of the start says so first", () => {
-  let task = next(applyControlEvent(record(), { type: "placed", workerId: "w-7" }, NOW));
-  task = next(applyWorkerEvent(task, { attempt: 1, workerId: "w-7" }, RELEASED, NOW));
-  const after = next(applyControlEvent(task, { type: "queueTimeout", workers: 0, waitedMs: 133_000 }, NOW));
-  expect(after.state.name === "failed" && after.state.error.message).toMatch(
-    /^The push was starting on worker w-7 and was lost there: .* Since then: No worker is connected in region ap-x.*waited 133 s\.$/,
-  );
-});
-
-test("a start that was lost is forgotten once the push runs", () => {
-  let task = next(applyControlEvent(record(), { type: "placed", workerId: "w" }, NOW));
-  task = next(applyWorkerEvent(task, { attempt: 1, workerId: "w" }, RELEASED, NOW));
-  task = next(applyControlEvent(task, { type: "placed", workerId: "w" }, NOW));
-  const event = { type: "reported", report: report(task, { attempt: 2 }) } as const;
-  task = next(applyWorkerEvent(task, { attempt: 2, workerId: "w" }, event, NOW));
-  expect(task.lostStart).toBeNull();
-});
 
 interface Losses {
   readonly count: number;
@@ -211,7 +52,7 @@ interface Losses {
   readonly rest?: Partial<TaskRecord>;
 }
 
-/** A task after its workers were lost, each after the task had reached this state. */
+/** Returns a task whose workers were lost one after another, each after the task had reached this state. */
 function afterLosses({ count, state, ranMs = 1000, rest = {} }: Losses): TaskRecord {
   let task = record(rest);
   let atMs = NOW;
@@ -225,35 +66,208 @@ function afterLosses({ count, state, ranMs = 1000, rest = {} }: Losses): TaskRec
   return task;
 }
 
-describe("A task under which workers are lost", () => {
-  test.each(["starting", "pushing", "paused", "reconnecting"] as const)(
-    "is quarantined with its own code when all of them were lost while it was %s",
-    (state) => {
-      expect(afterLosses({ count: MAX_WORKERS_LOST - 1, state }).state.name).toBe("queued");
-      const { state: end } = afterLosses({ count: MAX_WORKERS_LOST, state });
-      expect(end).toMatchObject({
-        name: "failed",
-        error: { code: "FailedOperation.TaskQuarantined", retryable: false },
-      });
-      expect(end.name === "failed" && end.error.message).toMatch(/^4 workers were lost .*Look at the source.* gone$/);
-    },
-  );
-
-  test("goes on when it ran long enough before each loss", () => {
-    const task = afterLosses({ count: 3 * MAX_WORKERS_LOST, state: "pushing", ranMs: HEALTHY_ATTEMPT_MS });
-    expect(task).toMatchObject({ state: { name: "queued" }, workersLost: 1 });
+describe("applyWorkerEvent and applyControlEvent", () => {
+  it.each<[string, TaskRecord, WorkerEvent, string, number]>([
+    ["queue a task whose worker is lost", active("pushing"), RELEASED, "queued", 2],
+    [
+      "abort a task that is being stopped when its worker is lost",
+      active("pushing", { stop: STOP }),
+      RELEASED,
+      "aborted",
+      1,
+    ],
+    ["queue a task that its worker has released", active("pushing"), ended({ name: "released" }), "queued", 2],
+    [
+      "abort a task that is being stopped when its worker releases it",
+      active("pushing", { stop: STOP }),
+      ended({ name: "released" }),
+      "aborted",
+      1,
+    ],
+    ["queue a task after a retryable refusal", active("starting"), { type: "refused", error: ERROR }, "queued", 2],
+    ["fail a task after a final refusal", active("starting"), { type: "refused", error: FOR_GOOD }, "failed", 1],
+    [
+      "queue a task when the worker cannot enter a room in which an earlier attempt was",
+      active("starting", { startedAtMs: NOW - 9000 }),
+      ended({ name: "failed", error: ERROR }),
+      "queued",
+      2,
+    ],
+    [
+      "fail a task when the worker cannot enter a room in which no attempt was",
+      active("starting"),
+      ended({ name: "failed", error: ERROR }),
+      "failed",
+      1,
+    ],
+    [
+      "fail a task that the room refuses, even if an earlier attempt was in the room",
+      active("starting", { startedAtMs: NOW - 9000 }),
+      ended({ name: "failed", error: FOR_GOOD }),
+      "failed",
+      1,
+    ],
+    ["fail a task when its push fails", active("pushing"), ended({ name: "failed", error: ERROR }), "failed", 1],
+    [
+      "abort a task when its push fails while it is being stopped",
+      active("pushing", { stop: STOP }),
+      ended({ name: "failed", error: ERROR }),
+      "aborted",
+      1,
+    ],
+    [
+      "finish a task when its source ends while it is being stopped",
+      active("pushing", { stop: STOP }),
+      ended({ name: "finished" }),
+      "finished",
+      1,
+    ],
+    [
+      "finish a task whose source ends before it was reported as pushing",
+      active("starting"),
+      ended({ name: "finished" }),
+      "finished",
+      1,
+    ],
+  ])("%s", (_what, before, event, state, attempt) => {
+    const after = next(applyWorkerEvent(before, REF, event, NOW));
+    expect(after.state).toMatchObject({ name: state, attempt, sinceMs: NOW });
+    expect(after.sealedRequest).toBe(isTerminal(after.state) ? null : "sealed");
   });
 
-  test("is placed at once after the first loss, and later than its neighbours after more", () => {
-    expect(afterLosses({ count: 1, state: "pushing" }).placeAtMs).toBe(NOW + 1000);
-    const placedAt = ["one", "two", "six"].map(
-      (taskId) => afterLosses({ count: 3, state: "pushing", rest: { taskId } }).placeAtMs,
+  it.each<[string, TaskRecord, { attempt: number; workerId: string }]>([
+    [
+      "an event of an older attempt",
+      active("pushing", { state: { name: "pushing", sinceMs: 0, attempt: 2, holder: HOLDER } }),
+      REF,
+    ],
+    ["an event of a future attempt", active("pushing"), { attempt: 2, workerId: "w" }],
+    ["an event of another worker", active("pushing"), { attempt: 1, workerId: "other" }],
+    ["a worker's event about a waiting task", record(), REF],
+    ["a worker's event about an ended task", record({ state: { name: "finished", sinceMs: 0, attempt: 1 } }), REF],
+  ])("find that %s is stale", (_what, before, ref) => {
+    for (const event of [{ type: "accepted" }, RELEASED, ended({ name: "finished" })] as const) {
+      expect(applyWorkerEvent(before, ref, event, NOW)).toEqual({ kind: "stale" });
+    }
+  });
+
+  it("fail a task with the last cause after five attempts whose worker left before the dispatch", () => {
+    let task = record();
+    for (let attempt = 1; attempt <= MAX_LOST_IN_A_ROW; attempt += 1) {
+      task = next(applyControlEvent(task, { type: "placed", workerId: "w" }, NOW));
+      task = next(applyWorkerEvent(task, { attempt, workerId: "w" }, { ...RELEASED, dispatched: false }, NOW));
+    }
+    expect(task.state).toMatchObject({ name: "failed", error: { code: "FailedOperation.WorkerLost" } });
+    expect(task.state.name === "failed" && task.state.error.message).toContain("gone");
+  });
+
+  it("reset the count of lost attempts after a healthy push", () => {
+    let task = record();
+    for (let attempt = 1; attempt <= 3 * MAX_LOST_IN_A_ROW; attempt += 1) {
+      const ref = { attempt, workerId: "w" };
+      const placedAtMs = NOW + attempt * HEALTHY_ATTEMPT_MS;
+      task = next(applyControlEvent(task, { type: "placed", workerId: "w" }, placedAtMs));
+      task = next(applyWorkerEvent(task, ref, { type: "reported", report: report(task, { attempt }) }, placedAtMs));
+      task = next(applyWorkerEvent(task, ref, RELEASED, placedAtMs + HEALTHY_ATTEMPT_MS));
+    }
+    expect(task).toMatchObject({ state: { name: "queued", attempt: 3 * MAX_LOST_IN_A_ROW + 1 }, lostInARow: 1 });
+  });
+
+  it("continue the queue time after a refusal and restart it after a push", () => {
+    const refused = next(applyWorkerEvent(active("starting"), REF, { type: "refused", error: ERROR }, NOW));
+    expect(refused.waitingSinceMs).toBe(NOW - 10_000);
+    expect(refused.placeAtMs).toBeGreaterThan(NOW);
+    const lost = next(applyWorkerEvent(active("pushing"), REF, RELEASED, NOW));
+    expect(lost).toMatchObject({ waitingSinceMs: NOW, placeAtMs: NOW, avoidWorkerId: "w" });
+  });
+
+  it("keep a push as pushing when an older report comes late", () => {
+    const before = active("pushing");
+    const late: WorkerEvent = { type: "reported", report: report(before, { state: "starting" }) };
+    const after = next(applyWorkerEvent(before, REF, late, NOW));
+    expect(after.state.name).toBe("pushing");
+  });
+
+  it("remember which workers had the newest attempts", () => {
+    let task = record();
+    for (let attempt = 1; attempt <= MAX_HOLDERS + 1; attempt += 1) {
+      const workerId = `w${attempt}`;
+      expect(hasHeld(task, { attempt, workerId })).toBe(false);
+      task = next(applyControlEvent(task, { type: "placed", workerId }, NOW));
+      task = next(applyWorkerEvent(task, { attempt, workerId }, ended({ name: "released" }), NOW));
+      expect(hasHeld(task, { attempt, workerId })).toBe(true);
+    }
+    expect(task.holders).toHaveLength(MAX_HOLDERS);
+    expect(hasHeld(task, { attempt: 1, workerId: "w1" })).toBe(false);
+    expect(hasHeld(task, { attempt: 2, workerId: "w3" })).toBe(false);
+  });
+
+  it("send a repeated stop to the worker only when it is harder", () => {
+    const tidy = ask(active("pushing"), "tidy");
+    expect(tidy).toMatchObject({ effects: [{ how: "tidy", workerId: "w", attempt: 1 }] });
+    expect(ask(next(tidy), "tidy")).toMatchObject({ effects: [] });
+    const now = ask(next(tidy), "now");
+    expect(now).toMatchObject({ effects: [{ how: "now" }], record: { stop: { how: "now" } } });
+    expect(ask(next(now), "tidy")).toMatchObject({ effects: [], record: { stop: { how: "now" } } });
+  });
+
+  it.each([
+    [0, "No worker is connected in region ap-x: start one there"],
+    [3, "No room in region ap-x, where 3 workers are connected"],
+  ])("mention %i workers in the error of a queue timeout", (workers, text) => {
+    const after = next(applyControlEvent(record(), { type: "queueTimeout", workers, waitedMs: 60_000 }, NOW));
+    expect(after.state).toMatchObject({ name: "failed", error: { code: "ResourceInsufficient", retryable: true } });
+    expect(after.state.name === "failed" && after.state.error.message).toContain(text);
+  });
+
+  it("mention a worker that was lost during the start first in the error of a queue timeout", () => {
+    let task = next(applyControlEvent(record(), { type: "placed", workerId: "w-7" }, NOW));
+    task = next(applyWorkerEvent(task, { attempt: 1, workerId: "w-7" }, RELEASED, NOW));
+    const after = next(applyControlEvent(task, { type: "queueTimeout", workers: 0, waitedMs: 133_000 }, NOW));
+    expect(after.state.name === "failed" && after.state.error.message).toMatch(
+      /^The push was starting on worker w-7 and was lost there: .* Since then: No worker is connected in region ap-x.*waited 133 s\.$/,
     );
-    expect(new Set(placedAt).size).toBe(3);
   });
 
-  test("is aborted, not quarantined, when it was to stop", () => {
-    const lostOften = active("pushing", { stop: STOP, workersLost: MAX_WORKERS_LOST });
-    expect(next(applyWorkerEvent(lostOften, REF, RELEASED, NOW)).state.name).toBe("aborted");
+  it("forget a lost start once the push runs", () => {
+    let task = next(applyControlEvent(record(), { type: "placed", workerId: "w" }, NOW));
+    task = next(applyWorkerEvent(task, { attempt: 1, workerId: "w" }, RELEASED, NOW));
+    task = next(applyControlEvent(task, { type: "placed", workerId: "w" }, NOW));
+    const event = { type: "reported", report: report(task, { attempt: 2 }) } as const;
+    task = next(applyWorkerEvent(task, { attempt: 2, workerId: "w" }, event, NOW));
+    expect(task.lostStart).toBeNull();
+  });
+
+  describe("when the workers of a task are lost", () => {
+    it.each(["starting", "pushing", "paused", "reconnecting"] as const)(
+      "quarantine it with a separate code when all of them were lost while it was %s",
+      (state) => {
+        expect(afterLosses({ count: MAX_WORKERS_LOST - 1, state }).state.name).toBe("queued");
+        const { state: end } = afterLosses({ count: MAX_WORKERS_LOST, state });
+        expect(end).toMatchObject({
+          name: "failed",
+          error: { code: "FailedOperation.TaskQuarantined", retryable: false },
+        });
+        expect(end.name === "failed" && end.error.message).toMatch(/^4 workers were lost .*Look at the source.* gone$/);
+      },
+    );
+
+    it("continue it when it ran long enough before each loss", () => {
+      const task = afterLosses({ count: 3 * MAX_WORKERS_LOST, state: "pushing", ranMs: HEALTHY_ATTEMPT_MS });
+      expect(task).toMatchObject({ state: { name: "queued" }, workersLost: 1 });
+    });
+
+    it("place it at once after the first loss and after more losses at another time than other tasks", () => {
+      expect(afterLosses({ count: 1, state: "pushing" }).placeAtMs).toBe(NOW + 1000);
+      const placedAt = ["one", "two", "six"].map(
+        (taskId) => afterLosses({ count: 3, state: "pushing", rest: { taskId } }).placeAtMs,
+      );
+      expect(new Set(placedAt).size).toBe(3);
+    });
+
+    it("abort it, not quarantine it, when it is being stopped", () => {
+      const lostOften = active("pushing", { stop: STOP, workersLost: MAX_WORKERS_LOST });
+      expect(next(applyWorkerEvent(lostOften, REF, RELEASED, NOW)).state.name).toBe("aborted");
+    });
   });
 });
