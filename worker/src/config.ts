@@ -1,7 +1,7 @@
 import { parseAddressPolicy, regionName, UNITS_PER_CORE, validate } from "@roomcast/shared";
 import { z } from "zod";
 import { readWorkerIdentity } from "./link/worker-identity.ts";
-import { DEFAULT_CHUNK_BYTES } from "./publisher/rtmp-publisher.ts";
+import { CHUNK_BYTES, DEFAULT_CHUNK_BYTES } from "./publisher/rtmp-chunk-size.ts";
 import type { PushHosts } from "./publisher/trtc-push-address.ts";
 
 /** All of a worker's settings begin with this; anything else that does is a typing mistake and an error. */
@@ -87,7 +87,7 @@ const variables = z.strictObject({
     .enum(["on", "off"], "on or off")
     .default("off")
     .describe("Whether TRTC's own hosts are published to over TLS. Default: off"),
-  ROOMCAST_RTMP_CHUNK_SIZE: wholeNumber(128, 65_536, "bytes")
+  ROOMCAST_RTMP_CHUNK_SIZE: wholeNumber(CHUNK_BYTES.smallest, CHUNK_BYTES.largest, "bytes")
     .default(DEFAULT_CHUNK_BYTES)
     .describe(
       `The size of the RTMP chunks that are sent into rooms. Default: ${DEFAULT_CHUNK_BYTES}, as TRTC advises.`,

@@ -2,10 +2,11 @@ import { lookup as dnsLookup } from "node:dns/promises";
 import net from "node:net";
 import type { Readable } from "node:stream";
 import tls from "node:tls";
-import { type AddressPolicy, judgeAddress, RoomcastError, shownUrl } from "@roomcast/shared";
+import { type AddressPolicy, judgeAddress, RoomcastError } from "@roomcast/shared";
 import { Agent } from "undici";
 import { egressError, isCutOff, isParseError } from "./egress-error.ts";
-import { type HttpAddress, httpAddress, redirectedAddress } from "./http-address.ts";
+import { followRedirects } from "./follow-redirects.ts";
+import type { HttpAddress } from "./http-address.ts";
 import { askLeniently } from "./lenient-http.ts";
 
 export interface PinnedAddress {
@@ -69,9 +70,6 @@ export interface EgressOptions {
   readonly headersTimeoutMs?: number;
   readonly bodyTimeoutMs?: number;
 }
-
-const MAX_REDIRECTS = 10;
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 async function systemLookup(hostname: string): Promise<PinnedAddress[]> {
   const found = await dnsLookup(hostname, { all: true, order: "ipv4first" });
@@ -156,24 +154,12 @@ export class Egress {
    */
   async fetch(url: string, options: FetchOptions = {}): Promise<EgressResponse> {
     const method = options.method ?? "GET";
-    let target = httpAddress(url);
-    let headers: Readonly<Record<string, string>> = options.headers ?? {};
-    for (let redirects = 0; ; redirects += 1) {
-      const response = await this.#request(target, method, headers, options);
-      const location = [response.headers["location"]].flat()[0];
-      if (method === "POST" || !REDIRECTS.has(response.status) || location === undefined) return response;
-      response.body.once("error", () => {}).destroy();
-      if (redirects === MAX_REDIRECTS) {
-        throw new RoomcastError(
-          "FailedOperation.SourceUnreachable",
-          `${shownUrl(url)} redirects more than ${MAX_REDIRECTS} times.`,
-        );
-      }
-      const next = redirectedAddress(target, location);
-      if (next.origin !== target.origin) headers = withoutCredentials(headers);
-      else if (target.authorization !== undefined) headers = { authorization: target.authorization, ...headers };
-      target = next;
-    }
+    return await followRedirects({
+      url,
+      headers: options.headers ?? {},
+      follows: method !== "POST",
+      request: (target, headers) => this.#request(target, method, headers, options),
+    });
   }
 
   /** Closes idle connections and ends those in use. Idempotent. */
@@ -329,10 +315,4 @@ async function whenConnected(socket: net.Socket, event: string, wait: ConnectWai
 
 function answerOf(response: Awaited<ReturnType<Agent["request"]>>): Omit<EgressResponse, "url"> {
   return { status: response.statusCode, headers: response.headers, body: response.body };
-}
-
-function withoutCredentials(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(headers).filter(([name]) => !["authorization", "cookie"].includes(name.toLowerCase())),
-  );
 }

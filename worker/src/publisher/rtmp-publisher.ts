@@ -9,10 +9,9 @@ import { NoStreamError, NotReachedError, type OpenStream, openPublishStream } fr
 import type { OutgoingMedia, Publisher, StreamMetadata } from "./publisher.ts";
 import { type PushAddress, pushAddress, secretsOfPush } from "./push-address.ts";
 import { type EndVerdict, reasonOf, roomVerdictError } from "./room-error.ts";
+import { DEFAULT_CHUNK_BYTES } from "./rtmp-chunk-size.ts";
 import { judgeRoomStatus, TRTC_REFUSAL_CAUSES } from "./trtc-refusal.ts";
 
-/** The chunk size that TRTC's documentation recommends. It names larger chunks as a cause of failed pushes. */
-export const DEFAULT_CHUNK_BYTES = 1360;
 const DEFAULT_START_TIMEOUT_MS = 10_000;
 /** Interval at which the queue is checked while leaving the room, ms. */
 const DEFAULT_STOP_TIMEOUT_MS = 2000;

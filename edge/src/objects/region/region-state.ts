@@ -8,7 +8,7 @@ import { DrainedWorkers } from "./drained-workers.ts";
 import { ExpectedWorkers, type ReturnTime } from "./expected-workers.ts";
 import { FrameBudget } from "./frame-budget.ts";
 import { LatestReports } from "./latest-reports.ts";
-import { LostWorkers } from "./lost-workers.ts";
+import { LostWorkerList } from "./lost-worker-list.ts";
 import { MeasuredLoads } from "./measured-loads.ts";
 import { PacedChecks } from "./paced-checks.ts";
 import { REGION_TABLES } from "./region-tables.ts";
@@ -33,7 +33,7 @@ export class RegionState {
   readonly waiting: WaitingTasks;
   readonly drained: DrainedWorkers;
   readonly expected: ExpectedWorkers;
-  readonly lostWorkers: LostWorkers;
+  readonly lostWorkers: LostWorkerList;
   readonly reports = new LatestReports();
   readonly frames = new FrameBudget();
   /** A figure counts for as long as a worker may be silent. */
@@ -51,7 +51,7 @@ export class RegionState {
     this.assignments = new Assignments(ctx.storage.sql);
     this.waiting = new WaitingTasks(ctx.storage.sql);
     this.drained = new DrainedWorkers(ctx.storage.sql);
-    this.lostWorkers = new LostWorkers(ctx.storage.sql);
+    this.lostWorkers = new LostWorkerList(ctx.storage.sql);
     this.expected = new ExpectedWorkers(ctx.storage.sql, this.sockets.greetedIds(), Date.now());
     this.tasks = new TaskMessenger(env);
     this.checks = new PacedChecks((promise) => ctx.waitUntil(promise), CHECK_GAP_MS);

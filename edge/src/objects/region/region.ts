@@ -22,10 +22,11 @@ import type { HeldTask } from "../../model/held-condition.ts";
 import { neighboursOf } from "../../model/region-distance.ts";
 import { chooseWorker } from "./choose-worker.ts";
 import { WorkerGreeter } from "./greet-worker.ts";
-import { CHECK_RESERVATION_AFTER_MS, handleAlarm } from "./handle-alarm.ts";
+import { handleAlarm } from "./handle-alarm.ts";
 import { handleFrame } from "./handle-frame.ts";
 import { readFrame } from "./read-frame.ts";
 import { RegionState } from "./region-state.ts";
+import { CHECK_RESERVATION_AFTER_MS } from "./release-lost-tasks.ts";
 import { showLostWorkers, showRegion, showWorkers } from "./show-workers.ts";
 import type { GreetedSocket } from "./worker-sockets.ts";
 

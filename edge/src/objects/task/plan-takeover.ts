@@ -59,3 +59,17 @@ export function startsLater({ state, request }: TaskRecord, nowMs: number): bool
 export function continues({ state, stop, successor }: TaskRecord): boolean {
   return !isTerminal(state) && stop === null && successor === null;
 }
+
+/**
+ * Ends a takeover: when the room sees the newer task, the tasks that it replaces are to be ended. It also replaces tasks of its
+ * user in other rooms if its request asks for that. Pure.
+ *
+ * @returns the next record of the newer task, and the ids of the tasks to end
+ */
+export function endTakeover(record: TaskRecord): { readonly record: TaskRecord; readonly replaced: readonly string[] } {
+  const { elsewhere = [], ...rest } = record;
+  const replaced = [...record.replaces, ...elsewhere];
+  // Before the task is in the room, nothing ends.
+  if (replaced.length === 0 || record.state.name === "starting") return { record, replaced: [] };
+  return { record: { ...rest, replaces: [] }, replaced };
+}

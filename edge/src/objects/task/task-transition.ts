@@ -12,6 +12,7 @@ import { progressOf } from "../../model/progress.ts";
 import { firstPlaceAtMs } from "../../model/task-times.ts";
 import type { ControlEvent, RequestChanged } from "./control-event.ts";
 import { aborted, failed, isKeptOut, moved, released, replacedBy, requeued } from "./move-task.ts";
+import { endTakeover } from "./plan-takeover.ts";
 import { afterRoomEvent } from "./room-sight.ts";
 import { MAX_HOLDERS, type StopIntention, type TaskRecord, withProgress } from "./task-record.ts";
 
@@ -203,12 +204,9 @@ function changed(record: TaskRecord, effects: readonly Effect[] = []): Decision 
   return { kind: "changed", record, effects };
 }
 
-/** A task that the room sees, or has seen, holds its seat alone, and its user where it replaces that in other rooms. */
-function tookOver({ elsewhere = [], ...record }: TaskRecord): Decision {
-  const taskIds = [...record.replaces, ...elsewhere];
-  if (taskIds.length === 0) return changed(record);
-  if (record.state.name === "starting") return changed(elsewhere.length === 0 ? record : { ...record, elsewhere });
-  return changed({ ...record, replaces: [] }, [{ type: "endReplaced", taskIds }]);
+function tookOver(reportedRecord: TaskRecord): Decision {
+  const { record, replaced } = endTakeover(reportedRecord);
+  return changed(record, replaced.length === 0 ? [] : [{ type: "endReplaced", taskIds: replaced }]);
 }
 
 /** What is due waits until this time, and a placement that is due must not come before the other deadlines. */

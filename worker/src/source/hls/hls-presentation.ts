@@ -1,8 +1,8 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { HttpClient } from "../http/http-client.ts";
-import type { HlsClock } from "./hls-clock.ts";
 import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
+import type { HlsTimer } from "./hls-timer.ts";
 import type { AudioRendition, Variant } from "./master-playlist.ts";
 import { PlaylistFollower, type RenditionSource, stoppedError } from "./playlist-follower.ts";
 import { alignedBaseMs, PlaylistWindow } from "./playlist-window.ts";
@@ -13,7 +13,7 @@ import { describeVariant, rungsBelow } from "./variant-choice.ts";
 
 export interface HlsPresentationOptions {
   readonly http: HttpClient;
-  readonly clock: HlsClock;
+  readonly clock: HlsTimer;
   readonly logger: Logger;
   readonly patienceMs: number;
   readonly live: boolean;

@@ -4,13 +4,13 @@ import type { AddressInfo } from "node:net";
 import { RoomcastError } from "@roomcast/shared";
 import { type Logger, pino } from "pino";
 import type { HttpAnswer, HttpClient, HttpDocument, HttpRequest } from "../http/http-client.ts";
-import type { HlsClock } from "./hls-clock.ts";
 import type { HlsSegment } from "./hls-segment.ts";
+import type { HlsTimer } from "./hls-timer.ts";
 
 export const silent: Logger = pino({ level: "silent" });
 
 /** A clock that only `sleep` and `pass` move, at once. */
-export class SleptClock implements HlsClock {
+export class SleptClock implements HlsTimer {
   #nowMs = 0;
 
   nowMs(): number {

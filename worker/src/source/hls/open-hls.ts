@@ -1,14 +1,14 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 import { type HttpClient, type HttpDocument, withPatience } from "../http/http-client.ts";
-import { type HlsClock, systemClock } from "./hls-clock.ts";
 import { HlsPresentation } from "./hls-presentation.ts";
+import { type HlsTimer, systemTimer } from "./hls-timer.ts";
 import type { AudioRendition, MasterPlaylist, Variant } from "./master-playlist.ts";
 import type { MediaPlaylist } from "./media-playlist.ts";
 import type { RenditionSource } from "./playlist-follower.ts";
 import { MAX_PLAYLIST_BYTES, type Playlist, readPlaylistInSlices } from "./read-playlist.ts";
 import { resolveReference } from "./resolve-reference.ts";
-import { encryptedError } from "./segment-loader.ts";
+import { encryptedError } from "./segment-decryption.ts";
 import { type AudioTrackChoice, rankAudio, rankVariants, reasonFor } from "./variant-choice.ts";
 
 export interface OpenHlsOptions {
@@ -33,7 +33,7 @@ export interface OpenHlsOptions {
    * beyond it. For a live playlist the position is not known: all its present segments were played.
    */
   readonly playedToMs?: number | undefined;
-  readonly clock?: HlsClock | undefined;
+  readonly clock?: HlsTimer | undefined;
 }
 
 export const DEFAULT_PATIENCE_MS = 30_000;
@@ -209,7 +209,7 @@ function mediaOnly(playlist: Playlist): MediaPlaylist {
 
 function source({ playlist, url }: Loaded, options: OpenHlsOptions, master?: MasterPlaylist): RenditionSource {
   // A reload requests the original address, because the target of a redirect may have expired.
-  const loadedAtMs = (options.clock ?? systemClock).nowMs();
+  const loadedAtMs = (options.clock ?? systemTimer).nowMs();
   return {
     playlist,
     loadedAtMs,
@@ -253,7 +253,7 @@ function present(options: OpenHlsOptions, parts: Parts): HlsPresentation {
     ...parts,
     http: impatient(options),
     logger: options.logger,
-    clock: options.clock ?? systemClock,
+    clock: options.clock ?? systemTimer,
     patienceMs: options.patienceMs ?? DEFAULT_PATIENCE_MS,
     live: !playlist.complete && !(playlist.type === "EVENT" && options.mode === "vod"),
   });

@@ -1,7 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
-import type { HlsClock } from "./hls-clock.ts";
 import type { HlsTrack } from "./hls-segment.ts";
+import type { HlsTimer } from "./hls-timer.ts";
 import { reloadDelayMs, segmentLengthMs } from "./live-edge.ts";
 import type { MediaPlaylist } from "./media-playlist.ts";
 import { PlaylistWindow } from "./playlist-window.ts";
@@ -21,7 +21,7 @@ export interface PlaylistFollowerOptions {
   readonly source: RenditionSource;
   /** The playlist's beginning on the common clock, ms. */
   readonly baseMs: number;
-  readonly clock: HlsClock;
+  readonly clock: HlsTimer;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }

@@ -2,8 +2,8 @@ import { RoomcastError, shownUrl } from "@roomcast/shared";
 import type { Logger } from "pino";
 import { ForbiddenAddressError } from "../../egress/egress.ts";
 import { FeedPosition, type LiveFloor } from "./feed-position.ts";
-import type { HlsClock } from "./hls-clock.ts";
 import type { HlsSegment, HlsTrack } from "./hls-segment.ts";
+import type { HlsTimer } from "./hls-timer.ts";
 import { segmentLengthMs } from "./live-edge.ts";
 import type { PlaylistSegment, SegmentMap } from "./media-playlist.ts";
 import { PlaylistFollower, type RenditionSource, stoppedError } from "./playlist-follower.ts";
@@ -27,7 +27,7 @@ export interface RenditionFeedOptions {
   readonly source: RenditionSource;
   readonly baseMs: number;
   readonly loader: SegmentLoader;
-  readonly clock: HlsClock;
+  readonly clock: HlsTimer;
   readonly logger: Logger;
   /** True to begin near the newest segment and stay there, false to play everything from `fromMs` on. */
   readonly live: boolean;
@@ -54,7 +54,7 @@ interface Opened {
 /** Gives the segments of one rendition in order, each once, and waits for new segments of a live playlist. */
 export class RenditionFeed {
   readonly #options: RenditionFeedOptions;
-  readonly #clock: HlsClock;
+  readonly #clock: HlsTimer;
   readonly #logger: Logger;
   #follower: PlaylistFollower;
   readonly #position: FeedPosition;

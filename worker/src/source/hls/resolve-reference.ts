@@ -1,3 +1,5 @@
+import { RoomcastError, shownUrl } from "@roomcast/shared";
+
 /**
  * Resolves an address in a playlist to an absolute http(s) URL, or returns null if it is not one. File names with a
  * colon (`12h:30.ts`) look like URLs with an unknown scheme; without `//` they are taken for relative addresses.
@@ -14,4 +16,18 @@ export function resolveReference(reference: string, baseUrl: string): string | n
 
 function isHttp(url: URL): boolean {
   return url.protocol === "http:" || url.protocol === "https:";
+}
+
+/**
+ * Resolves an address in a playlist like `resolveReference`.
+ *
+ * @throws RoomcastError if it is not http(s)
+ */
+export function referencedAddress(reference: string, baseUrl: string): string {
+  const url = resolveReference(reference, baseUrl);
+  if (url !== null) return url;
+  throw new RoomcastError(
+    "FailedOperation.SourceUnsupported",
+    `The HLS playlist contains an address that is not http(s): ${shownUrl(reference)}. Only http and https are supported.`,
+  );
 }

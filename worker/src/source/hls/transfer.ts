@@ -1,7 +1,7 @@
 import { RoomcastError, shownUrl } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { HttpClient } from "../http/http-client.ts";
-import type { HlsClock } from "./hls-clock.ts";
+import type { HlsTimer } from "./hls-timer.ts";
 import type { ByteRange } from "./media-playlist.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 
@@ -12,7 +12,7 @@ const MAX_FRUITLESS = 3;
 /** The services that the HLS reader uses. */
 export interface HlsIo {
   readonly http: HttpClient;
-  readonly clock: HlsClock;
+  readonly clock: HlsTimer;
   readonly logger: Logger;
 }
 

@@ -13,7 +13,7 @@ const LISTED_FOR_MS = 3_600_000;
  * The workers that were lost within the last hour and are not back: in SQLite, so that an operator can still see them
  * later.
  */
-export class LostWorkers {
+export class LostWorkerList {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {

@@ -1,15 +1,15 @@
 import { performance } from "node:perf_hooks";
 import { cancellableSleep } from "../../base/cancellable-sleep.ts";
 
-/** The clock of the HLS reader. Tests replace it. */
-export interface HlsClock {
+/** The time and the waits of the HLS reader. Tests replace them. */
+export interface HlsTimer {
   /** The time of a monotonic clock, ms. */
   nowMs(): number;
   /** Resolves after the delay, or when the signal aborts. */
   sleep(delayMs: number, signal: AbortSignal): Promise<void>;
 }
 
-export const systemClock: HlsClock = {
+export const systemTimer: HlsTimer = {
   nowMs: () => performance.now(),
   sleep: cancellableSleep,
 };
