@@ -176,7 +176,7 @@ describe("Admin API", () => {
     ["an unknown role", { sdkAppIds: "*", role: "root" }],
     ["no application", { sdkAppIds: [], role: "viewer" }],
     ["an application that is a text", { sdkAppIds: ["1"], role: "viewer" }],
-    ["a SecretId of its own choice", { sdkAppIds: "*", role: "viewer", secretId: "mine" }],
+    ["a SecretId chosen by the caller", { sdkAppIds: "*", role: "viewer", secretId: "mine" }],
     ["an application number that is out of range", { sdkAppIds: [0], role: "viewer" }],
   ])("does not add a credential with %s and explains why in its own words", async (_what, body) => {
     const answer = await call("/v1/credentials", { method: "POST", as: ADMIN, body });

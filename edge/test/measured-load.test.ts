@@ -60,7 +60,7 @@ async function holderOf(taskId: string, workers: readonly FakeWorker[]): Promise
 }
 
 describe("Measured load", () => {
-  it("is listed, and the worker whose CPU is less busy gets the next task", async () => {
+  it("is listed and gives the next task to the worker whose CPU is less busy", async () => {
     const { region, a, b, aId, bId } = await pair();
     await a.measures(0.8);
     await b.measures(0.3);

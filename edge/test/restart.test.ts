@@ -68,8 +68,8 @@ describe("Restart of the edge", () => {
     });
     const back = await FakeWorker.dial({ ...at, instanceId: worker.instanceId });
     back.hello({ ...at, running: [reportOf(dispatch, { positionMs: 9000 })] });
-    const heard = expect.objectContaining({ workerId: at.workerId });
-    await eventually(() => expect(spy).toHaveBeenCalledWith(heard, expect.objectContaining({ type: "reported" })));
+    const ref = expect.objectContaining({ workerId: at.workerId });
+    await eventually(() => expect(spy).toHaveBeenCalledWith(ref, expect.objectContaining({ type: "reported" })));
     setClock(Date.now() + RETURN_MS + 1000);
     await runDurableObjectAlarm(region);
     answers.resolve();

@@ -78,16 +78,18 @@ describe("User and room of a push", () => {
     const user = await newUser();
     const Region = fresh("ap");
     const older = await start(await pushBody({ ...user, Region, StrRoomId: undefined, RoomId: 42 }));
-    const wish = await pushBody({ ...user, Region, OnConflict: "reject" });
-    const response = await call("/", { method: "POST", body: wish });
+    const rejecting = await pushBody({ ...user, Region, OnConflict: "reject" });
+    const response = await call("/", { method: "POST", body: rejecting });
     expect(response.status).toBe(409);
     expect(await response.json()).toMatchObject({ error: { code: "ResourceInUse.UserId" } });
-    const { error } = await (await call("/", { method: "POST", body: wish })).json<{ error: { message: string } }>();
+    const { error } = await (await call("/", { method: "POST", body: rejecting })).json<{
+      error: { message: string };
+    }>();
     expect(error.message).toContain(older);
     expect(error.message).toContain("the integer room 42");
     await call(`/v1/tasks/${older}`, { method: "DELETE" });
     await reaches(older, "aborted");
-    await expect(start(wish)).resolves.toMatch(/^[0-9a-f-]{36}$/);
+    await expect(start(rejecting)).resolves.toMatch(/^[0-9a-f-]{36}$/);
   });
 
   it("are not a conflict while one of the pushes starts only later", async () => {
