@@ -1,5 +1,5 @@
 import type { TaskView } from "@roomcast/shared";
-import { expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { progressLine } from "./progress-line.ts";
 
 const progress: NonNullable<TaskView["progress"]> = {
@@ -13,23 +13,25 @@ const progress: NonNullable<TaskView["progress"]> = {
 };
 const plan: TaskView["plan"] = { video: "copy", audio: "transcode", reasons: [] };
 
-test.each<{ why: string; task: Parameters<typeof progressLine>[0]; line: string }>([
-  { why: "a task that waits shows its state", task: { state: "queued", progress: null, plan: null }, line: "queued" },
-  {
-    why: "a recorded file shows how far it is",
-    task: { state: "pushing", progress, plan },
-    line: "pushing         3.0 s /  12.0 s [######------------------]  30.0 fps  2071 kbit/s  video copy, audio transcode",
-  },
-  {
-    why: "a live stream shows for how long it runs",
-    task: { state: "reconnecting", progress: { ...progress, durationMs: null }, plan: null },
-    line: "reconnecting    3.0 s  30.0 fps  2071 kbit/s",
-  },
-  {
-    why: "a task that has ended shows no rates, and a position past the end does not break the bar",
-    task: { state: "finished", progress: { ...progress, positionMs: 12_100 }, plan },
-    line: "finished       12.1 s /  12.0 s [########################]  video copy, audio transcode",
-  },
-])("$why", ({ task, line }) => {
-  expect(progressLine(task)).toBe(line);
+describe("progressLine", () => {
+  it.each<{ why: string; task: Parameters<typeof progressLine>[0]; line: string }>([
+    { why: "the state of a queued task", task: { state: "queued", progress: null, plan: null }, line: "queued" },
+    {
+      why: "the position of a file",
+      task: { state: "pushing", progress, plan },
+      line: "pushing         3.0 s /  12.0 s [######------------------]  30.0 fps  2071 kbit/s  video copy, audio transcode",
+    },
+    {
+      why: "the running time of a live stream",
+      task: { state: "reconnecting", progress: { ...progress, durationMs: null }, plan: null },
+      line: "reconnecting    3.0 s  30.0 fps  2071 kbit/s",
+    },
+    {
+      why: "a full bar without rates at the end",
+      task: { state: "finished", progress: { ...progress, positionMs: 12_100 }, plan },
+      line: "finished       12.1 s /  12.0 s [########################]  video copy, audio transcode",
+    },
+  ])("shows $why", ({ task, line }) => {
+    expect(progressLine(task)).toBe(line);
+  });
 });

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { shownCurl } from "./shown-curl.ts";
 
 const request = {
@@ -11,14 +11,16 @@ const request = {
   RedisPassword: "pw-secret",
 };
 
-test("the shown call holds no secret", () => {
-  expect(shownCurl("http://127.0.0.1:2", request)).not.toContain("secret");
-});
-
-test("a shell that knows the variables sends exactly the request", async () => {
-  const script = `curl() { printf '%s' "\${!#}"; }\n${shownCurl("http://127.0.0.1:2", request)}`;
-  const { stdout } = await promisify(execFile)("bash", ["-c", script], {
-    env: { USER_SIG: request.UserSig, REDIS_PASSWORD: request.RedisPassword },
+describe("shownCurl", () => {
+  it("contains no secret", () => {
+    expect(shownCurl("http://127.0.0.1:2", request)).not.toContain("secret");
   });
-  expect(JSON.parse(stdout)).toEqual(request);
+
+  it("sends exactly the request when a shell runs it with the variables", async () => {
+    const script = `curl() { printf '%s' "\${!#}"; }\n${shownCurl("http://127.0.0.1:2", request)}`;
+    const { stdout } = await promisify(execFile)("bash", ["-c", script], {
+      env: { USER_SIG: request.UserSig, REDIS_PASSWORD: request.RedisPassword },
+    });
+    expect(JSON.parse(stdout)).toEqual(request);
+  });
 });

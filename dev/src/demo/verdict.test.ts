@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { AudioReport, SessionReport, VideoReport } from "../emulator/room-report.ts";
 import { aboutFrames, problemsOf } from "./verdict.ts";
 
@@ -57,15 +57,15 @@ function session(changes: { video?: VideoReport | null; audio?: AudioReport | nu
 
 const expected = { frames: aboutFrames(300), endReason: "left" } as const;
 
-describe("the demo succeeds only when the room really received the clip", () => {
-  test("a whole clip has no problems", () => {
+describe("problemsOf", () => {
+  it("returns no problem for a complete clip", () => {
     expect(problemsOf(session(), expected)).toEqual([]);
   });
 
-  test.each([
-    { what: "nobody came", seen: undefined, problem: "nobody published into the room" },
-    { what: "no video", seen: session({ video: null }), problem: "no video came" },
-    { what: "no audio", seen: session({ audio: null }), problem: "no audio came" },
+  it.each([
+    { what: "an empty room", seen: undefined, problem: "nobody published into the room" },
+    { what: "a missing video track", seen: session({ video: null }), problem: "no video came" },
+    { what: "a missing audio track", seen: session({ audio: null }), problem: "no audio came" },
     {
       what: "too few pictures",
       seen: session({ video: { ...video, tags: 296 } }),
@@ -101,7 +101,7 @@ describe("the demo succeeds only when the room really received the clip", () => 
       seen: session({ endReason: "disconnected" }),
       problem: 'the publisher\'s session ended as "disconnected", expected "left"',
     },
-  ])("$what is a problem", ({ seen, problem }) => {
+  ])("returns one problem for $what", ({ seen, problem }) => {
     expect(problemsOf(seen, expected)).toEqual([problem]);
   });
 });

@@ -7,7 +7,7 @@ describe("readEmulatedApps", () => {
     expect(readEmulatedApps("1:a:b, 2:c,")).toEqual({ 1: "a:b", 2: "c" });
   });
 
-  it.each([undefined, "", " , "])("says that the applications are missing in %j", (text) => {
+  it.each([undefined, "", " , "])("reports that the applications are missing in %j", (text) => {
     expect(() => readEmulatedApps(text)).toThrow("ROOMCAST_EMULATOR_APPS is missing");
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type FlvOutput, FlvViewer } from "./flv-viewer.ts";
 import type { ArrivedTag, TagRole } from "./stream-measure.ts";
 
-/** An output that sends nothing on its own. */
+/** An output that sends nothing by itself. */
 class HeldOutput implements FlvOutput {
   written: Buffer[] = [];
   destroyed = false;
@@ -17,7 +17,7 @@ class HeldOutput implements FlvOutput {
     return true;
   }
 
-  /** The network takes everything. */
+  /** Makes the network take all bytes. */
   drain(): void {
     this.written = [];
   }
@@ -33,7 +33,7 @@ class HeldOutput implements FlvOutput {
   cork(): void {}
   uncork(): void {}
 
-  /** First bytes of the tag bodies that wait, after the file header. */
+  /** The first bytes of the tag bodies that wait, after the file header. */
   get bodies(): number[] {
     const bytes = Buffer.concat(this.written);
     const bodies: number[] = [];
@@ -75,14 +75,14 @@ describe("FlvViewer", () => {
     expect(output.bodies).toEqual([1, 3, 4]);
   });
 
-  it("begins at once where there is sound only", () => {
+  it("starts a viewer at once when there is only audio", () => {
     const output = new HeldOutput();
     const viewer = new FlvViewer(output);
     viewer.send(tag(5), "frame", { video: undefined, audio: tag(4) });
     expect(output.bodies).toEqual([4, 5]);
   });
 
-  it("leaves out what a slow viewer cannot take, and goes on at a keyframe with the headers of then", () => {
+  it("skips tags for a slow viewer, and continues at a keyframe with the current headers", () => {
     const output = new HeldOutput();
     const send = viewerOf(output);
     send(2, "keyframe");
@@ -95,7 +95,7 @@ describe("FlvViewer", () => {
     expect(output.bodies).toEqual([1, 5, 6]);
   });
 
-  it("gives a viewer up who has no room for ten keyframes in a row", () => {
+  it("drops a viewer that has no room for ten keyframes in a row", () => {
     const output = new HeldOutput();
     const send = viewerOf(output);
     send(2, "keyframe");

@@ -22,7 +22,7 @@ function start(args: string[], env: NodeJS.ProcessEnv = {}) {
   return started;
 }
 
-describe("the emulator's command line", () => {
+describe("The emulator's command line", () => {
   it("prints its addresses once it is ready, and ends cleanly on Ctrl-C", async () => {
     const started = start([...PORTS, "--json"], { ROOMCAST_EMULATOR_APPS: "1:key" });
     const exited = once(started, "exit");
@@ -39,7 +39,7 @@ describe("the emulator's command line", () => {
     ["a port", ["--rtmp-port", "x"], { ROOMCAST_EMULATOR_APPS: "1:key" }, "--rtmp-port: expected a port"],
     ["a TLS key", [...PORTS, "--rtmps-port", "0"], { ROOMCAST_EMULATOR_APPS: "1:key" }, "--rtmps-port needs"],
     ["a known option", ["--port", "1"], {}, "Unknown option '--port'"],
-  ])("says in one line what is missing without %s", async (_what, args, env, message) => {
+  ])("reports in one line what is missing without %s", async (_what, args, env, message) => {
     const started = start(args, env);
     const [[code], complaint] = await Promise.all([once(started, "exit"), text(started.stderr)]);
     expect(code).toBe(1);
@@ -47,7 +47,7 @@ describe("the emulator's command line", () => {
     expect(complaint).not.toContain("    at ");
   });
 
-  it("explains itself", async () => {
+  it("prints its help for --help", async () => {
     expect(await text(start(["--help"]).stdout)).toContain("ROOMCAST_EMULATOR_APPS");
   });
 });

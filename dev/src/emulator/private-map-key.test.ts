@@ -22,7 +22,7 @@ function uint(value: number, bytes: number): Buffer {
   return buffer;
 }
 
-/** A permission key as Tencent's generator makes it. */
+/** Returns a permission key in the form of Tencent's generator. */
 function mapKey(options: MapKey): string {
   const { userId = "teacher", room, privileges = ALL_PRIVILEGES, lifetimeS = 300, secretKey = SECRET_KEY } = options;
   const nowS = Math.floor(Date.now() / 1000);
@@ -58,8 +58,8 @@ async function admission(room: string, key: string | undefined, mapKeyApps: read
 
 const NUMBER_ROOM = "42&use_number_room_id=1";
 
-describe("an application that demands a private_map_key", () => {
-  it("lets a user with a key for the room in", async () => {
+describe("An emulated application with private_map_key", () => {
+  it("admits a user with a key for the room", async () => {
     expect(await admission("class_1", mapKey({ room: "class_1" }))).toMatchObject({ ok: true });
     expect(await admission(NUMBER_ROOM, mapKey({ room: 42 }))).toMatchObject({ ok: true });
   });
@@ -73,14 +73,14 @@ describe("an application that demands a private_map_key", () => {
     ["another user's key", "class_1", mapKey({ room: "class_1", userId: "pupil" }), "another UserId"],
     ["a key of another SecretKey", "class_1", mapKey({ room: "class_1", secretKey: "other" }), "signature"],
     ["a key that cannot be read", "class_1", "nothing", "cannot be read"],
-  ])("turns a user with %s away", async (_what, room, key, why) => {
+  ])("refuses a user with %s", async (_what, room, key, why) => {
     expect(await admission(room, key)).toMatchObject({
       ok: false,
       refusal: { code: "NetStream.Publish.Denied", description: expect.stringContaining(why) },
     });
   });
 
-  it("is the only one that looks at it", async () => {
+  it("does not affect other applications, which ignore the key", async () => {
     expect(await admission("class_1", "nothing", [])).toMatchObject({ ok: true });
   });
 });

@@ -33,7 +33,7 @@ function feeder(startAtMs = 1_000_000) {
 }
 
 describe("StreamMeasure", () => {
-  it("says nothing of tracks that have not come", () => {
+  it("reports null for tracks that have not come", () => {
     expect(new StreamMeasure().report()).toEqual({
       video: null,
       audio: null,
@@ -86,7 +86,7 @@ describe("StreamMeasure", () => {
     expect(measure.report().video).toMatchObject({ timestampsBack: 1, largestGapMs: 40, lastTimestampMs: 1070 });
   });
 
-  it("goes on through the wrap of 32-bit timestamps", () => {
+  it("continues across the wrap of 32-bit timestamps", () => {
     const { measure, video, audio } = feeder();
     video(2 ** 32 - 40, picture());
     video(0, picture());
@@ -111,7 +111,7 @@ describe("StreamMeasure", () => {
     expect(measure.report().video).toMatchObject({ sequenceHeaders: 4, resolutionChanges: 1, width: 320, height: 180 });
   });
 
-  it("reads the sound's format, and how far sound and picture are apart", () => {
+  it("reads the audio format and the skew between audio and video", () => {
     const { measure, video, audio } = feeder();
     audio(0, AUDIO_HEADER);
     audio(0, SOUND);
@@ -141,7 +141,7 @@ describe("StreamMeasure", () => {
     expect(measure.report().metadata).toEqual({ width: 1280, encoder: "x".repeat(200), stereo: true });
   });
 
-  it("says what a tag was, and survives bodies that are cut short anywhere", () => {
+  it("reports the kind of each tag, also of bodies that are cut short anywhere", () => {
     const { video, audio, measure } = feeder();
     expect(video(0, videoHeader(AVCC_720P))).toBe("sequence-header");
     expect(video(0, picture({ keyframe: true }))).toBe("keyframe");

@@ -26,7 +26,7 @@ describe("upwardImports", () => {
     ]);
   });
 
-  it("takes a folder and the folder inside it for two", () => {
+  it("treats a folder and the folder inside it as two", () => {
     const imports = [
       { from: "source/open.ts", to: "source/hls/feed.ts" },
       { from: "source/hls/feed.ts", to: "source/plan.ts" },
@@ -62,7 +62,7 @@ describe("importsOf", () => {
     expect(importsOf("a/a.ts", text)).toEqual([{ from: "a/a.ts", to: "b/c.ts" }]);
   });
 
-  it("passes over packages, and over texts that only look like imports", () => {
+  it("ignores packages, and texts that only look like imports", () => {
     expect(
       importsOf("a/a.ts", 'import { z } from "zod"; // import "../b/c.ts"\nconst text = \'import "./d.ts"\';'),
     ).toEqual([]);

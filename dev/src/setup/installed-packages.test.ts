@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { missingPackages } from "../../bootstrap/installed-packages.mjs";
 
 const wanted = {
@@ -14,12 +14,12 @@ const wanted = {
 function installed(changes: Record<string, { version?: string } | undefined> = {}) {
   const { "": _root, "node_modules/ffmpeg-static": _optional, ...packages } = wanted.packages;
   const changed = Object.entries({ ...packages, ...changes }).filter(([, value]) => value !== undefined);
-  // SAFETY: the undefined ones were just filtered out.
+  // SAFETY: undefined values have just been filtered out.
   return { packages: Object.fromEntries(changed) as Record<string, { version?: string }> };
 }
 
-describe("packages are installed exactly when they are not there as locked", () => {
-  test("a fresh clone misses all that must be there", () => {
+describe("missingPackages", () => {
+  it("returns all required packages for a fresh clone", () => {
     expect(missingPackages(wanted, undefined)).toEqual([
       "shared",
       "node_modules/@roomcast/shared",
@@ -27,21 +27,21 @@ describe("packages are installed exactly when they are not there as locked", () 
     ]);
   });
 
-  test("nothing is missing when only an optional package could not be downloaded", () => {
+  it("returns nothing when only an optional package is absent", () => {
     expect(missingPackages(wanted, installed())).toEqual([]);
   });
 
-  test("a package that was removed is missing", () => {
+  it("returns a package that was removed", () => {
     expect(missingPackages(wanted, installed({ "node_modules/hono": undefined }))).toEqual(["node_modules/hono"]);
   });
 
-  test("a package of another version is missing", () => {
+  it("returns a package of another version", () => {
     expect(missingPackages(wanted, installed({ "node_modules/hono": { version: "4.12.0" } }))).toEqual([
       "node_modules/hono",
     ]);
   });
 
-  test("an optional package of another version is missing too", () => {
+  it("returns an optional package of another version", () => {
     expect(missingPackages(wanted, installed({ "node_modules/ffmpeg-static": { version: "5.2.0" } }))).toEqual([
       "node_modules/ffmpeg-static",
     ]);

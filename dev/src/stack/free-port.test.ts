@@ -12,20 +12,20 @@ async function wishedPort(): Promise<number> {
 }
 
 describe("claimPort", () => {
-  it("gives a wished port to one of two who claim it at once, and another port to the other", async () => {
+  it("gives a preferred port to one of two simultaneous callers, and another port to the other", async () => {
     const wished = await wishedPort();
     const claimed = await Promise.all([claimPort(wished), claimPort(wished)]);
     expect(new Set(claimed).size).toBe(2);
     expect(claimed).toContain(wished);
   });
 
-  it("does not give a port again before whoever claimed it listens there", async () => {
+  it("does not give a port again before the process that claimed it listens there", async () => {
     const wished = await wishedPort();
     expect(await claimPort(wished)).toBe(wished);
     expect(await claimPort(wished)).not.toBe(wished);
   });
 
-  it("gives another port where something listens on the wished one, which is free for claims afterwards", async () => {
+  it("gives another port when a process listens on the preferred one, which can be claimed later", async () => {
     const wished = await wishedPort();
     const other = createServer().listen(wished, "127.0.0.1");
     await once(other, "listening");

@@ -2,15 +2,15 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
-import { expect, test, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { startProcess } from "./process-handle.ts";
 
-/** Listens on a port that it tells, so that its life can be seen from outside; a dead process that nobody has reaped yet has let it go. */
+/** A program that prints the port it listens on. The port shows from outside whether it runs, also before it is reaped. */
 const LISTENER = `
   const server = require("node:net").createServer().listen(0, "127.0.0.1", () => console.log(server.address().port));
 `;
 
-/** A process that starts another one, which listens, and waits. */
+/** A program that starts the listener as a child and then waits. */
 const PARENT_OF_LISTENER = `
   require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(LISTENER)}], { stdio: "inherit" });
   setInterval(() => {}, 1000);
@@ -40,52 +40,53 @@ async function startParentOfListener() {
   return { handle, port: await handle.untilReady(port.promise, 10_000) };
 }
 
-test("stop() ends the process and what it has started", async () => {
-  const { handle, port } = await startParentOfListener();
-  expect(await isListening(port)).toBe(true);
-  await Promise.all([handle.stop(), handle.stop()]);
-  expect(handle.exit).toEqual({ code: null, signal: "SIGTERM" });
-  await vi.waitFor(async () => expect(await isListening(port)).toBe(false));
-});
-
-test("what a crashed process leaves behind goes with it", async () => {
-  const { handle, port } = await startParentOfListener();
-  expect(await isListening(port)).toBe(true);
-  handle.signal("SIGKILL");
-  await handle.exited;
-  await vi.waitFor(async () => expect(await isListening(port)).toBe(false));
-});
-
-test("a process that ignores SIGTERM is killed", async () => {
-  const ready = Promise.withResolvers<void>();
-  const handle = await startProcess({
-    name: "stubborn",
-    command: process.execPath,
-    args: ["-e", 'process.on("SIGTERM", () => {}); console.log("ready"); setInterval(() => {}, 1000)'],
-    env: process.env,
-    stopTimeoutMs: 50,
-    onLine: () => ready.resolve(),
+describe("ProcessHandle", () => {
+  it("ends the process and its children on stop()", async () => {
+    const { handle, port } = await startParentOfListener();
+    expect(await isListening(port)).toBe(true);
+    await Promise.all([handle.stop(), handle.stop()]);
+    expect(handle.exit).toEqual({ code: null, signal: "SIGTERM" });
+    await vi.waitFor(async () => expect(await isListening(port)).toBe(false));
   });
-  await handle.untilReady(ready.promise, 10_000);
-  await handle.stop();
-  expect(handle.exit?.signal).toBe("SIGKILL");
-});
 
-test("a process that ends before it is ready is an error with its last output", async () => {
-  const handle = await startProcess({
-    name: "broken",
-    command: process.execPath,
-    args: ["-e", 'console.error("no such luck"); process.exitCode = 3'],
-    env: process.env,
+  it("ends the children of a process that crashes", async () => {
+    const { handle, port } = await startParentOfListener();
+    expect(await isListening(port)).toBe(true);
+    handle.signal("SIGKILL");
+    await handle.exited;
+    await vi.waitFor(async () => expect(await isListening(port)).toBe(false));
   });
-  await expect(handle.untilReady(new Promise(() => {}), 10_000)).rejects.toThrow(
-    /broken ended with code 3 before it was ready.*no such luck/s,
-  );
-});
 
-test("children die even when the process that started them is killed with kill -9", async () => {
-  const module = fileURLToPath(new URL("process-handle.ts", import.meta.url));
-  const script = `
+  it("kills a process that ignores SIGTERM", async () => {
+    const ready = Promise.withResolvers<void>();
+    const handle = await startProcess({
+      name: "stubborn",
+      command: process.execPath,
+      args: ["-e", 'process.on("SIGTERM", () => {}); console.log("ready"); setInterval(() => {}, 1000)'],
+      env: process.env,
+      stopTimeoutMs: 50,
+      onLine: () => ready.resolve(),
+    });
+    await handle.untilReady(ready.promise, 10_000);
+    await handle.stop();
+    expect(handle.exit?.signal).toBe("SIGKILL");
+  });
+
+  it("throws an error with the last output when the process ends before it is ready", async () => {
+    const handle = await startProcess({
+      name: "broken",
+      command: process.execPath,
+      args: ["-e", 'console.error("no such luck"); process.exitCode = 3'],
+      env: process.env,
+    });
+    await expect(handle.untilReady(new Promise(() => {}), 10_000)).rejects.toThrow(
+      /broken ended with code 3 before it was ready.*no such luck/s,
+    );
+  });
+
+  it("ends the process when the process that started it is killed by SIGKILL", async () => {
+    const module = fileURLToPath(new URL("process-handle.ts", import.meta.url));
+    const script = `
     import { startProcess } from ${JSON.stringify(module)};
     await startProcess({
       name: "listener", command: process.execPath, args: ["-e", ${JSON.stringify(LISTENER)}], env: process.env,
@@ -93,12 +94,13 @@ test("children die even when the process that started them is killed with kill -
     });
     setInterval(() => {}, 1000);
   `;
-  const owner = spawn(process.execPath, ["--input-type=module", "-e", script], {
-    stdio: ["ignore", "pipe", "inherit"],
+    const owner = spawn(process.execPath, ["--input-type=module", "-e", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const [line] = await once(owner.stdout, "data");
+    const port = Number(String(line));
+    expect(await isListening(port)).toBe(true);
+    owner.kill("SIGKILL");
+    await vi.waitFor(async () => expect(await isListening(port)).toBe(false), { timeout: 10_000 });
   });
-  const [line] = await once(owner.stdout, "data");
-  const port = Number(String(line));
-  expect(await isListening(port)).toBe(true);
-  owner.kill("SIGKILL");
-  await vi.waitFor(async () => expect(await isListening(port)).toBe(false), { timeout: 10_000 });
 });

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { freePort } from "./free-port.ts";
 import { type RedisHandle, startRedis } from "./start-redis.ts";
 
@@ -16,7 +16,7 @@ afterEach(async () => {
   await Promise.all(started.splice(0).map((redis) => redis.stop()));
 });
 
-/** What Redis answers to commands (RESP inline), or the code of the error that the connection met. */
+/** Returns the answer of Redis to inline RESP commands, or the code of the connection's error. */
 async function ask(port: number, commands: string): Promise<string> {
   const socket = connect(port, "127.0.0.1");
   try {
@@ -32,38 +32,40 @@ async function ask(port: number, commands: string): Promise<string> {
   }
 }
 
-test("a started Redis answers those who know its password and refuses the others", async () => {
-  const redis = await start();
-  expect(await ask(redis.port, `AUTH ${redis.password}\r\nPING\r\nQUIT\r\n`)).toContain("+PONG");
-  expect(await ask(redis.port, "PING\r\nQUIT\r\n")).toContain("NOAUTH");
-});
+describe("startRedis", () => {
+  it("starts a Redis that answers clients with its password and refuses others", async () => {
+    const redis = await start();
+    expect(await ask(redis.port, `AUTH ${redis.password}\r\nPING\r\nQUIT\r\n`)).toContain("+PONG");
+    expect(await ask(redis.port, "PING\r\nQUIT\r\n")).toContain("NOAUTH");
+  });
 
-test("after stop() nothing listens any more, and a second stop() does nothing", async () => {
-  const redis = await start();
-  await redis.stop();
-  await redis.stop();
-  expect(await ask(redis.port, "PING\r\n")).toBe("ECONNREFUSED");
-});
+  it("leaves no listener after stop(), and a second stop() does nothing", async () => {
+    const redis = await start();
+    await redis.stop();
+    await redis.stop();
+    expect(await ask(redis.port, "PING\r\n")).toBe("ECONNREFUSED");
+  });
 
-test("a Redis that was killed can be started again where it was", async () => {
-  const port = await freePort();
-  const first = await start({ port });
-  await first.kill();
-  const second = await start({ port, password: first.password });
-  expect(await ask(second.port, `AUTH ${first.password}\r\nPING\r\nQUIT\r\n`)).toContain("+PONG");
-});
+  it("starts a Redis at the port of one that was killed", async () => {
+    const port = await freePort();
+    const first = await start({ port });
+    await first.kill();
+    const second = await start({ port, password: first.password });
+    expect(await ask(second.port, `AUTH ${first.password}\r\nPING\r\nQUIT\r\n`)).toContain("+PONG");
+  });
 
-test("a given port that is taken is an error that says so", async () => {
-  const other = createServer().listen(0, "127.0.0.1");
-  await once(other, "listening");
-  const address = other.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
-  await expect(startRedis({ port })).rejects.toThrow("Address already in use");
-  other.close();
-});
+  it("throws an error that names the cause when the given port is taken", async () => {
+    const other = createServer().listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const address = other.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    await expect(startRedis({ port })).rejects.toThrow("Address already in use");
+    other.close();
+  });
 
-test("without redis-server the error names what could not be started", async () => {
-  vi.stubEnv("REDIS_SERVER_PATH", "/nowhere/redis-server");
-  await expect(startRedis()).rejects.toThrow(/redis-server cannot be started: .*ENOENT/);
-  vi.unstubAllEnvs();
+  it("throws an error that names redis-server when it cannot be started", async () => {
+    vi.stubEnv("REDIS_SERVER_PATH", "/nowhere/redis-server");
+    await expect(startRedis()).rejects.toThrow(/redis-server cannot be started: .*ENOENT/);
+    vi.unstubAllEnvs();
+  });
 });

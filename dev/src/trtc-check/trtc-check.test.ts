@@ -25,11 +25,11 @@ interface Ran {
   readonly exitCode: number | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** What is left of its temporary files. */
+  /** The temporary files that it left behind. */
   readonly left: readonly string[];
 }
 
-/** Runs the command; `onProgress` gets the process as soon as it has told of a first result. */
+/** Runs the command. `onProgress` gets the process as soon as it has printed a first result. */
 async function check(args: readonly string[], onProgress?: (kill: (signal: "SIGINT") => void) => void): Promise<Ran> {
   const folder = await mkdtemp(join(tmpdir(), "trtc-check-"));
   cleanUps.push(() => rm(folder, { recursive: true, force: true }));
@@ -56,7 +56,7 @@ async function check(args: readonly string[], onProgress?: (kill: (signal: "SIGI
   return { exitCode, stdout, stderr, left };
 }
 
-/** The table's rows by what was tried: what was seen, what is assumed, and the verdict. */
+/** Returns the table's rows by what was tried: what was seen, what is assumed, and the verdict. */
 function rowsOf({ stdout }: Ran): Record<string, readonly string[]> {
   const rows = stdout.trim().split("\n").slice(2);
   return Object.fromEntries(
@@ -69,9 +69,9 @@ function rowsOf({ stdout }: Ran): Record<string, readonly string[]> {
 
 const PUSHES = ["--room", "check_1", "--seconds", "2"];
 
-// Each runs the whole command, with some twenty pushes in their own time.
+// Each test runs the whole command with about twenty pushes in real time.
 describe("npm run trtc-check", { timeout: 240_000 }, () => {
-  it("finds all as it is assumed in a room that behaves as TRTC's documents say, and shows no secret", async () => {
+  it("reports every assumption as met by a room that follows TRTC's documents, and shows no secret", async () => {
     const { rtmpUrl } = await emulator();
     const ran = await check([...PUSHES, "--host", rtmpUrl, "--backup-host", rtmpUrl]);
     const verdicts = Object.entries(rowsOf(ran)).map(([name, [seen = "", , verdict]]) => [
@@ -104,7 +104,7 @@ describe("npm run trtc-check", { timeout: 240_000 }, () => {
     expect([ran.exitCode, ran.left]).toEqual([0, []]);
   });
 
-  it("tells what is different, and what it could not try, and says so by its exit code", async () => {
+  it("reports differences and checks that it could not run, also by its exit code", async () => {
     const rules = { bFramesEndAfterMs: null, refusesHevc: false, maxChunkBytes: 2000, userIdPerApp: false } as const;
     const { rtmpUrl } = await emulator({ ...rules, refusals: "silent" });
     const ran = await check([...PUSHES, "--host", rtmpUrl]);
@@ -135,7 +135,7 @@ describe("npm run trtc-check", { timeout: 240_000 }, () => {
     await expect.poll(open, { timeout: 20_000 }).toEqual([]);
   });
 
-  it("names all that is missing or wrong in the call, and pushes nothing", async () => {
+  it("names all missing or wrong options, and pushes nothing", async () => {
     const ran = await check(["--room", "no spaces please", "--seconds", "1", "--host", "rtmp://u:p@h/a?x=1"]);
     expect(ran.exitCode).toBe(2);
     for (const option of ["--room", "--seconds", "--host"]) expect(ran.stderr).toContain(option);
