@@ -52,7 +52,7 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(`${asJson ? JSON.stringify(json) : text}\n`);
     return 0;
   } catch (error) {
-    // What breaks because it was stopped is no news.
+    // Errors after a stop are expected.
     if (stopped.signal.aborted) return 130;
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     return 1;

@@ -1,4 +1,4 @@
-/** What a suite may use of the process that runs it. */
+/** The parts of the process that a suite may use. */
 export interface SuiteContext {
   /** The command line after the suite's name. */
   readonly args: readonly string[];
@@ -18,7 +18,7 @@ export interface SuiteReport {
 
 /** One kind of measurement: `npm run bench -- <name>`. */
 export interface Suite {
-  /** What it measures, in a line. */
+  /** One line that says what the suite measures. */
   readonly summary: string;
   /** Its options, in lines as `--help` shows them. */
   readonly options: string;

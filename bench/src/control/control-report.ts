@@ -5,7 +5,7 @@ export interface LoadReport {
   readonly perSecond: number;
   /** CPU time of workerd for each answer, up to the last one. */
   readonly cpuMicrosecondsEach: number;
-  /** What workerd used while it was loaded, CPU-seconds per second: clearly less than 1 where the client was the limit. */
+  /** The CPU-seconds per second of workerd under load. They are clearly less than 1 if the client was the limit. */
   readonly cores: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -26,7 +26,7 @@ export interface CreatesRow {
 }
 
 export interface CreatesReport {
-  /** How long each load lasts, after a warm-up of each side. */
+  /** The duration of each load, after a warm-up of each side. */
   readonly seconds: number;
   readonly rounds: number;
   readonly loads: readonly CreatesRow[];
@@ -41,7 +41,7 @@ export interface CreatesReport {
   readonly objectRatio: number;
   /** CPU time of workerd for each create after the last answer: objects are made, and look for a worker. */
   readonly afterwardsMicrosecondsEach: number;
-  /** How long that took. */
+  /** The time that this took. */
   readonly afterwardsS: number;
 }
 
@@ -55,7 +55,7 @@ export interface DispatchReport {
   readonly dispatchP99Ms: number;
 }
 
-/** What the edge's process used while so many tasks ran. */
+/** The resources of the edge's process while this number of tasks ran. */
 export interface FleetLevel {
   readonly tasks: number;
   /** CPU-seconds per second. */
@@ -92,7 +92,7 @@ export interface FailoverReport {
 
 export interface ControlReport {
   readonly suite: "control";
-  /** null: left out by `--only`. */
+  /** Null if left out by `--only`. */
   readonly dispatch: DispatchReport | null;
   readonly fleet: FleetReport | null;
   readonly creates: CreatesReport | null;
@@ -102,7 +102,7 @@ export interface ControlReport {
     readonly cpuModel: string;
     readonly node: string;
     readonly workerd: string;
-    /** Where the objects' databases were. */
+    /** The place of the objects' databases. */
     readonly state: string;
   };
 }

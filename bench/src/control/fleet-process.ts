@@ -8,7 +8,7 @@ import { type FleetNews, fleetOptionsSchema } from "./fleet.ts";
 import { ScriptedWorker } from "./scripted-worker.ts";
 
 const NEWS_EVERY_MS = 1000;
-/** How many dial at the same time. */
+/** The number of workers that connect at the same time. */
 const DIALS_AT_ONCE = 20;
 
 const {

@@ -18,11 +18,11 @@ export const fleetOptionsSchema = z.object({
 });
 export type FleetOptions = z.output<typeof fleetOptionsSchema>;
 
-/** What the fleet sees, once a second. */
+/** The fleet's report, once a second. */
 const fleetNewsSchema = z.object({
   /** Connected. */
   workers: z.int(),
-  /** Why those that are not, are not. */
+  /** The reasons why the others are not connected. */
   lost: z.array(z.string()),
   /** Running on all workers. */
   tasks: z.int(),

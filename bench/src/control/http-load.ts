@@ -5,7 +5,7 @@ export interface HttpLoadOptions {
   readonly port: number;
   /** Kept alive; each has one request under way at a time. */
   readonly connections: number;
-  /** Whether to send one more, given how many were sent and how long ago the first one was. */
+  /** Returns true if one more is to be sent, given the number sent and the time since the first. */
   readonly goesOn: (sent: number, elapsedMs: number) => boolean;
   /** The next request as its bytes on the wire. */
   readonly nextRequest: () => string;
@@ -75,7 +75,7 @@ function drive(socket: Socket, takeRequest: () => string | undefined, latenciesM
   });
 }
 
-/** Whether an answer is complete (RFC 9112, section 6). */
+/** Returns true if an answer is complete (RFC 9112, section 6). */
 function isWhole(answer: string): boolean {
   const headEnd = answer.indexOf(HEAD_END);
   if (headEnd === -1) return false;

@@ -10,7 +10,7 @@ import { pushRequests } from "./push-requests.ts";
 export interface MeasureCreatesOptions {
   /** Numbers of connections; hellos and creates are measured under each of them. */
   readonly loads: readonly [number, ...number[]];
-  /** How long each load lasts. All of a round's creates are one burst, of less than 10 s. */
+  /** The duration of each load. All creates of a round are one burst of less than 10 s. */
   readonly seconds: number;
   readonly rounds: number;
   readonly onProgress: (what: string) => void;
@@ -29,7 +29,7 @@ const QUIET_CORES = 0.15;
 const EVICTION_MS = 15_000;
 const QUIET_TIMEOUT_MS = 300_000;
 
-/** What lasts longer is no burst for the edge: from then on objects are made as creates come. */
+/** A longer load is not a burst for the edge: after this time, objects are made as creates come. */
 const MAX_BURST_S = 10;
 /** Before the first measurement of each side: its code is compiled, its heap grows. */
 const WARM_UP_S = 1;
@@ -47,7 +47,7 @@ interface Round {
   readonly created: number;
 }
 
-/** What accepted tasks cost after the last answer. */
+/** The cost of accepted tasks after the last answer. */
 interface Afterwards {
   readonly cpuSeconds: number;
   readonly elapsedS: number;
@@ -126,7 +126,7 @@ async function measureRound(
   const objects = await object(objectLoad, seconds);
   // workerd takes as many objects away again later on.
   await delay(EVICTION_MS);
-  // What comes first in a burst and what comes last is another load in each round.
+  // The first and the last load in a burst are different ones in each round.
   const order = [...loads.slice(first), ...loads.slice(0, first)];
   const underEach = async (side: typeof hello): Promise<LoadReport[]> => {
     await side(objectLoad, WARM_UP_S);

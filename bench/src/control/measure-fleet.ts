@@ -11,11 +11,11 @@ export interface MeasureFleetOptions {
   readonly edge: EdgeWorkerd;
   readonly requests: PushRequests;
   readonly workers: number;
-  /** How many tasks run at each measurement, rising. */
+  /** The number of tasks at each measurement, rising. */
   readonly levels: readonly number[];
-  /** How long each measurement lasts. */
+  /** The duration of each measurement. */
   readonly seconds: number;
-  /** How long to wait before each measurement: workerd puts objects away that nobody has needed for 10 s. */
+  /** The wait before each measurement: workerd evicts objects that were not used for 10 s. */
   readonly settleMs: number;
   readonly onProgress: (what: string) => void;
 }
@@ -28,7 +28,7 @@ const CREATES_AT_ONCE = 8;
 /** Before its plan is known a task holds 10 units, then 4. */
 const UNITS_PER_TASK = 10;
 
-/** What running tasks cost the edge: a fleet in a process of its own that reports each second. Its tasks go on running. */
+/** Measures the edge's cost of running tasks. The fleet is a separate process that reports each second and keeps running. */
 export async function measureFleet(options: MeasureFleetOptions): Promise<FleetReport> {
   const { edge, requests, workers, levels, onProgress } = options;
   const most = Math.max(...levels);

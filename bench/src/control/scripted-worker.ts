@@ -24,7 +24,7 @@ export interface ScriptedWorkerOptions {
   readonly onDispatch?: (dispatch: EdgeFrameOf<"dispatch">) => void;
 }
 
-/** What a copied 720p push looks like. */
+/** The report of a copied 720p push. */
 const PLAN: PlanSummary = { video: "copy", audio: "copy", reasons: ["The source fits the room."] };
 const UNITS_PER_TASK = 4;
 const DURATION_MS = 3_600_000;
@@ -38,9 +38,9 @@ interface RunningTask {
 export class ScriptedWorker {
   /** From each report to the edge's answer, ms. Whoever reads them may empty it. */
   readonly answersMs: number[] = [];
-  /** Why the edge has taken tasks back; in a healthy run it takes none. */
+  /** The reasons why the edge has taken tasks back. In a healthy run it takes none. */
   readonly taken: string[] = [];
-  /** Why the socket ended, if it did so by itself. */
+  /** The reason why the socket ended, if it ended by itself. */
   lost: string | undefined;
   readonly #socket: WebSocket;
   readonly #options: ScriptedWorkerOptions;

@@ -1,11 +1,11 @@
 import { formatTable } from "../base/format-table.ts";
 import type { WorkerUse } from "./worker-watch.ts";
 
-/** What one hostile source did to its worker and to another room of it. */
+/** The effects of one hostile source on its worker and on another room of that worker. */
 export interface HostileRow extends WorkerUse {
   /** `nothing`: the healthy push alone. */
   readonly source: string;
-  /** How the task ended: its error's code, its reason, or its state; `running` where it was stopped by the bench. */
+  /** The end of the task: its error's code, its reason, or its state; `running` where it was stopped by the bench. */
   readonly end: string;
   readonly message: string;
   readonly seconds: number;

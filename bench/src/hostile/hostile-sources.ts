@@ -24,7 +24,7 @@ import {
 } from "./hostile-bytes.ts";
 import { type Answer, bodyOf, drippingBody, encodedBody, endlessBody, type HostileServer } from "./hostile-server.ts";
 
-/** What a source is made with. */
+/** The parts from which a source is made. */
 export interface Workshop {
   readonly server: HostileServer;
   readonly ffmpegPath: string;

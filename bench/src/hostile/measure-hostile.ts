@@ -15,7 +15,7 @@ export interface MeasureHostileOptions {
   readonly stack: Stack;
   readonly sources: readonly (readonly [name: string, make: (shop: Workshop) => Promise<HostilePush> | HostilePush])[];
   readonly workshop: Workshop;
-  /** Where the worker keeps temporary files. */
+  /** The folder of the worker's temporary files. */
   readonly workerFolder: string;
   readonly metricsPort: number;
   readonly limitS: number;
@@ -32,7 +32,7 @@ const SETTLE_MS = 1000;
 const LEAVE_MS = 5000;
 const HOSTILE_USER_ID = "hostile";
 
-/** How a task has ended. */
+/** The outcome of a task. */
 type End = Pick<HostileRow, "end" | "message">;
 
 /** Pushes one hostile source after the other, while a healthy push goes on in another room of the same worker. */
@@ -93,7 +93,7 @@ async function measureOne({ source, play, tap, watch, workerFolder }: MeasureOne
   const use = await watch.during(async () => {
     end = await play();
     seconds = (performance.now() - startedMs) / 1000;
-    // What ends a task is not over when it is told.
+    // The work that ends a task continues after the end is reported.
     for (const deadlineMs = Date.now() + LEAVE_MS; watch.childPids().length > 0 && Date.now() < deadlineMs; ) {
       await sleep(POLL_MS);
     }

@@ -5,7 +5,7 @@ import { childrenOf } from "../base/process-usage.ts";
 const LOOK_EVERY_MS = 50;
 const LONGEST_STALL = /^nodejs_eventloop_lag_max_seconds\s+(\S+)$/m;
 
-/** What a worker took while something was awaited. */
+/** The resources that a worker used during a wait. */
 export interface WorkerUse {
   /** Resident memory, MB (10^6 bytes): at the beginning, the most, and in the end. */
   readonly beforeMb: number;

@@ -19,7 +19,7 @@ export interface CapacityStep {
 export interface CapacityReport {
   /** The last number of streams that held; 0: not even one. */
   readonly held: number;
-  /** False: the search ended before any number failed. */
+  /** False if the search ended before any number of streams failed. */
   readonly foundLimit: boolean;
   readonly steps: readonly CapacityStep[];
 }
@@ -29,7 +29,7 @@ export interface MeasureCapacityOptions {
   readonly pusher: Pusher;
   readonly clipPath: string;
   readonly windowSeconds: number;
-  /** Where the search ends at the latest. */
+  /** The largest number of streams that is tried. */
   readonly most: number;
   readonly onProgress: (what: string) => void;
   readonly signal: AbortSignal;

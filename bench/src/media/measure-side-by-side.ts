@@ -1,13 +1,13 @@
 import { type Cost, type MeasureCostOptions, measureCost, medianCost } from "../pushers/measure-cost.ts";
 import type { Pusher } from "../pushers/pusher.ts";
 
-/** What N streams at once cost each side; medians of the rounds. */
+/** The cost of N simultaneous streams for each side, as medians of the rounds. */
 export interface SideBySideReport {
   readonly streams: number;
   readonly rounds: number;
   readonly ours: Cost;
   readonly bare: Cost;
-  /** null: it is not installed here, or not asked for. */
+  /** Null if it is not installed here, or not asked for. */
   readonly gstreamer: Cost | null;
 }
 

@@ -40,7 +40,7 @@ const CLIP_MARGIN_S = 60;
 const TRANSCODE_SETTLE_S = 5;
 /** A switch is seen to its end in a few seconds. */
 const SWITCH_CLIP_S = 20;
-/** How much fits is what is asked here: the worker shall not refuse it. */
+/** The bench measures how much fits, so the worker's own limit must not refuse it. */
 const WORKER_SETTINGS = { ROOMCAST_CAPACITY_UNITS: "100000" };
 
 interface Sizes {

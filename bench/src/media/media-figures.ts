@@ -3,7 +3,7 @@ import type { CapacityReport } from "./measure-capacity.ts";
 import type { SideBySideReport } from "./measure-side-by-side.ts";
 import type { SwitchesReport } from "./measure-switches.ts";
 
-/** What was measured; null: left out by `--only`. */
+/** The measured figures. A part that `--only` left out is null. */
 export interface MediaFigures {
   readonly passThrough: SideBySideReport | null;
   /** The same clip as an HLS recording. */

@@ -17,7 +17,7 @@ export interface MediaReport extends MediaFigures {
     readonly cpuModel: string;
     readonly node: string;
     readonly ffmpeg: string;
-    /** null: it is not installed. */
+    /** Null if it is not installed. */
     readonly gstreamer: string | null;
     /** Processes that wanted a CPU, over the minute before the run and over its last minute. */
     readonly loadBefore: number;

@@ -46,7 +46,7 @@ export class RoomTap {
     const leave = emulator.watch(seat, outputInto(demuxer));
     if (leave === undefined) throw new Error(`Nobody publishes in ${room}.`);
     this.#leave = leave;
-    // What came before is handed over while one enters, all at once.
+    // The tags that came before are handed over at once to a viewer that enters.
     live = true;
   }
 

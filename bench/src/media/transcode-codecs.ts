@@ -2,7 +2,7 @@ import { SAMPLE_VIDEO } from "@roomcast/dev/stack/sample-media";
 import { encoderOptions } from "@roomcast/worker/ffmpeg-arguments";
 import { planVideo } from "@roomcast/worker/video-plan";
 
-/** What ffmpeg is told of its codecs to do with a sample clip with B-frames as the worker does, filters left out. */
+/** ffmpeg's codec options that treat a sample clip with B-frames as the worker does, without filters. */
 export function transcodeCodecs(): string[] {
   const { width, height, fps, gopFrames } = SAMPLE_VIDEO;
   const video = {

@@ -5,7 +5,7 @@ import type { Pusher } from "./pusher.ts";
 export interface BareFfmpegPusherOptions {
   readonly stack: Stack;
   readonly ffmpegPath: string;
-  /** What is done with the tracks; default: both are copied. */
+  /** ffmpeg's options for the tracks; by default both are copied. */
   readonly codecs?: readonly string[];
 }
 

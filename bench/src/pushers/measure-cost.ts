@@ -8,7 +8,7 @@ import { newRooms } from "./new-rooms.ts";
 import type { Pusher } from "./pusher.ts";
 import { untilVideo, videosOf } from "./receiver.ts";
 
-/** What one side cost while it pushed N streams. */
+/** The cost of one side while it pushed N streams. */
 export interface Cost {
   /** CPU-seconds per stream and minute of media. */
   readonly cpuSecondsPerStreamMinute: number;
@@ -22,7 +22,7 @@ export interface MeasureCostOptions {
   readonly streams: number;
   readonly windowSeconds: number;
   /**
-   * How long they run before the window. 0, the default: the window begins before the first start, and what it costs to
+   * The time that they run before the window. With 0, the default, the window begins before the first start, and what it costs to
    * start is part of the cost.
    */
   readonly settleSeconds?: number;
@@ -34,11 +34,11 @@ export interface MeasureCostOptions {
 const LEAST_SHARE = 0.95;
 /** Thirty processes that start in one moment on a few cores run into their own connection time-outs. */
 const START_AT_ONCE = 5;
-/** What a reader may have sent ahead at its start, ms. */
+/** The media that a reader may have sent ahead at its start, ms. */
 const HEAD_START_MS = 1000;
 
 /**
- * What N streams cost over a window. A worker's memory counts whole, also what it holds without any stream.
+ * Measures the cost of N streams over a window. All of a worker's memory counts, also what it holds without any stream.
  *
  * @throws Error when a room did not get the media in real time: what costs nothing because nothing is sent is no result
  */

@@ -21,7 +21,7 @@ export interface MeasureFirstVideoOptions {
   readonly ours: Pusher;
   readonly bare: Pusher;
   readonly runs: number;
-  /** What is played, for the progress. */
+  /** The name of what is played, for the progress output. */
   readonly what?: string;
   readonly onProgress: (what: string) => void;
   readonly signal: AbortSignal;

@@ -7,7 +7,7 @@ export interface ProcessPusherOptions {
   readonly name: string;
   readonly stack: Stack;
   readonly program: string;
-  /** What the program is told for one stream. */
+  /** Returns the program's arguments for one stream. */
   readonly args: (stream: { readonly clipUrl: string; readonly rtmpUrl: string }) => readonly string[];
 }
 

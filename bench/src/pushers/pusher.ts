@@ -1,4 +1,4 @@
-/** Who pushes, whichever way: one user, a room for each stream. */
+/** A way of pushing streams: one user, and one room for each stream. */
 export const BENCH_USER_ID = "bench";
 
 /** One clip into one string room. */

@@ -13,7 +13,7 @@ export interface MeasureSoakOptions {
   readonly streams: number;
   readonly minutes: number;
   readonly sampleEveryS: number;
-  /** How often one of the streams is sent to another place of its source. */
+  /** The interval at which one of the streams is sent to another position of its source. */
   readonly seekEveryS: number;
   readonly signal: AbortSignal;
   readonly onProgress: (what: string) => void;

@@ -1,4 +1,4 @@
-/** What the worker and its children used at one moment. */
+/** The resources that the worker and its children used at one moment. */
 export interface SoakSample {
   /** Since all streams were on the air. */
   readonly seconds: number;
@@ -10,7 +10,7 @@ export interface SoakSample {
   readonly workerCores: number;
 }
 
-/** What the rooms saw from beginning to end. */
+/** The rooms' measurements from beginning to end. */
 export interface SoakRooms {
   readonly streams: number;
   /** More than one for each stream: somebody lost its room. */
@@ -27,7 +27,7 @@ export interface SoakRooms {
 export interface SoakReport {
   readonly suite: "soak";
   readonly minutes: number;
-  /** How often a stream was sent to another place of its source, each time a cut to a source opened anew. */
+  /** The number of seeks. Each one is a cut to a source that was opened again. */
   readonly seeks: number;
   readonly refusedSeeks: number;
   readonly rooms: SoakRooms;

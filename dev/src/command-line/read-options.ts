@@ -2,7 +2,7 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 
 type OptionsConfig = NonNullable<ParseArgsConfig["options"]>;
 
-/** What a command can be asked for. */
+/** The options and the help of a command. */
 export interface Usage<Options extends OptionsConfig = OptionsConfig> {
   /** Its name after `npm run`. */
   readonly command: string;
@@ -30,7 +30,7 @@ export function readOptions<Options extends OptionsConfig>(
     return parseArgs({ args: [...args], options }).values;
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    // Node's own words; after the first sentence it explains what is meant to be a positional argument.
+    // This is Node's own message; after the first sentence it explains what is meant to be a positional argument.
     const [problem = ""] = error.message.split(/\.(?:\s|$)/);
     throw new UsageError(command, problem);
   }

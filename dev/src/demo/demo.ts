@@ -29,7 +29,7 @@ export interface DemoOptions {
   readonly clipPath: string;
 }
 
-/** What one part of the demo set out to show, and what was wrong with it. */
+/** The claim that one part of the demo shows, and the problems found. */
 export interface DemoStep {
   readonly what: string;
   readonly problems: readonly string[];
@@ -53,7 +53,7 @@ export class Demo {
     this.#terminal.say(`\n1. One HTTP call pushes a ${CLIP.durationS} s video into room ${FIRST_ROOM}:\n`);
     this.#terminal.say(indent(shownCurl(this.#stack.edge.url, request)));
     const { status, body, taskId } = await this.#stack.client.submit(request);
-    if (taskId === null) throw new Error(`the edge did not take the push (HTTP ${status}): ${body}`);
+    if (taskId === null) throw new Error(`the edge did not accept the push (HTTP ${status}): ${body}`);
     this.#terminal.say(`\n  HTTP ${status}  x-scf-reqid: ${taskId}\n  ${body}\n`);
     this.#terminal.say(`  Watch the room: ${watchUrl(this.#stack, FIRST_ROOM)}\n`);
     const task = await this.#follow(taskId);
@@ -159,8 +159,8 @@ interface Judged {
 }
 
 /**
- * How many pictures follow a resume: it goes on at the recorded position, but to decode that, the room is sent what lies
- * between the keyframe before it and the position too, at once.
+ * Returns the number of pictures that follow a resume. The push continues at the recorded position. For decoding, the
+ * room also gets the pictures between the last keyframe and that position, at once.
  */
 function framesFrom(positionMs: number): ExpectedPush["frames"] {
   const rest = Math.max(0, sampleFrames(CLIP) - (positionMs / 1000) * SAMPLE_VIDEO.fps);

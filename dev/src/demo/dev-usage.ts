@@ -7,8 +7,8 @@ usual port where that is free. Edge, worker and emulator start again when their 
 
   --help  shows this
 
-Another one may run beside it: it says so and takes other ports. Each writes its addresses and secrets to a file of its
-own, .roomcast/dev-<process id>.env, which goes when it ends.
+A second one may run beside it: it reports that and takes other ports. Each writes its addresses and secrets to the file
+.roomcast/dev-<process id>.env, which is removed when it ends.
 `;
 
 export const DEV_USAGE = { command: "dev", help: HELP, options: HELP_OPTION } as const satisfies Usage;

@@ -1,20 +1,20 @@
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export interface Interrupt {
-  /** Whether somebody wants us to end. */
+  /** True if this process is to end. */
   readonly begun: boolean;
   /** Leaves the signals alone again. */
   forget(): void;
 }
 
 /**
- * Runs `stop` once when somebody wants this process to end (Ctrl-C, a signal, or the process that started it is gone),
- * then ends it. Child processes that `stop` does not know of yet go with it: see `reaper`.
+ * Runs `stop` once when this process is to end (Ctrl-C, a signal, or the process that started it is gone),
+ * then ends it. Child processes that `stop` does not know of yet are ended by the reaper (`reaper.ts`).
  */
 export function onInterrupt(stop: () => Promise<void>): Interrupt {
   let begun = false;
   const end = (exitCode: number) => {
-    // A terminal's Ctrl-C comes from the terminal and, passed on, from the process that started us.
+    // A terminal's Ctrl-C comes twice: from the terminal, and from the process that started this one and passes it on.
     if (begun) return;
     begun = true;
     void stop().finally(() => process.exit(exitCode));

@@ -27,7 +27,7 @@ export async function runDemo(args: readonly string[]): Promise<number> {
     if (keep) await keepDemoOpen({ stack: started, terminal, clipPath });
     return verdict;
   } catch (error) {
-    // An interrupt takes the parts away under our feet; what fails then is no news.
+    // An interrupt stops the parts while the demo uses them, so errors after it are expected.
     if (!interrupted.begun) terminal.say(`The demo failed: ${error instanceof Error ? error.message : String(error)}`);
     return 1;
   } finally {

@@ -22,7 +22,7 @@ const USER_ID = "developer";
 
 /**
  * `npm run dev`: edge, worker, room emulator and Redis, each on its usual port where that is free. Edge, worker and
- * emulator start again when their code changes. Runs until it is interrupted.
+ * emulator start again when their code changes. It runs until it is interrupted.
  */
 export async function runDev(): Promise<number> {
   const owned = new AsyncDisposableStack();
@@ -31,10 +31,10 @@ export async function runDev(): Promise<number> {
   try {
     for (const { pid, edgeUrl } of await runningBeside()) {
       process.stdout.write(
-        `npm run dev runs here already, on ${edgeUrl} (process ${pid}); this one runs beside it, on ports of its own.\n`,
+        `npm run dev runs here already, on ${edgeUrl} (process ${pid}). This one runs beside it, on other ports.\n`,
       );
     }
-    // Fixed for as long as we run: who is started again must be found where he was.
+    // The ports stay the same while this command runs, so that a restarted part is found at its old address.
     const [edgePort, rtmpPort, httpPort, redisPort] = await Promise.all([
       usualPort("edge"),
       usualPort("rtmp"),
@@ -75,7 +75,7 @@ export async function runDev(): Promise<number> {
         ...credentialVariables(secrets),
         USER_ID,
         USER_SIG: await stackUserSig(secrets, USER_ID),
-        // One user is in one room only: whoever tries several rooms signs for more users.
+        // A user is in one room only. Trying several rooms needs signatures for several users.
         TRTC_SECRET_KEY: secrets.trtcSecretKey,
         REDIS_PASSWORD: redis.password,
         EDGE: edge.url,
@@ -88,7 +88,7 @@ redis     ${redis.host}:${redis.port}
 secrets   . ${variables}  (SECRET_ID, SECRET_KEY, USER_ID, USER_SIG, TRTC_SECRET_KEY, REDIS_PASSWORD, EDGE)
 
 `);
-    // It is over when somebody interrupts it; the worker restarts for as long as it is watched.
+    // The command ends by an interrupt only, since a watched worker is always restarted.
     await worker.exited;
     return 1;
   } finally {

@@ -9,8 +9,8 @@ export interface RunningBeside {
 }
 
 /**
- * Who else runs `npm run dev` in this clone, by the files that they have written. A file whose process is gone, also
- * the demo's, is removed; that happens where even its reaper was killed.
+ * Finds other runs of `npm run dev` in this clone, by the files that they have written. A file whose process is gone is
+ * removed, also one of the demo. Such a file is left when the reaper was killed too.
  */
 export async function runningBeside(folder: string = OWN_FOLDER): Promise<RunningBeside[]> {
   const running: RunningBeside[] = [];
@@ -36,7 +36,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // It lives and is another user's.
+    // The process exists and belongs to another user.
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }

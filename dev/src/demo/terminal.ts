@@ -1,4 +1,4 @@
-/** Where the demo writes: one line that changes in a terminal, plain lines elsewhere. */
+/** Writes the demo's output: one line that changes in a terminal, plain lines elsewhere. */
 export class Terminal {
   readonly #output: NodeJS.WriteStream;
   #live = false;

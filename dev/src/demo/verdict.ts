@@ -10,15 +10,15 @@ export interface ExpectedPush {
 /** The longest step between two timestamps that people in the room would not notice as a gap. */
 const LARGEST_GAP_MS = 100;
 
-/** How many pictures a clip may lose or repeat on its way: 1 %. */
+/** The share of a clip's pictures that may be lost or repeated: 1 %. */
 export function aboutFrames(frames: number): ExpectedPush["frames"] {
   return { min: Math.ceil(frames * 0.99), max: Math.floor(frames * 1.01) };
 }
 
 /**
- * What is wrong with what a room received; empty: nothing. Pure.
+ * Returns the problems of what a room received. The list is empty if all is right. Pure.
  *
- * @param session what the emulator measured; undefined: nobody came
+ * @param session what the emulator measured; undefined if nobody published
  */
 export function problemsOf(session: SessionReport | undefined, expected: ExpectedPush): string[] {
   if (session === undefined) return ["nobody published into the room"];

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { reaper } from "../stack/reaper.ts";
 
-/** Where the commands of this clone keep what they make. */
+/** The folder in which the commands of this clone keep their files. */
 export const OWN_FOLDER = fileURLToPath(new URL("../../../.roomcast", import.meta.url));
 
 export interface WriteVariablesOptions {
@@ -14,8 +14,8 @@ export interface WriteVariablesOptions {
 }
 
 /**
- * Writes shell variables to a file that only this user may read and that goes with this process. It is this process's
- * own by its name: whoever else runs the same command here has another one.
+ * Writes shell variables to a file that only this user may read and that is removed when this process ends. Its name
+ * contains the process id, so another run of the same command has another file.
  *
  * @returns its path, for `. <path>`
  */
@@ -23,7 +23,7 @@ export async function writeVariables(options: WriteVariablesOptions): Promise<st
   const { command, variables, folder = OWN_FOLDER } = options;
   const path = join(folder, `${command}-${process.pid}.env`);
   await mkdir(folder, { recursive: true });
-  // Written anew: the mode of a file that is there would stay.
+  // An existing file is removed first, because it would keep its mode.
   await rm(path, { force: true });
   const lines = Object.entries(variables).map(([variable, value]) => `${variable}='${value}'\n`);
   await writeFile(path, lines.join(""), { mode: 0o600 });

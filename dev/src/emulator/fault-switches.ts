@@ -12,7 +12,7 @@ export interface FaultScope {
 export interface RefusalFault {
   readonly scope: FaultScope;
   readonly refusal: PushRefusal;
-  /** How many publishes are still to be refused. */
+  /** The number of publishes that are still to be refused. */
   readonly times: number;
 }
 
@@ -20,7 +20,7 @@ export interface RefuseNextOptions {
   /** Which publishes; default all. */
   readonly scope?: FaultScope;
   readonly refusal?: Partial<PushRefusal>;
-  /** How many; default 1. */
+  /** The number of publishes; default 1. */
   readonly times?: number;
 }
 

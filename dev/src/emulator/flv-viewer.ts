@@ -1,6 +1,6 @@
 import type { ArrivedTag, TagRole } from "./stream-measure.ts";
 
-/** Where a viewer's bytes go; Node's `http.ServerResponse` is one. */
+/** The output for a viewer's bytes, such as Node's `http.ServerResponse`. */
 export interface FlvOutput {
   write(chunk: Buffer): boolean;
   end(): void;

@@ -8,7 +8,7 @@ import { readPageFile } from "./page-files.ts";
 import type { RoomListReport, RoomReport } from "./room-report.ts";
 import { findOneRoom, type RoomFinder, readRoomQuery } from "./seat-address.ts";
 
-/** What the routes need of the emulator. */
+/** The functions of the emulator that the routes use. */
 export interface EmulatedRooms extends RoomFinder {
   report(): RoomListReport;
   rooms(): readonly RoomReport[];
@@ -27,7 +27,7 @@ interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly url: URL;
-  /** What the route's pattern caught. */
+  /** The groups that the route's pattern matched. */
   readonly parts: readonly string[];
 }
 

@@ -18,7 +18,7 @@ import type { SessionEndReason } from "./room-report.ts";
 import type { RoomRules } from "./room-rules.ts";
 import type { Publish, PublisherHandle } from "./seat-record.ts";
 
-/** What a connection needs from the rooms behind it. */
+/** The functions of the rooms that a connection uses. */
 export interface IngestRooms {
   readonly now: () => number;
   readonly rules: RoomRules;
@@ -100,7 +100,7 @@ export class IngestSession implements PublisherHandle {
   setReading(reading: boolean): void {
     if (reading) this.#connection.resume();
     else this.#connection.pause();
-    // What we do not read is no silence of the publisher.
+    // While the emulator does not read, the publisher does not count as silent.
     if (this.#state.name !== "closing") this.#socket.setTimeout(reading ? this.#limits.silenceMs : 0);
   }
 
@@ -281,7 +281,7 @@ export class IngestSession implements PublisherHandle {
     this.#leave("disconnected");
     this.#state = { name: "closing" };
     this.#connection.end();
-    // What the peer still sends is read and thrown away, else its close would never be seen.
+    // Later bytes of the peer are read and discarded, because otherwise its close would not be noticed.
     this.#connection.resume();
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => this.#connection.destroy(), this.#limits.farewellMs);

@@ -1,5 +1,5 @@
 /**
- * What stands in the first bytes of FLV tag bodies and in their sequence headers. The emulator reads them by itself,
+ * Reads the first bytes of FLV tag bodies and their sequence headers. The emulator reads them by itself,
  * not with the worker's parser, so that the two do not share a mistake.
  */
 export type VideoFacts =

@@ -6,7 +6,7 @@ const SEND_AUDIO = 4;
 const SEND_VIDEO = 16;
 const NEEDED = ENTER | SEND_AUDIO | SEND_VIDEO;
 
-/** What the user buffer of a permission key says. */
+/** The contents of a permission key's user buffer. */
 interface Permission {
   readonly room: Seat["room"];
   readonly expiresAtS: number;
@@ -21,7 +21,7 @@ export interface CheckMapKeyOptions {
 }
 
 /**
- * Whether a permission key lets a user send into a room: a UserSig whose user buffer names the room.
+ * Checks whether a permission key lets a user send into a room: a UserSig whose user buffer names the room.
  *
  * @returns what is wrong with it; null where nothing is.
  * @throws RoomcastError for a key that is unreadable, expired, of another user or wrongly signed.

@@ -1,7 +1,7 @@
-/** Why a publish is turned away, as RTMP says it: an onStatus of level "error". */
+/** The reason for refusing a publish, in RTMP's form: an onStatus of level "error". */
 export interface PushRefusal {
   readonly code: string;
-  /** What is wrong, what was expected and what to do; holds no secret. */
+  /** A text that says what is wrong, what was expected and what to do. It contains no secret. */
   readonly description: string;
 }
 

@@ -18,7 +18,7 @@ import type { PublisherHandle } from "./seat-record.ts";
 export interface RoomEmulatorOptions {
   /** SdkAppId → SecretKey of each application that may publish. */
   readonly apps: EmulatedApps;
-  /** Where to listen; default 127.0.0.1. */
+  /** The address to listen on; default 127.0.0.1. */
   readonly host?: string;
   /** Default 0: any free port. */
   readonly rtmpPort?: number;
@@ -31,7 +31,7 @@ export interface RoomEmulatorOptions {
    */
   readonly keepsGroup?: boolean;
   readonly limits?: Partial<IngestLimits>;
-  /** What differs from TRTC's documents. */
+  /** Rules that differ from TRTC's documents. */
   readonly rules?: Partial<RoomRules>;
   /** Unix ms. */
   readonly now?: () => number;

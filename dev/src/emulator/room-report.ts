@@ -1,9 +1,9 @@
 import type { Seat } from "@roomcast/shared";
 
 /**
- * What the emulator says of a room, over `GET /rooms`, `GET /rooms/:room` and `RoomEmulator.rooms()`. Times named
+ * The emulator's report of a room, over `GET /rooms`, `GET /rooms/:room` and `RoomEmulator.rooms()`. Times named
  * `…AtMs` are Unix ms on the emulator's clock; timestamps are those of the RTMP messages, in ms, unwrapped past 2^32.
- * null means: not seen.
+ * null means that it was not seen.
  */
 export interface RoomReport {
   readonly sdkAppId: number;
@@ -18,11 +18,11 @@ export interface UserReport {
   readonly userId: string;
   /** Publishing now. */
   readonly online: boolean;
-  /** How often somebody published on this seat. */
+  /** The number of publishes on this seat. */
   readonly publishes: number;
-  /** How often a publisher lost the seat to a newer one. */
+  /** The number of times that a publisher lost the seat to a newer one. */
   readonly replacements: number;
-  /** How often a publish for this seat was refused, whatever for. */
+  /** The number of publishes for this seat that were refused for any reason. */
   readonly refusals: number;
   /**
    * The longest that people in the room waited for a next picture, over all sessions, ms of wall clock: within
@@ -33,7 +33,7 @@ export interface UserReport {
   readonly sessions: readonly SessionReport[];
 }
 
-/** Why a publisher is not in the room any more. */
+/** The reason why a publisher left the room. */
 export type SessionEndReason =
   /** It said so: FCUnpublish, deleteStream or closeStream. */
   | "left"
@@ -58,16 +58,16 @@ export interface SessionReport {
   /** Counts the publishes of the seat, from 1. */
   readonly number: number;
   readonly remoteAddress: string;
-  /** When the TCP connection came in. */
+  /** The time of the TCP connection. */
   readonly connectedAtMs: number;
-  /** When `publish` was accepted. */
+  /** The time at which `publish` was accepted. */
   readonly publishedAtMs: number;
   readonly endedAtMs: number | null;
   readonly endReason: SessionEndReason | null;
   readonly stream: StreamReport;
 }
 
-/** What one publisher sent. */
+/** The stream that one publisher sent. */
 export interface StreamReport {
   readonly video: VideoReport | null;
   readonly audio: AudioReport | null;
@@ -100,7 +100,7 @@ export interface TrackReport {
   readonly largestGapMs: number;
   /** Largest wall-clock time between the arrivals of two neighbouring tags. */
   readonly largestArrivalGapMs: number;
-  /** How often a timestamp was lower than the one before. */
+  /** The number of timestamps that were lower than the one before. */
   readonly timestampsBack: number;
 }
 
@@ -122,7 +122,7 @@ export interface VideoReport extends TrackReport {
   /** The longest run from one keyframe to the next, ms of timestamps and in frames; null before the second keyframe. */
   readonly longestGopMs: number | null;
   readonly longestGopFrames: number | null;
-  /** How often a sequence header brought another size than the one before. */
+  /** The number of sequence headers with another size than the one before. */
   readonly resolutionChanges: number;
 }
 
@@ -143,7 +143,7 @@ export interface RoomListReport {
 /** A connection that was not let in. */
 export interface RefusalReport {
   readonly atMs: number;
-  /** What it asked for, where that could be read. */
+  /** The seat that was asked for, if it could be read. */
   readonly seat: Seat | null;
   readonly code: string;
   readonly description: string;

@@ -1,12 +1,12 @@
-/** How a push that is turned away hears of it; TRTC's documents do not say. */
+/** The form in which a refused push is answered. TRTC's documents do not define it. */
 export const REFUSAL_WAYS = ["status", "command", "bare", "silent"] as const;
 export type RefusalWay = (typeof REFUSAL_WAYS)[number];
 
-/** What pushes are held to, as TRTC's documents have it. */
+/** The rules for pushes, by default as in TRTC's documents. */
 export interface RoomRules {
   /** Larger RTMP chunks are refused; null: none are. */
   readonly maxChunkBytes: number | null;
-  /** How long after its first B-frame a push is cut off, ms; null: it is not. */
+  /** The time after its first B-frame at which a push is cut off, ms. Null if it is not cut off. */
   readonly bFramesEndAfterMs: number | null;
   readonly refusesHevc: boolean;
   /** A UserId is one user in all rooms of its application: who enters another room leaves the first. */

@@ -2,7 +2,7 @@ import type { Seat } from "@roomcast/shared";
 import { HttpProblem } from "./http-problem.ts";
 import type { RoomQuery } from "./room-registry.ts";
 
-/** What finds a room by a query. */
+/** The parameters of a query that find a room. */
 export interface RoomFinder {
   findRoom(query: RoomQuery): Pick<Seat, "room" | "sdkAppId"> | number;
 }

@@ -4,7 +4,7 @@ import type { SessionEndReason, SessionReport, UserReport } from "./room-report.
 import { type ArrivedTag, StreamMeasure } from "./stream-measure.ts";
 import { StreamRelay } from "./stream-relay.ts";
 
-/** What a room can do to a publisher. */
+/** The actions of a room on a publisher. */
 export interface PublisherHandle {
   readonly remoteAddress: string;
   /** Unix ms. */
@@ -13,14 +13,14 @@ export interface PublisherHandle {
   dismiss(refusal: PushRefusal): void;
   /** Cuts the connection without a word. */
   drop(): void;
-  /** False: takes no more bytes from the network until it is set to true. */
+  /** Takes no more bytes from the network while this is false. */
   setReading(reading: boolean): void;
 }
 
 export interface SeatRecordOptions {
   readonly seat: Seat;
   readonly now: () => number;
-  /** Whether viewers may begin with the newest group of pictures. */
+  /** True if viewers may begin with the newest group of pictures. */
   readonly keepsGroup: boolean;
 }
 

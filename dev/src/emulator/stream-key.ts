@@ -1,7 +1,7 @@
 import type { Seat } from "@roomcast/shared";
 import { BAD_NAME, type PushRefusal } from "./push-refusal.ts";
 
-/** What a TRTC push address asks for. */
+/** The seat and the credentials that a TRTC push address contains. */
 export interface StreamKey {
   readonly seat: Seat;
   readonly userSig: string;

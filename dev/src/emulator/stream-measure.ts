@@ -11,10 +11,10 @@ export interface ArrivedTag {
   readonly payload: Buffer;
 }
 
-/** What the tag was, for those who forward it. */
+/** The kind of a tag, for forwarding it. */
 export type TagRole = "sequence-header" | "keyframe" | "frame" | "other";
 
-/** How long a bit rate is averaged before it is shown, ms. */
+/** The time over which a bit rate is averaged, ms. */
 const RATE_WINDOW_MS = 1000;
 
 /** Measures one publisher's stream as it comes in. No clock of its own, constant memory. */
@@ -58,7 +58,7 @@ export class StreamMeasure {
     );
   }
 
-  /** When the newest picture came, Unix ms; null: none yet. */
+  /** The arrival of the newest picture, Unix ms. Null if no picture has come. */
   get lastPictureAtMs(): number | null {
     return this.#video.lastTagAtMs;
   }
@@ -71,7 +71,7 @@ export class StreamMeasure {
     return this.#video.largestArrivalGapMs;
   }
 
-  /** Whether it has B-frames. */
+  /** True if it has B-frames. */
   get reordersFrames(): boolean {
     return this.#reorderedFrames > 0;
   }

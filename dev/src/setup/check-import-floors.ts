@@ -7,7 +7,7 @@ const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const PACKAGES = ["shared", "edge", "worker", "dev", "e2e", "bench"] as const;
 
 /**
- * Looks in each package for folders that use each other, and names the imports that do it.
+ * Checks each package for folders that use each other, and prints the imports between them.
  *
  * @returns 0 if each folder uses only folders below it, else 1
  */

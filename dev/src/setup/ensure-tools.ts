@@ -14,7 +14,7 @@ export interface EnsureToolsOptions {
 }
 
 /**
- * Sees to it that the programs can be run: finds them, or installs them where that is allowed and needs no answer.
+ * Ensures that the programs can be run: it finds them, or installs them where that is allowed without a prompt.
  *
  * @throws Error whose message says exactly what the user has to run.
  */
@@ -30,8 +30,7 @@ export async function ensureTools({ wanted, say }: EnsureToolsOptions): Promise<
     await install(plan.commands);
   }
   const stillMissing = await findMissingTools(wanted);
-  if (stillMissing.length > 0)
-    throw new Error(`Something is missing after it was installed:\n${reasons(stillMissing)}`);
+  if (stillMissing.length > 0) throw new Error(`Something is missing after it was installed:\n${reasons(stillMissing)}`);
   say(`Installed ${tools.join(" and ")}.`);
 }
 
@@ -59,7 +58,7 @@ async function runAll(commands: Commands): Promise<void> {
       env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", HOMEBREW_NO_AUTO_UPDATE: "1", NONINTERACTIVE: "1" },
       maxBuffer: MAX_OUTPUT_BYTES,
     });
-    // A package that would ask a question finds nobody to answer it.
+    // Standard input is closed, so that a package's question fails instead of waiting.
     running.child.stdin?.end();
     await running.catch((error: unknown) => {
       const output = isOutput(error) ? `${error.stdout}${error.stderr}` : "";

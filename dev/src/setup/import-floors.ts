@@ -14,8 +14,8 @@ export interface UpwardImport extends FileImport {
 }
 
 /**
- * The imports between folders that lie on a circle: where two folders use each other, directly or through others, neither
- * stands on a floor of its own. A folder and a folder inside it are two folders; a package's root files use all others
+ * Returns the imports that close a circle between folders, where two folders use each other directly or through others.
+ * A folder and a folder inside it are two folders; a package's root files use all others
  * and are used by none. Type imports count, because a type is knowledge too. Pure.
  */
 export function upwardImports(imports: readonly FileImport[]): UpwardImport[] {
@@ -34,7 +34,7 @@ function shortestWay(
   uses: ReadonlyMap<string, readonly FileImport[]>,
 ): readonly string[] | null {
   const cameFrom = new Map<string, string | null>([[from, null]]);
-  // A map's keys grow while they are gone through, so this visits everything that can be reached, the nearest first.
+  // Keys that are added to a map during its iteration are visited too, so this visits all reachable folders, nearest first.
   for (const folder of cameFrom.keys()) {
     if (folder === to) break;
     for (const next of uses.get(folder) ?? []) {
@@ -75,6 +75,6 @@ export async function readImports(root: string, files: readonly string[]): Promi
   const found = await Promise.all(
     sources.map(async (file) => importsOf(file, await readFile(`${root}/${file}`, "utf8"))),
   );
-  // What lies outside the folder belongs to another package, whose imports are looked at by themselves.
+  // Files outside the folder belong to another package, whose imports are checked separately.
   return found.flat().filter(({ to }) => !to.startsWith(".."));
 }

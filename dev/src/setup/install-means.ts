@@ -7,7 +7,7 @@ import type { InstallMeans } from "./tool-install-plan.ts";
 const run = promisify(execFile);
 const APT_LISTS = "/var/lib/apt/lists";
 
-/** What this machine offers for installing programs; asks nobody. */
+/** Finds this machine's means for installing programs, without a prompt. */
 export async function findInstallMeans(): Promise<InstallMeans> {
   if (await onPath("apt-get")) {
     return { manager: "apt-get", rights: await findRights(), hasPackageLists: await hasPackageLists() };

@@ -1,4 +1,4 @@
-// Where dev/bootstrap.mjs hands over, under the Node that the packages bring: `main.ts <command> …`.
+// dev/bootstrap.mjs calls this as `main.ts <command> …`, with the Node version that the packages bring.
 
 import { readOptions, type Usage, UsageError } from "../command-line/read-options.ts";
 import { DEMO_USAGE } from "../demo/demo-usage.ts";
@@ -13,14 +13,14 @@ import type { Tool } from "./tool-install-plan.ts";
 
 interface Command {
   readonly needs: readonly Tool[];
-  /** What it can be asked for, where that is ours to say: checked before anything is installed or started. */
+  /** The command's options, if they are defined here. They are checked before anything is installed or started. */
   readonly usage?: Usage;
   /** Resolves to the exit code. */
   readonly run: (args: readonly string[]) => Promise<number>;
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  // Imported only when wanted: it brings half of the project with it.
+  // This is imported only when needed, because it loads half of the project.
   demo: {
     needs: ["ffmpeg", "redis-server"],
     usage: DEMO_USAGE,

@@ -5,7 +5,7 @@ import type { Tool } from "./tool-install-plan.ts";
 
 export interface MissingTool {
   readonly tool: Tool;
-  /** What was looked for, where, and what to do; for people. */
+  /** A message for the user: what was looked for, where, and what to do. */
   readonly why: string;
   /** True where the user named a program that cannot be used: installing another one would not help him. */
   readonly named: boolean;

@@ -14,7 +14,7 @@ const CHECKS: readonly (RunProgramOptions & { readonly what: string })[] = [
 ];
 
 /**
- * Format, lint, types, dead code and the floors of the folders; all of them, also after one has failed.
+ * Checks format, lint, types, dead code and the imports between folders. All checks run, also after one has failed.
  *
  * @returns 0 when all are fine, else 1
  */

@@ -5,7 +5,7 @@ import { runProgram } from "./run-program.ts";
 import { type TestReport, testReportSchema, testSummary } from "./test-summary.ts";
 
 /**
- * One vitest run over all projects, then the closing line.
+ * Runs vitest once over all projects and prints the closing line.
  *
  * @param args passed on to vitest
  * @returns vitest's exit code

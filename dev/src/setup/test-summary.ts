@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** What is read of vitest's JSON report. */
+/** The part of vitest's JSON report that is read. */
 export const testReportSchema = z.object({
   numPassedTests: z.int(),
   numFailedTests: z.int(),
@@ -9,10 +9,10 @@ export const testReportSchema = z.object({
 export type TestReport = z.output<typeof testReportSchema>;
 
 /**
- * The plain closing line of a test run: `N passed, N failed`. A test file that could not even be loaded counts as one
+ * Returns the plain closing line of a test run: `N passed, N failed`. A test file that could not even be loaded counts as one
  * failure, and so does a run that failed outside of all tests. Pure.
  *
- * @param report undefined: the run left none
+ * @param report undefined if the run left no report
  */
 export function testSummary(report: TestReport | undefined, exitCode: number): string {
   const passed = report?.numPassedTests ?? 0;

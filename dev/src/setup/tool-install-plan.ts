@@ -1,12 +1,12 @@
 /** The programs that do not come with the packages. ffmpeg stands for ffprobe as well: every package brings both. */
 export type Tool = "ffmpeg" | "redis-server";
 
-/** What the machine offers for installing. */
+/** The machine's means for installing programs. */
 export interface InstallMeans {
   readonly manager: "apt-get" | "brew" | "none";
-  /** `root`: we are root; `sudo`: sudo asks for no password; `none`: we may not. */
+  /** `root`: the user is root; `sudo`: sudo asks for no password; `none`: the user may not install. */
   readonly rights: "root" | "sudo" | "none";
-  /** False where apt-get has no package lists yet, as in most container images. */
+  /** False if apt-get has no package lists yet, as in most container images. */
   readonly hasPackageLists: boolean;
 }
 
@@ -25,7 +25,7 @@ const TOOL_NEED: Record<Tool, string> = {
   "redis-server": "redis-server (or REDIS_SERVER_PATH set to it)",
 };
 
-/** What to do about missing tools. Pure. */
+/** Plans how missing tools are installed. Pure. */
 export function planToolInstall(missing: readonly Tool[], means: InstallMeans): ToolInstallPlan {
   if (missing.length === 0) return { name: "nothing" };
   if (means.manager === "brew") {

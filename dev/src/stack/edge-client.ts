@@ -50,11 +50,11 @@ export class EdgeClient {
    * Starts a push.
    *
    * @returns its task id
-   * @throws Error with the edge's words when it is not accepted.
+   * @throws Error with the edge's answer when it is not accepted.
    */
   async push(request: unknown): Promise<string> {
     const { status, body, taskId } = await this.submit(request);
-    if (status !== 200 || taskId === null) throw new Error(`The edge did not take the push (HTTP ${status}): ${body}`);
+    if (status !== 200 || taskId === null) throw new Error(`The edge did not accept the push (HTTP ${status}): ${body}`);
     return taskId;
   }
 

@@ -15,7 +15,7 @@ import { bundleOf, COMPANION, EDGE, workerdConfig } from "./workerd-config.ts";
 export interface EdgeWorkerdOptions {
   /** Variables of the edge, instead of their defaults. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Whether the edge may call private networks too; default false, as workerd has it. */
+  /** True if the edge may also call private networks. The default is false, as in workerd. */
   readonly reachesPrivate?: boolean;
   /** A second worker in the same process. */
   readonly companion?: {
@@ -39,7 +39,7 @@ export interface EdgeWorkerd {
   /** The value of an Authorization header that may do everything. */
   readonly authorization: string;
   readonly client: EdgeClient;
-  /** Where the objects' databases are. */
+  /** The place of the objects' databases. */
   readonly stateParent: string;
   /** The last lines that it said. */
   output(): string;

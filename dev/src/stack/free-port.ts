@@ -10,9 +10,9 @@ export function freePort(): Promise<number> {
 const GUARD_OFFSET = 21_000;
 
 /**
- * The wished port where it is free and nobody else has claimed it, else another one. Between the claim and the start of
- * what listens there the port itself is free, so another one keeps it: its guard, which the system frees when this
- * process ends, however it ends.
+ * Returns the preferred port if it is free and unclaimed, else another one. Between the claim and the start of the
+ * listener the port itself is free. A second port, its guard, holds the claim, and the system frees it when this process
+ * ends in any way.
  */
 export async function claimPort(wished: number): Promise<number> {
   const guard = createServer().listen({ host: "127.0.0.1", port: wished + GUARD_OFFSET, exclusive: true });
@@ -41,9 +41,9 @@ async function portOf(wished: number): Promise<number> {
 const ATTEMPTS = 5;
 
 /**
- * Runs `start` with a free port; with another one when that was taken in between.
+ * Runs `start` with a free port, and with another one if the first was taken in between.
  *
- * @param isPortTaken whether an error of `start` says so
+ * @param isPortTaken returns true if an error of `start` means that the port is taken
  */
 export async function withFreePort<T>(
   start: (port: number) => Promise<T>,

@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { reaper } from "./reaper.ts";
 
-/** How a process ended: one of the two is null. */
+/** The exit of a process. One of the two fields is null. */
 export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -23,7 +23,7 @@ export interface StartProcessOptions {
   readonly onLine?: (line: string) => void;
   /** Given, the process gets Node's message channel, and its messages come here. */
   readonly onMessage?: (message: unknown) => void;
-  /** How long it may take to end by SIGTERM before it is killed, ms. */
+  /** The time to end by SIGTERM before the process is killed, ms. */
   readonly stopTimeoutMs?: number;
 }
 
@@ -61,7 +61,7 @@ const KEPT_LINES = 60;
 const STOP_TIMEOUT_MS = 5000;
 
 /**
- * Starts a process in a group of its own.
+ * Starts a process in a new process group.
  *
  * @throws Error when it cannot be started.
  */
@@ -90,7 +90,7 @@ export async function startProcess(options: StartProcessOptions): Promise<Proces
     child.once("close", (code, signal) => resolve({ code, signal }));
   });
   const pid = await pidOf(child, options.name);
-  // A process that ends before it has read all of its input is seen by its end, not by the broken pipe.
+  // A process that ends before it has read all of its input is noticed by its exit, so the broken pipe is ignored.
   child.stdin?.on("error", () => {});
   child.stdin?.end(options.stdin);
   return handleOf({ child, pid, exited, lines, options });
@@ -110,7 +110,7 @@ function handleOf({ child, pid, exited, lines, options }: Started): ProcessHandl
   reaper().addGroup(pid);
   groups.add(pid);
   const killGroup = () => signalGroup(pid, "SIGKILL");
-  // What the leader of the group has left behind goes with it, before the system may use the group's number again.
+  // Processes that the group's leader leaves behind are ended too, before the system may use the group's number again.
   child.once("exit", killGroup);
   const ended = exited.then((how) => {
     exit = how;
@@ -157,7 +157,7 @@ async function untilReady<T>(handle: ProcessHandle, ready: Promise<T>, timeoutMs
     return await Promise.race([ready, tooLate, gone]);
   } finally {
     clearTimeout(timer);
-    // It may go on to end or be stopped; nobody waits for these two any more.
+    // The process may still end or be stopped, but nobody waits for these two promises any longer.
     gone.catch(() => {});
   }
 }

@@ -1,4 +1,4 @@
-// The second process of reaper.ts. Reads `["+group", 123]`, `["-folder", "/tmp/x"]` … line by line; when the pipe ends,
+// This is the second process of reaper.ts. It reads `["+group", 123]`, `["-folder", "/tmp/x"]` … line by line; when the pipe ends,
 // its parent is gone: it kills what is still on its lists and ends.
 import { rmSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -19,7 +19,7 @@ for (const group of groups) {
   try {
     process.kill(-group, "SIGKILL");
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
   }
 }
 for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });

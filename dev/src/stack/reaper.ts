@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 /**
- * Ends the process groups and removes the folders that this process leaves behind, however it goes: an exit handler
- * cannot run after `kill -9`, so a small second process waits for our end on a pipe.
+ * Ends the process groups and removes the folders that this process leaves behind in any way: an exit handler
+ * cannot run after `kill -9`, so a small second process waits on a pipe for the end of this one.
  */
 export interface Reaper {
   /** The process group `groupId` dies with this process. */
@@ -28,7 +28,7 @@ function startReaper(): Reaper {
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
   });
-  // It lives as long as we do and must not keep us alive.
+  // The reaper runs as long as this process and must not keep it alive.
   child.unref();
   child.stdin.on("error", () => {});
   unrefPipe(child);

@@ -18,7 +18,7 @@ export interface SampleClipOptions {
   readonly size?: { readonly width: number; readonly height: number };
 }
 
-/** What a sample clip's video is like. */
+/** The properties of a sample clip's video. */
 export const SAMPLE_VIDEO = { width: 1280, height: 720, fps: 30, bitRateKbps: 2000, gopFrames: 60 } as const;
 
 const run = promisify(execFile);
@@ -26,8 +26,8 @@ const FOLDER = fileURLToPath(new URL("../../../.roomcast/media", import.meta.url
 const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
 
 /**
- * An MP4 file with a moving test picture that shows its own clock (H.264) and a beeping tone (AAC, 48 kHz stereo).
- * Made once by ffmpeg and kept in `.roomcast/media`; the same options give the same file.
+ * Makes an MP4 file with a moving test picture that shows its own clock (H.264) and a beeping tone (AAC, 48 kHz stereo).
+ * It is made once by ffmpeg and kept in `.roomcast/media`. The same options give the same file.
  *
  * @returns its path
  */
@@ -37,7 +37,7 @@ export async function sampleClip(options: SampleClipOptions): Promise<string> {
   const path = join(FOLDER, `sample-${options.durationS}s-${key}.mp4`);
   if (await exists(path)) return path;
   await mkdir(FOLDER, { recursive: true });
-  // Written beside its place and moved there whole: others may want the same clip now, or we may be stopped.
+  // The file is written under another name and then renamed, because others may want the same clip or this run may be stopped.
   const unfinished = join(FOLDER, `.${key}-${process.pid}-${Date.now()}.mp4`);
   try {
     await run(await ffmpegPath(), [...args, unfinished], { maxBuffer: MAX_OUTPUT_BYTES });
@@ -50,7 +50,7 @@ export async function sampleClip(options: SampleClipOptions): Promise<string> {
 }
 
 /**
- * A sample clip as an HLS recording: a playlist, and segments of MPEG-TS of six seconds beside it in a folder of their own.
+ * Makes a sample clip as an HLS recording: a playlist with MPEG-TS segments of six seconds in one folder.
  *
  * @returns the playlist's path
  */
@@ -68,13 +68,13 @@ export async function samplePlaylist(options: SampleClipOptions): Promise<string
     await rename(unfinished, folder);
   } catch (cause) {
     await rm(unfinished, { recursive: true, force: true });
-    // Somebody else may have been quicker.
+    // Another process may have made it meanwhile.
     if (!(await exists(path))) throw new Error("ffmpeg could not make the sample playlist.", { cause });
   }
   return path;
 }
 
-/** How many pictures a sample clip has. */
+/** Returns the number of pictures of a sample clip. */
 export function sampleFrames({ durationS }: Pick<SampleClipOptions, "durationS">): number {
   return durationS * SAMPLE_VIDEO.fps;
 }

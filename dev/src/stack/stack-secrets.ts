@@ -3,13 +3,13 @@ import { mintUserSig, mintWorkerToken } from "@roomcast/shared";
 
 /** The TRTC application that the emulator knows. */
 export const SDK_APP_ID = 1400000001;
-/** Where the workers of a stack stand. */
+/** The region of a stack's workers. */
 export const REGION = "ap-guangzhou";
 
 const USER_SIG_LIFETIME_S = 24 * 3600;
 const WORKER_TOKEN_LIFETIME_S = 7 * 24 * 3600;
 
-/** What holds the parts of a stack together. */
+/** The secrets that the parts of a stack share. */
 export interface StackSecrets {
   /** The SecretKey of the TRTC application. */
   readonly trtcSecretKey: string;
@@ -50,7 +50,7 @@ export function edgeSettings(secrets: StackSecrets): Record<string, string> {
     SEAL_KEY: secrets.sealKey,
     TRTC_APPS: JSON.stringify({ [SDK_APP_ID]: trtcSecretKey }),
     DEFAULT_REGION: REGION,
-    // One credential does everything here, and tests and progress lines look more often than users.
+    // One credential makes all calls here, and tests and progress lines call more often than users.
     RATE_LIMIT_PER_SECOND: "0",
   };
 }

@@ -24,15 +24,15 @@ const CONNECT_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
 
 export interface StartStackOptions {
-  /** What in the rooms differs from TRTC's documents. */
+  /** Rules of the rooms that differ from TRTC's documents. */
   readonly roomRules?: Partial<RoomRules>;
-  /** How many media workers; default 1. */
+  /** The number of media workers; default 1. */
   readonly workers?: number;
   /** Default true. */
   readonly redis?: boolean;
   /** Settings of the edge beside the ones that hold it together: time limits and the like. */
   readonly edgeSettings?: Readonly<Record<string, string>>;
-  /** What every worker runs; default: the worker's sources. */
+  /** The program of every worker; default: the worker's sources. */
   readonly workerProgram?: string;
   /** Settings of every worker, likewise. */
   readonly workerSettings?: Readonly<Record<string, string>>;
@@ -43,7 +43,7 @@ export interface StartStackOptions {
 export interface AddWorkerOptions {
   /** Its id, which its token names; default `worker-<n>`. */
   readonly workerId?: string;
-  /** Where it stands; default `REGION`. */
+  /** The worker's region; default `REGION`. */
   readonly region?: string;
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -58,7 +58,7 @@ export class Stack {
   readonly authorization: string;
   /** The SecretKey of the TRTC application. */
   readonly trtcSecretKey: string;
-  /** Where the edge keeps its Durable Objects. */
+  /** The folder in which the edge keeps its Durable Objects. */
   readonly stateFolder: string;
   readonly workers: WorkerHandle[] = [];
   readonly #options: StartStackOptions;
@@ -129,7 +129,7 @@ export class Stack {
         ROOMCAST_WORKER_TOKEN: token,
         ROOMCAST_RTMP_URL: this.emulator.rtmpUrl,
         ROOMCAST_ALLOW_HOSTS: "127.0.0.1",
-        // At the end of a test or a demo there is nobody to hand tasks over to.
+        // At the end of a test or a demo no other worker can take the tasks.
         ROOMCAST_DRAIN_TIMEOUT_MS: "2000",
         ...this.#options.workerSettings,
         ...options.settings,
@@ -184,7 +184,7 @@ interface StackParts {
 }
 
 /**
- * Starts all parts, on free ports. All or nothing.
+ * Starts all parts on free ports. If one part fails, the others are stopped.
  *
  * @throws Error of the first part that does not start, with its last output.
  */
@@ -213,7 +213,7 @@ export async function startStack(options: StartStackOptions = {}): Promise<Stack
         }),
       ),
     ] as const;
-    // Each part that starts is owned before the failure of another one is looked at.
+    // Each started part is owned, so that it is stopped, before the failure of another one is thrown.
     await Promise.allSettled(starting);
     const [emulator, files, redis, edge] = await Promise.all(starting);
     const stack = new Stack({ emulator, files, redis, edge, stateFolder: state.path, secrets, options, owned });

@@ -6,11 +6,11 @@ import { type ProcessHandle, startProcess } from "./process-handle.ts";
 import { makeTempFolder } from "./temp-folder.ts";
 
 export interface StartEdgeOptions {
-  /** What docs/operations.md calls secrets and variables of the edge: `CREDENTIALS`, `WORKER_TOKEN_KEY`, … */
+  /** The secrets and variables of the edge (docs/operations.md): `CREDENTIALS`, `WORKER_TOKEN_KEY`, … */
   readonly settings: Readonly<Record<string, string>>;
   /** Without it a free one is taken. Given, a restarted edge is found where it was. */
   readonly port?: number;
-  /** Where the Durable Objects are kept, and stay; without it they go with the edge. */
+  /** The folder in which the Durable Objects are kept. Without it they are removed when the edge stops. */
   readonly stateFolder?: string;
   /** Told of every line that the edge says. */
   readonly onLine?: (line: string) => void;
@@ -37,7 +37,7 @@ const POLL_MS = 50;
 const readyMessage = z.object({ event: z.literal("DEV_SERVER_READY"), port: z.int() });
 
 /**
- * Starts the edge; resolves when `GET /healthz` answers.
+ * Starts the edge and resolves when `GET /healthz` answers.
  *
  * @throws Error when it does not start; its last output is in the message.
  */
@@ -69,7 +69,7 @@ export async function startEdge(options: StartEdgeOptions): Promise<EdgeHandle> 
         WRANGLER_LOG_PATH: join(folder.path, "logs"),
         // A laptop has no Request.cf, and fetching an example of one needs the internet.
         CLOUDFLARE_CF_FETCH_ENABLED: "false",
-        // It would show and change what the Durable Objects hold, for everybody on this machine and without a credential.
+        // The explorer would let everybody on this machine read and change the Durable Objects without a credential.
         X_LOCAL_EXPLORER: "false",
         // Edges of other tests must not find each other.
         WRANGLER_REGISTRY_PATH: join(folder.path, "registry"),

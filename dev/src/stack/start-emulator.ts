@@ -27,7 +27,7 @@ const READY_TIMEOUT_MS = 20_000;
 const addressesSchema = z.object({ rtmpUrl: z.string(), httpUrl: z.string() });
 
 /**
- * Starts the room emulator as a child; whoever wants it in his own process uses `RoomEmulator.start`.
+ * Starts the room emulator as a child process. `RoomEmulator.start` starts it inside the caller's process.
  *
  * @throws Error when it does not start; its last output is in the message.
  */

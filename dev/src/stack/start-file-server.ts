@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { basename, dirname, extname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** What goes wrong with a served file. */
+/** The fault of a served file. */
 export type FileFault =
   /** The answer is this status, without the file. */
   | { readonly name: "status"; readonly status: 403 | 404 | 500 | 503 }
@@ -26,7 +26,7 @@ export interface FileServerHandle {
   serve(filePath: string, fault?: FileFault): string;
   /** The same for a playlist: the other files of its folder are served beside it. */
   servePlaylist(filePath: string): string;
-  /** How many requests came for a URL that `serve` answered. */
+  /** Returns the number of requests for a URL that `serve` returned. */
   requests(url: string): number;
   /** Idempotent; cuts what is still being read. */
   stop(): Promise<void>;

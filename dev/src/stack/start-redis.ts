@@ -27,7 +27,7 @@ const READY_TIMEOUT_MS = 15_000;
 /**
  * Starts the redis-server of `REDIS_SERVER_PATH`, else of PATH.
  *
- * @throws Error when it does not start; a given port that is taken included.
+ * @throws Error when it does not start, for example because the given port is taken.
  */
 export async function startRedis(options: StartRedisOptions = {}): Promise<RedisHandle> {
   const password = options.password ?? randomBytes(18).toString("base64url");
@@ -44,7 +44,7 @@ async function startOn(port: number, password: string): Promise<RedisHandle> {
       name: "redis-server",
       command: process.env["REDIS_SERVER_PATH"] ?? "redis-server",
       args: ["-"],
-      // The configuration comes by standard input: the password is in no argument and in no file.
+      // The configuration is passed by standard input, so that the password is in no argument and in no file.
       stdin: `bind ${HOST}\nport ${port}\nrequirepass ${password}\nsave ""\nappendonly no\ndir ${folder.path}\n`,
       env: process.env,
       onLine: (line) => {

@@ -31,8 +31,8 @@ const MAIN = fileURLToPath(new URL("../../../worker/src/main.ts", import.meta.ur
 const STOP_TIMEOUT_MS = 30_000;
 
 /**
- * Starts `worker/src/main.ts`; resolves when the process runs. Whether it is connected, the edge's `GET /v1/workers`
- * says.
+ * Starts `worker/src/main.ts` and resolves when the process runs. The edge's `GET /v1/workers` shows whether the worker
+ * is connected.
  */
 export async function startWorker(options: StartWorkerOptions): Promise<WorkerHandle> {
   const worker: ProcessHandle = await startProcess({

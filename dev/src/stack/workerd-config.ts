@@ -1,4 +1,4 @@
-/** What the edge's worker has in wrangler.toml, for workerd's own configuration. */
+/** The edge's settings of wrangler.toml, for workerd's own configuration. */
 export interface WorkerdConfig {
   readonly compatibilityDate: string;
   /** Bindings of Durable Objects: name → class. */
@@ -7,9 +7,9 @@ export interface WorkerdConfig {
   readonly companionObjects: Readonly<Record<string, string>> | null;
   /** Variables and secrets that workerd takes from its environment, by name. */
   readonly variables: readonly string[];
-  /** Where the Durable Objects keep their databases. */
+  /** The place of the Durable Objects' databases. */
   readonly stateFolder: string;
-  /** Whether private networks may be reached too: by workerd's own default only public addresses are. */
+  /** True if private networks may be reached too. By workerd's default only public addresses are reachable. */
   readonly reachesPrivate: boolean;
 }
 
@@ -17,7 +17,7 @@ export interface WorkerdConfig {
 export const EDGE = "edge";
 export const COMPANION = "companion";
 
-/** What workers' calls go through, instead of workerd's own service of this name. */
+/** The network service of the workers' calls, instead of workerd's own service of this name. */
 const ALL_NETWORKS =
   '(name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))';
 

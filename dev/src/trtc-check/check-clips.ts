@@ -13,11 +13,11 @@ export interface Clip {
   readonly height: number;
 }
 
-/** What is pushed. */
+/** The clips that are pushed. */
 export interface CheckClips {
   readonly plain: Clip;
   readonly bFrames: Clip;
-  /** Null: this ffmpeg cannot make H.265. */
+  /** Null if this ffmpeg cannot encode H.265. */
   readonly hevc: Clip | null;
   /** With messages inside the picture. */
   readonly sei: Clip;
@@ -30,7 +30,7 @@ type Size = Pick<Clip, "width" | "height">;
 
 export interface ClipOptions {
   readonly seconds: number;
-  /** Where ffmpeg may write. */
+  /** The folder in which ffmpeg writes. */
   readonly folder: string;
   readonly signal: AbortSignal;
 }

@@ -14,9 +14,9 @@ const SEQUENCE_START = 0;
 const CODED_FRAMES_X = 3;
 
 /**
- * Tags of enhanced RTMP ("hvc1") for an H.265 byte stream without B-frames, one slice a picture. Pure.
+ * Returns the tags of enhanced RTMP ("hvc1") for an H.265 byte stream without B-frames, one slice a picture. Pure.
  *
- * @returns an empty list for what is none
+ * @returns an empty list if the stream is not H.265
  */
 export function hevcTags(stream: Buffer, fps: number): OutgoingMedia[] {
   const units = splitUnits(stream);
@@ -36,7 +36,7 @@ export function hevcTags(stream: Buffer, fps: number): OutgoingMedia[] {
 /** HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1): 4:2:0, 8 bits. */
 function configuration(sets: readonly Buffer[]): Buffer {
   const sps = sets.find((set) => typeOf(set) === SPS) ?? Buffer.alloc(0);
-  // Behind the unit's header and the sps's first byte stand twelve bytes of profile, tier and level.
+  // Behind the unit's header and the SPS's first byte are twelve bytes of profile, tier and level.
   const profile = withoutEmulation(sps).subarray(3, 15);
   const rest = Buffer.from([0xf0, 0x00, 0xfc, 0xfd, 0xf8, 0xf8, 0x00, 0x00, 0x0f, sets.length]);
   const arrays = sets.map((set) => Buffer.concat([Buffer.from([0x80 | typeOf(set), 0, 1]), withLength(set, 2)]));

@@ -3,7 +3,7 @@ import { RoomcastError, shownText } from "@roomcast/shared";
 import { RtmpPublisher } from "@roomcast/worker/rtmp-publisher";
 import type { Clip } from "./check-clips.ts";
 
-/** What became of a push. */
+/** The outcome of a push. */
 export type Outcome =
   /** The room took it to its end. */
   | { readonly kind: "kept" }
@@ -18,7 +18,7 @@ export interface PushOptions {
   readonly url: string;
   readonly chunkBytes: number;
   readonly clip: Clip;
-  /** How long the connection is kept open after the last picture, ms. */
+  /** The time for which the connection stays open after the last picture, ms. */
   readonly holdMs: number;
   readonly secrets: readonly string[];
   readonly signal: AbortSignal;

@@ -1,10 +1,10 @@
 import type { CheckResult } from "./trtc-checks.ts";
 
-/** Whether what was seen is what is assumed. */
+/** Compares the observation with the assumption. */
 export function verdictOf({ assumed, outcome }: CheckResult): "same" | "different" | "not tried" | "noted" {
   if (outcome === null) return "not tried";
   if (assumed === "nothing") return "noted";
-  // A room that cannot be reached says nothing of what was sent to it, unless it was to be turned away.
+  // A connection that cannot be made proves nothing, unless a refusal was expected.
   return (outcome.kind === "kept") === (assumed === "kept") ? "same" : "different";
 }
 

@@ -56,7 +56,9 @@ export async function runTrtcCheck(args: readonly string[]): Promise<number> {
     const results = await checking;
     process.stdout.write(`${resultTable(results)}\n`);
     if (results[0]?.outcome?.kind !== "kept") {
-      process.stderr.write("Not even a plain push into a string room was kept: the other rows say little.\n");
+      process.stderr.write(
+        "A plain push into a string room failed too, so the other rows are not reliable. Check the application and the host.\n",
+      );
     }
     return results.every((result) => ["same", "noted"].includes(verdictOf(result))) ? 0 : 1;
   } finally {

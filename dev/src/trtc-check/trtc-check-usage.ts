@@ -1,6 +1,6 @@
 import { HELP_OPTION, type Usage } from "../command-line/read-options.ts";
 
-const HELP = `Tries what is assumed of the real TRTC against an application of yours, and prints a table to paste.
+const HELP = `Checks Roomcast's assumptions about TRTC with an application of yours, and prints the results as a table.
 
   npm run trtc-check -- --sdk-app-id 1400000001 --secret-key-file secret.txt --room check_1 [--host HOST] [--seconds N]
 
@@ -12,11 +12,11 @@ const HELP = `Tries what is assumed of the real TRTC against an application of y
   --backup-host      the same for the backup; default: TRTC's, or none with --host
   --seconds          how long each push lasts; default 4, at least 2
 
-It makes short clips with ffmpeg and pushes some twenty times, four at a time, for about half a minute. RTMP pushes are
-billed by TRTC and need a paid package. To see what it cannot see (whether a picture is shown, whether messages in it
-arrive), enter the room with a viewer meanwhile.
+It makes short clips with ffmpeg and pushes about twenty times, four at a time, for about half a minute. RTMP pushes are
+billed by TRTC and need a paid package. It cannot see whether a picture is shown or whether messages in it arrive:
+to check that, enter the room with a viewer meanwhile.
 
-Exit code: 0 all was as assumed; 1 something was not, or could not be tried; 2 the call is wrong.
+Exit code: 0 if all was as assumed; 1 if something was not, or could not be tried; 2 if an option is wrong.
 `;
 
 export const TRTC_CHECK_USAGE = {

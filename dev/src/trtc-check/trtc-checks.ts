@@ -19,7 +19,7 @@ export interface CheckContext {
   readonly signal: AbortSignal;
 }
 
-/** What is assumed of the real TRTC. */
+/** An assumption about the real TRTC. */
 export type Assumed =
   | "kept"
   /** It is refused, or ended later. */
@@ -30,7 +30,7 @@ export type Assumed =
 export interface CheckResult {
   readonly name: string;
   readonly assumed: Assumed;
-  /** Null: it could not be tried. */
+  /** Null if it could not be tried. */
   readonly outcome: Outcome | null;
 }
 
@@ -89,7 +89,7 @@ async function twice(context: CheckContext, second: (context: CheckContext) => R
   const userId = `roomcast_twice_${users}`;
   const entered = Promise.withResolvers<void>();
   const lastMs = context.clips.plain.tags.at(-1)?.timestampMs ?? 0;
-  // It stays while the second one begins and ends.
+  // The first push stays while the second one begins and ends.
   const first = push(context, { userId, onEntered: entered.resolve, holdMs: lastMs + 5 * HOLD_MS });
   const isIn = await Promise.race([entered.promise.then(() => true), first.then(() => false)]);
   if (!isIn) return first;
@@ -165,9 +165,9 @@ const CHECKS: readonly Check[] = [
 ];
 
 /**
- * Tries all that is assumed, a few at a time, each as a user of its own.
+ * Tries all assumptions, a few at a time, each with another user.
  *
- * @param onResult each result as it comes, in whatever order
+ * @param onResult called with each result when it is known, in any order
  * @returns the results, in a fixed order
  */
 export async function runTrtcChecks(
