@@ -4,7 +4,7 @@ import { readWorkerIdentity } from "./link/worker-identity.ts";
 import { CHUNK_BYTES, DEFAULT_CHUNK_BYTES } from "./publisher/rtmp-chunk-size.ts";
 import type { PushHosts } from "./publisher/trtc-push-address.ts";
 
-/** All of a worker's settings begin with this; anything else that does is a typing mistake and an error. */
+/** The prefix of all settings of a worker; an unknown variable with it is a typing mistake and an error. */
 const PREFIX = "ROOMCAST_";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -60,47 +60,49 @@ const variables = z.strictObject({
   ROOMCAST_EDGE_URL: z
     .string(EDGE_EXPECTED)
     .refine((text) => isUrlOf(text, ["ws:", "wss:", "http:", "https:"]), EDGE_EXPECTED)
-    .describe("Where the edge is. Required."),
+    .describe("The URL of the edge. Required."),
   ROOMCAST_WORKER_TOKEN: z
     .string(TOKEN_EXPECTED)
     .refine((text) => readWorkerIdentity(text) !== null, TOKEN_EXPECTED)
-    .describe("The worker token: names this worker and its regions. A secret. Required."),
+    .describe("The worker token, which names this worker and its regions. A secret. Required."),
   ROOMCAST_REGION: regionName
     .optional()
-    .describe("The region in which this worker stands. Default: the token's region, where it names only one."),
+    .describe("The region in which this worker runs. Default: the token's region, if it names only one."),
   ROOMCAST_CAPACITY_UNITS: wholeNumber(1, 1_000_000, "units")
     .optional()
     .describe(
-      `What it may carry; a copied stream takes 4, a transcoded 720p30 one 46. Default: ${UNITS_PER_CORE} a core.`,
+      `The load that this worker accepts; a copied stream takes 4 units, a transcoded 720p30 stream 46. Default: ${UNITS_PER_CORE} per core.`,
     ),
   ROOMCAST_RTMP_URL: z
     .string(RTMP_EXPECTED)
     .refine((text) => isUrlOf(text, ["rtmp:", "rtmps:"]), RTMP_EXPECTED)
     .optional()
-    .describe("Where rooms are published. Default: TRTC's host for the application, with TRTC's backup."),
+    .describe(
+      "The RTMP URL that rooms are published to. Default: TRTC's host for the application, with TRTC's backup.",
+    ),
   ROOMCAST_RTMP_APP_URLS: z
     .string(APP_RTMP_EXPECTED)
     .refine((text) => readAppUrls(text) !== null, APP_RTMP_EXPECTED)
     .default("")
-    .describe("The same for single applications, as 1400000001=rtmp://push.example.com/push,… Default: none."),
+    .describe("The same for single applications, such as 1400000001=rtmp://push.example.com/push,… Default: none."),
   ROOMCAST_RTMP_TLS: z
     .enum(["on", "off"], "on or off")
     .default("off")
-    .describe("Whether TRTC's own hosts are published to over TLS. Default: off"),
+    .describe("Publishes to TRTC's own hosts over TLS if on. Default: off"),
   ROOMCAST_RTMP_CHUNK_SIZE: wholeNumber(CHUNK_BYTES.smallest, CHUNK_BYTES.largest, "bytes")
     .default(DEFAULT_CHUNK_BYTES)
     .describe(
-      `The size of the RTMP chunks that are sent into rooms. Default: ${DEFAULT_CHUNK_BYTES}, as TRTC advises.`,
+      `The size of the RTMP chunks that are sent to rooms, in bytes. Default: ${DEFAULT_CHUNK_BYTES}, as TRTC advises.`,
     ),
   ROOMCAST_ALLOW_HOSTS: z
     .string(ALLOW_EXPECTED)
     .refine((text) => isAllowList(listOf(text)), ALLOW_EXPECTED)
     .default("")
-    .describe("Private hosts and CIDRs that sources and Redis may be on, with commas between. Default: none."),
+    .describe("Private hosts and CIDRs that sources and Redis may use, separated by commas. Default: none."),
   ROOMCAST_LOG_LEVEL: z
     .enum(LOG_LEVELS, `one of ${LOG_LEVELS.join(", ")}`)
     .default("info")
-    .describe("Default: info"),
+    .describe("The lowest level that is logged. Default: info"),
   ROOMCAST_METRICS_PORT: wholeNumber(0, 65_535)
     .optional()
     .describe("Serves /metrics (Prometheus) and /healthz; 0 takes any free port. Default: off."),
@@ -108,20 +110,20 @@ const variables = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9.:_-]{1,253}$/, "the address to listen on, as 127.0.0.1 or 0.0.0.0")
     .default("127.0.0.1")
-    .describe("The address that the metrics are served on. Default: 127.0.0.1"),
+    .describe("The address that the metrics server listens on. Default: 127.0.0.1"),
   ROOMCAST_DRAIN_TIMEOUT_MS: wholeNumber(0, 3_600_000, "milliseconds")
     .default(20_000)
-    .describe("How long SIGTERM may take to hand all tasks over. Default: 20000"),
+    .describe("Milliseconds that SIGTERM may take to hand all tasks over. Default: 20000"),
   ROOMCAST_REDIS_TIMEOUT_MS: wholeNumber(100, 60_000, "milliseconds")
     .default(5_000)
-    .describe("How long a task's Redis may take to answer. Default: 5000"),
+    .describe("Milliseconds that a task's Redis may take to answer. Default: 5000"),
   ROOMCAST_RECONNECT_BUDGET_MS: wholeNumber(0, 86_400_000, "milliseconds")
     .default(60_000)
-    .describe("How long a push waits for a room or a live source that it has lost. Default: 60000"),
+    .describe("Milliseconds that a push waits for a room or a live source that it has lost. Default: 60000"),
 });
 
 export interface WorkerConfig {
-  /** ws(s):// URL of the edge, without a path of its own. */
+  /** The ws(s):// URL of the edge, without a path. */
   readonly edgeUrl: string;
   readonly workerToken: string;
   readonly workerId: string;
@@ -133,7 +135,7 @@ export interface WorkerConfig {
   };
   readonly allowHosts: readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
-  /** null: no metrics are served. */
+  /** Null if no metrics are served. */
   readonly metrics: { readonly host: string; readonly port: number } | null;
   readonly drainTimeoutMs: number;
   readonly redisTimeoutMs: number;
@@ -159,7 +161,7 @@ export function readConfig(options: ReadConfigOptions): WorkerConfig {
   const env = validate(regional, given);
   const identity = readWorkerIdentity(env.ROOMCAST_WORKER_TOKEN);
   const region = env.ROOMCAST_REGION ?? identity?.regions[0];
-  if (identity === null || region === undefined) throw new Error("the schema lets no such token through");
+  if (identity === null || region === undefined) throw new Error("the schema should have refused this token");
   return Object.freeze({
     edgeUrl: env.ROOMCAST_EDGE_URL.replace(/^http/, "ws"),
     workerToken: env.ROOMCAST_WORKER_TOKEN,
@@ -186,11 +188,11 @@ export function readConfig(options: ReadConfigOptions): WorkerConfig {
   });
 }
 
-/** The token says where its worker may stand. */
+/** The worker token limits the regions that its worker may run in. */
 const regional = variables.refine(
   (env) => {
     const identity = readWorkerIdentity(env.ROOMCAST_WORKER_TOKEN);
-    // A token that cannot be read is wrong by itself.
+    // A token that cannot be read is reported for its variable already.
     if (identity === null) return true;
     return env.ROOMCAST_REGION === undefined
       ? identity.regions.length === 1
@@ -199,7 +201,7 @@ const regional = variables.refine(
   { path: ["ROOMCAST_REGION"], message: "one of the regions that ROOMCAST_WORKER_TOKEN names" },
 );
 
-/** One line for each setting, for `--help`. */
+/** Returns one line for each setting, for `--help`. */
 export function describeConfig(): string {
   return Object.entries(variables.shape)
     .map(([name, schema]) => `  ${name.padEnd(26)} ${schema.description ?? ""}`)

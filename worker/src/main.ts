@@ -11,17 +11,17 @@ import { startWorker, type Worker } from "./worker.ts";
 const HELP = `Roomcast's media worker: pulls sources, publishes them into TRTC rooms, reports to the edge.
 
 Usage: node main.ts [--check | --help | --version]
-  --check    looks at the settings and at ffmpeg, then exits
+  --check    checks the settings and ffmpeg, then exits
 
 Settings are environment variables:
 ${describeConfig()}
   FFMPEG_PATH, FFPROBE_PATH  Default: the optional npm packages, then PATH.
 
-SIGTERM or SIGINT hands the tasks over to other workers and ends; a second one ends at once.
-Exit codes: 0 left tidily, 1 failed or was hurried, 2 wrong settings or no usable ffmpeg.
+SIGTERM or SIGINT hands the tasks over to other workers, then ends; a second signal ends at once.
+Exit codes: 0 ended after handing over, 1 failed or was stopped at once, 2 wrong settings or no usable ffmpeg.
 `;
 
-/** After a crash, children get this long to be killed. */
+/** The time in which children are killed after a crash, ms. */
 const CRASH_STOP_MS = 3_000;
 
 type Mode = "run" | "check" | "help" | "version";
@@ -34,7 +34,11 @@ function readMode(argv: readonly string[]): Mode {
   return values.check === true ? "check" : "run";
 }
 
-/** What there is to work with, or every reason why there is not enough. */
+/**
+ * Returns the settings and the media tools.
+ *
+ * @throws RoomcastError with every setting that is wrong and every tool that is missing
+ */
 async function readSetup(): Promise<{ config: WorkerConfig; tools: MediaTools }> {
   const problems: string[] = [];
   let config: WorkerConfig | undefined;
@@ -75,7 +79,7 @@ async function run(config: WorkerConfig, tools: MediaTools): Promise<number> {
   return exitCode;
 }
 
-/** A first signal drains, a second hurries. */
+/** The first signal drains the worker, and a second one stops it at once. */
 async function untilSignalled(worker: Worker, config: WorkerConfig, log: Logger): Promise<number> {
   const signals = signalQueue();
   const reason = `the worker got ${await signals.next()}`;
@@ -103,7 +107,7 @@ function signalQueue(): { next(): Promise<NodeJS.Signals> } {
   };
 }
 
-/** Resolves at the first error that nobody caught: after it, nothing in this process can be trusted. */
+/** Resolves at the first uncaught error, after which the state of the process cannot be trusted. */
 async function watchForCrash(log: Logger): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   process.on("uncaughtException", (error, origin) => {
@@ -128,7 +132,7 @@ async function main(): Promise<number> {
 }
 
 try {
-  // Whatever a crash has left behind must not keep the process.
+  // Handles that a crash has left open must not keep the process running.
   process.exit(await main());
 } catch (error) {
   const known = error instanceof RoomcastError || (error instanceof TypeError && "code" in error);

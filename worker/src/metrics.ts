@@ -4,7 +4,7 @@ import { ACTIVE_STATES, type TaskReport } from "@roomcast/shared";
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { MediaMeter } from "./publisher/metered-publisher.ts";
 
-/** What the metrics look at when they are read. */
+/** The values that the metrics are read from. */
 export interface Measured {
   readonly tasks: {
     readonly reports: readonly TaskReport[];
@@ -19,7 +19,7 @@ export interface Measured {
   readonly progress: { readonly connections: number };
 }
 
-/** The worker's metrics. Nothing is kept up to date between two readings: each reads what is true then. */
+/** The worker's metrics. Nothing is updated between two readings: each reading takes the current values. */
 function createMetrics(measured: Measured): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -80,7 +80,7 @@ function createMetrics(measured: Measured): Registry {
 
 export interface MetricsServerOptions {
   readonly host: string;
-  /** 0: any free port. */
+  /** The port to listen on; 0 takes any free port. */
   readonly port: number;
   readonly measured: Measured;
 }
@@ -117,7 +117,7 @@ async function answer(
     response.writeHead(200, { "content-type": registry.contentType }).end(text);
     return;
   }
-  // A worker without the edge still does its job: only one that drains wants no more traffic.
+  // A worker without a connection to the edge still plays its tasks: only one that drains wants no more traffic.
   const { tasks, link } = measured;
   const body = { status: tasks.draining ? "draining" : "ok", edge: link.connected ? "connected" : "away" };
   response.writeHead(tasks.draining ? 503 : 200, { "content-type": "application/json" }).end(JSON.stringify(body));

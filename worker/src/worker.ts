@@ -21,9 +21,12 @@ import { SourceFactory } from "./source/open/open-source.ts";
 import { wishesOf } from "./source/plan/output-wishes.ts";
 import { TaskHost } from "./task/task-host.ts";
 
-/** A source that gives nothing for this long is lost, ms: longer than sources take to find out for themselves. */
+/**
+ * A source that gives nothing for this long counts as lost, ms. It is longer than the limits by which sources notice a
+ * loss themselves.
+ */
 const SOURCE_SILENCE_MS = 15_000;
-/** How long a worker that leaves waits for the edge to write down how its tasks ended. */
+/** How long a leaving worker waits for the edge to store the ends of its tasks. */
 const LAST_WORDS_MS = 3_000;
 
 export interface StartWorkerOptions {
@@ -33,17 +36,20 @@ export interface StartWorkerOptions {
   readonly log: Logger;
 }
 
-/** A worker at work: its tasks, its link to the edge, and what both stand on. */
+/** A running worker: its tasks, its link to the edge, and what both depend on. */
 export interface Worker {
-  /** Resolves when the link has ended for good: by `leave` or because the edge speaks another protocol. */
+  /**
+   * Resolves when the link has ended and will not reconnect: after `leave`, or because the edge speaks another
+   * protocol.
+   */
   readonly linkEnded: Promise<LinkEnd>;
-  /** Hands all tasks over within the limit, then ends. */
+  /** Hands all tasks over within the time limit, then ends. */
   leave(reason: string, limitMs: number): Promise<void>;
-  /** Ends at once; also while it leaves. Idempotent; resolves when nothing is left. */
+  /** Ends at once, even while the worker leaves. Idempotent; resolves when everything is closed. */
   stop(reason: string): Promise<void>;
 }
 
-/** Puts a worker together and starts it. */
+/** Builds a worker and starts it. */
 export async function startWorker(options: StartWorkerOptions): Promise<Worker> {
   const { config, tools, version, log } = options;
   const egress = new Egress({ policy: parseAddressPolicy(config.allowHosts) });

@@ -14,7 +14,8 @@ const NO_ROUTE = new Set(["EHOSTUNREACH", "ENETUNREACH", "EADDRNOTAVAIL", "EHOST
 
 function codeOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return "";
-  // Several addresses were tried in turn (net's autoSelectFamily): they fail together, and the first says why.
+  // Several addresses were tried one after another (net's autoSelectFamily). They fail together, and the first error
+  // gives the cause.
   if (thrown instanceof AggregateError) return codeOf(thrown.errors[0]);
   return "code" in thrown && typeof thrown.code === "string" ? thrown.code : codeOf(thrown.cause);
 }
@@ -25,7 +26,7 @@ function isTls(code: string): boolean {
   );
 }
 
-/** The verification errors of OpenSSL, as Node names them. */
+/** The certificate verification errors of OpenSSL, by Node's names. */
 const CERTIFICATE_PROBLEMS: readonly (readonly [RegExp, string])[] = [
   [
     /^UNABLE_TO_(VERIFY_LEAF_SIGNATURE|GET_ISSUER_CERT)/,
@@ -44,12 +45,15 @@ function tlsProblem(code: string, where: string): string {
   return `TLS with ${where} failed (${code}): is its certificate valid, and does this port speak https?`;
 }
 
-/** Before anything of an answer came: on a reused connection it says only that the server had given it up. */
+/**
+ * The connection ended before any byte of an answer. On a reused connection this only means that the server had closed
+ * it.
+ */
 export function isCutOff(thrown: unknown): boolean {
   return CUT_OFF.has(codeOf(thrown));
 }
 
-/** The bytes of the answer are no HTTP to undici's strict parser. */
+/** The answer is not HTTP by the rules of undici's strict parser. */
 export function isParseError(thrown: unknown): boolean {
   return thrown instanceof errors.HTTPParserError;
 }
@@ -66,7 +70,7 @@ function describe(code: string, where: string): [ErrorCode, string] {
 }
 
 /**
- * What a socket or undici threw, as an error fit to show. Pure.
+ * Converts an error of a socket or of undici into an error that may be shown. Pure.
  *
  * @param where the host, with its port where that matters; never a URL.
  */

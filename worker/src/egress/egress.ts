@@ -14,10 +14,10 @@ export interface PinnedAddress {
   readonly family: 4 | 6;
 }
 
-/** A host name that was resolved once, every address of which may be reached. */
+/** A host name that was resolved once and whose addresses may all be reached. */
 export interface PinnedHost extends PinnedAddress {
   readonly hostname: string;
-  /** All addresses, IPv4 first; `address` and `family` are the first. Never empty. */
+  /** All addresses, IPv4 first; never empty. `address` and `family` are those of the first. */
   readonly addresses: readonly PinnedAddress[];
 }
 
@@ -26,45 +26,52 @@ export interface ConnectOptions {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
-  /** Until the connection, with TLS its handshake, stands. */
+  /** The limit until the connection is made, including its TLS handshake, ms. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
-/** Where the cookies of one source are kept. */
+/** Stores the cookies of one source. */
 export interface RequestCookies {
-  /** What a request to this URL brings along, if anything. */
+  /** Returns the `Cookie` header for a request to this URL, if there are cookies for it. */
   header(url: string): string | undefined;
-  /** @param setCookies the `Set-Cookie` headers of an answer from this URL */
+  /**
+   * Stores the cookies of an answer.
+   *
+   * @param setCookies the `Set-Cookie` headers of an answer from this URL
+   */
   store(url: string, setCookies: readonly string[]): void;
 }
 
 export interface FetchOptions {
-  /** `GET` unless given. A `POST` is not repeated at another address: a redirect of it is the answer. */
+  /** The default is `GET`. A `POST` is not repeated at another address: a redirect of it is returned as the answer. */
   readonly method?: "GET" | "HEAD" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal?: AbortSignal;
-  /** From the request's last byte to the answer's headers. */
+  /** The limit from the request's last byte to the answer's headers, ms. */
   readonly headersTimeoutMs?: number;
-  /** The longest silence while the body is being read; a reader that pauses is not counted. */
+  /** The longest silence while the body is read, ms. Time in which the reader pauses is not counted. */
   readonly bodyTimeoutMs?: number;
-  /** Asked and told at each step of a redirect. */
+  /** Read and updated at each step of a redirect. */
   readonly cookies?: RequestCookies;
 }
 
 export interface EgressResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Streams with backpressure. It must be read to its end or destroyed. Its errors are raw: see `egressError`. */
+  /**
+   * The body as a stream with backpressure. It must be read to its end or destroyed. Its errors are not converted: see
+   * `egressError`.
+   */
   readonly body: Readable;
-  /** Where the answer came from after redirects. Holds secrets: never show it but through `shownUrl`. */
+  /** The URL of the answer after redirects. It holds secrets: show it only through `shownUrl`. */
   readonly url: string;
 }
 
 export interface EgressOptions {
   readonly policy: AddressPolicy;
-  /** In place of the system's resolver. */
+  /** Replaces the system's resolver. */
   readonly lookup?: (hostname: string) => Promise<PinnedAddress[]>;
   readonly connectTimeoutMs?: number;
   readonly headersTimeoutMs?: number;
@@ -77,11 +84,10 @@ async function systemLookup(hostname: string): Promise<PinnedAddress[]> {
 }
 
 /**
- * The only way out for connections made on a user's behalf. A host is resolved once, each of its addresses is judged,
- * and the connection goes to the addresses that were judged, so that a second DNS answer changes nothing.
- *
- * Everything rejects with a RoomcastError: `FailedOperation.SourceForbidden`, `FailedOperation.SourceUnreachable` or
- * `FailedOperation.SourceTimeout`; callers for whom the other side is no source translate the code.
+ * The only module that makes connections on a user's behalf. It resolves a host once, judges each of its addresses, and
+ * connects only to the judged addresses, so that a second DNS answer changes nothing. All errors are RoomcastErrors:
+ * `FailedOperation.SourceForbidden`, `FailedOperation.SourceUnreachable` or `FailedOperation.SourceTimeout`. Callers
+ * whose other side is not a source translate the code.
  */
 export class Egress {
   readonly #policy: AddressPolicy;
@@ -89,7 +95,7 @@ export class Egress {
   readonly #connectTimeoutMs: number;
   readonly #headersTimeoutMs: number;
   readonly #agent: Agent;
-  /** Keeps no connection, so that a request never goes out on one that the server has given up. */
+  /** An agent without kept connections, so that a request is never sent on one that the server has closed. */
   readonly #freshAgent: Agent;
 
   constructor(options: EgressOptions) {
@@ -106,7 +112,7 @@ export class Egress {
     this.#freshAgent = new Agent({ ...agent, pipelining: 0 });
   }
 
-  /** Resolves a host name once and judges every address; an address literal is judged as it is. */
+  /** Resolves a host name once and judges every address. An address literal is judged directly. */
   async resolve(hostname: string): Promise<PinnedHost> {
     const host = hostname
       .replace(/^\[(.*)\]$/, "$1")
@@ -126,7 +132,7 @@ export class Egress {
     return { ...first, hostname: host, addresses };
   }
 
-  /** A TCP or TLS connection to a judged address; the certificate and SNI are those of `host`. */
+  /** Opens a TCP or TLS connection to a judged address. The certificate and SNI are those of `host`. */
   async connect(options: ConnectOptions): Promise<net.Socket> {
     const pinned = await this.resolve(options.host);
     options.signal?.throwIfAborted();
@@ -148,9 +154,9 @@ export class Egress {
   }
 
   /**
-   * An HTTP request, its path and query sent as they are written; redirects of GET and HEAD are followed by hand, at
-   * most 10, each judged anew. Any status is an answer. A user and password in the URL become a Basic `Authorization`,
-   * which another origin never sees.
+   * Makes an HTTP request whose path and query are sent as they are written. Redirects of GET and HEAD are followed
+   * here, at most 10, and each target is judged. Any status is returned as an answer. A user and password in the URL
+   * become a Basic `Authorization`, which is never sent to another origin.
    */
   async fetch(url: string, options: FetchOptions = {}): Promise<EgressResponse> {
     const method = options.method ?? "GET";
@@ -162,7 +168,7 @@ export class Egress {
     });
   }
 
-  /** Closes idle connections and ends those in use. Idempotent. */
+  /** Closes idle connections and breaks those in use. Idempotent. */
   async close(): Promise<void> {
     await Promise.all([this.#agent.destroy(), this.#freshAgent.destroy()]);
   }
@@ -173,7 +179,8 @@ export class Egress {
     headers: Readonly<Record<string, string>>,
     options: FetchOptions,
   ): Promise<EgressResponse> {
-    // A literal address never comes to the agent's lookup; a name is judged there, where the connection is made.
+    // An address literal never reaches the agent's lookup, so it is judged here. A name is judged in the lookup, when
+    // the connection is made.
     const host = target.hostname.replace(/^\[(.*)\]$/, "$1");
     if (net.isIP(host) !== 0) await this.resolve(host);
     const { authorization } = target;
@@ -194,8 +201,8 @@ export class Egress {
   }
 
   /**
-   * One request and its answer. A server may give up a kept connection while the next request is on its way (RFC 9112,
-   * section 9.3.1): what can be repeated is then asked once more, on a connection of its own.
+   * Makes one request and returns its answer. A server may close a kept connection while the next request is in transit
+   * (RFC 9112, section 9.3.1). A request that can be repeated is then sent once more, on a new connection.
    */
   async #ask(
     target: HttpAddress,
@@ -255,7 +262,7 @@ export class Egress {
   };
 }
 
-/** The guard refuses an address. Asking again changes nothing. */
+/** An address is refused. A retry cannot change that. */
 export class ForbiddenAddressError extends RoomcastError {
   constructor(message: string) {
     super("FailedOperation.SourceForbidden", message);
@@ -266,14 +273,14 @@ function forbidden(host: string, address: string, why: string): ForbiddenAddress
   const named =
     host === address
       ? `The address ${address} is ${why}`
-      : // The address itself is of a network that the caller does not see into.
+      : // The address is not shown, because it belongs to a network that the caller cannot see into.
         `The host ${host} has an address that is ${why}`;
   return new ForbiddenAddressError(
-    `${named}: Roomcast does not connect there on a user's behalf. What an operator may allow, ROOMCAST_ALLOW_HOSTS of the media worker allows by host or range.`,
+    `${named}: Roomcast does not connect there on a user's behalf. Use a public host. An operator can allow other hosts and ranges, except metadata services, in ROOMCAST_ALLOW_HOSTS of the media worker.`,
   );
 }
 
-/** A lookup that gives the judged addresses and asks nobody. */
+/** Returns a lookup function that answers with the judged addresses and makes no DNS request. */
 function answerWith(addresses: readonly PinnedAddress[]): net.LookupFunction {
   return (_hostname, options, callback) => {
     if (options.all === true) callback(null, [...addresses]);
@@ -301,7 +308,7 @@ async function whenConnected(socket: net.Socket, event: string, wait: ConnectWai
     await promise;
     return socket;
   } catch (cause) {
-    // The socket may yet report what no one waits for.
+    // The socket may still report an error that nobody waits for.
     socket.on("error", () => {});
     socket.destroy();
     wait.signal?.throwIfAborted();

@@ -1,16 +1,16 @@
 import { RoomcastError, shownUrl } from "@roomcast/shared";
 
-/** An http or https URL, its path and query byte by byte as they were written. */
+/** An http or https URL whose path and query are kept byte by byte as they were written. */
 export interface HttpAddress {
-  /** The whole URL. Holds secrets: show it only through `shownUrl`. */
+  /** The whole URL. It holds secrets: show it only through `shownUrl`. */
   readonly href: string;
   readonly origin: string;
-  /** With its port where that is not the scheme's own. */
+  /** The host, with its port if that is not the scheme's default. */
   readonly host: string;
   readonly hostname: string;
   readonly port: number;
   readonly tls: boolean;
-  /** What stands in the request line (RFC 9112, section 3.2.1). */
+  /** The path and query for the request line (RFC 9112, section 3.2.1). */
   readonly path: string;
   /** The URL's user and password as a Basic `Authorization`. */
   readonly authorization: string | undefined;
@@ -18,10 +18,11 @@ export interface HttpAddress {
 
 /**
  * Reads a URL without changing its path and query. The WHATWG parser would resolve `%2E%2E`, drop an empty query and
- * encode some marks, and a signature made over what the user wrote would no longer hold. Only what must not stand in a
- * request line is percent-encoded: blanks, control characters, quotation marks, angle brackets and non-ASCII letters.
+ * encode some characters, which would invalidate a signature over the text that the user wrote. Only characters that a
+ * request line must not contain are percent-encoded: blanks, control characters, quotation marks, angle brackets and
+ * non-ASCII letters.
  *
- * @returns null where the text is no http or https URL
+ * @returns null if the text is not an http or https URL
  */
 export function parseHttpAddress(text: string): HttpAddress | null {
   const written = withoutBlanksAround(text).replaceAll(/[\t\r\n]/g, "");
@@ -42,10 +43,10 @@ export function parseHttpAddress(text: string): HttpAddress | null {
 }
 
 /**
- * The absolute URL of a reference found at `base` (RFC 3986, section 5.2): in a `Location` header or in a playlist.
- * Nothing is decoded or encoded, and only the dot segments of a relative path are resolved.
+ * Returns the absolute URL of a reference found at `base` (RFC 3986, section 5.2): in a `Location` header or in a
+ * playlist. Nothing is decoded or encoded, and only the dot segments of a relative path are resolved.
  *
- * @returns null where it leads nowhere
+ * @returns null if the reference does not lead to an http or https URL
  */
 export function resolveReference(reference: string, base: string): string | null {
   const text = withoutBlanksAround(reference).replaceAll(/[\t\r\n]/g, "");
@@ -53,7 +54,11 @@ export function resolveReference(reference: string, base: string): string | null
   return absolute !== null && URL.canParse(absolute) ? absolute : null;
 }
 
-/** As `parseHttpAddress`. @throws RoomcastError where it is no http or https URL */
+/**
+ * Reads a URL as `parseHttpAddress` does.
+ *
+ * @throws RoomcastError if it is not an http or https URL
+ */
 export function httpAddress(url: string): HttpAddress {
   const address = parseHttpAddress(url);
   if (address !== null) return address;
@@ -61,10 +66,10 @@ export function httpAddress(url: string): HttpAddress {
 }
 
 /**
- * Where a redirect leads.
+ * Returns the address that a redirect leads to.
  *
- * @param location as undici gives it: a character for each byte. Servers write paths in raw UTF-8.
- * @throws RoomcastError where that is no http or https URL
+ * @param location as undici gives it: one character for each byte, because servers write paths in raw UTF-8
+ * @throws RoomcastError if the target is not an http or https URL
  */
 export function redirectedAddress(from: HttpAddress, location: string): HttpAddress {
   const escaped = location.replaceAll(
@@ -78,8 +83,8 @@ export function redirectedAddress(from: HttpAddress, location: string): HttpAddr
   throw new RoomcastError(
     "FailedOperation.SourceForbidden",
     scheme === undefined
-      ? `${shownUrl(from.href)} redirects to something that is no http or https address.`
-      : `${shownUrl(from.href)} redirects to an address that begins with "${scheme}", which is no http or https address.`,
+      ? `${shownUrl(from.href)} redirects to something that is not an http or https address.`
+      : `${shownUrl(from.href)} redirects to an address that begins with "${scheme}", which is not an http or https address.`,
   );
 }
 
@@ -103,7 +108,7 @@ function withoutDotSegments(path: string): string {
   const last = segments.at(-1);
   const kept: string[] = [];
   for (const segment of segments) {
-    // The first, empty segment is the slash that the path begins with.
+    // The first, empty segment is the slash at the beginning of the path.
     if (segment === ".." && kept.length > 1) kept.pop();
     else if (segment !== "." && segment !== "..") kept.push(segment);
   }
@@ -121,13 +126,13 @@ function basicAuthorization(url: URL): string | undefined {
   return `Basic ${pair.toString("base64")}`;
 }
 
-/** Percent-decoded; a `%` that begins no escape stands for itself, as browsers and curl have it. */
+/** Decodes percent-encoding. A `%` that begins no escape is kept, as in browsers and curl. */
 function decoded(text: string): Buffer {
   const binary = text.replaceAll(/%([0-9a-f]{2})/gi, (_escape, hex: string) => String.fromCharCode(parseInt(hex, 16)));
   return Buffer.from(binary, "latin1");
 }
 
-/** Control characters count as blanks. The loop, unlike a regular expression, takes linear time on any text. */
+/** Control characters are treated as blanks. The loop, unlike a regular expression, takes linear time on any text. */
 function withoutBlanksAround(text: string): string {
   let from = 0;
   let to = text.length;

@@ -6,7 +6,7 @@ import type { HttpAddress } from "./http-address.ts";
 export interface LenientAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[]>>;
-  /** All that follows the head, until the server closes the connection. */
+  /** All bytes after the head, until the server closes the connection. */
   readonly body: net.Socket;
 }
 
@@ -20,17 +20,17 @@ export interface LenientRequest {
 const MAX_HEAD_BYTES = 64 * 1024;
 
 /**
- * Asks a server whose answer a strict parser refuses: SHOUTcast begins with `ICY 200 OK` in place of `HTTP/1.0 200 OK`,
- * and ends lines as it likes. The request says HTTP/1.0, so that the body is what follows, as it is.
+ * Makes a request to a server whose answer a strict parser refuses. SHOUTcast begins with `ICY 200 OK` instead of
+ * `HTTP/1.0 200 OK`, and uses various line ends. The request is HTTP/1.0, so that the answer's body is not chunked.
  *
- * @param socket a connection made for this request; it belongs to the answer then
- * @throws RoomcastError where what comes is not even such an answer, or does not come in time
+ * @param socket a connection made for this request; it then belongs to the answer
+ * @throws RoomcastError if the answer cannot be read even in this form, or does not arrive in time
  */
 export async function askLeniently(socket: net.Socket, request: LenientRequest): Promise<LenientAnswer> {
   const { address, headers, signal } = request;
   const abort = () => void socket.destroy();
   signal?.addEventListener("abort", abort, { once: true });
-  // The body may fail while nobody reads it; the reader is told then.
+  // The body may fail while nobody reads it; the next read then reports the error.
   socket.on("error", () => {});
   socket.once("close", () => signal?.removeEventListener("abort", abort));
   let timedOut = false;
@@ -53,7 +53,7 @@ export async function askLeniently(socket: net.Socket, request: LenientRequest):
   }
 }
 
-/** The bytes up to the empty line; what follows goes back into the socket. */
+/** Returns the bytes up to the empty line; later bytes go back into the socket. */
 async function headOf(socket: net.Socket): Promise<string> {
   let seen = Buffer.alloc(0);
   const { promise, resolve, reject } = Promise.withResolvers<string>();
@@ -63,7 +63,7 @@ async function headOf(socket: net.Socket): Promise<string> {
       const text = seen.toString("latin1", 0, MAX_HEAD_BYTES);
       const end = /\r?\n\r?\n/.exec(text);
       if (end !== null) {
-        // What goes back makes the socket readable again: nobody here may take it then.
+        // Bytes that are put back make the socket readable again, and nobody here may take them then.
         socket.off("readable", take);
         const bodyAt = end.index + end[0].length;
         if (bodyAt < seen.length) socket.unshift(seen.subarray(bodyAt));
@@ -109,7 +109,7 @@ function readHead(head: string, body: net.Socket, host: string): LenientAnswer {
     const colon = line.indexOf(":");
     if (colon > 0) headers[line.slice(0, colon).trim().toLowerCase()] = line.slice(colon + 1).trim();
   }
-  // Chunks would not be taken apart here, and an answer to HTTP/1.0 must not have them (RFC 9112, section 6.1).
+  // Chunks would not be decoded here, and an answer to HTTP/1.0 must not have them (RFC 9112, section 6.1).
   if (/chunked/i.test(headers["transfer-encoding"] ?? "")) {
     throw new RoomcastError("FailedOperation.SourceUnsupported", `${host} breaks the rules of HTTP in its answer.`);
   }

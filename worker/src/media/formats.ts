@@ -1,12 +1,12 @@
-/** A picture's size and frame rate. */
+/** The size and frame rate of a picture. */
 export interface Canvas {
-  /** Pixels, even. */
+  /** Size in pixels; both numbers are even. */
   readonly width: number;
   readonly height: number;
   readonly fps: number;
 }
 
-/** Of the AAC that the room hears. */
+/** The format of the AAC that the room gets. */
 export interface AudioFormat {
   readonly sampleRateHz: number;
   /** 1 or 2. */

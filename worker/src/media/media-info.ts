@@ -1,4 +1,4 @@
-/** PQ (SMPTE ST 2084, with HDR10 and Dolby Vision) or HLG (ARIB STD-B67). */
+/** The transfer functions of HDR: PQ (SMPTE ST 2084, with HDR10 and Dolby Vision) or HLG (ARIB STD-B67). */
 export type HdrTransfer = "PQ" | "HLG";
 
 /** A video track as it is found in a source, before anything is decided. Unknown values are null. */
@@ -11,26 +11,32 @@ export interface VideoInfo {
   /** ffmpeg's pixel format name: `yuv420p`, `yuv420p10le`, … */
   readonly pixelFormat: string | null;
   readonly hasBFrames: boolean;
-  /** The longest distance between keyframes that was seen, ms. */
+  /** The longest observed distance between keyframes, ms. */
   readonly gopMs: number | null;
   /** Clockwise rotation that a player must apply: 0, 90, 180 or 270. */
   readonly rotation: number;
-  /** False where the sample aspect ratio is other than 1:1. */
+  /** False if the sample aspect ratio is not 1:1. */
   readonly squarePixels: boolean;
-  /** Width of a pixel divided by its height; absent where it is 1 or not known. */
+  /** Width of a pixel divided by its height; absent if it is 1 or not known. */
   readonly pixelAspect?: number;
   readonly interlaced: boolean;
-  /** No picture is an IDR, so that nobody who joins can begin with one; absent: there are some, or nobody says. */
+  /**
+   * True if no picture is an IDR, so that a viewer who joins cannot begin with one. Absent if there are some or it is
+   * not known.
+   */
   readonly openGops?: boolean;
-  /** HDR (PQ or HLG), or the primaries of BT.2020; absent: it is not, or nobody says. */
+  /** True for HDR (PQ or HLG) or the primaries of BT.2020. Absent if it has neither or it is not known. */
   readonly wideColours?: boolean;
-  /** How HDR writes brightness; absent: it is none, or nobody says. */
+  /** The transfer function of HDR. Absent if it is not HDR or not known. */
   readonly hdr?: HdrTransfer;
-  /** On average; absent: not known. */
+  /** The average bit rate; absent if it is not known. */
   readonly bitRateKbps?: number;
-  /** Where its first picture is shown, ms from the beginning; absent: at the beginning, or not known. */
+  /** The time of its first picture, ms from the beginning; absent if it is the beginning or not known. */
   readonly startMs?: number;
-  /** A sentence that says why it would be shown wrongly if it were copied (an edit list, wrong flags); absent: it would not. */
+  /**
+   * A sentence that says why a copy would be shown wrongly (an edit list, wrong flags); absent if it would be shown
+   * correctly.
+   */
   readonly uncopyable?: string;
 }
 
@@ -39,26 +45,26 @@ export interface AudioInfo {
   readonly codec: string;
   readonly channels: number;
   readonly sampleRateHz: number;
-  /** On average; absent: not known. */
+  /** The average bit rate; absent if it is not known. */
   readonly bitRateKbps?: number;
-  /** Where it is first heard, ms from the beginning; absent: at the beginning, or not known. */
+  /** The time of its first sound, ms from the beginning; absent if it is the beginning or not known. */
   readonly startMs?: number;
-  /** As for video. */
+  /** The same as for video. */
   readonly uncopyable?: string;
 }
 
-/** What a source holds: at most one video and one audio track, those that are played. */
+/** The tracks of a source that are played: at most one video and one audio track. */
 export interface MediaInfo {
   /** ffmpeg's format name: `mov,mp4,m4a,3gp,3g2,mj2`, `flv`, `hls`, … */
   readonly container: string;
-  /** null: live, or not known. */
+  /** Null if the source is live or the value is not known. */
   readonly durationMs: number | null;
-  /** The duration also counts tracks that are not played, such as subtitles; absent: it does not. */
+  /** True if the duration also counts tracks that are not played, such as subtitles. */
   readonly durationIsRough?: boolean;
-  /** It is a file in fragments, which ends properly only between two of them, however long it is; absent: it is not. */
+  /** True for a fragmented file. It ends properly only between two fragments, however long it is. */
   readonly inFragments?: boolean;
   readonly video: VideoInfo | null;
   readonly audio: AudioInfo | null;
-  /** Sentences about the choice of tracks, and why there is none of a kind where the source has some. */
+  /** Sentences about the choice of tracks, and the reason if the source has tracks of a kind and none is played. */
   readonly choices?: readonly string[];
 }

@@ -73,8 +73,6 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
    * misread each other.
    *
    * @returns an answer to each, in their order
-   *
-   * @returns an answer to each, in their order
    */
   async acceptGroup(group: readonly Accept[]): Promise<readonly AcceptAnswer[]> {
     const [first] = group;

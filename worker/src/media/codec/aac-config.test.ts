@@ -5,7 +5,7 @@ import { audioInfoOf } from "./track-info.ts";
 
 const LC: Partial<AacConfig> = { objectType: 2, sbr: false, ps: false, samplesPerFrame: 1024 };
 
-/** The first five were taken from files that ffmpeg 5.1 made, and ffprobe said the same of them. */
+/** The first five are from files that ffmpeg 5.1 made, and ffprobe reported the same values. */
 const CONFIGS: readonly (readonly [string, Partial<AacConfig>, string])[] = [
   ["LC 44.1 kHz mono", { ...LC, sampleRateHz: 44_100, channels: 1 }, "120856e500"],
   ["LC 48 kHz stereo", { ...LC, sampleRateHz: 48_000, channels: 2 }, "119056e500"],

@@ -1,31 +1,34 @@
 import { BitReader } from "./bit-reader.ts";
 import { CodecError } from "./codec-error.ts";
 
-/** What an AudioSpecificConfig says (ISO/IEC 14496-3, 1.6.2.1). */
+/** The fields of an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1). */
 export interface AacConfig {
-  /** Of the core: 2 is AAC-LC. */
+  /** The object type of the core: 2 is AAC-LC. */
   readonly objectType: number;
-  /** Of the core; with SBR half of what is heard. */
+  /** The sample rate of the core; with SBR it is half of the output rate. */
   readonly coreSampleRateHz: number;
-  /** What is heard, where SBR is signalled explicitly. */
+  /** The output rate, if SBR is signalled explicitly. */
   readonly sampleRateHz: number;
-  /** What is heard, where parametric stereo is signalled explicitly. */
+  /** The output channels, if parametric stereo is signalled explicitly. */
   readonly channels: number;
-  /** channelConfiguration (table 1.19): 1 and 2 are one mono and one stereo element; 0: a program config says it. */
+  /**
+   * The channelConfiguration (table 1.19): 1 is one mono element, 2 one stereo element, and 0 means that a program
+   * config gives the channels.
+   */
   readonly channelConfiguration: number;
-  /** Spectral band replication (HE-AAC) is signalled. */
+  /** True if spectral band replication (HE-AAC) is signalled. */
   readonly sbr: boolean;
-  /** Parametric stereo (HE-AAC v2) is signalled. */
+  /** True if parametric stereo (HE-AAC v2) is signalled. */
   readonly ps: boolean;
   /** PCM samples of one frame, at the core's rate. */
   readonly samplesPerFrame: 1024 | 960;
 }
 
-/** Table 1.18: samplingFrequencyIndex, without 15, which says that the rate itself follows. */
+/** Table 1.18: samplingFrequencyIndex, without index 15, which means that the rate itself follows. */
 export const AAC_SAMPLE_RATES_HZ: readonly number[] = [
   96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350,
 ];
-/** Table 1.19; index 0 means: see the program configuration. */
+/** Table 1.19; index 0 refers to the program configuration. */
 const CHANNELS = [0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 24, 8];
 const OBJECT_SBR = 5;
 const OBJECT_PS = 29;

@@ -1,16 +1,16 @@
 import { AAC_SAMPLE_RATES_HZ } from "./aac-config.ts";
 
-/** What the fixed and variable header of one ADTS frame say (ISO/IEC 13818-7, 6.2; ISO/IEC 14496-3, 1.A.2.2). */
+/** The fields of the fixed and variable header of one ADTS frame (ISO/IEC 13818-7, 6.2; ISO/IEC 14496-3, 1.A.2.2). */
 export interface AdtsHeader {
-  /** Of an AudioSpecificConfig: 2 is AAC-LC. HE-AAC shows as its core. */
+  /** The object type as in an AudioSpecificConfig: 2 is AAC-LC. HE-AAC shows as its core. */
   readonly objectType: number;
   readonly sampleRateIndex: number;
   readonly sampleRateHz: number;
-  /** 0: a program config element in the frame says it. */
+  /** The channelConfiguration; 0 means that a program config element in the frame gives the channels. */
   readonly channelConfiguration: number;
-  /** 7, or 9 with a checksum. */
+  /** Length of the header: 7 bytes, or 9 with a checksum. */
   readonly headerBytes: number;
-  /** Header included. */
+  /** Length of the frame, including its header. */
   readonly frameBytes: number;
   /** Raw data blocks in the frame, 1024 samples each. */
   readonly blocks: number;
@@ -19,11 +19,11 @@ export interface AdtsHeader {
 export const ADTS_HEADER_BYTES = 7;
 export const AAC_BLOCK_SAMPLES = 1024;
 
-/** Returns null if no ADTS header stands there, or if the bytes end inside it. */
+/** Reads the header at this offset. Returns null if there is no ADTS header, or if the bytes end inside it. */
 export function parseAdtsHeader(bytes: Uint8Array, at: number): AdtsHeader | null {
   if (at + ADTS_HEADER_BYTES > bytes.length) return null;
   const second = bytes[at + 1] ?? 0;
-  // A sync word of twelve ones, and a layer of 0, which MPEG audio of layers I to III never has.
+  // The header begins with a sync word of twelve ones and a layer of 0, which MPEG audio of layers I to III never has.
   if (bytes[at] !== 0xff || (second & 0xf6) !== 0xf0) return null;
   const third = bytes[at + 2] ?? 0;
   const fourth = bytes[at + 3] ?? 0;
@@ -44,7 +44,7 @@ export function parseAdtsHeader(bytes: Uint8Array, at: number): AdtsHeader | nul
   };
 }
 
-/** The AudioSpecificConfig that says the same as an ADTS header (ISO/IEC 14496-3, 1.6.2.1). */
+/** Returns the AudioSpecificConfig that is equivalent to an ADTS header (ISO/IEC 14496-3, 1.6.2.1). */
 export function aacConfigOfAdts(header: AdtsHeader): Buffer {
   const { objectType, sampleRateIndex, channelConfiguration } = header;
   return Buffer.of(

@@ -11,7 +11,7 @@ import { videoInfoOf } from "./track-info.ts";
 
 const run = promisify(execFile);
 
-/** Taken from files that ffmpeg 5.1 with libx264 made; the second column is what ffprobe said of them. */
+/** These are from files that ffmpeg 5.1 with libx264 made; the second column is ffprobe's output for them. */
 const RECORDS: readonly (readonly [string, Partial<VideoInfo>, string])[] = [
   [
     "baseline 320x240",
@@ -58,7 +58,7 @@ const RECORDS: readonly (readonly [string, Partial<VideoInfo>, string])[] = [
     { width: 320, height: 240, pixelFormat: "gbrp" },
     "01f4000dffe1001d67f4000d919b28283f602dc080801000000300100000030320f142996001000668ebe3cb22c0fff8f800",
   ],
-  // ffmpeg decodes monochrome to 4:2:0 at 8 bits; whether a player does is another matter, so it keeps its own name.
+  // ffmpeg decodes monochrome to 4:2:0 at 8 bits. Other players may not, so it has a separate name.
   [
     "monochrome",
     { width: 320, height: 240, pixelFormat: "gray" },

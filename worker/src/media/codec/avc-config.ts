@@ -5,20 +5,23 @@ import { parseSps, type Sps } from "./sps.ts";
 export interface AvcConfig {
   readonly profileIdc: number;
   readonly levelIdc: number;
-  /** Bytes of the length that stands before each NAL unit. */
+  /** Number of bytes of the length before each NAL unit. */
   readonly nalLengthSize: 1 | 2 | 4;
   /** The first SPS, parsed. */
   readonly sps: Sps;
-  /** NAL units without start code, as views into the record. */
+  /** NAL units without start codes, as views into the record. */
   readonly spsUnits: readonly Uint8Array[];
   readonly ppsUnits: readonly Uint8Array[];
 }
 
-/** Profiles whose record says the chroma format (5.3.3.1.2); ffmpeg writes it for all but baseline, main and extended. */
+/**
+ * Profiles whose record contains the chroma format (5.3.3.1.2). ffmpeg writes it for all profiles but baseline, main
+ * and extended.
+ */
 const PROFILES_WITH_FORMAT = new Set([100, 110, 122, 144, 244]);
 
 /**
- * Parses the record; needs at least one SPS and one PPS in it.
+ * Parses the record, which must contain at least one SPS and one PPS.
  *
  * @throws CodecError for anything else.
  */
@@ -28,7 +31,7 @@ export function parseAvcConfig(record: Uint8Array): AvcConfig {
   const nalLengthSize = ((record[4] ?? 0) & 3) + 1;
   if (nalLengthSize === 3) throw new CodecError("The AVC configuration has a forbidden NAL length size.");
   const sets = readUnits(record, 6, (record[5] ?? 0) & 0x1f);
-  // High profiles append chroma format and bit depths; the SPS says them too.
+  // High profiles append the chroma format and bit depths, which the SPS contains too.
   const pictures = readUnits(record, sets.end + 1, record[sets.end] ?? 0);
   const first = sets.units[0];
   if (first === undefined || pictures.units.length === 0) {
@@ -37,7 +40,7 @@ export function parseAvcConfig(record: Uint8Array): AvcConfig {
   return {
     profileIdc: record[1] ?? 0,
     levelIdc: record[3] ?? 0,
-    // SAFETY: 1 to 4, and 3 was refused above.
+    // SAFETY: the value is 1 to 4, and 3 was refused above.
     nalLengthSize: nalLengthSize as 1 | 2 | 4,
     sps: parseSps(first),
     spsUnits: sets.units,
@@ -59,16 +62,17 @@ function readUnits(record: Uint8Array, start: number, count: number): { units: U
 }
 
 /**
- * Writes the record, with NAL lengths of 4 bytes, of sets without start codes; the first SPS gives profile and level.
+ * Writes a record, with NAL lengths of 4 bytes, of parameter sets without start codes. The first SPS gives profile and
+ * level.
  *
- * @throws CodecError where the first SPS is not sound.
+ * @throws CodecError if the first SPS is not sound
  */
 export function writeAvcConfig(spsUnits: readonly Uint8Array[], ppsUnits: readonly Uint8Array[]): Buffer {
   const first = spsUnits[0];
   if (first === undefined) throw new CodecError("There is no SPS.");
   const { profileIdc, chromaFormatIdc, bitDepthLuma, bitDepthChroma } = parseSps(first);
   const parts: Uint8Array[] = [
-    // Version; profile, compatibility and level as the SPS has them; four reserved ones before each count's bits.
+    // The version; profile, compatibility and level of the SPS; and counts preceded by reserved ones.
     Buffer.of(1, first[1] ?? 0, first[2] ?? 0, first[3] ?? 0, 0xff, 0xe0 | spsUnits.length),
     ...spsUnits.flatMap(withLength),
     Buffer.of(ppsUnits.length),

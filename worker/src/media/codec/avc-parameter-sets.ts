@@ -15,27 +15,27 @@ interface KnownPps {
 }
 
 const NAL_TYPE_SPS = 7;
-/** Far more than a PPS with all its scaling lists takes. */
+/** A limit far above the size of a PPS with all its scaling lists. */
 const MAX_PPS_BYTES = 4096;
-/** Fields of the configuration record: 5 and 8 bits. */
+/** The limits of the record's count fields, which have 5 and 8 bits. */
 const MAX_SPS_COUNT = 31;
 const MAX_PPS_COUNT = 255;
-/** Enough for the three numbers at the head of a slice or PPS. */
+/** Enough bytes for the three numbers at the head of a slice or PPS. */
 const HEAD_BYTES = 16;
 
-/** The parameter sets that a stream carries inside its pictures, collected for a configuration record. */
+/** Collects the parameter sets that a stream carries inside its pictures, for a configuration record. */
 export class AvcParameterSets {
   readonly #sps = new Map<number, KnownSps>();
   readonly #pps = new Map<number, KnownPps>();
   #activeSpsId: number | undefined;
   #changed = false;
 
-  /** The SPS that pictures are coded with now; undefined if none has come. */
+  /** Returns the SPS that pictures are coded with now; undefined if none has come. */
   get activeSps(): Sps | undefined {
     return this.#active?.sps;
   }
 
-  /** Takes an SPS or PPS without its start code; one that is not sound is passed over. The unit is copied. */
+  /** Adds an SPS or PPS without its start code; one that is not sound is ignored. The unit is copied. */
   collect(unit: Uint8Array): void {
     try {
       if (((unit[0] ?? 0) & 0x1f) === NAL_TYPE_SPS) this.#collectSps(unit);
@@ -45,7 +45,7 @@ export class AvcParameterSets {
     }
   }
 
-  /** Tells which sets an IDR picture is coded with, by one of its slices. */
+  /** Notes which sets an IDR picture is coded with, by one of its slices. */
   activate(slice: Uint8Array): void {
     try {
       const reader = headReader(slice);
@@ -53,7 +53,7 @@ export class AvcParameterSets {
       reader.unsignedExpGolomb(); // slice_type
       const spsId = this.#pps.get(reader.unsignedExpGolomb())?.spsId;
       if (spsId === undefined || spsId === this.#activeSpsId || !this.#sps.has(spsId)) return;
-      // With one SPS the record does not change by naming it.
+      // With a single SPS, the record does not depend on which one is active.
       if (this.#sps.size > 1) this.#changed = true;
       this.#activeSpsId = spsId;
     } catch (thrown) {
@@ -61,7 +61,10 @@ export class AvcParameterSets {
     }
   }
 
-  /** The record, its active SPS first; null if it is what it was at the last call, or still lacks a set. */
+  /**
+   * Returns the record with its active SPS first. Returns null if it has not changed since the last call, or if a set
+   * is still missing.
+   */
   takeChanged(): Buffer | null {
     const active = this.#active;
     if (!this.#changed || active === undefined || this.#pps.size === 0) return null;
@@ -82,7 +85,7 @@ export class AvcParameterSets {
     for (const known of this.#sps.values()) if (known.unit.equals(unit)) return;
     const sps = parseSps(unit);
     this.#sps.set(sps.id, { unit: Buffer.from(unit), sps });
-    // Picture parameters are read with the sequence's: those of the old one mean nothing now.
+    // Picture parameters are parsed with the sequence parameters, so those of the old sequence are no longer valid.
     for (const [id, { spsId }] of this.#pps) if (spsId === sps.id) this.#pps.delete(id);
     this.#changed = true;
   }

@@ -13,7 +13,7 @@ export class BitReader {
     return this.#bytes.length * 8 - this.#position;
   }
 
-  /** The next `count` bits (0 to 32) as an unsigned number. */
+  /** Returns the next `count` bits (0 to 32) as an unsigned number. */
   bits(count: number): number {
     if (count > this.bitsLeft) throw new CodecError("The bits end too early.");
     let value = 0;
@@ -34,7 +34,7 @@ export class BitReader {
     this.#position = Math.ceil(this.#position / 8) * 8;
   }
 
-  /** ue(v): ITU-T H.264, 9.1. */
+  /** Reads ue(v): ITU-T H.264, 9.1. */
   unsignedExpGolomb(): number {
     let zeros = 0;
     while (!this.flag()) {
@@ -44,7 +44,7 @@ export class BitReader {
     return 2 ** zeros - 1 + this.bits(zeros);
   }
 
-  /** se(v): ITU-T H.264, 9.1.1. */
+  /** Reads se(v): ITU-T H.264, 9.1.1. */
   signedExpGolomb(): number {
     const code = this.unsignedExpGolomb();
     return code % 2 === 1 ? (code + 1) / 2 : -(code / 2);

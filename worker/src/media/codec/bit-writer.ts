@@ -17,12 +17,12 @@ export class BitWriter {
     this.bit(value ? 1 : 0);
   }
 
-  /** The low `count` bits (0 to 32) of an unsigned number. */
+  /** Writes the low `count` bits (0 to 32) of an unsigned number. */
   bits(value: number, count: number): void {
     for (let at = count - 1; at >= 0; at -= 1) this.bit((value >>> at) & 1);
   }
 
-  /** ue(v): ITU-T H.264, 9.1; below 2^31. */
+  /** Writes ue(v): ITU-T H.264, 9.1; below 2^31. */
   unsignedExpGolomb(value: number): void {
     const code = value + 1;
     const length = 32 - Math.clz32(code);
@@ -30,12 +30,12 @@ export class BitWriter {
     this.bits(code, length);
   }
 
-  /** se(v): 9.1.1; between -2^30 and 2^30. */
+  /** Writes se(v): 9.1.1; between -2^30 and 2^30. */
   signedExpGolomb(value: number): void {
     this.unsignedExpGolomb(value > 0 ? 2 * value - 1 : -2 * value);
   }
 
-  /** Fills the last byte with `value`. */
+  /** Fills the last byte with bits of this value. */
   alignToByte(value: 0 | 1): void {
     while (this.#bitsInLast !== 8) this.bit(value);
   }

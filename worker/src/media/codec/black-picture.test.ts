@@ -4,7 +4,7 @@ import { parseAvcConfig } from "./avc-config.ts";
 import { blackPicture } from "./black-picture.ts";
 import { reordersFrames } from "./sps.ts";
 
-/** All samples of the picture as ffmpeg decodes it, planar 4:2:0. */
+/** Returns all samples of the picture as ffmpeg decodes it, planar 4:2:0. */
 function decoded({ record, accessUnit }: ReturnType<typeof blackPicture>): Buffer {
   const { spsUnits, ppsUnits } = parseAvcConfig(record);
   const startCode = Buffer.from([0, 0, 0, 1]);

@@ -1,11 +1,11 @@
 import { BitWriter } from "./bit-writer.ts";
 import { withEmulationPrevention } from "./emulation-prevention.ts";
 
-/** An H.264 still that any decoder shows as black. */
+/** An H.264 still picture that any decoder shows as black. */
 export interface BlackPicture {
-  /** AVCDecoderConfigurationRecord with the picture's parameter sets. */
+  /** The AVCDecoderConfigurationRecord with the picture's parameter sets. */
   readonly record: Buffer;
-  /** One IDR access unit, its NAL unit behind a length of 4 bytes. */
+  /** One IDR access unit: its NAL unit behind a length of 4 bytes. */
   readonly accessUnit: Buffer;
 }
 
@@ -25,8 +25,8 @@ const INITIAL_QP = 26;
 const BLACK_DC_LEVEL = 45;
 
 /**
- * Makes a black picture without an encoder: the first macroblock codes black, every other one is predicted from it
- * (ITU-T H.264, 7.3; Intra_16x16 with DC prediction and no residual). One byte a macroblock.
+ * Makes a black picture without an encoder. The first macroblock codes black, and every other one is predicted from it
+ * (ITU-T H.264, 7.3; Intra_16x16 with DC prediction and no residual). The picture takes about one byte per macroblock.
  *
  * @param size pixels, both even
  */

@@ -1,4 +1,4 @@
-/** What the parsers of this folder throw, and all that they throw, whatever bytes they are given. */
+/** The only error that the parsers of this folder throw, whatever bytes they are given. */
 export class CodecError extends Error {
   override readonly name = "CodecError";
 }

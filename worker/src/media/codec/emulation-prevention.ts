@@ -1,4 +1,7 @@
-/** ITU-T H.264, 7.3.1: inside a NAL unit 00 00 03 stands for 00 00. Give it what follows the one-byte header. */
+/**
+ * Removes the emulation prevention bytes of a NAL unit (ITU-T H.264, 7.3.1): 00 00 03 becomes 00 00. The input begins
+ * after the one-byte header.
+ */
 export function withoutEmulationPrevention(bytes: Uint8Array): Uint8Array {
   const plain = new Uint8Array(bytes.length);
   let length = 0;
@@ -15,9 +18,9 @@ export function withoutEmulationPrevention(bytes: Uint8Array): Uint8Array {
   return plain.subarray(0, length);
 }
 
-/** The inverse, 7.4.1: an 03 goes before every byte that would make 00 00 00 to 00 00 03. */
+/** Adds the emulation prevention bytes (7.4.1): an 03 before every byte that would make 00 00 00 to 00 00 03. */
 export function withEmulationPrevention(plain: Uint8Array): Uint8Array {
-  // At most one byte in two zeros is added.
+  // At most one byte is added for every two zeros.
   const bytes = new Uint8Array(plain.length + (plain.length >> 1));
   let length = 0;
   let zeros = 0;

@@ -8,13 +8,15 @@ const RATES_2_LAYER_1 = [32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 2
 const RATES_2 = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
 const SAMPLE_RATES_HZ = [44_100, 48_000, 32_000];
 
-/** Bytes of the MPEG audio frame (layers I to III) that begins there; null if none does. */
+/**
+ * Returns the length in bytes of the MPEG audio frame (layers I to III) that begins at this offset; null if none does.
+ */
 export function mpegAudioFrameBytes(bytes: Uint8Array, at: number): number | null {
   if (at + 4 > bytes.length) return null;
   const second = bytes[at + 1] ?? 0;
   const third = bytes[at + 2] ?? 0;
   if (bytes[at] !== 0xff || (second & 0xe0) !== 0xe0) return null;
-  // 3 is MPEG-1, 2 MPEG-2, 0 MPEG-2.5, 1 reserved; the layer counts down from 3, 0 is reserved.
+  // Version 3 is MPEG-1, 2 is MPEG-2, 0 is MPEG-2.5 and 1 is reserved. The layer counts down from 3; 0 is reserved.
   const version = (second >> 3) & 3;
   const layer = 4 - ((second >> 1) & 3);
   const sampleRate = SAMPLE_RATES_HZ[(third >> 2) & 3];

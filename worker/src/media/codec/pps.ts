@@ -2,11 +2,11 @@ import { BitReader } from "./bit-reader.ts";
 import { CodecError } from "./codec-error.ts";
 import { withoutEmulationPrevention } from "./emulation-prevention.ts";
 
-/** What an H.264 picture parameter set says of slice headers (ITU-T H.264, 7.3.2.2). */
+/** The fields of an H.264 picture parameter set that slice headers depend on (ITU-T H.264, 7.3.2.2). */
 export interface Pps {
   readonly id: number;
   readonly spsId: number;
-  /** True: CABAC. False: CAVLC. */
+  /** True for CABAC, false for CAVLC. */
   readonly entropyCodingMode: boolean;
   readonly bottomFieldPicOrderInFramePresent: boolean;
   readonly defaultRefIdxL0Active: number;
@@ -22,11 +22,11 @@ const NAL_TYPE_PPS = 8;
 const MAX_PPS_ID = 255;
 const MAX_SPS_ID = 31;
 const MAX_REF_IDX_ACTIVE = 32;
-/** What is read stands in the first bytes; scaling lists that may follow are not. */
+/** The fields that are read are in the first bytes; scaling lists that may follow are not read. */
 const MAX_READ_BYTES = 64;
 
 /**
- * Parses the first part of one PPS NAL unit, its one-byte header first, no start code.
+ * Parses the first part of one PPS NAL unit, with its one-byte header and without a start code.
  *
  * @throws CodecError for anything that is not a sound PPS, and for several slice groups (FMO).
  */

@@ -20,7 +20,7 @@ async function clipOf(params: string): Promise<Clip> {
   const pps = ppsUnits[0] ?? new Uint8Array();
   const slices = bodies.slice(1).map((body) => {
     let at = 5;
-    // Additional information (type 6) may come first.
+    // Supplemental information (type 6) may come first.
     while (((body[at + 4] ?? 0) & 0x1f) === 6) at += 4 + body.readUInt32BE(at);
     return body.subarray(at + 4, at + 4 + body.readUInt32BE(at));
   });

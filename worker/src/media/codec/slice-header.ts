@@ -10,40 +10,43 @@ export interface ParameterSets {
   readonly pps: Pps;
 }
 
-/** What a slice header says of its picture's place among the others (ITU-T H.264, 7.3.3). */
+/** The fields of a slice header that give its picture's place among the others (ITU-T H.264, 7.3.3). */
 export interface SliceHeader extends ParameterSets {
   readonly type: "P" | "B" | "I";
   readonly idr: boolean;
-  /** nal_ref_idc is not 0: later pictures may be predicted from this one. */
+  /** True if nal_ref_idc is not 0: later pictures may be predicted from this one. */
   readonly reference: boolean;
   readonly frameNum: number;
-  /** pic_order_cnt_lsb; 0 where the picture order is not of type 0. */
+  /** The pic_order_cnt_lsb; 0 if the picture order is not of type 0. */
   readonly picOrderCntLsb: number;
   readonly deltaPicOrderCntBottom: number;
-  /** delta_pic_order_cnt[0] and [1]; 0 where the picture order is not of type 1. */
+  /** The values delta_pic_order_cnt[0] and [1]; 0 if the picture order is not of type 1. */
   readonly deltaPicOrderCnt: readonly [number, number];
-  /** It removes references by command (7.3.3.3), rather than the oldest when there are too many. */
+  /** True if the picture removes references by command (7.3.3.3), instead of the oldest when there are too many. */
   readonly adaptiveMarking: readonly MarkingCommand[];
 }
 
-/** memory_management_control_operation, table 7-9; 5 forgets all, 6 makes the picture itself a long-term reference. */
+/**
+ * The memory_management_control_operation values (table 7-9): 5 removes all references, and 6 makes the picture itself
+ * a long-term reference.
+ */
 export type MarkingCommand = 1 | 2 | 3 | 4 | 5 | 6;
 
 const NAL_TYPE_SLICE = 1;
 const NAL_TYPE_IDR_SLICE = 5;
-/** slice_type modulo 5; SP and SI belong to no profile that is used. */
+/** slice_type modulo 5. No profile in use has SP and SI slices. */
 const SLICE_TYPES = ["P", "B", "I"] as const;
-/** The longest header (32 references reordered and weighted) is shorter. It bounds the work. */
+/** A limit that bounds the work: the longest header (32 references reordered and weighted) is shorter. */
 const MAX_HEADER_BYTES = 1024;
 const MAX_REF_IDX_ACTIVE = 32;
-/** Every field of every reference could be named once. */
+/** A limit on commands: every field of every reference could be named once. */
 const MAX_COMMANDS = 66;
 
 /**
  * Parses the header of one slice NAL unit up to its reference marking.
  *
- * @param find the parameter sets for a PPS id.
- * @throws CodecError for anything that is no slice of a whole-frame picture whose parameter sets are known.
+ * @param find returns the parameter sets for a PPS id
+ * @throws CodecError if it is not a slice of a whole-frame picture with known parameter sets
  */
 export function parseSliceHeader(nal: Uint8Array, find: (ppsId: number) => ParameterSets | undefined): SliceHeader {
   const head = nal[0] ?? 0;
@@ -90,7 +93,7 @@ function parsePicOrder(
   return { picOrderCntLsb, deltaPicOrderCntBottom, deltaPicOrderCnt };
 }
 
-/** How many references each list has: none for I, one list for P, two for B. */
+/** The number of reference lists: none for I, one for P, two for B. */
 function parseActiveReferences(reader: BitReader, pps: Pps, type: SliceHeader["type"]): readonly number[] {
   if (type === "I") return [];
   if (type === "B") reader.flag(); // direct_spatial_mv_pred_flag
@@ -143,7 +146,7 @@ function parseMarking(reader: BitReader, idr: boolean): readonly MarkingCommand[
     const command = reader.unsignedExpGolomb();
     if (command === 0) return commands;
     if (command > 6) break;
-    // SAFETY: 1 to 6.
+    // SAFETY: the value is 1 to 6.
     commands.push(command as MarkingCommand);
     if (command !== 5) reader.unsignedExpGolomb();
     if (command === 3) reader.unsignedExpGolomb();

@@ -2,53 +2,56 @@ import { BitReader } from "./bit-reader.ts";
 import { CodecError } from "./codec-error.ts";
 import { withoutEmulationPrevention } from "./emulation-prevention.ts";
 
-/** What an H.264 sequence parameter set says (ITU-T H.264, 7.3.2.1.1 and annex E). */
+/** The fields of an H.264 sequence parameter set (ITU-T H.264, 7.3.2.1.1 and annex E). */
 export interface Sps {
   readonly id: number;
   readonly profileIdc: number;
   /** The byte of constraint_set flags. */
   readonly constraintFlags: number;
   readonly levelIdc: number;
-  /** 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4. */
+  /** The chroma format: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4. */
   readonly chromaFormatIdc: number;
   readonly bitDepthLuma: number;
   readonly bitDepthChroma: number;
-  /** The three colour planes are coded as three pictures. */
+  /** True if the three colour planes are coded as three pictures. */
   readonly separatePlanes: boolean;
-  /** Bits of `frame_num`. */
+  /** Number of bits of `frame_num`. */
   readonly log2MaxFrameNum: number;
   readonly picOrderCnt: PicOrderCnt;
   readonly maxNumRefFrames: number;
-  /** In macroblocks, before cropping; a field's height where fields may occur. */
+  /** Size in macroblocks before cropping; the height is that of a field if fields may occur. */
   readonly widthInMbs: number;
   readonly heightInMapUnits: number;
   /** Size in pixels after cropping. */
   readonly width: number;
   readonly height: number;
-  /** True: every picture is a whole frame. False: fields may occur (interlace). */
+  /** True if every picture is a whole frame; false if fields may occur (interlace). */
   readonly frameMbsOnly: boolean;
   readonly vui: Vui;
 }
 
-/** How the order of showing is told (8.2.1). */
+/** The coding of the output order (8.2.1). */
 export type PicOrderCnt =
   | { readonly type: 0; readonly log2MaxLsb: number }
   | { readonly type: 1; readonly deltaAlwaysZero: boolean; readonly offsetForNonRefPic: number }
   | { readonly type: 2 };
 
 export interface Vui {
-  /** Width to height of one pixel; null: not said. */
+  /** Width to height of one pixel; null if it is not given. */
   readonly sampleAspectRatio: readonly [number, number] | null;
   readonly fullRange: boolean;
   readonly matrixCoefficients: number | null;
-  /** Frames per second by the timing information; null: not said. */
+  /** Frames per second by the timing information; null if it is not given. */
   readonly fps: number | null;
-  /** How many frames may come before a frame that is shown earlier; null: not said. */
+  /**
+   * The number of frames that may precede a frame in decoding order and follow it in output order; null if it is not
+   * given.
+   */
   readonly maxNumReorderFrames: number | null;
 }
 
 const NAL_TYPE_SPS = 7;
-/** No encoder makes longer ones; it bounds the work on hostile input. */
+/** A limit that bounds the work on hostile input; no encoder makes a longer SPS. */
 const MAX_SPS_BYTES = 4096;
 const MAX_SIDE_PIXELS = 16_384;
 const EXTENDED_SAR = 255;
@@ -85,7 +88,7 @@ const NO_VUI: Vui = {
 };
 
 /**
- * Parses one SPS NAL unit, its one-byte header first, no start code.
+ * Parses one SPS NAL unit, with its one-byte header and without a start code.
  *
  * @throws CodecError for anything that is not a sound SPS.
  */
@@ -133,7 +136,7 @@ export function parseSps(nal: Uint8Array): Sps {
   };
 }
 
-/** Whether decoding order may differ from the order of showing (B-frames); null: the SPS does not tell. */
+/** Returns true if the decoding order may differ from the output order (B-frames); null if the SPS does not say. */
 export function reordersFrames(sps: Sps): boolean | null {
   // Baseline has no B slices (A.2.1); picture order type 2 is output in decoding order (8.2.1.3).
   if (sps.profileIdc === 66 || sps.picOrderCnt.type === 2) return false;
@@ -141,7 +144,7 @@ export function reordersFrames(sps: Sps): boolean | null {
   return sps.vui.maxNumReorderFrames === null ? null : sps.vui.maxNumReorderFrames > 0;
 }
 
-/** ffmpeg's name for the pixel format; null where ffmpeg has none. */
+/** Returns ffmpeg's name for the pixel format; null if ffmpeg has none. */
 export function pixelFormatOf(sps: Sps): string | null {
   const depth = sps.bitDepthLuma;
   if (sps.bitDepthChroma !== depth && sps.chromaFormatIdc !== 0) return null;
@@ -149,7 +152,7 @@ export function pixelFormatOf(sps: Sps): string | null {
   if (sps.chromaFormatIdc === 0) return `gray${suffix}`;
   if (sps.chromaFormatIdc === 3 && sps.vui.matrixCoefficients === 0) return `gbrp${suffix}`;
   const sampling = ["420", "422", "444"][sps.chromaFormatIdc - 1];
-  // ffmpeg marks full range by the name only at 8 bits.
+  // ffmpeg's names mark full range only at 8 bits.
   return `${sps.vui.fullRange && depth === 8 ? "yuvj" : "yuv"}${sampling}p${suffix}`;
 }
 
@@ -211,7 +214,7 @@ function parsePicOrderCnt(reader: BitReader): PicOrderCnt {
   return { type, deltaAlwaysZero, offsetForNonRefPic };
 }
 
-/** Pixels to cut from the width and the height (7.4.2.1.1, equations 7-19 to 7-22). */
+/** Returns the pixels to cut from the width and the height (7.4.2.1.1, equations 7-19 to 7-22). */
 function parseCrop(reader: BitReader, format: Format, fields: number): { x: number; y: number } {
   const subsampled = format.separatePlanes ? 0 : format.chromaFormatIdc;
   const unitX = subsampled === 1 || subsampled === 2 ? 2 : 1;

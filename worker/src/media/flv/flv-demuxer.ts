@@ -1,28 +1,28 @@
 import type { MediaTag } from "../media-tag.ts";
 import { parseTagBody } from "./flv-tag.ts";
 
-/** The bytes are not FLV, or ask for more memory than a stream may. */
+/** The bytes are not FLV, or need more memory than a stream may use. */
 export class FlvError extends Error {
   override readonly name = "FlvError";
 }
 
 /** `FLV`, version, flags, offset of the body (Adobe FLV 10.1, E.2). */
 const FILE_HEADER_BYTES = 9;
-/** A file header that claims to be longer is padded; ffmpeg and servers write 9. */
+/** A file header with a larger offset is padded; ffmpeg and servers write 9. */
 const MAX_FILE_HEADER_BYTES = 1024;
 const PREVIOUS_TAG_SIZE_BYTES = 4;
 /** E.4.1: type, 24-bit size, 24-bit timestamp, its upper 8 bits, stream id. */
 const TAG_HEADER_BYTES = 11;
-/** A keyframe of 1080p at the highest rates stays below 2 MiB; the format would allow 16. */
+/** A keyframe of 1080p at the highest rates is below 2 MiB; the format would allow 16 MiB. */
 const MAX_TAG_BYTES = 8 * 1024 * 1024;
-/** What is allocated before the bytes for it have come. */
+/** The number of bytes that are allocated before the data for them has arrived. */
 const FIRST_ROOM_BYTES = 64 * 1024;
 
 const TAG_AUDIO = 8;
 const TAG_VIDEO = 9;
 const TAG_SCRIPT = 18;
 
-/** What the demuxer reads next. */
+/** The part that the demuxer reads next. */
 type Step =
   | { readonly name: "fileHeader" }
   | { readonly name: "padding"; readonly bytes: number }
@@ -35,23 +35,23 @@ type Step =
     };
 
 export interface FlvDemuxerOptions {
-  /** Added to every timestamp, ms; 0 unless given. */
+  /** An offset that is added to every timestamp, ms; 0 by default. */
   readonly shiftMs?: number;
-  /** Makes a tag of a body; unless given, H.264 and AAC alone become tags. */
+  /** Makes a tag from a body. By default only H.264 and AAC become tags. */
   readonly read?: typeof parseTagBody;
   readonly onTag: (tag: MediaTag) => void;
 }
 
 /**
- * Reads an FLV byte stream in pieces of any size. A tag's payload is a slice of the piece it came in where it came
- * whole, else one copy. Tags of other codecs than H.264 and AAC, and scripts, are passed over.
+ * Reads an FLV byte stream in pieces of any size. A tag's payload is a slice of the piece that contains it, or one copy
+ * if it spans several pieces. Scripts and tags of codecs other than H.264 and AAC are skipped.
  */
 export class FlvDemuxer {
   readonly #onTag: (tag: MediaTag) => void;
   readonly #shiftMs: number;
   readonly #read: typeof parseTagBody;
   #step: Step = { name: "fileHeader" };
-  /** What has come of the current step, where it did not come whole. */
+  /** The bytes of the current part so far, if it did not arrive whole. */
   #partial: Buffer | undefined;
   #filled = 0;
 
@@ -61,17 +61,21 @@ export class FlvDemuxer {
     this.#read = options.read ?? parseTagBody;
   }
 
-  /** True where the stream may end: between two tags. */
+  /** True if the stream may end here: between two tags. */
   get atBoundary(): boolean {
     return this.#filled === 0 && this.#step.name === "tagHeader";
   }
 
-  /** Bytes that are held until the rest of their tag has come. */
+  /** The number of bytes that are held until the rest of their tag has arrived. */
   get retainedBytes(): number {
     return this.#partial?.length ?? 0;
   }
 
-  /** @throws FlvError; the demuxer is of no use afterwards. */
+  /**
+   * Reads a piece of the stream.
+   *
+   * @throws FlvError, after which the demuxer must not be used
+   */
   push(chunk: Buffer): void {
     let offset = 0;
     while (offset < chunk.length || this.#needed() === 0) {
@@ -93,7 +97,7 @@ export class FlvDemuxer {
     }
   }
 
-  /** Grows with what has come: a length that nothing backs must not cost memory. */
+  /** The buffer grows with the data that has arrived: a length field alone must not cost memory. */
   #roomFor(bytes: number): Buffer {
     if (this.#partial !== undefined && this.#partial.length >= bytes) return this.#partial;
     const room = Buffer.allocUnsafeSlow(Math.min(this.#needed(), Math.max(FIRST_ROOM_BYTES, bytes * 2)));
@@ -146,7 +150,7 @@ function afterTagHeader(header: Buffer): Step {
   return { name: "body", kind: kindOf(header.readUInt8(0)), bytes, dtsMs };
 }
 
-/** The bit of encrypted tags (E.4.1, Filter) is set in no type that is known here. */
+/** The bit of encrypted tags (E.4.1, Filter) is not set in any known type. */
 function kindOf(type: number): "audio" | "video" | "script" {
   if (type === TAG_AUDIO) return "audio";
   if (type === TAG_VIDEO) return "video";

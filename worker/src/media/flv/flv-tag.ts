@@ -1,6 +1,6 @@
 import type { MediaTag } from "../media-tag.ts";
 
-/** CodecID of VideoTagHeader (Adobe FLV 10.1, E.4.3.1); 12 is what Chinese CDNs use for HEVC. */
+/** CodecID of VideoTagHeader (Adobe FLV 10.1, E.4.3.1); Chinese CDNs use 12 for HEVC. */
 const VIDEO_CODECS: Readonly<Record<number, string>> = {
   2: "flv1",
   3: "flashsv",
@@ -51,16 +51,17 @@ const FRAME_TYPE_KEY = 1;
 /** "Video info / command frame": no picture follows. */
 const FRAME_TYPE_COMMAND = 5;
 
-/** AVCPacketType (E.4.3.1) and AACPacketType (E.4.2.1) agree on the first two. */
+/** AVCPacketType (E.4.3.1) and AACPacketType (E.4.2.1) have the same first two values. */
 const PACKET_SEQUENCE_HEADER = 0;
 const PACKET_MEDIA = 1;
 
 /**
- * Reads the header in front of an FLV tag's data, which is also the payload of an RTMP audio or video message.
+ * Reads the header of an FLV tag's data, which is also the payload of an RTMP audio or video message. The payload is
+ * not copied.
  *
- * @param timestampMs decode time, ms, on whatever clock the caller keeps.
- * @returns null for what carries no H.264 or AAC: another codec (see {@link codecOfTagBody}), an end of sequence, a
- *   command frame, a body that is cut short. The payload is not copied.
+ * @param timestampMs decode time, ms, on any clock that the caller uses
+ * @returns null for a body without H.264 or AAC: another codec (see {@link codecOfTagBody}), an end of sequence, a
+ * command frame, a body that is cut short
  */
 export function parseTagBody(kind: "audio" | "video", timestampMs: number, payload: Buffer): MediaTag | null {
   return kind === "video" ? parseVideo(timestampMs, payload) : parseAudio(timestampMs, payload);
@@ -77,7 +78,7 @@ function parseVideo(timestampMs: number, payload: Buffer): MediaTag | null {
   return {
     kind: "video",
     dtsMs: timestampMs,
-    // CompositionTime is a signed 24-bit number, 0 by rule where the packet is no picture.
+    // CompositionTime is a signed 24-bit number, and must be 0 if the packet is not a picture.
     compositionMs: sequenceHeader ? 0 : payload.readIntBE(2, 3),
     keyframe: frameType === FRAME_TYPE_KEY && !sequenceHeader,
     sequenceHeader,
@@ -99,7 +100,7 @@ function parseAudio(timestampMs: number, payload: Buffer): MediaTag | null {
   };
 }
 
-/** ffmpeg's name of the codec that a tag body carries; null where the body is empty or names none that is known. */
+/** Returns ffmpeg's name of the codec that a tag body carries; null if the body is empty or the codec is not known. */
 export function codecOfTagBody(kind: "audio" | "video", payload: Buffer): string | null {
   if (payload.length === 0) return null;
   const head = payload.readUInt8(0);
@@ -108,7 +109,7 @@ export function codecOfTagBody(kind: "audio" | "video", payload: Buffer): string
   return (kind === "video" ? VIDEO_CODECS[head & 0x0f] : AUDIO_CODECS[head >> 4]) ?? null;
 }
 
-/** Where the data begins behind VideoTagHeader or AudioTagHeader in an H.264 or AAC tag body. */
+/** Returns the offset of the data after VideoTagHeader or AudioTagHeader in an H.264 or AAC tag body. */
 export function tagDataOffset(kind: "audio" | "video"): number {
   return kind === "video" ? 5 : 2;
 }

@@ -3,7 +3,7 @@ import type { FlvTag } from "./flv-writer.ts";
 
 const KINDS = { 8: "audio", 9: "video", 18: "data" } as const;
 
-/** What ffmpeg makes of the arguments, on stdout. For tests. */
+/** Runs ffmpeg with the arguments and returns its stdout. For tests. */
 export async function runFfmpeg(args: readonly string[], program = "ffmpeg"): Promise<Buffer> {
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
   const output: Buffer[] = [];
@@ -23,18 +23,18 @@ export async function runFfmpeg(args: readonly string[], program = "ffmpeg"): Pr
 export interface SampleFlvOptions {
   readonly seconds: number;
   readonly fps: number;
-  /** Encoder arguments for the video; `[]`: no video. */
+  /** Encoder arguments for the video; `[]` for no video. */
   readonly video: readonly string[];
-  /** Encoder arguments for the audio; `[]`: no audio. */
+  /** Encoder arguments for the audio; `[]` for no audio. */
   readonly audio: readonly string[];
   readonly size?: string;
 }
 
-/** H.264 without B-frames, a keyframe a second where `fps` is 25. */
+/** H.264 without B-frames, with one keyframe per second if `fps` is 25. */
 export const PLAIN_H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"];
 export const PLAIN_AAC = ["-c:a", "aac", "-ac", "2", "-ar", "48000"];
 
-/** An FLV file of a noisy test picture and a tone, as ffmpeg makes it. For tests. */
+/** Returns an FLV file of a noisy test picture and a tone, made by ffmpeg. For tests. */
 export async function sampleFlv(options: SampleFlvOptions): Promise<FlvTag[]> {
   const { seconds, fps, video, audio, size = "320x180" } = options;
   const picture = `testsrc2=s=${size}:r=${fps}:d=${seconds},noise=alls=60:allf=t`;
@@ -55,7 +55,7 @@ export async function sampleFlv(options: SampleFlvOptions): Promise<FlvTag[]> {
   return splitFlv(bytes);
 }
 
-/** The tags of a whole and sound FLV file. For tests. */
+/** Returns the tags of a complete and sound FLV file. For tests. */
 function splitFlv(bytes: Buffer): FlvTag[] {
   const tags: FlvTag[] = [];
   for (let at = 13; at < bytes.length; ) {

@@ -1,15 +1,17 @@
 /**
- * Enhanced RTMP (Veovera, v1 and v2, "Enhanced Video" and "Enhanced Audio") names codecs by a FourCC, and may carry
- * several tracks in one message. Here H.264, AAC and MP3 get the header of Adobe's FLV 10.1 that everything else reads
- * and that rooms take; other codecs keep the extended header, of one track.
+ * Converts Enhanced RTMP (Veovera, v1 and v2, "Enhanced Video" and "Enhanced Audio"), which names codecs by a FourCC
+ * and may carry several tracks in one message. H.264, AAC and MP3 get the header of Adobe's FLV 10.1, which rooms
+ * accept. Other codecs keep the extended header, with one track.
  */
 export class TagBodyNormaliser {
-  /** The track that is taken. The first that is seen, until track 0 shows up. */
+  /** The track that is used: the first one seen, until track 0 appears. */
   #trackId: number | undefined;
 
   /**
-   * @returns the body as it is where it is a classic one; null where it carries nothing to play: another track,
-   *   metadata, a command, a body that is cut short.
+   * Converts a body.
+   *
+   * @returns the same body if it is a classic one; null if it contains nothing to play: another track, metadata, a
+   * command, a body that is cut short
    */
   normalise(kind: "audio" | "video", payload: Buffer): Buffer | null {
     if (!isExtended(kind, payload)) return payload;
@@ -21,14 +23,14 @@ export class TagBodyNormaliser {
 
   #choose(tracks: readonly Track[], packetType: number): Track | undefined {
     const main = tracks.find((track) => track.id === 0);
-    // A sequence header of track 0 takes the place; its pictures alone could not be decoded.
+    // A sequence header of track 0 makes it the used track; its pictures alone could not be decoded.
     if (main !== undefined && (this.#trackId === undefined || packetType === PACKET.sequenceStart)) this.#trackId = 0;
     this.#trackId ??= tracks[0]?.id;
     return tracks.find((track) => track.id === this.#trackId);
   }
 }
 
-/** VideoPacketType and AudioPacketType, as far as they agree. */
+/** The common values of VideoPacketType and AudioPacketType. */
 const PACKET = { sequenceStart: 0, codedFrames: 1, sequenceEnd: 2 } as const;
 const VIDEO_PACKET = { codedFramesX: 3, metadata: 4, multitrack: 6 } as const;
 const AUDIO_MULTITRACK = 5;
@@ -42,7 +44,7 @@ const FRAME_TYPE_KEY = 1;
 const FRAME_TYPE_COMMAND = 5;
 const FOURCC_BYTES = 4;
 
-/** H.264 (7), and AAC (10), MP3 (2) with the rate and size bits that stand in front of them everywhere. */
+/** H.264 (7), and AAC (10) and MP3 (2) with their rate and size bits, which are the same everywhere. */
 const AVC = 7;
 const AAC_HEAD = 0xaf;
 const MP3_HEAD = 0x2f;
@@ -57,7 +59,7 @@ interface ExtendedPacket {
   readonly frameType: number;
   readonly packetType: number;
   readonly tracks: readonly Track[];
-  /** The payload is one track's, behind a header without extensions. */
+  /** The payload of one track, after a header without extensions. */
   readonly plain: boolean;
 }
 
@@ -75,7 +77,7 @@ function readExtended(kind: "audio" | "video", payload: Buffer): ExtendedPacket 
   let plain = true;
   while (packetType === MOD_EX && !bytes.cut) {
     plain = false;
-    // The length less one; 255 announces two more bytes of it.
+    // The length minus one; 255 means that two more bytes of it follow.
     let length = bytes.uint(1) + 1;
     if (length === 256) length = bytes.uint(2) + 1;
     bytes.skip(length);
@@ -91,7 +93,11 @@ function readExtended(kind: "audio" | "video", payload: Buffer): ExtendedPacket 
   return bytes.cut ? null : { frameType, packetType, tracks: [{ id: 0, fourCc, data: bytes.rest() }], plain };
 }
 
-/** @returns the tracks that are whole; null where there is none. */
+/**
+ * Splits a body into tracks.
+ *
+ * @returns the complete tracks; null if there are none
+ */
 function readTracks(bytes: HeaderBytes, multitrackType: number): readonly Track[] | null {
   const tracks: Track[] = [];
   let fourCc = multitrackType === MULTITRACK.manyTracksManyCodecs ? "" : bytes.text(FOURCC_BYTES);
@@ -126,7 +132,7 @@ function avcBody({ frameType, packetType, data }: ExtendedPacket & Track): Buffe
     case PACKET.sequenceEnd:
       return Buffer.of((FRAME_TYPE_KEY << 4) | AVC, 2, 0, 0, 0);
     case PACKET.codedFrames:
-      // The composition time stands in front of the picture in both.
+      // The composition time precedes the picture in both formats.
       return data.length < 3 ? null : Buffer.concat([Buffer.of(head, 1), data]);
     case VIDEO_PACKET.codedFramesX:
       return Buffer.concat([Buffer.of(head, 1, 0, 0, 0), data]);
@@ -135,13 +141,13 @@ function avcBody({ frameType, packetType, data }: ExtendedPacket & Track): Buffe
   }
 }
 
-/** AudioTagHeader with AACPacketType (E.4.2.1), which has no end of sequence. */
+/** AudioTagHeader with AACPacketType (E.4.2.1). It has no end of sequence. */
 function aacBody({ packetType, data }: ExtendedPacket & Track): Buffer | null {
   if (packetType !== PACKET.sequenceStart && packetType !== PACKET.codedFrames) return null;
   return Buffer.concat([Buffer.of(AAC_HEAD, packetType), data]);
 }
 
-/** Reads a header's fields; past the end it gives zeros and says so. */
+/** Reads a header's fields. Past the end it returns zeros and notes that. */
 class HeaderBytes {
   cut = false;
   readonly #bytes: Buffer;
@@ -168,7 +174,7 @@ class HeaderBytes {
     this.take(length);
   }
 
-  /** A view. */
+  /** Returns a view of the remaining bytes. */
   take(length: number): Buffer {
     const field = this.#bytes.subarray(this.#offset, this.#offset + length);
     if (field.length < length) this.cut = true;
