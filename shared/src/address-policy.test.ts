@@ -3,7 +3,7 @@ import { judgeAddress, parseAddressPolicy } from "./address-policy.ts";
 
 const NOTHING_ALLOWED = parseAddressPolicy([]);
 
-describe("what may be connected to on a user's behalf", () => {
+describe("Address policy", () => {
   it.each([
     ["93.184.216.34", undefined],
     ["2606:2800:220:1:248:1893:25c8:1946", undefined],
@@ -50,7 +50,7 @@ describe("what may be connected to on a user's behalf", () => {
     // The address of a tunnel does not say where the tunnel ends.
     ["2001:0:4136:e378:8000:63bf:3fff:fdd2", "reserved"],
     ["not an address", "not an IP address"],
-  ])("%s: %s", (address, why) => {
+  ])("judges %s with the reason for a refusal: %s", (address, why) => {
     const verdict = judgeAddress(NOTHING_ALLOWED, address);
     expect(verdict.allowed ? undefined : verdict.why.match(why ?? "")?.[0]).toBe(why);
   });
@@ -69,11 +69,11 @@ describe("what may be connected to on a user's behalf", () => {
     // An allow-list never opens a metadata service.
     [["169.254.0.0/16", "0.0.0.0/0", "files.internal"], "169.254.169.254", "files.internal", false],
     [["fd00::/8"], "fd00:ec2::254", undefined, false],
-  ])("with %j allowed, %s of the host %s is allowed: %s", (allow, address, hostname, allowed) => {
+  ])("with %j on the allow-list, judges %s of the host %s as allowed: %s", (allow, address, hostname, allowed) => {
     expect(judgeAddress(parseAddressPolicy(allow), address, hostname).allowed).toBe(allowed);
   });
 
-  it.each(["10.0.0.0/99", "a b", "http://files.internal", "10.0.0", ""])("the entry %j is refused", (entry) => {
+  it.each(["10.0.0.0/99", "a b", "http://files.internal", "10.0.0", ""])("refuses the allow-list entry %j", (entry) => {
     expect(() => parseAddressPolicy([entry])).toThrow(RangeError);
   });
 });

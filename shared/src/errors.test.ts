@@ -5,18 +5,18 @@ import { ERROR_CODES, type ErrorCode, RoomcastError } from "./errors.ts";
 const codes = Object.keys(ERROR_CODES) as ErrorCode[];
 
 describe("RoomcastError", () => {
-  it.each(codes)("%s has an HTTP error status and says whether to try again", (code) => {
+  it.each(codes)("has an HTTP error status and a retry flag for %s", (code) => {
     const error = new RoomcastError(code, "What went wrong.");
     expect(error.httpStatus).toBeGreaterThanOrEqual(400);
     expect(error.httpStatus).toBeLessThan(600);
     expect(error.toBody()).toEqual({ code, message: "What went wrong.", retryable: ERROR_CODES[code].retryable });
   });
 
-  it.each(codes)("%s is named as Tencent Cloud names errors", (code) => {
+  it.each(codes)("names %s by Tencent Cloud's rules", (code) => {
     expect(code).toMatch(/^[A-Z][A-Za-z]+(\.[A-Z][A-Za-z]+)?$/);
   });
 
-  it("never blames the caller for what trying again can mend, except for asking too often", () => {
+  it("has a server-side status for every retryable error except for rate limits", () => {
     const blamed = codes.filter((code) => ERROR_CODES[code].retryable && ERROR_CODES[code].httpStatus < 500);
     expect(blamed).toEqual(["RequestLimitExceeded", "LimitExceeded"]);
   });
@@ -29,16 +29,16 @@ describe("RoomcastError", () => {
     expect(Object.keys(error.toBody()).toSorted()).toEqual(["code", "message", "retryable"]);
   });
 
-  it("is the same error after it went over a wire", () => {
+  it("is the same error after it was sent as JSON", () => {
     const body = new RoomcastError("FailedOperation.SourceLost", "The source is gone.").toBody();
     expect(RoomcastError.fromBody(body).toBody()).toEqual(body);
   });
 
-  it("has no cause of its own making", () => {
+  it("has no cause unless one is given", () => {
     expect("cause" in new RoomcastError("InternalError", "Sorry.")).toBe(false);
   });
 
-  it("stays itself when it is thrown through other code", () => {
+  it("is returned unchanged when it is caught as an unknown value", () => {
     const error = new RoomcastError("LimitExceeded", "Too often.");
     expect(RoomcastError.from(error)).toBe(error);
   });

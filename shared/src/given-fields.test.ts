@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { givenFields } from "./given-fields.ts";
 import { pushRequestSchema, taskUpdateSchema } from "./push-request.ts";
 
-describe("the fields that are given", () => {
-  it.each([null, ""])("do not include optional ones that are %j, at any depth", (none) => {
+describe("givenFields", () => {
+  it.each([null, ""])("drops optional fields that are %j, at any depth", (none) => {
     const sent = {
       VideoSrc: "https://h/v.mp4",
       StrRoomId: none,
@@ -22,17 +22,17 @@ describe("the fields that are given", () => {
     expect(givenFields(taskUpdateSchema, { Volume: none, IsPause: true })).toEqual({ IsPause: true });
   });
 
-  it("include what must be there, what is not known, and what only looks empty", () => {
+  it("keeps required fields, unknown fields and values that only look empty", () => {
     const sent = { UserId: "", VideoSrc: null, Nothing: null, toString: "", Volume: 0, Redis: false, Preload: [] };
     expect(givenFields(pushRequestSchema, sent)).toEqual(sent);
   });
 
-  it("of a field called __proto__ are its own, not those of all objects", () => {
+  it("keeps a field called __proto__ without changing the prototype", () => {
     const given = givenFields(pushRequestSchema, JSON.parse('{"__proto__":{"Mode":"live"},"Volume":null}'));
     expect(Object.keys(given ?? {})).toEqual(["__proto__"]);
   });
 
-  it.each([null, "", 7, [null]])("of %j are itself: there are none", (input) => {
+  it.each([null, "", 7, [null]])("returns %j unchanged", (input) => {
     expect(givenFields(pushRequestSchema, input)).toEqual(input);
   });
 });

@@ -25,7 +25,7 @@ function failure(body: unknown): RoomcastError {
 const without = (body: Record<string, unknown>, name: string) =>
   Object.fromEntries(Object.entries(body).filter(([key]) => key !== name));
 
-describe("a push request", () => {
+describe("Push request", () => {
   it("needs five parameters; the others have their defaults", () => {
     expect(validate(pushRequestSchema, REQUIRED)).toEqual({ ...REQUIRED, Mode: "vod", Redis: false });
   });
@@ -40,7 +40,7 @@ describe("a push request", () => {
     expect(validate(pushRequestSchema, structuredClone(once))).toEqual(once);
   });
 
-  it("uses RoomId where StrRoomId is given too", () => {
+  it("uses RoomId when StrRoomId is given too", () => {
     const request = validate(pushRequestSchema, { ...REQUIRED, StrRoomId: "class_1" });
     expect(seatOf(request).room).toEqual({ kind: "number", id: 42 });
   });
@@ -255,7 +255,7 @@ describe("a push request", () => {
     expect(JSON.stringify([error.message, error.fields])).not.toContain(secret);
   });
 
-  it("tells of a missing room even when everything else is wrong", () => {
+  it("reports a missing room even when everything else is wrong", () => {
     expect(failure({ VideoSrc: 1 }).fields.map((field) => field.field)).toEqual(
       expect.arrayContaining(["VideoSrc", "SdkAppId", "RoomId", "UserId", "UserSig"]),
     );
@@ -266,7 +266,7 @@ describe("a push request", () => {
   });
 });
 
-describe("parameters of the stream itself", () => {
+describe("Stream parameters", () => {
   it("are taken as TRTC's StartStreamIngest names them, with nothing filled in", () => {
     const given = {
       VideoSrc: ["https://h/a.mp4", "https://h/b.mp4"],
@@ -318,7 +318,7 @@ describe("parameters of the stream itself", () => {
   });
 });
 
-describe("a rendition", () => {
+describe("Rendition", () => {
   it.each([
     ["720p", 720],
     ["1080P", 1080],
@@ -327,7 +327,7 @@ describe("a rendition", () => {
   });
 });
 
-describe("a change of a running push", () => {
+describe("Change of a running push", () => {
   it("changes at least one thing, each within the bounds of a request", () => {
     expect(validate(taskUpdateSchema, { SeekSecond: 1.5, IsPause: false })).toEqual({
       SeekSecond: 1.5,

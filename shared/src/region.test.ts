@@ -1,13 +1,15 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { regionName } from "./region.ts";
 
-it.each(["ap-guangzhou", "na-siliconvalley", "eu-frankfurt-2", "local-1"])("%s is a region", (name) => {
-  expect(regionName.parse(name)).toBe(name);
-});
+describe("regionName", () => {
+  it.each(["ap-guangzhou", "na-siliconvalley", "eu-frankfurt-2", "local-1"])("accepts %s", (name) => {
+    expect(regionName.parse(name)).toBe(name);
+  });
 
-it.each(["", "ap", "AP-guangzhou", "ap_guangzhou", "ap-", "ap-a/../b", "ap-guangzhou\n", 7, null])(
-  "%j is no region",
-  (name) => {
-    expect(regionName.safeParse(name).success).toBe(false);
-  },
-);
+  it.each(["", "ap", "AP-guangzhou", "ap_guangzhou", "ap-", "ap-a/../b", "ap-guangzhou\n", 7, null])(
+    "refuses %j",
+    (name) => {
+      expect(regionName.safeParse(name).success).toBe(false);
+    },
+  );
+});

@@ -2,12 +2,12 @@ import { describe, expect, it } from "vitest";
 import { parseSeatKey, type Seat, seatKey, seatOf } from "./seat.ts";
 
 describe("seatOf", () => {
-  it("takes the integer room where both are given", () => {
+  it("uses the integer room when both are given", () => {
     const seat = seatOf({ SdkAppId: 1, RoomId: 42, StrRoomId: "class", UserId: "u" });
     expect(seat).toEqual({ sdkAppId: 1, room: { kind: "number", id: 42 }, userId: "u" });
   });
 
-  it("takes the string room where it is the only one", () => {
+  it("uses the string room when it is the only one", () => {
     expect(seatOf({ SdkAppId: 1, StrRoomId: "class", UserId: "u" }).room).toEqual({ kind: "string", id: "class" });
   });
 });
@@ -37,7 +37,7 @@ describe("parseSeatKey", () => {
     expect(parseSeatKey(seatKey(seat))).toEqual(seat);
   });
 
-  it.each(["", "1/number/42", "1/string/a/u/more", "1/hall/a/u"])("takes %j for no seat", (text) => {
+  it.each(["", "1/number/42", "1/string/a/u/more", "1/hall/a/u"])("refuses %j", (text) => {
     expect(() => parseSeatKey(text)).toThrow("not the key of a seat");
   });
 });

@@ -106,12 +106,12 @@ describe("transition", () => {
     expect(state).toEqual(STATES[from]);
   });
 
-  it("names who holds the task no longer once it is queued again", () => {
+  it("drops the worker when the task is queued again", () => {
     expect(transition(STATES.pushing, EVENTS.released)).toEqual({ name: "queued", sinceMs: atMs, attempt: 4 });
   });
 });
 
-describe("a task's state", () => {
+describe("Task state", () => {
   it("begins queued, for its first attempt", () => {
     expect(initialState(5)).toEqual({ name: "queued", sinceMs: 5, attempt: 1 });
   });

@@ -18,7 +18,7 @@ async function outcome(options: Parameters<typeof checkUserSig>[0]): Promise<unk
   }
 }
 
-describe("a UserSig", () => {
+describe("UserSig", () => {
   it.each(USER_SIG_CASES.filter(({ expected }) => "fields" in expected))(
     "that is $name is taken, and its fields are read",
     async ({ options, expected }) => {
@@ -129,7 +129,7 @@ describe("a UserSig", () => {
     });
   });
 
-  it("that has expired says since when", async () => {
+  it("that has expired is refused with the time of its expiry", async () => {
     const userSig = await mintUserSig({ ...subject, lifetimeS: 600, nowMs: 1_700_000_000_000 });
     await expect(checkUserSig({ ...subject, userSig, nowMs: 1_800_000_000_000 })).rejects.toMatchObject({
       code: "AuthFailure.UserSigExpired",

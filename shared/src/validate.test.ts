@@ -26,7 +26,7 @@ function failure(input: unknown): RoomcastError {
 }
 
 describe("validate", () => {
-  it("returns what the schema makes of a right value", () => {
+  it("returns the schema's output for a valid value", () => {
     expect(validate(schema, { name: "a", size: 1 })).toEqual({ name: "a", size: 1 });
   });
 
@@ -88,22 +88,22 @@ describe("validate", () => {
     );
   });
 
-  it.each([null, [], "text", 7, true])("says that a body of %j is no JSON object", (body) => {
+  it.each([null, [], "text", 7, true])("says that a body of %j is not a JSON object", (body) => {
     expect(failure(body).message).toBe("(body) is invalid: expected a JSON object.");
   });
 
-  it("says that no body at all is missing", () => {
+  it("says that the body is missing when there is none", () => {
     expect(failure(undefined).message).toBe("(body) is missing: expected a JSON object.");
   });
 
-  it("does not let a caller blow up the message with names of his own", () => {
+  it("limits the length of a message that repeats a caller's field names", () => {
     const names = Array.from({ length: 5000 }, (_, index) => `${index}${"x".repeat(1000)}`);
     const error = failure({ name: "a", ...Object.fromEntries(names.map((name) => [name, 1])) });
     expect(error.message.length).toBeLessThan(4000);
     expect(error.message).toMatch(/; and 4968 more\.$/);
   });
 
-  it("takes a field called __proto__ for what it is: unknown", () => {
+  it("reports a field called __proto__ as unknown", () => {
     expect(failure(JSON.parse('{"name":"a","__proto__":{"size":1}}')).code).toBe("UnknownParameter");
   });
 });

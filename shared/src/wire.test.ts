@@ -92,7 +92,7 @@ function failure(schema: typeof workerFrameSchema | typeof edgeFrameSchema, data
 
 const worker = (frame: unknown) => failure(workerFrameSchema, JSON.stringify(frame));
 
-describe("a frame", () => {
+describe("Frame", () => {
   it.each(Object.entries(WORKER_FRAMES))("%s of a worker is the same after the socket", (_name, frame) => {
     expect(decodeFrame(workerFrameSchema, encodeFrame(frame))).toEqual(frame);
   });
@@ -137,7 +137,7 @@ describe("a frame", () => {
     expect(decodeFrame(workerFrameSchema, frame)).toEqual({ type: "report", load: { units: 4 }, tasks: [] });
   });
 
-  it("with a request parameter that this version does not know is refused: it must not be passed over", () => {
+  it("with a request parameter that this version does not know is refused instead of losing the parameter", () => {
     const dispatch = { ...EDGE_FRAMES.dispatch, request: { VideoSrc: "https://h/v.mp4", Later: 1 } };
     expect(failure(edgeFrameSchema, JSON.stringify(dispatch)).message).toContain("request");
   });
@@ -200,7 +200,7 @@ describe("a frame", () => {
     expect(worker(frame).code).toBe("InvalidParameter");
   });
 
-  it("shortens prose that is too long instead of refusing what was said", () => {
+  it("shortens prose that is too long instead of refusing the frame", () => {
     const outcome = { name: "failed" as const, error: { ...error, message: "m".repeat(5000) } };
     const frame: WorkerFrame = { type: "ended", ...ref, positionMs: 0, outcome };
     const decoded = decodeFrame(workerFrameSchema, encodeFrame(frame));
@@ -221,7 +221,7 @@ const V1_WORKER_FRAMES = [
   `{"type":"draining","reason":"the worker got SIGTERM"}`,
 ];
 
-describe("a worker of the version before", () => {
+describe("Worker of the previous protocol version", () => {
   it.each(V1_WORKER_FRAMES)("is understood: %s", (text) => {
     expect(encodeFrame(decodeFrame(workerFrameSchema, text))).toBe(text);
   });

@@ -27,15 +27,15 @@ async function flipped(): Promise<string> {
   return `${header}.${claims.replaceAll("=", "")}.${signature}`;
 }
 
-describe("a worker token", () => {
-  it("says which worker it is and in which regions it may stand", async () => {
+describe("Worker token", () => {
+  it("names its worker and the regions in which the worker may run", async () => {
     const token = await mintWorkerToken({ ...identity, key, lifetimeS: 60 });
     await expect(verifyWorkerToken(token, key)).resolves.toEqual({ ...identity, tokenId: null });
     const named = await mintWorkerToken({ ...identity, key, lifetimeS: 60, tokenId: "token-1" });
     await expect(verifyWorkerToken(named, key)).resolves.toEqual({ ...identity, tokenId: "token-1" });
   });
 
-  it("holds while the key that has signed it is among those that are still believed", async () => {
+  it("is valid while the key that signed it is among the accepted keys", async () => {
     const [newer, token] = ["n".repeat(32), await mintWorkerToken({ ...identity, key, lifetimeS: 60 })];
     await expect(verifyWorkerToken(token, [newer, key])).resolves.toMatchObject(identity);
     await expect(verifyWorkerToken(token, [newer])).rejects.toMatchObject({
@@ -66,7 +66,7 @@ describe("a worker token", () => {
     expect(String(thrown).split(" ")).not.toContain(token);
   });
 
-  it("that has expired is told apart from a forged one", async () => {
+  it("is refused as expired, not as forged, after its lifetime", async () => {
     const token = await mintWorkerToken({ ...identity, key, lifetimeS: -1 });
     await expect(verifyWorkerToken(token, key)).rejects.toThrow("it has expired");
   });
