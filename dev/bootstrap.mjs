@@ -1,4 +1,4 @@
-// What every npm script goes through: `node dev/bootstrap.mjs <demo|dev|test|bench|check> …`.
+// Every npm script runs through this: `node dev/bootstrap.mjs <demo|dev|test|bench|check> …`.
 // It runs on Node 20 without any package, installs the packages when they are not there, and hands over to
 // dev/src/setup/main.ts under the Node that the packages bring.
 import { spawn } from "node:child_process";
@@ -47,7 +47,7 @@ async function ensurePackages() {
  */
 function handOver(args) {
   const path = [BIN, ...(process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== BIN)];
-  // The channel tells the child when this process is gone, however it went.
+  // The channel closes when this process ends in any way, so that the child notices it.
   const child = spawn(join(BIN, "node"), [join(ROOT, "dev", "src", "setup", "main.ts"), ...args], {
     cwd: ROOT,
     env: { ...process.env, PATH: path.join(delimiter) },

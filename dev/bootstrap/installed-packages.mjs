@@ -9,8 +9,8 @@
  * Pure.
  *
  * @param {Lockfile} wanted package-lock.json
- * @param {Lockfile | undefined} installed node_modules/.package-lock.json; undefined: there is none
- * @returns {string[]} their places, `node_modules/hono` and the like; empty: all is there
+ * @param {Lockfile | undefined} installed node_modules/.package-lock.json, or undefined if there is none
+ * @returns {string[]} the paths of missing packages, such as `node_modules/hono`; empty if all are installed
  */
 export function missingPackages(wanted, installed) {
   const found = installed?.packages ?? {};

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 const POLL_MS = 250;
 
 /**
- * Runs `work` while no other process does the same. A lock whose owner is gone is taken over.
+ * Runs `work` while no other process does the same. A lock of a process that is gone is taken over.
  *
  * @template T
  * @param {string} path the lock file, which holds the owner's process id

@@ -26,7 +26,7 @@ async function start(network: { readonly reachesPrivate: boolean }): Promise<Edg
   return edge;
 }
 
-/** A push that is stopped before any worker has it, whose end is told to a name that leads to this machine. */
+/** Starts a push and stops it before any worker has it. Its end is reported to a host name that leads to this machine. */
 async function stoppedPush({ client, secrets }: EdgeWorkerd, path: string): Promise<string> {
   const taskId = await client.push({
     VideoSrc: "https://media.example/lesson.mp4",

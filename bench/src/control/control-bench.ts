@@ -53,7 +53,7 @@ async function runControlBench({ args, onProgress, signal }: SuiteContext): Prom
     if (wants("dispatch")) onProgress(`${sizes.dispatchRuns} dispatches`);
     const dispatch = wants("dispatch") ? await measureDispatch(edge, requests, sizes.dispatchRuns) : null;
     const fleet = wants("fleet") ? await measureFleet({ ...sizes.fleet, edge, requests, onProgress }) : null;
-    // The fleet's tasks are still running in this workerd, and each round of creates has one of its own.
+    // The fleet's tasks are still running in this workerd, and each round of creates starts a new one.
     await edge.stop();
     const creates = wants("creates") ? await measureCreates({ ...sizes.creates, onProgress, signal }) : null;
     const failover = wants("failover") ? await measureFailover({ runs: sizes.failoverRuns, onProgress, signal }) : null;

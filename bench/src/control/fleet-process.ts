@@ -1,4 +1,4 @@
-// The simulated fleet in a process of its own, so that its work is not taken for the edge's: `fleet.ts` starts it. Its
+// The simulated fleet in a separate process, so that its work is not counted as the edge's: `fleet.ts` starts it. Its
 // options come as JSON on standard input; what it sees goes out once a second as a message; SIGTERM makes it
 // leave.
 import { text } from "node:stream/consumers";

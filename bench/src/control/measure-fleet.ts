@@ -21,7 +21,7 @@ export interface MeasureFleetOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 60_000;
-/** No task has been started for so long: something is broken. How long all take says how busy the machine is. */
+/** If no task starts for this time, something is broken. The total time depends on how busy the machine is. */
 const STALL_TIMEOUT_MS = 60_000;
 /** Tasks that are being created at the same time. */
 const CREATES_AT_ONCE = 8;

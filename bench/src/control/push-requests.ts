@@ -3,7 +3,7 @@ import { SDK_APP_ID, stackUserSig } from "@roomcast/dev/stack/stack-secrets";
 
 const USER_ID = "bench";
 
-/** Requests for pushes, each into a room of its own, so that none takes another one's seat. */
+/** Returns requests for pushes, each into another room, so that none takes another one's seat. */
 export interface PushRequests {
   /** The next one as an object. */
   next(): Record<string, unknown>;

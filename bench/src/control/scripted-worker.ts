@@ -34,7 +34,7 @@ interface RunningTask {
   readonly startedAtMs: number;
 }
 
-/** A worker's side of the socket without any media: it takes what it is given and says that all goes well. */
+/** A worker's side of the socket without any media. It accepts every task and reports that all is well. */
 export class ScriptedWorker {
   /** From each report to the edge's answer, ms. Whoever reads them may empty it. */
   readonly answersMs: number[] = [];

@@ -133,7 +133,7 @@ function golomb(value: number): string {
   return "0".repeat(digits.length - 1) + digits;
 }
 
-/** An H.264 sequence parameter set (baseline, level 5.1) of pictures of so many macroblocks. */
+/** An H.264 sequence parameter set (baseline, level 5.1) of pictures with this number of macroblocks. */
 function sequenceParameterSet(widthMbs: number, heightMbs: number): Buffer {
   // Section 7.3.2.1.1: id, frame number, order type 2, one reference, no gaps, size, frames only, direct, no crop, no VUI.
   const numbers = [0, 0, 2, 1].map(golomb).join("");
@@ -143,7 +143,7 @@ function sequenceParameterSet(widthMbs: number, heightMbs: number): Buffer {
   return Buffer.from([0x67, 66, 0xc0, 51, ...bytes.map((byte) => Number.parseInt(byte, 2))]);
 }
 
-/** A copy of an MP4 or MKV file whose H.264 says that its pictures are 32768x32768. */
+/** Copies an MP4 or MKV file and makes its H.264 declare pictures of 32768x32768. */
 export function withHugeH264(file: Buffer): Buffer {
   const changed = Buffer.from(file);
   // ISO/IEC 14496-15, section 5.3.3.1: behind 0xff 0xe1 stands the set's length, then the set.
@@ -158,7 +158,7 @@ export function withHugeH264(file: Buffer): Buffer {
   return changed;
 }
 
-/** A copy of a file with PNG pictures whose headers say 32767x32767 (PNG, section 11.2.2), with true checksums. */
+/** Copies a file with PNG pictures and makes their headers declare 32767x32767 (PNG, section 11.2.2), with valid checksums. */
 export function withHugePng(file: Buffer): Buffer {
   const changed = Buffer.from(file);
   for (let at = changed.indexOf("IHDR"); at !== -1; at = changed.indexOf("IHDR", at + 4)) {

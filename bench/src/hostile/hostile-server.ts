@@ -50,7 +50,7 @@ export class HostileServer {
   }
 }
 
-/** A whole body, with ranges; `claimedBytes`: it says that it is longer than it is, and stops at its end. */
+/** A whole body, with ranges. With `claimedBytes` it declares a greater length and stops at its real end. */
 export function bodyOf(body: Buffer, claimedBytes: number = body.length): Answer {
   return (request, response) => {
     const [, from = "0", to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
@@ -74,7 +74,7 @@ export function encodedBody(body: Buffer, codings: string): Answer {
   };
 }
 
-/** A body without an end: `head`, then `part` again and again, as fast as it is read. */
+/** A body without an end: `head`, then `part` repeated as fast as it is read. */
 export function endlessBody(head: Buffer, part: Buffer): Answer {
   return (_request, response) => {
     response.writeHead(200);

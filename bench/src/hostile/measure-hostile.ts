@@ -28,14 +28,14 @@ const HEALTHY_CLIP_S = 60;
 const BASELINE_S = 15;
 const POLL_MS = 100;
 const SETTLE_MS = 1000;
-/** Children that were told to end have so long to do it. */
+/** The time that children have to end after a stop. */
 const LEAVE_MS = 5000;
 const HOSTILE_USER_ID = "hostile";
 
 /** The outcome of a task. */
 type End = Pick<HostileRow, "end" | "message">;
 
-/** Pushes one hostile source after the other, while a healthy push goes on in another room of the same worker. */
+/** Pushes one hostile source after the other, while a healthy push runs in another room of the same worker. */
 export async function measureHostile(
   options: MeasureHostileOptions,
 ): Promise<Pick<HostileReport, "rows" | "workerLost">> {

@@ -40,7 +40,7 @@ const LARGEST_GAP_MS = 100;
 /** Every encoder runs ahead at full speed when it starts; this many pictures later (5 s) that is over. */
 const SETTLED_PICTURES = 150;
 
-/** One stream more each time, all started anew, until one of them falls behind. */
+/** Starts all streams again with one more each time, until one of them falls behind. */
 export async function measureCapacity(options: MeasureCapacityOptions): Promise<CapacityReport> {
   const steps: CapacityStep[] = [];
   for (let streams = 1; streams <= options.most && steps.at(-1)?.held !== false; streams += 1) {

@@ -37,7 +37,7 @@ export async function measureSideBySide(options: MeasureSideBySideOptions): Prom
   };
 }
 
-/** A moment in which the machine stood still spoils one measurement; it shall not spoil the whole run. */
+/** A moment in which the machine paused spoils one measurement, and must not spoil the whole run. */
 async function measureOrRepeat(pusher: Pusher, options: MeasureCostOptions): Promise<Cost> {
   try {
     return await measureCost(pusher, options);

@@ -26,7 +26,7 @@ export interface SwitchesReport {
   readonly runs: number;
   /** The new source is opened while the old one plays on. */
   readonly preRolled: SwitchReport;
-  /** The new source was named in `Preload` beforehand. */
+  /** The new source was named in `Preload` before the switch. */
   readonly preloaded: SwitchReport;
 }
 
@@ -34,7 +34,7 @@ export interface MeasureSwitchesOptions {
   readonly stack: Stack;
   readonly ours: RoomcastPusher;
   readonly oldClipPath: string;
-  /** Of another encode than the old one, so that the room's sequence header tells them apart. */
+  /** Encoded differently from the old one, so that the room's sequence header tells them apart. */
   readonly newClipPath: string;
   readonly runs: number;
   readonly onProgress: (what: string) => void;
@@ -51,7 +51,7 @@ interface Switch {
 const SECOND = 30;
 const HALF_SECOND = SECOND / 2;
 
-/** Switches between two sources, pre-rolled and preloaded in turn, each in a room of its own. */
+/** Switches between two sources, pre-rolled and preloaded in turn, each in another room. */
 export async function measureSwitches(options: MeasureSwitchesOptions): Promise<SwitchesReport> {
   // SAFETY: empty lists are lists of switches.
   const switches = { preRolled: [] as Switch[], preloaded: [] as Switch[] };

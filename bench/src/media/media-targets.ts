@@ -1,6 +1,6 @@
 import type { MediaFigures } from "./media-figures.ts";
 
-/** A promise of this product, and what this run says of it. */
+/** A target of this product, and the result of this run. */
 export interface Target {
   readonly name: string;
   readonly value: number;

@@ -15,7 +15,7 @@ export interface SeenPicture {
   readonly encode: string;
 }
 
-/** The emulator knows the tags of a moment at once: what is not there after so long does not come. */
+/** The emulator gets the tags of a moment at once. A tag that is missing after this time does not come. */
 const PATIENCE_MS = 20_000;
 
 /**

@@ -7,7 +7,7 @@ export function fileClip(path: string): Clip {
   return ({ files }) => files.serve(path);
 }
 
-/** An HLS recording, whose segments lie beside its playlist. */
+/** An HLS recording with its segments beside its playlist. */
 export function playlistClip(path: string): Clip {
   return ({ files }) => files.servePlaylist(path);
 }

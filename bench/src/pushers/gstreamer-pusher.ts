@@ -8,7 +8,7 @@ const ELEMENTS = ["souphttpsrc", "qtdemux", "queue", "h264parse", "aacparse", "f
 
 const run = promisify(execFile);
 
-/** The version of GStreamer, when all that the pipeline needs is installed; null: it is not. */
+/** Returns the version of GStreamer, or null if something that the pipeline needs is not installed. */
 export async function gstreamerVersion(): Promise<string | null> {
   try {
     await Promise.all(ELEMENTS.map((element) => run("gst-inspect-1.0", ["--exists", element])));

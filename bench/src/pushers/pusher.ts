@@ -10,10 +10,10 @@ export interface Push {
 /** One way of pushing a clip into rooms; the suites run each way in turn, in one run. */
 export interface Pusher {
   readonly name: string;
-  /** The processes whose cost counts, with all their children. Those that push may come later. */
+  /** The processes that are measured, with all their children. Children that push may start later. */
   pids(): readonly number[];
   /** Starts a push; returns at once or when the call is answered. */
   start(push: Push): Promise<void>;
-  /** Ends all pushes; resolves when nothing of them runs any more. */
+  /** Ends all pushes and resolves when none of their processes runs any longer. */
   stopAll(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import type { VideoReport } from "@roomcast/dev/emulator/room-report";
 const POLL_MS = 10;
 const PATIENCE_MS = 60_000;
 
-/** The video that the first session of each of these string rooms brought; undefined: none yet. */
+/** Returns the video of the first session in each of these string rooms, or undefined where there is none yet. */
 export function videosOf(emulator: RoomEmulator, rooms: readonly string[]): (VideoReport | undefined)[] {
   const reports = new Map(emulator.rooms().map((report) => [report.id, report]));
   return rooms.map((room) => reports.get(room)?.users[0]?.sessions[0]?.stream.video ?? undefined);

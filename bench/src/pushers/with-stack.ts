@@ -8,7 +8,7 @@ export interface WithStackOptions {
   readonly workerSettings?: Readonly<Record<string, string>>;
 }
 
-/** Starts everything that a push needs, with the worker as it is deployed; all of it has ended when this settles. */
+/** Starts everything that a push needs, with the deployed worker. Everything has ended when this settles. */
 export async function withStack<T>(options: WithStackOptions, use: (stack: Stack) => Promise<T>): Promise<T> {
   const { signal, workerSettings = {} } = options;
   await buildWorker();

@@ -8,7 +8,7 @@ import type { SoakReport, SoakRooms, SoakSample } from "./soak-report.ts";
 
 export interface MeasureSoakOptions {
   readonly stack: Stack;
-  /** Played for ever by each stream. */
+  /** Played in an endless loop by each stream. */
   readonly clip: { readonly path: string; readonly durationS: number };
   readonly streams: number;
   readonly minutes: number;
@@ -58,7 +58,7 @@ export async function measureSoak(options: MeasureSoakOptions): Promise<SoakRepo
   };
 }
 
-/** @throws Error that says why those that do not run any more have ended */
+/** @throws Error with the reasons why streams have ended */
 async function checkAllRun({ client }: Stack, taskIds: readonly string[]): Promise<void> {
   const tasks = await Promise.all(taskIds.map((taskId) => client.task(taskId)));
   const ended = tasks.filter(({ status }) => status !== "RUNNING");
@@ -93,7 +93,7 @@ async function seekNowAndThen(
     try {
       await stack.client.change(taskId, { SeekSecond });
     } catch {
-      // On a busy machine a source may be late; then the push goes on as it was, which is part of what is tested here.
+      // On a busy machine a source may be late; then the push continues unchanged, which is part of this test.
       refusedSeeks += 1;
     }
   }

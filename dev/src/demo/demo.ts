@@ -65,7 +65,7 @@ export class Demo {
     });
   }
 
-  /** A push that records its progress is stopped half-way and goes on from there. */
+  /** Stops a push that records its progress half-way, and continues from there. */
   async stopAndResume(): Promise<DemoStep> {
     const what = "A stopped push went on from where it was";
     const request = { ...(await this.#request(SECOND_ROOM)), ...this.#stack.redisParameters() };

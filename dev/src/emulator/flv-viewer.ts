@@ -22,7 +22,7 @@ const FILE_HEADER = Buffer.from([0x46, 0x4c, 0x56, 1, 5, 0, 0, 0, 9, 0, 0, 0, 0]
 
 /** More than this waiting, and the viewer is left out until the next keyframe that finds room. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
-/** A viewer who had no room for so many keyframes in a row is gone. */
+/** A viewer that has no room for this number of keyframes in a row is dropped. */
 const MAX_MISSED_KEYFRAMES = 10;
 
 type ViewerState = { readonly name: "passing" } | { readonly name: "skipping"; readonly missedKeyframes: number };

@@ -22,7 +22,7 @@ import type { Publish, PublisherHandle } from "./seat-record.ts";
 export interface IngestRooms {
   readonly now: () => number;
   readonly rules: RoomRules;
-  /** Records a refusal of a push whose seat is not known. */
+  /** Records the refusal of a push with an unknown seat. */
   refused(refusal: PushRefusal): void;
   /** Judges a stream key; records a refusal. */
   admit(streamKey: string): Promise<Admission>;
@@ -33,7 +33,7 @@ export interface IngestRooms {
 export interface IngestLimits {
   /** From the TCP connection to the accepted publish, ms. */
   readonly publishWithinMs: number;
-  /** A publisher that sends nothing for so long is put out, ms. */
+  /** A publisher that sends nothing for this time is removed, ms. */
   readonly silenceMs: number;
   /** For the last words of a refused publisher, ms. */
   readonly farewellMs: number;

@@ -68,7 +68,7 @@ const SAMPLE_RATES_HZ = [
   96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
 ];
 
-/** AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1), as far as the channels. null: not readable. */
+/** AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1), up to the channels. Returns null if it is not readable. */
 function readAacFormat(config: Buffer): AudioFormat | null {
   const bits = new BitReader(config);
   if (bits.read(5) === 31) bits.read(6);
@@ -79,7 +79,7 @@ function readAacFormat(config: Buffer): AudioFormat | null {
   return { sampleRateHz, channels: configuration === 7 ? 8 : configuration };
 }
 
-/** The size in the first SPS of an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.2.4.1). null: not readable. */
+/** The size in the first SPS of an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.2.4.1). Returns null if it is not readable. */
 function readAvcSize(record: Buffer): FrameSize | null {
   if (record.length < 8 || ((record[5] ?? 0) & 0x1f) === 0) return null;
   const sps = record.subarray(8, 8 + record.readUInt16BE(6));

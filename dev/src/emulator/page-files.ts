@@ -25,7 +25,7 @@ const FILES: Readonly<Record<string, { readonly type: string; readonly url: () =
   "mpegts.js": { type: SCRIPT, url: () => pathToFileURL(require.resolve("mpegts.js")) },
 };
 
-/** One file of the emulator's pages; undefined: there is none by that name. */
+/** Returns one file of the emulator's pages, or undefined if no file has this name. */
 export async function readPageFile(name: string): Promise<PageFile | undefined> {
   const file = Object.hasOwn(FILES, name) ? FILES[name] : undefined;
   if (file === undefined) return undefined;

@@ -44,7 +44,7 @@ const MAX_CONNECTIONS = 1000;
 export class RoomEmulator {
   /** `rtmp://<host>:<port>/push`; a room's address adds `/<room>?sdkappid=…`. */
   rtmpUrl = "";
-  /** undefined: not listening for TLS. */
+  /** Undefined if the emulator does not listen for TLS. */
   rtmpsUrl: string | undefined;
   /** `http://<host>:<port>`, without a slash at its end. */
   httpUrl = "";
@@ -105,7 +105,7 @@ export class RoomEmulator {
     return this.#registry.find(query);
   }
 
-  /** Streams a seat as FLV into `output` until either ends; undefined: nobody publishes there. Returns how to leave. */
+  /** Streams a seat as FLV into `output` until either ends. Returns a function that leaves, or undefined if nobody publishes. */
   watch(seat: Seat, output: FlvOutput): (() => void) | undefined {
     return this.#registry.publishOn(seat)?.relay.watch(output);
   }

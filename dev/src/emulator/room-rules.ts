@@ -4,7 +4,7 @@ export type RefusalWay = (typeof REFUSAL_WAYS)[number];
 
 /** The rules for pushes, by default as in TRTC's documents. */
 export interface RoomRules {
-  /** Larger RTMP chunks are refused; null: none are. */
+  /** Larger RTMP chunks are refused. Null if all sizes are allowed. */
   readonly maxChunkBytes: number | null;
   /** The time after its first B-frame at which a push is cut off, ms. Null if it is not cut off. */
   readonly bFramesEndAfterMs: number | null;

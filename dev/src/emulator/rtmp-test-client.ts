@@ -3,7 +3,7 @@ import { type AmfObject, amfEntries } from "@roomcast/worker/amf0";
 import { RtmpConnection } from "@roomcast/worker/rtmp-connection";
 import { CHUNK_STREAM, MESSAGE, type RtmpCommand, readCommand } from "@roomcast/worker/rtmp-message";
 
-/** A bare RTMP publisher for tests: sends what it is told and keeps what it hears. */
+/** A bare RTMP publisher for tests. It sends exactly the given bytes and keeps all answers. */
 export class RtmpTestClient {
   readonly heard: RtmpCommand[] = [];
   readonly #connection: RtmpConnection;
@@ -47,7 +47,7 @@ export class RtmpTestClient {
     this.#connection.sendCommand(1, { name, transactionId: 9, values: [null, 1] });
   }
 
-  /** One picture of so many bytes, 40 ms after the one before. */
+  /** Sends one picture of this size, 40 ms after the one before. */
   sendPicture(bytes = 64): void {
     const payload = Buffer.alloc(bytes);
     payload.set([0x17, 1]);

@@ -96,7 +96,7 @@ export class SeatRecord {
     return this.#current?.ended === false ? this.#current : undefined;
   }
 
-  /** Gives the seat to a new publisher; the one before is told that it was replaced. */
+  /** Gives the seat to a new publisher and notifies the one before that it was replaced. */
   begin(handle: PublisherHandle): Publish {
     this.putOut("Another publisher with the same UserId has entered the room and taken this one's place.");
     this.#archive();

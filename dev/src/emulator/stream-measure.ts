@@ -17,7 +17,7 @@ export type TagRole = "sequence-header" | "keyframe" | "frame" | "other";
 /** The time over which a bit rate is averaged, ms. */
 const RATE_WINDOW_MS = 1000;
 
-/** Measures one publisher's stream as it comes in. No clock of its own, constant memory. */
+/** Measures one publisher's stream as it comes in. It reads no clock and uses constant memory. */
 export class StreamMeasure {
   readonly #video = new TrackMeasure();
   readonly #audio = new TrackMeasure();

@@ -9,7 +9,7 @@ const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
 export interface EnsureToolsOptions {
   readonly wanted: readonly Tool[];
-  /** Tells the user what is going on, a line at a time. */
+  /** Prints a line for the user. */
   readonly say: (line: string) => void;
 }
 
@@ -30,7 +30,8 @@ export async function ensureTools({ wanted, say }: EnsureToolsOptions): Promise<
     await install(plan.commands);
   }
   const stillMissing = await findMissingTools(wanted);
-  if (stillMissing.length > 0) throw new Error(`Something is missing after it was installed:\n${reasons(stillMissing)}`);
+  if (stillMissing.length > 0)
+    throw new Error(`Something is missing after it was installed:\n${reasons(stillMissing)}`);
   say(`Installed ${tools.join(" and ")}.`);
 }
 

@@ -14,7 +14,7 @@ export type ToolInstallPlan =
   | { readonly name: "nothing" }
   /** Commands to run one after another, each an argument list. */
   | { readonly name: "install"; readonly commands: readonly (readonly string[])[] }
-  /** We may not: what the user is told. */
+  /** The message for a user on whose machine nothing may be installed. */
   | { readonly name: "ask"; readonly message: string };
 
 const APT_PACKAGE: Record<Tool, string> = { ffmpeg: "ffmpeg", "redis-server": "redis-server" };

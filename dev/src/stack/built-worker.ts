@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 
 const WORKER = new URL("../../../worker/", import.meta.url);
 
-/** The worker as it is deployed, once `buildWorker` has made it. */
+/** The program of the deployed worker, which `buildWorker` makes. */
 export const BUILT_WORKER = fileURLToPath(new URL("dist/main.js", WORKER));
 
 /** Bundles the worker into `BUILT_WORKER`. */

@@ -20,7 +20,7 @@ export interface EdgeClientOptions {
 export interface SubmittedPush {
   readonly status: number;
   readonly body: string;
-  /** From `x-scf-reqid`; null: there was none. */
+  /** The header `x-scf-reqid`, or null if there was none. */
   readonly taskId: string | null;
 }
 
@@ -54,7 +54,8 @@ export class EdgeClient {
    */
   async push(request: unknown): Promise<string> {
     const { status, body, taskId } = await this.submit(request);
-    if (status !== 200 || taskId === null) throw new Error(`The edge did not accept the push (HTTP ${status}): ${body}`);
+    if (status !== 200 || taskId === null)
+      throw new Error(`The edge did not accept the push (HTTP ${status}): ${body}`);
     return taskId;
   }
 
@@ -85,7 +86,7 @@ export class EdgeClient {
     await this.#json(`/v1/tasks/${taskId}${how === "tidy" ? "?how=tidy" : ""}`, { method: "DELETE" });
   }
 
-  /** A call with the credential, for what has no method of its own. */
+  /** Makes a call with the credential, for requests without a method here. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
     if (!headers.has("Authorization")) headers.set("Authorization", this.#options.authorization);

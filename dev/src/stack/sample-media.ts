@@ -8,7 +8,7 @@ import { findMediaTools } from "@roomcast/worker/media-tools";
 
 export interface SampleClipOptions {
   readonly durationS: number;
-  /** With them a room cannot take the video as it is. Default: none. */
+  /** With B-frames a room cannot show the video unchanged. Default: none. */
   readonly bFrames?: boolean;
   /** Default: main. Two clips of different profiles can be told apart by their sequence headers. */
   readonly profile?: "main" | "high";

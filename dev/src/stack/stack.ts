@@ -30,7 +30,7 @@ export interface StartStackOptions {
   readonly workers?: number;
   /** Default true. */
   readonly redis?: boolean;
-  /** Settings of the edge beside the ones that hold it together: time limits and the like. */
+  /** Further settings of the edge, such as time limits. */
   readonly edgeSettings?: Readonly<Record<string, string>>;
   /** The program of every worker; default: the worker's sources. */
   readonly workerProgram?: string;

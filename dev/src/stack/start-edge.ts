@@ -114,7 +114,7 @@ function toArguments(flags: Readonly<Record<string, string | number | boolean>>)
   return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
 }
 
-/** wrangler tells the process that started it where it listens. */
+/** wrangler sends its address to the process that started it. */
 function readyPort(message: unknown): number | undefined {
   if (typeof message !== "string") return undefined;
   try {
@@ -142,7 +142,7 @@ async function askUntilHealthy(url: string, signal: AbortSignal): Promise<void> 
   }
 }
 
-/** dotenv takes what stands in single quotes as it is; wrangler then expands every `$` that has no backslash. */
+/** dotenv does not change text in single quotes. wrangler then expands every `$` that has no backslash. */
 function toEnvFile(settings: Readonly<Record<string, string>>): string {
   return Object.entries(settings)
     .map(([name, value]) => {

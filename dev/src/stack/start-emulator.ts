@@ -13,7 +13,7 @@ export interface StartEmulatorOptions {
   readonly onLine?: (line: string) => void;
 }
 
-/** The room emulator in a process of its own. */
+/** The room emulator in a separate process. */
 export interface EmulatorHandle {
   readonly rtmpUrl: string;
   readonly httpUrl: string;

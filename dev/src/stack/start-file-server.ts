@@ -13,7 +13,7 @@ export type FileFault =
   | { readonly name: "hang" }
   /** Nothing after this byte of the file comes, and the connection stays open. */
   | { readonly name: "stall"; readonly afterBytes: number }
-  /** The connection is cut at this byte of the file: so many times (default: always), then no more. */
+  /** The connection is cut at this byte of the file, `times` times (default: always). */
   | { readonly name: "drop"; readonly afterBytes: number; readonly times?: number }
   /** The file ends here, as if it had been uploaded half. */
   | { readonly name: "truncate"; readonly afterBytes: number }
@@ -159,7 +159,7 @@ async function drained(response: ServerResponse): Promise<void> {
   gone.abort();
 }
 
-/** RFC 9110, section 14.1.2, single ranges only; undefined: none was asked for, or one that may be ignored. */
+/** RFC 9110, section 14.1.2, single ranges only. Returns undefined if no range was requested, or one that may be ignored. */
 function readRange(header: string | undefined, size: number): ByteRange | "unsatisfiable" | undefined {
   const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header ?? "") ?? [];
   if (first === undefined || last === undefined || (first === "" && last === "")) return undefined;

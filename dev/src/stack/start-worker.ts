@@ -12,7 +12,7 @@ export interface StartWorkerOptions {
   readonly onLine?: (line: string) => void;
 }
 
-/** A media worker in a process of its own. */
+/** A media worker in a separate process. */
 export interface WorkerHandle {
   readonly pid: number;
   readonly exited: Promise<ProcessExit>;

@@ -129,7 +129,7 @@ const AAC_SEQUENCE_HEADER = Buffer.from([0xaf, 0]);
 /** AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1): SBR over AAC LC of 24 kHz, stereo. */
 const HE_AAC_CONFIG = Buffer.from([0x2b, 0x11, 0x88, 0]);
 
-/** AAC LC of 24 kHz is what stands below HE-AAC of 48 kHz; whoever decodes it finds no upper band. */
+/** AAC LC of 24 kHz is the base layer of HE-AAC of 48 kHz. A decoder finds no upper band. */
 function announcedAsHeAac(tag: OutgoingMedia): OutgoingMedia {
   if (tag.kind !== "audio" || !tag.payload.subarray(0, 2).equals(AAC_SEQUENCE_HEADER)) return tag;
   return { ...tag, payload: Buffer.concat([AAC_SEQUENCE_HEADER, HE_AAC_CONFIG]) };

@@ -8,7 +8,7 @@ export interface TrtcCheckTarget {
   readonly secretKey: string;
   readonly room: string;
   readonly numberRoom: number;
-  /** `rtmp(s)://host[:port]/app`; undefined: TRTC's own. */
+  /** `rtmp(s)://host[:port]/app`; undefined for TRTC's own. */
   readonly base: string | undefined;
   readonly backupBase: string | undefined;
 }
