@@ -67,7 +67,7 @@ export class Demo {
 
   /** Stops a push that records its progress half-way, and continues from there. */
   async stopAndResume(): Promise<DemoStep> {
-    const what = "A stopped push went on from where it was";
+    const what = "A stopped push continued from its position";
     const request = { ...(await this.#request(SECOND_ROOM)), ...this.#stack.redisParameters() };
     this.#terminal.say(`\n2. A second push, with Redis: true, into room ${SECOND_ROOM}; it is stopped half-way:\n`);
     const first = await this.#stack.client.push(request);
@@ -82,9 +82,9 @@ export class Demo {
     const second = await this.#stack.client.push(request);
     const begun = await this.#follow(second, (task) => task.state === "pushing" && task.progress !== null);
     const begunMs = begun.progress?.positionMs ?? 0;
-    this.#terminal.settle(`it goes on, first seen at ${seconds(begunMs)}`);
+    this.#terminal.settle(`it continues, first seen at ${seconds(begunMs)}`);
     if (begunMs < recordedMs - POSITION_TOLERANCE_MS) {
-      return { what, problems: [`it went on at ${seconds(begunMs)}, before ${seconds(recordedMs)}`] };
+      return { what, problems: [`it continued at ${seconds(begunMs)}, before ${seconds(recordedMs)}`] };
     }
     const task = await this.#follow(second);
     return this.#judge(task, {
