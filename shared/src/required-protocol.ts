@@ -4,7 +4,7 @@ import { isRedisUrl } from "./redis-address.ts";
 
 type Parameter = keyof PushRequest;
 
-/** On these only the edge acts. */
+/** The parameters that only the edge uses. */
 const FOR_THE_EDGE: readonly Parameter[] = [
   "OnConflict",
   "QueueTimeout",
@@ -15,7 +15,7 @@ const FOR_THE_EDGE: readonly Parameter[] = [
   "CallbackEvents",
 ];
 
-/** What a worker of protocol 1 reads in a request; it refuses any other parameter. */
+/** The parameters that a worker of protocol 1 reads; it refuses any other one. */
 const READ_BY_1: readonly Parameter[] = [
   "VideoSrc",
   "SdkAppId",
@@ -31,20 +31,20 @@ const READ_BY_1: readonly Parameter[] = [
   "Region",
 ];
 
-/** What a worker of protocol 2 refuses, in a request as in a change. */
+/** The parameters that a worker of protocol 2 refuses, in a request and in a change. */
 const NEW_IN_3: readonly Parameter[] = ["AudioTrack", "Rendition", "OnItemError", "RedisUser", "RedisTls", "RedisDb"];
 
-/** Workers before protocol 3 demand these where Redis is true. */
+/** The parameters that workers before protocol 3 require if Redis is true. */
 const REDIS_DEFAULTS = { RedisPort: 6379, RedisPassword: "" } as const satisfies Partial<PushRequest>;
 
-/** The request as a worker gets it: without the parameters on which only the edge acts. Pure. */
+/** Returns the request for a worker, without the parameters that only the edge uses. Pure. */
 export function requestForWorker(request: PushRequest): PushRequest {
   // SAFETY: only optional parameters are left out.
   const sent = Object.fromEntries(forWorker(request)) as PushRequest;
   return sent.Redis && !isRedisUrl(sent.RedisHost) ? { ...REDIS_DEFAULTS, ...sent } : sent;
 }
 
-/** The oldest protocol version whose workers can carry a request. Pure. */
+/** Returns the oldest protocol version whose workers can carry out a request. Pure. */
 export function requiredProtocol(request: PushRequest | ShownRequest): number {
   const sent = forWorker(request);
   if (isRedisUrl(request.RedisHost) || sent.some(([name]) => isAmong(NEW_IN_3, name))) return 3;
@@ -52,7 +52,7 @@ export function requiredProtocol(request: PushRequest | ShownRequest): number {
   return oldSource && sent.every(([name]) => isAmong(READ_BY_1, name)) ? 1 : 2;
 }
 
-/** The oldest protocol version whose workers can make this change of a push. Pure. */
+/** Returns the oldest protocol version whose workers can make this change of a push. Pure. */
 export function requiredProtocolOfUpdate(change: TaskUpdate): number {
   return Object.keys(change).some((name) => isAmong(NEW_IN_3, name)) ? 3 : 2;
 }

@@ -1,12 +1,12 @@
 import { MAX_RUNNING_TASKS } from "@roomcast/shared";
 
-/** Four words about each task at once: a worker that comes back repeats what was not acknowledged. */
+/** Four frames about each task at once: a worker that comes back repeats the frames that were not acknowledged. */
 const BURST = 4 * MAX_RUNNING_TASKS;
-/** A worker that is full and whose tasks all start and end within some seconds says less. */
+/** A fully loaded worker whose tasks all start and end within some seconds sends less. */
 const PER_SECOND = 1000;
 /** A frame of this length counts as one more. A report of 2500 tasks has about 500,000 characters. */
 const CHARACTERS = 4096;
-/** Above so many workers those that have all of their budget again are forgotten. */
+/** Above this number of workers, those that have their full budget again are removed. */
 const MAX_WORKERS = 1000;
 
 interface Budget {
@@ -15,19 +15,22 @@ interface Budget {
 }
 
 /**
- * How much each worker may still say. Whoever has stolen a worker token could otherwise keep the edge from hearing all
- * others: every frame is an event of the object, and most are answered. In memory, by the worker's id, so that to dial
- * again does not help.
+ * The budget of frames that each worker may still send. Otherwise anyone with a stolen worker token could block the
+ * frames of all other workers: every frame is an event of the object, and most are answered. The budgets are in memory,
+ * by the worker's id, so that connecting again does not renew them.
  */
 export class FrameBudget {
   readonly #budgets = new Map<string, Budget>();
 
-  /** Counts a frame of this length. False: the worker says too much. */
+  /** Counts a frame of this length. Returns false if the worker has used up its budget. */
   takeFrame(workerId: string, length: number, nowMs: number): boolean {
     return this.take(workerId, 1 + Math.floor(length / CHARACTERS), nowMs);
   }
 
-  /** Counts what causes as much work as so many short frames. False: it is too much. */
+  /**
+   * Counts an action that causes as much work as this number of short frames. Returns false if the worker has used up
+   * its budget.
+   */
   take(workerId: string, count: number, nowMs: number): boolean {
     const left = this.#left(this.#budgets.get(workerId), nowMs) - count;
     if (this.#budgets.size >= MAX_WORKERS && !this.#budgets.has(workerId)) this.#forgetFull(nowMs);
@@ -37,7 +40,7 @@ export class FrameBudget {
 
   #left(budget: Budget | undefined, nowMs: number): number {
     if (budget === undefined) return BURST;
-    // A clock that goes back gives nothing and takes nothing.
+    // A clock that goes back does not change the budget.
     const passedMs = Math.max(0, nowMs - budget.atMs);
     return Math.min(BURST, budget.left + (passedMs * PER_SECOND) / 1000);
   }

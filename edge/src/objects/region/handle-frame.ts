@@ -6,11 +6,14 @@ import type { GreetedSocket } from "./worker-sockets.ts";
 
 const STALE = "This attempt does not hold the task any more.";
 
-/** What these cost of a worker's budget, in short frames: a report comes once in an interval, and strangers are rare. */
+/**
+ * The cost of these frames in a worker's budget, in short frames: a report comes once in an interval, and unknown tasks
+ * are rare.
+ */
 const REPORT_COST = 20;
 const STRANGER_COST = 20;
 
-/** Does what a worker's frame after its hello asks for. */
+/** Handles a worker's frame after its hello. */
 export async function handleFrame(
   regionState: RegionState,
   socket: WebSocket,
@@ -50,15 +53,16 @@ export async function handleFrame(
 }
 
 /**
- * Answers a word about an attempt that this region has not given to the worker as the task would: it holds it no more.
- * The task is not asked, because each question makes an object, and whoever has a worker token could invent any number.
+ * Answers a frame about an attempt that this region has not given to the worker as the task would: the worker no longer
+ * holds it. The task is not asked, because each question creates an object, and anyone with a worker token could invent
+ * any number of them.
  */
 function answerStranger(
   { sockets }: RegionState,
   socket: WebSocket,
   { type, taskId, attempt }: Extract<WorkerFrame, { taskId: string }>,
 ): void {
-  // Without an answer the worker would repeat it for ever.
+  // Without an answer the worker would repeat the frame without end.
   if (type === "ended") return sockets.send(socket, { type: "ack", taskId, attempt });
   if (type === "logs" || type === "updated") return;
   sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
@@ -86,7 +90,8 @@ async function report(
   const telling: Promise<void>[] = [];
   for (const task of frame.tasks) {
     const { taskId, attempt } = task;
-    // Not of this worker. Its task is not asked: a worker could invent thousands, and each question makes an object.
+    // The task is not assigned to this worker. Its object is not asked: a worker could invent thousands, and each
+    // question creates an object.
     if (!isGiven(task)) {
       regionState.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
       continue;
@@ -95,7 +100,7 @@ async function report(
     if (!regionState.reports.put(task, nowMs)) continue;
     telling.push(pass(regionState, socket, { taskId, attempt, workerId, event: { type: "reported", report: task } }));
   }
-  // Now that what the worker reports is not reserved on top any more.
+  // The units that the worker reports are no longer reserved on top of its load.
   regionState.measure(reported, frame.load.cpu);
   if (regionState.usedUnits(reported) < usedUnits) regionState.wakeWaiting();
   await Promise.all(telling);
@@ -109,10 +114,10 @@ async function ended(
 ): Promise<void> {
   const { taskId, attempt, outcome, item, positionMs } = frame;
   try {
-    // An unknown or stale task is acknowledged too, or the worker would repeat it for ever.
+    // An unknown or stale task is acknowledged too, or the worker would repeat the frame without end.
     await regionState.tasks.workerEvent(taskId, { attempt, workerId }, { type: "ended", outcome, item, positionMs });
   } catch (thrown) {
-    // Not acknowledged: the worker says it again.
+    // The frame is not acknowledged, so the worker sends it again.
     warn("end not written", thrown);
     return;
   }
@@ -120,7 +125,7 @@ async function ended(
   regionState.unassignFrom(workerId, taskId, attempt);
 }
 
-/** The worker is about to take the seat in the room: does it still hold the task? */
+/** Answers a worker that is about to enter the room and asks if it still holds the task. */
 async function confirm(
   regionState: RegionState,
   socket: WebSocket,
@@ -145,8 +150,8 @@ interface PassedEvent extends AttemptRef {
 }
 
 /**
- * Passes a worker's word on to the task; an attempt that is stale, or that was asked to end, is answered with `stop`. Never
- * rejects.
+ * Passes a worker's message on to the task. An attempt that is stale, or that was asked to end, is answered with
+ * `stop`. Never rejects.
  */
 export async function pass(regionState: RegionState, socket: WebSocket, passed: PassedEvent): Promise<void> {
   const { taskId, attempt, workerId, event } = passed;
@@ -167,7 +172,7 @@ export async function pass(regionState: RegionState, socket: WebSocket, passed: 
     if (regionState.assignments.removeOf(workerId, taskId, attempt)) regionState.reports.remove(taskId);
     regionState.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
   } catch (thrown) {
-    // The next report says it again.
+    // The next report repeats it.
     if (regionState.assignments.match(taskId, attempt, workerId) !== undefined) regionState.reports.remove(taskId);
     warn("a worker's event was not passed on", thrown);
   }

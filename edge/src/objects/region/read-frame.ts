@@ -9,7 +9,7 @@ import {
 } from "@roomcast/shared";
 import { z } from "zod";
 
-/** A hello of any protocol version, also of one whose frames we could not read. */
+/** A hello of any protocol version, even if the edge cannot read other frames of that version. */
 const anyHello = z.object({ type: z.literal("hello"), protocol: z.int() });
 
 export type ReadFrame =
@@ -18,8 +18,8 @@ export type ReadFrame =
   | { readonly kind: "refused"; readonly code: number; readonly reason: string };
 
 /**
- * Reads what came over a worker's socket. Pure; never throws. Reports are nearly all that comes, so a frame that is
- * well formed is parsed once.
+ * Reads a message from a worker's socket. Pure; never throws. Nearly all messages are reports, so a well-formed frame
+ * is parsed only once.
  */
 export function readFrame(data: string | ArrayBuffer): ReadFrame {
   try {
@@ -34,7 +34,7 @@ export function readFrame(data: string | ArrayBuffer): ReadFrame {
   }
 }
 
-/** Of a hello that cannot be read otherwise; undefined: it is no hello. */
+/** Reads the protocol version of a hello that cannot be read otherwise; undefined if it is not a hello. */
 function protocolOfHello(data: string | ArrayBuffer): number | undefined {
   try {
     return decodeFrame(anyHello, data).protocol;
