@@ -3,6 +3,7 @@ export * from "./admin-view.ts";
 export * from "./errors.ts";
 export * from "./expected-units.ts";
 export * from "./given-fields.ts";
+export * from "./printable.ts";
 export * from "./push-request.ts";
 export * from "./redact.ts";
 export * from "./redis-address.ts";

@@ -58,6 +58,22 @@ describe("shownOrigin", () => {
 });
 
 describe("shownText", () => {
+  it("makes foreign text printable without losing a secret that has unprintable characters", () => {
+    const text =
+      "\u001b[31mNetStream.Failed\r\n\u202eforged: https://u:S3C\u001bRET@h.example/v?s=S3C\u0085RET a\u009bkey";
+    const shown = shownText(text, ["a\u009bkey"]);
+    expect(shown).toBe(`\u{FFFD}[31mNetStream.Failed \n\u{FFFD}forged: https://h.example/v?… ${REDACTED}`);
+    expect(shownText(shown, ["a\u009bkey"])).toBe(shown);
+  });
+
+  it("redacts an assignment as far as before although it has unprintable characters", () => {
+    for (const text of ["token=S3C\u001bRET", "password\r=\tS3CRET", "Cookie: a=S3CRET\rS3CRET"]) {
+      const shown = shownText(text);
+      expect(shown).not.toMatch(/S3C|RET/);
+      expect(shownText(shown)).toBe(shown);
+    }
+  });
+
   it.each<[string, string]>([
     ["Opening 'https://u:S3CRET@h/v.m3u8?k=S3CRET' for reading", "Opening 'https://h/v.m3u8?…' for reading"],
     ["https://h/v.mp4?k=S3CRET: Server returned 404 Not Found", "https://h/v.mp4?…: Server returned 404 Not Found"],

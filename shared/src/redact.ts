@@ -1,3 +1,4 @@
+import { printable } from "./printable.ts";
 import type { PushRequest } from "./push-request.ts";
 
 /**
@@ -95,12 +96,12 @@ const BEARER_IN_TEXT = /\b(bearer\s{1,8})[a-z0-9._~+/=*-]{8,}/gi;
 /**
  * Makes foreign text (ffmpeg's stderr, a server's refusal) fit to show. URLs lose what `shownUrl` hides, and
  * assignments of secrets lose their values. Every given secret of at least four characters is removed wherever it
- * occurs, plain or escaped. Idempotent, and linear in the text's length. Redact before you shorten a text: half a
- * secret is not found.
+ * occurs, plain or escaped. What remains is made printable; line feeds stay. Idempotent, and linear in the text's
+ * length. Redact before you shorten a text: half a secret is not found.
  */
 export function shownText(text: string, secrets: readonly string[] = []): string {
-  return cutOut(text, secrets)
-    .replace(WORD_IN_TEXT, shownWord)
+  // Secrets and URLs may have unprintable characters themselves, so those are looked for first.
+  return printable(cutOut(text, secrets).replace(WORD_IN_TEXT, shownWord))
     .replace(HEADER_IN_TEXT, `$1${REDACTED}`)
     .replace(ASSIGNMENT_IN_TEXT, (_match, name: string, escaped = "", double = "", single = "") => {
       return `${name}${escaped}${double}${single}${REDACTED}`;

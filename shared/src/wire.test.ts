@@ -200,6 +200,20 @@ describe("Frame", () => {
     expect(worker(frame).code).toBe("InvalidParameter");
   });
 
+  it("makes prose that quotes a foreign server printable, in one line", () => {
+    const message = 'refused (\u001b[2J\r\n{"level":50}\u202e\u0085)';
+    const outcome = { name: "failed" as const, error: { ...error, message } };
+    const ended = decodeFrame(
+      workerFrameSchema,
+      encodeFrame({ type: "ended", ...ref, positionMs: 0, outcome } satisfies WorkerFrame),
+    );
+    const shown = 'refused (\u{FFFD}[2J  {"level":50}\u{FFFD}\u{FFFD})';
+    expect(ended).toMatchObject({ outcome: { error: { message: shown } } });
+    const lines = [{ atMs: 1, level: "info" as const, message }];
+    const logs = decodeFrame(workerFrameSchema, encodeFrame({ type: "logs", ...ref, lines } satisfies WorkerFrame));
+    expect(logs).toMatchObject({ lines: [{ message: shown }] });
+  });
+
   it("shortens prose that is too long instead of refusing the frame", () => {
     const outcome = { name: "failed" as const, error: { ...error, message: "m".repeat(5000) } };
     const frame: WorkerFrame = { type: "ended", ...ref, positionMs: 0, outcome };

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ERROR_CODES, type ErrorCode, RoomcastError } from "./errors.ts";
+import { printableLine } from "./printable.ts";
 import { pushRequestSchema, taskUpdateSchema } from "./push-request.ts";
 import { regionName } from "./region.ts";
 import { ACTIVE_STATES } from "./task-state.ts";
@@ -34,12 +35,14 @@ const itemIndex = z.int().min(0).optional();
 
 /**
  * Prose for people: a text that is too long is shortened, not refused. An `ended` is repeated until it is acknowledged,
- * and the length of its message must not close the socket again and again.
+ * and the length of its message must not close the socket again and again. The text may quote a
+ * foreign server, so it is made printable.
  */
 function prose(maxLength: number) {
   return z
     .string()
-    .overwrite((text) => (text.length <= maxLength ? text : `${text.slice(0, maxLength - 1).toWellFormed()}…`));
+    .overwrite((text) => (text.length <= maxLength ? text : `${text.slice(0, maxLength - 1).toWellFormed()}…`))
+    .overwrite(printableLine);
 }
 
 // SAFETY: the keys of a literal object are its codes.

@@ -51,6 +51,16 @@ describe("Logger", () => {
     expect(all()).toContain("https://media.example.com/a.mp4?…");
   });
 
+  it("writes a foreign server's text without control characters, and in one line for users", () => {
+    const { log, written, shown } = capture();
+    const error = new RoomcastError("FailedOperation.SourceForbidden", "refused (\u009b2J\r\nforged \u202e)");
+    log.warn({ err: error, line: "\u001b[31mred" }, "source");
+    expect(written.join("").trimEnd()).not.toMatch(/[\p{Cc}\u202e]|\\u00|\\r/u);
+    expect(shown[0]?.message).toBe(
+      "source FailedOperation.SourceForbidden: refused (\u{FFFD}2J  forged \u{FFFD}) line=\u{FFFD}[31mred",
+    );
+  });
+
   it("removes the secrets of the process as well", () => {
     const { written, destination } = capture();
     createLogger({ level: "info", destination, secrets: ["the-worker-token"] }).info(

@@ -1,4 +1,4 @@
-import { type LogLine, REDACTED, RoomcastError, SECRET_FIELDS, shownText } from "@roomcast/shared";
+import { type LogLine, printableLine, REDACTED, RoomcastError, SECRET_FIELDS, shownText } from "@roomcast/shared";
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from "pino";
 
 /** Names of fields whose value is never written, whatever it is. */
@@ -111,7 +111,7 @@ function toLogLine(line: string): LogLine | null {
   return {
     atMs: Number(record.time),
     level: level >= 50 ? "error" : level >= 40 ? "warn" : level >= 30 ? "info" : "debug",
-    message: message.slice(0, MAX_MESSAGE_LENGTH),
+    message: printableLine(message).slice(0, MAX_MESSAGE_LENGTH),
   };
 }
 
