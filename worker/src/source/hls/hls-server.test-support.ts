@@ -130,7 +130,9 @@ export class PlainHttpClient implements HttpClient {
     const answer = await this.open(url, request);
     const parts: Buffer[] = [];
     for await (const chunk of answer.body) parts.push(chunk);
-    return { url: answer.url, contentType: answer.contentType, body: Buffer.concat(parts) };
+    const body = Buffer.concat(parts);
+    if (body.length > request.maxBytes) throw new RoomcastError("FailedOperation.SourceUnsupported", "Too large.");
+    return { url: answer.url, contentType: answer.contentType, body };
   }
 }
 

@@ -47,5 +47,10 @@ export function liveStart(window: PlaylistWindow): PlaylistSegment | undefined {
 export function reloadDelayMs(playlist: MediaPlaylist, changed: boolean): number {
   const usual = playlist.segments.length === 0 ? playlist.targetDurationMs : segmentLengthMs(playlist);
   const bounded = Math.min(Math.max(Math.min(usual, playlist.targetDurationMs), MIN_RELOAD_MS), MAX_RELOAD_MS);
-  return Math.max(changed ? bounded : bounded / 2, MIN_RELOAD_MS, playlist.bytes / RELOADED_BYTES_PER_MS);
+  return changed ? bounded : Math.max(bounded / 2, MIN_RELOAD_MS);
+}
+
+/** Returns the least time from the request of a document of this size to the next one, ms. Pure. */
+export function readingPauseMs(bytes: number): number {
+  return bytes / RELOADED_BYTES_PER_MS;
 }

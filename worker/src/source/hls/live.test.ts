@@ -144,6 +144,21 @@ describe("HlsPresentation of a live stream", () => {
     expect(askedAtMs).toEqual([0, 2000, 4000, 5000, 6000]);
   });
 
+  it("reloads the playlist as seldom as the size of the last answer demands, although that is ignored or refused", async () => {
+    const askedAtMs: number[] = [];
+    const comment = `#${"x".repeat(5_999_999)}\n`;
+    const stale = list(0, 1) + comment;
+    const master = `#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlive.m3u8\n${comment}`;
+    const lists = [list(0, 2), stale, master, comment.repeat(3), list(1, 3, { end: true })];
+    server.serveLive("/live.m3u8", () => {
+      askedAtMs.push(clock.nowMs());
+      return lists[Math.min(askedAtMs.length, lists.length) - 1] ?? 404;
+    });
+    await play();
+    const waitsMs = askedAtMs.slice(1).map((ms, index) => Math.floor((ms - (askedAtMs[index] ?? 0)) / 1000));
+    expect(waitsMs).toEqual([2, 3, 3, 8]);
+  });
+
   it("continues with the new segments after a discontinuity when the sequence numbers restart", async () => {
     script(list(100, 105), list(0, 2, { name: "n" }), list(0, 3, { name: "n", end: true }));
     const read = await play();

@@ -196,10 +196,27 @@ async function readMedia(uri: string, master: MasterPlaylist, options: OpenHlsOp
   return loadMedia(url, options, master);
 }
 
-async function loadMedia(url: string, options: OpenHlsOptions, master?: MasterPlaylist): Promise<Loaded> {
-  const document = await options.http.read(url, { signal: options.signal, maxBytes: MAX_PLAYLIST_BYTES });
+interface LoadOptions extends OpenHlsOptions {
+  /** Is told the size of what the server sent. */
+  readonly onRead?: (bytes: number) => void;
+}
+
+async function loadMedia(url: string, options: LoadOptions, master?: MasterPlaylist): Promise<Loaded> {
+  const document = await readDocument(url, options);
   const playlist = await readPlaylistInSlices({ ...document, imported: master?.variables }, options.signal);
   return { playlist: mediaOnly(playlist), url };
+}
+
+async function readDocument(url: string, { http, signal, onRead }: LoadOptions): Promise<HttpDocument> {
+  try {
+    const document = await http.read(url, { signal, maxBytes: MAX_PLAYLIST_BYTES });
+    onRead?.(document.body.length);
+    return document;
+  } catch (error) {
+    // Only a document that is too large is refused with this code, after so many bytes of it.
+    if (RoomcastError.from(error).code === "FailedOperation.SourceUnsupported") onRead?.(MAX_PLAYLIST_BYTES);
+    throw error;
+  }
 }
 
 function mediaOnly(playlist: Playlist): MediaPlaylist {
@@ -213,8 +230,8 @@ function source({ playlist, url }: Loaded, options: OpenHlsOptions, master?: Mas
   return {
     playlist,
     loadedAtMs,
-    reload: async (signal) => {
-      return (await loadMedia(url, { ...options, signal, http: impatient(options) }, master)).playlist;
+    reload: async (signal, onRead) => {
+      return (await loadMedia(url, { ...options, signal, onRead, http: impatient(options) }, master)).playlist;
     },
   };
 }

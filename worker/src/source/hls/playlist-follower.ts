@@ -2,7 +2,7 @@ import { RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 import type { HlsTrack } from "./hls-segment.ts";
 import type { HlsTimer } from "./hls-timer.ts";
-import { reloadDelayMs, segmentLengthMs } from "./live-edge.ts";
+import { readingPauseMs, reloadDelayMs, segmentLengthMs } from "./live-edge.ts";
 import type { MediaPlaylist } from "./media-playlist.ts";
 import { PlaylistWindow } from "./playlist-window.ts";
 import { retryDelayMs } from "./retry-delay.ts";
@@ -12,8 +12,11 @@ export interface RenditionSource {
   readonly playlist: MediaPlaylist;
   /** The time at which the playlist was read, ms of the HLS clock. */
   readonly loadedAtMs: number;
-  /** @throws RoomcastError */
-  reload(signal: AbortSignal): Promise<MediaPlaylist>;
+  /**
+   * @param onRead is told the size of what the server sent, even if that is then refused
+   * @throws RoomcastError
+   */
+  reload(signal: AbortSignal, onRead: (bytes: number) => void): Promise<MediaPlaylist>;
 }
 
 export interface PlaylistFollowerOptions {
@@ -40,7 +43,7 @@ export class PlaylistFollower {
     this.#options = options;
     this.window = new PlaylistWindow(playlist, options.baseMs);
     this.#loadedAtMs = loadedAtMs;
-    this.#reloadAfterMs = reloadDelayMs(playlist, true);
+    this.#reloadAfterMs = Math.max(reloadDelayMs(playlist, true), readingPauseMs(playlist.bytes));
   }
 
   /** The error of the last reload, or undefined if it succeeded. */
@@ -76,9 +79,15 @@ export class PlaylistFollower {
   async #reload(): Promise<void> {
     const { source, signal, logger, track, clock } = this.#options;
     this.#loadedAtMs = clock.nowMs();
+    // The size of this document counts, because it may be ignored or refused while the window stays small.
+    let pauseMs = 0;
+    const onRead = (bytes: number) => {
+      pauseMs = readingPauseMs(bytes);
+    };
     try {
-      const change = this.window.update(await source.reload(signal));
-      this.#reloadAfterMs = reloadDelayMs(this.window.playlist, change === "grown" || change === "restarted");
+      const change = this.window.update(await source.reload(signal, onRead));
+      const delayMs = reloadDelayMs(this.window.playlist, change === "grown" || change === "restarted");
+      this.#reloadAfterMs = Math.max(delayMs, pauseMs);
       this.#error = undefined;
       if (change === "restarted") logger.info({ track }, "The live playlist restarted; playing continues with it.");
     } catch (error) {
@@ -87,7 +96,7 @@ export class PlaylistFollower {
         logger.warn({ track, err: error }, "The live playlist could not be read; it will be tried again.");
       }
       this.#error = RoomcastError.from(error);
-      const delayMs = reloadDelayMs(this.window.playlist, false);
+      const delayMs = Math.max(reloadDelayMs(this.window.playlist, false), pauseMs);
       this.#reloadAfterMs = retryDelayMs(error, 1, { firstMs: delayMs, maxMs: delayMs });
     }
   }
