@@ -128,6 +128,34 @@ describe("Hello of a worker", () => {
     expect(await silent.end()).toMatchObject({ code: 4408 });
   });
 
+  it("is awaited until a deadline, even if every alarm comes late", async () => {
+    const at = { workerId: fresh("w"), region: fresh("ap") };
+    const silent = await FakeWorker.dial(at);
+    const region = env.REGION.getByName(at.region);
+    for (const laterMs of [1.3 * HELLO_TIMEOUT_MS, 2100]) {
+      expect(silent.closed).toBeUndefined();
+      vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + laterMs });
+      expect(await runDurableObjectAlarm(region)).toBe(true);
+    }
+    // No deadline is left to look at.
+    expect(await runDurableObjectAlarm(region)).toBe(false);
+    expect(await silent.end()).toMatchObject({ code: 4408 });
+  });
+
+  it("is awaited on three sockets of a worker at most, and the oldest one is closed for another", async () => {
+    const region = fresh("ap");
+    const at = { workerId: fresh("w"), region };
+    const welcomed = await FakeWorker.connect(at);
+    const other = await FakeWorker.dial({ workerId: fresh("w"), region });
+    const silent: FakeWorker[] = [];
+    for (let number = 0; number < 6; number += 1) silent.push(await FakeWorker.dial(at));
+    for (const older of silent.slice(0, 3)) expect(await older.end()).toMatchObject({ code: 1013 });
+    const heartbeats = welcomed.frames.length;
+    welcomed.report([]);
+    await eventually(() => expect(welcomed.frames.length).toBeGreaterThan(heartbeats));
+    expect([...silent.slice(3), other, welcomed].map(({ closed }) => closed)).toEqual(Array(5).fill(undefined));
+  });
+
   it("has its deadline extended while its tasks answer, and times out when they do not", async () => {
     const region = fresh("ap");
     const reports = Array.from({ length: 150 }, () => reportOf({ taskId: crypto.randomUUID(), attempt: 1 }));

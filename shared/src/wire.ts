@@ -35,8 +35,8 @@ const itemIndex = z.int().min(0).optional();
 
 /**
  * Prose for people: a text that is too long is shortened, not refused. An `ended` is repeated until it is acknowledged,
- * and the length of its message must not close the socket again and again. The text may quote a
- * foreign server, so it is made printable.
+ * and the length of its message must not close the socket again and again. The text may
+ * quote a foreign server, so it is made printable.
  */
 function prose(maxLength: number) {
   return z

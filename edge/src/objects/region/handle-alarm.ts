@@ -19,7 +19,13 @@ export async function handleAlarm(regionState: RegionState): Promise<void> {
   for (const [socket, state] of regionState.sockets.all()) {
     const deadlineMs = silentAtMs(state, regionState.config);
     if (deadlineMs > nowMs) later(deadlineMs);
-    else if (mayBeUnheard(lateMs, nowMs - deadlineMs, regionState.config)) later(nowMs + UNHEARD_MS);
+    else if (state.phase === "greeting" && lateMs >= UNHEARD_MS && state.putOff !== true) {
+      // Its hello may be unread. Once only: else many such sockets would make the alarm late and keep themselves open.
+      const putOffToMs = nowMs + UNHEARD_MS;
+      regionState.sockets.set(socket, { ...state, deadlineMs: putOffToMs, putOff: true });
+      later(putOffToMs);
+    } else if (state.phase !== "greeting" && mayBeUnheard(lateMs, nowMs - deadlineMs, regionState.config))
+      later(nowMs + UNHEARD_MS);
     else await regionState.drop(socket, CLOSE.silent, "Nothing was heard of the worker for too long.");
   }
   // Once, and not for each of thousands of assignments.

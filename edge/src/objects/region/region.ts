@@ -25,12 +25,18 @@ import { WorkerGreeter } from "./greet-worker.ts";
 import { handleAlarm } from "./handle-alarm.ts";
 import { handleFrame } from "./handle-frame.ts";
 import { readFrame } from "./read-frame.ts";
-import { RegionState } from "./region-state.ts";
+import { RegionState, TRY_AGAIN_LATER } from "./region-state.ts";
 import { CHECK_RESERVATION_AFTER_MS } from "./release-lost-tasks.ts";
 import { showLostWorkers, showRegion, showWorkers } from "./show-workers.ts";
 import type { GreetedSocket } from "./worker-sockets.ts";
 
 const RETRY_MS = 1000;
+
+/**
+ * The number of sockets of one worker that may be without a hello. An honest worker has one, or two if the first broke
+ * unnoticed. The oldest is closed for another one, so that a stolen token cannot fill the region with sockets.
+ */
+const MAX_UNGREETED = 3;
 
 /** The number of nearest neighbours that are asked for room. */
 const MAX_NEIGHBOURS = 4;
@@ -50,6 +56,9 @@ export class Region extends DurableObject<Env> implements RegionObject {
     const region = request.headers.get(REGION_HEADER) ?? "";
     const { 0: client, 1: server } = new WebSocketPair();
     const deadlineMs = Date.now() + this.#regionState.config.helloTimeoutMs;
+    for (const older of this.#regionState.sockets.ungreeted(workerId).slice(0, 1 - MAX_UNGREETED)) {
+      await this.#regionState.drop(older, TRY_AGAIN_LATER, "The worker has connected again before its hello.");
+    }
     this.#regionState.sockets.accept(server, { phase: "greeting", workerId, region, deadlineMs });
     await this.#regionState.wakeAt(deadlineMs);
     return new Response(null, { status: 101, webSocket: client });

@@ -21,7 +21,14 @@ interface Known {
 /** The state of a worker's socket. It is the socket's attachment, so that it outlives hibernation. */
 export type SocketState =
   /** The worker is connected and has not sent its hello yet. */
-  | { readonly phase: "greeting"; readonly workerId: string; readonly region: string; readonly deadlineMs: number }
+  | {
+      readonly phase: "greeting";
+      readonly workerId: string;
+      readonly region: string;
+      readonly deadlineMs: number;
+      /** True if the deadline was extended, which happens once. The default is false. */
+      readonly putOff?: boolean;
+    }
   /** The worker's tasks are being compared with the Task objects; it gets no new ones. */
   | (Known & { readonly phase: "reconciling"; readonly deadlineMs: number })
   | (Known & { readonly phase: "ready" })
@@ -92,6 +99,16 @@ export class WorkerSockets {
 
   remove(socket: WebSocket): void {
     this.#states.delete(socket);
+  }
+
+  /** Returns the sockets on which a worker has not sent its hello yet, the oldest first. */
+  ungreeted(workerId: string): WebSocket[] {
+    return [...this.#states]
+      .flatMap(([socket, state]) =>
+        state.phase === "greeting" && state.workerId === workerId ? { socket, deadlineMs: state.deadlineMs } : [],
+      )
+      .toSorted((one, other) => one.deadlineMs - other.deadlineMs)
+      .map(({ socket }) => socket);
   }
 
   /** Returns a copy of the list, so that sockets may be changed during the iteration. */
