@@ -35,7 +35,7 @@ const METHODS: readonly { readonly path: RegExp; readonly allow: string }[] = [
   { path: /^\/(healthz|livez|readyz|v1\/workers|v1\/regions|v1\/fleet\/connect)$/, allow: "GET" },
 ];
 
-/** The HTTP API. Everything thrown meets `errorResponse`. */
+/** The HTTP API. `errorResponse` answers everything that a handler throws. */
 export const app = new Hono<AppContext>();
 
 app.onError(errorResponse);
@@ -54,8 +54,8 @@ app.use(async (c, next) => {
   c.set("requestId", crypto.randomUUID());
   readConfig(c.env);
   await next();
-  // The answer to an upgrade is the socket itself and must not be touched. Adding the header to a finished answer means copying
-  // it, so the frequent answers set it themselves.
+  // The answer to a WebSocket upgrade is the socket itself and must not be changed. Adding the header to a finished answer
+  // means copying the answer, so the handlers of frequent calls set the header themselves.
   if (c.res.status !== 101 && !c.res.headers.has(REQUEST_ID_HEADER)) c.header(REQUEST_ID_HEADER, c.get("requestId"));
 });
 
@@ -67,7 +67,7 @@ app.route("/v1/trtc", roomEventRoutes);
 app.route("/", tencentRoutes);
 
 app.on(["POST"], ["/", "/push"], authenticate, limitRate);
-// The wildcard also matches the address without it.
+// The pattern `/v1/tasks/*` also matches `/v1/tasks`.
 app.use("/v1/tasks/*", authenticate, limitRate);
 app.use("/v1/regions", authenticate, limitRate);
 app.use("/v1/workers/*", authenticate, limitRate);

@@ -25,7 +25,8 @@ export function requireRole(caller: Caller, role: Role): void {
   );
 }
 
-/** Requires a caller for all applications, because workers carry the tasks of all of them, with their secrets.
+/**
+ * Requires a credential for all applications, because workers carry the tasks of all applications, with their secrets.
  *
  * @throws RoomcastError `AuthFailure.UnauthorizedOperation`
  */

@@ -6,17 +6,21 @@ import type { StoredCredential } from "../contracts/keyring-object.ts";
 import { credentialSubject } from "../model/seal-subject.ts";
 import type { Caller } from "./caller.ts";
 
-/** A credential with the SecretKeys that are valid now. After a rotation there are two for a while. */
+/** A credential with the SecretKeys that are valid now. For some time after a rotation, a credential has two keys. */
 export interface KnownCredential {
   readonly caller: Caller;
   readonly secretKeys: readonly string[];
 }
 
-/** Opened keys by their sealed text. They are dropped with the credential object, which is replaced after each change. */
+/**
+ * The opened SecretKeys of each credential by their sealed string. They are dropped together with the credential object, which
+ * is replaced after each change.
+ */
 const opened = new WeakMap<StoredCredential, ReadonlyMap<string, string>>();
 
-/** Finds the credential of a SecretId: in the secret CREDENTIALS, or in the keyring as it was at most 5 s ago. Returns
- * undefined if there is none.
+/**
+ * Finds the credential of a SecretId: in the secret CREDENTIALS, or in the keyring as it was at most 5 s ago. Returns undefined
+ * if there is no such credential with a valid key.
  */
 export async function findCredential(env: Env, secretId: string): Promise<KnownCredential | undefined> {
   const fixed = readConfig(env).credentials.find((credential) => credential.secretId === secretId);

@@ -5,12 +5,15 @@ interface Bucket {
   atMs: number;
 }
 
-/** Above this number, buckets that are full again are deleted: a full bucket is the same as none. */
+/**
+ * The number of buckets from which those that are full again are deleted. A full bucket has the same effect as a missing one.
+ */
 const MAX_BUCKETS = 10_000;
 
-/** Token buckets in this isolate's memory. Each call may be made a number of times a second, and a second's worth of calls may
- * come at once. Counting costs no call to another object. In return, an edge that runs in several isolates allows the limit
- * in each of them: the limiter keeps one caller from drowning the others, and is not a quota.
+/**
+ * Token buckets in this isolate's memory. Each call may be made a number of times a second, and a second's worth of calls may
+ * come at once. Counting costs no call to another object. In return, an edge that runs in several isolates allows the limit in
+ * each of them. The limiter is not a quota: its purpose is that one caller cannot use up the capacity of the edge.
  */
 export class RateLimiter {
   readonly #buckets = new Map<string, Bucket>();

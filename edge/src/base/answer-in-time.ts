@@ -1,4 +1,7 @@
-/** Waits for the answer of another object. Rejects when none comes in time; the object may still do what was asked. */
+/**
+ * Waits for the answer of another object. Rejects when no answer comes in time; the object may still do what it was asked to
+ * do.
+ */
 export async function answerInTime<Answer>(answer: Promise<Answer>, timeoutMs: number): Promise<Answer> {
   const waited = new AbortController();
   const late = async () => {

@@ -4,12 +4,12 @@ import type { SealKeys } from "./seal.ts";
 
 const HOUR_MS = 3_600_000;
 
-/** A variable whose value is JSON text. */
+/** Returns the schema of a variable that holds JSON. */
 function json<Schema extends z.ZodType>(schema: Schema) {
   return z.preprocess(parseJson, schema);
 }
 
-/** Text that cannot be parsed is passed on, and the schema refuses it. */
+/** Parses a string as JSON. Returns undefined if it is not JSON; the schema refuses that. */
 function parseJson(text: unknown): unknown {
   if (typeof text !== "string") return text;
   try {
@@ -19,7 +19,7 @@ function parseJson(text: unknown): unknown {
   }
 }
 
-/** One text, or a JSON list of texts. */
+/** Reads one string, or a JSON list of strings, as a list. */
 function oneOrList(text: unknown): unknown {
   if (typeof text !== "string") return text;
   return text.trimStart().startsWith("[") ? parseJson(text) : [text];
@@ -41,7 +41,10 @@ const allowList = z
     }
   });
 
-/** As a browser writes an origin (RFC 6454, section 6.2): no path, no slash at its end, no port that is the scheme's own. */
+/**
+ * Returns true if the string is an origin as a browser writes it (RFC 6454, section 6.2): without a path, a slash at its end,
+ * or the default port of its scheme.
+ */
 function isOrigin(text: string): boolean {
   return /^https?:$/.test(URL.parse(text)?.protocol ?? "") && URL.parse(text)?.origin === text;
 }
@@ -90,7 +93,7 @@ const configSchema = z.object({
   ACCEPT_TIMEOUT_MS: durationMs(100, 10_000),
   /** The longest time that a push may last, counted from its first picture. */
   EXECUTION_TIMEOUT_MS: durationMs(1000, 24 * HOUR_MS),
-  /** The longest time that a worker may take to stop a push, at once and tidily. */
+  /** The longest times that a worker may take to stop a push: at once, and tidily. */
   STOP_TIMEOUT_MS: durationMs(100, 10_000),
   TIDY_STOP_TIMEOUT_MS: durationMs(100, 30_000),
   /** The longest time that a worker may take to change a running push. */
@@ -107,7 +110,7 @@ const configSchema = z.object({
   REPORT_INTERVAL_MS: durationMs(50, 1000),
   /** The time that a connected worker has to send its hello. */
   HELLO_TIMEOUT_MS: durationMs(100, 5000),
-  /** The CPU percentage at which a worker gets new tasks only if no other has room; 0 disables the rule. */
+  /** The CPU percentage at which a worker gets new tasks only if no other worker has free capacity; 0 disables the rule. */
   BUSY_CPU_PERCENT: z.coerce.number().int().min(0).max(100).default(90),
   /** Private hosts, or hosts without TLS, that callbacks may be sent to. */
   CALLBACK_ALLOW_HOSTS: allowList,

@@ -1,6 +1,6 @@
 import { inflateSync } from "node:zlib";
 import type { Inflate } from "@roomcast/shared";
 
-/** This works without a stream, which is much faster for short texts such as a UserSig. */
+/** Inflates data in one call. For short data, such as a UserSig, this is much faster than a stream. */
 export const inflate: Inflate = (deflated, maxBytes) =>
   new Uint8Array(inflateSync(deflated, { maxOutputLength: maxBytes }));

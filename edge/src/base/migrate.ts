@@ -1,19 +1,19 @@
 export interface Migrations {
-  /** The owner of the tables. Each owner in an object has its own version. */
+  /** The owner of the tables. Each owner within an object has its own version number. */
   readonly name: string;
   /**
-   * Each step leads from one version to the next; the first one from nothing to 1. A deployed step is never changed. The first
-   * step must accept tables that exist already, because early versions were not stored.
+   * The steps from each version to the next; the first step leads to version 1. A deployed step is never changed. The first
+   * step must accept tables that exist already, because the earliest code did not store its version number.
    */
   readonly steps: readonly ((sql: SqlStorage) => unknown)[];
 }
 
-/** Brings storage that an older version of the code has written to the present shape, all of it or nothing. */
+/** Migrates storage that an older version of the code has written. Either all missing steps take effect or none of them. */
 export function migrate(storage: DurableObjectStorage, { name, steps }: Migrations): void {
   const key = `schema:${name}`;
   const from = storage.kv.get<number>(key) ?? 0;
   if (from === steps.length) return;
-  // Newer code has written it, and this code might misread it.
+  // Storage that newer code has written is refused, because this code might misread it.
   if (from > steps.length)
     throw new Error(`Version ${from} of ${name} is newer than this code, which knows ${steps.length}.`);
   storage.transactionSync(() => {

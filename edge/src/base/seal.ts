@@ -3,20 +3,20 @@ import { hex } from "./hex.ts";
 
 const encoder = new TextEncoder();
 const VERSION = "v2";
-/** The format of an older edge: one key for each subject, instead of the subject as additional data. */
+/** The format of an older edge, which derived a key for each subject instead of using the subject as additional data. */
 const VERSION_BEFORE = "v1";
 const DAY_MS = 86_400_000;
 
-/** The texts of `SEAL_KEY`, the newest first: the first one seals, and any of them opens. */
+/** The keys in `SEAL_KEY`, the newest first. The first key seals, and any of them opens. */
 export type SealKeys = readonly [string, ...string[]];
 
 export interface Opened {
   readonly value: unknown;
-  /** True if an older key sealed it, so that its owner should seal it again. */
+  /** True if an older key sealed the value, so that the caller should seal it again. */
   readonly stale: boolean;
 }
 
-/** Imported keys by their text of SEAL_KEY, of which there are a few. */
+/** The imported keys by their strings in `SEAL_KEY`. There are only a few of them. */
 const masterKeys = new Map<string, CryptoKey>();
 
 /** The keys of the latest days, because deriving a key takes longer than sealing with it. */
@@ -47,7 +47,10 @@ async function deriveKey(sealKey: string, salt: string, version: string): Promis
   );
 }
 
-/** There is one key for each day, so that no key is used with too many random nonces (NIST SP 800-38D: 2^32). */
+/**
+ * Returns the key of a day. Each day has a different key, so that no key is used with too many random nonces (NIST SP 800-38D:
+ * 2^32).
+ */
 async function dayKey(sealKey: string, day: string): Promise<CryptoKey> {
   const name = `${day} ${sealKey}`;
   const known = dayKeys.get(name);
@@ -74,15 +77,16 @@ export async function seal(value: unknown, keys: SealKeys, subject: string): Pro
   return [VERSION, day, iv.toBase64(), new Uint8Array(sealed).toBase64()].join(".");
 }
 
-/** As `openSealed`, for callers that do not keep the sealed text. */
+/** Works like `openSealed`, but returns only the value, for callers that do not keep the sealed string. */
 export async function unseal(text: string, keys: SealKeys, subject: string): Promise<unknown> {
   return (await openSealed(text, keys, subject)).value;
 }
 
-/** Opens a sealed text with the key that sealed it.
+/**
+ * Opens a sealed string with the key that sealed it.
  *
- * @throws RoomcastError `InternalError` when its key is not configured, when it was sealed for another subject, or when it was
- * changed.
+ * @throws RoomcastError `InternalError` when that key is not configured, or when the string was sealed for another subject or
+ * was changed.
  */
 export async function openSealed(text: string, keys: SealKeys, subject: string): Promise<Opened> {
   const parts = partsOf(text);
@@ -103,7 +107,7 @@ export async function openSealed(text: string, keys: SealKeys, subject: string):
 }
 
 interface SealedParts {
-  /** Null if an older edge sealed it. */
+  /** The day whose key sealed the value; null if an older edge sealed it. */
   readonly day: string | null;
   readonly iv: string;
   readonly sealed: string;
@@ -154,7 +158,7 @@ async function fingerprint(text: string, sealKey: string): Promise<string> {
   return hex(new Uint8Array(digest));
 }
 
-/** Writes JSON with sorted keys, so that the order in which a caller wrote them does not matter. */
+/** Writes JSON with sorted keys, so that the order in which a caller wrote the keys does not matter. */
 function canonical(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;

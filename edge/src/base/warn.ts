@@ -1,4 +1,4 @@
-/** Logs a fault inside the edge that is repaired later. */
+/** Logs an internal fault of the edge from which it recovers by itself. */
 export function warn(message: string, thrown: unknown): void {
   console.warn(message, { thrown: String(thrown) });
 }

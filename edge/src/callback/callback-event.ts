@@ -6,13 +6,13 @@ export interface ToldTask {
   readonly request: { readonly SdkAppId: number };
   readonly state: TaskState;
   readonly progress: { readonly positionMs: number } | null;
-  /** Items of the playlist that this attempt has passed over; absent if there are none. */
+  /** The items of the playlist that an attempt has passed over; absent if there are none. */
   readonly skipped?: SkippedItems & { readonly attempt: number };
-  /** When the worker was last heard of this task, Unix ms. */
+  /** The time at which the worker last sent something about this task, Unix ms. */
   readonly heardAtMs: number;
 }
 
-/** TRTC's callbacks of its input-online-media-stream API. */
+/** A callback in the form of TRTC's own input-online-media-stream API. */
 export interface TrtcEvent {
   readonly kind: "trtc";
   readonly atMs: number;
@@ -38,28 +38,28 @@ export interface TaskStateEvent {
   readonly reason: string | null;
 }
 
-/** Items of a playlist were passed over, for receivers that ask for all events. */
+/** The event that items of a playlist were passed over, for receivers that ask for all events. */
 export interface TaskItemEvent {
   readonly kind: "item";
   readonly atMs: number;
   readonly seq: number;
   readonly attempt: number;
-  /** The last one, from 0. */
+  /** The index of the last item that was passed over, from 0. */
   readonly item: number;
-  /** How many the attempt has passed over so far. */
+  /** The number of items that the attempt has passed over so far. */
   readonly count: number;
   readonly error: ErrorBody;
 }
 
 export type CallbackEvent = TrtcEvent | TaskStateEvent | TaskItemEvent;
 
-/** What has been reported of a task so far; its next events depend on it. */
+/** The part of a task's history that has been reported so far. The next events of the task depend on it. */
 export interface Story {
-  /** The state and the attempt of its last event; null if there was none. */
+  /** The state and the attempt that the last event was made for; null if there was no event. */
   readonly last: Pick<TaskState, "name" | "attempt"> | null;
   /** True if a 701 has reported that the push started. */
   readonly started: boolean;
-  /** True if the push has been away from the room since then. */
+  /** True if the push has been queued or reconnecting since it was last in the room. */
   readonly interrupted: boolean;
   readonly seq: number;
   /** The last report of items that were passed over; absent if there was none. */
@@ -73,7 +73,10 @@ export interface Told {
   readonly events: readonly CallbackEvent[];
 }
 
-/** Returns the events that a new record of a task causes, and the story with them; the same story if there are none. Pure. */
+/**
+ * Returns the events that a new record of a task causes, and the story after them. The story is the same object if nothing has
+ * changed in it. Pure.
+ */
 export function tell(before: Story, after: ToldTask, wanted: "trtc" | "all"): Told {
   const { story, events: items } = tellOfItems(before, after, wanted);
   const told = tellOfState(story, after, wanted);

@@ -7,7 +7,7 @@ export function showCallback(callback: StoredCallback): CallbackView {
   return { SdkAppId: sdkAppId, Url: shownOrigin(shownUrl), Events: events, changedAt: isoTime(changedAtMs), changedBy };
 }
 
-/** Callbacks of applications in the keyring's SQLite, one JSON text each. */
+/** The callbacks of applications in the keyring's SQLite, each stored as JSON. */
 export class CallbackStore {
   readonly #sql: SqlStorage;
 

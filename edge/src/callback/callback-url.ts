@@ -1,19 +1,20 @@
 import { type AddressPolicy, judgeAddress, listsAddress } from "@roomcast/shared";
 
-/** What is expected instead of a wrong URL, as a noun phrase after the word "expected"; null if the URL is right. */
+/** The description of an acceptable URL, as a noun phrase after the word "expected"; null if the judged URL is acceptable. */
 export type UrlProblem = string | null;
 
 const MAX_URL_LENGTH = 2048;
 const EXPECTED = `an https:// URL of at most ${MAX_URL_LENGTH} characters, without spaces, user and password`;
 /**
- * The URL parser drops tabs and line ends, reads `https:host` as `https://host`, and a backslash as a slash. Other
- * parsers do not, so a text with these may mean two addresses.
+ * The form of URLs that all parsers read in the same way. The URL parser drops tabs and line ends, reads `https:host` as
+ * `https://host`, and a backslash as a slash. Other parsers do not, so a URL that contains any of these may mean different
+ * addresses to different parsers.
  */
 const PLAIN_URL = /^https?:\/\/[^\s\\\p{Cc}]+$/iu;
 
 /**
- * Names that mean this machine, a private network or nobody wherever they are looked up (RFC 2606, RFC 6761, RFC 6762,
- * RFC 7686, RFC 9476), and one under which a cloud tells its machines their secrets.
+ * Names that are reserved for the local machine, a private network or no host at all (RFC 2606, RFC 6761, RFC 6762, RFC 7686,
+ * RFC 9476), and the name of Tencent Cloud's metadata service, which gives a machine its secrets.
  */
 const PRIVATE_NAMES = [
   "localhost",
@@ -33,16 +34,16 @@ const PRIVATE_NAMES = [
 ];
 
 /**
- * Returns why events must not be sent to a URL on a user's behalf; null if they may be. https is allowed to public
- * hosts, http only to hosts that the policy lists. Host names are not looked up here, because workerd connects by name
- * and might get another address. workerd itself refuses private addresses by default
+ * Judges whether events may be sent to a URL on a user's behalf. Returns null if they may, and otherwise a description of an
+ * acceptable URL. https is allowed to public hosts, http only to hosts that the policy lists. Host names are not looked up
+ * here, because workerd connects by name and might get another address. workerd itself refuses private addresses by default
  * (e2e/src/callback-network.test.ts). Pure.
  */
 export function judgeCallbackUrl(text: string, policy: AddressPolicy): UrlProblem {
   if (text.length > MAX_URL_LENGTH || !PLAIN_URL.test(text)) return EXPECTED;
   const url = URL.parse(text);
   if (url === null || url.hostname === "" || url.username !== "" || url.password !== "") return EXPECTED;
-  // The parser has turned every way to write an IPv4 address (decimal, octal, hexadecimal, fewer parts) into one.
+  // The parser has converted every notation of an IPv4 address (decimal, octal, hexadecimal, fewer parts) to dotted decimal.
   const host = url.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
   const isAddress = url.hostname.startsWith("[") || /^[0-9.]+$/.test(host);
   const isListed = policy.hosts.has(host) || (isAddress && listsAddress(policy, host));

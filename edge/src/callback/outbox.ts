@@ -13,22 +13,28 @@ export interface Outbox {
   readonly schema: 1;
   readonly target: CallbackTarget;
   readonly story: Story;
-  /** The oldest first; they are sent one after another. */
+  /** The oldest first. The events are sent one after another. */
   readonly queue: readonly QueuedEvent[];
   readonly nextId: number;
-  /** How often the first event of the queue was tried, when it was first tried, and when it is due. */
+  /**
+   * The number of tries of the first event in the queue, the time of the first of these tries, and the time at which the event
+   * is due.
+   */
   readonly tries: number;
   readonly firstTryAtMs: number | null;
   readonly dueAtMs: number;
-  /** The task has ended: nothing comes after what is queued. */
+  /** True if the task has ended, after which no further events are queued. */
   readonly ended: boolean;
 }
 
 export type RetryPolicy = Pick<Config, "callbackTimeoutMs" | "callbackRetryMs" | "callbackGiveUpMs">;
 
-/** The longest queue, so that a receiver that is away cannot make a task grow. The oldest event that is not being sent is dropped. */
+/**
+ * The largest number of queued events, so that a receiver that is down cannot make the storage of a task grow. If there are
+ * more, the oldest ones are dropped, except for the first, which may be being sent.
+ */
 export const MAX_QUEUED = 100;
-/** If the object dies while it sends, the event is sent again this long after the time-out of the first try. */
+/** The time after the time-out of a try at which the event is sent again if the object died while it was sending. */
 const LEASE_MARGIN_MS = 1000;
 
 export function newOutbox(target: CallbackTarget): Outbox {
@@ -71,7 +77,7 @@ export function nextSendAtMs({ queue, dueAtMs }: Outbox): number | null {
   return queue.length === 0 ? null : dueAtMs;
 }
 
-/** Returns the outbox while its first event is being sent. Pure. */
+/** Returns the outbox in the form that is stored while its first event is being sent. Pure. */
 export function trying(outbox: Outbox, nowMs: number, policy: RetryPolicy): Outbox {
   return {
     ...outbox,
@@ -87,7 +93,10 @@ export function without(outbox: Outbox, id: number): Outbox {
   return { ...outbox, queue: outbox.queue.slice(1), tries: 0, firstTryAtMs: null, dueAtMs: 0 };
 }
 
-/** Returns the outbox with an empty queue, for events that have no receiver. Later events start with their first try. Pure. */
+/**
+ * Returns the outbox with an empty queue, for events that have no receiver. The tries of later events are counted from the
+ * beginning. Pure.
+ */
 export function emptied(outbox: Outbox): Outbox {
   return { ...outbox, queue: [], tries: 0, firstTryAtMs: null, dueAtMs: 0 };
 }

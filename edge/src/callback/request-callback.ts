@@ -10,7 +10,7 @@ import type { CallbackTarget } from "../model/callback-target.ts";
 import { taskCallbackSubject } from "../model/seal-subject.ts";
 import { judgeCallbackUrl } from "./callback-url.ts";
 
-/** How long a create waits for the Keyring. */
+/** The time limit of a create for reading the Keyring, in ms. */
 const KEYRING_TIMEOUT_MS = 1000;
 
 /** @throws RoomcastError `InvalidParameterValue` */
@@ -30,15 +30,16 @@ export async function callbackTarget(env: Env, request: PushRequest, taskId: str
     return { kind: "request", events: events ?? "trtc", sealed };
   }
   const callbacks = await knownCallbacks(env);
-  // Where the events go is looked up again when they are sent, and nothing is sent if no callback is set then.
+  // If the callbacks are unknown, the application is assumed to have one. The callback is looked up again when events are sent,
+  // and if there is none, nothing is sent.
   if (callbacks === null) return { kind: "app", events: "trtc" };
   const ofApp = callbacks.find(({ sdkAppId }) => sdkAppId === request.SdkAppId);
   return ofApp === undefined ? null : { kind: "app", events: ofApp.events };
 }
 
 /**
- * Returns the callbacks of applications. A push must not fail or wait long because the Keyring does not answer: then
- * the last callbacks that this isolate knew are used, however old they are. Returns null if it has never known any.
+ * Returns the callbacks of applications. If the Keyring does not answer in time, the last callbacks that this isolate knew are
+ * used, however old they are, so that a push does not fail or wait long. Returns null if this isolate has never read any.
  */
 async function knownCallbacks(env: Env): Promise<KeyringSnapshot["callbacks"] | null> {
   try {

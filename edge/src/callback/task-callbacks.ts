@@ -19,7 +19,7 @@ import { type Sent, sendCallback } from "./send-callback.ts";
 
 const STORED_AS = "callbacks";
 
-/** What the callbacks need from their task. */
+/** The parts of a task that its callbacks need. */
 interface Parts {
   readonly ctx: DurableObjectState;
   readonly env: Env;
@@ -30,7 +30,7 @@ interface Parts {
 }
 
 /**
- * A task's callbacks. They are written together with the change that they report, and sent one after another, each at
+ * A task's callbacks. Events are stored together with the change that they report. They are sent one after another, each at
  * least once. callback-event.ts and outbox.ts decide what is sent and when.
  */
 export class TaskCallbacks {
@@ -55,12 +55,15 @@ export class TaskCallbacks {
     if (next !== this.#outbox) this.#put(next);
   }
 
-  /** When the task's alarm must come for a callback, Unix ms; infinity if none is due. */
+  /** The time at which the task's alarm must fire for a callback, Unix ms; infinity if no event is queued. */
   get nextAtMs(): number {
     return (this.#outbox && nextSendAtMs(this.#outbox)) ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Starts to send what is due. The task does not wait for it, because a slow receiver must not delay its deadlines. */
+  /**
+   * Starts to send the first event if it is due. The task does not wait for the result, because a slow receiver must not delay
+   * the task's deadlines.
+   */
   send(record: ToldTask): void {
     this.#send({ taskId: record.taskId, sdkAppId: record.request.SdkAppId });
   }
@@ -74,7 +77,7 @@ export class TaskCallbacks {
     this.#parts.ctx.waitUntil(this.#try(first, task));
   }
 
-  /** Called when the task is deleted: nothing is sent after that. */
+  /** Called when the task is deleted. Nothing is sent after that. */
   drop(): void {
     this.#outbox = undefined;
   }
@@ -85,7 +88,7 @@ export class TaskCallbacks {
       this.#sending = false;
       if (sent === "nowhere") this.#forgetAll();
       else this.#concluded(queued, sent);
-      // The next event, or the first retry, does not wait for the alarm.
+      // The next event, or the first retry, is sent now instead of at the next alarm.
       this.#send(task);
       await this.#parts.schedule();
     } catch (thrown) {
@@ -122,7 +125,7 @@ export class TaskCallbacks {
     this.#put(without(outbox, id));
   }
 
-  /** Stores the address sealed with the newest key, so that an operator can drop the older one. */
+  /** Stores the address sealed with the newest key, so that an operator can remove the older key. */
   #reseal(sealed: string): void {
     const outbox = this.#outbox;
     if (outbox?.target.kind === "request") this.#put({ ...outbox, target: { ...outbox.target, sealed } });
@@ -135,7 +138,7 @@ export class TaskCallbacks {
   #put(outbox: Outbox): void {
     const { kv } = this.#parts.ctx.storage;
     if (outbox.ended && outbox.queue.length === 0) {
-      // The URL and the key are secrets that are no longer needed.
+      // The outbox is deleted, because it holds the callback's URL and key, which are secrets that are no longer needed.
       this.#outbox = undefined;
       kv.delete(STORED_AS);
       return;

@@ -3,7 +3,10 @@ import { createMiddleware } from "hono/factory";
 import { readConfig } from "../base/config.ts";
 import { type AppContext, REQUEST_ID_HEADER, WARNING_HEADER } from "./app-context.ts";
 
-/** Pages of a listed origin may call with the Authorization header, never with the browser's credentials. */
+/**
+ * Answers the CORS checks of browsers. Pages of a listed origin may call with the Authorization header, but never with the
+ * browser's own credentials, such as cookies.
+ */
 const allowed = cors({
   origin: (origin, c) => {
     const { corsOrigins } = readConfig(c.env);
@@ -15,8 +18,9 @@ const allowed = cors({
   maxAge: 7200,
 });
 
-/** Cross-origin resource sharing for the origins in `CORS_ORIGINS`. The answer to an upgrade is the socket itself and gets no
- * headers.
+/**
+ * Cross-origin resource sharing for the origins in `CORS_ORIGINS`. The answer to a WebSocket upgrade is the socket itself, to
+ * which no headers can be added.
  */
 export const crossOrigin = createMiddleware<AppContext>(async (c, next) => {
   const isOff = readConfig(c.env).corsOrigins.length === 0;

@@ -2,7 +2,7 @@ import { RoomcastError } from "@roomcast/shared";
 import type { Context } from "hono";
 import { type AppContext, REQUEST_ID_HEADER } from "./app-context.ts";
 
-/** Converts a thrown error to an HTTP answer, without its stack and cause. No other place does so. */
+/** Converts a thrown error to an HTTP answer, without its stack and cause. The plain API converts errors nowhere else. */
 export function errorResponse(thrown: unknown, c: Context<AppContext>): Response {
   const error = RoomcastError.from(thrown);
   const requestId = c.get("requestId");

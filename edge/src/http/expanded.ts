@@ -1,13 +1,15 @@
 import { unzipSync } from "node:zlib";
 import { RoomcastError } from "@roomcast/shared";
 
-/** The first bytes tell the formats apart, so a sender that confuses their names is understood. */
+/** The accepted encodings. The format is recognized by its first bytes, so a sender may confuse the names of the encodings. */
 const ENCODINGS: readonly string[] = ["gzip", "x-gzip", "deflate"];
 
-/** Decompresses a body.
+/**
+ * Decompresses a body.
  *
  * @param encoding the Content-Encoding in lower case
- * @throws RoomcastError `RequestSizeLimitExceeded` when the result exceeds the limit; `InvalidParameter`
+ * @throws RoomcastError `RequestSizeLimitExceeded` when the result exceeds the limit; `InvalidParameter` when the body cannot
+ * be decompressed
  */
 export function expanded(bytes: Uint8Array, encoding: string, maxBytes: number): Uint8Array {
   if (!ENCODINGS.includes(encoding)) {

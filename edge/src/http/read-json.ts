@@ -6,7 +6,7 @@ const REPLACEMENT = "\uFFFD";
 
 /** The longest body of a request, bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
-/** The time for a whole body to arrive. The longest body takes 5 s at 100 kbit/s. */
+/** The time limit for a whole body to arrive. The longest body takes 5 s at 100 kbit/s. */
 const BODY_DEADLINE_MS = 10_000;
 
 /** Reads a request's body as JSON, whatever its Content-Type. A missing or wrong Content-Length does not matter, because the bytes
@@ -18,7 +18,9 @@ export async function readJson(request: Request): Promise<unknown> {
   return parseJson(await readText(request), request.headers);
 }
 
-/** As `readJson`, but an empty body is read as an empty object, because a proxy may turn a missing body into an empty one. */
+/**
+ * Works like `readJson`, but reads an empty body as an empty object, because a proxy may turn a missing body into an empty one.
+ */
 export async function readOptionalJson(request: Request): Promise<unknown> {
   const text = await readText(request);
   return text === "" ? {} : parseJson(text, request.headers);
@@ -38,16 +40,20 @@ export function parseJson(text: string, headers: Headers): unknown {
   }
 }
 
-/** Returns the sender's Content-Type unless it is JSON. */
+/**
+ * Returns the part of an error text that names the Content-Type of the request. Returns an empty string if that is JSON or is
+ * not given.
+ */
 function sentInstead(headers: Headers): string {
   const type = headers.get("Content-Type")?.split(";")[0]?.trim().toLowerCase() ?? "";
   if (!/^[a-z0-9.+-]{1,40}\/[a-z0-9.+-]{1,60}$/.test(type) || /[/+]json$/.test(type)) return "";
   return `, and its Content-Type is ${type}`;
 }
 
-/** Reads a request's body as text up to a limit, and decompresses it if necessary.
+/**
+ * Reads a request's body as a string up to a limit, and decompresses it if necessary.
  *
- * @param deadlineMs the time for the body to arrive, so that an unfinished request does not stay open
+ * @param deadlineMs the time limit for the body to arrive, so that an unfinished request does not stay open
  */
 export async function readText(request: Request, deadlineMs: number = BODY_DEADLINE_MS): Promise<string> {
   const late = Promise.withResolvers<never>();
@@ -66,7 +72,8 @@ async function readWhole(request: Request): Promise<string> {
     return checked(new TextDecoder().decode(bytes));
   }
   const announced = Number(request.headers.get("Content-Length") ?? Number.NaN);
-  // HTTP guarantees this length, and reading the body in one piece takes a third of the time.
+  // A body whose Content-Length is within the limit is read in one piece, because HTTP guarantees the length, and this takes a
+  // third of the time.
   if (announced <= MAX_BODY_BYTES) {
     const whole = await request.text();
     if (whole.length > MAX_BODY_BYTES) throw tooLong();
@@ -99,11 +106,15 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   return bytes;
 }
 
-/** Removes the byte order mark that some programs on Windows put before their text. */
+/**
+ * Removes the byte order mark that some programs on Windows put at the beginning.
+ *
+ * @throws RoomcastError `InvalidParameter` if the text contains the character for invalid UTF-8
+ */
 function checked(text: string): string {
   const plain = text.startsWith("\uFEFF") ? text.slice(1) : text;
   if (!plain.includes(REPLACEMENT)) return plain;
-  // The first two bytes of gzip (RFC 1952, section 2.3.1).
+  // These are the first two bytes of gzip (RFC 1952, section 2.3.1), of which the second is not UTF-8.
   if (plain.startsWith(`\u001F${REPLACEMENT}`)) {
     throw new RoomcastError(
       "InvalidParameter",

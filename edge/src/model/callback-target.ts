@@ -1,6 +1,6 @@
 /** The target of a task's events. */
 export type CallbackTarget =
-  /** Events go to the application's callback as it is set when they are sent. */
+  /** Events go to the callback that the application has when they are sent. */
   | { readonly kind: "app"; readonly events: "trtc" | "all" }
   /** Events go to the callback of the request: `{ url, key }`, sealed for `taskCallbackSubject`. */
   | { readonly kind: "request"; readonly events: "trtc" | "all"; readonly sealed: string };

@@ -13,8 +13,10 @@ export interface HeldFilter {
   readonly workerId?: string | undefined;
 }
 
-/** Builds the condition for tasks in one of these states or on this worker. A directory only knows whether a task runs; its
- * state is known to the region of its worker, so the condition names the tasks one by one. Pure.
+/**
+ * Builds the conditions for tasks that are in one of these states and on this worker, as far as the filter names them. A
+ * directory knows only whether a task runs. Its state and its worker are known to the worker's region, so the conditions list
+ * the ids of the tasks. Pure.
  */
 export function heldCondition({ states, workerId }: HeldFilter, held: readonly HeldTask[]): Condition[] {
   const conditions: Condition[] = [];

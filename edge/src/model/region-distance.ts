@@ -30,13 +30,16 @@ const COORDINATES: ReadonlyMap<string, Coordinates> = new Map(
 
 const EARTH_RADIUS_KM = 6371;
 
-/** Degrees. */
+/** A place on Earth, in degrees. */
 export interface Coordinates {
   readonly latitude: number;
   readonly longitude: number;
 }
 
-/** Returns the other regions, the nearest first. A region that is not Tencent Cloud's has no place and no neighbours. Pure. */
+/**
+ * Returns the other regions whose coordinates are known, the nearest first. A region that is not one of Tencent Cloud's has no
+ * coordinates and therefore no neighbours. Pure.
+ */
 export function neighboursOf(region: string, among: readonly string[]): string[] {
   const at = COORDINATES.get(region);
   return at === undefined
@@ -47,7 +50,7 @@ export function neighboursOf(region: string, among: readonly string[]): string[]
       );
 }
 
-/** Returns the region nearest to a place, or null if none of them has a place. Pure. */
+/** Returns the region nearest to a place, or null if none of them has known coordinates. Pure. */
 export function nearestRegion(at: Coordinates, among: readonly string[]): string | null {
   return byDistance(at, among)[0] ?? null;
 }

@@ -13,7 +13,7 @@ const KINDS = {
 /** The EventGroupId of room events and of media events. */
 const GROUPS: ReadonlySet<number> = new Set([1, 2]);
 
-/** The reason of a user who left because TRTC's server removed them. */
+/** The value of `Reason` in the event of a user whom TRTC's server removed from the room. */
 const REMOVED = 3;
 
 const bodySchema = z.object({
@@ -23,7 +23,7 @@ const bodySchema = z.object({
     /** A number for an integer room, a string for a string room. */
     RoomId: z.union([z.int().min(1).max(4_294_967_295), z.string().regex(/^[^/\p{Cc}]{1,64}$/u)]),
     EventMsTs: z.number().min(0).optional(),
-    /** Seconds. */
+    /** Unix time in seconds. */
     EventTs: z.number().min(0).optional(),
     UserId: z
       .string()
@@ -39,13 +39,13 @@ export interface RoomEvent {
   readonly room: Room;
   /** Null if the event concerns the whole room. */
   readonly userId: string | null;
-  /** The time by TRTC's clock, Unix ms. Events may arrive in another order. */
+  /** The time of the event by TRTC's clock, Unix ms. Events may arrive out of order. */
   readonly atMs: number;
   /** For `left`: true if the server removed the user. */
   readonly removed: boolean;
 }
 
-/** Reads the body of a callback. Returns null if it does not concern pushes. Pure. */
+/** Reads the body of a callback from TRTC. Returns null if the callback does not concern pushes. Pure. */
 export function readRoomEvent(body: unknown): RoomEvent | null {
   const parsed = bodySchema.safeParse(body);
   if (!parsed.success || !GROUPS.has(parsed.data.EventGroupId)) return null;
@@ -67,7 +67,7 @@ function isKnown(type: number): type is keyof typeof KINDS {
   return type in KINDS;
 }
 
-/** The prefix of the keys of a room's seats. */
+/** Returns the prefix that the keys of all seats in a room share. */
 export function roomKey(sdkAppId: number, room: Room): string {
   return seatKey({ sdkAppId, room, userId: "" });
 }

@@ -1,4 +1,4 @@
-// The edge seals each secret for one subject, and it opens for that subject only (see base/seal.ts).
+// The edge seals each secret for one subject, and the secret can be opened for that subject only (see base/seal.ts).
 
 /** The subject of a credential's SecretKey. */
 export function credentialSubject(secretId: string): string {

@@ -6,22 +6,22 @@ export interface Interval {
   readonly beforeMs: number;
 }
 
-/** The tasks that a query selects. Null fields do not restrict it. */
+/** The tasks that a query selects. A field that is null or absent does not restrict the query. */
 export interface TaskFilter {
   readonly taskId: string | null;
   readonly statuses: readonly ScfStatus[] | null;
   readonly created: Interval | null;
   /** A task that has not ended matches no interval. */
   readonly ended: Interval | null;
-  /** The number of an integer room or the name of a string room, as text. */
+  /** The number of an integer room or the name of a string room, as a string. */
   readonly room?: string | undefined;
   readonly userId?: string | undefined;
   readonly region?: string | undefined;
   /** The code of the error that the task failed with. */
   readonly errorCode?: string | undefined;
-  /** Accepted by then and not ended yet, Unix ms. */
+  /** A time at which the task had been accepted and had not ended, Unix ms. */
   readonly runningAtMs?: number | undefined;
-  /** A further condition: see `heldCondition`. */
+  /** Further conditions: see `heldCondition`. */
   readonly held?: readonly Condition[] | undefined;
 }
 
@@ -39,7 +39,7 @@ export interface Condition {
   readonly bindings: readonly (string | number)[];
 }
 
-/** The conditions of a filter without the status, by which the tasks are counted. */
+/** Returns the condition of a filter apart from its statuses, because the number of tasks is also counted for each status. */
 export function conditionOf(filter: Omit<TaskFilter, "statuses">): Condition {
   const { taskId, created, ended, room, userId, region, errorCode, runningAtMs, held = [] } = filter;
   const parts: Condition[] = [...held];
@@ -80,7 +80,7 @@ export function allOf(parts: readonly Condition[]): Condition {
   return { where: some.map(({ where }) => where).join(" AND "), bindings: some.flatMap(({ bindings }) => bindings) };
 }
 
-/** A running task sorts after all ended ones, and counts as the longest. */
+/** The end of a running task for sorting: the task comes after all ended ones, and counts as the longest. */
 const NOT_ENDED_MS = Number.MAX_SAFE_INTEGER;
 
 const KEYS: Record<ListQuery["orderBy"], { readonly sql: string; readonly of: (task: ListedTask) => number }> = {
@@ -100,19 +100,19 @@ function endedMs({ endedAt }: ListedTask): number {
   return endedAt === null ? NOT_ENDED_MS : Date.parse(endedAt);
 }
 
-/** The order as SQL; `inOrder` is the same order. */
+/** Writes an order in SQL. `inOrder` compares tasks by the same order. */
 export function orderSql({ orderBy, order }: Pick<ListQuery, "orderBy" | "order">): string {
   const direction = order === "asc" ? "ASC" : "DESC";
   return [KEYS[orderBy].sql, "created_at_ms", "task_id"].map((key) => `${key} ${direction}`).join(", ");
 }
 
-/** The condition for tasks that come after a given one in an order. */
+/** Returns the condition for tasks that come after a given one in an order. */
 export function afterCondition({ orderBy, order }: Pick<ListQuery, "orderBy" | "order">, task: ListedTask): Condition {
   const where = `(${KEYS[orderBy].sql}, created_at_ms, task_id) ${order === "asc" ? ">" : "<"} (?, ?, ?)`;
   return { where, bindings: [KEYS[orderBy].of(task), createdMs(task), task.taskId] };
 }
 
-/** Compares two listed tasks of any directories. */
+/** Returns a function that compares two listed tasks, which may come from different directories. */
 export function inOrder({ orderBy, order }: Pick<ListQuery, "orderBy" | "order">) {
   const sign = order === "asc" ? 1 : -1;
   const key = KEYS[orderBy].of;

@@ -10,7 +10,7 @@ export function newTaskId(sdkAppId: number): string {
   return `${random.slice(0, VERSION_AT)}8${random.slice(VERSION_AT + 1, APP_AT)}${app}`;
 }
 
-/** Returns the application of a task, or null if an older edge made the id, which does not contain it. Pure. */
+/** Returns the SdkAppId in a task's id, or null if the id contains none because an older edge made it. Pure. */
 export function sdkAppIdOf(taskId: string): number | null {
   if (taskId[VERSION_AT] !== "8") return null;
   const sdkAppId = Number.parseInt(taskId.slice(APP_AT), 16);

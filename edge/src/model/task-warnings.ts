@@ -1,6 +1,6 @@
 import { parseSeatKey, type ShownRequest, type TaskWarningCode } from "@roomcast/shared";
 
-/** A risk of a task that was accepted all the same. Its message is one line of ASCII, because it also goes into a header. */
+/** A risk of a task, which is accepted nevertheless. The message is one line of ASCII, because it also goes into a header. */
 export interface Warning {
   readonly code: TaskWarningCode;
   readonly message: string;
@@ -28,7 +28,10 @@ export function warningsOf(request: Warned, elsewhere: readonly OtherSeat[]): re
   return [...(RoomId === undefined ? [] : [integerRoom(RoomId)]), ...elsewhereWarnings(request, elsewhere)];
 }
 
-/** Returns the warnings that the answer to a create carries, because they depend on what else runs. Pure. */
+/**
+ * Returns the warnings about tasks of the same user in other rooms. The answer to a create carries only these, because they
+ * depend on what else runs. Pure.
+ */
 export function elsewhereWarnings({ UserId, OnConflict }: Warned, [other]: readonly OtherSeat[]): readonly Warning[] {
   return other === undefined ? [] : [userElsewhere(UserId, other, OnConflict === "replace")];
 }
