@@ -6,7 +6,10 @@ interface Child {
   readonly environment: string;
 }
 
-/** Lists the ffmpeg and ffprobe children of this process, with the arguments that others see and their environment. */
+/**
+ * Lists the ffmpeg and ffprobe children of this process, with their environment and the arguments that other users can
+ * see.
+ */
 export async function children(): Promise<Child[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(

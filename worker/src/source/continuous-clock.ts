@@ -1,20 +1,26 @@
 type Track = "audio" | "video";
 
-/** A larger step back of a track is a jump of the clock, ms; a smaller one is jitter. */
+/** The largest step back of a track that counts as jitter, ms. A larger step back is a jump of the clock. */
 const LARGEST_STEP_BACK_MS = 300;
-/** A live source's clock may advance this much more than the time that has passed, ms … */
+/**
+ * The most that a live source's clock may advance beyond the time that has passed, ms. This holds until the end of
+ * LEARNING_MS.
+ */
 const LIVE_TOLERANCE_MS = 1000;
-/** … until the earliest arrival of its tags is known, because no picture can arrive before it was taken. */
+/**
+ * The time after which the earliest arrival of the tags is known, ms. No picture can arrive before it was taken, so
+ * later tags are compared with that arrival.
+ */
 const LEARNING_MS = 3000;
-/** A tag that arrives this much earlier, relative to its timestamp, than all before it is on another clock, ms. */
+/** A tag that arrives this much earlier, relative to its timestamp, than all previous tags is on another clock, ms. */
 const EARLY_TOLERANCE_MS = 250;
-/** The longest time that a recorded source may show one picture, ms; a longer step is a cut in the recording. */
+/** The longest time that a recorded source may show one picture, ms. A longer step is a cut in the recording. */
 const LONGEST_RECORDED_STEP_MS = 10_000;
-/** A slow source keeps its pace, so a step of up to this many times the last one is not a jump. */
+/** A step of up to this many times the previous one is not a jump, because the frame rate of a source may be low. */
 const STEP_FACTOR = 3;
 /** The largest distance on one clock between tags of two tracks that arrive together, ms. */
 const SAME_TIME_MS = 200;
-/** At an announced discontinuity any larger step counts as a jump, ms. */
+/** The largest deviation from a regular step at an announced discontinuity, ms. A larger step counts as a jump. */
 const ANNOUNCED_TOLERANCE_MS = 100;
 /** The distance between the last tag before a jump and the first one after it if no step of the track is known, ms. */
 const DEFAULT_STEP_MS = { video: 40, audio: 23 } as const;
@@ -52,7 +58,10 @@ export class ContinuousClock {
   readonly #tracks: Record<Track, TrackClock> = { video: newTrack("video"), audio: newTrack("audio") };
   #lastAtMs: number | undefined;
   #firstAtMs: number | undefined;
-  /** Continuous timestamp minus arrival time of the earliest tag, ms. */
+  /**
+   * The largest difference between a tag's continuous timestamp and its arrival: that of the tag that came earliest,
+   * ms.
+   */
   #earliestMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ContinuousClockOptions = {}) {
@@ -61,14 +70,14 @@ export class ContinuousClock {
     this.#onJump = options.onJump;
   }
 
-  /** Announces that the next tag of each track directly follows the last one, wherever it is on the source's clock. */
+  /** Announces that the next tag of the track directly follows the last one, whatever its timestamp is. */
   announceJump(kind: Track): void {
     this.#tracks[kind].announced = true;
   }
 
   /**
    * @param dtsMs decode time of a media tag on the source's clock, ms
-   * @returns the shift that makes it continuous, ms; 0 as long as the clock has not jumped
+   * @returns the shift that makes the timestamp continuous, ms; 0 until the clock has jumped
    */
   shiftMs(kind: Track, dtsMs: number): number {
     const track = this.#tracks[kind];
@@ -112,8 +121,8 @@ export class ContinuousClock {
   }
 
   /**
-   * A track that seemed to jump alone has only lost media, such as pictures that a publisher dropped. It returns to the
-   * clock of the other track as soon as its tags fit there.
+   * Returns true if a track that seemed to jump alone had only lost media, such as pictures that a publisher dropped.
+   * Its tags then fit the clock of the other track again.
    */
   #wasOnlyGap(dtsMs: number, track: TrackClock, other: TrackClock): boolean {
     if (track.shiftMs === other.shiftMs || track.lastMs === undefined || other.lastMs === undefined) return false;
@@ -129,7 +138,10 @@ export class ContinuousClock {
     return leapsMs > 0 && atMs - this.#lastAtMs > this.#earliestMs + EARLY_TOLERANCE_MS;
   }
 
-  /** The place of the first tag after a jump: after its own track, and not before the last tag of the other track. */
+  /**
+   * The place of the first tag after a jump: one step after the last tag of its own track, and not before the last tag
+   * of the other track.
+   */
   #nextMs(track: TrackClock, other: TrackClock): number {
     const ownMs = track.lastMs === undefined ? Number.NEGATIVE_INFINITY : track.lastMs + track.stepMs;
     return Math.max(ownMs, other.lastMs ?? Number.NEGATIVE_INFINITY);

@@ -61,7 +61,7 @@ const BEGINNINGS: readonly (readonly [start: string, kind: keyof typeof KINDS, a
   ["[playlist]", "playlist"],
 ];
 
-/** Patterns of the first tag of a document, by kind. */
+/** Patterns for the beginning of a text document, each with its kind. */
 const TEXTS: readonly (readonly [RegExp, keyof typeof KINDS])[] = [
   [/^<(?:!doctype\s+html|html|head|body|script|div)\b/i, "webPage"],
   [/^<(?:\w+:)?MPD\b/, "dash"],
@@ -72,15 +72,17 @@ const TEXTS: readonly (readonly [RegExp, keyof typeof KINDS])[] = [
 ];
 
 /**
- * Returns the error of a source whose first bytes show that it is not media, or undefined if they do not show that. Pure.
+ * Returns the error of a source whose first bytes show that it is not media, or undefined if they do not show that.
+ * Pure.
  *
- * @param start some hundred bytes from the beginning, or the whole source if it is shorter
+ * @param start the first few hundred bytes, or the whole source if it is shorter
  */
 export function foreignContent(start: Buffer): RoomcastError | undefined {
   const text = start.toString("latin1");
   const magic = BEGINNINGS.find(([beginning, , at = 0]) => text.startsWith(beginning, at));
   if (magic !== undefined) return refusal(magic[1]);
-  // A byte order mark, the XML declaration, comments and styles may precede the first tag.
+  // A byte order mark, an XML declaration, comments and processing instructions (such as xml-stylesheet) may precede
+  // the first tag.
   const body = text.replace(/^\xef\xbb\xbf/, "").replace(/^(?:\s+|<\?[^>]*\?>|<!--[^]*?-->)*/, "");
   const document = TEXTS.find(([pattern]) => pattern.test(body));
   return document === undefined ? undefined : refusal(document[1]);

@@ -11,7 +11,7 @@ const AAC_LC = 2;
 
 /**
  * Returns the sequence header of the AAC-LC silence for a source that has no sound (yet). The timeline fills a track of
- * which it has the header only.
+ * which it has only the header.
  */
 export function silenceHeader({ sampleRateHz, channels }: AudioFormat, dtsMs: number): MediaTag {
   const index = SAMPLE_RATE_INDEX[sampleRateHz] ?? 3;

@@ -1,10 +1,14 @@
 const SLAB_BYTES = 64 * 1024;
-/** Larger buffers are rare and would leave much of a slab unused, so they are allocated separately. */
+/**
+ * The largest buffer that is cut from a slab. Larger ones are rare and would leave much of a slab unused, so they are
+ * allocated separately.
+ */
 const MAX_POOLED_BYTES = SLAB_BYTES / 4;
 
 /**
  * Cuts buffers from larger ones, because the garbage collection of an ArrayBuffer for each picture would cost more than
- * reading it. Each source has its own pool: the buffers of a slab are released at about the same time, and so is the slab.
+ * reading it. Each source has its own pool: the buffers of a slab are then released at about the same time, and the
+ * slab with them.
  */
 export class PayloadPool {
   #slab: Buffer = Buffer.alloc(0);

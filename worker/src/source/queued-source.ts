@@ -51,7 +51,7 @@ export abstract class QueuedSource implements Source {
 
   abstract close(): Promise<void>;
 
-  /** Called when the queue is full, once until `resumeReading`. */
+  /** Called once when the queue is full, and not again before `resumeReading`. */
   protected abstract pauseReading(): void;
 
   /** Called when the queue has room again. */

@@ -5,7 +5,7 @@ import type { SourceEnd, SourceInfo } from "./source.ts";
 const FRAME_MS = 1000 / 30;
 const AAC_FRAME_MS = 1024 / 48;
 
-/** A picture or its header: the first byte is what FLV calls frame type and codec. */
+/** Returns a picture or a sequence header. Its first byte holds the frame type and the codec, as in FLV. */
 export function videoTag(dtsMs: number, keyframe: boolean, sequenceHeader = false): MediaTag {
   const payload = Buffer.from([keyframe ? 0x17 : 0x27, sequenceHeader ? 0 : 1, 0, 0, 0, 1, 2, 3]);
   return { kind: "video", dtsMs, compositionMs: 0, keyframe, sequenceHeader, payload };
@@ -16,7 +16,10 @@ export function audioTag(dtsMs: number, sequenceHeader = false): MediaTag {
   return { kind: "audio", dtsMs, compositionMs: 0, keyframe: true, sequenceHeader, payload };
 }
 
-/** `durationMs` of 30 fps video with a keyframe a second and 48 kHz AAC, in DTS order, headers first. */
+/**
+ * Returns `durationMs` of 30 fps video, with a keyframe per second, and 48 kHz AAC, in DTS order with the headers
+ * first.
+ */
 export function scriptedTags(options: { readonly fromMs: number; readonly durationMs: number }): MediaTag[] {
   const { fromMs, durationMs } = options;
   const media: MediaTag[] = [];

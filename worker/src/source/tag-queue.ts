@@ -3,14 +3,14 @@ import type { ContinuousClock } from "./continuous-clock.ts";
 import type { Source, SourceEnd } from "./source.ts";
 
 /**
- * Above this many payload bytes the producer is asked to pause, below the lower limit to resume. This is about 2 s of
- * 2 Mbit/s.
+ * The payload bytes above which the producer is asked to pause: about 2 s at 2 Mbit/s. Below `RESUME_BYTES` it is asked
+ * to resume.
  */
 const PAUSE_BYTES = 512 * 1024;
 const RESUME_BYTES = 128 * 1024;
 
 export interface TagQueueOptions {
-  /** Makes the tags' timestamps continuous; unless given they are left unchanged. */
+  /** Makes the tags' timestamps continuous; unless a clock is given, the timestamps are left unchanged. */
   readonly clock?: ContinuousClock | undefined;
   /** The number of payload bytes above which the queue is full; the limit of a recorded source unless given. */
   readonly pauseBytes?: number | undefined;
@@ -43,7 +43,7 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
   }
 
   get queuedMs(): number {
-    // The timestamp of a sequence header has no meaning; it is mostly 0.
+    // Sequence headers are skipped: their timestamp has no meaning and is mostly 0.
     for (let at = this.#head; at < this.#tags.length; at += 1) {
       const tag = this.#tags[at];
       if (tag !== undefined && !tag.sequenceHeader) return Math.max(0, this.#newestDtsMs - tag.dtsMs);
@@ -55,7 +55,7 @@ export class TagQueue implements Pick<Source, "peek" | "shift" | "end" | "queued
     return this.#end;
   }
 
-  /** Does nothing after `finish`. */
+  /** Adds a tag. Does nothing after `finish`. */
   push(given: MediaTag): void {
     if (this.#end !== undefined) return;
     const tag = this.#continuous(given);

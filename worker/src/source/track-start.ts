@@ -2,9 +2,15 @@ import type { AudioFormat } from "../media/formats.ts";
 import type { MediaTag } from "../media/media-tag.ts";
 import { MadePicture, silenceHeader } from "./made-tracks.ts";
 
-/** A track is late if it is missing after this much of the other one, ms. A late track is made until it comes. */
+/**
+ * A track is late if it is missing after this much of the other track, ms. A late track is replaced by a made one until
+ * it comes.
+ */
 const LATE_AFTER_MS = 3000;
-/** Sound that begins this much before the first picture is played with a made picture, ms; a shorter lead is ignored. */
+/**
+ * The longest sound before the first picture that needs no made picture, ms. Earlier sound is played with a made
+ * picture.
+ */
 const LONGEST_LEAD_MS = 500;
 
 export interface TrackStartOptions {
@@ -14,7 +20,7 @@ export interface TrackStartOptions {
   /** The start position, ms; sound before it is dropped. */
   readonly startAtMs: number;
   readonly onTag: (tag: MediaTag) => void;
-  /** Called when a real or made picture and the sound's header were given, so that the source can be played. */
+  /** Called when a picture (real or made) and the sound's header have been given, so that the source can be played. */
   readonly onBegun: () => void;
 }
 

@@ -61,20 +61,20 @@ export async function decode(ffprobePath: string, tags: readonly MediaTag[]): Pr
   };
 }
 
-/** The first picture's luma, line by line, one byte a pixel. */
+/** Returns the first picture's luma, line by line, one byte per pixel. */
 export async function firstPicture(ffmpegPath: string, tags: readonly MediaTag[]): Promise<Buffer> {
   const output = ["-frames:v", "1", "-pix_fmt", "gray", "-f", "rawvideo", "pipe:1"];
   return (await feed(ffmpegPath, ["-v", "error", "-f", "flv", "-i", "pipe:0", ...output], writtenFlv(tags))).stdout;
 }
 
-/** The mean luma of every picture, 8 bit. */
+/** Returns the mean luma of every picture, in 8 bits. */
 export async function lumasOf(ffmpegPath: string, tags: readonly MediaTag[]): Promise<number[]> {
   const output = ["-fps_mode", "passthrough", "-vf", "scale=1:1,format=gray", "-f", "rawvideo", "pipe:1"];
   const { stdout } = await feed(ffmpegPath, ["-v", "error", "-f", "flv", "-i", "pipe:0", ...output], writtenFlv(tags));
   return [...stdout];
 }
 
-/** The sound as signed 16-bit samples of one channel. */
+/** Returns the sound as signed 16-bit samples of one channel. */
 export async function soundOf(ffmpegPath: string, tags: readonly MediaTag[]): Promise<Int16Array> {
   const args = ["-v", "error", "-f", "flv", "-i", "pipe:0", "-vn", "-ac", "1", "-f", "s16le", "pipe:1"];
   const { stdout } = await feed(ffmpegPath, args, writtenFlv(tags));

@@ -20,11 +20,11 @@ export interface ByteFeedOptions {
   /** Position in the source of its first picture, ms; undefined to keep the timestamps unchanged. */
   readonly placeMs?: number | undefined;
   readonly audioTrack?: string | number | undefined;
-  /** Called when the played tracks have codecs that this process does not read; the feed ends then. */
+  /** Called when a played track has a codec that this process does not read. The feed then ends. */
   readonly onForeign?: ((tracks: readonly DemuxedTrack[]) => void) | undefined;
   /** True if the bytes come in real time, so that a track waits only briefly for one that has stopped. */
   readonly live?: boolean;
-  /** Returns true if the bytes ended before the whole file came. */
+  /** True if the file is known to be incomplete, so that the end of its bytes is an error. */
   readonly endIsCut?: boolean | undefined;
   /** True if the end of the bytes is a loss of the stream. */
   readonly endIsLoss: boolean;
@@ -33,7 +33,7 @@ export interface ByteFeedOptions {
 interface ByteReader {
   push(chunk: Buffer): void;
   flush(): void;
-  /** Before a flush. */
+  /** Returns true if the bytes end inside a unit. It must be called before `flush`. */
   isCut(): boolean;
 }
 

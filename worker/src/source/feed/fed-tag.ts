@@ -14,10 +14,10 @@ export function codecOf(tag: FedTag): string {
 }
 
 /**
- * Reads the body of an FLV tag of any codec. Of codecs that are not read here only keyframes and headers of the picture
- * are recognised.
+ * Reads the body of an FLV tag of any codec. For codecs that this process does not read, only video keyframes and video
+ * headers are recognised.
  *
- * @returns null for a body that carries no media: empty, an end of sequence, a command frame
+ * @returns null for a body without media: an empty one, an end of sequence, or a command frame
  */
 export function fedTag(kind: "audio" | "video", dtsMs: number, payload: Buffer): FedTag | null {
   const media = parseTagBody(kind, dtsMs, payload);
@@ -29,7 +29,10 @@ export function fedTag(kind: "audio" | "video", dtsMs: number, payload: Buffer):
   return { kind, dtsMs, compositionMs: 0, keyframe, sequenceHeader, payload, foreignCodec: codec };
 }
 
-/** PacketType SequenceStart: in the low bits of an extended header, else in the second byte as for AVC. */
+/**
+ * Returns true if the PacketType is SequenceStart. An extended header has it in its low bits; the AVC form has it in
+ * the second byte.
+ */
 function isForeignHeader(payload: Buffer): boolean {
   const head = payload.readUInt8(0);
   if ((head & 0x70) !== 0x10) return false;

@@ -5,24 +5,36 @@ import { codecOf, type FedTag } from "./fed-tag.ts";
 import type { Announcement, TagFeed, TagTaker } from "./tag-feed.ts";
 import { type FedTracks, TrackProbe } from "./track-probe.ts";
 
-/** The most bytes before the tracks are known. A GOP of 1080p at its highest rates fits; more is hostile. */
+/**
+ * The most bytes before the tracks are known. A GOP of 1080p at the highest bit rates fits. More bytes are treated as
+ * an attack.
+ */
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
 
-/** Sound that begins this much before the first picture is played with a made picture, ms; a shorter lead is ignored. */
+/**
+ * The longest sound before the first picture that is not played, ms. Sound that begins earlier is played with a made
+ * picture.
+ */
 const LONGEST_LEAD_MS = 500;
 
-/** The sound that is kept at the start of a live source without a picture, ms. It compensates for uneven arrival. */
+/**
+ * The newest sound that is kept at the start of a live source without a picture, ms. This reserve compensates for
+ * uneven arrival.
+ */
 const SOUND_KEPT_MS = 400;
 
 export interface FeedIntakeOptions {
   readonly feed: TagFeed;
   /** True if the clock begins at 0 where the source is joined. */
   readonly live: boolean;
-  /** True if tags come in real time; media before the newest keyframe are then dropped at the start. */
+  /** True if tags come in real time. At the start, media before the newest keyframe are then dropped. */
   readonly realTime: boolean;
   /** The start position of a recorded source, ms; media before the last keyframe up to it are dropped. */
   readonly startAtMs: number;
-  /** False if positions count the played media instead of the feed's clock. True unless given. */
+  /**
+   * True (the default) if the feed's clock gives the position; false if the position is the duration of the played
+   * media.
+   */
   readonly clockTellsPosition?: boolean | undefined;
   /** The longest wait for the tracks and the first keyframe, ms. */
   readonly readyTimeoutMs: number;
@@ -32,7 +44,7 @@ export interface FeedIntakeOptions {
   readonly onJump?: ((byMs: number) => void) | undefined;
 }
 
-/** The receiver of the tags after the tracks are known; the clock of the tags is continuous. */
+/** The receiver of the tags after the tracks are known. The clock of these tags is continuous. */
 export interface IntakeOutlet {
   take(tag: FedTag): void;
   end(end: SourceEnd): void;
@@ -62,7 +74,7 @@ export class FeedIntake implements TagTaker {
   /** The number of held tags that came before the tracks were known. */
   #learned = 0;
   #ready = false;
-  /** The newest picture that cannot be shown; it gives the time of a stream that has no other media yet. */
+  /** The newest picture that cannot be shown; its time is the beginning of a stream that has no other media yet. */
   #loose: FedTag | undefined;
   /** The time on the continuous clock at which a live source was joined, ms. */
   #baseMs = 0;
@@ -86,13 +98,13 @@ export class FeedIntake implements TagTaker {
   async probe(): Promise<FedTracks> {
     const { feed, readyTimeoutMs, signal } = this.#options;
     const timer = setTimeout(() => this.#late(readyTimeoutMs), readyTimeoutMs);
-    // The waiting time also passes while nothing comes.
+    // The waiting time also passes while no tag comes.
     const look = setInterval(() => this.#look(), 250);
     const abort = () => this.#probed.reject(signal?.reason);
     if (signal?.aborted === true) abort();
     signal?.addEventListener("abort", abort, { once: true });
     try {
-      // The first to reject wins: a refusal, the deadline, the signal.
+      // A refusal by the feed, the deadline and the signal reject the promise; the first of them decides the error.
       const [tracks] = await Promise.all([this.#probed.promise, feed.start(this)]);
       return tracks;
     } finally {
@@ -102,7 +114,7 @@ export class FeedIntake implements TagTaker {
     }
   }
 
-  /** The state after the last tag that was passed on. */
+  /** The latest sequence headers, as of the last tag that was passed on. */
   get headers(): FeedHeaders {
     return this.#headers;
   }
@@ -119,7 +131,7 @@ export class FeedIntake implements TagTaker {
     return this.#probe.pictureSize;
   }
 
-  /** True if the sound of a recorded source begins so long before the first picture that it is played. */
+  /** True if the sound of a recorded source begins so long before the first picture that this sound is played. */
   get soundLeads(): boolean {
     const [first] = this.#held;
     const picture = this.#held.find(({ kind }) => kind === "video");
@@ -145,7 +157,7 @@ export class FeedIntake implements TagTaker {
     if (this.#end !== undefined) outlet.end(this.#end);
   }
 
-  /** Sound without a picture begins at its newest part, as pictures begin at their newest keyframe. */
+  /** Drops all but the newest sound of a source without a picture. Pictures likewise begin at their newest keyframe. */
   #dropOldSound(): void {
     if (this.#held.some(({ kind }) => kind === "video")) return;
     const newestMs = this.#held.at(-1)?.dtsMs ?? 0;
@@ -154,7 +166,10 @@ export class FeedIntake implements TagTaker {
     this.#learned = Math.max(0, this.#learned - from);
   }
 
-  /** Returns the position in the source of a time on the continuous clock, ms; undefined if both are equal. */
+  /**
+   * Returns the position in the source of a time on the continuous clock, ms; undefined if both are equal or the feed's
+   * clock does not give positions.
+   */
   positionAt(continuousMs: number): number | undefined {
     if (!this.#clockTells) return undefined;
     const epoch = this.#epochs.findLast(({ fromMs }) => fromMs <= continuousMs);
@@ -219,7 +234,7 @@ export class FeedIntake implements TagTaker {
       return;
     }
     const dtsMs = tag.dtsMs - this.#baseMs;
-    // This sound belongs to pictures before the first keyframe.
+    // Sound from before the beginning is dropped: it belongs to pictures before the first keyframe.
     if (dtsMs >= 0 || tag.sequenceHeader) outlet.take({ ...tag, dtsMs: Math.max(0, dtsMs) });
   }
 

@@ -36,23 +36,23 @@ export interface FeedSourceOptions {
   readonly live: boolean;
   /** True for a live source that comes in segments of some seconds. */
   readonly segmented?: boolean;
-  /** The feed waits so long for its media, ms, and then fails and says why. */
+  /** The longest time that the feed waits for media, ms. After that the feed fails with the cause. */
   readonly patienceMs?: number;
   /** Null if the source is live or the duration is unknown. */
   readonly durationMs?: number | null;
-  /** The start position, ms; the feed begins at or somewhat before it. Ignored if `live`. */
+  /** The start position, ms; ignored if `live`. The feed begins at this position or somewhat before it. */
   readonly startAtMs?: number;
   /**
-   * False if the clock of a recorded feed is not continuous (joined recordings); positions then count the played media.
-   * True unless given.
+   * True (the default) if the feed's clock gives the position. False if the clock is not continuous (joined
+   * recordings): the position is then the duration of the played media.
    */
   readonly clockTellsPosition?: boolean;
-  /** True if an end is a loss, not the end of the recording. */
+  /** True if the end of the feed is a loss of the stream, not the end of a recording. */
   readonly endIsLoss?: boolean;
   readonly plan: PlanOptions;
   /** Additional reasons for the plan. */
   readonly reasons?: readonly string[];
-  /** Opens a source that transcodes an FLV stream that rooms do not take. */
+  /** Opens a source that transcodes a stream whose format rooms do not take. */
   readonly transcodeFlv: (options: TranscodeFlvOptions) => Promise<Source>;
   readonly log: Logger;
   readonly signal?: AbortSignal | undefined;
@@ -61,8 +61,9 @@ export interface FeedSourceOptions {
 
 const READY_TIMEOUT_MS = 15_000;
 /**
- * The size of a live source's queue: some seconds at high rates. A live source is not held back before, because media
- * that its server holds for us become invisible latency. When the queue is full, the server drops media or disconnects.
+ * The size of a live source's queue: some seconds at high rates. Until the queue is full, a live source is not held
+ * back: media that wait at the server would be latency that the worker cannot see. When the queue is full, the server
+ * drops media or disconnects.
  */
 const LIVE_QUEUE_BYTES = 8 * 1024 * 1024;
 /** The most that a run may hold while it waits for the previous one; then the feed is held back. */
@@ -70,10 +71,10 @@ const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 
 /**
  * Plays a feed of tags. Tags that the room takes are copied; any others go through an encoder. Tracks may come late,
- * stop, or change their format; the session keeps its picture size and audio format.
+ * stop, or change their format. The session keeps its picture size and audio format in all these cases.
  *
  * @throws RoomcastError `FailedOperation.Source…` if it cannot be opened; the signal's reason when that aborts.
- *   Nothing is left running then.
+ *   Nothing is left running after an error.
  */
 export async function openFeedSource(options: FeedSourceOptions): Promise<Source> {
   options.signal?.throwIfAborted();
@@ -111,7 +112,10 @@ class FeedSource extends QueuedSource {
   readonly #startAtMs: number;
   /** The output format that every run of the session has to fit. */
   readonly #wishes: OutputWishes;
-  /** The routes of the runs: the first one gives output, the last one takes input. Never empty before the end. */
+  /**
+   * The routes of the runs: the first one gives output, the last one takes input. There is at least one until the
+   * source closes.
+   */
   readonly #routes: RunRoute[] = [];
   #format: RunFormat;
   readonly #keyframeHold = new KeyframeHold((tag) => this.#pass(tag));
@@ -210,7 +214,7 @@ class FeedSource extends QueuedSource {
     this.#write(tag);
   }
 
-  /** Continues the black picture while there is no video; the real picture ends it. */
+  /** Continues the black picture while there is no video. The first real picture ends it. */
   #makePicture(tag: FedTag, comes: boolean): void {
     if (tag.sequenceHeader) return;
     if (tag.kind === "video" && comes) {
@@ -231,7 +235,7 @@ class FeedSource extends QueuedSource {
     if (header !== undefined) this.#write(header);
   }
 
-  /** A run with pictures begins with a keyframe. */
+  /** Returns true if a new run can begin with this tag. A run with pictures begins with a keyframe. */
   #beginsRun(tag: FedTag): boolean {
     if (tag.sequenceHeader) return false;
     return tag.kind === "video" ? tag.keyframe : !this.#intake.tracks.pictureHere;
@@ -252,7 +256,7 @@ class FeedSource extends QueuedSource {
     this.#format = this.#formatFor(plan, media);
     this.#addRoute(plan, media, tag.dtsMs);
     before?.finish();
-    // The route is read to its end without further requests.
+    // The previous route no longer holds the feed back, because it gets no more input.
     if (before !== undefined) this.#hold(before, false);
   }
 
@@ -279,7 +283,7 @@ class FeedSource extends QueuedSource {
       tracks: { audio: media.audio !== null, video: media.video !== null },
       encode: (stream) =>
         transcodeFlv({
-          // A run ends with its tags, independent of the duration of the source.
+          // A run ends with its tags, whatever the duration of the source is.
           media: { ...media, durationMs: null },
           plan,
           live,

@@ -6,7 +6,7 @@ import type { FedTracks } from "./track-probe.ts";
 export interface FirstPlan {
   readonly plan: Plan;
   readonly media: MediaInfo;
-  /** The reported plan, which applies after all tracks have come. */
+  /** The plan that is reported to users. It applies after all tracks have come. */
   readonly told: Plan;
 }
 
@@ -26,7 +26,7 @@ export function firstPlan(options: FirstPlanOptions, intake: FeedIntake, tracks:
   const asked = { askedLive: live, ...options.plan, live };
   const whole = planPush(media, asked);
   if (video !== null && pictureHere) return { plan: whole, media, told: whole };
-  // The picture comes later; the made picture already has its size.
+  // The made picture already gets the size of the real one, which comes later.
   const size = video === null ? sizeWithin(intake.pictureSize) : plannedPicture(media, whole);
   const canvas = asked.canvas ?? size;
   const soundOnly = { ...media, video: null };

@@ -39,7 +39,7 @@ export class FlvStream extends Readable implements RunStream {
     if (this.destroyed || this.readableEnded) return;
     if (!tag.sequenceHeader) this.#baseMs ??= tag.dtsMs;
     const timestampMs = tag.sequenceHeader ? Math.max(0, tag.dtsMs - (this.#baseMs ?? tag.dtsMs)) : this.#timeOf(tag);
-    // This sound belongs to pictures before the first one.
+    // Sound from before the beginning is dropped: it belongs to pictures before the first one.
     if (timestampMs < 0) return;
     const { kind, payload } = tag;
     for (const slice of flvTagSlices({ kind, payload, timestampMs: Math.round(timestampMs) })) this.push(slice);

@@ -13,8 +13,8 @@ interface Packet {
 }
 
 /**
- * Two seconds of HEVC with B-frames, and AAC, as FLV tags: either with the codec number 12 of Chinese CDNs or as Enhanced
- * RTMP has it. ffmpeg itself writes neither before 6.1.
+ * Returns two seconds of HEVC with B-frames and of AAC as FLV tags, either with the codec number 12 of Chinese CDNs or
+ * in the form of Enhanced RTMP. Before version 6.1 ffmpeg itself writes neither form.
  */
 export async function hevcTags(form: "number 12" | "enhanced"): Promise<FlvTag[]> {
   const folder = await mkdtemp(path.join(tmpdir(), "hevc-tags-"));

@@ -5,7 +5,7 @@ const LONGEST_HOLD_MS = 500;
 
 /**
  * Holds tags from a keyframe on until it is known whether the sound changes its format there. A new run begins with a
- * keyframe: without this, sound that changes just after one would be lost until the next one.
+ * keyframe. Without the hold, sound that changes just after a keyframe would be lost until the next keyframe.
  */
 export class KeyframeHold {
   readonly #onTag: (tag: FedTag) => void;

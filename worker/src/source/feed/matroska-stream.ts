@@ -28,8 +28,8 @@ const TRACKS = {
 } as const;
 
 /**
- * Writes HEVC with AAC as a Matroska stream whose clock begins at 0. ffmpeg reads HEVC in FLV only from version 6.1 on,
- * and never the form that Chinese CDNs use.
+ * Writes HEVC with AAC as a Matroska stream whose clock begins at 0. Before version 6.1 ffmpeg does not read HEVC in
+ * FLV, and no version reads the form that Chinese CDNs use.
  */
 export class MatroskaStream extends Readable implements RunStream {
   readonly #options: RunStreamOptions;
@@ -59,7 +59,7 @@ export class MatroskaStream extends Readable implements RunStream {
       this.push(this.#beginning());
     }
     const timestampMs = Math.round(tag.dtsMs - this.#baseMs + body.compositionMs);
-    // This sound belongs to pictures before the first one.
+    // Sound from before the beginning is dropped: it belongs to pictures before the first one.
     if (timestampMs < 0) return;
     const block = Buffer.concat([
       Buffer.from([0x80 | TRACKS[tag.kind].number, 0, 0, tag.keyframe ? 0x80 : 0]),
@@ -107,7 +107,7 @@ export class MatroskaStream extends Readable implements RunStream {
   }
 }
 
-/** Returns true if ffmpeg gets these tracks as Matroska. */
+/** Returns true if ffmpeg must get tracks of these codecs as Matroska instead of FLV. */
 export function needsMatroska(video: string | undefined, audio: string | undefined): boolean {
   return video === "hevc" && (audio === undefined || audio === "aac");
 }
@@ -117,7 +117,10 @@ interface Body {
   readonly data: Buffer;
 }
 
-/** What is behind the header of a tag: of the extended header (Enhanced RTMP v2) and of the one that it takes after. */
+/**
+ * Reads what follows the header of a tag: the extended header of Enhanced RTMP v2, or the older HEVC header in the form
+ * of the AVC header. Returns null if the tag has another codec or no media.
+ */
 function bodyOf(tag: FedTag): Body | null {
   const { kind, payload } = tag;
   if (codecOf(tag) !== (kind === "video" ? "hevc" : "aac")) return null;
@@ -127,7 +130,7 @@ function bodyOf(tag: FedTag): Body | null {
   if ((head & 0x80) === 0) {
     return { compositionMs: tag.sequenceHeader ? 0 : payload.readIntBE(2, 3), data: payload.subarray(5) };
   }
-  // PacketType CodedFrames carries a composition time, SequenceStart and CodedFramesX do not.
+  // PacketType CodedFrames carries a composition time; SequenceStart and CodedFramesX do not.
   const packetType = head & 0x0f;
   if (packetType === 1) return { compositionMs: payload.readIntBE(5, 3), data: payload.subarray(8) };
   return packetType === 0 || packetType === 3 ? { compositionMs: 0, data: payload.subarray(5) } : null;

@@ -15,8 +15,8 @@ export interface PlayedTracks {
 }
 
 /**
- * Chooses the played tracks: the requested sound if it is present; else one of each kind that this process can read, else
- * one for ffmpeg. Pure.
+ * Chooses the played tracks. The requested sound is preferred, then tracks that this process can read, then tracks for
+ * ffmpeg. Pure.
  *
  * @throws RoomcastError `SourceUnsupported` if all tracks are encrypted
  */

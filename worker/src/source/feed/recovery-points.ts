@@ -1,12 +1,12 @@
 import type { MediaTag } from "../../media/media-tag.ts";
 import type { FedTag } from "./fed-tag.ts";
 
-/** The number of pictures, about four seconds, without an IDR picture after which a recovery point is used instead. */
+/** The number of pictures without an IDR picture after which a recovery point is used instead: about four seconds. */
 const PICTURES_TO_WAIT = 100;
 
 /**
- * Streams of broadcasters may have no IDR picture, so that decoding begins at recovery points. Until an IDR picture comes,
- * recovery points count as keyframes and are marked as such.
+ * Marks recovery points as keyframes until an IDR picture comes. Streams of broadcasters may have no IDR picture, so
+ * decoding has to begin at a recovery point.
  */
 export class RecoveryPoints {
   #atMs: number | undefined;

@@ -13,13 +13,13 @@ import { readAacInfo } from "./track-probe.ts";
 /** The decision about a tag in the current run. */
 export type TagVerdict =
   | "pass"
-  /** The tag is useless until another tag of its track comes. */
+  /** The tag cannot be used, because another tag of its track has to come first. */
   | "drop"
   /** The run cannot carry the tag, so a new run has to begin. */
   | "change";
 
 interface TrackFormat {
-  /** The header of the track that the run carries; null if the run has a made track instead. */
+  /** The codec of the track in the run; null if the run has a made track instead. */
   codec: string | null;
   header: Buffer | undefined;
   /** True if the latest header cannot be carried by the run. */
@@ -42,8 +42,8 @@ export interface RunFormatOptions {
 }
 
 /**
- * Checks for each tag that the current run can still play it, because codec, size and sound format may change and a track
- * may come late.
+ * Decides for each tag whether the current run can play it. The codec, the picture size and the sound format may
+ * change, and a track may come late.
  */
 export class RunFormat {
   readonly #options: RunFormatOptions;
@@ -64,8 +64,8 @@ export class RunFormat {
     if (codec !== track.codec) return "change";
     if (!tag.sequenceHeader) return track.unfit ? "change" : "pass";
     if (track.header?.equals(tag.payload) === true && !track.unfit) return "pass";
-    // A copied track must fit the room; an encoder is set up for one size and one sound format.
-    // An HEVC stream has one header.
+    // A copied track must fit the room. An encoder is set up for one size and one sound format. The Matroska stream of
+    // an HEVC run can carry only one header.
     const fits = this.#copies(tag.kind) ? this.#fits(tag) : !isOtherFormat(tag, track.header);
     track.unfit = codec === "hevc" || !fits;
     if (track.unfit) return "change";

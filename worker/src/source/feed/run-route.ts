@@ -14,7 +14,7 @@ export interface RouteOutput {
 
 /**
  * Passes one run of tags to the room, unchanged or through an encoder. When the source changes its format, a new run
- * begins while the previous one gives its remaining output.
+ * begins while the previous run still gives its remaining output.
  */
 export interface RunRoute {
   write(tag: FedTag): void;
@@ -173,7 +173,7 @@ export class EncodeRoute implements RunRoute {
     output.done(end.name === "failed" ? end : undefined);
   }
 
-  /** A run without media never started an encoder, so it ends with its input. */
+  /** Returns how the run ended, if it has. A run without media never started an encoder, so it ends with its input. */
   #endOf(source: Source | undefined): SourceEnd | undefined {
     if (this.#failure !== undefined) return { name: "failed", error: this.#failure };
     if (this.#opening === undefined) return { name: "finished" };

@@ -1,13 +1,14 @@
 import type { MediaTag } from "../../media/media-tag.ts";
 
 /**
- * A segment whose media begin this far from where the playlist says it does is on another clock, ms, unless its media
- * continue those before by no larger step: then the durations in the playlist are wrong.
+ * The largest distance between the beginning of a segment's media and its place in the playlist, ms. Beyond it the
+ * segment is on another clock, unless its media continue the previous media by no larger step: then the durations in
+ * the playlist are wrong.
  */
 const LARGEST_DRIFT_MS = 3000;
-/** A step back of no more than this is jitter, ms. */
+/** The largest step back of the clock that counts as jitter, ms. */
 const LARGEST_STEP_BACK_MS = 300;
-/** Sound counts as on the picture's clock if its own place differs by no more than this, ms. */
+/** The largest difference between the offsets of sound and picture at which both count as being on one clock, ms. */
 const SAME_CLOCK_MS = 2000;
 /** The most sound tags that wait for the first picture of a segment: a second and a half of AAC. */
 const MAX_HELD_TAGS = 64;
@@ -15,9 +16,11 @@ const MAX_HELD_TAGS = 64;
 /** The place of a segment on the playlist's clock. */
 export interface PlacedPart {
   readonly startMs: number;
-  /** Undefined if unknown; the media's own clock is trusted then after it has begun. */
+  /**
+   * Undefined if unknown. In that case no jump is looked for inside the segment, and the media's own clock is trusted.
+   */
   readonly durationMs?: number | undefined;
-  /** True if its clock need not continue that of the previous segment. */
+  /** True if the segment's clock may differ from that of the previous segment. */
   readonly discontinuity: boolean;
 }
 
@@ -35,11 +38,11 @@ type Give = (tag: MediaTag, breaks: boolean) => void;
 
 /**
  * Places the media of segments on the clock of their playlist. Where a run of segments begins (at a discontinuity, or
- * where the media's own clock is found to have jumped without one) its first picture stands where the playlist puts its
- * segment; from there on the media's own clock counts.
+ * where the media's own clock is found to have jumped without one) the first picture is placed where the playlist puts
+ * its segment. From there on the media's own clock counts.
  */
 export class SegmentClock {
-  /** From the media's clock to the playlist's, ms, as the main rendition has it; undefined before its first tag. */
+  /** The offset of the main rendition from the media's clock to the playlist's, ms; undefined before its first tag. */
   #mainOffsetMs: number | undefined;
   #begun = false;
 
@@ -48,7 +51,10 @@ export class SegmentClock {
     return this.#begun;
   }
 
-  /** @param give takes the placed tags; `breaks`: this is the first tag of its track behind a discontinuity */
+  /**
+   * @param give takes the placed tags; its argument `breaks` is true for the first tag of a track after a
+   *   discontinuity
+   */
   lane(track: "main" | "audio", give: Give): SegmentLane {
     return new Lane({
       give: (tag, breaks) => {
@@ -124,12 +130,13 @@ class Lane implements SegmentLane {
     this.#arriving = false;
   }
 
-  /** The first media of a segment; false: the tag was dealt with. */
+  /** Handles the first media of a segment. Returns true if the tag still has to be placed. */
   #arrive(tag: MediaTag): boolean {
     const { startMs } = this.#segment;
     if (this.#offsetMs !== undefined) {
       const driftMs = shownAtMs(tag) + this.#offsetMs - startMs;
-      // The last tags of the previous segment may come only now, because parts of one file are not read to their ends.
+      // The last tags of the previous segment may come only now, because the bytes of one segment may end in the middle
+      // of a tag.
       if (Math.abs(driftMs) <= LARGEST_DRIFT_MS) {
         this.#arriving = driftMs < 0;
         return true;
@@ -153,7 +160,7 @@ class Lane implements SegmentLane {
     return stepMs >= -LARGEST_STEP_BACK_MS && stepMs <= LARGEST_DRIFT_MS;
   }
 
-  /** After the beginning of a segment a jump needs both: a large step, and a time outside of the segment. */
+  /** Returns true if the clock jumps inside a segment: the step is large, and the time is outside the segment. */
   #leapsInside(tag: MediaTag): boolean {
     const { startMs, durationMs } = this.#segment;
     const last = this.#last[tag.kind];
@@ -169,7 +176,7 @@ class Lane implements SegmentLane {
     this.#straggling = kind === "video" ? "audio" : "video";
   }
 
-  /** Places a late tag from before the jump of the other track's clock. */
+  /** Places a late tag from before the jump of the other track's clock. Returns false if the tag is not such a tag. */
   #straggles(tag: MediaTag): boolean {
     if (tag.kind !== this.#straggling) return false;
     const last = this.#last[tag.kind];

@@ -5,7 +5,7 @@ import type { FedTag } from "./fed-tag.ts";
 export interface Announcement {
   readonly video?: { readonly width?: number; readonly height?: number; readonly fps?: number } | undefined;
   readonly audio?: boolean | undefined;
-  /** Reasons for the plan about the choice of tracks. */
+  /** Sentences for the plan that explain the choice of tracks. */
   readonly reasons?: readonly string[] | undefined;
 }
 
@@ -13,11 +13,11 @@ export interface Announcement {
 export interface TagTaker {
   /** Announces the tracks. A feed without this knowledge does not call it. */
   announce(announcement: Announcement): void;
-  /** Media and headers, in DTS order per track and nearly so between tracks; the clock may jump. */
+  /** Takes media and headers. They come in DTS order per track and nearly so between tracks. The clock may jump. */
   take(tag: FedTag): void;
   /** Announces that the clock of this track may jump here. */
   jump(kind: "audio" | "video"): void;
-  /** Called once, as the last call. */
+  /** Takes the end of the feed. This is called once, after all other calls. */
   end(end: SourceEnd): void;
 }
 
@@ -29,9 +29,11 @@ export interface TagFeed {
    * @throws RoomcastError `FailedOperation.Source…` if it cannot start
    */
   start(taker: TagTaker): Promise<void>;
-  /** Holds the other side back. Tags that were already sent may still come. */
+  /** Asks the sender to pause. Tags that were already sent may still come. */
   pause(): void;
   resume(): void;
-  /** Idempotent; resolves when everything that it owns has ended. No tags are given afterwards. */
+  /**
+   * Closes the feed; resolves when everything that the feed owns has ended. No tags are given afterwards. Idempotent.
+   */
   close(): Promise<void>;
 }

@@ -8,9 +8,9 @@ import type { AudioInfo, VideoInfo } from "../../media/media-info.ts";
 import { codecOf, type FedTag } from "./fed-tag.ts";
 import type { Announcement } from "./tag-feed.ts";
 
-/** The longest wait for a second track after the first one, ms, in media time or real time. */
+/** The longest wait for a second track after the first one, in ms of media time or real time. */
 const TRACK_WAIT_MS = 1500;
-/** The same for a track that the stream announces. */
+/** The longest wait for a track that the stream announces or has begun. */
 const ANNOUNCED_TRACK_WAIT_MS = 5000;
 /** The number of pictures to check for B-frames if the SPS does not declare them. */
 const FRAMES_TO_JUDGE = 16;
@@ -21,7 +21,7 @@ const SOUND_RATES_HZ = [5512, 11_025, 22_050, 44_100];
 
 export type ProbeVerdict =
   | { readonly name: "wait"; readonly missing: string }
-  /** `pictureComes` is true if the video is known, but its first keyframe has not come yet. */
+  /** The tracks are decided. The first keyframe of the video may still be missing. */
   | { readonly name: "ready"; readonly tracks: FedTracks };
 
 /** The known tracks of a feed. */
@@ -50,7 +50,7 @@ interface SeenAudio {
   info: AudioInfo | null;
 }
 
-/** Detects the tracks of a feed by its tags, from any point on. Does no I/O. */
+/** Detects the tracks of a feed by its tags; it may begin at any point of the stream. It does no I/O. */
 export class TrackProbe {
   #video: SeenVideo | null = null;
   #audio: SeenAudio | null = null;
@@ -78,7 +78,7 @@ export class TrackProbe {
     if (missing.length > 0) return { name: "wait", missing: missing.join(" and ") };
     if (this.#video === null && this.#audio === null) return { name: "wait", missing: "audio and video" };
     const { tracks } = this;
-    // Tags of a codec whose header never came cannot be played.
+    // Tracks whose header never came cannot be played.
     if (tracks.video === null && tracks.audio === null) return { name: "wait", missing: "a sequence header" };
     return { name: "ready", tracks };
   }
@@ -143,7 +143,7 @@ export class TrackProbe {
   #missingVideo(waitedMs: number): string | null {
     const video = this.#video;
     const announced = video !== null || this.#announced.video !== undefined;
-    // A late keyframe is not awaited; the other track is played until it comes.
+    // After that time a late keyframe is no longer awaited: the other track is played until it comes.
     if (waitedMs >= (announced ? ANNOUNCED_TRACK_WAIT_MS : TRACK_WAIT_MS)) return null;
     if (video === null) return "video";
     if (video.codec === "h264" && !video.headerSeen) return "the video's sequence header";
@@ -201,7 +201,7 @@ function readAvcConfig(video: SeenVideo, record: Buffer): void {
     video.info = videoInfoOf(config);
     video.reorders = reordersFrames(config.sps);
   } catch (error) {
-    // ffmpeg may still be able to decode it.
+    // The track is kept without this information, because ffmpeg may still be able to decode it.
     if (!(error instanceof CodecError)) throw error;
     video.info = null;
   }

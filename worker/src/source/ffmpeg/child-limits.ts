@@ -6,35 +6,38 @@ import { RoomcastError } from "@roomcast/shared";
 export interface ChildLimits {
   /** Resident memory, bytes. A child that uses more is ended: see `ChildMemory`. */
   readonly residentBytes: number;
-  /** Address space, bytes. The kernel enforces it, also between two looks at the resident memory. */
+  /**
+   * Address space, bytes. The kernel enforces this limit at all times, whereas the resident memory is checked only now
+   * and then.
+   */
   readonly addressBytes: number;
-  /** CPU time; null if it is not limited because the process runs as long as the push. */
+  /** CPU time, seconds; null for no limit, because the process runs as long as the push. */
   readonly cpuS: number | null;
 }
 
 const MIB = 1024 * 1024;
-/** Each thread reserves this much for its stack. */
+/** The address space that the threads of one core may need: each thread reserves some for its stack. */
 const ADDRESSES_PER_CORE = 24 * MIB;
 
-/** A 4K picture in 10 bits that 16 threads decode takes about 700 MB. */
+/** The limits of ffmpeg. Decoding 4K pictures in 10 bits with 16 threads takes about 700 MB. */
 export const FFMPEG_LIMITS: ChildLimits = {
   residentBytes: 1536 * MIB,
   addressBytes: 3072 * MIB + availableParallelism() * ADDRESSES_PER_CORE,
   cpuS: null,
 };
 
-/** The index of a day-long film takes about 300 MB. */
+/** The limits of ffprobe. The index of a day-long film takes about 300 MB. */
 export const FFPROBE_LIMITS: ChildLimits = {
   residentBytes: 768 * MIB,
   addressBytes: 1280 * MIB + availableParallelism() * ADDRESSES_PER_CORE,
   cpuS: 60,
 };
 
-/** 8192x4352. Larger pictures are refused before memory is taken for them. */
+/** The most pixels of a picture: 8192x4352. Larger pictures are refused before memory is taken for them. */
 export const MAX_PIXELS = 8192 * 4352;
-/** A whole satellite transponder has about 150 streams. */
+/** The most streams of a source. A whole satellite transponder has about 150. */
 const MAX_STREAMS = 256;
-/** The largest single allocation, bytes: less than an index, more than a picture. */
+/** The largest single allocation, bytes: more than the largest picture needs. */
 const MAX_ALLOC_BYTES = 384 * MIB;
 const PROBE_BYTES = 5_000_000;
 
@@ -48,7 +51,7 @@ export function memoryOptions(): string[] {
   ].flat();
 }
 
-/** Every system with a shell has one at this path. */
+/** The path of the shell, which is the same on every system that has one. */
 const SHELL = "/bin/sh";
 
 export interface ChildCommand {

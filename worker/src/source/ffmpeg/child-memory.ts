@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 
-/** Milliseconds between two looks at the children's memory. In between, a child is limited by its address space. */
+/**
+ * Milliseconds between two looks at the children's memory. Between two looks, only the limit of its address space holds
+ * a child back.
+ */
 const LOOK_EVERY_MS = 250;
 /** The children's share of the memory of the machine or container. The worker and other programs use the rest. */
 const SHARE = 0.6;
@@ -9,7 +12,7 @@ const SHARE = 0.6;
 export interface WatchedChild {
   readonly pid: number;
   readonly limitBytes: number;
-  /** Called once, with the limit that the child exceeded; the callee kills the child. */
+  /** Called once, with the limit that the child exceeded. The callee must kill the child. */
   readonly onExcess: (limitBytes: number) => void;
 }
 
@@ -22,8 +25,9 @@ export interface ChildMemoryOptions {
 
 /**
  * Watches the memory of all ffmpeg and ffprobe children of this worker. A child that exceeds its limit is ended. If all
- * children together exceed the worker's limit, the largest one is ended. So a heavy source cannot end the worker with
- * all of its pushes. If the memory of a process cannot be read (no `/proc`), no child is ended.
+ * children together exceed the worker's limit, the largest one is ended. This prevents one heavy source from exhausting
+ * the memory, which would end the worker with all of its pushes. If the memory of a process cannot be read (no
+ * `/proc`), no child is ended.
  */
 export class ChildMemory {
   readonly #budgetBytes: number;
@@ -80,7 +84,7 @@ function availableBytes(): number {
   return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }
 
-/** The line `VmRSS:   12345 kB`, see proc(5). */
+/** Reads the resident memory of a process from the line `VmRSS:   12345 kB`, see proc(5). */
 function readResidentBytes(pid: number): number | null {
   try {
     const kib = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];

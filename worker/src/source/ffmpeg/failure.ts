@@ -20,7 +20,10 @@ export interface EndFacts {
   readonly inFragments?: boolean | undefined;
 }
 
-/** Tracks of one file end a little apart and durations are rounded, so a tenth, at most 1 s, may be missing. */
+/**
+ * The part of the declared duration that may be missing, at most 1 s: tracks end a little apart and durations are
+ * rounded.
+ */
 const DURATION_TOLERANCE = 0.1;
 const MAX_DURATION_TOLERANCE_MS = 1000;
 

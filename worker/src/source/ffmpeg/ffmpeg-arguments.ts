@@ -17,7 +17,7 @@ export type StreamFormat = "flv" | "matroska" | "mpegts" | "mov" | "any";
 export interface FfmpegArgumentsOptions {
   readonly input: FfmpegInput;
   readonly plan: Plan;
-  /** Position to start at, ms; ignored where `live`. */
+  /** Position to start at, ms; ignored if `live`. */
   readonly startAtMs: number;
   /** The position at which decoding has to begin for `startAtMs`, ms; undefined if ffmpeg finds it. */
   readonly decodeFromMs?: number | undefined;
@@ -62,17 +62,21 @@ const SOURCE_FORMATS = [
   "avi,asf,h264,hevc",
 ].join(",");
 
-/** The gateway speaks plain HTTP, for which ffmpeg itself opens `tcp`. No `file`, no `https`, no `crypto`. */
+/**
+ * The protocols that ffmpeg may use. The gateway speaks plain HTTP, for which ffmpeg itself opens `tcp`. `file`,
+ * `https` and `crypto` are left out on purpose.
+ */
 const GATEWAY_PROTOCOLS = "http,tcp";
 
 /**
- * A read from the gateway fails after this time without data. It is longer than the gateway's own time-outs, because
- * those know the cause.
+ * A read from the gateway fails after this time without data. It is longer than the time-outs of the gateway, whose
+ * errors name the cause.
  */
 const READ_TIMEOUT_US = 30_000_000;
 /**
- * ffmpeg reconnects at once, then after 1 s, and its demuxers may repeat that several times. The gateway does the long
- * waiting: with longer delays here, an ffmpeg that waits for a source would outlive a killed worker by minutes.
+ * The longest delay before ffmpeg reconnects, seconds. It reconnects at once, then after 1 s, and its demuxers may
+ * repeat that several times. Longer waits are left to the gateway: with longer delays here, an ffmpeg that waits for a
+ * source would outlive a killed worker by minutes.
  */
 const RECONNECT_DELAY_MAX_S = 1;
 
@@ -82,13 +86,17 @@ const RECONNECT_DELAY_MAX_S = 1;
  */
 export const OUTPUT_SHIFT_MS = 1000;
 
-/** One track is written when it is this far ahead of the other, even if that is missing; the muxer's default is 10 s. */
+/** The longest time that one track is held back for the other, in µs; the muxer's default is 10 s. */
 const LONGEST_HOLD_US = 500_000;
-/** The same for MP4, where a fragment holds all of one track before the other; fragments are rarely longer. */
+/**
+ * The same for MP4, in µs. A fragment holds all of one track before the other, and fragments are rarely longer than
+ * this.
+ */
 const FRAGMENT_HOLD_US = 20_000_000;
 /**
- * Sound that begins this much later than the picture is read through a second input, ms. ffmpeg writes nothing before it
- * has seen a frame of every track that it encodes: it would first read and encode everything before the sound.
+ * Sound that begins this much later than the picture is read through a second input, ms. With one input, ffmpeg would
+ * first read and encode everything before the sound, because it writes nothing before it has seen a frame of every
+ * track that it encodes.
  */
 const LATE_SOUND_MS = 3000;
 /** The input of late sound starts this much before the sound, ms, because positions in a container are not exact. */
@@ -155,7 +163,7 @@ function longestHoldUs({ input, live }: FfmpegArgumentsOptions): number {
   return mayHaveFragments ? FRAGMENT_HOLD_US : LONGEST_HOLD_US;
 }
 
-/** The seek position. Media that are decoded before the requested position are cut off afterwards. */
+/** Returns true if decoding begins before the requested position. The media before that position are then cut off. */
 function isDecodedBefore({ startAtMs, decodeFromMs = startAtMs, live }: FfmpegArgumentsOptions): boolean {
   return !live && decodeFromMs < startAtMs;
 }
@@ -173,11 +181,12 @@ function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): Ffmpeg
     options: [
       ...common,
       "-nostdin",
-      // Without -copyts a seek makes its keyframe time 0; -start_at_zero takes the container's own offset away.
+      // Without -copyts, a seek would set the time of its keyframe to 0. -start_at_zero removes the offset of the
+      // container.
       ...(options.live ? [] : ["-copyts", "-start_at_zero"]),
       ...gatewayInputOptions(),
       ...(seekMs > 0 ? ["-ss", seconds(seekMs)] : []),
-      // A copied picture starts at the keyframe before the position: decoded audio must start there too.
+      // A copied video starts at the keyframe before the position, so decoded audio must start there too.
       ...(seekMs > 0 && options.plan.video.action === "copy" ? ["-noaccurate_seek"] : []),
     ],
   };
@@ -192,15 +201,17 @@ function silenceBeforeSoundMs(options: FfmpegArgumentsOptions, startAtMs: number
   return silenceMs >= LATE_SOUND_MS ? silenceMs : 0;
 }
 
-/** A second input of the same source that starts at its sound. */
+/** Returns a second input of the same source, which starts at its sound. */
 function lateSoundInput(options: FfmpegArgumentsOptions, soundFromMs: number): FfmpegInputArguments {
   return sourceInput({ ...options, decodeFromMs: undefined }, Math.max(0, soundFromMs - LATE_SOUND_LEAD_MS));
 }
 
-/** The largest distance of keyframes in a copied video, with a margin. */
+/** How far before the position a copied video may begin, ms: the largest distance of its keyframes, with a margin. */
 const LONGEST_STEP_BACK_MS = 5000;
 
-/** The generated input. There is at most one, because a source has at least one track. */
+/**
+ * Returns the input that generates a missing track. At most one track is missing, because a source has at least one.
+ */
 function generatedInput(plan: Plan, startAtMs: number): FfmpegInputArguments | undefined {
   const { video, audio } = plan;
   // A copied picture begins at a keyframe that may lie before the position.
@@ -235,7 +246,7 @@ function pictureFilters(video: Extract<VideoPlan, { action: "transcode" }>, star
   const padded = picture.width !== width || picture.height !== height;
   return [
     ...(video.deinterlace ? ["yadif=deint=interlaced"] : []),
-    // Playing time and position are equal at the start.
+    // The times are scaled around the start position, where playing time and position are equal.
     ...(tempo === 1 ? [] : [`setpts=(PTS-${start})/${tempo}+${start}`]),
     `fps=${rate(video.fps)}`,
     // Tone mapping is the most expensive filter, so it comes after scaling down.
@@ -309,7 +320,9 @@ function soundFilters(audio: Extract<AudioPlan, { action: "transcode" }>, start:
   ];
 }
 
-/** Gaps in the source's audio become silence and overlaps are cut, so that the audio stays in sync with the picture. */
+/**
+ * Fills gaps in the source's audio with silence and cuts overlaps, so that the audio stays in sync with the picture.
+ */
 const WITHOUT_GAPS = "aresample=async=1";
 
 function onTimeFilters({ tempo, sampleRateHz }: { tempo: number; sampleRateHz: number }, start: SoundStart): string[] {
@@ -319,7 +332,10 @@ function onTimeFilters({ tempo, sampleRateHz }: { tempo: number; sampleRateHz: n
   return [`${WITHOUT_GAPS}:out_sample_rate=${sampleRateHz}:first_pts=${firstSample}`];
 }
 
-/** aresample could also fill the time before the sound, but only in one allocation: 23 MB for a minute. */
+/**
+ * Delays late sound by the given silence. aresample could also fill that time, but only in one allocation: 23 MB for a
+ * minute.
+ */
 function lateSoundFilters({ sampleRateHz }: { sampleRateHz: number }, { startAtMs, silenceMs }: SoundStart): string[] {
   return [
     `${WITHOUT_GAPS}:out_sample_rate=${sampleRateHz}`,

@@ -8,7 +8,7 @@ import { type FfmpegOutcome, type StartedFfmpeg, startFfmpeg } from "./start-ffm
 
 /** How an ffmpeg process ended, with the last lines of its stderr. */
 export interface FfmpegExit extends FfmpegOutcome {
-  /** The last lines that it wrote to stderr, redacted. */
+  /** The last lines that the process wrote to stderr, redacted. */
   readonly stderrTail: readonly string[];
   /** The memory limit that the process exceeded, if it was ended because of that. */
   readonly memoryLimitBytes?: number;
@@ -78,8 +78,8 @@ export class FfmpegProcess {
   }
 
   /**
-   * Kills the process; idempotent, resolves when it is gone. SIGKILL, because an ffmpeg that is blocked on its output
-   * does not see a SIGTERM.
+   * Kills the process; idempotent, resolves when it is gone. The signal is SIGKILL, because an ffmpeg that is blocked
+   * on its output does not see a SIGTERM.
    */
   async stop(): Promise<void> {
     if (!this.#stopping) {

@@ -35,8 +35,8 @@ export interface FfmpegSourceOptions extends CommonOptions {
   /** Additional environment variables for ffmpeg. */
   readonly environment?: Readonly<Record<string, string>>;
   /**
-   * The position to start at, ms; ignored for a live source. An encoded video starts exactly there. A copied one starts at
-   * the keyframe before, with the keyframe's `dtsMs`.
+   * The position to start at, ms; ignored for a live source. An encoded video starts exactly there. A copied video
+   * starts at the keyframe before, with the keyframe's `dtsMs`.
    */
   readonly startAtMs: number;
   /** The position at which decoding has to begin for `startAtMs`; undefined if ffmpeg finds it. */
@@ -74,7 +74,8 @@ const STALL_TIMEOUT_MS = 30_000;
 /**
  * Opens a source that ffmpeg reads from the gateway and converts to FLV.
  *
- * @throws RoomcastError if the source cannot be opened; the signal's reason when that aborts. Nothing is left running.
+ * @throws RoomcastError if the source cannot be opened; the signal's reason when that aborts. Nothing is left running
+ *   after an error.
  */
 export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<Source> {
   const { url, environment, startAtMs, decodeFromMs, videoIndex, audioIndex } = options;
@@ -82,7 +83,7 @@ export async function openFfmpegSource(options: FfmpegSourceOptions): Promise<So
   return await open(options, { input: { kind: "url", url }, environment, startAtMs, decodeFromMs, ...tracks });
 }
 
-/** Opens a source that ffmpeg makes of a byte stream, always from the beginning of the stream. */
+/** Opens a source that ffmpeg reads from a byte stream, always from the beginning of the stream. */
 export async function openStreamSource(options: StreamSourceOptions): Promise<Source> {
   const { format, stream, skipMs, placeMs, smallestJumpMs, videoIndex, audioIndex } = options;
   const input = { kind: "stream", format } as const;
@@ -98,7 +99,7 @@ export async function openStreamSource(options: StreamSourceOptions): Promise<So
   });
 }
 
-/** Opens a source that ffmpeg makes of an FLV byte stream, for live sources in codecs that rooms do not take. */
+/** Opens a source that ffmpeg transcodes from an FLV byte stream, for codecs that rooms do not take. */
 export async function transcodeFlv(options: TranscodeFlvOptions): Promise<Source> {
   return await openStreamSource({ format: "flv", ...options });
 }
@@ -295,7 +296,10 @@ class FfmpegSource extends QueuedSource {
     this.#watchForStall();
   }
 
-  /** ffmpeg's own time-outs do not cover every way in which a source can hang. */
+  /**
+   * Ends the source if ffmpeg gives nothing for too long. The time-outs of ffmpeg do not cover every way in which a
+   * source can hang.
+   */
   #watchForStall(): void {
     if (this.#stallTimer !== undefined) {
       this.#stallTimer.refresh();
@@ -317,7 +321,7 @@ function positionOf(dtsMs: number, { tempo }: SourceInfo): number {
   return tempo === undefined ? dtsMs : tempo.fromMs + (dtsMs - tempo.fromMs) * tempo.factor;
 }
 
-/** Raw audio streams have no index, so their duration is an estimate from the bit rate. */
+/** Raw streams have no index, so their duration is an estimate from the bit rate. */
 const GUESSED_DURATION = new Set(["mp3", "aac", "ac3", "eac3", "h264", "hevc", "amr", "mpeg"]);
 
 function declaredDurationMs(media: MediaInfo): number | null {

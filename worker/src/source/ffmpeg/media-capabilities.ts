@@ -15,7 +15,7 @@ export interface MediaCapabilities {
 
 const run = promisify(execFile);
 
-/** Asks ffmpeg for its features, once per process, because that starts it several times. */
+/** Asks ffmpeg for its features. This starts ffmpeg four times, so it is called once per process. */
 export async function findMediaCapabilities(ffmpegPath: string): Promise<MediaCapabilities> {
   const ask = async (what: string) => (await run(ffmpegPath, ["-hide_banner", what], { windowsHide: true })).stdout;
   const [protocols, filters, codecs, version] = await Promise.all(
@@ -24,7 +24,7 @@ export async function findMediaCapabilities(ffmpegPath: string): Promise<MediaCa
   return readCapabilities({ protocols, filters, codecs, version });
 }
 
-/** The output of ffmpeg for the options of these names. */
+/** What ffmpeg prints for the options `-protocols`, `-filters`, `-codecs` and `-version`. */
 export interface PrintedCapabilities {
   readonly protocols?: string | undefined;
   readonly filters?: string | undefined;

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { promisify } from "node:util";
 
-/** The programs that were found and that sources need. */
+/** The programs that sources need, as they were found. */
 export interface MediaTools {
   readonly ffmpegPath: string;
   /** The version as the program prints it: `5.1.9-0+deb12u1`, `N-66595-gc2b38619c0-static`, … */
@@ -71,7 +71,10 @@ export async function findMediaTools(options: FindMediaToolsOptions = {}): Promi
   };
 }
 
-/** `5.1.9-0+deb12u1`, `n7.0`, `2023-02-22-git-…`, `N-66595-g…-static`: the word after `ffmpeg version`. */
+/**
+ * Returns the version in the output of `-version`, such as `5.1.9-0+deb12u1`, `n7.0`, `2023-02-22-git-…` or
+ * `N-66595-g…-static`.
+ */
 export function versionOf(output: string): string | undefined {
   return /^ff\w+ version (\S+)/m.exec(output)?.[1];
 }
@@ -106,7 +109,7 @@ async function find(tool: MediaTool, options: FindMediaToolsOptions): Promise<Fo
 function candidatesFor(tool: MediaTool, options: FindMediaToolsOptions): Candidate[] {
   const variable = PATH_VARIABLE[tool];
   const given = (options.env ?? process.env)[variable];
-  // If an operator names a program, another one in its place would hide the mistake.
+  // If an operator names a program that does not work, using another one would hide the mistake.
   if (given !== undefined && given !== "") return [{ from: `${variable} (${given})`, command: given }];
   const path = (options.packagedPath ?? installedPath)(tool);
   const packaged = path === undefined ? [] : [{ from: `the npm package ${PACKAGE[tool]}`, command: path }];
@@ -115,7 +118,10 @@ function candidatesFor(tool: MediaTool, options: FindMediaToolsOptions): Candida
   return tool === "ffprobe" ? [onPath, ...packaged] : [...packaged, onPath];
 }
 
-/** ffmpeg-static exports the path; the ffprobe package exports an object with it and throws if it has no program. */
+/**
+ * Returns the path of the program in its npm package. ffmpeg-static exports the path. The ffprobe package exports an
+ * object with the path and throws if it has no program.
+ */
 function installedPath(tool: MediaTool): string | undefined {
   try {
     const exported: unknown = createRequire(import.meta.url)(PACKAGE[tool]);

@@ -12,7 +12,7 @@ export interface ProbedMedia {
   readonly audioIndex: number | undefined;
   /**
    * The position at which decoding has to begin for the start position, ms. It is given if the file marks pictures as
-   * keyframes that are not keyframes; undefined if ffmpeg finds it.
+   * keyframes that are not keyframes. It is undefined if ffmpeg finds the position by itself.
    */
   readonly decodeFromMs?: number | undefined;
 }
@@ -63,11 +63,11 @@ const reportSchema = z.object({
 });
 
 /**
- * Reads ffprobe's JSON (`-show_format -show_streams`). Of several tracks the default one that can be decoded is chosen.
- * Of several pictures that are all default or all not (the variants of a stream) the largest is chosen. Cover pictures
+ * Reads ffprobe's JSON (`-show_format -show_streams`). Of several tracks of a kind, a default one that can be decoded
+ * is preferred. Of several pictures, which are the variants of a stream, the largest one is preferred. Cover pictures
  * do not count as video. Pure.
  *
- * @throws RoomcastError `FailedOperation.MediaEngine` if the text is not ffprobe's JSON; `SourceUnsupported` if the
+ * @throws RoomcastError `FailedOperation.MediaEngine` if the string is not ffprobe's JSON; `SourceUnsupported` if the
  *   source is encrypted.
  */
 export function readProbe(json: string, options: ReadProbeOptions = {}): ProbedMedia {
@@ -96,7 +96,10 @@ export function readProbe(json: string, options: ReadProbeOptions = {}): ProbedM
   };
 }
 
-/** The variants of a stream are equivalent, so the largest is chosen. In a file the first default picture is chosen. */
+/**
+ * Puts the preferred picture first. The variants of a stream are equivalent, so this is the largest one. In an MP4 file
+ * with a default picture the order is kept.
+ */
 function ranked(pictures: readonly Stream[], container: string): readonly Stream[] {
   const pixels = ({ width = 0, height = 0 }: Stream) => width * height;
   const isFile = container.startsWith("mov,") && pictures.some(({ disposition }) => disposition?.default === 1);
@@ -107,7 +110,7 @@ interface Candidate extends TrackCandidate {
   readonly stream: Stream;
 }
 
-/** Throws if all tracks of a kind are encrypted, because then none can be played. */
+/** Chooses the played track of a kind. Throws if no track of this kind can be played and one of them is encrypted. */
 function decide(streams: readonly Stream[], options: ReadProbeOptions, wish?: AudioTrackChoice) {
   const candidates = streams.map(
     (stream): Candidate => ({
@@ -127,7 +130,7 @@ function languageOf({ tags }: Stream): string | undefined {
   return tags?.language === "und" ? undefined : tags?.language;
 }
 
-/** Sample descriptions of encrypted MP4 tracks. ffprobe does not report the exact scheme. */
+/** The encryption that the sample description of an MP4 track shows. ffprobe does not report the exact scheme. */
 const ENCRYPTED_TAGS: Readonly<Record<string, string>> = {
   encv: "MPEG Common Encryption",
   enca: "MPEG Common Encryption",
@@ -156,8 +159,8 @@ function problemOf(stream: Stream, { decodes }: ReadProbeOptions): string | unde
 }
 
 /**
- * The duration of the played tracks. The container's own duration also counts other tracks: a subtitle may outlast the
- * film.
+ * Returns the duration of the played tracks if it is known. The duration of the container also counts other tracks: a
+ * subtitle may outlast the film.
  */
 function durationOf(
   { streams, format }: z.output<typeof reportSchema>,
@@ -170,7 +173,9 @@ function durationOf(
   return { durationMs, ...(durationMs !== null && others ? { durationIsRough: true } : {}) };
 }
 
-/** Matroska has no track durations, but muxers add one as a tag: `00:00:30.021000000`. */
+/**
+ * Returns the duration of a track. Matroska has no track durations, but muxers add one as a tag: `00:00:30.021000000`.
+ */
 function trackMs(stream: Stream | undefined): number | null {
   const parts = /^(\d+):(\d+):(\d+(?:\.\d+)?)$/.exec(stream?.tags?.DURATION ?? "");
   if (parts === null) return milliseconds(stream?.duration);
@@ -241,7 +246,10 @@ function bitRateOf(stream: Stream): { bitRateKbps?: number } {
   return bitsPerSecond > 0 ? { bitRateKbps: bitsPerSecond / 1000 } : {};
 }
 
-/** ffprobe reports the rotation of the display matrix counterclockwise, from -180 to 180. */
+/**
+ * Returns the clockwise rotation. ffprobe reports the rotation of the display matrix counterclockwise, from -180 to
+ * 180.
+ */
 function clockwise(stream: Stream): number {
   const rotation = stream.side_data_list?.find((data) => data.rotation !== undefined)?.rotation ?? 0;
   const turns = Math.round(-rotation / 90);

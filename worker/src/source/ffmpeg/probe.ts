@@ -32,8 +32,8 @@ export interface ProbeOptions extends ReadProbeOptions {
 const DEADLINE_MS = 20_000;
 const MAX_REPORT_BYTES = 1024 * 1024;
 /**
- * The most that is read to find out what a source holds. The index of a day-long film fits. Without a limit ffprobe would
- * keep endless ID3 tags and similar headers in memory.
+ * The most bytes that ffprobe may read to find out what a source holds. The index of a day-long film fits. Without a
+ * limit ffprobe would keep endless ID3 tags and similar headers in memory.
  */
 const MAX_PROBED_BYTES = 192 * 1024 * 1024;
 const WATCH_EVERY_MS = 100;
@@ -47,7 +47,8 @@ const SOUND_START_DEADLINE_MS = 8000;
  * Finds out with ffprobe which media a source holds.
  *
  * @throws RoomcastError `FailedOperation.SourceNotMedia`, `SourceNotFound`, `SourceForbidden`, `SourceUnreachable`,
- *   `SourceTimeout` or `SourceUnsupported`; the signal's reason when that aborts. The process has ended then.
+ *   `SourceTimeout` or `SourceUnsupported`; the signal's reason when that aborts. The process has ended when this
+ *   throws.
  */
 export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
   const deadline = AbortSignal.timeout(options.deadlineMs ?? DEADLINE_MS);
@@ -62,8 +63,8 @@ export async function probe(options: ProbeOptions): Promise<ProbedMedia> {
 }
 
 /**
- * Matroska does not declare where a track begins, and ffprobe then reports the beginning of the file. The real beginning
- * of the sound is found by reading up to it.
+ * Finds the beginning of the sound in Matroska by reading up to it. Matroska does not declare where a track begins, and
+ * ffprobe reports the beginning of the file instead.
  */
 async function withSoundStart(
   options: ProbeOptions,
@@ -78,7 +79,8 @@ async function withSoundStart(
     const [first] = packetsOf(await runFfprobe(options, deadline, what));
     if (first !== undefined) return { audio: first.dtsMs > 0 ? { ...audio, startMs: first.dtsMs } : audio };
   } catch {
-    // The search took too long or read too much. A busy machine may be the reason, so the sound is not given up.
+    // The search took too long or read too much. A busy machine may be the reason, so the source is still played with
+    // its sound.
     options.signal?.throwIfAborted();
     return { audio };
   }
@@ -87,8 +89,8 @@ async function withSoundStart(
 }
 
 /**
- * Measures the keyframe distance of a source that can be copied otherwise. Of a recorded source the 10 s arrive faster
- * than they play; of a live source they would not.
+ * Measures the keyframe distance of a source that could otherwise be copied. Only recorded sources are measured: their
+ * 10 s arrive faster than they play, whereas those of a live source arrive in real time.
  */
 async function withGop(options: ProbeOptions, deadline: AbortSignal, probed: ProbedMedia): Promise<VideoInfo | null> {
   const { media, videoIndex } = probed;

@@ -41,8 +41,8 @@ export interface StartedFfmpeg {
 const KEPT_LINES = 30;
 
 /**
- * Starts ffmpeg under its limits, through fluent-ffmpeg. No other file uses that package, so that it can be replaced
- * here (docs/adr/0004-fluent-ffmpeg-in-one-file.md).
+ * Starts ffmpeg under its limits, through fluent-ffmpeg. No other file uses that package, so that it can be replaced in
+ * this one place (docs/adr/0004-fluent-ffmpeg-in-one-file.md).
  */
 export function startFfmpeg(options: StartFfmpegOptions): StartedFfmpeg {
   const { args, env, stdin } = options;
@@ -78,8 +78,8 @@ export function startFfmpeg(options: StartFfmpegOptions): StartedFfmpeg {
 }
 
 /**
- * Sets the path of ffmpeg and makes fluent-ffmpeg query its capabilities, which would otherwise delay the first source by
- * about 400 ms. To be called once per process, before the first `startFfmpeg`.
+ * Sets the path of ffmpeg and makes fluent-ffmpeg query its capabilities, which would otherwise delay the first source
+ * by about 400 ms. Call this once per process, before the first `startFfmpeg`.
  */
 export async function prepareToStartFfmpeg(tools: { ffmpegPath: string; ffprobePath: string }): Promise<void> {
   createCommand.setFfmpegPath(tools.ffmpegPath);
@@ -92,8 +92,8 @@ export async function prepareToStartFfmpeg(tools: { ffmpegPath: string; ffprobeP
 }
 
 /**
- * A stream that never emits `close`. fluent-ffmpeg takes that event for a lost output: 20 ms later it reports an error and
- * sends a SIGTERM, even if ffmpeg is just ending by itself.
+ * Returns a stream that never emits `close`. fluent-ffmpeg treats that event as a lost output: 20 ms later it reports
+ * an error and sends a SIGTERM, even if ffmpeg is just ending by itself.
  */
 function sinkOf({ onData, onDataEnd }: StartFfmpegOptions): Writable {
   return new Writable({
@@ -131,7 +131,10 @@ function setSurroundings(command: createCommand.FfmpegCommand, env: StartFfmpegO
   Reflect.set(command, "_spawnFfmpeg", spawnLimited);
 }
 
-/** Reads the exit code or the signal from the message of fluent-ffmpeg, which gives them nowhere else. */
+/**
+ * Reads the exit code or the signal from the message of fluent-ffmpeg, because fluent-ffmpeg does not give them
+ * anywhere else.
+ */
 function readOutcome(error: Error): FfmpegOutcome {
   const code = /^ffmpeg exited with code (\d+)/.exec(error.message)?.[1];
   if (code !== undefined) return { code: Number(code), signal: null };

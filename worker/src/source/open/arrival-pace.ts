@@ -1,12 +1,14 @@
-/** Servers of live streams send at most so much old media first, so that a player can begin at once, ms. */
+/** The most old media that the server of a live stream sends first, so that a player can begin at once, ms. */
 const LONGEST_BURST_MS = 30_000;
-/** A stream is not judged before this time, because a live one begins with its burst, ms. */
+/**
+ * The time after which a stream may be judged, ms. Before it, a live stream still sends its first burst of old media.
+ */
 const SHORTEST_LOOK_MS = 1500;
-/** A stream that has arrived too fast for so long is a recording, ms. */
+/** The time after which a stream that still arrives too fast is a recording, ms. */
 const LONGEST_LOOK_MS = 4000;
-/** The arrival is measured over this time, ms. */
+/** The length of the window over which the rate of arrival is measured, ms. */
 const WINDOW_MS = 1000;
-/** Media that arrive faster than this, in seconds of media per second, do not come as they happen. */
+/** The highest rate of a live stream, in seconds of media per second. Faster media were recorded before. */
 const FASTEST_LIVE = 2;
 
 interface Arrived {
@@ -14,12 +16,14 @@ interface Arrived {
   readonly mediaMs: number;
 }
 
-/** Tells a recording from a live stream by how fast its media arrive. Time comes in as an argument. */
+/**
+ * Tells a recording from a live stream by how fast its media arrive. It does not read a clock: the time is an argument.
+ */
 export class ArrivalPace {
-  /** From the last one before the window on. */
+  /** The measurements of the window, preceded by the last one before it. */
   #window: Arrived[] = [];
 
-  /** @param arrived since the stream began */
+  /** @param arrived the time that has passed and the media that have come since the stream began */
   judge(arrived: Arrived): "recording" | "live" | "undecided" {
     const { elapsedMs, mediaMs } = arrived;
     if (mediaMs - elapsedMs > LONGEST_BURST_MS) return "recording";

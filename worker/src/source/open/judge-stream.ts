@@ -2,21 +2,23 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ArrivalPace } from "./arrival-pace.ts";
 import { MediaSpan, type SpannedFormat } from "./media-span.ts";
 
-/** More is not kept to judge a stream: some 20 s at high rates. */
+/** The most bytes that are kept to judge a stream: about 20 s at high rates. */
 const MAX_BYTES = 24 * 1024 * 1024;
-/** The time that counts passes also while nothing comes, ms. */
+/** The interval at which a stream is judged while nothing comes, ms. */
 const LOOK_MS = 200;
 
-/** A stream that was read far enough to know whether it is a recording. */
+/** A stream, and whether its beginning shows that it is a recording. */
 export interface JudgedStream {
   readonly recorded: boolean;
-  /** All bytes from the first one on. It must be read, or returned. */
+  /**
+   * All bytes of the stream from the first one on. The caller must read this iterable or call `return` on its iterator.
+   */
   readonly body: AsyncIterable<Buffer>;
 }
 
 /**
  * Reads the beginning of a stream whose length is unknown. It is a recording if it ends, or if its media arrive much
- * faster than they would happen.
+ * faster than real time.
  */
 export async function judgeStream(bytes: AsyncIterable<Buffer>, format: SpannedFormat): Promise<JudgedStream> {
   const rest = bytes[Symbol.asyncIterator]();
@@ -50,7 +52,7 @@ export async function judgeStream(bytes: AsyncIterable<Buffer>, format: SpannedF
   }
 }
 
-/** Nobody may wait for it yet when it fails. */
+/** Prevents an unhandled rejection if the promise fails before anything awaits it. */
 function keep<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   return promise;

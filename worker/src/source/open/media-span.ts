@@ -4,15 +4,20 @@ import { DemuxError } from "../demux/demuxer.ts";
 import { TsDemuxer } from "../demux/mpegts/ts-demuxer.ts";
 import { fedTag } from "../feed/fed-tag.ts";
 
-/** What is read to be judged: a transport stream, FLV, sound alone, or anything else. */
+/** The format of a stream that is judged: a transport stream, FLV, sound alone, or anything else. */
 export type SpannedFormat = "mpegts" | "flv" | "sound" | "other";
 
-/** The bit rate of uncompressed stereo at 48 kHz, in bytes per ms: no sound of a stream has less time in its bytes. */
+/**
+ * The rate of uncompressed 16-bit stereo at 48 kHz, in bytes per ms. Compressed sound holds more time in as many bytes.
+ */
 const SOUND_BYTES_PER_MS = 192;
-/** A larger step of the clock is a jump, which is not counted, ms. */
+/** The largest step of the clock that counts as media time, ms. A larger step is a jump. */
 const LARGEST_STEP_MS = 5000;
 
-/** Measures how much time the bytes of a stream hold. Of what it cannot read it says 0, of sound alone the least. */
+/**
+ * Measures how much time the bytes of a stream hold. The result is 0 for a format that it cannot read, and a lower
+ * bound for sound alone.
+ */
 export class MediaSpan {
   readonly #reader: { push(chunk: Buffer): void } | undefined;
   readonly #isSound: boolean;
@@ -54,7 +59,7 @@ export class MediaSpan {
   #observe({ sequenceHeader, dtsMs }: MediaTag): void {
     if (sequenceHeader) return;
     const stepMs = dtsMs - (this.#lastMs ?? dtsMs);
-    // The tracks come unevenly: a step back of one of them is no jump.
+    // A small step back is not a jump: the tracks are interleaved unevenly.
     if (stepMs < 0 && stepMs > -LARGEST_STEP_MS) return;
     if (stepMs > 0 && stepMs <= LARGEST_STEP_MS) this.#mediaMs += stepMs;
     this.#lastMs = dtsMs;

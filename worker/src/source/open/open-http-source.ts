@@ -28,44 +28,47 @@ export interface HttpSourceOptions {
   readonly http: HttpClient;
   /** True if the request's Mode is `live`. */
   readonly askedLive: boolean;
-  /** A list that grows is played when it has something that was not played yet. */
+  /**
+   * True if the source was just played to its end. A live playlist then begins with the media that were not played yet.
+   */
   readonly returns?: boolean | undefined;
   readonly startAtMs: number;
   readonly wishes: PlanOptions;
   readonly capabilities: MediaCapabilities;
   /** Probes a byte stream with ffprobe. */
   readonly probe: (input: ProbeInput) => Promise<ProbedMedia>;
-  /** Plays what is not read in this process: ffmpeg reads it through the gateway. */
+  /** Opens a source that this process does not read itself. ffmpeg reads it through the gateway. */
   readonly openWithFfmpeg: (known: ProbedMedia | null, facts?: KnownFacts) => Promise<Source>;
   readonly readyTimeoutMs?: number | undefined;
-  /** How long an HLS stream that gives nothing more is waited for, ms. */
+  /** The longest time without new media of an HLS stream before it counts as lost, ms. */
   readonly patienceMs?: number | undefined;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
 
-/** What a file in fragments says of itself where ffmpeg reads only its beginning: its movie box tells of the first. */
+/** The duration of a fragmented file. ffmpeg reads only the movie box and the first fragment, which do not give it. */
 export interface FragmentedFile {
   /** Null if unknown. */
   readonly durationMs: number | null;
 }
 
-/** What was found out of a source before ffmpeg is to play it. */
+/** What is known about a source before ffmpeg opens it. */
 export interface KnownFacts {
   readonly fragments?: FragmentedFile | undefined;
-  /** It has neither length nor ranges, and is a recording nevertheless. */
+  /** True if the source is a recording although its server gives neither a length nor ranges. */
   readonly recorded?: boolean | undefined;
 }
 
-/** A start position after the end plays this much of the end, so that the room gets a picture. */
+/** The part that is played if the start position is after the end, ms. It lets the room get a picture. */
 const LEAST_LEFT_MS = 1000;
 /** The longer time-out for a file that has to be read up to its start position. */
 const READ_TO_POSITION_TIMEOUT_MS = 60_000;
 
 /**
- * Opens a source at an http(s) address. Its bytes decide its kind; its name and content type do not.
+ * Opens a source at an http(s) address. The kind is detected by the bytes, not by the name or the content type.
  *
- * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts. Nothing is left open then.
+ * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts. No connection is left open
+ *   after an error.
  */
 export async function openHttpSource(options: HttpSourceOptions): Promise<Source> {
   const { url, http, signal, log } = options;
@@ -88,7 +91,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
         if (isUnbounded(resource, options)) return await openUnbounded(resource, "flv", options);
         break;
       default: {
-        // ffmpeg knows some of these by their beginning, and would say what it thinks of them.
+        // ffmpeg recognises the beginning of some of these formats, and its error would be misleading.
         const foreign = foreignContent(head);
         if (foreign !== undefined) throw foreign;
       }
@@ -151,7 +154,7 @@ function rangesOf(resource: OpenedResource, { http, url }: HttpSourceOptions): O
   };
 }
 
-/** A file whose samples are listed in fragments along the way, and which has no index of all of them. */
+/** Opens an MP4 file that lists its samples in fragments throughout the file and has no index of all of them. */
 async function openFragmented(
   movie: FragmentedMovie,
   known: Pick<HttpAnswer, "totalBytes" | "seekable">,
@@ -163,7 +166,7 @@ async function openFragmented(
   const file = new RangeStream({ openRange, startByte: movie.mediaByte, known });
   try {
     const finder = new FragmentFinder(file, movie);
-    // Both read different places, so they run in parallel in case the server is slow.
+    // Both calls read different places of the file, so they run in parallel in case the server is slow.
     const [durationMs, endIsCut] = await Promise.all([finder.durationMs(), finder.isCut()]);
     const position = withinDuration(startAtMs, durationMs);
     const found = await finder.find(position);
@@ -195,7 +198,9 @@ async function openTransportStream(resource: OpenedResource, options: HttpSource
   return await openBytes({ body, placeMs: place.startMs, ...common }, "mpegts", options);
 }
 
-/** Whoever asks for a recording gets all of it, also from a server that says nothing of its length. */
+/**
+ * Opens a stream whose server gives no length. If the request does not ask for live, a recording is played to its end.
+ */
 async function openUnbounded(
   resource: OpenedResource,
   container: "flv" | "mpegts",
@@ -217,7 +222,7 @@ async function isRecording(resource: OpenedResource): Promise<boolean> {
   return recorded;
 }
 
-/** Sound alone, as radio stations send it. */
+/** Returns true if the bytes begin a stream of sound alone, such as radio stations send. */
 function isSound(head: Buffer): boolean {
   const magic = head.toString("latin1", 0, 4);
   return ["OggS", "fLaC", "RIFF"].includes(magic) || ["adts", "mp3", "ac3", "id3"].includes(detectContainer(head));
@@ -262,7 +267,7 @@ async function openBytes(bytes: Bytes, container: string, options: HttpSourceOpt
       live,
       durationMs: bytes.durationMs ?? null,
       startAtMs,
-      // Joined recordings: their clock begins again and again.
+      // A stream of unknown duration may consist of joined recordings, whose clock restarts with each of them.
       clockTellsPosition: bytes.durationMs != null,
       endIsLoss: bytes.endIsLoss ?? false,
       plan: { ...wishes, live, askedLive },
@@ -278,7 +283,7 @@ async function openBytes(bytes: Bytes, container: string, options: HttpSourceOpt
   }
 }
 
-/** A stream without end, or one that is made as it is sent. */
+/** Returns true for a stream that may not end, or that its server produces while it sends it. */
 function isUnbounded({ answer }: OpenedResource, { askedLive }: HttpSourceOptions): boolean {
   return answer.totalBytes === null && (askedLive || !answer.seekable);
 }

@@ -24,11 +24,14 @@ export interface OpenSourceOptions extends OutputWishes {
   /** True if the request's Mode is `live`. */
   readonly live: boolean;
   /**
-   * ms from the beginning; a live source starts at its newest whatever this says. What is encoded begins there, to the
-   * frame; what is copied at the keyframe before, as its `dtsMs` says: the timeline rolls it up to the position.
+   * The start position, ms from the beginning; ignored by a live source, which starts at its newest media. An encoded
+   * track begins exactly there. A copied track begins at the keyframe before, and its `dtsMs` shows that: the timeline
+   * then catches up to the position.
    */
   readonly startAtMs: number;
-  /** It was played up to its end a moment ago: what a live one still has of that is not shown again. */
+  /**
+   * True if the source was just played to its end. A live source then does not show again what it still has of that.
+   */
   readonly returns?: boolean | undefined;
   readonly signal: AbortSignal;
   readonly log: Logger;
@@ -39,28 +42,34 @@ export interface SourceFactoryOptions {
   readonly egress: Egress;
   /** Replaces the capabilities of the installed ffmpeg. */
   readonly capabilities?: MediaCapabilities;
-  /** Until a source is open, however much of it comes. */
+  /** The longest time until a source is open, even if its bytes keep coming. */
   readonly openDeadlineMs?: number;
   readonly probeDeadlineMs?: number;
   readonly readyTimeoutMs?: number;
   readonly stallTimeoutMs?: number;
-  /** How long an HLS stream that gives nothing more is waited for. */
+  /** The longest time without new media of an HLS stream before it counts as lost. */
   readonly hlsPatienceMs?: number;
 }
 
-/** Shorter than a room session waits for a silent source: the cause that is told is the connection, not the silence. */
+/**
+ * The time for which failed requests are repeated. It is shorter than a room session waits for a silent source, so that
+ * the error names the connection and not the silence.
+ */
 const PATIENCE_MS = 6000;
-/** A server that asks to be left alone is believed for longer, which is still shorter than that. */
+/** The same if the server asks to wait (`Retry-After`). This is still shorter than a room session waits. */
 const ASKED_PATIENCE_MS = 12_000;
-/** An index of hundreds of megabytes, or a file that is gone through to its position, takes a while; no more than this. */
+/**
+ * The longest time to open a source. An index of hundreds of megabytes, or a file that is read up to its position,
+ * takes long.
+ */
 const OPEN_DEADLINE_MS = 90_000;
-/** A start position after the end plays this much of the end, so that the room gets a picture. */
+/** The part that is played if the start position is after the end, ms. It lets the room get a picture. */
 const LEAST_LEFT_MS = 1000;
 
-/** Pictures of a stream are seldom further from their keyframe. */
+/** The assumed distance of a picture from its keyframe in MPEG-TS, ms. Larger distances are rare. */
 const LONGEST_KEYFRAME_DISTANCE_MS = 6000;
 
-/** Opens sources of every kind. There is one instance, which is made when the worker starts. */
+/** Opens sources of every kind. The worker creates one instance when it starts. */
 export class SourceFactory {
   readonly #options: SourceFactoryOptions;
   readonly #gateway: SourceGateway;
@@ -86,14 +95,15 @@ export class SourceFactory {
   }
 
   /**
-   * Opens a source: RTMP by its own client; SRT by an ffmpeg that only receives; over HTTP what its bytes say that it is,
-   * in this process where that can be done and with ffmpeg else.
+   * Opens a source. This process reads RTMP itself, and an ffmpeg that only receives reads SRT. The kind of an HTTP
+   * source is detected by its bytes: this process reads it if it can, and ffmpeg otherwise.
    *
-   * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts. Nothing is left running then.
+   * @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts. Nothing is left running
+   *   after an error.
    */
   async open(options: OpenSourceOptions): Promise<Source> {
     options.signal.throwIfAborted();
-    // A source that sends bytes slowly also has to open in time.
+    // The deadline also applies to a source that keeps sending bytes, but slowly.
     const opening = new AbortController();
     const timer = setTimeout(() => opening.abort(tooSlow()), this.#options.openDeadlineMs ?? OPEN_DEADLINE_MS);
     const abort = () => opening.abort(options.signal.reason);
@@ -186,7 +196,7 @@ export class SourceFactory {
         environment: session.environment,
         plan,
         live,
-        // Whoever asked for a recording gets its end.
+        // Only for a request that asks for live is the end of a live source a loss.
         endsProperly: () => !live || !askedLive,
         startAtMs,
         decodeFromMs: probed.decodeFromMs ?? decodeFromMs(media, plan, startAtMs),
@@ -228,7 +238,10 @@ export class SourceFactory {
   }
 }
 
-/** What declares a duration is recorded. What does not is live where its length or the request says so. */
+/**
+ * Returns true if a source is live: it declares no duration, and its missing length or the request says that it is
+ * live.
+ */
 function isLive(media: MediaInfo, said: boolean): boolean {
   return media.durationMs === null && said;
 }
@@ -249,7 +262,10 @@ function withinDuration(startAtMs: number, durationMs: number | null): number {
   return durationMs === null ? startAtMs : Math.max(0, Math.min(startAtMs, durationMs - LEAST_LEFT_MS));
 }
 
-/** In MPEG-TS ffmpeg finds a time but no keyframe: the pictures up to the next one would be decoded from nothing. */
+/**
+ * Returns where decoding has to begin if ffmpeg cannot find this itself. In MPEG-TS ffmpeg seeks to a time and not to a
+ * keyframe, so the pictures up to the next keyframe could not be decoded.
+ */
 function decodeFromMs({ container }: MediaInfo, { video }: Plan, startAtMs: number): number | undefined {
   const isLoose = container.includes("mpegts") && video.action === "transcode";
   return isLoose ? Math.max(0, startAtMs - LONGEST_KEYFRAME_DISTANCE_MS) : undefined;

@@ -8,11 +8,14 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const FOLDER = fileURLToPath(new URL("../../../../.roomcast/test-media", import.meta.url));
 
-/** Of every clip that is not said to be otherwise. */
+/** The duration, frame rate and picture size of every clip whose recipe does not change them. */
 export const SAMPLE = { seconds: 2, fps: 25, width: 320, height: 180 } as const;
 
 const { seconds, fps, width, height } = SAMPLE;
-/** Inputs of all recipes: 0 picture, 1 sound, 2 a fast picture, 3 a long one, 4 a still one. */
+/**
+ * The inputs of all recipes: 0 is a picture, 1 is sound, 2 is a picture at 60 fps, 3 is a longer picture, 4 is a still
+ * picture.
+ */
 const INPUTS = [
   `-f lavfi -i testsrc2=s=${width}x${height}:r=${fps}:d=${seconds}`,
   `-f lavfi -i sine=f=440:r=48000:d=${seconds}`,
@@ -73,8 +76,9 @@ const SAMPLE_NAMES = Object.keys(RECIPES).filter((name): name is SampleName => n
 const AV1_ENCODERS = { libsvtav1: "libsvtav1 -preset 12", "libaom-av1": "libaom-av1 -usage realtime -cpu-used 8" };
 
 /**
- * One clip of each kind, and which of them this ffmpeg cannot make (it must decode AV1, but need not encode it). Made by
- * one run of ffmpeg and kept in `.roomcast/test-media`, under a key of all recipes and of ffmpeg's version.
+ * Makes one clip of each kind with one run of ffmpeg. The clips are kept in `.roomcast/test-media`, under a key of all
+ * recipes and of ffmpeg's version. The returned function gives undefined for a clip that this ffmpeg cannot make:
+ * ffmpeg must decode AV1, but need not encode it.
  */
 export async function sampleMedia(ffmpeg: {
   readonly path: string;
@@ -94,7 +98,10 @@ export async function sampleMedia(ffmpeg: {
   return async (name) => (made.includes(name) ? await readFile(join(folder, name)) : undefined);
 }
 
-/** A copy of an MP4 file whose picture comes first: a quarter of a turn is to be made (ISO/IEC 14496-12, 8.3.2). */
+/**
+ * Returns a copy of an MP4 file whose first track, the video, is marked as rotated by a quarter turn (ISO/IEC 14496-12,
+ * 8.3.2).
+ */
 export function turned(mp4: Buffer): Buffer {
   const copy = Buffer.from(mp4);
   const matrixAt = copy.indexOf("tkhd", 0, "latin1") + 4 + 40;
@@ -102,12 +109,15 @@ export function turned(mp4: Buffer): Buffer {
   return copy;
 }
 
-/** Made beside its place and moved there whole: somebody else may want the same now, or we may be stopped. */
+/**
+ * Makes the clips in a temporary folder and then renames it, because another process may make the same clips, or this
+ * one may be stopped.
+ */
 async function make(ffmpegPath: string, args: readonly string[], folder: string): Promise<void> {
   const unfinished = `${folder}.${process.pid}`;
   await mkdir(unfinished, { recursive: true });
   try {
-    // SVT-AV1 talks on stderr whatever the log level is.
+    // SVT-AV1 writes to stderr whatever the log level is.
     await run(ffmpegPath, args, { cwd: unfinished, env: { ...process.env, SVT_LOG: "1" }, maxBuffer: 4 * 1024 * 1024 });
     await rename(unfinished, folder);
   } catch (cause) {

@@ -3,8 +3,8 @@ import { box, numbers } from "../mp4/written-index.test-support.ts";
 const CONTAINERS = ["moov", "trak", "mdia", "minf", "dinf"];
 
 /**
- * A MOV whose index stands behind its media, with tracks that say where their media is (QuickTime File Format, "Data
- * Reference Atoms").
+ * Returns a MOV, given one whose index is behind its media, whose tracks refer to media in another file (QuickTime File
+ * Format, "Data Reference Atoms").
  */
 export function withDataReference(mov: Buffer, kind: "url " | "alis", where: string): Buffer {
   const entry = kind === "url " ? box("url ", numbers([0]), Buffer.from(`${where}\0`)) : alias(where);

@@ -11,10 +11,10 @@ export type AudioPlan =
   | { readonly action: "copy" }
   | ({
       readonly action: "transcode";
-      /** Percent. */
+      /** The loudness in percent. */
       readonly volume: number;
       readonly tempo: number;
-      /** The single channel of the source becomes two identical channels. */
+      /** True if the single channel of the source becomes two identical channels. */
       readonly doubled: boolean;
     } & AudioTarget)
   | ({ readonly action: "generate" } & AudioTarget);
@@ -25,7 +25,7 @@ export const USUAL_AUDIO: AudioFormat = { sampleRateHz: 48_000, channels: 2 };
 const ROOM_SAMPLE_RATES = [44_100, 48_000];
 const BIT_RATE_KBPS = 128;
 const SILENCE_BIT_RATE_KBPS = 32;
-/** A source is only encoded for its bit rate if that exceeds the requested one by more than this factor. */
+/** A bit rate may exceed the requested one by this factor before the source is encoded for that reason. */
 const BIT_RATE_TOLERANCE = 1.1;
 
 /** Decides whether the audio is copied, encoded or made, and gives the reasons why it is not copied. Pure. */
@@ -46,7 +46,7 @@ export function planAudio(
   return { plan: { action: "transcode", ...format, bitRateKbps, volume, tempo, doubled }, reasons };
 }
 
-/** A value that is not requested follows the source, within the limits of rooms. */
+/** Returns the output format. A value that is not requested follows the source, within the limits of rooms. */
 function formatFor(source: AudioFormat, { audioFormat, audioEncode }: OutputWishes): AudioFormat {
   const fittingRateHz = ROOM_SAMPLE_RATES.includes(source.sampleRateHz)
     ? source.sampleRateHz
@@ -69,7 +69,7 @@ function mustBeEncoded(audio: AudioInfo): string[] {
   return reasons;
 }
 
-/** The reasons why a room would take the audio, but this session or request needs another format. */
+/** The reasons why audio that a room would take must still be encoded for this session or request. */
 function reasonsOfRequest(audio: AudioInfo, wishes: OutputWishes): string[] {
   const { audioFormat, audioEncode, volume = 100, tempo = 1 } = wishes;
   const reasons: string[] = [];

@@ -20,19 +20,19 @@ export interface AudioEncode {
 }
 
 /**
- * The format in which a source is sent to the room. A source that already has this format is copied, any other one is
- * transcoded. A value that is not given follows the source, within the limits of rooms.
+ * The format in which a source is sent to the room. A source that already has this format is copied; any other source
+ * is transcoded. A value that is not given follows the source, within the limits of rooms.
  */
 export interface OutputWishes {
   /**
    * The session's picture size. A picture of another size is scaled into it; its aspect ratio is kept and the rest is
-   * black. The frame rate follows each source and may change inside a session, so that a film at 24 frames a second
-   * does not make the sport after it jerk.
+   * black. The frame rate follows each source and may change inside a session. Otherwise, after a film at 24 frames a
+   * second, sport would jerk.
    */
   readonly canvas?: Pick<Canvas, "width" | "height"> | undefined;
   /** The session's audio format. Audio of another sample rate or number of channels is encoded to it. */
   readonly audioFormat?: AudioFormat | undefined;
-  /** Loudness in percent; 100, the default, leaves the audio as it is, 0 is silence. */
+  /** Loudness in percent: 100, the default, leaves the audio unchanged, and 0 is silence. */
   readonly volume?: number | undefined;
   /** The speed of playing, from 0.5 to 2, with the pitch kept. A live source is always played at 1. */
   readonly tempo?: number | undefined;
@@ -40,7 +40,10 @@ export interface OutputWishes {
   readonly audioEncode?: AudioEncode | undefined;
   /** The audio track to play: a language (`en`, `eng`, `zh-Hans`), or a number among the audio tracks, from 1. */
   readonly audioTrack?: AudioTrackChoice | undefined;
-  /** The greatest height in lines. Of a source in several sizes (an HLS ladder) the best one within it is played. */
+  /**
+   * The greatest height in lines. If a source has several sizes (an HLS ladder), the best one within this height is
+   * played.
+   */
   readonly maxHeight?: number | undefined;
 }
 

@@ -8,23 +8,25 @@ import { planVideo, type VideoPlan } from "./video-plan.ts";
 export interface Plan {
   readonly video: VideoPlan;
   readonly audio: AudioPlan;
-  /** Sentences that say why a track is not copied, and which other request could not be met. */
+  /** Sentences that say why a track is not copied, and which parts of the request could not be met. */
   readonly reasons: readonly string[];
 }
 
 export interface PlanOptions extends OutputWishes {
-  /** The source is live; false unless given. */
+  /** True if the source is live; false unless given. */
   readonly live?: boolean;
-  /** The request's Mode is `live`; the same as `live` unless given. */
+  /** True if the request's Mode is `live`; the same as `live` unless given. */
   readonly askedLive?: boolean;
   /** True if this worker's ffmpeg can tone-map HDR; true unless given. */
   readonly toneMapping?: boolean;
 }
 
 /**
- * Decides which tracks are copied into the room, which are encoded and which are made because the source lacks them. Pure.
+ * Decides which tracks are copied into the room, which are encoded and which are made because the source lacks them.
+ * Pure.
  *
- * @throws never; a source without any track gives a plan that generates both, so callers refuse such a source before.
+ * @throws never; a source without any track gives a plan that generates both, so callers must refuse such a source
+ *   before this call.
  */
 export function planPush(media: MediaInfo, options: PlanOptions = {}): Plan {
   const live = options.live ?? false;
@@ -56,7 +58,9 @@ function notAsAsked({ askedLive, tempo = 1, videoEncode }: PlanOptions, live: bo
   return reasons;
 }
 
-/** A source whose smallest size exceeds the requested height is played in that size, and a reason says so. */
+/**
+ * Returns a reason if the smallest size of the source exceeds the requested height, because that size is then played.
+ */
 function higherThanAsked({ video }: MediaInfo, { maxHeight }: PlanOptions): string[] {
   if (video === null || maxHeight === undefined || video.height <= maxHeight) return [];
   return [`The source has no rendition of ${maxHeight} lines or less: it is played with its ${video.height}.`];

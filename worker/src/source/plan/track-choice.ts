@@ -1,6 +1,6 @@
 /** One of several tracks of a kind. */
 export interface TrackCandidate {
-  /** The container marks it as the one to play. */
+  /** True if the container marks the track as the one to play. */
   readonly isDefault: boolean;
   /** The language as the container writes it (`en`, `eng`, `zh-Hans`, …); undefined if the container gives none. */
   readonly language?: string | undefined;
@@ -19,8 +19,9 @@ export interface TrackDecision<T> {
 }
 
 /**
- * Chooses the requested track, else the first default one, else the first one. A track that cannot be played is passed
- * over. All readers of tracks use this function, so that a change of the plan never changes the track. Pure.
+ * Chooses the requested track. If there is none, it chooses the first default track, and if there is none of those
+ * either, the first track. A track that cannot be played is skipped. All readers of tracks use this function, so that a
+ * change of the plan never changes the track. Pure.
  */
 export function chooseTrack<T extends TrackCandidate>(
   tracks: readonly T[],
@@ -42,7 +43,10 @@ export function chooseTrack<T extends TrackCandidate>(
   return { track, reasons };
 }
 
-/** Returns true if two tags mean the same language: `en` is `eng` and `en-GB`, but `en-US` is not `en-GB`. Pure. */
+/**
+ * Returns true if two tags mean the same language: `en` matches `eng` and `en-GB`, but `en-US` does not match `en-GB`.
+ * Pure.
+ */
 export function sameLanguage(found: string, requested: string): boolean {
   const [ours, theirs] = [localeOf(found), localeOf(requested)];
   if (ours === undefined || theirs === undefined) return found.toLowerCase() === requested.toLowerCase();
@@ -66,7 +70,7 @@ function listed(tracks: readonly TrackCandidate[]): string {
   return tracks.length === 0 ? "none" : shown.join(", ") + (tracks.length > shown.length ? ", …" : "");
 }
 
-/** Parses a language tag. The two or three codes of one language become the same: `ger` and `deu` are `de`. */
+/** Parses a language tag. The two or three codes of one language become the same: `ger` and `deu` become `de`. */
 function localeOf(tag: string): Intl.Locale | undefined {
   try {
     return new Intl.Locale(tag.replaceAll("_", "-"));

@@ -7,7 +7,7 @@ const LARGEST_CANVAS: Canvas = { width: 1920, height: 1080, fps: 30 };
 
 /** How the picture is encoded, or how one is made for a source without video. */
 export interface VideoTarget {
-  /** Both even, at most 1920x1080. */
+  /** The width and height are even, and the size is at most 1920x1080. */
   readonly width: number;
   readonly height: number;
   readonly fps: number;
@@ -23,11 +23,13 @@ export type VideoPlan =
   | ({
       readonly action: "transcode";
       readonly deinterlace: boolean;
-      /** The colours are HDR or BT.2020 and are converted to BT.709. */
+      /** True if the colours are HDR or BT.2020 and are converted to BT.709. */
       readonly toBt709: boolean;
       /** The HDR transfer that is tone-mapped; undefined if the source is not HDR or this ffmpeg cannot map it. */
       readonly tonesOf: HdrTransfer | undefined;
-      /** Size of the source's picture inside the target's, which is black around it. Both are even. */
+      /**
+       * Size of the source's picture inside the target's picture, which is black around it. Width and height are even.
+       */
       readonly picture: { readonly width: number; readonly height: number };
       readonly tempo: number;
     } & VideoTarget)
@@ -38,22 +40,32 @@ interface Size {
   readonly height: number;
 }
 
-/** A frame rate such as 30000/1001, or of a slightly inaccurate clock, still counts as the rounded one. */
+/**
+ * The difference at which two frame rates still count as equal. It covers rates such as 30000/1001 and slightly
+ * inaccurate clocks.
+ */
 const FPS_TOLERANCE = 0.5;
 /**
- * TRTC recommends keyframes 1 or 2 s apart, because a user who joins waits for the next one. A wait of up to 4 s is
- * accepted, because encoding costs ten times as much as copying. The defaults of some encoders (8 to 10 s) are too long.
+ * The longest distance of keyframes in a copied video, ms. TRTC recommends 1 or 2 s, because a user who joins waits for
+ * the next keyframe. A wait of up to 4 s is accepted, because encoding costs ten times as much as copying. The defaults
+ * of some encoders (8 to 10 s) are too long.
  */
 const LONGEST_COPIED_GOP_MS = 4000;
-/** A source is only encoded for its bit rate or keyframe distance if that exceeds the requested one by this factor. */
+/**
+ * A bit rate or keyframe distance may exceed the requested one by this factor before the source is encoded for that
+ * reason.
+ */
 const REQUEST_TOLERANCE = 1.1;
-/** For a source without video: small, because nothing moves in it. */
+/** The size of the picture that is made for a source without video. It is small, because nothing moves in it. */
 const GENERATED_PICTURE: Size = { width: 640, height: 360 };
 const GENERATED_FPS = 15;
 const GENERATED_BIT_RATE_KBPS = 300;
 const FALLBACK_FPS = 30;
 const GOP_S = 2;
-/** If the picture begins later than this after the sound, a made one is shown until then. */
+/**
+ * The longest time after the sound that a copied picture may begin, ms. Until a later picture begins, a made one is
+ * shown.
+ */
 const LATE_PICTURE_MS = 1000;
 
 /** Decides whether the video is copied, encoded or made, and gives the reasons why it is not copied. Pure. */
@@ -144,7 +156,7 @@ function foreignColours(video: VideoInfo, toneMapping: boolean): string[] {
   return [`The colours are HDR (${video.hdr}); rooms take BT.709: ${becomes}`];
 }
 
-/** The reasons why a room would take the video, but this session or request needs another format. */
+/** The reasons why video that a room would take must still be encoded for this session or request. */
 function reasonsOfRequest(video: VideoInfo, wishes: OutputWishes): string[] {
   const { canvas, tempo = 1, videoEncode } = wishes;
   const shown = shownSize(video);
@@ -174,8 +186,8 @@ function reasonsOfRequest(video: VideoInfo, wishes: OutputWishes): string[] {
 }
 
 /**
- * The session's size, or the requested one. A side that is not given follows the aspect ratio. Returns undefined if any
- * size is right.
+ * The session's size, or the requested one. A side that is not given follows the aspect ratio. Returns undefined if
+ * neither the session nor the request sets a size.
  */
 function wishedSize(shown: Size, { canvas, videoEncode }: OutputWishes): Size | undefined {
   if (canvas !== undefined) return evenSize(canvas);
@@ -208,7 +220,10 @@ function fitInto(size: Size, room: Size, largestScale: number): Size {
   return { width: even(size.width * scale), height: even(size.height * scale) };
 }
 
-/** Fills the whole size if the aspect ratios differ by rounding only, so that no black line is left at an edge. */
+/**
+ * Returns the size of the picture inside the target. The picture fills the target if the aspect ratios differ only by
+ * rounding, so that no black line is left at an edge.
+ */
 function pictureIn(shown: Size, size: Size): Size {
   const { width, height } = fitInto(shown, size, Infinity);
   return size.width - width <= 2 && size.height - height <= 2 ? size : { width, height };
@@ -234,7 +249,10 @@ function fittingFps(fps: number | null, highest: number): number {
   return half <= highest && half >= highest * 0.8 ? half : highest;
 }
 
-/** About 0.1 bit a pixel: 2.6 Mbit/s at 720p30, 5.9 at 1080p30. This is a ceiling, because x264 aims at quality. */
+/**
+ * Returns about 0.1 bit per pixel: 2.6 Mbit/s at 720p30, 5.9 at 1080p30. This is a ceiling, because x264 aims at a
+ * quality.
+ */
 function bitRateFor(width: number, height: number, fps: number): number {
   return Math.max(300, Math.round((width * height * fps * 0.095) / 1000));
 }

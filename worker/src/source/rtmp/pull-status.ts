@@ -22,8 +22,8 @@ const VERDICTS: Readonly<Record<string, PullVerdict>> = {
 };
 
 /**
- * Reads a status of the server that is played from. Before media is played, an unknown status of level `error` is a
- * refusal. While media is played, a refusal is a loss, which is retried, and an unknown error is ignored. Pure.
+ * Decides what a status of the source's server means. Before media is played, an unknown status of level `error` is a
+ * refusal. While media is played, a refusal counts as a loss, which is retried, and an unknown error is ignored. Pure.
  */
 export function judgePullStatus(
   status: Pick<RtmpStatus, "level" | "code">,

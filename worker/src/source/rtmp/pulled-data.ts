@@ -4,7 +4,7 @@ import { type RtmpMessage, readData } from "../../rtmp/message.ts";
 
 const MAX_METADATA_NAME = 256;
 
-/** Returns the code of an `onPlayStatus` message, or null for any other message. */
+/** Returns the code of an `onPlayStatus` message; null for any other message, and if there is no code. */
 export function playStatusOf(message: RtmpMessage): string | null {
   const [handler, ...values] = readData(message) ?? [];
   const code = handler === "onPlayStatus" ? entriesIn(values)?.["code"] : null;

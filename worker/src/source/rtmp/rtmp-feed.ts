@@ -13,7 +13,7 @@ export interface RtmpFeedOptions {
   readonly silenceTimeoutMs?: number | undefined;
 }
 
-/** The tags of a stream that an RTMP server plays. */
+/** Gives the tags of a stream that an RTMP server plays. */
 export class RtmpFeed implements TagFeed {
   readonly #puller: RtmpPuller;
   #taker: TagTaker | undefined;
@@ -63,7 +63,7 @@ export class RtmpFeed implements TagFeed {
   }
 }
 
-/** Returns the values of an `onMetaData` message, wrapped or not; null if it cannot be read. */
+/** Returns the values of an `onMetaData` message, wrapped in `@setDataFrame` or not; null if it cannot be read. */
 function metadataOf(payload: Buffer): AmfObject | null {
   try {
     for (const value of decodeAmf0(payload)) {

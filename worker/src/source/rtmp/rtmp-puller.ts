@@ -14,10 +14,10 @@ import { shownWords } from "./shown-words.ts";
 
 const DEFAULT_START_TIMEOUT_MS = 10_000;
 const DEFAULT_SILENCE_TIMEOUT_MS = 10_000;
-/** The buffer length that the server may send ahead, ms. */
+/** The buffer length that the player announces, ms: the server may send this much ahead. */
 const BUFFER_MS = 1000;
 const WINDOW_BYTES = 2_500_000;
-/** The largest number of ways in which the URL is split into app and stream until the server knows them. */
+/** The most ways of splitting the URL into app and stream that are tried until the server knows the stream. */
 const MAX_SPLITS = 3;
 
 export interface RtmpPullerOptions {
@@ -26,8 +26,8 @@ export interface RtmpPullerOptions {
   /** Makes the connection. For a user's URL this is the egress guard. */
   readonly connect: Dial;
   /**
-   * Called with media in any codec. H.264 and AAC have classic headers. Of several tracks the first one is given.
-   * Timestamps do not wrap.
+   * Called with media in any codec. H.264 and AAC have the original FLV headers, not those of Enhanced RTMP. If there
+   * are several tracks of a kind, the first one is given. Timestamps do not wrap.
    */
   readonly onTag: (tag: FlvTag) => void;
   /** Called once if the stream ends after `start` without `stop()`. */
@@ -35,8 +35,9 @@ export interface RtmpPullerOptions {
   /** The longest time from the first packet to the permission to play, ms. */
   readonly startTimeoutMs?: number;
   /**
-   * The longest time without media, ms. A longer one is an end, because a server keeps the connection open when a
-   * publisher leaves. It counts from the first media; the caller decides how long to wait for that.
+   * The longest time without media before the stream counts as lost, ms. It is needed because a server may keep the
+   * connection open when the publisher leaves. It counts from the first media; the caller decides how long to wait for
+   * those.
    */
   readonly silenceTimeoutMs?: number;
 }
@@ -92,7 +93,7 @@ export class RtmpPuller {
     return this.#starting;
   }
 
-  /** Stops reading. The server is held back, and the time without media does not count. */
+  /** Stops reading. This holds the server back, and the time without media does not count while paused. */
   pause(): void {
     this.#paused = true;
     clearTimeout(this.#silence);
@@ -142,7 +143,10 @@ export class RtmpPuller {
     }
   }
 
-  /** Servers split a URL of several segments differently into app and stream. After "not found" the next way is tried. */
+  /**
+   * Plays the stream under the first name that the server knows. Servers split a URL of several segments differently
+   * into app and stream, so after "not found" the next way is tried.
+   */
   async #playKnownStream(signal: AbortSignal): Promise<void> {
     let first: RoomcastError | undefined;
     for (const address of this.#addresses) {

@@ -9,11 +9,14 @@ import { RtmpFeed } from "./rtmp-feed.ts";
 export interface RtmpSourceOptions {
   /** `rtmp(s)://host[:port]/app/stream?query`; it stays inside this process. */
   readonly url: string;
-  /** True if every end is a loss; false if the server's report that a recorded stream was played is a regular end. */
+  /**
+   * True if the request asks for live, so that every end is a loss. Otherwise the server's report that a recorded
+   * stream was played to its end is a regular end.
+   */
   readonly askedLive: boolean;
   /** Makes the connection. For a user's URL this is the egress guard. */
   readonly connect: Dial;
-  /** Opens a source that transcodes an FLV stream that rooms do not take. */
+  /** Opens a source that transcodes a stream whose format rooms do not take. */
   readonly transcodeFlv: (options: TranscodeFlvOptions) => Promise<Source>;
   readonly wishes?: OutputWishes;
   readonly log: Logger;
@@ -27,7 +30,7 @@ export interface RtmpSourceOptions {
  * Opens an RTMP stream at its live edge: from the latest keyframe that has come when the tracks are known.
  *
  * @throws RoomcastError `FailedOperation.Source…` if it cannot be opened; the signal's reason when that aborts.
- *   Nothing is left running then.
+ *   Nothing is left running after an error.
  */
 export async function openRtmpSource(options: RtmpSourceOptions): Promise<Source> {
   options.signal?.throwIfAborted();

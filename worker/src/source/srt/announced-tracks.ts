@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import { DemuxError, type DemuxedTrack } from "../demux/demuxer.ts";
 import { TsDemuxer } from "../demux/mpegts/ts-demuxer.ts";
 
-/** The table of tracks is repeated several times a second. */
+/** The most bytes that are searched for the table of tracks, which is repeated several times a second. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
 /**

@@ -35,7 +35,7 @@ export interface OpenSrtSourceOptions {
  * Calls an SRT server and plays its stream from the first keyframe on. The source is always live.
  *
  * @throws RoomcastError `FailedOperation.Source…` if it cannot be opened; the signal's reason when that aborts.
- *   Nothing is left running then.
+ *   Nothing is left running after an error.
  */
 export async function openSrtSource(options: OpenSrtSourceOptions): Promise<Source> {
   const { askedLive, signal } = options;
@@ -61,7 +61,7 @@ export async function openSrtSource(options: OpenSrtSourceOptions): Promise<Sour
     });
     receiver.probing.destroy();
     return await openStreamSource({
-      // The duration of a live stream would be a guess.
+      // A duration that ffprobe reports for a live stream is only a guess.
       media: { ...media, durationMs: null },
       plan: planPush(media, { ...options.plan, live: true, askedLive }),
       live: true,

@@ -14,7 +14,9 @@ export interface SrtAddress {
   readonly latencyMs: number | undefined;
 }
 
-/** The default of SRT, 3 s, is too short for a distant server that starts on demand. */
+/**
+ * The longest time to connect, ms. The default of SRT, 3 s, is too short for a distant server that starts on demand.
+ */
 const CONNECT_TIMEOUT_MS = 5_000;
 const LONGEST_LATENCY_MS = 10_000;
 /** The limits of SRT (SRT API, SRTO_STREAMID and SRTO_PASSPHRASE). */
@@ -23,10 +25,11 @@ const PASSPHRASE_LENGTH = { shortest: 10, longest: 79 };
 const KEY_LENGTHS = [16, 24, 32];
 
 /**
- * Reads `srt://host:port?streamid=…&passphrase=…&pbkeylen=…&latency=…`. Other parameters are not needed here and are
- * ignored. Pure.
+ * Reads an address such as `srt://host:port?streamid=…&passphrase=…&pbkeylen=…&latency=…`. All parameters except `mode`
+ * and these are ignored. Pure.
  *
- * @throws RoomcastError `FailedOperation.SourceUnsupported` if the address cannot be used; the text never contains a secret.
+ * @throws RoomcastError `FailedOperation.SourceUnsupported` if the address cannot be used; its message never contains
+ *   a secret.
  */
 export function parseSrtAddress(text: string): SrtAddress {
   const url = URL.parse(text);
@@ -59,8 +62,8 @@ export function parseSrtAddress(text: string): SrtAddress {
 }
 
 /**
- * Writes the list that ffmpeg reads from its stdin (the format of its concat demuxer). In ffmpeg's arguments, streamid
- * and passphrase would be visible to everybody on the machine. Pure.
+ * Writes the playlist that ffmpeg reads from its stdin, in the format of its concat demuxer. It keeps streamid and
+ * passphrase out of ffmpeg's arguments, which every user of the machine can see. Pure.
  *
  * @param address the checked address to connect to
  */
@@ -72,7 +75,7 @@ export function srtPlaylist(
   const options = {
     mode: "caller",
     connect_timeout: CONNECT_TIMEOUT_MS,
-    // The server must not send another list, which would lead to other addresses.
+    // Only MPEG-TS is allowed, because a playlist from the server could lead ffmpeg to other addresses.
     format_whitelist: "mpegts",
     protocol_whitelist: "srt",
     streamid: streamId,
@@ -87,7 +90,10 @@ export function srtPlaylist(
   return ["ffconcat version 1.0", `file ${quoted(`srt://${host}:${port}`)}`, ...lines, ""].join("\n");
 }
 
-/** Quotes for ffmpeg: everything between single quotes is literal, and a single quote itself is escaped outside. */
+/**
+ * Quotes a string for ffmpeg: everything between single quotes is literal, and a single quote itself is escaped
+ * outside.
+ */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -3,22 +3,25 @@ import { RoomcastError } from "@roomcast/shared";
 import { classifyUnopened } from "../ffmpeg/failure.ts";
 import { type FfmpegExit, FfmpegProcess } from "../ffmpeg/ffmpeg-process.ts";
 
-/** The most that is buffered before the stream is played: some seconds at the highest rates. More is held back. */
+/**
+ * The most bytes that are buffered before the stream is played: some seconds at the highest rates. At this limit the
+ * server is held back.
+ */
 const MAX_PREROLL_BYTES = 16 * 1024 * 1024;
 /** The most that is buffered for a slow player before the server is held back. */
 const FEED_BYTES = 512 * 1024;
-/** Options in front of the list on stdin. */
+/** Options in front of the playlist on stdin. */
 const INPUT_OPTIONS = [
   ["-hide_banner", "-nostats", "-loglevel", "warning"],
   ["-protocol_whitelist", "pipe,srt", "-format_whitelist", "concat,mpegts"],
   ["-f", "concat", "-safe", "0"],
 ].flat();
-/** A track waits at most 0.3 s for another one that has stopped (given in µs). */
+/** Options of the output. A track waits at most 0.3 s for another track that has stopped (given in µs). */
 const OUTPUT_OPTIONS =
   "-map 0:v? -map 0:a? -c copy -max_interleave_delta 300000 -muxdelay 0 -flush_packets 1 -f mpegts".split(" ");
 
 export interface SrtReceiverOptions {
-  /** The list of `srtPlaylist`; it is only passed through a pipe. */
+  /** The result of `srtPlaylist`. It is only passed through a pipe. */
   readonly playlist: string;
   /** Host and port as the user gave them, for error texts. */
   readonly where: string;
@@ -29,7 +32,7 @@ export interface SrtReceiverOptions {
  * because many servers (encoders that listen) accept only one.
  */
 export class SrtReceiver {
-  /** The whole stream from its first byte; to be read after `probing` was destroyed. */
+  /** The whole stream from its first byte. Destroy `probing` before reading it. */
   readonly stream: Readable;
   /** A copy of the beginning of the stream, for probing. */
   readonly probing: Readable;

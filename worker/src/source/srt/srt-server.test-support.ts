@@ -8,7 +8,7 @@ const MEDIA = "-re -f lavfi -i testsrc2=s=320x180:r=25 -f lavfi -i sine=r=48000"
 export const COPYABLE = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 12 -keyint_min 12 -c:a aac";
 export const FOREIGN = "-c:v mpeg2video -g 12 -c:a mp2";
 
-/** An ffmpeg on loopback that takes one SRT call and sends a test picture in real time until it is stopped. */
+/** An ffmpeg on loopback that accepts one SRT connection and sends a test picture in real time until it is stopped. */
 export class SrtServer {
   readonly port: number;
   readonly #process: ChildProcess;
@@ -18,12 +18,12 @@ export class SrtServer {
     this.port = port;
     const url = `srt://127.0.0.1:${port}?mode=listener&${query}`;
     const args = ["-v", "error", "-nostdin", ...`${MEDIA} -f mpegts ${codecs}`.split(" "), url];
-    // It runs under another name, so that it does not count as one of the worker's processes.
+    // The process runs under another name, so that it does not count as one of the worker's processes.
     this.#process = spawn("ffmpeg", args, { stdio: "ignore", argv0: "srt-server" });
     this.#closed = once(this.#process, "close");
   }
 
-  /** Resolves when it listens. */
+  /** Resolves when the server listens. */
   static async start(query: string, { codecs = COPYABLE, port }: { codecs?: string; port?: number } = {}) {
     const server = new SrtServer(port ?? (await freeUdpPort()), query, codecs);
     const bound = `:${server.port.toString(16).toUpperCase().padStart(4, "0")} `;
