@@ -1,7 +1,7 @@
 import type { PushRequest, TaskUpdate } from "@roomcast/shared";
 import type { Progress } from "../../model/progress.ts";
 
-/** What a push plays and its position: what another attempt needs to continue it. */
+/** The parts of a task that another attempt needs to continue the push. */
 export interface Playing {
   readonly request: PushRequest;
   readonly progress: Progress | null;
@@ -12,9 +12,9 @@ export interface Playing {
 const UNSEEN = { durationMs: null, fps: 0, bitRateKbps: 0, droppedFrames: 0 } as const;
 
 /**
- * Returns the push after a change that the worker has made. Another source replaces the whole playlist and begins at its
- * start or at SeekSecond. A new position is kept as progress, because the request's SeekSecond counts only for the
- * beginning of a push. Pure.
+ * Returns the push after a change. A new source replaces the whole playlist and starts at its beginning or at
+ * SeekSecond. A new position is stored as progress, because the request's SeekSecond counts only for the beginning of a
+ * push. Pure.
  */
 export function applyUpdate(before: Playing, change: TaskUpdate, atMs: number): Playing {
   const { VideoSrc, SeekSecond, IsPause, ...settings } = change;

@@ -5,17 +5,20 @@ import { leftToAsk, planTakeover, type Takeover } from "./plan-takeover.ts";
 import type { TaskContext } from "./task-context.ts";
 import type { TaskRecord } from "./task-record.ts";
 
-/** Asks the tasks that hold the seat to give way, and returns where this task starts. Doing it again changes nothing. */
+/**
+ * Asks the tasks that hold the seat to give way, and returns how this task can start. A repeated call changes nothing.
+ */
 export async function claimSeat(task: TaskContext): Promise<Takeover> {
   await askElsewhere(task);
   const { record } = task;
   if (record === undefined || record.replaces.length === 0) return { kind: "free" };
-  // Written first: if this object dies while it asks and the task then ends, the tasks that it asked must get their seat back.
+  // This is stored before the first question. If this object dies while it asks and the task then ends, the tasks that
+  // were asked must get their seat back.
   await task.apply({ type: "seatAsked" });
   const { holders, left } = await askThoseBefore(task, record);
   const held = holders.map(({ taskId }) => taskId);
   if (left.length > 0) {
-    // This task ended while it asked. The rest is left to its successor.
+    // This task ended while it was asking. The remaining tasks are left to its successor.
     for (const taskId of held) await task.env.TASK.getByName(taskId).returnSeat(record.taskId);
     await task.apply({ type: "seatClaimDropped", seat: record.seat, replaces: [...held, ...left] });
     return { kind: "free" };
@@ -25,14 +28,17 @@ export async function claimSeat(task: TaskContext): Promise<Takeover> {
   return planTakeover(holders, { pinnedRegion, avoidWorkerId: record.avoidWorkerId });
 }
 
-/** Tells the same user's tasks in other rooms that this one replaces them. They continue until it is in its own room. */
+/**
+ * Tells the same user's tasks in other rooms that this task replaces them. They continue until this task is in its own
+ * room.
+ */
 async function askElsewhere({ env, record }: TaskContext): Promise<void> {
   if (record === undefined) return;
   for (const taskId of record.elsewhere ?? []) {
     const other = env.TASK.getByName(taskId);
     const answer = await other.giveWay(record.taskId, "otherRoom");
     if (answer.kind !== "gone") continue;
-    // The other task may be accepted without having an object yet.
+    // The other task may have been accepted, but have no object yet.
     await env.DIRECTORY.getByName(String(record.request.SdkAppId)).createObject(taskId);
     await other.giveWay(record.taskId, "otherRoom");
   }
@@ -40,11 +46,14 @@ async function askElsewhere({ env, record }: TaskContext): Promise<void> {
 
 interface Asked {
   readonly holders: readonly SeatHolder[];
-  /** The tasks that were not asked, because this task ended meanwhile. */
+  /** The older tasks that were not asked, because this task ended meanwhile. */
   readonly left: readonly string[];
 }
 
-/** Asks the older tasks of the seat. One that has not taken the seat over itself leaves its own older tasks to this one. */
+/**
+ * Asks the older tasks of the seat to give way. If an older task has itself not taken over from the tasks before it,
+ * this task asks those too.
+ */
 async function askThoseBefore(task: TaskContext, { taskId: successor, replaces }: TaskRecord): Promise<Asked> {
   const holders: SeatHolder[] = [];
   const asked = new Set<string>();
@@ -59,27 +68,27 @@ async function askThoseBefore(task: TaskContext, { taskId: successor, replaces }
   return { holders, left };
 }
 
-/** Ends the tasks whose seat this one has, or must have before it can start. */
+/** Ends the tasks whose seat this task has taken over, or needs before it can start. */
 export async function endReplaced(task: TaskContext, taskIds: readonly string[]): Promise<void> {
   const { record } = task;
   if (record === undefined) return;
   for (const taskId of taskIds) {
     await task.env.TASK.getByName(taskId)
       .stop("now", replacedBy(record.taskId))
-      // The worker ends the replaced push by itself; this call only makes sure of it.
+      // After a takeover, the worker ends the replaced push by itself, and this call only makes sure of that.
       .catch((thrown: unknown) => task.failed("the task before was not stopped", thrown));
   }
 }
 
 /**
- * Returns the seat of a task that ended without taking it over to the tasks that held it.
+ * Gives the seat of a task that ended without taking it over back to the tasks that held it.
  *
- * @returns the task that has the seat again; null if there is none
+ * @returns the task that has the seat again; null if there is no such task
  */
 export async function returnSeat({ env, record }: TaskContext): Promise<string | null> {
   if (record === undefined) return null;
   for (const taskId of record.elsewhere ?? []) await env.TASK.getByName(taskId).returnSeat(record.taskId);
-  // The successor has the seat, and this task has asked no other one to give way.
+  // If this task has asked no other task to give way and has a successor, the seat passes to the successor.
   if (record.seat === "untouched" && record.successor !== null) return null;
   let heir: string | null = null;
   for (const taskId of record.replaces) {

@@ -3,25 +3,27 @@ import type { Progress } from "../../model/progress.ts";
 import type { TaskRoomEvent } from "../../model/task-room-event.ts";
 import type { StopIntention, TaskRecord } from "./task-record.ts";
 
-/** What a user, the room, another object or a deadline changes in a task. A worker's events are `WorkerEvent`s. */
+/**
+ * An event of a task that a user, the room, another object or a deadline causes. Events of workers are `WorkerEvent`s.
+ */
 export type ControlEvent =
   // Placement
   | { readonly type: "placed"; readonly workerId: string }
-  /** The task moves to another region, where a worker has room or holds its seat. */
+  /** The task moves to another region, where a worker has free capacity or holds the task's seat. */
   | { readonly type: "movedTo"; readonly region: string }
   | { readonly type: "noRoom"; readonly retryAtMs: number }
   | { readonly type: "woken" }
   | { readonly type: "acceptTimeout" }
   | { readonly type: "queueTimeout"; readonly workers: number | null; readonly waitedMs: number }
-  /** The queue time-out is counted from this time on, because workers are expected back. */
+  /** The queue time-out counts from `sinceMs`, because workers are expected back. */
   | { readonly type: "waitRestarted"; readonly sinceMs: number }
 
   // The seat
   /** The task begins to ask the older tasks of its seat to give way. */
   | { readonly type: "seatAsked" }
-  /** All older tasks have answered; these still hold the seat. */
+  /** All older tasks have answered, and `holders` still hold the seat. */
   | { readonly type: "seatClaimed"; readonly holders: readonly string[] }
-  /** The task ended while it asked: the rest of the older tasks is left to its successor. */
+  /** The task ended while it was asking older tasks. Its successor asks the rest of them. */
   | { readonly type: "seatClaimDropped"; readonly seat: TaskRecord["seat"]; readonly replaces: readonly string[] }
   /** A newer task takes the seat. */
   | { readonly type: "giveWay"; readonly successor: string }
@@ -32,10 +34,10 @@ export type ControlEvent =
   | { readonly type: "resealed"; readonly before: string; readonly sealedRequest: string }
   | RequestChanged
 
-  // News of the push
+  // The running push
   /** The region still counts this attempt as held by its worker. */
   | { readonly type: "stillHeld"; readonly attempt: number }
-  /** The newest report that the region knows of this attempt. */
+  /** The progress and plan in the newest report of this attempt that the region knows. */
   | {
       readonly type: "progressRead";
       readonly attempt: number;
@@ -53,15 +55,15 @@ export type ControlEvent =
   /** Directory and Region know that the task has ended. */
   | { readonly type: "settled" }
 
-  /** Another object did not answer, so what is due is tried again at this time. */
+  /** Another object did not answer, so the due deadlines are put off to this time. */
   | { readonly type: "putOff"; readonly retryAtMs: number };
 
-/** A change of the push holds: another attempt continues with it. */
+/** A change of the push was made. Later attempts continue with the changed request. */
 export interface RequestChanged {
   readonly type: "requestChanged";
   readonly request: ShownRequest;
   readonly sealedRequest: string;
   readonly paused: boolean;
-  /** The position that the change has set. Not set if the change leaves the position alone. */
+  /** The progress with the position that the change has set; absent if the change does not move the position. */
   readonly progress?: Progress | null;
 }

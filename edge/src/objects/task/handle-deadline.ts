@@ -8,7 +8,7 @@ import { roomOver } from "./room-sight.ts";
 import { directoryOf, newestReport, regionOf, type TaskContext } from "./task-context.ts";
 import type { TaskRecord } from "./task-record.ts";
 
-/** Does what `nextDeadline` says is due. Rejects if another object did not answer. */
+/** Handles a deadline that is due. Rejects if another object did not answer. */
 export async function handleDeadline(task: TaskContext, kind: DeadlineKind, record: TaskRecord): Promise<void> {
   switch (kind) {
     case "place":
@@ -42,7 +42,10 @@ export async function handleDeadline(task: TaskContext, kind: DeadlineKind, reco
   }
 }
 
-/** When the edge ends a task by itself, the worker's last report would come too late: the region's newest one is taken. */
+/**
+ * Stores the newest report that the region knows. It is called before the edge ends a task by itself, because the
+ * worker's last report would then come too late.
+ */
 async function readProgress(task: TaskContext, record: TaskRecord): Promise<void> {
   await task.apply({ type: "progressRead", ...(await newestReport(task, record)) });
 }
@@ -54,7 +57,8 @@ async function onWaitedLong(task: TaskContext, record: TaskRecord): Promise<void
   const { workers = null, returningMs = 0 } = outlook ?? {};
   const nowMs = Date.now();
   if (returningMs > 0) {
-    // No worker could take the task while the edge was down: that time does not count.
+    // Workers are still expected back after a restart of the edge. No worker could take the task meanwhile, so that
+    // time does not count.
     const sinceMs = nowMs + returningMs - queueTimeoutMs(record.request, task.config);
     await task.apply({ type: "waitRestarted", sinceMs });
     return;
@@ -62,7 +66,10 @@ async function onWaitedLong(task: TaskContext, record: TaskRecord): Promise<void
   await task.apply({ type: "queueTimeout", workers, waitedMs: nowMs - record.waitingSinceMs });
 }
 
-/** A busy edge may pass a worker's answer on late: an attempt that the region knows from its worker is not taken back. */
+/**
+ * Takes back an attempt that its worker has not accepted in time. A busy edge may pass a worker's answer on late, so
+ * the attempt continues if the region knows it from the worker.
+ */
 async function onNotAccepted(task: TaskContext, record: TaskRecord): Promise<void> {
   const ref = holderOf(record);
   if (ref === null) return;
@@ -85,7 +92,7 @@ async function askRegion(task: TaskContext, record: TaskRecord): Promise<void> {
   await task.applyOfWorker(ref, { type: "released", reason: "No worker has the task any more.", progress, plan });
 }
 
-/** Tells the other objects that a task has ended, once. */
+/** Tells the other objects that a task has ended. */
 async function settle(task: TaskContext, record: TaskRecord): Promise<void> {
   const { state, taskId, successor, lastWorkerId } = record;
   if (!isTerminal(state)) return;
@@ -94,7 +101,7 @@ async function settle(task: TaskContext, record: TaskRecord): Promise<void> {
   const errorCode = state.name === "failed" ? state.error.code : null;
   await directoryOf(task, record).ended({ taskId, status, endedAtMs: state.sinceMs, heir, errorCode });
   await regionOf(task, record).forget(taskId, state.attempt);
-  // The successor may wait until this task's worker is free. A task that only waited in the queue had no worker.
+  // The successor may be waiting for this task's worker. If this task never had a worker, no task waits for one.
   if (successor !== null && lastWorkerId !== null) await task.env.TASK.getByName(successor).wake();
   await task.apply({ type: "settled" });
 }

@@ -5,7 +5,7 @@ interface NewTaskRecordOptions {
   readonly replaces?: string[];
 }
 
-/** A task as it is written down when it was just accepted; its request is of no matter. */
+/** Returns the record of a task that was just accepted. The content of its request does not matter. */
 export function newTaskRecord({ createdAtMs, replaces = [] }: NewTaskRecordOptions): TaskRecord {
   const request = {
     VideoSrc: "https://a.example/x",

@@ -15,9 +15,9 @@ export type DeadlineKind =
   | "roomOver"
   /** Ask the region whether the worker still has the task. */
   | "silence"
-  /** Tell Directory and Region that the task has ended. */
+  /** Tell the other objects that the task has ended. */
   | "settle"
-  /** Delete it. */
+  /** Delete the task. */
   | "retention";
 
 export interface Deadline {
@@ -36,7 +36,7 @@ export type DeadlinePolicy = Pick<
   | "retentionMs"
 >;
 
-/** Returns the nearest of a task's deadlines, because a Durable Object has one alarm. Pure. */
+/** Returns the nearest of a task's deadlines. The others can wait, because a Durable Object has one alarm. Pure. */
 export function nextDeadline(record: TaskRecord, policy: DeadlinePolicy): Deadline {
   return deadlines(record, policy).reduce((nearest, deadline) => (deadline.atMs < nearest.atMs ? deadline : nearest));
 }

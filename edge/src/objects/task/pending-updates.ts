@@ -3,20 +3,23 @@ import type { ErrorBody } from "@roomcast/shared";
 /** A change that a worker has been asked to make. */
 export interface PendingUpdate {
   readonly attempt: number;
-  /** The change, sealed: it may hold URLs with secrets. */
+  /** The change, sealed because it may hold URLs with secrets. */
   readonly sealedChange: string;
-  /** Unix ms; absent if an older edge wrote it. */
+  /** The time of the question, Unix ms; absent if an older edge stored the change. */
   readonly askedAtMs?: number;
 }
 
-/** A change without an answer counts as lost after this; it is longer than a worker may take to open a source. */
+/**
+ * A change that has no answer after this time counts as lost. The time is longer than a worker may take to open a
+ * source.
+ */
 const FORGOTTEN_AFTER_MS = 120_000;
 
 const PREFIX = "update:";
 
 /**
- * Changes that a worker has not answered yet. They are stored, so that an answer that comes late, or after the object was
- * evicted, is still written into the task. The callers that wait for an answer are known in memory only.
+ * The changes that a worker has not answered yet. They are stored, so that an answer still changes the task if it comes
+ * late, or after the object was evicted. The callers that wait for an answer are known in memory only.
  */
 export class PendingUpdates {
   readonly #kv: SyncKvStorage;
@@ -26,7 +29,7 @@ export class PendingUpdates {
     this.#kv = kv;
   }
 
-  /** Returns how many changes may still be answered, and forgets the ones that were lost. */
+  /** Returns the number of changes that may still be answered, and deletes those that count as lost. */
   count(nowMs: number): number {
     let count = 0;
     for (const [key, { askedAtMs = 0 }] of Array.from(this.#kv.list<PendingUpdate>({ prefix: PREFIX }))) {
@@ -36,7 +39,10 @@ export class PendingUpdates {
     return count;
   }
 
-  /** Notes a change; resolves with the worker's error, with null when it is done, or with `late` after the time-out. */
+  /**
+   * Stores a change. Resolves with the worker's error, with null if the change was made, or with `late` after the
+   * time-out.
+   */
   add(updateId: string, pending: PendingUpdate, timeout: { readonly ms: number; readonly late: ErrorBody }) {
     this.#kv.put(PREFIX + updateId, pending);
     const { promise, resolve } = Promise.withResolvers<ErrorBody | null>();
@@ -52,15 +58,18 @@ export class PendingUpdates {
     return this.#kv.get<PendingUpdate>(PREFIX + updateId);
   }
 
-  /** The change is answered, and the changed request is written. */
+  /**
+   * Removes a change and gives its caller the result. If the change was made, the caller has stored the changed request
+   * before.
+   */
   settle(updateId: string, error: ErrorBody | null): void {
     this.#kv.delete(PREFIX + updateId);
     this.#answer(updateId, error);
   }
 
-  /** The attempt that was asked is over: no answer will come. */
+  /** Settles all changes with this error, because the attempt that was asked is over and will not answer. */
   settleAll(error: ErrorBody): void {
-    // The list is complete before the first deletion, because deleting would disturb the iteration.
+    // The keys are collected before the first deletion, because a deletion would disturb the iteration.
     const updateIds = Array.from(this.#kv.list({ prefix: PREFIX }), ([key]) => key.slice(PREFIX.length));
     for (const updateId of updateIds) this.settle(updateId, error);
   }

@@ -10,19 +10,25 @@ import { holds } from "./task-transition.ts";
 /** The first protocol version whose workers can start a push that is paused. */
 const PROTOCOL_WITH_PAUSE = 2;
 
-/** How soon a task that waits for its seat tries again. The end of the tasks that hold the seat wakes it earlier. */
+/**
+ * How soon a task that waits for its seat tries again. The task is woken earlier when the tasks that hold the seat have
+ * ended.
+ */
 const SEAT_RETRY_MS = 1000;
-/** How long a task waits for an absent worker that has the seat, and that could play it beside the older task. */
+/**
+ * How long a task waits for an absent worker that has the task's seat. On that worker, the task could start while the
+ * older task still plays.
+ */
 const MAX_AWAY_MS = 2000;
 const AWAY_RETRY_MS = 200;
 
 /**
- * How often all waiting tasks of a region together look for a worker: the more tasks wait, the less often each one looks.
- * New room in the region wakes them in any case.
+ * How many times a second the waiting tasks of a region look for a worker, all together: the more tasks wait, the less
+ * often each one looks. New free capacity in the region wakes them in any case.
  */
 const RETRIES_A_SECOND = 50;
 
-/** Finds a worker, writes down which one it is, and only then hands it the task. */
+/** Finds a worker for the task, stores the choice, and only then gives the task to the worker. */
 export async function placeTask(task: TaskContext): Promise<void> {
   const { wakes } = task;
   const takeover = await claimSeat(task);
@@ -54,10 +60,10 @@ export async function placeTask(task: TaskContext): Promise<void> {
       : waitInQueue(task, { wakes, waiting: found.waiting });
   }
   if (task.record?.state.name !== "queued" || task.record.state.attempt !== attempt) {
-    // The task was stopped while it looked for a worker.
+    // The task has ended or moved on while it looked for a worker, so it does not need the reservation.
     return task.env.REGION.getByName(found.region).forget(taskId, attempt);
   }
-  // A neighbour region may have had the room: the task belongs to that region from now on.
+  // The worker may be in a neighbour region. The task then belongs to that region from now on.
   if (found.region !== task.record.region) await moveTo(task, found.region);
   const ref = { attempt, workerId: found.workerId };
   await task.apply({ type: "placed", workerId: found.workerId });
@@ -66,7 +72,10 @@ export async function placeTask(task: TaskContext): Promise<void> {
   await task.applyOfWorker(ref, { type: "released", reason, progress: null, dispatched: false });
 }
 
-/** The worker that has the seat is away. It may come back at once, so the task soon asks for it again. */
+/**
+ * Waits for the worker that has the seat and is away. The worker may come back at any moment, so the task soon asks for
+ * it again.
+ */
 async function waitBeside(
   task: TaskContext,
   { wakes, waitedMs }: { readonly wakes: number; readonly waitedMs: number },
@@ -75,7 +84,11 @@ async function waitBeside(
   await task.apply({ type: "noRoom", retryAtMs: Date.now() + AWAY_RETRY_MS });
 }
 
-/** @param waiting how many tasks wait in the region */
+/**
+ * Waits until it is time to look for a worker again.
+ *
+ * @param waiting the number of tasks that wait in the region
+ */
 async function waitInQueue(
   task: TaskContext,
   { wakes, waiting }: { readonly wakes: number; readonly waiting: number },
@@ -84,7 +97,10 @@ async function waitInQueue(
   await task.apply({ type: "noRoom", retryAtMs: Date.now() + (task.wakes === wakes ? retryMs : 0) });
 }
 
-/** Moves the task to another region. Placing does not wait until the listing knows of it. */
+/**
+ * Moves the task to another region. The placement does not wait until the Directory has stored the new region for
+ * listings.
+ */
 async function moveTo(task: TaskContext, region: string): Promise<void> {
   const { record } = task;
   if (record === undefined || !(await task.apply({ type: "movedTo", region }))) return;
@@ -93,7 +109,7 @@ async function moveTo(task: TaskContext, region: string): Promise<void> {
     .catch((thrown: unknown) => task.failed("new region not listed", thrown));
 }
 
-/** The worker that has the seat cannot take this task too, so the older tasks end first. */
+/** Ends the older tasks and waits for the seat, because this task cannot start on their worker while they play. */
 async function waitForSeat(task: TaskContext, wakes: number): Promise<void> {
   await endReplaced(task, task.record?.replaces ?? []);
   const retryAtMs = Date.now() + (task.wakes === wakes ? SEAT_RETRY_MS : 0);
@@ -104,7 +120,7 @@ async function dispatch(task: TaskContext, ref: AttemptRef): Promise<boolean> {
   const opened = await openRequest(task);
   const request = opened === null ? null : await withFreshUserSig(opened, task.config.trtcApps, Date.now());
   const { record } = task;
-  // The task ended while its request was opened: no worker is to get it.
+  // If the task has ended while its request was opened, no worker may get it.
   if (record === undefined || request === null || !holds(record.state, ref)) return true;
   const { taskId, progress, paused, startedAtMs } = record;
   const resumes = progress !== null && request.Mode === "vod";

@@ -1,18 +1,27 @@
 import type { TaskRoomEvent } from "../../model/task-room-event.ts";
 
-/** What a room's events say about a push, as it is stored. Times are Unix ms. */
+/** What the events of a room have shown about a push, in the form that is stored. Times are Unix ms. */
 export interface RoomSight {
-  /** When the room got the picture; null if it has none, as far as is known. */
+  /**
+   * The time at which the push's video started in the room, by TRTC's clock; null if no video of the push is known to
+   * be there.
+   */
   readonly confirmedAtMs: number | null;
-  /** True if its user is in the room; null if no event has said so yet. */
+  /** True if the push's user is in the room, and false if the user is not; null if no event has shown it yet. */
   readonly isIn: boolean | null;
-  /** The time of the newest event about its user, by TRTC's clock: older events come too late. */
+  /** The time of the newest event about the push's user, by TRTC's clock. Older events about the user are ignored. */
   readonly ownAtMs: number;
-  /** How many others are in the room, as far as is known. */
+  /** The number of viewers in the room, as far as is known. The users of tasks do not count. */
   readonly others: number;
-  /** When the user was left alone in the room, by the edge's clock; null if others are there or the user is not. */
+  /**
+   * The time since which the push's user is in the room without viewers, by the edge's clock; null if there are
+   * viewers, or if the user is not known to be in the room.
+   */
   readonly emptySinceMs: number | null;
-  /** When the room was dismissed, by the edge's clock; null if it was not, or if the push has come back since. */
+  /**
+   * The time at which the room was dismissed, by the edge's clock; null if it was not dismissed, or if the push's user
+   * has entered or left it by itself since.
+   */
   readonly dismissedAtMs: number | null;
 }
 
@@ -26,12 +35,13 @@ const UNSEEN: RoomSight = {
 };
 
 /**
- * How long a dismissed room is waited for. A room ends by itself when its last user's connection is lost, and the push
- * may be that user: it comes back, and the events of its return may come a little later than that of the room.
+ * How long after a room was dismissed the push may still come back before it ends. TRTC ends a room by itself when the
+ * connection of the room's last user is lost. That user may be the push itself, which then connects again. The events
+ * of its return may come a little later than the event of the dismissal.
  */
 export const DISMISSED_WAIT_MS = 5000;
 
-/** Returns what is known of the room after one of its events. Pure. */
+/** Returns what is known of the room once this event is added. Pure. */
 export function afterRoomEvent(before: RoomSight = UNSEEN, event: TaskRoomEvent, nowMs: number): RoomSight {
   const seen = { ...ownPart(before, event, nowMs), others: event.others };
   const isAlone = seen.isIn === true && seen.others === 0;
@@ -40,7 +50,7 @@ export function afterRoomEvent(before: RoomSight = UNSEEN, event: TaskRoomEvent,
 
 function ownPart(before: RoomSight, event: TaskRoomEvent, nowMs: number): RoomSight {
   if (event.kind === "dismissed") {
-    // The user was not in the room when it ended.
+    // If the user was not in the room when it ended, the dismissal says nothing about the push.
     return before.isIn === false ? before : { ...before, dismissedAtMs: before.dismissedAtMs ?? nowMs };
   }
   if (!event.own || event.atMs < before.ownAtMs) return before;
@@ -59,7 +69,10 @@ function ownPart(before: RoomSight, event: TaskRoomEvent, nowMs: number): RoomSi
   }
 }
 
-/** Returns why and when a push ends for lack of a room or of viewers; null if it does not. Pure. */
+/**
+ * Returns when and why a push ends because its room was dismissed or has had no viewers for too long. Returns null if
+ * neither is the case. Pure.
+ */
 export function roomOver(
   room: RoomSight | undefined,
   emptyRoomTimeoutS: number | undefined,

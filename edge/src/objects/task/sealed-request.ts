@@ -17,7 +17,7 @@ export async function openRequest(task: TaskContext): Promise<PushRequest | null
   }
 }
 
-/** Seals the request with the newest key, so that an operator can drop the older one. */
+/** Seals the request again with the newest key, so that an operator can remove the older key. */
 async function reseal(
   task: TaskContext,
   { value, taskId, before }: { readonly value: unknown; readonly taskId: string; readonly before: string },
@@ -26,7 +26,7 @@ async function reseal(
   await task.apply({ type: "resealed", before, sealedRequest });
 }
 
-/** Writes a change that the worker has made into the request, so that another attempt continues with it. */
+/** Stores a change in the task's request, so that a later attempt continues with the change. */
 export async function writeChange(task: TaskContext, change: TaskUpdate): Promise<void> {
   const request = await openRequest(task);
   const { record } = task;
@@ -34,7 +34,7 @@ export async function writeChange(task: TaskContext, change: TaskUpdate): Promis
   const { progress, paused } = record;
   const after = applyUpdate({ request, progress, paused }, change, Date.now());
   const sealedRequest = await seal(after.request, task.config.sealKeys, record.taskId);
-  // The task may have ended while its request was sealed: the event is stale then, and no secret is written.
+  // If the task has ended while its request was sealed, this event is stale, so no secret is stored.
   await task.apply({
     type: "requestChanged",
     request: shownRequest(after.request),

@@ -26,7 +26,7 @@ export function showTask(record: TaskRecord): TaskView {
   };
 }
 
-/** An older edge has stored the path of the callback's URL, too. */
+/** Shortens the callback's URL to its origin, because an older edge has stored the path too. */
 function shownRequest(request: TaskRecord["request"]): TaskView["request"] {
   const { CallbackUrl } = request;
   return CallbackUrl === undefined ? request : { ...request, CallbackUrl: shownOrigin(CallbackUrl) };

@@ -7,25 +7,28 @@ import type { ControlEvent } from "./control-event.ts";
 import type { KnownOfAttempt, TaskRecord } from "./task-record.ts";
 
 /**
- * What a Task object offers to its parts. They read the record and change it by events only: the object alone has the
- * storage that the record is written to.
+ * The interface that a Task object offers to its parts. The parts read the record, and change it only with events,
+ * because only the object may write to the storage.
  */
 export interface TaskContext {
   readonly env: Env;
-  /** The record as it is now; it may be another one after every `await`. Undefined if the task does not exist. */
+  /** The current record, which may be another one after every `await`. Undefined if the task does not exist. */
   readonly record: TaskRecord | undefined;
   readonly config: Config;
-  /** Grows with each wake-up, so that one which comes while the task looks for a worker is not missed. */
+  /**
+   * The number of wake-ups so far. A part compares it before and after it looks for a worker, so that no wake-up is
+   * missed meanwhile.
+   */
   readonly wakes: number;
   /**
-   * Applies an event, writes the next record and carries its effects out.
+   * Applies an event, stores the next record and performs the effects.
    *
    * @returns false if the event changed nothing, because the task has ended or moved on
    */
   apply(event: ControlEvent): Promise<boolean>;
-  /** The same for an event of a worker, or for what is known of its attempt without it. */
+  /** Applies an event of an attempt, which comes from its worker or from the edge in the worker's place. */
   applyOfWorker(ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer>;
-  /** Runs a job that reads the request after the ones before it. */
+  /** Runs a job that reads the request, after the earlier jobs of this kind have ended. */
   inTurn(job: () => Promise<void>): Promise<void>;
   /** Deletes everything that is stored of the task. */
   delete(): Promise<void>;
@@ -33,17 +36,20 @@ export interface TaskContext {
   failed(message: string, thrown: unknown): undefined;
 }
 
-/** The region that a task is placed in. */
+/** Returns the object of the region that the task is in. */
 export function regionOf({ env }: Pick<TaskContext, "env">, record: TaskRecord): DurableObjectStub<RegionObject> {
   return env.REGION.getByName(record.region);
 }
 
-/** The directory of the task's application. */
+/** Returns the directory of the task's application. */
 export function directoryOf({ env }: Pick<TaskContext, "env">, record: TaskRecord): DurableObjectStub<DirectoryObject> {
   return env.DIRECTORY.getByName(String(record.request.SdkAppId));
 }
 
-/** The newest report of the task's attempt that its region knows; nulls if it knows none or did not answer. */
+/**
+ * Returns the progress and plan in the newest report of the task's attempt that its region knows. Both are null if the
+ * region knows no report or did not answer.
+ */
 export async function newestReport(task: TaskContext, record: TaskRecord): Promise<KnownOfAttempt> {
   const { attempt } = record.state;
   const known = await regionOf(task, record)

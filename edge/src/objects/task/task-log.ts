@@ -7,7 +7,7 @@ export interface TaskLogLine extends LogLine {
   readonly attempt: number;
 }
 
-/** A task's log: a bounded ring in the object's SQLite. */
+/** A task's log in the object's SQLite. Only the newest lines are kept. */
 export class TaskLog {
   readonly #sql: SqlStorage;
 
@@ -39,7 +39,7 @@ export class TaskLog {
   /**
    * Returns the lines, oldest first.
    *
-   * @param maxCharacters the limit for all messages together; the newest lines that fit are returned
+   * @param maxCharacters the limit for the total length of the messages; the newest lines that fit are returned
    */
   lines(maxCharacters: number): { readonly lines: TaskLogLine[]; readonly isCut: boolean } {
     const lines: TaskLogLine[] = [];

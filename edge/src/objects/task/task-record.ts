@@ -13,88 +13,104 @@ import { firstPlaceAtMs } from "../../model/task-times.ts";
 import { type TaskWarning, warningsOf } from "../../model/task-warnings.ts";
 import type { RoomSight } from "./room-sight.ts";
 
-/** A wish that the task ends. */
+/** A request to end the task. */
 export interface StopIntention {
   readonly how: StopHow;
   readonly reason: string;
   readonly atMs: number;
 }
 
-/** The number of attempts whose workers are remembered: no log lines come any more from older ones. */
+/** The number of newest attempts whose workers are stored. Log lines of older attempts no longer arrive. */
 export const MAX_HOLDERS = 16;
 
 /** The version of `TaskRecord`. `upgradeRecord` converts a record that an older version of the code stored. */
 export const RECORD_SCHEMA = 4;
 
-/** Everything that is known of a task, as it is stored. Times are Unix ms. */
+/** The data of a task, in the form that is stored. Times are Unix ms. */
 export interface TaskRecord {
   readonly schema: typeof RECORD_SCHEMA;
   readonly taskId: string;
   readonly region: string;
   readonly createdAtMs: number;
-  /** When a worker first reported that it pushes. */
+  /** The time at which a worker first reported that it pushes; null if no worker has. */
   readonly startedAtMs: number | null;
   readonly request: ShownRequest;
   /** The whole request, sealed; null once the task has ended. */
   readonly sealedRequest: string | null;
   readonly state: TaskState;
   /**
-   * Since when the push has been due without running. The queue time-out counts from here, also over refusals. It is in
-   * the future for a push that starts later.
+   * The time since which the push has been due without running. The queue time-out counts from here, and a refusal does
+   * not start it again. For a push that starts later, this time is in the future.
    */
   readonly waitingSinceMs: number;
-  /** When to look for a worker next; null if the task does not wait for one. */
+  /** The time at which to look for a worker next; null if the task does not wait for a worker. */
   readonly placeAtMs: number | null;
   /** True if the worker of this attempt has accepted the task. */
   readonly accepted: boolean;
   readonly stop: StopIntention | null;
-  /** The number of attempts lost in a row without a push in between. */
+  /** The number of attempts that were lost or refused in a row. An attempt that pushes sets it back to 0. */
   readonly lostInARow: number;
-  /** Why the last attempt was lost before its first picture; null or absent if none was since the last push. */
+  /**
+   * The reason of the newest loss of an attempt before its first picture. Null or absent if there was no such loss
+   * since a worker last pushed.
+   */
   readonly lostStart?: string | null;
-  /** How many workers were lost under the task in quick succession; absent if none was. */
+  /** The number of workers that were lost in quick succession while they had the task; absent if none was lost. */
   readonly workersLost?: number;
-  /** When the newest attempt got its worker; absent if it has none yet, or if an older edge placed it. */
+  /** The time at which the task was last given to a worker; absent if it was not yet, or if an older edge did so. */
   readonly placedAtMs?: number;
   readonly lastWorkerId: string | null;
   /** The workers of the newest attempts, the newest last. */
   readonly holders: readonly AttemptRef[];
-  /** The worker that refused or lost the task last; another one is preferred. */
+  /**
+   * The worker that last refused, lost or gave back the task; another worker is preferred. Null if there is no such
+   * worker.
+   */
   readonly avoidWorkerId: string | null;
-  /** Tasks that hold the seat, or did, and that this one has not taken over yet, the newest first. */
+  /**
+   * The older tasks of the seat that this task has not taken over from yet, the newest first. They hold the seat or
+   * held it.
+   */
   readonly replaces: readonly string[];
-  /** `asked` if any of those may have been asked to give way to this one. */
+  /** `asked` if any task in `replaces` may have been asked to give way to this task. */
   readonly seat: "untouched" | "asked";
-  /** The task that takes over the seat, or the user in another room; null if there is none. */
+  /**
+   * The newer task that takes over this task's seat, or this task's user in another room; null if there is no such
+   * task.
+   */
   readonly successor: string | null;
-  /** Tasks of the same user in other rooms that this one replaces once it is in its own room; absent if there are none. */
+  /**
+   * Tasks of the same user in other rooms that this task replaces once it is in its own room; absent if there are none.
+   */
   readonly elsewhere?: readonly string[];
-  /** What the events of its room say about it; absent if there were none. */
+  /** What the events of the room have shown about the push; absent if there were no events. */
   readonly room?: RoomSight;
-  /** The oldest first; absent if there are none. */
+  /** The warnings about the task, the oldest first; absent if there are none. */
   readonly warnings?: readonly TaskWarning[];
   readonly progress: Progress | null;
-  /** True if the push is paused, on whichever worker. */
+  /** True if the push is paused. A pause outlives the loss of a worker. */
   readonly paused: boolean;
   readonly plan: PlanSummary | null;
-  /** Items of the playlist that this attempt has passed over; absent if there are none. */
+  /** Items of the playlist that were skipped, with the attempt that skipped them; absent if there are none. */
   readonly skipped?: SkippedItems & { readonly attempt: number };
   /** When the worker last sent something about this task. */
   readonly heardAtMs: number;
-  /** True if Directory and Region know that it has ended. */
+  /** True if Directory and Region know that the task has ended. */
   readonly settled: boolean;
-  /** After another object did not answer: no deadline is handled before this time. */
+  /** No deadline is handled before this time. It is set after another object did not answer. */
   readonly retryAtMs: number;
 }
 
-/** The newest report of an attempt, as far as its region knows it. */
+/** The progress and plan in the newest report of an attempt that its region knows. */
 export interface KnownOfAttempt {
   readonly attempt: number;
   readonly progress: Progress | null;
   readonly plan: PlanSummary | null;
 }
 
-/** The record with the newest report of its attempt; unchanged if that attempt is over. Pure. */
+/**
+ * Returns the record with the newest report of its attempt. Returns the record unchanged if that attempt is over. Pure.
+ */
 export function withProgress(record: TaskRecord, { attempt, progress, plan }: KnownOfAttempt): TaskRecord {
   if (!isActive(record.state) || record.state.attempt !== attempt) return record;
   return { ...record, progress: progress ?? record.progress, plan: plan ?? record.plan };
@@ -103,7 +119,8 @@ export function withProgress(record: TaskRecord, { attempt, progress, plan }: Kn
 /**
  * Returns the record of a task that has just been accepted. Pure.
  *
- * @param madeAtMs when its object is created, in a burst later than it was accepted: the queue time-out counts from here
+ * @param madeAtMs the time at which the task's object is created, which in a burst is later than the accept; the queue
+ *   time-out counts from this time
  */
 export function newRecord(
   { elsewhere = [], ...task }: NewTask,

@@ -16,10 +16,10 @@ import { endTakeover } from "./plan-takeover.ts";
 import { afterRoomEvent } from "./room-sight.ts";
 import { MAX_HOLDERS, type StopIntention, type TaskRecord, withProgress } from "./task-record.ts";
 
-/** What the Task object has to do once the record is written. */
+/** An action that the Task object performs after it has stored the record. */
 export type Effect = StopWorker | EndReplaced | LogLineAdded;
 
-/** The seat is this task's: the tasks that it replaces are stopped. */
+/** Stops the tasks that this one replaces, because this task has their seat now. */
 export interface EndReplaced {
   readonly type: "endReplaced";
   readonly taskIds: readonly string[];
@@ -33,7 +33,7 @@ export interface StopWorker {
   readonly reason: string;
 }
 
-/** A line of the edge in the task's log. */
+/** Adds a line of the edge to the task's log. */
 export interface LogLineAdded {
   readonly type: "logLineAdded";
   readonly attempt: number;
@@ -42,8 +42,8 @@ export interface LogLineAdded {
 }
 
 /**
- * What an event comes to. `stale`: it changes nothing, because the task has ended or moved on since the event was caused,
- * as happens between objects that do not wait for each other.
+ * The result of an event. `stale` means that the event changes nothing, because the task has ended or moved on since
+ * the event was caused. This is normal between objects that do not wait for each other.
  */
 export type Decision =
   | { readonly kind: "stale" }
@@ -51,17 +51,20 @@ export type Decision =
 
 const STALE: Decision = { kind: "stale" };
 
-/** True if this worker holds the task in this attempt. Pure. */
+/** Returns true if this worker holds the task in this attempt. Pure. */
 export function holds(state: TaskState, ref: AttemptRef): boolean {
   return isActive(state) && state.attempt === ref.attempt && state.holder.workerId === ref.workerId;
 }
 
-/** True if this worker holds the task in this attempt, or held it. Pure. */
+/** Returns true if this worker holds the task in this attempt, or held it. Pure. */
 export function hasHeld({ holders }: Pick<TaskRecord, "holders">, ref: AttemptRef): boolean {
   return holders.some(({ attempt, workerId }) => attempt === ref.attempt && workerId === ref.workerId);
 }
 
-/** What a worker's event changes. An event of an old attempt, or after the end, is stale. Pure. */
+/**
+ * Applies a worker's event to a record. An event of an older attempt, or one that comes after the task's end, is stale.
+ * Pure.
+ */
 export function applyWorkerEvent(record: TaskRecord, ref: AttemptRef, event: WorkerEvent, atMs: number): Decision {
   if (!holds(record.state, ref)) return STALE;
   const heard: TaskRecord = { ...record, heardAtMs: atMs };
@@ -88,7 +91,7 @@ export function applyWorkerEvent(record: TaskRecord, ref: AttemptRef, event: Wor
 }
 
 /**
- * What a user, the region or a deadline changes. Pure.
+ * Applies an event that a user, the room, another object or a deadline caused. Pure.
  *
  * @throws RoomcastError `InternalError` for an event that cannot come in this state; it is a mistake of the caller.
  */
@@ -120,7 +123,10 @@ export function applyControlEvent(record: TaskRecord, event: ControlEvent, atMs:
   }
 }
 
-/** Settling comes after the end, and a task may end while it asks for its seat. Everything else comes too late. */
+/**
+ * Applies an event to a task that has ended. Only two events still change its record: a task is settled after its end,
+ * and a task may end while it asks for its seat. All other events come too late.
+ */
 function applyToEnded(record: TaskRecord, event: ControlEvent): Decision {
   switch (event.type) {
     case "settled":
@@ -150,7 +156,7 @@ function applyToQueued(record: TaskRecord & { state: QueuedState }, event: Contr
     case "noRoom":
       return changed({ ...record, placeAtMs: event.retryAtMs });
     case "woken":
-      // A push with a start time waits for that time even if there is room.
+      // A push with a start time waits for that time even if a worker has free capacity.
       return changed({ ...record, placeAtMs: firstPlaceAtMs(record.request, atMs) });
     case "waitRestarted":
       return changed({ ...record, waitingSinceMs: event.sinceMs });
@@ -160,7 +166,7 @@ function applyToQueued(record: TaskRecord & { state: QueuedState }, event: Contr
       return changed({ ...record, seat: "asked" });
     case "seatClaimed":
       return changed({ ...record, replaces: event.holders });
-    // The attempt may have been released while the edge asked its region.
+    // These events concern an attempt. The attempt may have been released while this object asked the region about it.
     case "acceptTimeout":
     case "executionTimeout":
     case "stillHeld":
@@ -187,11 +193,11 @@ function applyToActive(record: TaskRecord & { state: ActiveState }, event: Contr
       return changed(aborted(record, record.stop?.reason ?? "stopped", atMs), stopHolder(record, "now"));
     case "executionTimeout":
       return changed(failed(record, tooLong(event).toBody(), atMs), stopHolder(record, "tidy"));
-    // A wake-up may come while the task is being placed.
+    // A wake-up may come when the task has just been placed.
     case "woken":
       return STALE;
     default:
-      // A task is placed, and asks for its seat, only while it is queued, and only one call at a time does so.
+      // The other events come only from placing, and only one call at a time places a task, only while it is queued.
       throw impossible(record, event);
   }
 }
@@ -209,7 +215,10 @@ function tookOver(reportedRecord: TaskRecord): Decision {
   return changed(record, replaced.length === 0 ? [] : [{ type: "endReplaced", taskIds: replaced }]);
 }
 
-/** What is due waits until this time, and a placement that is due must not come before the other deadlines. */
+/**
+ * Puts off all deadlines of a task to this time. A due placement moves to this time itself, because it would otherwise
+ * come before the other deadlines again and again.
+ */
 function putOff(record: TaskRecord, retryAtMs: number): TaskRecord {
   const placeAtMs = record.placeAtMs === null ? null : Math.max(record.placeAtMs, retryAtMs);
   return { ...record, placeAtMs, retryAtMs };
@@ -226,7 +235,7 @@ function lossNoted({ attempt, workerId }: AttemptRef, reason: string): LogLineAd
 
 function roomEvent(record: TaskRecord, event: (ControlEvent & { type: "roomEvent" })["event"], atMs: number): Decision {
   const { state } = record;
-  // A task that is not in the room creates it again when it enters.
+  // If no worker has the task, the dismissal does not concern it: the room is created again when the task enters it.
   if (event.kind === "dismissed" && !isActive(state)) return STALE;
   const room = afterRoomEvent(record.room, event, atMs);
   const isSeen = room.confirmedAtMs !== null;
@@ -239,7 +248,7 @@ function roomEvent(record: TaskRecord, event: (ControlEvent & { type: "roomEvent
 }
 
 function reported(record: TaskRecord, report: TaskReport, atMs: number): TaskRecord {
-  // A frame that was overtaken by a newer one may say `starting` again; the state keeps what is known.
+  // A late frame may still say `starting` although a newer frame has said more. The state then does not go back.
   const late = report.state === "starting" && record.state.name !== "starting";
   const next = late ? record : moved(record, { type: "reported", atMs, state: report.state });
   const pushing = next.state.name !== "starting";
@@ -291,7 +300,7 @@ function ended(record: TaskRecord, event: WorkerEvent & { type: "ended" }, atMs:
 
 function stopAsked(record: TaskRecord, stop: StopIntention): Decision {
   if (!isActive(record.state)) return changed(aborted(record, stop.reason, stop.atMs));
-  // Asked again, only a harder stop changes anything.
+  // A repeated stop changes something only if it is harder than the one before, that is, `now` after `tidy`.
   if (record.stop !== null && (record.stop.how === "now" || stop.how === "tidy")) return changed(record);
   const next = { ...record, stop: record.stop === null ? stop : { ...record.stop, how: stop.how, atMs: stop.atMs } };
   return changed(next, stopHolder(next, stop.how));

@@ -15,10 +15,10 @@ import {
   WORKER_TOO_OLD,
 } from "./update-refusal.ts";
 
-/** The error of a change; null if it is made. */
+/** The error of a change; null if the change was made. */
 type UpdateOutcome = ErrorBody | null;
 
-/** Changes of a push while it runs or waits. */
+/** Makes changes to a push that runs or waits. */
 export class TaskUpdater {
   readonly #task: TaskContext;
   readonly #pending: PendingUpdates;
@@ -28,7 +28,10 @@ export class TaskUpdater {
     this.#pending = pending;
   }
 
-  /** Asks the worker, which answers later; a push that has no worker is changed at once. */
+  /**
+   * Starts a change. If a worker has the push, the worker is asked and answers later; otherwise the change is made at
+   * once.
+   */
   async ask(change: TaskUpdate): Promise<{ readonly outcome: UpdateOutcome | Promise<UpdateOutcome> }> {
     const { record } = this.#task;
     if (record === undefined) return { outcome: null };
@@ -60,7 +63,7 @@ export class TaskUpdater {
     return { outcome };
   }
 
-  /** Takes the worker's answer. The changed request is written when this resolves. */
+  /** Handles the worker's answer. When this resolves, the changed request is stored. */
   async answered(ref: AttemptRef, updateId: string, error: UpdateOutcome): Promise<void> {
     const { record } = this.#task;
     const pending = this.#pending.get(updateId);
@@ -72,7 +75,10 @@ export class TaskUpdater {
     this.#pending.settle(updateId, error === null ? null : { ...error, message: shownText(error.message) });
   }
 
-  /** Answers the callers that wait for a worker which no longer has the task. */
+  /**
+   * Called when the record has changed. If the worker that was asked no longer has the task, the callers that wait for
+   * its answer get an error.
+   */
   recordChanged(before: TaskRecord, now: TaskRecord): void {
     if (!isActive(before.state)) return;
     if (isActive(now.state) && now.state.attempt === before.state.attempt) return;

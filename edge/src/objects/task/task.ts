@@ -49,12 +49,13 @@ import { TaskUpdater } from "./task-updater.ts";
 import { upgradeRecord } from "./upgrade-record.ts";
 
 const RETRY_MS = 1000;
-/** An alarm handles at most this many deadlines, so that a mistake cannot make it loop without end. */
+/** The most deadlines that one alarm handles, so that a mistake in them cannot cause an endless loop. */
 const MAX_DEADLINES_A_PASS = 20;
 
 /**
- * One task, and the only writer of its record: every change is an event that `applyWorkerEvent` or `applyControlEvent`
- * turns into the next record and its effects. `nextDeadline` decides what the task does by itself.
+ * The object of one task, and the only writer of the task's record. Every change is an event that `applyWorkerEvent` or
+ * `applyControlEvent` turns into the next record and its effects. `nextDeadline` decides what the task does by itself,
+ * and when.
  */
 export class Task extends DurableObject<Env> implements TaskObject {
   readonly #log = new TaskLog(this.ctx.storage.sql);
@@ -69,13 +70,13 @@ export class Task extends DurableObject<Env> implements TaskObject {
   #wakes = 0;
   readonly #context = this.#newContext();
   readonly #updater = new TaskUpdater(this.#context, new PendingUpdates(this.ctx.storage.kv));
-  /** Jobs that read the request and afterwards send or write it run one after another. */
+  /** Runs one at a time the jobs that read the request and then send or store it. */
   readonly #requestJobs = new SerialQueue();
 
   /**
-   * Writes a new task; the alarm places it. Creating it again changes nothing.
+   * Stores a new task, which the alarm places afterwards. A second call changes nothing.
    *
-   * If a `successor` is about to take its seat, the task ends at once.
+   * If a newer task, the `successor`, is about to take the task's seat, the task ends at once.
    */
   async create(
     { successor = null, ...task }: TaskToCreate,
@@ -102,7 +103,10 @@ export class Task extends DurableObject<Env> implements TaskObject {
     return this.#record !== undefined;
   }
 
-  /** Returns the task as the API shows it, with the newest progress and plan that its region knows; null if it does not exist. */
+  /**
+   * Returns the task as the API shows it, with the newest progress and plan that its region knows. Returns null if the
+   * task does not exist.
+   */
   async view(): Promise<TaskView | null> {
     const record = this.#record;
     if (record === undefined || !isActive(record.state)) return record === undefined ? null : showTask(record);
@@ -110,7 +114,10 @@ export class Task extends DurableObject<Env> implements TaskObject {
     return showTask(withProgress(this.#record ?? record, known));
   }
 
-  /** @param maxCharacters of all messages; if there are more, only the newest lines are returned, and `cut` is set */
+  /**
+   * @param maxCharacters the limit for the total length of the messages; if they are longer, only the newest lines are
+   *   returned, and `cut` is set
+   */
   logs(maxCharacters = Number.POSITIVE_INFINITY): (TaskLogs & { readonly cut?: true }) | null {
     if (this.#record === undefined) return null;
     const { lines, isCut } = this.#log.lines(maxCharacters);
@@ -118,7 +125,7 @@ export class Task extends DurableObject<Env> implements TaskObject {
     return { taskId: this.#record.taskId, lines: shown, ...(isCut ? { cut: true } : {}) };
   }
 
-  /** Asks the task to end. An ended task stays as it is. Returns null if the task does not exist. */
+  /** Asks the task to end. An ended task does not change. Returns null if the task does not exist. */
   async stop(how: StopHow, reason: string): Promise<TaskView | null> {
     if (this.#record === undefined) return null;
     await this.#apply({ type: "stopAsked", how, reason });
@@ -126,8 +133,9 @@ export class Task extends DurableObject<Env> implements TaskObject {
   }
 
   /**
-   * Changes a push while it runs, or before; resolves when the room sees the change. The caller has checked the change
-   * with `taskUpdateSchema`. Resolves with null if the task does not exist.
+   * Changes a push that runs or waits. Resolves when the room sees the change, or, if no worker has the push, when the
+   * change is stored. The caller has checked the change with `taskUpdateSchema`. Resolves with null if the task does
+   * not exist.
    */
   async update(change: TaskUpdate): Promise<UpdateAnswer | null> {
     if (this.#record === undefined) return null;
@@ -138,56 +146,60 @@ export class Task extends DurableObject<Env> implements TaskObject {
     return task === null ? null : { kind: "changed", task };
   }
 
-  /** Takes a worker's answer to a change. The changed request is written when this resolves. */
+  /** Handles a worker's answer to a change. When this resolves, the changed request is stored. */
   updated(ref: AttemptRef, updateId: string, error: ErrorBody | null): Promise<void> {
     return this.#requestJobs.run("request", () => this.#updater.answered(ref, updateId, error));
   }
 
   /**
-   * A newer task is taking this seat. If a worker has this task, it keeps playing until the successor is ready; otherwise
-   * it ends now. A dispatch that is under way completes first, so that the worker sees both tasks in order.
+   * Makes this task give its seat to a newer one, the successor. If a worker has this task, it keeps playing until the
+   * successor is ready; otherwise it ends now. A dispatch that is under way completes first, so that the worker gets
+   * the two tasks in order.
    *
-   * @param where `otherRoom` if the newer task is the same user's in another room: a task that starts later is not in
-   *   its way
+   * @param where `otherRoom` if the newer task has the same user in another room; a task that only starts later is then
+   *   left alone
    */
   async giveWay(successor: string, where: "seat" | "otherRoom" = "seat"): Promise<GivesWay> {
     if (where === "otherRoom" && this.#record !== undefined && startsLater(this.#record, Date.now())) {
       return { kind: "over", before: [] };
     }
-    // At once, and not after the jobs before it: one of them may be asking the older tasks of the seat, which the newer
-    // task then does itself.
+    // A queued task gives way at once instead of waiting for the jobs before it, because one of them may be asking the
+    // older tasks of the seat to give way. The newer task asks those tasks itself.
     if (this.#record?.state.name === "queued") await this.#apply({ type: "giveWay", successor });
     return this.#requestJobs.run("request", async () => {
-      // Tasks of one seat are created in their order, so this one was deleted.
+      // Tasks of one seat are created in order, so a missing record means that this task was deleted.
       if (this.#record === undefined) return { kind: "gone" };
       await this.#apply({ type: "giveWay", successor });
       return givesWay(this.#record);
     });
   }
 
-  /** The newer task ended without taking the seat. Returns true if this task has the seat again. */
+  /**
+   * Gives the seat back to this task, because the newer task ended without taking it. Returns true if this task has the
+   * seat again.
+   */
   async returnSeat(successor: string): Promise<boolean> {
     await this.#apply({ type: "seatReturned", successor });
     return this.#record !== undefined && continues(this.#record);
   }
 
-  /** Returns false also for a task that is still to be created. */
+  /** Returns true if the task has ended. Returns false also if the task is not created yet. */
   hasEnded(): boolean {
     return this.#record !== undefined && isTerminal(this.#record.state);
   }
 
-  /** Something happened in the task's room. */
+  /** Handles an event of the task's room. */
   async roomEvent(event: TaskRoomEvent): Promise<void> {
     await this.#apply({ type: "roomEvent", event });
   }
 
-  /** A worker may have room now. */
+  /** Makes a waiting task look for a worker again, because a worker may have free capacity now. */
   async wake(): Promise<void> {
     this.#wakes += 1;
     await this.#apply({ type: "woken" });
   }
 
-  /** Takes a worker's event of an attempt. The change is written when this resolves. */
+  /** Handles a worker's event of an attempt. When this resolves, the change is stored. */
   async workerEvent(ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer> {
     if (this.#record === undefined) return { kind: "stale" };
     const decision = applyWorkerEvent(this.#record, ref, event, Date.now());
@@ -196,12 +208,12 @@ export class Task extends DurableObject<Env> implements TaskObject {
     return { kind: "holds", stop: this.#record.stop };
   }
 
-  /** Adds lines to the log. Late lines of an attempt that was taken back belong to the task's log too. */
+  /** Adds lines to the log, including late lines of an attempt that was taken back. */
   appendLogs(ref: AttemptRef, lines: readonly LogLine[]): void {
     if (this.#record === undefined || !hasHeld(this.#record, ref)) return;
     this.#log.append(
       ref.attempt,
-      // The worker has removed the request's secrets; anything that looks like a secret is removed here once more.
+      // The worker has already removed the request's secrets. This removes anything else that looks like a secret.
       lines.map((line) => ({ ...line, message: shownText(line.message) })),
     );
   }
@@ -213,7 +225,7 @@ export class Task extends DurableObject<Env> implements TaskObject {
 
   override async alarm(): Promise<void> {
     if (this.#record !== undefined) this.#callbacks.send(this.#record);
-    // An older version of the edge may have left storage of a task that was never created.
+    // If there is no record, the task was never created, but an older version of the edge may have left storage of it.
     if (this.#record === undefined) return this.ctx.storage.deleteAll();
     try {
       for (let handled = 0; handled < MAX_DEADLINES_A_PASS && this.#record !== undefined; handled += 1) {
@@ -222,8 +234,8 @@ export class Task extends DurableObject<Env> implements TaskObject {
         await handleDeadline(this.#context, deadline.kind, this.#record);
       }
     } catch (thrown) {
-      // The runtime stops calling an alarm that throws again and again; the task must not stop with it.
-      this.#failed("deadline not met", thrown);
+      // The runtime gives up an alarm that throws repeatedly, and the task would then never act again.
+      this.#failed("handling a deadline failed", thrown);
       await this.#apply({ type: "putOff", retryAtMs: Date.now() + RETRY_MS });
     }
     await this.#schedule();
@@ -238,7 +250,8 @@ export class Task extends DurableObject<Env> implements TaskObject {
   }
 
   async #carryOut({ record, effects }: Decision & { kind: "changed" }): Promise<void> {
-    // Written first: what the effects send must be true even if this object dies now.
+    // The record is stored before the effects are performed, so that what they send stays true even if this object dies
+    // now.
     this.#put(record);
     await this.#schedule();
     for (const effect of effects) await this.#perform(record, effect);
@@ -260,11 +273,11 @@ export class Task extends DurableObject<Env> implements TaskObject {
   async #stopWorker(record: TaskRecord, { type: _type, ...stop }: StopWorker): Promise<void> {
     await regionOf(this.#context, record)
       .stopTask({ taskId: record.taskId, ...stop })
-      // The stop time-out ends the task if the worker never gets this.
-      .catch((thrown: unknown) => this.#failed("stop not passed on", thrown));
+      // If the worker never gets this stop, the stop time-out ends the task.
+      .catch((thrown: unknown) => this.#failed("could not pass the stop on to the region", thrown));
   }
 
-  // The output gate holds back every answer and message until this is on disk.
+  // The runtime's output gate holds back every answer and message until this write is on disk.
   #put(record: TaskRecord): void {
     const before = this.#record;
     this.#record = record;

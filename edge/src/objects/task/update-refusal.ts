@@ -1,7 +1,7 @@
 import { type ErrorBody, isTerminal, RoomcastError, scfStatus } from "@roomcast/shared";
 import type { TaskRecord } from "./task-record.ts";
 
-/** The worker that was asked is lost, or has given the task back. */
+/** The error of a change if the worker that was asked is lost, or has given the task back. */
 export const ATTEMPT_OVER = new RoomcastError(
   "FailedOperation.WorkerLost",
   "The worker was lost before it answered: the push continues elsewhere as it was. Try again.",
@@ -22,7 +22,7 @@ export const UPDATE_LATE = new RoomcastError(
   "The worker has not answered in time: the change may still take effect. Look at the task, or try again.",
 ).toBody();
 
-/** More changes than this at once are refused. */
+/** The limit of a push's changes that wait for an answer at the same time, and the error of a change above it. */
 export const MAX_PENDING_UPDATES = {
   count: 16,
   error: new RoomcastError(
@@ -31,7 +31,7 @@ export const MAX_PENDING_UPDATES = {
   ).toBody(),
 } as const;
 
-/** Returns why a task cannot be changed now; null if it can. Pure. */
+/** Returns the error that says why a task cannot be changed now, or null if it can be changed. Pure. */
 export function refusalOfUpdate({ state, stop }: TaskRecord): ErrorBody | null {
   if (isTerminal(state)) {
     const message = `The task has ended (${scfStatus(state.name)}): only a push that runs or waits can be changed.`;

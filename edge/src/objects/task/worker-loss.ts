@@ -1,26 +1,35 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { TaskRecord } from "./task-record.ts";
 
-/** A task under which this many workers were lost is not given to another one. */
+/** The number of workers that may be lost in quick succession while they have a task. At this number the task fails. */
 export const MAX_WORKERS_LOST = 4;
 
-/** An attempt that ran for this long did not cause the loss of its worker: the count starts again. */
+/**
+ * If an attempt ran for this long, it is not held to have caused the loss of its worker. The count then starts again.
+ */
 export const HEALTHY_ATTEMPT_MS = 5 * 60_000;
 
-/** From the second loss on, tasks that shared a worker look for the next one at different times, doubled each time. */
+/**
+ * The unit of the delays after which the tasks of a lost worker look for their next worker. There is a delay from the
+ * second loss on, and its range doubles with each loss.
+ */
 const SPREAD_MS = 1000;
 
 type Losses = Pick<TaskRecord, "taskId" | "placedAtMs" | "workersLost">;
 
-/** Returns how many workers were lost under a task in quick succession, including the one that is lost now. Pure. */
+/**
+ * Returns the number of workers that were lost in quick succession while they had a task, including the present loss.
+ * Pure.
+ */
 export function workersLost({ placedAtMs, workersLost: before = 0 }: Losses, atMs: number): number {
   const ranMs = placedAtMs === undefined ? 0 : atMs - placedAtMs;
   return ranMs >= HEALTHY_ATTEMPT_MS ? 1 : before + 1;
 }
 
 /**
- * Returns how long a task waits before it is given to another worker. The tasks of a lost worker all move at once. If a
- * task that crashes workers always moved together with its neighbours, they would be quarantined with it. Pure.
+ * Returns how long a task waits before it looks for another worker, ms. Without this delay the tasks of a lost worker
+ * would all move at once. The neighbours of a task that crashes workers would then move together with it each time, and
+ * be quarantined with it. Pure.
  */
 export function spreadMs({ taskId }: Pick<Losses, "taskId">, lost: number): number {
   if (lost < 2) return 0;
@@ -29,7 +38,7 @@ export function spreadMs({ taskId }: Pick<Losses, "taskId">, lost: number): numb
   return Math.round((hash / 997) * SPREAD_MS * 2 ** (lost - 1));
 }
 
-/** The error of a task that is no longer given to a worker. */
+/** Returns the error of a task that is no longer given to a worker. */
 export function quarantine(lost: number, reason: string): RoomcastError {
   return new RoomcastError(
     "FailedOperation.TaskQuarantined",
