@@ -1,19 +1,23 @@
 import type { Env } from "../contracts/env.ts";
 import { KEYRING, type KeyringSnapshot } from "../contracts/keyring-object.ts";
 
-/** The time after which every isolate knows a change of the keyring, so that a revoked credential is refused everywhere. */
+/**
+ * The largest age at which a copy of the keyring is used. After this time, every isolate knows a change, and refuses a revoked
+ * credential.
+ */
 const MAX_AGE_MS = 5000;
-/** From this age on, one call refreshes the copy while the others use the present one. */
+/** The age from which one call refreshes the copy, while other calls continue to use the present one. */
 const ASK_AGAIN_AFTER_MS = 2500;
 
 interface Cached {
   readonly snapshot: KeyringSnapshot;
-  /** The time of the request, not of the answer. */
+  /** The time at which the keyring was asked, not that of its answer. */
   readonly askedAtMs: number;
 }
 
-/** This isolate's copy of the keyring. The whole keyring is copied, so that an unknown SecretId costs no call to it, and nobody
- * can put load on it by guessing.
+/**
+ * This isolate's copy of the keyring. The whole keyring is copied, so that an unknown SecretId costs no call to the Keyring
+ * object, and nobody can put load on that object by guessing.
  */
 let cached: Cached | undefined;
 let askingSinceMs = 0;
@@ -30,18 +34,21 @@ export async function currentKeyring(env: Env): Promise<KeyringSnapshot> {
   try {
     return await ask(env, nowMs);
   } catch (thrown) {
-    // The copy is refreshed before it is too old.
+    // A copy is refreshed before it is too old, so it can still be used if the refresh fails.
     if (cached !== undefined && ageMs < MAX_AGE_MS) return cached.snapshot;
     throw thrown;
   }
 }
 
-/** Returns the last copy that this isolate has had, however old. Returns undefined if it never had one. */
+/** Returns the last copy that this isolate has had, however old it is. Returns undefined if this isolate has had none. */
 export function lastKnownKeyring(): KeyringSnapshot | undefined {
   return cached?.snapshot;
 }
 
-/** Each request asks for itself: workerd cancels a pending call together with the request that made it, so it cannot be shared. */
+/**
+ * Asks the Keyring for its present state. Requests do not share this call, because workerd cancels a pending call together with
+ * the request that made it.
+ */
 async function ask(env: Env, nowMs: number): Promise<KeyringSnapshot> {
   const known = cached?.snapshot;
   const news = await env.KEYRING.getByName(KEYRING).snapshot(known?.version ?? null);

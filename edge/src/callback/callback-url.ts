@@ -4,7 +4,7 @@ import { type AddressPolicy, judgeAddress, listsAddress } from "@roomcast/shared
 export type UrlProblem = string | null;
 
 const MAX_URL_LENGTH = 2048;
-const EXPECTED = `an https:// URL of at most ${MAX_URL_LENGTH} characters, without spaces, user and password`;
+const EXPECTED = `an https:// URL of at most ${MAX_URL_LENGTH} characters, without spaces, a user name or a password`;
 /**
  * The form of URLs that all parsers read in the same way. The URL parser drops tabs and line ends, reads `https:host` as
  * `https://host`, and a backslash as a slash. Other parsers do not, so a URL that contains any of these may mean different
@@ -47,11 +47,12 @@ export function judgeCallbackUrl(text: string, policy: AddressPolicy): UrlProble
   const host = url.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
   const isAddress = url.hostname.startsWith("[") || /^[0-9.]+$/.test(host);
   const isListed = policy.hosts.has(host) || (isAddress && listsAddress(policy, host));
-  if (url.protocol === "http:" && !isListed) return `${EXPECTED}; http:// only to hosts in CALLBACK_ALLOW_HOSTS`;
+  if (url.protocol === "http:" && !isListed)
+    return `${EXPECTED}; http:// is allowed only for hosts in CALLBACK_ALLOW_HOSTS`;
   const why = isAddress ? addressProblem(policy, host) : isListed ? null : nameProblem(host);
   return why === null
     ? null
-    : `the URL of a public server: its host is ${why}, and CALLBACK_ALLOW_HOSTS does not list it`;
+    : `the URL of a public server (the host of this URL is ${why}, and CALLBACK_ALLOW_HOSTS does not list it)`;
 }
 
 function addressProblem(policy: AddressPolicy, host: string): string | null {

@@ -5,18 +5,19 @@ import type { ListedTask, ListQuery } from "../model/task-filter.ts";
 
 /** The interface of the Directory of one application. The object's name is the SdkAppId. */
 export interface DirectoryObject extends Rpc.DurableObjectBranded {
-  /** Takes the seats for up to 100 new tasks of one application, in their order, and keeps the tasks until their objects have
-   * them. Everything is stored when this returns, and nothing if it throws. If the shape of `Accept` changes, the method gets
-   * another name, so that a Worker and a Directory of different versions do not misread each other during a deploy.
+  /**
+   * Takes the seats for up to 100 new tasks of one application, in their order, and keeps the tasks until their objects have
+   * been created. When this returns, everything is stored; if it throws, nothing is. If the form of `Accept` changes, the
+   * method gets another name, so that a Worker and a Directory of different versions do not misread each other during a deploy.
    *
-   * @returns an answer to each task, in their order
+   * @returns one answer for each task, in the order of the tasks
    */
   acceptGroup(group: readonly Accept[]): Promise<readonly AcceptAnswer[]>;
 
   /** Creates the object of a task that was accepted and has none yet. */
   createObject(taskId: string): Promise<void>;
 
-  /** Handles an event that TRTC reports of a room of the application. */
+  /** Handles an event in a room of the application that TRTC has reported. */
   roomEvent(sdkAppId: number, event: RoomEvent): RoomNews;
 
   /** Notes that a task has moved to another region. */
@@ -28,7 +29,10 @@ export interface DirectoryObject extends Rpc.DurableObjectBranded {
   /** Deletes everything about a task. */
   forget(taskId: string): void;
 
-  /** Returns the first tasks of a query, the number of all matching tasks, and their number by status without the status filter. */
+  /**
+   * Returns the first tasks of a query and the number of all matching tasks. `counts` has the number of tasks in each status,
+   * without regard to the query's statuses.
+   */
   list(query: ListQuery): { total: number; counts: TaskList["counts"]; tasks: ListedTask[] };
 
   /** Returns the tasks of a query that come after a given task. */
@@ -41,17 +45,18 @@ export interface Accept {
   readonly sdkAppId: number;
   readonly seatKey: string;
   readonly region: string;
-  /** Before then it takes no place, Unix ms; 0: it may at once. */
+  /** The earliest time at which the task may be placed, Unix ms; 0 if it may be placed at once. */
   readonly startsAtMs: number;
-  /** An `AcceptedPush` as JSON. Passing on and storing one text costs a fraction of its parts. */
+  /** An `AcceptedPush` as JSON. Passing on and storing one string costs a fraction of what its parts would cost. */
   readonly push: string;
-  /** True if a task that holds the seat is to be replaced. */
+  /** The reaction to a task that holds the seat: that task is replaced, or the new task is rejected. */
   readonly onConflict: "replace" | "reject";
-  /** The wish about tasks of the same user in other rooms of the application: to be told of them, to replace them, or to be
-   * rejected. It is absent in calls of an older edge, which asks nothing.
+  /**
+   * The reaction to tasks of the same user in other rooms of the application: a list of them in the answer, their replacement,
+   * or a rejection. Absent in calls of an older edge, which wants no reaction.
    */
   readonly otherRooms?: "warn" | "replace" | "reject";
-  /** A task that is known to have ended although the Directory may not know it yet. It never causes a rejection. */
+  /** A task that is known to have ended, although the Directory may not know this yet. Such a task never causes a rejection. */
   readonly endedHolder: string | null;
   readonly idempotency: {
     readonly key: string;
@@ -60,7 +65,7 @@ export interface Accept {
   } | null;
 }
 
-/** The content of an accepted task. It is most of what is stored, and is read when the task's object is made. */
+/** The content of an accepted task, which is most of what is stored of it. It is read when the task's object is created. */
 export interface AcceptedPush {
   readonly request: ShownRequest;
   readonly sealedRequest: string;
@@ -68,8 +73,9 @@ export interface AcceptedPush {
 }
 
 export type AcceptAnswer =
-  /** The task has the seat and will start. If the same request was made before with the same idempotency key, this is that
-   * earlier task.
+  /**
+   * The task has the seat and will start. If the same request was made before with the same idempotency key, `taskId` is that
+   * of the earlier task.
    */
   | {
       readonly kind: "accepted";
@@ -77,8 +83,9 @@ export type AcceptAnswer =
       /** Some tasks of the same user in other rooms, if the request asked for them. */
       readonly elsewhere?: readonly UserSeat[];
     }
-  /** Another task holds the seat, and the request does not want to replace it. `elsewhere` is that task's own seat if it is in
-   * another room.
+  /**
+   * Another task holds the seat, and the request does not want to replace that task. `elsewhere` is the seat of that task if it
+   * is in another room.
    */
   | { readonly kind: "taken"; readonly by: string; readonly elsewhere?: string }
   /** Another request was made with this idempotency key. */
@@ -88,7 +95,7 @@ export type AcceptAnswer =
 export interface UserSeat {
   readonly taskId: string;
   readonly seatKey: string;
-  /** Before then it takes no place, Unix ms; 0: it may at once. */
+  /** The earliest time at which the task may be placed, Unix ms; 0 if it may be placed at once. */
   readonly startsAtMs: number;
 }
 
@@ -96,9 +103,9 @@ export interface EndedTask {
   readonly taskId: string;
   readonly status: ScfStatus;
   readonly endedAtMs: number;
-  /** The error with which it failed; null or absent if it did not fail. */
+  /** The code of the error with which the task failed; null or absent if it did not fail. */
   readonly errorCode?: ErrorCode | null;
-  /** The task that gets the seat back, because this one ended before it had taken the seat over. */
+  /** The older task that gets the seat back because the ended task had not taken the seat over yet; null if there is none. */
   readonly heir: string | null;
 }
 

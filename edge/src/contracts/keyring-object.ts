@@ -11,22 +11,25 @@ import type { AppScope } from "../model/app-scope.ts";
 /** The name of the one Keyring. */
 export const KEYRING = "keyring";
 
-/** The interface of the Keyring: credentials, worker tokens and callbacks that are changed without a deploy, and the audit log
- * of their changes. What an actor may not see is answered as if it did not exist.
+/**
+ * The interface of the Keyring: credentials, worker tokens and callbacks that are changed without a deploy, and the audit log
+ * of their changes. For an object that the actor may not see, the answer is the same as for one that does not exist.
  */
 export interface KeyringObject extends Rpc.DurableObjectBranded {
-  /** Returns null if the known version is still the present one. */
+  /** Returns the present state of the keyring, or null if the known version is still the present one. */
   snapshot(knownVersion: string | null): KeyringSnapshot | null;
 
   credentials(by: Actor): CredentialView[];
 
   addCredential(by: Actor, wanted: AddCredential): Promise<Added<NewCredential>>;
 
-  /** Gives a credential a new SecretKey; earlier ones stay valid for the overlap at most. Returns null if there is no such
-   * credential. */
+  /**
+   * Gives a credential a new SecretKey; earlier SecretKeys stay valid for at most the overlap. Returns null if there is no such
+   * credential.
+   */
   rotateCredential(by: Actor, secretId: string, overlapMs: number): Promise<NewCredential | null>;
 
-  /** Returns false if there is none. */
+  /** Returns false if there is no such credential. */
   revokeCredential(by: Actor, secretId: string): boolean;
 
   workerTokens(): WorkerTokenList;
@@ -34,27 +37,30 @@ export interface KeyringObject extends Rpc.DurableObjectBranded {
   /** Stores the id of a token that the caller mints. */
   addWorkerToken(by: Actor, wanted: AddWorkerToken): Added<WorkerTokenView>;
 
-  /** Revokes all tokens of a worker. The caller ends its connections. */
+  /** Revokes all tokens of a worker. The caller must end the worker's connections. */
   revokeWorker(by: Actor, workerId: string): void;
 
   /** Returns true if a worker token with a valid signature has not been revoked. */
   admitsWorker(workerId: string, tokenId: string | null): boolean;
 
-  /** Returns null if none is set. */
+  /** Returns null if the application has no callback. */
   callback(sdkAppId: number): CallbackView | null;
 
   setCallback(by: Actor, callback: SetCallback): Promise<Added<CallbackView>>;
 
-  /** Returns false if there is none. */
+  /** Returns false if the application has no callback. */
   removeCallback(by: Actor, sdkAppId: number): boolean;
 
-  /** Writes into the audit log that a worker was drained or put back. Its region stores the state itself. */
+  /**
+   * Writes into the audit log that a worker was drained or put back into service. The state itself is stored by the worker's
+   * region.
+   */
   noteDrain(by: Actor, workerId: string, drained: boolean): void;
 
   audit(reader: Actor, query: AuditQuery): AuditList["lines"];
 }
 
-/** Everything that is needed to authenticate a call. `version` changes whenever any part does. */
+/** Everything that is needed to authenticate a call. `version` changes whenever any part of it changes. */
 export interface KeyringSnapshot {
   readonly version: string;
   readonly credentials: readonly StoredCredential[];
@@ -70,7 +76,7 @@ export interface StoredCredential {
   readonly note: string;
   readonly createdAtMs: number;
   readonly createdBy: string;
-  /** The newest first. */
+  /** The SecretKeys, the newest first. */
   readonly keys: readonly SealedKey[];
 }
 
@@ -126,5 +132,5 @@ export interface SetCallback {
   readonly events: CallbackView["Events"];
 }
 
-/** `full` means that the edge keeps no more of them. */
+/** The result of storing an object. `full` means that the edge cannot store any more objects of this kind. */
 export type Added<Value> = { readonly kind: "added"; readonly value: Value } | { readonly kind: "full" };

@@ -1,4 +1,4 @@
-/** The name of the one root registry, among the objects of `DIRECTORY`. */
+/** The name of the root registry, which is one of the objects of `DIRECTORY`. */
 export const ROOT = "root";
 
 /** The registry of the existing applications and regions. */

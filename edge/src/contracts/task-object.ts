@@ -17,24 +17,30 @@ import type { UserSeat } from "./directory-object.ts";
 
 /** The interface of the Task object of one task. The object's name is the task's id. */
 export interface TaskObject extends Rpc.DurableObjectBranded {
-  /** Stores a new task, which the alarm places afterwards. Creating it again changes nothing. */
+  /** Stores a new task, which the object's alarm places afterwards. If the task exists already, nothing changes. */
   create(task: TaskToCreate, acceptedAtMs: number, callbacks?: CallbackTarget | null): Promise<void>;
 
   exists(): boolean;
 
-  /** Returns the task as the API shows it, with the newest progress and plan that its region knows, or null if there is none. */
+  /**
+   * Returns the task as the API shows it, with the newest progress and plan that its region knows. Returns null if there is no
+   * such task.
+   */
   view(): Promise<TaskView | null>;
 
-  /** Returns the log, or null if there is no such task.
+  /**
+   * Returns the log, or null if there is no such task.
    *
-   * @param maxCharacters the limit over all messages; beyond it only the newest lines are returned, and `cut` is set
+   * @param maxCharacters the limit for the total length of the messages. If they are longer, only the newest lines are
+   * returned, and `cut` is set.
    */
   logs(maxCharacters?: number): (TaskLogs & { readonly cut?: true }) | null;
 
-  /** Asks the task to end. An ended task stays as it is. Returns null if there is none. */
+  /** Asks the task to end. A task that has ended does not change. Returns null if there is no such task. */
   stop(how: StopHow, reason: string): Promise<TaskView | null>;
 
-  /** Changes a running or waiting push, and resolves when the room sees the change. The caller has validated the change with
+  /**
+   * Changes a running or waiting push. Resolves when the room sees the change. The caller has validated the change with
    * `taskUpdateSchema`. Returns null if there is no such task.
    */
   update(change: TaskUpdate): Promise<UpdateAnswer | null>;
@@ -42,29 +48,32 @@ export interface TaskObject extends Rpc.DurableObjectBranded {
   /** Handles a worker's answer to a change. The result is stored when this returns. */
   updated(ref: AttemptRef, updateId: string, error: ErrorBody | null): Promise<void>;
 
-  /** A newer task is taking this seat. If a worker has this task, it keeps playing until the successor is ready; otherwise it ends
-   * now. An in-flight dispatch completes first, so the worker sees both tasks in order.
+  /**
+   * Called when a newer task takes the seat of this one. If a worker has this task, the task keeps playing until the newer one
+   * is ready; otherwise it ends now. A dispatch that is under way is completed first, so that the worker sees both tasks in
+   * order.
    *
-   * @param where the seat of the newer task, which may be in another room of the same user; a task that starts later is left alone
+   * @param where `otherRoom` if the newer task is in another room and has the same user; in that case this task continues if it
+   * only starts later
    */
   giveWay(successor: string, where?: "seat" | "otherRoom"): Promise<GivesWay>;
 
-  /** The newer task ended before it was in the room. Returns true if this task has the seat again. */
+  /** Called when the newer task has ended before it was in the room. Returns true if this task has the seat again. */
   returnSeat(successor: string): Promise<boolean>;
 
-  /** Returns false also for a task that is yet to be created. */
+  /** Returns true if the task has ended. Returns false also for a task that has not been created yet. */
   hasEnded(): boolean;
 
   /** Handles an event of the task's room. */
   roomEvent(event: TaskRoomEvent): Promise<void>;
 
-  /** Wakes the task because a worker may have room now. */
+  /** Wakes the task because a worker may have free capacity now. */
   wake(): Promise<void>;
 
-  /** Handles a worker's event of an attempt. It is stored when this returns. */
+  /** Handles an event of an attempt. The event is stored when this returns. */
   workerEvent(ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer>;
 
-  /** Adds lines to the log, including those of an attempt that was taken back. */
+  /** Adds lines to the log, even if the attempt is no longer the current one. */
   appendLogs(ref: AttemptRef, lines: readonly LogLine[]): void;
 
   /** Returns true if this worker holds this attempt. */
@@ -82,13 +91,13 @@ export interface NewTask {
 }
 
 export interface TaskToCreate extends NewTask {
-  /** A newer task that is about to take the seat, because of which this task ends as soon as it is made. */
+  /** A newer task that is about to take the seat. If there is one, this task ends as soon as it is created. */
   readonly successor?: string | null;
 }
 
 export type StopHow = "now" | "tidy";
 
-/** An attempt and its worker. An event counts only while this worker holds this attempt. */
+/** An attempt and its worker. An event has an effect only while this worker holds this attempt. */
 export interface AttemptRef {
   readonly attempt: number;
   readonly workerId: string;
@@ -125,14 +134,15 @@ export type WorkerAnswer =
 /** The outcome of a requested change. */
 export type UpdateAnswer =
   | { readonly kind: "changed"; readonly task: TaskView }
-  /** Nothing has changed, for this reason. */
+  /** Nothing has changed; `error` gives the reason. */
   | { readonly kind: "refused"; readonly error: ErrorBody };
 
-/** The answer of a task to the newer one that takes its seat. `before` lists the tasks before it that may hold the seat, the newest
- * first.
+/**
+ * The answer of a task to the newer one that takes its seat. `before` lists the still older tasks that may hold the seat, the
+ * newest first.
  */
 export type GivesWay =
-  /** The task was deleted and does not know its predecessors. */
+  /** The task was deleted, so its predecessors are unknown. */
   | { readonly kind: "gone" }
   /** No worker has the task, and none will get it. */
   | { readonly kind: "over"; readonly before: readonly string[] }
@@ -143,6 +153,6 @@ export interface SeatHolder {
   readonly taskId: string;
   readonly region: string;
   readonly workerId: string;
-  /** True if it has been asked to end. */
+  /** True if the task has been asked to end. */
   readonly stopping: boolean;
 }

@@ -8,21 +8,30 @@ interface Member {
   readonly done: PromiseWithResolvers<AcceptAnswer>;
 }
 
-/** The pushes of one call. */
+/** Pushes that are sent to a Directory in one call. */
 interface Group {
   readonly members: Member[];
-  /** The characters of their texts. */
+  /** The total length of the members' pushes, in characters. */
   length: number;
-  /** Unix ms. */
+  /** The time at which the group was begun, Unix ms. */
   readonly sinceMs: number;
 }
 
-/** Pushes of any application that come this soon after one another wait for those that have arrived already. */
+/**
+ * The longest time after the last call, of any application, in which a new call first waits one turn of the event loop, so that
+ * pushes that have already arrived can join it.
+ */
 const BURST_GAP_MS = 10;
 const MAX_MEMBERS = 64;
-/** A call takes 32 MiB, and a character up to two bytes. The longest push has some 300,000 characters. */
+/**
+ * The largest length of a group, in characters. A call can carry at most 32 MiB, and a character takes up to two bytes. The
+ * longest push has about 300,000 characters.
+ */
 const MAX_GROUP_LENGTH = 4 * 1024 * 1024;
-/** A call that has not been made by then may never be made, because the runtime may have ended its request. */
+/**
+ * The age from which a group is no longer joined. Its call may never be made, because the runtime may have ended the request
+ * that was to make it.
+ */
 const STALE_MS = 200;
 const ANSWER_TIMEOUT_MS = 30_000;
 
@@ -30,11 +39,12 @@ const ANSWER_TIMEOUT_MS = 30_000;
 const gathering = new Map<string, Group>();
 let lastCallAtMs = Number.NEGATIVE_INFINITY;
 
-/** Asks an application's Directory to accept a push. Concurrent creates share one call, which costs as much as the rest of a
- * request; a lone create calls at once. If a client disconnects while its create is in a group, workerd logs a cross-request
- * warning, which is harmless.
+/**
+ * Asks an application's Directory to accept a push. Concurrent creates share one call, because a call costs as much as the rest
+ * of a request. A lone create calls at once. If a client disconnects while its create is in a group, workerd logs a
+ * cross-request warning, which is harmless.
  *
- * @throws RoomcastError `InternalError` when no answer comes; it is not known then whether the push was accepted.
+ * @throws RoomcastError `InternalError` when no answer comes. It is then unknown whether the push was accepted.
  */
 export async function acceptTogether(env: Env, accept: Accept): Promise<AcceptAnswer> {
   const name = String(accept.sdkAppId);
@@ -45,30 +55,31 @@ export async function acceptTogether(env: Env, accept: Accept): Promise<AcceptAn
   if (group === undefined || nowMs - group.sinceMs > STALE_MS || group.length + length > MAX_GROUP_LENGTH) {
     const own: Group = { members: [member], length, sinceMs: nowMs };
     if (mayWaitForOthers()) gathering.set(name, own);
-    // Others rely on the call, so it is made and awaited even if this request's client disconnects.
+    // Other requests rely on the call, so it is made and awaited even if the client of this request disconnects.
     waitUntil(callFor(env, name, own));
   } else {
     group.members.push(member);
     group.length += length;
     if (group.members.length === MAX_MEMBERS) close(name, group);
   }
-  // The runtime considers a request hung if it only waits for another request's call, so a timer belongs to this request.
+  // The runtime considers a request hung if it only waits for another request's call, so each request has a timer of its own.
   setTimeout(() => member.done.reject(unanswered()), ANSWER_TIMEOUT_MS);
   return member.done.promise;
 }
 
-/** True if the runtime resumes each request in its own context when another request's promise resolves. It does so by the
- * compatibility date, except in the test runner, which turns it off.
+/**
+ * Returns true if the runtime resumes each request in its own context when another request's promise resolves. The
+ * compatibility date turns this on; the test runner turns it off.
  */
 function mayWaitForOthers(): boolean {
   return Cloudflare.compatibilityFlags["handle_cross_request_promise_resolution"] === true;
 }
 
-/** Makes the group's call. It never rejects; the promises of its members do. */
+/** Makes the group's call. The returned promise never rejects; if the call fails, the promises of the members do. */
 async function callFor(env: Env, name: string, group: Group): Promise<void> {
   const { members } = group;
   try {
-    // One turn of the event loop lets the requests join that have arrived already.
+    // Waiting one turn of the event loop lets requests that have already arrived join the group.
     if (Date.now() - lastCallAtMs < BURST_GAP_MS) await scheduler.wait(0);
     lastCallAtMs = Date.now();
     close(name, group);

@@ -1,11 +1,11 @@
 import { type Coordinates, nearestRegion, neighboursOf } from "../model/region-distance.ts";
 
 export interface RegionWishes {
-  /** `Region` of the request; no other region is tried. */
+  /** The `Region` of the request. If it is given, no other region is tried. */
   readonly asked: string | undefined;
-  /** The header `X-TC-Region`: the region to begin with. */
+  /** The header `X-TC-Region`: the region that is tried first. */
   readonly header: string | undefined;
-  /** The caller's place, or null if it is not known. */
+  /** The caller's location, or null if it is not known. */
   readonly caller: Coordinates | null;
   readonly fallback: string;
   /** The regions that the edge's settings list, with or without workers; the fallback is among them. */
@@ -18,8 +18,9 @@ export type ChosenRegion =
   /** The request names an unknown region. Naming a region must not create an object for it. */
   | { readonly kind: "unknown"; readonly known: readonly string[] };
 
-/** Returns the region in which a push looks for a worker first. It is pure except that it asks for the names of the regions that
- * ever had a worker, if they matter.
+/**
+ * Returns the region in which a push looks for a worker first. The function is pure, except that it asks for the names of the
+ * regions that have ever had a worker if it needs them.
  */
 export async function chooseRegion(
   { asked, header, caller, fallback, configured }: RegionWishes,
@@ -40,9 +41,12 @@ function chosen(region: string): ChosenRegion {
   return { kind: "chosen", region };
 }
 
-/** Returns the caller's place from `request.cf`, whose degrees are strings, or null if Cloudflare does not tell it. */
+/**
+ * Returns the caller's location from `request.cf`, which gives the degrees as strings. Returns null if Cloudflare does not know
+ * the location.
+ */
 export function callerCoordinates(cf: unknown): Coordinates | null {
-  // SAFETY: its properties are checked one by one.
+  // SAFETY: the properties of `cf` are checked one by one.
   const { latitude, longitude } = (cf ?? {}) as Record<string, unknown>;
   if (typeof latitude !== "string" || typeof longitude !== "string") return null;
   const at = { latitude: Number.parseFloat(latitude), longitude: Number.parseFloat(longitude) };

@@ -26,8 +26,7 @@ import { elsewhereWarnings, roomOf, type Warning } from "../model/task-warnings.
 import { acceptTogether } from "./accept-together.ts";
 import { callerCoordinates, chooseRegion } from "./choose-region.ts";
 
-/** The state is per isolate, because a request has no memory. */
-
+/** The input of `createPush`. */
 export interface CreatePushOptions {
   /** The request as it was sent, before validation. */
   readonly input: unknown;
@@ -36,7 +35,7 @@ export interface CreatePushOptions {
   readonly idempotencyKey: string | undefined;
   /** The header `X-TC-Region`. */
   readonly regionHeader: string | undefined;
-  /** The request's `cf`, in which Cloudflare describes the caller's place. */
+  /** The request's property `cf`, in which Cloudflare describes the caller's location. */
   readonly cf?: unknown;
 }
 
@@ -46,10 +45,11 @@ export interface CreatedPush {
   readonly warnings: readonly Warning[];
 }
 
-/** Accepts a push: validates it and gives all of it to its application's Directory, which stores it together with the claim of
- * its seat. The Directory makes the task's object afterwards, and the task starts.
+/**
+ * Accepts a push: validates the request and hands it to the Directory of its application, which stores it together with the
+ * claim to its seat. The Directory creates the task's object afterwards, and the task starts.
  *
- * @returns the new task, or the earlier one if the same request came before with the same idempotency key
+ * @returns the new task, or the earlier task if the same request was made before with the same idempotency key
  * @throws RoomcastError for everything that is wrong with the request
  */
 export async function createPush(env: Env, options: CreatePushOptions): Promise<CreatedPush> {
@@ -88,7 +88,8 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
     startsAtMs: firstPlaceAtMs(request, 0),
     push: JSON.stringify(push),
     onConflict: request.OnConflict ?? "replace",
-    // A newer push always takes its seat. A push of the same user in another room is ended only on request.
+    // Without OnConflict, a newer push takes its seat from an older one, but does not end a push of the same user in another
+    // room.
     otherRooms: request.OnConflict ?? "warn",
     endedHolder: null,
     idempotency:
@@ -124,8 +125,9 @@ export async function createPush(env: Env, options: CreatePushOptions): Promise<
   return { taskId: answer.taskId, warnings: elsewhereWarnings(request, answer.elsewhere ?? []) };
 }
 
-/** The fingerprint covers what was sent. It includes the region only if the caller named one, because the edge may choose another
- * region for the same request later. An older edge included the chosen region, so that form is accepted too.
+/**
+ * Returns the fingerprints of a request as it was sent. They include the region only if the caller named one, because the edge
+ * may later choose another region for the same request. An older edge included the chosen region, so that form is accepted too.
  */
 async function fingerprintsOf(
   request: PushRequest,
@@ -141,7 +143,10 @@ async function fingerprintsOf(
   return [...sent, ...before];
 }
 
-/** The UserSig must be valid now and when the push starts. If the SecretKey is known, a fresh UserSig is made then. */
+/**
+ * Requires that the UserSig is valid now and when the push starts. If the SecretKey is known, the start does not matter,
+ * because a fresh UserSig is made for it.
+ */
 async function checkUserSigOf(request: PushRequest, secretKey: string | undefined): Promise<void> {
   const { UserSig: userSig, UserId: userId, SdkAppId: sdkAppId, StartAt } = request;
   const fields = await checkUserSig({ userSig, userId, sdkAppId, secretKey, nowMs: Date.now(), inflate });
@@ -155,12 +160,12 @@ async function checkUserSigOf(request: PushRequest, secretKey: string | undefine
 
 async function accept(env: Env, wanted: Accept): Promise<AcceptAnswer> {
   const answer = await acceptTogether(env, wanted);
-  // The Directory learns of an end a moment later than the Task.
+  // A Directory learns a moment later than the Task that the task has ended, so the task that holds the seat is asked itself.
   if (answer.kind !== "taken" || !(await env.TASK.getByName(answer.by).hasEnded())) return answer;
   return acceptTogether(env, { ...wanted, endedHolder: answer.by });
 }
 
-/** The largest number of names that an error shows. */
+/** The largest number of region names that an error shows. */
 const MAX_REGIONS_SHOWN = 30;
 
 function unknownRegion(known: readonly string[]): RoomcastError {

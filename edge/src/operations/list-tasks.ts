@@ -15,15 +15,18 @@ export interface ListTasksOptions extends Omit<ListQuery, "held">, HeldFilter {
   readonly offset: number;
 }
 
-/** A page of the tasks as the directories know them. */
+/** A page of the list of tasks, as far as the directories know them. */
 export type TaskPage = Omit<TaskList, "tasks"> & { readonly tasks: readonly TaskEntry[] };
 
-/** A page of tasks with their present state. */
+/** Adds to each task of a page its present state. */
 export async function withDetails(env: Env, page: TaskPage): Promise<TaskList> {
   return { ...page, tasks: await Promise.all(page.tasks.map((entry) => detailed(env, entry))) };
 }
 
-/** A task that was just accepted has no object yet, and a task that was deleted meanwhile has none left. */
+/**
+ * The state that is shown for a task without an object: one that was just accepted, or that was deleted while the list was
+ * made.
+ */
 const UNSEEN = { state: "queued", attempt: 1, workerId: null, progress: null, error: null, reason: null } as const;
 
 async function detailed(env: Env, entry: TaskEntry): Promise<TaskList["tasks"][number]> {
@@ -49,7 +52,8 @@ export async function listTasks(
   if (sdkAppId !== null) requireApp(caller, sdkAppId);
   const query = { ...rest, held: await heldConditions(env, { states, workerId }) };
   const apps = sdkAppId === null ? await appsOf(env, caller) : [sdkAppId];
-  // Skipped tasks are read too: each directory gives its share first, and those with more are asked again.
+  // The tasks before the page must be read too. Each directory first returns a share of the tasks, and a directory whose share
+  // is used up is asked for more.
   const share = Math.max(limit, Math.ceil((offset + limit) / Math.max(1, apps.length)));
   const perApp = { ...query, limit: share };
   const lists = await Promise.all(
@@ -66,7 +70,10 @@ export async function listTasks(
   };
 }
 
-/** Regions are asked only if a filter needs what their workers know. */
+/**
+ * Returns the conditions of the filters on states and workers. The regions are asked for their tasks only if there is such a
+ * filter.
+ */
 async function heldConditions(env: Env, filter: HeldFilter): Promise<Condition[]> {
   if (filter.states === undefined && filter.workerId === undefined) return [];
   const regions = await env.DIRECTORY.getByName(ROOT).known("region");

@@ -1,5 +1,5 @@
 export interface SortedList<Item> {
-  /** Returns the first items. */
+  /** The first items of the list. */
   readonly tasks: readonly Item[];
   /** Returns the items that follow a given one. */
   readonly more: (last: Item) => Promise<readonly Item[]>;
@@ -8,7 +8,7 @@ export interface SortedList<Item> {
 export interface MergedPageOptions<Item> {
   readonly offset: number;
   readonly limit: number;
-  /** The number of items that a list returns at a time; it returns fewer only at its end. */
+  /** The number of items that a list returns at a time. A list returns fewer only at its end. */
   readonly share: number;
   readonly compare: (a: Item, b: Item) => number;
 }

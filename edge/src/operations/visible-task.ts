@@ -6,7 +6,9 @@ import { sdkAppIdOf } from "../model/task-id.ts";
 
 const uuid = z.uuid();
 
-/** Returns a task that the caller may see. A task of another application is answered as if it did not exist.
+/**
+ * Returns a task that the caller may see. For a task that the caller may not see, the answer is the same as for one that does
+ * not exist.
  *
  * @throws RoomcastError `ResourceNotFound.Task`
  */
@@ -14,7 +16,7 @@ export async function visibleTask(env: Env, caller: Caller, id: string): Promise
   return (await findVisibleTask(env, caller, id)) ?? taskNotFound();
 }
 
-/** As `visibleTask`, but returns null if there is no such task. */
+/** Works like `visibleTask`, but returns null if there is no such task. */
 export async function findVisibleTask(env: Env, caller: Caller, id: string): Promise<TaskView | null> {
   const taskId = id.toLowerCase();
   const view = uuid.safeParse(taskId).success ? await viewOf(env, caller, taskId) : null;
@@ -22,12 +24,12 @@ export async function findVisibleTask(env: Env, caller: Caller, id: string): Pro
   return sdkAppId !== undefined && maySee(caller, sdkAppId) ? view : null;
 }
 
-/** Makes the object of an accepted task that has none yet. */
+/** Returns a task. If the task was accepted but has no object yet, the object is created first. */
 async function viewOf(env: Env, caller: Caller, taskId: string): Promise<TaskView | null> {
   const task = env.TASK.getByName(taskId);
   const view = await task.view();
   const sdkAppId = sdkAppIdOf(taskId);
-  // Only callers that may see the application's tasks can make its Directory look for one.
+  // The Directory of the task's application is asked to look for the task only if the caller may see that application.
   if (view !== null || sdkAppId === null || !maySee(caller, sdkAppId)) return view;
   await env.DIRECTORY.getByName(String(sdkAppId)).createObject(taskId);
   return task.view();

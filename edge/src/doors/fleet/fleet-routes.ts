@@ -32,7 +32,8 @@ export const fleetRoutes = new Hono<AppContext>().get("/connect", async (c) => {
   });
   const regionObject = c.env.REGION.getByName(region);
   const response = await regionObject.fetch(request);
-  // A revocation after this check finds the socket. If it came before, the socket must be closed again.
+  // If the token is revoked after this check, the revocation finds the socket and closes it. If the token was revoked before
+  // this check, the socket is closed here.
   if (await keyring.admitsWorker(identity.workerId, identity.tokenId)) return response;
   await regionObject.disconnect(identity.workerId, REVOKED);
   throw revoked();

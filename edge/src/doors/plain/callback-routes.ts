@@ -46,7 +46,10 @@ export const callbackRoutes = new Hono<AppContext>()
     return c.body(null, 204);
   });
 
-/** An application of somebody else is answered as if it had no callback. */
+/**
+ * Returns the application that the address names. If the caller may not see it, the answer is the same as for an application
+ * without a callback.
+ */
 function visibleApp(c: Context<AppContext>): number {
   const parsed = sdkAppId.safeParse(Number(c.req.param("sdkAppId")));
   if (parsed.success && maySee(c.get("caller"), parsed.data)) return parsed.data;

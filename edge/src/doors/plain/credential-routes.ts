@@ -17,12 +17,12 @@ import type { AppContext } from "../../http/app-context.ts";
 import { readJson, readOptionalJson } from "../../http/read-json.ts";
 import { covers } from "../../model/app-scope.ts";
 
-const NOTE_EXPECTED = "a text of at most 200 characters";
+const NOTE_EXPECTED = "a string of at most 200 characters";
 const addSchema = z.strictObject(
   {
     sdkAppIds: appScopeSchema,
     role: roleSchema,
-    /** A note that tells credentials apart in the list. */
+    /** A note by which the reader of the list can tell credentials apart. */
     note: z.string(NOTE_EXPECTED).max(200, NOTE_EXPECTED).default(""),
   },
   "a JSON object",
@@ -49,8 +49,8 @@ export const credentialRoutes = new Hono<AppContext>()
     if (!covers(caller.sdkAppIds, wanted.sdkAppIds)) {
       throw new RoomcastError(
         "AuthFailure.UnauthorizedOperation",
-        "A credential cannot give more applications than it is for itself.",
-        { fields: [{ field: "sdkAppIds", problem: "invalid", expected: "SdkAppIds that your own credential is for" }] },
+        "A credential cannot grant access to applications that it does not cover itself.",
+        { fields: [{ field: "sdkAppIds", problem: "invalid", expected: "SdkAppIds that your own credential covers" }] },
       );
     }
     const added = await keyring(c.env).addCredential(caller, wanted);
@@ -82,14 +82,17 @@ function showFixed({ secretId, role, sdkAppIds }: Credential): CredentialView {
   return { secretId, role, sdkAppIds: apps, source: "secret", note: "", createdAt: null, createdBy: null, keys: [] };
 }
 
-/** @throws RoomcastError `UnsupportedOperation` for callers that may see the credential; for others it does not exist */
+/**
+ * @throws RoomcastError if the credential is defined in the edge's secret: `UnsupportedOperation` for a caller that may see it,
+ * and `ResourceNotFound.Credential` for others
+ */
 function changeable(env: Env, caller: Caller, secretId: string): string {
   const fixed = readConfig(env).credentials.find((credential) => credential.secretId === secretId);
   if (fixed === undefined) return secretId;
   if (!covers(caller.sdkAppIds, fixed.sdkAppIds)) throw notFound();
   throw new RoomcastError(
     "UnsupportedOperation",
-    "This credential stands in the edge's secret CREDENTIALS: change it there, with `wrangler secret put CREDENTIALS`.",
+    "This credential is defined in the edge's secret CREDENTIALS: change it there, with `wrangler secret put CREDENTIALS`.",
   );
 }
 
@@ -98,5 +101,5 @@ function notFound(): RoomcastError {
 }
 
 export function full(what: string): RoomcastError {
-  return new RoomcastError("LimitExceeded", `This edge keeps no more ${what}: remove some that are not used.`);
+  return new RoomcastError("LimitExceeded", `This edge cannot store any more ${what}: remove some that are not used.`);
 }

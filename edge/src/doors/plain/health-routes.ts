@@ -3,7 +3,7 @@ import type { Env } from "../../contracts/env.ts";
 import { ROOT } from "../../contracts/root-registry.ts";
 import type { AppContext } from "../../http/app-context.ts";
 
-/** `full`: there is no room for writes. `failing`: the storage does not work. */
+/** `full` means that there is no space left for writes, and `failing` that the storage does not work. */
 type StorageHealth = "ok" | "full" | "failing";
 
 interface Look {
@@ -11,14 +11,19 @@ interface Look {
   readonly atMs: number;
 }
 
-/** The shortest time between two checks of the storage, because nobody needs a credential to ask. */
+/**
+ * The shortest time between two checks of the storage. Health can be asked for without a credential, so the checks must be
+ * limited.
+ */
 const LOOK_AGAIN_AFTER_MS = 2000;
 const DEADLINE_MS = 5000;
 
 let last: Look | undefined;
 
-/** `/livez` answers as long as the process runs. `/healthz` and `/readyz` answer 200 if the edge can write, and 503 otherwise, so
- * that a load balancer sends calls elsewhere and nobody restarts an edge that a restart does not repair.
+/**
+ * `/livez` answers as long as the process runs. `/healthz` and `/readyz` answer 200 if the edge can write, and 503 otherwise. A
+ * load balancer then sends calls elsewhere, and an orchestrator that watches `/livez` does not restart an edge that a restart
+ * does not repair.
  */
 export const healthRoutes = new Hono<AppContext>()
   .get("/livez", (c) => c.json({ status: "ok" }))
@@ -54,7 +59,7 @@ async function look(env: Env): Promise<StorageHealth> {
   }
 }
 
-/** Recognises a full disk in the error of a write by the words of SQLite and of the operating system. Pure. */
+/** Recognises the error of a write to a full disk by the wording of SQLite and of the operating system. Pure. */
 export function healthOf(thrown: unknown): Exclude<StorageHealth, "ok"> {
   return /SQLITE_FULL|database or disk is full|ENOSPC|No space left|exceeded.*(storage|quota|size)/i.test(
     String(thrown),

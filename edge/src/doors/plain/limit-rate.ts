@@ -8,7 +8,9 @@ import type { AppContext } from "../../http/app-context.ts";
 
 const limiter = new RateLimiter();
 
-/** Counts a call of an authenticated credential, so that nobody can use up the calls of another one.
+/**
+ * Counts a call of a credential. The credential must have been authenticated, so that nobody can use up the calls of somebody
+ * else's.
  *
  * @throws RoomcastError `RequestLimitExceeded`
  */

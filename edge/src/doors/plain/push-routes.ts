@@ -4,7 +4,7 @@ import { readJson } from "../../http/read-json.ts";
 import { warningHeader } from "../../model/task-warnings.ts";
 import { createPush } from "../../operations/create-push.ts";
 
-/** `POST /` and `POST /push`: the call of the cloud-function template. */
+/** `POST /` and `POST /push`: a push in the form of the call to the cloud-function template. */
 export const pushRoutes = new Hono<AppContext>().on("POST", ["/", "/push"], async (c) => {
   const { taskId, warnings } = await createPush(c.env, {
     input: await readJson(c.req.raw),

@@ -124,7 +124,7 @@ async function stopInput(c: Context<AppContext>): Promise<unknown> {
   return Object.keys(query).length > 0 ? query : readOptionalJson(c.req.raw);
 }
 
-/** Reads a period, which is unbounded at an end that is not given. */
+/** Returns the period between two times. The period is unbounded on a side whose time is not given. */
 function interval(fromMs: number | undefined, beforeMs: number | undefined): Interval | null {
   if (fromMs === undefined && beforeMs === undefined) return null;
   return { fromMs: fromMs ?? 0, beforeMs: beforeMs ?? Number.MAX_SAFE_INTEGER };

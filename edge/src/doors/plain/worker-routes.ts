@@ -25,7 +25,7 @@ export const workerRoutes = new Hono<AppContext>()
     const regions = await regionsOf(c.env, Region);
     const { sdkAppIds: apps } = c.get("caller");
     const lists = await Promise.all(regions.map((region) => c.env.REGION.getByName(region).workers(region, apps)));
-    // The applications of a lost worker's tasks are no longer known.
+    // Lost workers are shown only to callers for all applications, because the applications of their tasks are no longer known.
     const seen = apps === "*" ? regions : [];
     const lost = await Promise.all(seen.map((region) => c.env.REGION.getByName(region).lostWorkers(region)));
     const edge = { version: VERSION, protocol: PROTOCOL_VERSION };
@@ -54,7 +54,10 @@ function requireOperatorOfAll(caller: Caller): void {
   requireAllApps(caller);
 }
 
-/** Returns known regions only, so that a query does not create a Region object. */
+/**
+ * Returns the known regions, or the named one if it is known. An unknown region is left out, so that a query does not create a
+ * Region object for it.
+ */
 async function regionsOf(env: Env, only?: string): Promise<readonly string[]> {
   const known = await env.DIRECTORY.getByName(ROOT).known("region");
   return only === undefined ? known : known.filter((region) => region === only);

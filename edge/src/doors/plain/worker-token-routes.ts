@@ -54,7 +54,7 @@ export const workerTokenRoutes = new Hono<AppContext>()
     return c.body(null, 204);
   });
 
-/** Ends a worker's connections in every region. Repeating it is safe if one region does not answer. */
+/** Ends a worker's connections in every region. If a region does not answer, the call fails and can safely be repeated. */
 async function disconnectWorker(env: Env, workerId: string): Promise<void> {
   const regions = await env.DIRECTORY.getByName(ROOT).known("region");
   await Promise.all(

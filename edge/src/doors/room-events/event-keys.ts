@@ -4,7 +4,10 @@ import { currentKeyring } from "../../caches/keyring-cache.ts";
 import type { Env } from "../../contracts/env.ts";
 import { callbackSubject } from "../../model/seal-subject.ts";
 
-/** Returns the keys that may sign an application's events: its own key and that of its callback, which often are the same. */
+/**
+ * Returns the keys with which an application's events may be signed: the one in `TRTC_CALLBACK_KEYS` and that of the
+ * application's callback. They are often the same.
+ */
 export async function eventKeys(env: Env, sdkAppId: number): Promise<readonly string[]> {
   const { trtcCallbackKeys, sealKeys } = readConfig(env);
   const own = trtcCallbackKeys.get(sdkAppId);

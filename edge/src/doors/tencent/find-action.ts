@@ -18,7 +18,10 @@ const SERVICES: readonly Service[] = [
 export interface Wanted {
   readonly action: string;
   readonly version: string | undefined;
-  /** The service of the credential scope. SDKs take it from the endpoint, so it may be any word; one of ours must fit the version. */
+  /**
+   * The service of the credential scope. SDKs take it from the endpoint, so it may be any word. If it is the name of a service
+   * here, it must fit the version.
+   */
   readonly service: string;
 }
 

@@ -6,10 +6,10 @@ import { canonicalRequest, parseAuthorization, type Tc3Authorization, tc3Signatu
 
 const MAX_CLOCK_DIFFERENCE_S = 5 * 60;
 const REQUIRED_HEADERS = ["content-type", "host"] as const;
-/** The header by which a client says that its signature does not cover the body. */
+/** The header with which a client declares that its signature does not cover the body. */
 const CONTENT_HEADER = "X-TC-Content-SHA256";
 
-/** A credential with the SecretKeys that are valid now. After a rotation there are two for a while. */
+/** A credential with the SecretKeys that are valid now. For some time after a rotation, a credential has two keys. */
 interface KnownCredential {
   readonly caller: Caller;
   readonly secretKeys: readonly string[];
@@ -17,22 +17,23 @@ interface KnownCredential {
 
 export interface Tc3CallerOptions {
   readonly call: TencentCall;
-  /** Returns undefined if there is none. */
+  /** Returns undefined if there is no such credential. */
   readonly findCredential: (secretId: string) => Promise<KnownCredential | undefined>;
   readonly nowMs: number;
 }
 
-/** The authenticated caller, and the service of the credential scope, which SDKs take from the endpoint. */
+/** The authenticated caller, with the service that the credential scope names. SDKs take the service from the endpoint. */
 export interface SignedBy {
   readonly caller: Caller;
   readonly service: string;
-  /** The signature in hexadecimal. Only the same call of the same second, or a replay of it, has the same one. */
+  /** The signature in hexadecimal. Only the same call in the same second, or a replay of that call, has the same signature. */
   readonly signature: string;
 }
 
-/** Authenticates the signer of a call.
+/**
+ * Authenticates the signer of a call.
  *
- * @throws RoomcastError `AuthFailure.*`; `MissingParameter` or `InvalidParameterValue` of X-TC-Timestamp.
+ * @throws RoomcastError `AuthFailure.*`; `MissingParameter` or `InvalidParameterValue` for X-TC-Timestamp.
  */
 export async function tc3Caller({ call, findCredential, nowMs }: Tc3CallerOptions): Promise<SignedBy> {
   const timestampS = checkedTimestamp(call.timestamp);
@@ -75,7 +76,7 @@ export async function tc3Caller({ call, findCredential, nowMs }: Tc3CallerOption
   return { caller: credential.caller, service: authorization.service, signature };
 }
 
-/** Unix seconds. */
+/** Returns X-TC-Timestamp in Unix seconds. */
 function checkedTimestamp(text: string | undefined): number {
   if (text !== undefined && /^[0-9]{1,11}$/.test(text)) return Number(text);
   const problem = text === undefined ? "missing" : "invalid";
@@ -112,8 +113,9 @@ async function isSignedWith(
 
 type SignedHeaders = readonly (readonly [name: string, value: string])[];
 
-/** Returns the variants that a client may have signed: the host with its port or, as the official Node SDK does, without it; the
- * header values unchanged or, as Tencent's description says, in lower case.
+/**
+ * Returns the variants of the headers that a client may have signed: the host with its port or, as the official Node SDK does,
+ * without it; the header values unchanged or, as Tencent's description says, in lower case.
  */
 function signedHeaderWays(headers: Headers, names: readonly string[]): SignedHeaders[] {
   const host = headers.get("Host") ?? "";

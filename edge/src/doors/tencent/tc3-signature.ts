@@ -3,7 +3,7 @@
  * https://www.tencentcloud.com/document/api/213/33224
  */
 const ALGORITHM = "TC3-HMAC-SHA256";
-/** The end of the credential scope and of the chain of keys. */
+/** The string that ends the credential scope and from which the signing key is derived last. */
 const TERMINATOR = "tc3_request";
 
 const encoder = new TextEncoder();
@@ -12,9 +12,9 @@ export interface Tc3Authorization {
   readonly secretId: string;
   /** `YYYY-MM-DD`, UTC. */
   readonly date: string;
-  /** The service as the client names it; SDKs take the first label of the endpoint. */
+  /** The service as the client names it. SDKs take it from the first label of the endpoint's host name. */
   readonly service: string;
-  /** Lower case, in the client's order. */
+  /** The names of the signed headers in lower case, in the client's order. */
   readonly signedHeaders: readonly string[];
   /** 32 bytes. */
   readonly signature: Uint8Array<ArrayBuffer>;
@@ -25,7 +25,7 @@ const AUTHORIZATION = new RegExp(
     "\\s*,\\s*SignedHeaders=([^,\\s]+)\\s*,\\s*Signature=([0-9A-Fa-f]{64})$",
 );
 
-/** Returns null if the header does not have this form. */
+/** Reads an Authorization header. Returns null if it does not have the form above. */
 export function parseAuthorization(header: string): Tc3Authorization | null {
   const match = AUTHORIZATION.exec(header.trim());
   if (match === null) return null;
@@ -43,12 +43,12 @@ export interface CanonicalParts {
   readonly method: "GET" | "POST";
   /** The raw query of a GET after the `?`; empty for a POST. */
   readonly query: string;
-  /** Names in lower case with their values, in the client's order. */
+  /** The names of the headers in lower case with their values, in the client's order. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly payload: string;
 }
 
-/** The path is always `/`. */
+/** Writes the canonical request. The path is `/`, because the API has no other. */
 export async function canonicalRequest({ method, query, headers, payload }: CanonicalParts): Promise<string> {
   return [
     method,

@@ -2,7 +2,7 @@ import { type ErrorCode, RoomcastError } from "@roomcast/shared";
 
 export type TencentService = "scf" | "trtc";
 
-/** Our codes that are also Tencent Cloud's, and are shown unchanged. */
+/** Roomcast's codes that are also codes of Tencent Cloud. They are shown unchanged. */
 const COMMON_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   "InvalidParameter",
   "InvalidParameterValue",
@@ -24,22 +24,23 @@ const COMMON_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   "InternalError",
 ]);
 
-/** Returns the code that Tencent's clients see, which is always one of Tencent's. A finer code of ours is shown by its first part,
- * and the message says the rest. Codes are translated only here.
+/**
+ * Returns the code that Tencent's clients see, which is always one of Tencent's. Of a more specific code of Roomcast only the
+ * first part is shown, and the message gives the rest. Codes are translated only here.
  */
 export function wireCode(code: ErrorCode, service: TencentService | null): string {
-  // For Tencent a UserSig is an ordinary parameter.
+  // Tencent treats a UserSig as an ordinary parameter.
   if (code === "AuthFailure.InvalidUserSig" || code === "AuthFailure.UserSigExpired") return "InvalidParameterValue";
   if (code === "ResourceNotFound.Task" && service === "scf") return "ResourceNotFound.AsyncEvent";
   return COMMON_CODES.has(code) ? code : code.replace(/\..*$/, "");
 }
 
-/** Writes `{"Response":{…}}` with HTTP 200, as every answer of this API. */
+/** Writes the answer `{"Response":{…}}` with HTTP 200. Every answer of Tencent's API has this form, including errors. */
 export function answer(requestId: string, content: object): Response {
   return Response.json({ Response: { ...content, RequestId: requestId } });
 }
 
-/** Shows a thrown error as the API does, without its stack and cause. */
+/** Writes a thrown error in the form of Tencent's API, without its stack and cause. */
 export function errorAnswer(requestId: string, thrown: unknown, service: TencentService | null): Response {
   const error = RoomcastError.from(thrown);
   if (error.code === "InternalError") {

@@ -7,7 +7,7 @@ import { findAction } from "./find-action.ts";
 import { tc3Caller } from "./tc3-caller.ts";
 import { answer, errorAnswer, type TencentService } from "./tencent-error.ts";
 
-/** Tencent Cloud API 3.0 at `POST /` and `GET /`. Requests that are not calls of it are passed on to the plain API. */
+/** Tencent Cloud API 3.0 at `POST /` and `GET /`. Requests that are not calls of this API are passed on to the plain API. */
 export const tencentRoutes = new Hono<AppContext>().on(["GET", "POST"], "/", async (c, next) => {
   if (!isTencentCall(c.req.raw)) return next();
   const requestId = c.get("requestId");

@@ -49,13 +49,15 @@ function plain(branch: Branch | string): unknown {
   if (typeof branch === "string") return branch;
   const entries = [...branch.children].map(([name, child]) => [name, plain(child)] as const);
   const isList = entries.length > 0 && entries.every(([name]) => /^[0-9]{1,3}$/.test(name));
-  // `fromEntries` creates own properties for any name.
+  // `fromEntries` is safe with names such as `__proto__`, because it creates an own property for any name.
   if (!isList) return Object.fromEntries(entries);
   return entries.toSorted(([a], [b]) => Number(a) - Number(b)).map(([, value]) => value);
 }
 
-/** Converts the strings of a query to the types that a schema expects: a string that the schema refuses and that reads as a
- * number, `true` or `false` becomes that. Everything else is left for the schema to refuse.
+/**
+ * Converts the strings of a query to the types that a schema expects. A string that the schema refuses, and that can be read as
+ * a number, `true` or `false`, is replaced by that value. All other values are left unchanged, and the schema refuses them
+ * later.
  */
 export function typedFor(schema: z.ZodType, value: unknown): unknown {
   const issues = schema.safeParse(value).error?.issues ?? [];

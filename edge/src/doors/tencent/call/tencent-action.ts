@@ -15,8 +15,9 @@ export interface ActionContext {
   readonly signature: string;
 }
 
-/** Returns the idempotency key of a signed create. Somebody who has overheard the call can repeat it while its timestamp is
- * accepted, and must not start a second push that way.
+/**
+ * Returns the idempotency key of a signed create. The key prevents that somebody who has intercepted the call starts a second
+ * push by repeating it while its timestamp is accepted.
  */
 export function replayKey({ signature }: Pick<ActionContext, "signature">): string {
   return `tc3-${signature}`;
@@ -31,7 +32,9 @@ export function shownWarnings(warnings: readonly Warning[]): object {
   return { Warnings: warnings.map(({ code, message }) => ({ Code: code, Message: message })) };
 }
 
-/** An action whose parameters are validated first; an error names all wrong ones at once. */
+/**
+ * Makes an action whose parameters are validated before it runs. The error for invalid parameters names all of them at once.
+ */
 export function tencentAction<Schema extends z.ZodType>(
   schema: Schema,
   run: (context: ActionContext, parameters: z.output<Schema>) => Promise<object>,

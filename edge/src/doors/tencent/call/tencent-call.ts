@@ -15,7 +15,7 @@ export interface TencentCall {
   readonly token: string | undefined;
 }
 
-/** A parameter that a header `X-TC-…` or the query of a GET may carry. */
+/** The parameters that a header `X-TC-…` or the query of a GET may carry. */
 const COMMON = ["Action", "Version", "Region", "Timestamp", "Token", "Language", "RequestClient"] as const;
 
 /** Returns true if a request is meant for this API and not for the plain one. */
@@ -23,7 +23,7 @@ export function isTencentCall(request: Request): boolean {
   return request.headers.has("X-TC-Action") || (request.method === "GET" && queryOf(request).has("Action"));
 }
 
-/** @throws RoomcastError `RequestSizeLimitExceeded`; `InvalidParameter` when the body is not text. */
+/** @throws RoomcastError `RequestSizeLimitExceeded`; `InvalidParameter` when the body is not UTF-8. */
 export async function readTencentCall(request: Request): Promise<TencentCall> {
   const isGet = request.method === "GET";
   const query = isGet ? queryOf(request) : new URLSearchParams();
@@ -37,15 +37,15 @@ export async function readTencentCall(request: Request): Promise<TencentCall> {
     version: common("Version"),
     region: common("Region"),
     timestamp: common("Timestamp"),
-    // SDKs without a token send an empty one.
+    // SDKs that have no token send an empty string.
     token: common("Token") || undefined,
   };
 }
 
-/** Returns the parameters of a call. Those of a GET are all strings. */
+/** The parameters of a call. The values in `texts`, which come from a GET, are all strings. */
 export type CallParameters = { readonly kind: "json" | "texts"; readonly value: unknown };
 
-/** @throws RoomcastError `InvalidParameter` when they cannot be read. */
+/** @throws RoomcastError `InvalidParameter` when the parameters cannot be read. */
 export function parametersOf(call: TencentCall): CallParameters {
   if (call.method === "POST")
     return { kind: "json", value: call.body === "" ? {} : parseJson(call.body, call.headers) };

@@ -28,14 +28,17 @@ const logsSchema = z.strictObject({
   FunctionRequestId: z.string("a text").optional(),
   StartTime: scfTimeText.optional(),
   EndTime: scfTimeText.optional(),
-  /** Tencent has retired it; it is accepted for old clients and has no effect. */
+  /** A parameter that Tencent has retired. It is accepted for old clients and has no effect. */
   SearchContext: z.unknown().optional(),
 });
 
-/** The most characters of messages in one answer, because a hundred whole logs would not fit into an isolate's memory. */
+/**
+ * The largest number of characters of messages in one answer, because a hundred whole logs would not fit into an isolate's
+ * memory.
+ */
 const MAX_LOG_CHARACTERS = 4_000_000;
 
-/** Returns one entry for each push, with its log lines in one text. */
+/** Returns one entry for each push, with its log lines in one string. */
 export const getFunctionLogs = tencentAction(logsSchema, async (context, query) => {
   const { env, caller } = context;
   const offsetMinutes = readConfig(env).scfUtcOffsetMinutes;
@@ -52,7 +55,7 @@ export const getFunctionLogs = tencentAction(logsSchema, async (context, query) 
           beforeMs: EndTime === undefined ? Number.MAX_SAFE_INTEGER : scfTimeMs(EndTime, offsetMinutes),
         },
     ended: null,
-    // All entries have the same function name, and no memory use.
+    // All entries have the same function name and the same memory use, so these fields do not order them.
     orderBy: query.OrderBy === "duration" ? "duration" : "created",
     order: query.Order,
     offset: query.Offset,
@@ -80,15 +83,15 @@ async function entryOf(
 interface EntryOptions {
   readonly functionName: string;
   readonly offsetMinutes: number;
-  /** The status from the listing. */
+  /** The time at which the task was created, Unix ms. */
   readonly startedMs: number;
   readonly nowMs: number;
 }
 
-/** SCF: 0 success, 2 running, 3 interrupted, any other failed. */
+/** SCF's `RetCode` for each status: 0 means success, 2 running, 3 interrupted, and any other number failure. */
 const RET_CODE: Record<ScfStatus, number> = { FINISHED: 0, RUNNING: 2, ABORTED: 3, FAILED: 1 };
 
-/** Shows a push's log as SCF shows the run of a function. Pure. */
+/** Shows a push's log in the form in which SCF shows the run of a function. Pure. */
 function logEntry(task: TaskView, { lines, cut }: TaskLogs & { readonly cut?: true }, options: EntryOptions): object {
   const { startedMs } = options;
   const durationMs = (task.endedAt === null ? options.nowMs : Date.parse(task.endedAt)) - startedMs;

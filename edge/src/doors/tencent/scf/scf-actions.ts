@@ -112,7 +112,7 @@ const listAsyncEvents = tencentAction(listSchema, async ({ env, caller }, query)
   const otherType = query.InvokeType?.length && !query.InvokeType.includes(INVOKE_TYPE);
   const { total, tasks } = await listTasks(env, caller, {
     sdkAppId: null,
-    // SDKs send an empty list or string if there is no filter.
+    // SDKs send an empty list or string for a filter that is not set.
     taskId: query.InvokeRequestId?.toLowerCase() || null,
     statuses: otherType ? [] : query.Status?.length ? query.Status : null,
     created: interval(query.StartTimeInterval),
@@ -136,7 +136,7 @@ function eventOf(task: ListedTask, utcOffsetMinutes: number): object {
   };
 }
 
-/** Service `scf`, version 2018-04-16. There is one function, and every name means it. */
+/** Service `scf`, version 2018-04-16. There is only one function, so every function name stands for it. */
 export const SCF_ACTIONS: Readonly<Record<string, TencentAction>> = {
   Invoke: invoke,
   TerminateAsyncEvent: terminateAsyncEvent,

@@ -6,10 +6,10 @@ export const LATEST = "$LATEST";
 const NAME_EXPECTED = "a name of 1 to 128 characters";
 const name = z.string(NAME_EXPECTED).min(1, NAME_EXPECTED).max(128, NAME_EXPECTED);
 
-/** The name of the function. There is only one, so any name is accepted. */
+/** The parameters that name the function. There is only one function, so any name is accepted. */
 export const functionNames = { FunctionName: name, Namespace: name.optional(), Qualifier: name.optional() };
 
-/** The same, where the name may be left out. */
+/** The parameters that name the function, for actions that work without its name. */
 export const optionalFunctionNames = { ...functionNames, FunctionName: name.optional() };
 
 const ID_EXPECTED = "the id of an asynchronous request";

@@ -1,6 +1,6 @@
 import type { ErrorCode, TaskView } from "@roomcast/shared";
 
-/** https://www.tencentcloud.com/document/product/583/35311 */
+/** The status codes of SCF that are used, see https://www.tencentcloud.com/document/product/583/35311. */
 const CODE = { running: 0, success: 200, codeFailed: 430, timedOut: 433, exited: 439, canceled: 499 } as const;
 
 const FAILURES: Partial<Record<ErrorCode, number>> = {
@@ -9,7 +9,7 @@ const FAILURES: Partial<Record<ErrorCode, number>> = {
   "FailedOperation.TaskQuarantined": CODE.exited,
 };
 
-/** Returns a task's end as the status code of a cloud function's run. Pure. */
+/** Returns the status code that SCF would show for a function run that ended like the task, or that is still running. Pure. */
 export function scfStatusCode({ status, error }: Pick<TaskView, "status" | "error">): number {
   switch (status) {
     case "RUNNING":

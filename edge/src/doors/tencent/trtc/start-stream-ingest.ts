@@ -5,26 +5,26 @@ const push = pushRequestSchema.shape;
 const sourceUrl = taskUpdateSchema.shape.VideoSrc.unwrap();
 
 const ROOM_EXPECTED =
-  "a text: an integer from 1 to 4294967294 with RoomIdType 1 (the default), or 1 to 64 letters, digits or underscores with RoomIdType 0";
+  "a string: an integer from 1 to 4294967294 if RoomIdType is 1 (the default), or 1 to 64 letters, digits or underscores if it is 0";
 const LARGEST_ROOM = 4_294_967_294;
 
 const STREAM_URL_EXPECTED = "the URL of the source";
 const SOURCE_URLS_EXPECTED = "a list of one URL";
 
-/** A side of 0 follows the source. */
 const videoParams = push.VideoEncodeParams.unwrap();
+/** The schema of a width or height, of which 0 means that of the source. */
 const side = (size: typeof videoParams.shape.Width) =>
-  z.union([z.literal(0), size.unwrap()], "an integer from 0 to the largest size, not 1");
+  z.union([z.literal(0), size.unwrap()], "0, or an integer from 2 to 1920");
 
-/** A feature of TRTC's own robot that a publisher from outside cannot offer, and must not pretend to offer. */
+/** Returns a schema that accepts only `false`, for a feature that only TRTC's own robot can offer. */
 function notHere(why: string) {
   return z.literal(false, `false: ${why}`).optional();
 }
 
-/** Only TRTC's own robot sends progress messages into the room. */
+/** The schema of `EnableProgress`. Only TRTC's own robot can send progress messages into the room. */
 export const enableProgress = notHere("progress is not sent into the room here; GET /v1/tasks/:id has it");
 
-/** The parameters of StartStreamIngest, with the combinations that are refused. */
+/** The schema of StartStreamIngest's parameters, including the combinations of them that are refused. */
 export const startStreamIngestSchema = z
   .strictObject(
     {
@@ -62,7 +62,10 @@ export const startStreamIngestSchema = z
     when: always,
   });
 
-/** Rules over several fields run even if other fields are wrong, so that all problems are reported at once. */
+/**
+ * The condition on which a rule over several fields is checked. It holds even if other fields are wrong, so that all problems
+ * are reported at once.
+ */
 function always({ value }: { value: unknown }): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -84,7 +87,7 @@ export function pushOf(call: StartStreamIngest): Record<string, unknown> {
     VideoSrc,
     ...(RoomIdType === 0 ? { StrRoomId: RoomId } : { RoomId: Number(RoomId) }),
     Mode: VideoSrc !== undefined && /^(?:rtmps?|srt):/i.test(VideoSrc) ? "live" : "vod",
-    // At Tencent it applies only to a source that is repeated without end.
+    // Tencent's API applies MaxDuration only to a source that is repeated without end (RepeatNum -1).
     MaxDuration: same.RepeatNum === -1 ? same.MaxDuration : undefined,
     VideoEncodeParams: same.VideoEncodeParams === undefined ? undefined : withoutZeros(same.VideoEncodeParams),
   };

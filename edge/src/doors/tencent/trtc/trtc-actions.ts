@@ -23,7 +23,10 @@ type TaskRef = z.output<typeof taskSchema>;
 const NOT_EXIST = { Status: "NotExist" } as const;
 const IN_PROGRESS = { Status: "InProgress" } as const;
 
-/** Returns the task of the named application, or null if there is none or it belongs to another application. */
+/**
+ * Returns the task if it belongs to the named application. Returns null if there is no such task, or if it belongs to another
+ * application.
+ */
 async function taskOf({ env, caller }: ActionContext, { SdkAppId, TaskId }: TaskRef): Promise<TaskView | null> {
   requireApp(caller, SdkAppId);
   const task = await findVisibleTask(env, caller, TaskId);
@@ -77,7 +80,7 @@ const updateStreamIngest = tencentAction(updateSchema, async (context, { ref, ch
   const updated = await context.env.TASK.getByName(task.taskId).update(given);
   if (updated === null) return NOT_EXIST;
   if (updated.kind === "changed") return IN_PROGRESS;
-  // The task has ended meanwhile.
+  // The task may have ended since its status was read; it is then answered like any ended task.
   if (updated.error.code === "ResourceUnavailable.TaskEnded") return NOT_EXIST;
   throw RoomcastError.fromBody(updated.error);
 });
