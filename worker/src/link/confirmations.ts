@@ -3,8 +3,8 @@ import type { TaskRef } from "@roomcast/shared";
 /** The edge's confirmation that an attempt holds its task. */
 export interface Confirmation {
   /**
-   * Returns true while the confirmation is valid: it came over the current socket, and recently enough that the edge
-   * cannot have given the task to another worker since.
+   * Returns true while the confirmation is valid. A valid confirmation came over the current socket, and so recently
+   * that the edge cannot have given the task to another worker since.
    */
   holds(): boolean;
 }
@@ -12,7 +12,10 @@ export interface Confirmation {
 interface Waiting {
   readonly ref: TaskRef;
   readonly confirmed: PromiseWithResolvers<Confirmation>;
-  /** When the edge was first asked over this socket, on the monotonic clock. Undefined if it was not asked yet. */
+  /**
+   * The time at which the edge was first asked over this socket, on the monotonic clock; undefined if it was not asked
+   * yet.
+   */
   askedAtMs: number | undefined;
 }
 
@@ -20,7 +23,7 @@ interface Waiting {
 export class Confirmations {
   readonly #waiting = new Set<Waiting>();
   readonly #now: () => number;
-  /** Counts the sockets of the link. */
+  /** The number of sockets that the link has lost. It tells whether a confirmation came over the current socket. */
   #socketsLost = 0;
   /** Called when an attempt starts to wait. The link is the only listener. */
   onWaiting: ((ref: TaskRef) => void) | undefined;
@@ -54,7 +57,7 @@ export class Confirmations {
     }
   }
 
-  /** Records that the edge is being asked. */
+  /** Records that the edge is being asked now. */
   asked(ref: TaskRef): void {
     const nowMs = this.#now();
     for (const waiting of this.#of(ref)) waiting.askedAtMs ??= nowMs;
@@ -67,8 +70,8 @@ export class Confirmations {
   }
 
   /**
-   * Records the edge's confirmation. An answer that is older than `maxAgeMs` is ignored: a process that was frozen may
-   * read it after the edge has given the task to another worker.
+   * Records the edge's confirmation. The answer is ignored if the question is older than `maxAgeMs`: a process that was
+   * frozen may read the answer after the edge has given the task to another worker.
    */
   confirm(ref: TaskRef, maxAgeMs: number): void {
     const socketsLost = this.#socketsLost;

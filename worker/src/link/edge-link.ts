@@ -23,12 +23,12 @@ import type { Outbox } from "./outbox.ts";
 export interface LinkedTasks {
   hello(): Pick<WorkerFrameOf<"hello">, "capacityUnits" | "load" | "running" | "draining">;
   report(): Pick<WorkerFrameOf<"report">, "load" | "tasks">;
-  /** Never throws: a dispatch that cannot be run is answered with `refused`. */
+  /** Starts a dispatched task. Never throws: a dispatch that cannot be run is answered with `refused`. */
   dispatch(frame: EdgeFrameOf<"dispatch">): WorkerFrameOf<"accepted"> | WorkerFrameOf<"refused">;
   stop(ref: TaskRef, how: "now" | "tidy", reason: string): void;
   /** Releases a task tidily, so that another worker continues it. */
   release(ref: TaskRef): void;
-  /** Never rejects: a failed change is reported in the answer. */
+  /** Changes a task. Never rejects: a failed change is reported in the answer. */
   update(frame: EdgeFrameOf<"update">): Promise<WorkerFrameOf<"updated">>;
 }
 
@@ -40,15 +40,15 @@ export interface LinkIdentity {
 }
 
 export interface LinkTimings {
-  /** From dialling to `welcome`, ms. */
+  /** The longest time from dialling to `welcome`, ms. */
   readonly welcomeTimeoutMs: number;
-  /** `ended` is sent again after this time without `ack`, ms. */
+  /** The time without `ack` after which `ended` is sent again, ms. */
   readonly repeatEndedMs: number;
   readonly retryInitialMs: number;
   readonly retryMaxMs: number;
-  /** Longest wait between dials while the edge refuses the token, or another process uses it, ms. */
+  /** The longest wait between dials while the edge refuses the token, or another process uses the token, ms. */
   readonly refusedRetryMs: number;
-  /** After a socket that lasted this long after its welcome, ms, the next dial is not delayed. */
+  /** The time after its welcome that a socket must last for the next dial not to be delayed, ms. */
   readonly healthyAfterMs: number;
 }
 
@@ -58,7 +58,8 @@ export const LINK_TIMINGS: LinkTimings = {
   retryInitialMs: 250,
   retryMaxMs: 2_000,
   refusedRetryMs: 60_000,
-  // An edge gives a lost worker's tasks to other workers after about a second, so the first dials come before that.
+  // The edge gives a lost worker's tasks to other workers after about a second, so the first dials must come before
+  // that.
   healthyAfterMs: 500,
 };
 
@@ -77,14 +78,17 @@ export interface EdgeLinkOptions {
   readonly random?: () => number;
 }
 
-/** Why a link ended permanently. */
+/** The reason why a link ended permanently. */
 export type LinkEnd =
   | { readonly name: "stopped" }
   | { readonly name: "protocolMismatch"; readonly edgeProtocol: number | null };
 
 const STOP_REASON_AT_WELCOME = "The edge has given this task to someone else, or ended it.";
 
-/** The worker's connection to the edge. It reconnects by itself and carries all frames. Tasks continue without it. */
+/**
+ * The worker's connection to the edge. The link reconnects by itself and carries all frames. Tasks continue while there
+ * is no connection.
+ */
 export class EdgeLink {
   readonly #options: EdgeLinkOptions;
   readonly #timings: LinkTimings;
@@ -95,9 +99,9 @@ export class EdgeLink {
   #welcomed = false;
   #running: Promise<LinkEnd> | undefined;
   #reconnects = 0;
-  /** When this socket was welcomed. Undefined if it was not yet. */
+  /** The time at which this socket was welcomed; undefined if it was not welcomed yet. */
   #welcomedAtMs: number | undefined;
-  /** After this time without a frame from this worker, the edge gives its tasks to other workers, ms. */
+  /** The time without a frame from this worker after which the edge gives the worker's tasks to other workers, ms. */
   #heartbeatTimeoutMs = 0;
 
   constructor(options: EdgeLinkOptions) {
@@ -117,7 +121,7 @@ export class EdgeLink {
     return this.#welcomed;
   }
 
-  /** Sockets that were lost since the start. */
+  /** The number of sockets that were lost since the start. */
   get reconnects(): number {
     return this.#reconnects;
   }
@@ -152,7 +156,7 @@ export class EdgeLink {
       this.#reconnects += 1;
       const nowMs = performance.now();
       const waitMs = backoff.failed(nowMs, nowMs - (this.#welcomedAtMs ?? nowMs)) ?? retryMaxMs;
-      // Only an operator can fix the reason of this refusal, so frequent dialling is useless.
+      // Only an operator can fix the cause of these two ends, so frequent dialling is useless.
       const slow = end.name === "unauthorized" || end.name === "replaced";
       await cancellableSleep(slow ? refusedRetryMs * (0.5 + random() / 2) : waitMs, this.#stopping.signal);
     }
@@ -200,7 +204,8 @@ export class EdgeLink {
   }
 
   /**
-   * Reports the running tasks. For those that ended unknown to the edge, `ended` follows, and the edge waits for it.
+   * Returns the hello with the running tasks. For tasks that ended without the edge knowing, `ended` follows, and the
+   * edge waits for it.
    */
   #hello(): ReturnType<LinkedTasks["hello"]> {
     const hello = this.#options.tasks.hello();
@@ -224,7 +229,7 @@ export class EdgeLink {
     this.#askToConfirm(this.#options.confirmations.waiting);
   }
 
-  /** The question is repeated with each report until it is answered. */
+  /** Asks the edge to confirm these attempts. The question is repeated with each report until it is answered. */
   #askToConfirm(refs: readonly TaskRef[]): void {
     if (!this.#welcomed || this.#socket === undefined) return;
     for (const { taskId, attempt } of refs) {
@@ -276,11 +281,11 @@ export class EdgeLink {
         this.#options.tasks.release(frame);
         return;
       case "confirmed":
-        // Half of the edge's time limit: a younger answer comes from an edge that has not given the task away.
+        // The limit is half of the edge's time limit: within it, the edge cannot have given the task to another worker.
         this.#options.confirmations.confirm(frame, this.#heartbeatTimeoutMs / 2);
         return;
       case "heartbeat":
-        // Any frame proves that the edge is reachable; this one has no other content.
+        // Any frame proves that the edge is reachable; a heartbeat has no other content.
         return;
     }
   }
@@ -309,7 +314,7 @@ export class EdgeLink {
     const { outbox, tasks } = this.#options;
     const ended = outbox.endedOf(ref);
     if (ended === undefined) tasks.stop(ref, how, reason);
-    // The stop and the `ended` have crossed.
+    // If the task has ended already, the stop and the `ended` have crossed.
     else this.#sendEnded([ended]);
   }
 

@@ -19,9 +19,9 @@ export interface EdgeSocketOptions {
   readonly onText: (text: unknown) => void;
 }
 
-/** Limit of queued bytes in a socket that the network does not drain. */
+/** The queued bytes above which the network counts as too slow. */
 const CONGESTED_BYTES = 1024 * 1024;
-/** How long the edge may take to answer a close, ms. */
+/** The longest time that the edge may take to answer a close, ms. */
 const CLOSE_TIMEOUT_MS = 250;
 
 /** One WebSocket to the edge, which is closed when the edge is silent for too long. */
@@ -69,7 +69,7 @@ export class EdgeSocket {
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(encodeFrame(frame));
   }
 
-  /** Sets how long the edge may be silent, as its welcome says. */
+  /** Records the welcome, which says how long the edge may be silent. */
   welcomed(welcome: EdgeFrameOf<"welcome">): void {
     this.#silentAfterMs = welcome.heartbeatTimeoutMs;
     this.#watch();
@@ -88,7 +88,7 @@ export class EdgeSocket {
     this.#closing ??= setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
   }
 
-  /** Closes the socket for a reason on this side. */
+  /** Ends the socket from this side, for the given reason. */
   end(end: SocketEnd): void {
     this.#end ??= end;
     if (this.#socket.readyState === this.#socket.OPEN) this.close(1000, "");
@@ -102,7 +102,7 @@ export class EdgeSocket {
     this.#options.onText(isBinary ? data : (data as Buffer).toString("utf8"));
   }
 
-  /** Restarts the timer for silence, the only sign of a half-open socket. */
+  /** Restarts the timer for silence. Silence is the only sign of a half-open socket. */
   #watch(): void {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => {

@@ -3,9 +3,9 @@ import type { LogLine, TaskRef, WorkerFrameOf } from "@roomcast/shared";
 type Ended = WorkerFrameOf<"ended">;
 type Logs = WorkerFrameOf<"logs">;
 
-/** Limit of log lines of all tasks that are kept while the edge is unreachable. The oldest are dropped first. */
+/** The most log lines, of all tasks together, that are kept while the edge is unreachable. */
 const MAX_LOG_LINES = 5_000;
-/** Lines per frame: even 40 of the longest, with each character escaped, stay below the frame limit. */
+/** The most lines per frame. Even 40 of the longest lines, with each character escaped, stay below the frame limit. */
 const LINES_A_FRAME = 40;
 
 interface TaskLogs {
@@ -18,8 +18,8 @@ function key(ref: TaskRef): string {
 }
 
 /**
- * The messages that the edge has not received yet. `ended` stays until it is acknowledged, over any number of sockets.
- * Log lines are bounded and sent once.
+ * The messages that the edge has not received yet. An `ended` frame is kept until the edge acknowledges it, over any
+ * number of sockets. Log lines are limited in number and sent once.
  */
 export class Outbox {
   readonly #ended = new Map<string, Ended>();

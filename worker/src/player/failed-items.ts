@@ -11,7 +11,7 @@ export interface FailedItem {
 }
 
 export type FailedItemVerdict =
-  /** The item is skipped. `next` is null if no item follows. */
+  /** The item is skipped. `next` is null if no other item follows. */
   | { readonly name: "skip"; readonly next: ProgrammePlace | null; readonly error: RoomcastError }
   | { readonly name: "fail"; readonly error: RoomcastError };
 
@@ -27,14 +27,17 @@ export class FailedItems {
     this.#onItemError = onItemError;
   }
 
-  /** Must be called when an item has played to its end or for long enough. */
+  /** Records that an item has played to its end, or long enough to count as playable. */
   seenWell(): void {
     this.#first = undefined;
     this.#inRow = 0;
     this.#anySeen = true;
   }
 
-  /** A full round of failures ends the programme, because an endlessly repeated playlist must not busy-loop. */
+  /**
+   * Decides what follows a failed item. A full round of failures ends the programme, because an endlessly repeated
+   * playlist must not busy-loop.
+   */
   failed({ programme, place, error }: FailedItem): FailedItemVerdict {
     const named = namingItem(error, programme, place);
     this.#first ??= named;

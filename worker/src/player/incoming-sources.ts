@@ -9,7 +9,8 @@ import type { Programme, ProgrammePlace } from "./programme.ts";
 export interface IncomingSource {
   readonly prepared: PreparedSource;
   /**
-   * `next` waits until the current source has played out, `continue` until the position is reached. Others do not wait.
+   * The role decides when the source goes on the air. `next` waits until the current source has played out, `continue`
+   * until the position is reached, `start` until the requested time. The others do not wait.
    */
   readonly role: "start" | "next" | "return" | "switch" | "continue";
   readonly place: ProgrammePlace;
@@ -19,7 +20,7 @@ export interface IncomingSource {
   readonly programme: Programme;
   /** Settles the change that requested the source; undefined if no change did. */
   readonly asked: PromiseWithResolvers<void> | undefined;
-  /** True if playback is paused once the source is on the air. Undefined leaves it as it was. */
+  /** True if playback is paused once the source is on the air; undefined leaves the pause unchanged. */
   readonly pauses: boolean | undefined;
 }
 
@@ -65,7 +66,7 @@ export class IncomingSources {
     this.#incoming = undefined;
   }
 
-  /** Rejects the change that requested the incoming source. Resolves when that source is closed. */
+  /** Drops the incoming source and rejects the change that requested it. Resolves when the source is closed. */
   async discard(): Promise<void> {
     const incoming = this.#incoming;
     this.#incoming = undefined;
@@ -78,7 +79,7 @@ export class IncomingSources {
     await discarded;
   }
 
-  /** All sources that are open or being opened. Null for one that is being opened. */
+  /** All sources that are open or being opened, with null for each source that is still being opened. */
   get holds(): readonly (SourceInfo | null)[] {
     const all = this.#incoming === undefined ? this.#preloads.all : [this.#incoming.prepared, ...this.#preloads.all];
     return all.flatMap(({ state }) =>

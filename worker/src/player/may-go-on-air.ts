@@ -3,7 +3,7 @@ import type { IncomingSource } from "./incoming-sources.ts";
 /** The state of the current source when a new one is ready. */
 export interface AirSituation {
   readonly nowMs: number;
-  /** The first picture is shown at this time and not before. Undefined shows it as soon as it is ready. */
+  /** The earliest time to show the first picture. If undefined, the picture is shown as soon as it is ready. */
   readonly notBeforeMs: number | undefined;
   readonly positionMs: number;
   readonly paused: boolean;

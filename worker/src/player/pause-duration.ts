@@ -1,9 +1,12 @@
-/** In a pause longer than this, ms, a recorded source is closed. It is opened again when playback resumes. */
+/**
+ * The longest pause in which a recorded source stays open, ms. After that it is closed, and opened again when playback
+ * resumes.
+ */
 const LONGEST_HELD_MS = 60_000;
 
 /**
- * Whether the player is paused and for how long. The player applies the pause to the output through the timeline. Time
- * is passed as an argument.
+ * Records whether the player is paused and for how long. The player applies the pause to the output through the
+ * timeline. This class does not read a clock: the time is an argument.
  */
 export class PauseDuration {
   readonly #longestMs: number;
@@ -39,7 +42,10 @@ export class PauseDuration {
     return nowMs - this.#sinceMs > this.#longestMs;
   }
 
-  /** Returns true if the source stays open. A live source is closed at once, because it continues meanwhile. */
+  /**
+   * Returns true if the source stays open during this pause. A live source is closed at once, because its media
+   * continue to come.
+   */
   holdsSource(nowMs: number, live: boolean): boolean {
     return nowMs - this.#sinceMs <= (live ? 0 : LONGEST_HELD_MS);
   }

@@ -3,9 +3,9 @@ import type { AudioTrackChoice } from "../source/plan/track-choice.ts";
 
 /** The settings of playback that may change while the push runs. */
 export interface Settings {
-  /** Percent; 100 changes nothing. */
+  /** Loudness in percent; 100 leaves the sound unchanged. */
   readonly volume: number;
-  /** A factor; 1 changes nothing. */
+  /** The factor of the playing speed; 1 leaves it unchanged. */
   readonly tempo: number;
   /** Undefined for the source's default. */
   readonly audioTrack?: AudioTrackChoice | undefined;

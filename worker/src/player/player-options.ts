@@ -6,13 +6,13 @@ import type { OpenSource, SessionFormat } from "./prepared-source.ts";
 import type { Programme } from "./programme.ts";
 
 export interface PlayerLimits {
-  /** A source that delivers nothing for this long is lost, ms. */
+  /** The time without media after which a source counts as lost, ms. */
   readonly sourceSilenceMs: number;
-  /** How long the player waits for a source that was on the air, or that is next, ms. */
+  /** The longest time that the player waits for a source that was on the air, or that is next, ms. */
   readonly idleTimeoutMs: number;
   /** A longer pause ends the task, ms. */
   readonly longestPauseMs: number;
-  /** The task ends after this time on the air, ms. Infinity for no limit. */
+  /** The time on the air after which the task ends, ms; Infinity for no limit. */
   readonly longestPlayMs: number;
 }
 
@@ -24,10 +24,13 @@ export interface PlayerOptions extends Settings {
   /** True if playback starts paused. */
   readonly paused: boolean;
   readonly preload: readonly string[];
-  /** When to show the first picture, on the clock of `nowMs`. Undefined shows it as soon as it is ready. */
+  /**
+   * The time at which to show the first picture, on the clock of `nowMs`. If undefined, the picture is shown as soon as
+   * it is ready.
+   */
   readonly notBeforeMs: number | undefined;
   readonly live: boolean;
-  /** What happens when an item of the playlist cannot be played. */
+  /** The reaction to an item of the playlist that cannot be played. */
   readonly onItemError: OnItemError;
   readonly limits: PlayerLimits;
   readonly log: Logger;

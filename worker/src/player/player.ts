@@ -44,8 +44,8 @@ export class Player {
   readonly #settings: PlaySettings;
   #preloaded: readonly string[];
   /**
-   * Set from the first picture until the player is closed. Without a stage, the player is not on the air: it records
-   * requested changes but must not touch a timeline that another player uses.
+   * The stage; set from the first picture until the player is closed. Without a stage, the player is not on the air. It
+   * then records requested changes but must not touch the timeline, which another player may be using.
    */
   #stage: Stage | undefined;
   #state: ActiveStateName = "starting";
@@ -95,7 +95,10 @@ export class Player {
     return this.#onAir.info?.plan ?? null;
   }
 
-  /** The info of the source that is on the air, or is ready to be. Undefined if there was none yet. */
+  /**
+   * The info of the source that is on the air, was last on the air, or is ready for it; undefined if there was none
+   * yet.
+   */
   get info(): SourceInfo | undefined {
     const state = this.#incomingSources.current?.prepared.state;
     return this.#onAir.info ?? (state?.name === "ready" ? state.source.info : undefined);
@@ -105,7 +108,7 @@ export class Player {
     return this.#onAir.info?.live ?? this.#options.live;
   }
 
-  /** Whether the first source has opened; undefined while it is opening. */
+  /** Undefined while the first source is opening. After that, `error` is null if it can be played. */
   get prepared(): { readonly error: RoomcastError | null } | undefined {
     // A source that was on the air before is retried once the room is entered.
     if (this.#onAir.hasBegun) return { error: null };
@@ -113,10 +116,14 @@ export class Player {
     return this.#incomingSources.current?.prepared.state.name === "ready" ? { error: null } : undefined;
   }
 
-  /** All sources that are open or being opened, on the air or not. Null for one that is still being opened. */
+  /**
+   * All sources that are open or being opened, whether on the air or not, with null for each source that is still being
+   * opened.
+   */
   get holds(): readonly (SourceInfo | null)[] {
     const { source, info } = this.#onAir;
-    // A source that is away, or was closed in a long pause, uses its share of the capacity again when it comes back.
+    // A source that is lost, or was closed in a long pause, still counts, because it uses capacity again when it comes
+    // back.
     const keepsRoom = source !== undefined || this.#incomingSources.current === undefined;
     return [...(keepsRoom ? [info ?? null] : []), ...this.#incomingSources.holds];
   }
@@ -133,7 +140,7 @@ export class Player {
 
   /** Advances playback by one tick. Returns how the programme ended, once it has. */
   tick(nowMs: number, stage: Stage): PlayerEnd | undefined {
-    // The first source failed after the room was entered.
+    // An error is still set here if the first source failed after the room was entered.
     if (this.#startError !== undefined) return { name: "failed", error: this.#startError };
     const failure = this.#attendIncoming(nowMs, stage);
     if (failure !== undefined) return failure;
@@ -156,7 +163,7 @@ export class Player {
   }
 
   /**
-   * Changes what is played. Resolves when the change is on the air. If it rejects, playback continues unchanged.
+   * Changes what is played. Resolves when the change is on the air. If the change fails, playback continues unchanged.
    *
    * @throws RoomcastError of the source; `FailedOperation.Superseded` if a newer change came.
    */
@@ -183,12 +190,15 @@ export class Player {
     }
   }
 
-  /** Closes the source because the room is lost. `prepare` opens it again where the room stopped seeing it. */
+  /**
+   * Closes the source because the room is lost. `prepare` opens it again at the position where the room stopped seeing
+   * it.
+   */
   async suspend(): Promise<void> {
     this.#onAir.takeOff();
     this.#retries.drop();
     if (this.#onAir.hasBegun) this.#setState("reconnecting");
-    // A source that a user requested is kept, so that the room sees it when it is back.
+    // An incoming source that a user requested is kept, so that it goes on the air once the room is entered again.
     if (this.#incomingSources.current?.asked === undefined) await this.#incomingSources.discard();
   }
 
@@ -246,7 +256,9 @@ export class Player {
     return undefined;
   }
 
-  /** Opens a source again further on if it should continue at the room's position but opened too slowly for that. */
+  /**
+   * Opens a source again at a later position if it should continue at the room's position but took too long to open.
+   */
   #opensAgain({ role, place, programme, prepared, roomPositionMs, asked, pauses }: IncomingSource): boolean {
     if (role !== "continue") return false;
     const { startAtMs } = prepared.request;
@@ -272,7 +284,8 @@ export class Player {
     if (pauses !== undefined) this.#pause.set(pauses);
     this.#stage = stage;
     stage.timeline.resume();
-    // A source that was opened again continues at the current position of the old one, however long opening took.
+    // A source that was opened again with other settings continues at the current position of the old source, however
+    // long opening took.
     const { startAtMs } = prepared.request;
     const fromMs = role === "continue" ? Math.max(startAtMs, this.#progress.positionMs) : startAtMs;
     stage.timeline.cutTo(source, { nowMs, fromMs }, stage.sink);
@@ -296,11 +309,12 @@ export class Player {
     return undefined;
   }
 
-  /** Retries a source that could not be opened, while the room sees the last picture. */
+  /** Retries a source that could not be opened. Meanwhile the room sees the last picture. */
   #onProgrammeFailed(incoming: IncomingSource, error: RoomcastError, { nowMs, stage }: At): PlayerEnd | undefined {
     const { role, place, programme, prepared } = incoming;
     const { drained } = stage.timeline;
-    // The source is not needed yet, so its failure must not affect the one that is still playing.
+    // If the timeline is not drained, the source is not needed yet, and its failure must not affect the source that is
+    // still playing.
     if (!drained) this.#retries.reset();
     this.#incomingSources.settle();
     const change = { role, place, programme, startAtMs: prepared.request.startAtMs };
@@ -316,7 +330,7 @@ export class Player {
   #retry(nowMs: number): undefined {
     const { change } = this.#retries;
     if (change === undefined || !this.#retries.isDue(nowMs)) return;
-    // In a pause the room sees the last picture. It needs a new one only after it was entered again.
+    // In a pause the room sees the last picture. A new picture is needed only after the room was entered again.
     if (this.#pause.active && change.role !== "start") return;
     this.#open(change);
   }
@@ -340,7 +354,7 @@ export class Player {
   }
 
   #onDrained(source: Source, nowMs: number, stage: Stage): PlayerEnd | undefined {
-    // The incoming source is being opened. The gap is filled until it is ready.
+    // The gap is filled until the incoming source is ready.
     if (this.#hasIncoming) return undefined;
     const { end } = source;
     if (end?.name === "failed") return this.#onLost(end.error, { nowMs, stage });
@@ -351,7 +365,10 @@ export class Player {
     return undefined;
   }
 
-  /** Handles the loss of the current source: the room sees its last picture while the player waits for it. */
+  /**
+   * Handles the loss of the current source. The room sees its last picture while the player waits for the source to
+   * come back.
+   */
   #onLost(error: RoomcastError, { nowMs, stage }: At): PlayerEnd | undefined {
     const { live } = this;
     const place = this.#progress.place;
@@ -369,12 +386,13 @@ export class Player {
     return undefined;
   }
 
-  /** Gives up an item: the next one is opened, or the programme ends. */
+  /** Gives up an item: opens the next one or ends the programme. */
   #giveUp(item: FailedItem, { stage }: At): PlayerEnd | undefined {
     this.#retries.reset();
     const next = this.#progress.giveUp(item, this.#onAir.source === undefined);
     if (next.name === "item") this.#openNext(next.place);
-    // The source that still plays is not cut off by the failure of the item after it.
+    // The programme ends only when the timeline is drained, so that the failure of the next item does not cut off the
+    // current source.
     else if (stage.timeline.drained) return next;
     return undefined;
   }

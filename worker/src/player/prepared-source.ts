@@ -9,12 +9,12 @@ export interface SessionFormat {
   readonly audioFormat: AudioFormat;
 }
 
-/** How a source is to be played. */
+/** The source to open, and how to play it. */
 export interface SourceRequest extends Settings {
   readonly url: string;
   /** Position to start at, ms. */
   readonly startAtMs: number;
-  /** The room has seen it and still sees its last picture. */
+  /** True if the room has seen the source and still sees its last picture. */
   readonly returns?: boolean;
   /** Undefined if nothing was sent yet, so that this source sets the format. */
   readonly format: SessionFormat | undefined;
@@ -47,7 +47,7 @@ export class PreparedSource {
     return this.#state;
   }
 
-  /** Hands the source over. Must be called only when it is ready. */
+  /** Hands the source over. Must be called only when the source is ready. */
   take(): Source {
     if (this.#state.name !== "ready") throw new RoomcastError("InternalError", "The source is not ready.");
     const { source } = this.#state;
@@ -55,7 +55,10 @@ export class PreparedSource {
     return source;
   }
 
-  /** Cancels opening or closes the source, unless it was taken. Idempotent; resolves when that is done. */
+  /**
+   * Cancels the opening or closes the source, unless the source was taken. Resolves when everything is closed.
+   * Idempotent.
+   */
   async discard(): Promise<void> {
     this.onSettled = undefined;
     const before = this.#state;
@@ -77,7 +80,7 @@ export class PreparedSource {
   }
 }
 
-/** Sources that are being closed in the background. The player waits for all of them before it has ended. */
+/** Sources that are being closed in the background. The player waits for all of them before it ends. */
 export class ClosingSources {
   readonly #running = new Set<Promise<void>>();
 

@@ -57,7 +57,7 @@ export class ProgrammeProgress {
   }
 
   /**
-   * Records that a source went on the air. Returns true if it is a different item, not the previous one opened again.
+   * Records that a source went on the air. Returns true if this is another item, not the previous item opened again.
    */
   show({ programme, place }: { readonly programme: Programme; readonly place: ProgrammePlace }): boolean {
     const isOther = place !== this.#shown;
@@ -68,12 +68,12 @@ export class ProgrammeProgress {
     return isOther;
   }
 
-  /** Must be called when the current item has played to its end or for long enough. */
+  /** Records that the current item has played to its end, or long enough to count as playable. */
   seenWell(): void {
     this.#failedItems.seenWell();
   }
 
-  /** Returns what the room has seen of the item at this place, which could not be opened. */
+  /** Returns what the room has seen of an item that could not be opened, given its place. */
   historyOf(place: ProgrammePlace): SourceHistory {
     return place === this.#shown ? "away" : "unopened";
   }
@@ -81,7 +81,8 @@ export class ProgrammeProgress {
   /**
    * Gives up an item.
    *
-   * @param isGone true if nothing is on the air. If the room is then lost, playback continues after the given-up item.
+   * @param isGone true if nothing is on the air. If the room is then lost, playback continues after the given-up
+   *   item.
    * @returns the item that follows, or how the programme ends after the current source
    */
   giveUp(item: FailedItem, isGone: boolean): ComesNext {
@@ -92,7 +93,9 @@ export class ProgrammeProgress {
     return { name: "item", place: verdict.next };
   }
 
-  /** Gives up an item before any was on the air. Returns the error to fail with, or undefined to try another item. */
+  /**
+   * Gives up an item before any item was on the air. Returns the error to fail with, or undefined to try another item.
+   */
   giveUpStart(item: FailedItem): RoomcastError | undefined {
     const verdict = this.#judge(item);
     if (verdict.name === "fail" || verdict.next === null) return verdict.error;

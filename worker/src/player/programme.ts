@@ -1,8 +1,8 @@
-/** The items to play in order, and how often. */
+/** The items to play in order, and the number of times to play them. */
 export interface Programme {
   /** At least one URL. */
   readonly items: readonly string[];
-  /** How many times the whole list is played; Infinity for endlessly. */
+  /** The number of times to play the whole list; Infinity repeats it endlessly. */
   readonly plays: number;
 }
 
@@ -10,7 +10,7 @@ export interface Programme {
 export interface ProgrammePlace {
   /** Index of the item. */
   readonly item: number;
-  /** How many times the whole list was played before. */
+  /** The number of times that the whole list was played before. */
   readonly round: number;
 }
 

@@ -2,11 +2,14 @@ import { RoomcastError, type TaskUpdate } from "@roomcast/shared";
 import type { IncomingSource } from "./incoming-sources.ts";
 import type { Programme, ProgrammePlace } from "./programme.ts";
 
-/** The expected time to open the same source with other settings, ms. The current one continues meanwhile. */
+/** The expected time to open the same source with other settings, ms. The current source continues meanwhile. */
 const REOPEN_MS = 250;
-/** If the room has passed the source's position by at most this, ms, the source fast-forwards instead. */
+/**
+ * The most by which the room may have passed the source's start position, ms, for the source to be fast-forwarded.
+ * Beyond that the source is opened again.
+ */
 const LONGEST_OVERTAKING_MS = 6000;
-/** The next opening is expected to take at most this many times as long as the last one. */
+/** The factor by which the next opening may take longer than the last one. */
 const SLOWER_FACTOR = 1.25;
 
 /** The state of playback when a change is requested. */
@@ -40,12 +43,12 @@ export function sourceChange(update: Pick<TaskUpdate, "VideoSrc" | "SeekSecond">
 }
 
 /**
- * Decides whether a source that should continue at the room's position took so long to open that it must be opened
- * again
- * further on, because it would repeat pictures that the room has already seen. Pure.
+ * Decides whether a source that should continue at the room's position must be opened again at a later position. This
+ * is so if it took too long to open, because it would repeat pictures that the room has already seen. Pure.
  *
- * @param opened `startAtMs`: the position it was opened at; `roomPositionMs`: the room's position when opening started
- * @returns the position at which to open it again, ms, or undefined if it can be played
+ * @param opened `startAtMs` is the position that the source was opened at, `roomPositionMs` the room's position when
+ *   opening started
+ * @returns the position at which to open the source again, ms, or undefined if it can be played
  */
 export function reopenAtMs(
   opened: { readonly startAtMs: number; readonly roomPositionMs: number },
@@ -56,9 +59,9 @@ export function reopenAtMs(
 }
 
 /**
- * Checks that the source has this position. Pure.
+ * Checks that the current source has this position. Pure.
  *
- * @throws RoomcastError `InvalidParameterValue` if the current source has no such position.
+ * @throws RoomcastError `InvalidParameterValue` if it does not.
  */
 export function checkSeek(second: number, { live, durationMs }: Pick<PlayingNow, "live" | "durationMs">): void {
   const why = live

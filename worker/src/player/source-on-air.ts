@@ -3,15 +3,21 @@ import type { Source, SourceInfo } from "../source/source.ts";
 import type { PlayerLimits } from "./player-options.ts";
 import type { ClosingSources } from "./prepared-source.ts";
 
-/** When less than this is left of a recorded source, ms, the next item is opened. */
+/** The remaining duration of a recorded source at which the next item is opened, ms. */
 const NEAR_END_MS = 4_000;
-/** An item that has played for this long does not count as failed, ms. */
+/** The time after which an item counts as playable, ms. */
 const SEEN_WELL_MS = 5_000;
 
-/** A source with its own patience gets this much longer before the player gives it up, ms. */
+/**
+ * The time that the player waits beyond the limit of a source that sets its own (`patienceMs`), ms. The source then
+ * fails first and names the cause.
+ */
 const LATE_END_MS = 5_000;
 
-/** The source that the room sees, and the times that matter about it. Time is passed as an argument. */
+/**
+ * The source that the room sees, with the times at which it began, moved and fell silent. This class does not read a
+ * clock: the time is an argument.
+ */
 export class SourceOnAir {
   readonly #limits: PlayerLimits;
   readonly #closings: ClosingSources;
@@ -19,10 +25,10 @@ export class SourceOnAir {
   #info: SourceInfo | undefined;
   #silence: SilenceWatch | undefined;
   #sinceMs: number | undefined;
-  /** When the source went on the air, and when its last picture was sent. */
+  /** The times at which the source went on the air and its last picture was sent. */
   #cutAtMs = 0;
   #movedAtMs = 0;
-  /** When the item was first shown. Undefined once the item was reported as playing well. */
+  /** The time at which the item was first shown; undefined once the item was reported as playing well. */
   #itemSinceMs: number | undefined;
 
   constructor(limits: PlayerLimits, closings: ClosingSources) {
@@ -44,7 +50,7 @@ export class SourceOnAir {
     return this.#sinceMs !== undefined;
   }
 
-  /** How long the source has delivered pictures, ms. */
+  /** The time for which the source has delivered pictures, ms. */
   get workedForMs(): number {
     return this.#movedAtMs - this.#cutAtMs;
   }
@@ -61,7 +67,7 @@ export class SourceOnAir {
     return before;
   }
 
-  /** Must be called when the source is a different item, not the previous one opened again. */
+  /** Records that the source is another item, not the previous item opened again. */
   beginItem(nowMs: number): void {
     this.#itemSinceMs = nowMs;
   }
@@ -79,7 +85,7 @@ export class SourceOnAir {
     this.#movedAtMs = nowMs;
   }
 
-  /** A source that delivers nothing for this long is lost, ms. */
+  /** The time without media after which the source counts as lost, ms. */
   get silenceLimitMs(): number {
     const ownMs = (this.#info?.patienceMs ?? Number.NEGATIVE_INFINITY) + LATE_END_MS;
     return Math.max(this.#limits.sourceSilenceMs, ownMs);
@@ -99,7 +105,7 @@ export class SourceOnAir {
   isNearEnd(positionMs: number): boolean {
     if (this.#source === undefined || this.#source.info.live) return false;
     const { durationMs } = this.#source.info;
-    // A source that was cut short ends with its error, and no item follows it.
+    // A source that has failed has no next item yet: its error decides what follows.
     if (this.#source.end !== undefined) return this.#source.end.name === "finished";
     return durationMs !== null && durationMs - positionMs < NEAR_END_MS;
   }
@@ -109,12 +115,12 @@ export class SourceOnAir {
     return this.#sinceMs !== undefined && nowMs - this.#sinceMs > this.#limits.longestPlayMs;
   }
 
-  /** Closes the source but keeps it as the one that was last on the air. */
+  /** Closes the source. `info` still describes it as the last source on the air. */
   closeSource(): void {
     if (this.#source !== undefined) this.#closings.add(this.#source.close());
   }
 
-  /** Closes and removes the source, so that it is opened again. */
+  /** Closes and removes the source. It can be opened again later. */
   takeOff(): void {
     this.closeSource();
     this.#source = undefined;

@@ -3,11 +3,11 @@ import { Backoff } from "../base/backoff.ts";
 import type { SourceChange } from "./source-change.ts";
 import type { RetryPolicy } from "./source-retry-policy.ts";
 
-/** After this time on the air, ms, a new failure gets a new budget. */
+/** The time on the air after which a new failure gets a new budget, ms. */
 const HEALTHY_AFTER_MS = 10_000;
-/** A source that played for this long between two failures of ffmpeg made progress, ms. */
+/** The playing time between two failures of ffmpeg that counts as progress, ms. */
 const PROGRESS_MS = 5_000;
-/** How many times a source is opened again after ffmpeg failed without progress in between. */
+/** The number of times that a source is opened again after ffmpeg failed without progress in between. */
 const FEW_TRIES = 3;
 
 export interface SourceFailure {
@@ -16,20 +16,23 @@ export interface SourceFailure {
   readonly error: RoomcastError;
   readonly policy: RetryPolicy;
   readonly nowMs: number;
-  /** How long the last source on the air delivered pictures, ms. It counts for the first of several failures. */
+  /**
+   * The time for which the last source on the air delivered pictures, ms. It is used only for the first of several
+   * failures.
+   */
   readonly workedForMs: number;
 }
 
 /**
- * Decides when a missing source is opened again. All failures that follow shortly after a source came back share one
- * budget. Time is passed as an argument.
+ * Decides when a missing source is opened again. Failures that follow shortly after a source came back share one
+ * budget. This class does not read a clock: the time is an argument.
  */
 export class SourceRetries {
   readonly #backoff: Backoff;
   #next: { readonly change: SourceChange; readonly first: RoomcastError; readonly atMs: number } | undefined;
   #withoutProgress = 0;
 
-  /** @param budgetMs how long a source is retried after the first failure */
+  /** @param budgetMs the time for which a source is retried after the first failure */
   constructor(budgetMs: number) {
     this.#backoff = new Backoff({ initialMs: 500, maxMs: 5_000, budgetMs, healthyAfterMs: HEALTHY_AFTER_MS });
   }
@@ -57,7 +60,7 @@ export class SourceRetries {
     return undefined;
   }
 
-  /** After a pause, retries at once with a full budget. */
+  /** Retries at once with a full budget, because a pause has ended. */
   tryNow(): void {
     this.#backoff.reset();
     if (this.#next !== undefined) this.#next = { ...this.#next, atMs: Number.NEGATIVE_INFINITY };

@@ -2,29 +2,38 @@ import type { ErrorCode, RoomcastError } from "@roomcast/shared";
 
 /** What the room has seen of a source when an error occurs. */
 export type SourceHistory =
-  /** Nothing: it is the next item of a playlist and could not be opened. */
+  /** The room has seen nothing: the source is the next item of a playlist and could not be opened. */
   | "unopened"
-  /** It was on the air until this error. */
+  /** The source was on the air until this error. */
   | "brokeOff"
-  /** It was on the air before and could not be opened again. */
+  /** The source was on the air before and could not be opened again. */
   | "away";
 
-/** How long a source is retried while the room sees the last picture. */
+/** The time for which a source is retried while the room sees the last picture. */
 export type RetryPolicy =
-  /** For as long as the task waits for a source (`IdleTimeout`). */
+  /** The source is retried for as long as the task waits for a source (`IdleTimeout`). */
   | "wait"
-  /** As `wait`, but only a few times without progress in between. */
+  /** The source is retried as with `wait`, but only a few times without progress in between. */
   | "fewTries"
   | "none";
 
 type PolicyByHistory = Readonly<Record<SourceHistory, RetryPolicy>>;
 
 const ALWAYS: PolicyByHistory = { unopened: "wait", brokeOff: "wait", away: "wait" };
-/** A file that has just played may be moving between CDN nodes, or its server may be rate limiting. */
+/**
+ * Errors that are retried only once the source was seen: a file that has just played may be moving between CDN nodes,
+ * or its server may be limiting the rate.
+ */
 const ONCE_SEEN: PolicyByHistory = { unopened: "none", brokeOff: "wait", away: "wait" };
-/** A place in a file that crashed its reader will probably crash it again. A process that was killed may succeed. */
+/**
+ * Errors of ffmpeg. A place in a file that crashed ffmpeg will probably crash it again, but a process that was killed
+ * may succeed the next time.
+ */
 const ENGINE: PolicyByHistory = { unopened: "none", brokeOff: "fewTries", away: "fewTries" };
-/** A damaged file stays damaged. But while a source is away, its server may return an error page instead. */
+/**
+ * Errors of the file. A damaged file stays damaged. But while a source is away, its server may return an error page
+ * instead of the file.
+ */
 const ONLY_WHILE_AWAY: PolicyByHistory = { unopened: "none", brokeOff: "none", away: "wait" };
 
 const RECORDED: Partial<Record<ErrorCode, PolicyByHistory>> = {
@@ -42,8 +51,8 @@ const RECORDED: Partial<Record<ErrorCode, PolicyByHistory>> = {
 
 /**
  * Returns how a source is retried after an error. Errors that may be temporary are retried for a source that has been
- * on
- * the air. A live source can differ each time it is opened, so all its source errors are retried. Pure.
+ * on the air. A live source can differ each time it is opened, so once it has been on the air all its errors in the
+ * table are retried. Pure.
  */
 export function retryPolicyFor(
   { code }: Pick<RoomcastError, "code">,

@@ -1,17 +1,15 @@
 import imported from "ioredis/built/DataHandler.js";
 
 /**
- * Makes an invalid reply end its connection and nothing else. ioredis rethrows some of these errors outside of every
- * call,
- * which would end the process: an unrequested null (`$-1`) from a server is enough. For other replies without a
- * command,
- * ioredis makes an error each and reads on, so a flood of them would keep the process busy.
+ * Makes an invalid reply end only its own connection. ioredis rethrows some of these errors outside of every call,
+ * which would end the process: an unrequested null (`$-1`) from a server is enough. For each other reply without a
+ * command, ioredis makes an error and continues to read, so a flood of such replies would keep the process busy.
  */
 export function containReplyErrors(): void {
   // Node returns the CommonJS module as a whole, other loaders its default export.
   const known: unknown = "default" in imported ? imported.default : imported;
-  // SAFETY: private to its class, but the one place through which every reply goes (ioredis 6.0). The tests of hostile
-  // servers in redis-connection.test.ts fail where a newer ioredis does without it.
+  // SAFETY: the method is private, but every reply passes through it (ioredis 6.0). The tests of hostile servers in
+  // redis-connection.test.ts fail if a newer ioredis no longer uses it.
   const handler = (known as { prototype: ReplyHandler }).prototype;
   handler.dispatch = dispatch;
 }

@@ -1,19 +1,20 @@
 import { PROGRESS_TTL_MS } from "./progress-record.ts";
 
-/** An active record that was not written for this long, ms, no longer has an owner. */
+/** The time without a write after which an active record no longer has an owner, ms. */
 const STALE_AFTER_MS = 30_000;
 
 /**
  * Writes a record unless it belongs to another push.
  *
- * One task: a lower attempt never overwrites a higher one. Different tasks of one source: a new task (its first
- * attempt) claims the record, from then on the older one's writes are refused; a later attempt, which may be of a task
- * older than the owner, claims it only from an owner that has ended or gone silent.
+ * Within one task, a lower attempt never overwrites a higher one. Between tasks of one source, a new task claims the
+ * record with its first attempt. From then on the writes of the older task are refused. A later attempt may belong to a
+ * task that is older than the owner, so it claims the record only from an owner that has ended or no longer writes.
  *
- * A probe does everything that a write does but changes no data. It shows whether a later write will succeed.
+ * A probe does everything that a write does but changes no data. It fails if a later write would be refused by the
+ * server.
  *
  * ARGV: 1 `claim`, `write` or `probe`, 2 TaskId, 3 Attempt, 4 now (Unix ms), 5 stale after (ms), 6 TTL (ms), 7… fields.
- * Answers 1 if the record was written, 0 if it belongs to another push.
+ * The script answers 1 if the record was written, and 0 if it belongs to another push.
  */
 export const FENCED_WRITE = `
 local taskId, attempt, state, updatedAt = unpack(redis.call('HMGET', KEYS[1], 'TaskId', 'Attempt', 'State', 'UpdatedAt'))
@@ -47,7 +48,7 @@ export interface FencedWrite {
   readonly fields: readonly string[];
 }
 
-/** The arguments of EVAL after the script. */
+/** Returns the arguments of EVAL that follow the script. */
 export function fencedWriteArguments(write: FencedWrite): string[] {
   const { key, mode, taskId, attempt, nowMs, fields } = write;
   return ["1", key, mode, taskId, `${attempt}`, `${nowMs}`, `${STALE_AFTER_MS}`, `${PROGRESS_TTL_MS}`, ...fields];

@@ -25,15 +25,15 @@ export interface ProgressRecord extends ProgressValues {
   readonly updatedAtMs: number;
 }
 
-/** Whether pushes of one source share a record, or each seat has its own. */
+/** The pushes that share a record: all pushes of one source, or only those of one source in one seat. */
 export type ProgressScope = "source" | "room";
 
-/** A record that was not written for this long expires. */
+/** The time without a write after which a record expires, ms. */
 export const PROGRESS_TTL_MS = 7 * 24 * 3600 * 1000;
 
 const STATES: readonly string[] = ["queued", ...ACTIVE_STATES, ...TERMINAL_STATES];
 
-/** Returns a single source unchanged and a playlist as JSON, so that another order is another record. */
+/** Returns a single source unchanged and a playlist as JSON, so that a playlist in another order has another record. */
 function sourceText({ VideoSrc }: Pick<PushRequest, "VideoSrc">): string {
   return typeof VideoSrc === "string" ? VideoSrc : JSON.stringify(VideoSrc);
 }
@@ -50,7 +50,10 @@ export interface RecordOwner {
   readonly attempt: number;
 }
 
-/** The fields of the hash, name and value by turns. The record lies in the user's own Redis: VideoSrc is whole. */
+/**
+ * Returns the names and values of the hash's fields, alternating. VideoSrc is not redacted, because the record is in
+ * the user's own Redis.
+ */
 export function recordFields(owner: RecordOwner, values: ProgressValues, nowMs: number): string[] {
   const { request, taskId, attempt } = owner;
   // A recorded file that was played to its end starts from the beginning next time.
@@ -71,7 +74,7 @@ export function recordFields(owner: RecordOwner, values: ProgressValues, nowMs: 
   }).flatMap(([name, value]) => [name, String(value)]);
 }
 
-/** Parses a hash. Returns null if there is none, or if it is not a valid record. */
+/** Parses a hash. Returns null if the hash is empty or is not a valid record. */
 export function readRecord(hash: Readonly<Record<string, string>>): ProgressRecord | null {
   const positionMs = wholeNumber(hash.PositionMs);
   const attempt = wholeNumber(hash.Attempt);

@@ -12,9 +12,9 @@ export interface ProgressStoreOptions {
   readonly resolve: (hostname: string) => Promise<{ readonly address: string }>;
   readonly timeoutMs: number;
   readonly intervalMs?: number;
-  /** How long a task's end waits for its last write, ms. */
+  /** The longest time that the end of a task waits for its last write, ms. */
   readonly flushTimeoutMs?: number;
-  /** How long that write is tried after the task has ended, ms. */
+  /** The longest time for which the last write is tried after the task has ended, ms. */
   readonly lingerMs?: number;
   readonly nowMs?: () => number;
 }
@@ -33,7 +33,7 @@ export interface TaskProgress {
   readonly found: ProgressRecord | null;
   /** Claims the record and writes the values of `read` once per interval until the end. */
   track(read: () => ProgressValues): void;
-  /** Writes the last values if the record was tracked, and ends tracking. Waits only for a limited time. Idempotent. */
+  /** Writes the last values if the record was tracked, and ends tracking. The wait is limited. Idempotent. */
   close(last: ProgressValues): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ interface Shared {
   users: number;
 }
 
-/** The progress of all tasks of this process: one connection for all that use the same Redis. */
+/** The progress of all tasks of this process. Tasks that use the same Redis share one connection. */
 export class ProgressStore {
   readonly #options: ProgressStoreOptions;
   readonly #shared = new Map<string, Shared>();
@@ -86,7 +86,7 @@ export class ProgressStore {
       if (slot !== undefined) {
         slot.last = last;
         const written = slot.settled;
-        // A write in progress may have read an older value.
+        // The second flush is needed, because a write in progress may have read an older value.
         const flushed = shared.writer.flush().then(() => shared.writer.flush());
         await settledWithin(flushed, this.#options.flushTimeoutMs ?? 2_000);
         this.#later(this.#linger(written, slot, id, shared));
@@ -158,7 +158,10 @@ function targetOf(request: PushRequest): RedisTarget {
   return { ...redisAddress(request), user, password, db };
 }
 
-/** The password distinguishes connections, but is hashed because it need not be kept in a key. */
+/**
+ * Returns a key for the connection. Connections with different passwords differ, but the key is hashed so that it does
+ * not contain the password.
+ */
 function targetId({ host, port, tls, user, password, db }: RedisTarget): string {
   return createHash("sha256")
     .update(JSON.stringify([host, port, tls, user, password, db]))

@@ -21,7 +21,7 @@ export interface WriteSlotOptions {
 
 /** One task's entry in the writer. */
 export interface WriteSlot extends WriteSlotOptions {
-  /** Resolves after `last` is set, once the last values were written or the record belongs to another push. */
+  /** Resolves once the values of `last` were written, the record belongs to another push, or the slot was closed. */
   readonly settled: Promise<void>;
   /** The final values, set at the end of the task. */
   last: ProgressValues | undefined;
@@ -84,7 +84,8 @@ export class ProgressWriter {
         if (error === null) slot.answered(reply === 1, isLast.get(slot) === true);
         else slot.missed(connection.explained(error));
       }
-      // A connection without an answer in time is half-open.
+      // A connection on which an answer is late may be half-open, or the server may no longer be the right one, so the
+      // connection is made again.
       const elsewhere = replies.find(([error]) => isElsewhere(error))?.[0];
       if (elsewhere !== undefined) connection.reset(connection.explained(elsewhere));
     } catch (error) {

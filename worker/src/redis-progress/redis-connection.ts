@@ -16,7 +16,7 @@ export interface RedisConnectionOptions {
   readonly timeoutMs: number;
 }
 
-/** One connection to a user's Redis that comes back by itself. */
+/** A connection to a user's Redis, which is made again by itself after it was lost. */
 export class RedisConnection {
   readonly #options: RedisConnectionOptions;
   readonly #stopping = new AbortController();
@@ -32,18 +32,18 @@ export class RedisConnection {
     this.#options = options;
   }
 
-  /** Undefined while there is no connection. */
+  /** The client of the current connection; undefined while there is none. */
   get client(): Redis | undefined {
     return this.#client;
   }
 
-  /** The error of the last connection. */
+  /** The error with which the last connection ended. */
   get lastError(): RoomcastError | undefined {
     return this.#lastError;
   }
 
   /**
-   * Resolves with the client once the server has answered. If there is no connection, one is tried at once.
+   * Resolves with the client once the server has answered. If there is no connection, this tries to make one at once.
    *
    * @throws RoomcastError `FailedOperation.RedisUnreachable` or `FailedOperation.RedisRefused`.
    */
@@ -59,7 +59,10 @@ export class RedisConnection {
     return redisError(thrown, this.#options.target);
   }
 
-  /** Drops a useless connection for this reason. The name is resolved again, and another connection is made. */
+  /**
+   * Drops a connection that is no longer useful, for the given reason. The name is resolved again, and another
+   * connection is made.
+   */
   reset(why: RoomcastError): void {
     this.#whyReset = why;
     this.#client?.disconnect();
@@ -106,7 +109,8 @@ export class RedisConnection {
         const isReset = "code" in error && error.code === "ECONNRESET";
         if (!(isReset && problem instanceof ClosedUnanswered)) problem = error;
       });
-      // This applies until the server has answered: a server that requires TLS closes a plain connection.
+      // If the connection closes before the server has answered, this is the likely cause: a server that requires TLS
+      // closes a plain connection.
       client.once("connect", () => {
         problem = new ClosedUnanswered("closed");
       });
@@ -116,7 +120,7 @@ export class RedisConnection {
         await within(timeoutMs, greet(client, target));
         if (problem instanceof ClosedUnanswered) problem = new Error("the connection was closed");
       } catch (error) {
-        // The socket's error is the cause, not the command that found the socket closed.
+        // If a command found the socket closed, the error of the socket is the cause.
         const closed = error instanceof Error && /Connection is closed/.test(error.message);
         throw closed ? problem : error;
       }
@@ -139,7 +143,7 @@ function newClient(address: string, { host, port, tls }: RedisTarget, timeoutMs:
   return new Redis({
     host: address,
     port,
-    // The certificate is for the name, not for the resolved address.
+    // The certificate is checked against the name, not against the resolved address.
     ...(tls ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
     lazyConnect: true,
     connectTimeout: timeoutMs,
@@ -165,7 +169,7 @@ async function greet(client: Redis, { user, password, db }: RedisTarget): Promis
       if (!needsNoPassword(error)) throw error;
     });
   }
-  // A cluster refuses the command for every number.
+  // SELECT is left out for database 0, because a cluster refuses the command for every number.
   if (db !== 0) await client.select(db);
   await client.ping();
 }
@@ -182,7 +186,7 @@ async function within(timeoutMs: number, work: Promise<void>): Promise<void> {
 
 function newAttempt(): PromiseWithResolvers<Redis> {
   const attempt = Promise.withResolvers<Redis>();
-  // There may be no waiter.
+  // Prevents an unhandled rejection if nothing awaits the attempt.
   attempt.promise.catch(() => {});
   return attempt;
 }

@@ -11,7 +11,7 @@ export interface RedisTarget {
   readonly db: number;
 }
 
-/** The server closed a new connection before it answered. */
+/** The error of a connection that the server closed before it answered. */
 export class ClosedUnanswered extends Error {}
 
 interface Problem {
@@ -26,7 +26,10 @@ interface Problem {
 const COMMANDS = "EVAL, HGETALL, HMGET, HSET and PEXPIRE on the keys roomcast:progress:*";
 const WAIT = () => "start the push again in a moment";
 
-/** Older servers wrap a script's errors, so the code may be anywhere in the text. */
+/**
+ * The problems that replies of the server show. Older servers wrap a script's errors, so the code may be anywhere in
+ * the message.
+ */
 const ANSWERS: readonly Problem[] = [
   {
     sign: /wrong number of arguments for '?auth/i,
@@ -144,7 +147,7 @@ const CONNECTIONS: readonly Problem[] = [
   },
 ];
 
-/** A password was given although the server has none, which is not an error. */
+/** The replies of a server that has no password although one was given. This is not treated as an error. */
 const NEEDS_NO_PASSWORD = /no password is set|without any password configured/;
 
 export function needsNoPassword(thrown: unknown): boolean {
@@ -152,8 +155,8 @@ export function needsNoPassword(thrown: unknown): boolean {
 }
 
 /**
- * Returns true if the address may lead to another server now: this one has become a replica, has left its cluster, or
- * cannot answer.
+ * Returns true if the server has become a replica, has left its cluster, or cannot answer. The name may then lead to
+ * another server now.
  */
 export function isElsewhere(thrown: unknown): boolean {
   return (
@@ -171,7 +174,7 @@ export function redisError(thrown: unknown, target: RedisTarget): RoomcastError 
       cause: thrown,
     });
   }
-  // ioredis attaches the command, and so the password, to its errors. Only the text is passed on.
+  // ioredis attaches the command, and so the password, to its errors. Only the message is passed on.
   const said = thrown instanceof Error ? shownAnswer(thrown.message, target) : "";
   const cause = new Error(said);
   if (thrown instanceof ClosedUnanswered) {

@@ -1,6 +1,8 @@
 const WINDOW_MS = 1_000;
 
-/** Measures bits and frames per second over the last whole second. Time is passed as an argument. */
+/**
+ * Measures bits and frames per second over the last whole second. It does not read a clock: the time is an argument.
+ */
 export class RateMeter {
   #startMs: number;
   #bytes = 0;

@@ -7,17 +7,17 @@ const ROOM_MAY_RETURN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /**
- * Returns true if a session connects to its room again after this error. A room that refused the publisher, or gave its
- * seat to another one, is left alone. Pure.
+ * Returns true if a session connects to its room again after this error. It does not do so if the room refused the
+ * publisher or gave the seat to another one. Pure.
  */
 export function mayReconnect(error: RoomcastError): boolean {
   return ROOM_MAY_RETURN.has(error.code);
 }
 
 /**
- * The waits before a session connects to its room again.
+ * Returns the delays before a session connects to its room again.
  *
- * @param budgetMs how long it keeps trying after the connection was lost
+ * @param budgetMs the time for which the session keeps trying after the connection was lost
  */
 export function reconnectBackoff(budgetMs: number): Backoff {
   return new Backoff({ initialMs: 500, maxMs: 5_000, budgetMs, healthyAfterMs: 10_000 });

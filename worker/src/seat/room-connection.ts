@@ -9,11 +9,14 @@ export type ConnectionEnd = { readonly name: "empty" } | { readonly name: "lost"
 
 /** The tasks that play through a connection. */
 export interface Occupants {
-  /** Called while the room is being entered. Returns true if no task is left: its source failed, or it was stopped. */
+  /**
+   * Called while the room is being entered. Returns true if no task is left, because its source failed or it was
+   * stopped.
+   */
   giveUp(): boolean;
   /** Advances playback. Returns true if no task is left. */
   tick(nowMs: number): boolean;
-  /** Drops the queued media of a live source, because the room accepts nothing. */
+  /** Drops the queued media of a live source. Called when the room accepts nothing. */
   dropWaiting(): void;
   /** Returns the picture format that is about to be sent, or undefined if it is not known yet. */
   picture(): Parameters<Publisher["sendMetadata"]>[0] | undefined;
@@ -26,20 +29,22 @@ export interface RoomConnectionOptions {
   readonly ticker: Ticker;
   readonly rates: RateMeter;
   readonly occupants: Occupants;
-  /** Awaited right before publishing takes the seat. */
+  /** Awaited right before publishing, which takes the seat. */
   readonly mayPublish: () => Promise<void>;
-  /** If the room accepts nothing for this long, ms, the connection counts as lost. */
+  /** The time without accepted media after which the connection counts as lost, ms. */
   readonly stallMs: number;
 }
 
-/** Playback is held back while more than this is waiting for the network, bytes. */
+/** The bytes waiting for the network above which playback is held back. */
 const HOLD_BYTES = 1024 * 1024;
-/** After being held back for this long, ms, a live source is dropped up to its next keyframe. */
+/** The time of being held back after which a live source is dropped up to its next keyframe, ms. */
 const LIVE_HOLD_MS = 1_000;
-/** A tidy end waits at most this long for the remaining media to be sent, ms. */
+/** The longest time that a tidy end waits for the remaining media to be sent, ms. */
 const FLUSH_MS = 3_000;
 
-/** One connection to the room: enters it and lets the tasks play until it is lost or no task is left. */
+/**
+ * One connection to the room: enters the room and lets the tasks play until the connection is lost or no task is left.
+ */
 export class RoomConnection {
   readonly #options: RoomConnectionOptions;
   /** Set once the room has been entered. */
@@ -71,7 +76,7 @@ export class RoomConnection {
     await this.#options.publisher.stop();
   }
 
-  /** The room is entered while the first source opens. If one of them fails, the other is not awaited. */
+  /** Enters the room while the first source opens. If either of the two fails, the other is not awaited. */
   async #enter(): Promise<ConnectionEnd | undefined> {
     const { publisher, ticker, occupants, mayPublish } = this.#options;
     const gaveUp = Promise.withResolvers<ConnectionEnd>();
@@ -134,7 +139,7 @@ export class RoomConnection {
     };
   }
 
-  /** Must be called before the first picture. Returns true if the format was known and has been sent. */
+  /** Sends the metadata, which must precede the first picture. Returns false if the format is not known yet. */
   #sendMetadata(): boolean {
     const picture = this.#options.occupants.picture();
     if (picture !== undefined) this.#options.publisher.sendMetadata(picture);

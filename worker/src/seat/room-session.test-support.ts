@@ -8,7 +8,7 @@ import type { Source } from "../source/source.ts";
 import { RoomSession } from "./room-session.ts";
 import type { SessionTask, SessionTaskOptions } from "./session-task.ts";
 
-/** A room in memory. The tests of the RTMP publisher and e2e use real ones. */
+/** A room in memory. The tests of the RTMP publisher and the e2e tests use real rooms. */
 export class MemoryRoom implements Publisher {
   onEnded: ((error: RoomcastError) => void) | undefined;
   queuedBytes = 0;
@@ -56,7 +56,10 @@ interface EnterOptions extends Partial<Omit<SessionTaskOptions, "open" | "limits
   readonly returnBudgetMs?: number;
 }
 
-/** Makes a room session. `rooms` are the connections that it has made, `states` those that its tasks have reported. */
+/**
+ * Makes a room session. `rooms` holds the connections that the session has made, `states` the states that its tasks
+ * have reported.
+ */
 export function newSession() {
   const session = new RoomSession();
   const rooms: MemoryRoom[] = [];

@@ -26,19 +26,21 @@ interface EnteredTask {
   confirmation: Confirmation | undefined;
 }
 
-/** `next` means that a task came while the room was being left. It enters the room again. */
+/**
+ * `next` means that a task came while the room was being left. The session then enters the room again for that task.
+ */
 type RunEnd = ConnectionEnd | { readonly name: "next" };
 
 /**
  * The session of one seat: a connection to the room, a continuous output clock, and the task that plays. A second task
- * that enters takes over the seat when its source is ready. If its source fails, the first task plays on. The session
- * ends with its last task.
+ * that enters takes over the seat when its source is ready. If the second task's source fails, the first task continues
+ * to play. The session ends with its last task.
  */
 export class RoomSession {
   readonly #ticker: Ticker;
   readonly #stage: Stage;
   readonly #rates = new RateMeter(performance.now());
-  /** Set by the first source. */
+  /** The format of the session; set by the first source. */
   #format: SessionFormat | undefined;
   #active: EnteredTask | undefined;
   #successor: EnteredTask | undefined;
@@ -48,7 +50,9 @@ export class RoomSession {
   #running: Promise<void> | undefined;
   /** Ends a wait for the room or for the edge when the active task is stopped. */
   #wake = new AbortController();
-  /** True while the edge's confirmation is awaited. A connection that ends meanwhile was not refused by the room. */
+  /**
+   * True while the edge's confirmation is awaited. If a connection ends during that time, the room has not refused it.
+   */
   #unconfirmed = false;
 
   constructor(ticker: Ticker = processTicker) {
@@ -63,12 +67,12 @@ export class RoomSession {
     };
   }
 
-  /** True if the session has ended. It accepts no further tasks then. */
+  /** True if the session has ended. An ended session accepts no further tasks. */
   get ended(): boolean {
     return this.#running !== undefined && this.#active === undefined;
   }
 
-  /** Enters a task: at once, or as the successor of the active one. Must not be called after `ended`. */
+  /** Enters a task, either at once or as the successor of the active one. Must not be called when `ended` is true. */
   enter(options: SessionTaskOptions): SessionTask {
     const player = new Player({
       ...options,
@@ -165,7 +169,7 @@ export class RoomSession {
       });
       return await this.#connection.run();
     } catch (thrown) {
-      // The task was stopped while the edge's confirmation was awaited.
+      // If the signal is aborted, the task was stopped while the edge's confirmation was awaited.
       if (signal.aborted) return this.#connect();
       return { name: "lost", error: RoomcastError.from(thrown) };
     } finally {
@@ -187,7 +191,8 @@ export class RoomSession {
   }
 
   /**
-   * While the room is being entered, ends a task whose source failed or that was stopped. Returns true if none is left.
+   * Ends the active task while the room is being entered, if its source has failed or it was stopped. Returns true if
+   * no task is left.
    */
   #giveUpEarly(): boolean {
     const task = this.#active;
@@ -226,7 +231,7 @@ export class RoomSession {
     }
   }
 
-  /** Ends the active task. A successor keeps the room; returns true if there is none, and the room is left. */
+  /** Ends the active task. A successor keeps the room. Without a successor this returns true, and the room is left. */
   #endActive(end: PlayerEnd): boolean {
     const task = this.#active;
     const successor = this.#successor;
@@ -242,9 +247,8 @@ export class RoomSession {
   }
 
   /**
-   * Reports the end of the last task, after the room was left. Returns true if another task came meanwhile, which is
-   * now
-   * the active one.
+   * Reports the end of the last task after the room was left. Returns true if another task came meanwhile; that task is
+   * now the active one.
    */
   async #settleLast(): Promise<boolean> {
     const last = this.#active;
@@ -286,9 +290,8 @@ export class RoomSession {
   }
 
   /**
-   * Shows the first picture at once. A later source waits for the tick, as all pictures do: shown between two ticks,
-   * its
-   * first picture would be further from the next one than any two other pictures are.
+   * Shows the first picture at once. A later source waits for the tick, as all pictures do. If its first picture were
+   * shown between two ticks, the distance to the next picture would be larger than usual.
    */
   #onSourceReady(): void {
     if (this.#format === undefined) this.#attendNow();
@@ -298,13 +301,16 @@ export class RoomSession {
     this.#connection?.attendNow();
   }
 
-  /** Waits before the room is entered again. Ends early when the task is stopped, which the next attempt checks. */
+  /**
+   * Waits before the room is entered again. The wait ends early when the task is stopped; the next attempt checks for
+   * this.
+   */
   async #pause(task: EnteredTask, delayMs: number): Promise<void> {
     const { signal } = (this.#wake = new AbortController());
     if (task.stopped !== undefined) return;
     try {
       await sleep(delayMs, undefined, { signal });
-      // The edge may be unreachable for long, and the source need not be open all that time.
+      // The confirmation is awaited here, before the source is opened, because the edge may be unreachable for long.
       await this.#untilConfirmed(signal);
     } catch (thrown) {
       if (!signal.aborted) throw thrown;

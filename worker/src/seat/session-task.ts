@@ -28,9 +28,9 @@ export interface RoomSnapshot {
 }
 
 export interface RoomLimits {
-  /** If the room accepts nothing for this long, ms, the connection counts as lost. */
+  /** The time without accepted media after which the connection counts as lost, ms. */
   readonly roomStallMs: number;
-  /** How long a session tries to connect to a lost room again, ms. */
+  /** The time for which a session tries to connect to a lost room again, ms. */
   readonly returnBudgetMs: number;
 }
 
@@ -39,10 +39,9 @@ export interface SessionTaskOptions extends Omit<PlayerOptions, "onReady" | "for
   readonly taskId: string;
   readonly createPublisher: () => Publisher;
   /**
-   * Resolves when the edge has confirmed that this task holds the seat. A worker must not publish without this: while
-   * it
-   * was cut off or frozen, the task may have been given to another worker, and two workers must never fight over a
-   * seat.
+   * Resolves when the edge has confirmed that this task holds the seat. A worker must not publish without this
+   * confirmation. While the worker was cut off or frozen, the task may have been given to another worker, and two
+   * workers must never fight over a seat.
    */
   readonly untilConfirmed: (signal: AbortSignal) => Promise<Confirmation>;
   readonly roomLimits: RoomLimits;
@@ -53,7 +52,10 @@ export interface SessionTask {
   /** Resolves when everything of the task has been closed. Never rejects. */
   readonly done: Promise<RoomOutcome>;
   snapshot(): RoomSnapshot;
-  /** The sources that are open or being opened, on the air or not. Null for one that is still being opened. */
+  /**
+   * The sources that are open or being opened, whether on the air or not, with null for each source that is still being
+   * opened.
+   */
   holds(): readonly (SourceInfo | null)[];
   /** Ends the task with `aborted`. `now` drops queued media; `tidy` sends it and leaves the room properly. */
   stop(how: "now" | "tidy"): void;

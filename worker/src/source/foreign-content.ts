@@ -3,22 +3,22 @@ import { RoomcastError } from "@roomcast/shared";
 /** Kinds of content that are not playable media, each with the error code and the advice to the user. */
 const KINDS = {
   webPage: ["SourceNotMedia", "a web page (text/html), not a media file: give the address of the file itself"],
-  dash: ["SourceUnsupported", "a DASH manifest, which is not played: give the HLS playlist or the media file itself"],
+  dash: [
+    "SourceUnsupported",
+    "a DASH manifest, which Roomcast cannot play: give the HLS playlist or the media file itself",
+  ],
   smooth: [
     "SourceUnsupported",
-    "a Smooth Streaming manifest, which is not played: give the HLS playlist or the media file",
+    "a Smooth Streaming manifest, which Roomcast cannot play: give the HLS playlist or the media file",
   ],
   xml: ["SourceNotMedia", "an XML document, not a media file: give the address of the file itself"],
   json: ["SourceNotMedia", "a JSON document, not a media file: give the address of the file itself"],
-  zip: ["SourceNotMedia", "a ZIP archive: give the address of the media file that is in it, unpacked"],
-  archive: [
-    "SourceNotMedia",
-    "an archive such as RAR, 7z or gzip: give the address of the media file that is in it, unpacked",
-  ],
+  zip: ["SourceNotMedia", "a ZIP archive: unpack it and give the address of the media file"],
+  archive: ["SourceNotMedia", "an archive such as RAR, 7z or gzip: unpack it and give the address of the media file"],
   pdf: ["SourceNotMedia", "a PDF document, not a media file: give the address of a video or audio file"],
   picture: ["SourceNotMedia", "a still picture, not a video: give the address of a video or audio file"],
-  torrent: ["SourceUnsupported", "a torrent, which is not played: give the address of the media file itself"],
-  playlist: ["SourceUnsupported", "a playlist of addresses such as PLS or ASX: give the address that is in it"],
+  torrent: ["SourceUnsupported", "a torrent, which Roomcast cannot play: give the address of the media file itself"],
+  playlist: ["SourceUnsupported", "a playlist file, such as PLS or ASX: give an address that it lists"],
 } as const;
 
 const TYPES: Readonly<Record<string, keyof typeof KINDS>> = {
@@ -89,8 +89,8 @@ export function foreignContent(start: Buffer): RoomcastError | undefined {
 }
 
 /**
- * Returns the error for a content type in lower case, or undefined if it may be media. Servers often send wrong types, so
- * this is only for sources that could not be played. Pure.
+ * Returns the error for a content type in lower case, or undefined if it may be media. Servers often send wrong types,
+ * so this is only for sources that could not be played. Pure.
  */
 export function foreignContentType(type: string | undefined): RoomcastError | undefined {
   const kind = type?.startsWith("image/") === true ? "picture" : TYPES[type ?? ""];

@@ -12,7 +12,10 @@ export interface SourceInfo {
   readonly live: boolean;
   /** True for a live source that arrives in segments of some seconds (HLS) instead of in real time. */
   readonly segmented?: boolean;
-  /** The longest time that the source waits for media, ms; then it fails with the cause. Nothing else ends it earlier. */
+  /**
+   * The longest time that the source waits for media, ms. After that the source fails with the cause. The player must
+   * not end it earlier.
+   */
   readonly patienceMs?: number;
   /** Null if the source is live or the duration is unknown. */
   readonly durationMs: number | null;
@@ -28,7 +31,7 @@ export interface SourceInfo {
   readonly toneMapped?: boolean;
   /**
    * The speed of playing; over 1 is faster. The tags' `dtsMs` then count playing time, which equals the position at
-   * `fromMs`; from there on the position is `fromMs + (dtsMs - fromMs) * factor`.
+   * `fromMs`. From there on the position is `fromMs + (dtsMs - fromMs) * factor`.
    */
   readonly tempo?: { readonly factor: number; readonly fromMs: number };
 }
@@ -38,21 +41,23 @@ export interface SourceInfo {
  * `QueuedSource` (queued-source.ts), which fills the queue.
  *
  * A source is open when the sequence header of each track in `info.plan` and the first video keyframe are available.
- * Tags come in DTS order per track, nearly so between tracks; each track's sequence header comes before its media and
- * again when it changes. `dtsMs` is the position in the source (recorded: 0 is its beginning, also after opening
- * it in the middle; live: 0 is about when it was opened).
+ * Tags come in DTS order per track and nearly so between tracks. Each track's sequence header comes before its media
+ * and again when it changes. `dtsMs` is the position in the source. For a recorded source 0 is its beginning, even if
+ * it was opened in the middle; for a live source 0 is about the time when it was opened.
  */
 export interface Source {
   readonly info: SourceInfo;
   /** Returns the oldest tag without taking it, or undefined if the queue is empty now. */
   peek(): MediaTag | undefined;
-  /** Takes the oldest tag. That makes room, so a source that was paused by a full queue continues to read. */
+  /**
+   * Takes the oldest tag. This makes room in the queue, so a source that was paused by a full queue continues to read.
+   */
   shift(): MediaTag | undefined;
-  /** Set when no more tags will come into the queue. The tags that are still in it may be taken. */
+  /** Set when no more tags will come into the queue. The tags that are still in the queue may be taken. */
   readonly end: SourceEnd | undefined;
   /** Payload bytes in the queue. */
   readonly queuedBytes: number;
-  /** From the oldest to the newest tag in the queue, ms. */
+  /** The time from the oldest to the newest tag in the queue, ms. */
   readonly queuedMs: number;
   /** Called when a tag comes into an empty queue, and when `end` is set. There is one listener. */
   onReadable: (() => void) | undefined;

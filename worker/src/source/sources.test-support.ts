@@ -10,7 +10,7 @@ import type { Source, SourceEnd } from "./source.ts";
 
 const run = promisify(execFile);
 
-/** The way in which a file is served: completely, like an endless stream, or with a fault in the middle of the file. */
+/** The way in which a file is served: completely, like a stream of unknown length, or with a fault. */
 export type Fault =
   | "none"
   | "no-parts"
@@ -122,7 +122,9 @@ export class MediaServer {
   }
 }
 
-/** Sends a twentieth of the file, at once and then every quarter of a second: a file of 5 s comes as it is played. */
+/**
+ * Sends a twentieth of the file at once and then every quarter of a second, so that a file of 5 s arrives in real time.
+ */
 function sendSlowly(response: http.ServerResponse, body: Buffer): void {
   const part = Math.ceil(body.length / 20);
   let sent = 0;

@@ -6,7 +6,7 @@ const DEFAULT_FPS = 30;
 /**
  * Returns the units of this worker's capacity that a task uses: the sum over all sources that it has open. Pure.
  *
- * @param held null for a source that is still being opened; it counts as what the request lets expect
+ * @param held null for a source that is still being opened; its cost is estimated from the request
  */
 export function loadUnits(held: readonly (SourceInfo | null)[], request: PushRequest): number {
   const expected = expectedUnits(null, request);

@@ -1,7 +1,7 @@
 import { type ErrorCode, type Outcome, RoomcastError } from "@roomcast/shared";
 import type { Logger } from "pino";
 
-/** Errors that are the fault of the worker or its machine. The caller has to fix all others. */
+/** Errors that are the fault of the worker or its machine. The caller has to fix all other errors. */
 const OURS: ReadonlySet<ErrorCode> = new Set(["InternalError", "FailedOperation.MediaEngine"]);
 
 export interface EndedTask {

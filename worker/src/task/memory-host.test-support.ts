@@ -48,9 +48,9 @@ export class MemorySessionTask implements SessionTask {
   readonly changes: TaskUpdate[] = [];
   readonly #ended = Promise.withResolvers<RoomOutcome>();
   readonly done = this.#ended.promise;
-  /** True if it ends when it is stopped. */
+  /** True if the task ends when it is stopped. */
   obedient: boolean;
-  /** Its open sources; null for one that is being opened. */
+  /** The open sources of the task, with null for each source that is still being opened. */
   held: (SourceInfo | null)[] = [null];
   snapshotNow: RoomSnapshot;
 

@@ -5,9 +5,9 @@ import type { SessionTaskOptions } from "../seat/session-task.ts";
 
 /** Defaults for fields that a request omits. */
 export interface SessionTaskDefaults {
-  /** How long to wait for a lost source or room, ms. */
+  /** The time to wait for a lost source or room, ms. */
   readonly reconnectBudgetMs: number;
-  /** A source that delivers nothing for this long is lost, ms. */
+  /** The time without media after which a source counts as lost, ms. */
   readonly sourceSilenceMs: number;
 }
 
@@ -23,8 +23,8 @@ type FromRequest = Pick<
 /**
  * Returns the playback options of a request. Pure.
  *
- * @param clock the two clocks at the same moment: Unix time, which `StartAt` is in, and the one that the player runs
- * on, ms
+ * @param clock the time on two clocks at the same moment, ms: Unix time, in which `StartAt` is given, and the
+ *   player's clock
  */
 export function sessionTaskOptions(
   request: PushRequest,

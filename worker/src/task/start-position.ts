@@ -9,9 +9,14 @@ export interface StartPosition {
 export interface StartPositionOptions {
   readonly live: boolean;
   readonly taskId: string;
-  /** Where the edge last saw an earlier attempt of this task. Null if there was none or it never played. */
+  /**
+   * The position at which the edge last saw an earlier attempt of this task; null if there was no such attempt or it
+   * never played.
+   */
   readonly resumeAt: StartPosition | null;
-  /** When the edge saw it there or sent it there, Unix ms. Undefined from an older edge. */
+  /**
+   * The time at which the edge saw the attempt at `resumeAt` or sent it there, Unix ms. An older edge does not give it.
+   */
   readonly seenAtMs?: number | undefined;
   /** The Redis record of the same source. Null if there is none or the push does not use Redis. */
   readonly found: ProgressRecord | null;
@@ -22,15 +27,13 @@ export interface StartPositionOptions {
 const BEGINNING: StartPosition = { item: 0, positionMs: 0 };
 
 /**
- * Returns where in its sources a task starts. Pure.
+ * Returns the item and the position at which a task starts. Pure.
  *
- * A live source starts at its newest. A later attempt of a task continues where that task was. The edge and the task's
- * record in Redis both lag behind, so the later one counts, not the further one: after a seek back, the further
- * position
- * may be an old one from before Redis became unreachable. A record of *another* task is not used for a later attempt.
- * A
- * first attempt resumes the record of any task, unless that push had finished. Without a record it starts where the
- * request asks.
+ * A live source starts at its newest media. A later attempt of a task continues where that task was. The edge and the
+ * task's record in Redis both lag behind, so the more recent of the two counts, not the further position: after a seek
+ * back, the further position may date from before Redis became unreachable. A record of *another* task is not used for
+ * a later attempt. A first attempt resumes the record of any task, unless that task had finished. Without a record it
+ * starts where the request asks.
  */
 export function startPosition(options: StartPositionOptions): StartPosition {
   const { live, taskId, found, resumeAt, seenAtMs } = options;
@@ -47,7 +50,8 @@ export function startPosition(options: StartPositionOptions): StartPosition {
 }
 
 /**
- * Used when the times are unknown. Both positions lag behind by at most a second while edge and Redis are reachable.
+ * Returns the further of two positions. It is used when their times are unknown: both positions lag behind by at most a
+ * second while edge and Redis are reachable.
  */
 function further(a: StartPosition, b: StartPosition): StartPosition {
   return a.item > b.item || (a.item === b.item && a.positionMs >= b.positionMs) ? a : b;

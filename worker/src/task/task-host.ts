@@ -41,11 +41,11 @@ interface Held {
   /** The `seatKey` of its seat. */
   readonly seat: string;
   readonly runner: TaskRunner;
-  /** Resolves once its end has been reported. */
+  /** Resolves once the end of the attempt has been reported. */
   readonly reported: Promise<void>;
 }
 
-/** How many ended attempts are remembered, so that a late or duplicate frame does not start them again. */
+/** The number of ended attempts that are remembered, so that a late or duplicate frame does not start them again. */
 const MAX_REMEMBERED = 10_000;
 
 /** All tasks of this process. Each accepted dispatch leads to exactly one `ended`. */
@@ -55,7 +55,7 @@ export class TaskHost implements LinkedTasks {
   readonly #current = new Map<string, Held>();
   /** All attempts that have not ended, including older ones that are being stopped. */
   readonly #held = new Set<Held>();
-  /** The end of the highest ended attempt, by task id; oldest first. */
+  /** The `ended` frame of the highest attempt that has ended, by task id, oldest first. */
   readonly #ended = new Map<string, WorkerFrameOf<"ended">>();
   #draining: string | undefined;
 
@@ -95,7 +95,7 @@ export class TaskHost implements LinkedTasks {
     if (refusal !== null) return { type: "refused", taskId, attempt, error: refusal.toBody() };
     const ended = this.#ended.get(taskId);
     if (ended?.attempt === attempt) {
-      // A late duplicate dispatch: the end is reported again, after this answer.
+      // This dispatch is a late duplicate, so the end is reported again, after this answer.
       queueMicrotask(() => this.#options.news.addEnded(ended));
     } else if (this.#current.get(taskId)?.ref.attempt !== attempt) {
       this.#start(frame);
@@ -129,9 +129,8 @@ export class TaskHost implements LinkedTasks {
   }
 
   /**
-   * Accepts no new tasks and releases every task, so that other workers continue them. Resolves when all have left
-   * their
-   * rooms. After the limit, the remaining ones are stopped at once.
+   * Accepts no new tasks and releases every task, so that other workers continue them. Resolves when all tasks have
+   * left their rooms. After the limit, the remaining tasks are stopped at once.
    */
   async drain(reason: string, limitMs: number): Promise<void> {
     this.#draining ??= reason;

@@ -52,14 +52,17 @@ export interface TaskRunnerOptions {
   >;
   readonly parts: TaskParts;
   readonly log: Logger;
-  /** The task starts only after this: an earlier attempt of the same task may still be leaving the room. */
+  /**
+   * The promise that the task waits for before it starts: an earlier attempt of the same task may still be leaving the
+   * room.
+   */
   readonly after?: Promise<unknown>;
 }
 
-/** Why a task is to end before its source does. */
+/** The reason for ending a task before its source ends. */
 export type EndIntent =
   | { readonly name: "stop"; readonly how: "now" | "tidy"; readonly reason: string }
-  /** Released, so that another worker continues it. */
+  /** The task is released, so that another worker continues it. */
   | { readonly name: "release"; readonly how: "now" | "tidy" };
 
 export interface TaskEnd extends StartPosition {
@@ -78,9 +81,12 @@ export class TaskRunner {
   #startAt: StartPosition;
   /** The final progress values. */
   #last: ProgressValues | undefined;
-  /** The error that it failed with, including its cause. */
+  /** The error that the task failed with, including its cause. */
   #cause: RoomcastError | undefined;
-  /** Progress records of new sources are opened and closed one after another, so that each is closed. */
+  /**
+   * Resolves when the progress records of earlier changes of source are open or closed. The changes run one after
+   * another, so that each record is closed.
+   */
   #following: Promise<void> = Promise.resolve();
 
   /** Starts the task at once. */
@@ -105,7 +111,10 @@ export class TaskRunner {
     return { taskId, attempt, ...this.#snapshot() };
   }
 
-  /** Ends the task early. The first reason is reported; a later call may turn a tidy end into an immediate one. */
+  /**
+   * Ends the task early. The reason of the first call is reported. A later call may turn a tidy end into an immediate
+   * one.
+   */
   end(intent: EndIntent): void {
     this.#intent ??= intent;
     this.#ending.abort();
@@ -200,11 +209,14 @@ export class TaskRunner {
     return this.#sessionTask;
   }
 
-  /** Each source has its own record: closes the old one at its last position and opens the new one. */
+  /**
+   * Closes the record of the old source at its last position and opens that of the new source, because each source has
+   * its own record.
+   */
   async #follow(videoSrc: string, before: ProgressValues): Promise<void> {
     const { dispatch, log } = this.#options;
     const old = this.#progress;
-    // After a record could not be opened, nothing more is recorded. Playback does not depend on it.
+    // If an earlier record could not be opened, nothing more is recorded. Playback does not depend on records.
     if (old === undefined) return;
     try {
       const opened = await this.#unlessEnding(this.#openProgress({ ...dispatch.request, VideoSrc: videoSrc }));

@@ -8,7 +8,9 @@ export interface FillFrame {
 
 /** Makes the pictures and the sound that a room gets while its source delivers nothing. */
 export interface GapFiller {
-  /** Must be given every tag that is sent, so that the filler knows what to repeat and in which format. */
+  /**
+   * Takes a tag that is sent. The filler must get every such tag, so that it knows what to repeat and in which format.
+   */
   observe(tag: MediaTag): void;
   /** Returns a picture that looks like the last one, or undefined if none can be made for this stream. */
   picture(): FillFrame | undefined;

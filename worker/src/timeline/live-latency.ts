@@ -1,19 +1,23 @@
 /** The lowest amount of queued media that a live source keeps, ms. More than that is unnecessary latency. */
 export const LIVE_TARGET_MS = 400;
-/** The window over which the lowest amount is measured for a steady source, ms: it occurs within a few frames. */
+/**
+ * The window over which the lowest amount is measured for a steady source, ms. The lowest amount occurs within a few
+ * frames.
+ */
 const STEADY_WINDOW_MS = 3_000;
-/** The same for a source that comes in segments (HLS): the lowest amount occurs just before the next segment. */
+/** The same for a source that comes in segments (HLS), ms. The lowest amount occurs just before the next segment. */
 const SEGMENTED_WINDOW_MS = 15_000;
-/** While catching up, the output clock runs at most this much faster than the wall clock. */
+/** The most by which the output clock runs faster than the wall clock while catching up, as a fraction. */
 const SPEED_UP = 0.5;
-/** If a steady source has more than this queued, ms, playback skips to its newest media. */
+/** The queued media of a steady source above which playback skips to the newest media, ms. */
 const OLD_MS = 1_000;
-/** A source that was away for longer than this, ms, sends its backlog when it comes back. */
+/** The time without media after which a source is expected to send a backlog when it comes back, ms. */
 const LONG_AWAY_MS = 2_500;
-/** The backlog arrives within this time after the source came back, ms. */
+/** The time within which the backlog arrives after the source came back, ms. */
 const GATHERED_COMES_MS = 1_000;
 /**
- * Some sources always come in bursts, with a pause before each. Their backlog is skipped at most once in this time, ms.
+ * The shortest time between two skips of a backlog, ms, because some sources always come in bursts with a pause before
+ * each.
  */
 const BURSTS_MS = 20_000;
 
@@ -26,8 +30,8 @@ export type CatchUp =
 const STAY: CatchUp = { name: "hurry", byMs: 0 };
 
 /**
- * Keeps the latency that is added to a live source small and stops it from growing with clock drift. It measures the
- * lowest amount of queued media in each window and decides whether to catch up or to skip. Pure.
+ * Keeps the latency that queued media add to a live source small, and stops it from growing with clock drift. It
+ * measures the lowest amount of queued media in each window and decides whether to catch up or to skip. Pure.
  */
 export class LiveLatency {
   readonly #segmented: boolean;
@@ -47,9 +51,9 @@ export class LiveLatency {
   }
 
   /**
-   * The source delivers media again after a gap.
+   * Records that the source delivers media again after a gap.
    *
-   * @param awayMs how late its media is; the gap was filled
+   * @param awayMs the lateness of its media, which is the length of the filled gap
    */
   comesBack(awayMs: number, nowMs: number): void {
     this.#beginWindow(nowMs);
@@ -57,7 +61,11 @@ export class LiveLatency {
     if (awayMs >= LONG_AWAY_MS && nowMs - this.#backAtMs >= BURSTS_MS) this.#backAtMs = nowMs;
   }
 
-  /** @param waitingMs the amount of media that is queued and not yet due, ms */
+  /**
+   * Decides whether to catch up now.
+   *
+   * @param waitingMs the amount of media that is queued and not yet due, ms
+   */
   judge(waitingMs: number, nowMs: number): CatchUp {
     this.#lowestMs = Math.min(this.#lowestMs, waitingMs);
     if (nowMs - this.#windowStartMs >= this.#windowMs) {

@@ -48,7 +48,7 @@ function takeAll(source: Source): MediaTag[] {
 
 function beginAt(taken: readonly MediaTag[], at: number): Beginning {
   const keyframe = taken[at];
-  // An opened source has its first keyframe queued, but one that has since ended may have nothing.
+  // An opened source has its first keyframe queued, but a source that has ended since may have no keyframe.
   if (keyframe === undefined) {
     const first = taken.find((tag) => !tag.sequenceHeader);
     return {

@@ -6,8 +6,8 @@ export const TICK_MS = 20;
 type Listener = (nowMs: number) => void;
 
 /**
- * The pacing timer that all sessions of the process share, so that thirty streams cost one wake-up and not thirty. It
- * runs only while it has listeners.
+ * The pacing timer that all sessions of the process share, so that thirty streams cost one wake-up instead of thirty.
+ * The timer runs only while it has listeners.
  */
 export class Ticker {
   readonly #listeners = new Set<Listener>();
@@ -32,7 +32,7 @@ export class Ticker {
 
   #schedule(): void {
     const nowMs = performance.now();
-    // Ticks keep to a fixed grid, so a late tick does not delay the later ones. After a very late one (a suspended
+    // Ticks keep to a fixed grid, so a late tick does not delay the later ones. After a very late tick (a suspended
     // laptop), the grid starts again from now.
     this.#dueMs = Math.max(this.#dueMs + TICK_MS, nowMs - TICK_MS);
     this.#timer = setTimeout(() => this.#tick(), Math.max(0, this.#dueMs - nowMs));

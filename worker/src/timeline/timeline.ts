@@ -5,19 +5,21 @@ import { type FillFrame, type GapFiller, NO_FILLER } from "./gap-filler.ts";
 import { initialHurryMs, LIVE_TARGET_MS, LiveLatency } from "./live-latency.ts";
 import { newestDtsMs, takeNewest, takeToKeyframe, takeToNewestKeyframe } from "./take-to-keyframe.ts";
 
-/** If a source is later than this, ms, and no gap was filled, the clock is moved back instead of catching up. */
+/** The lateness above which the clock is moved back instead of catching up, ms, if no gap was filled. */
 const LATE_MS = 300;
-/** A track that is this far behind the clock is filled, ms: two frames at 30 fps, four frames of 48 kHz AAC. */
+/** The distance behind the clock at which a track is filled, ms: two frames at 30 fps, four frames of 48 kHz AAC. */
 const FILL_AFTER_MS = { video: 70, audio: 90 } as const;
-/** When a recorded source delivers nothing, the clock waits for it this long before pictures are repeated, ms. */
+/**
+ * The longest time that the clock waits for a recorded source that delivers nothing, before pictures are repeated, ms.
+ */
 const LONGEST_WAIT_MS = 1_500;
 /** Duration of 1024 samples at 44.1 kHz, the longest audio frame that a room accepts, ms. */
 const AUDIO_FRAME_MS = 1024 / 44.1;
 /** Assumed time between two pictures until it has been measured, ms. */
 const DEFAULT_FRAME_MS = 33;
-/** A source that starts further before the requested position than this, ms, is not fast-forwarded to it. */
+/** The longest distance from a source's start to the requested position over which the source is fast-forwarded, ms. */
 const LONGEST_ROLL_MS = 12_000;
-/** Longer steps between two pictures are not used to measure the frame rate, ms. */
+/** The longest step between two pictures that is used to measure the frame rate, ms. */
 const LONGEST_FRAME_MS = 200;
 
 type Track = MediaTag["kind"];
@@ -30,35 +32,35 @@ export interface TimelineSink {
 /** The source that is on the air, and the mapping from its clock to the output clock. */
 interface Segment {
   readonly source: Source;
-  /** Output timestamp minus source DTS, ms. It grows when the source was late and a gap was filled. */
+  /** Output timestamp minus source DTS, ms. The offset grows when the source was late and a gap was filled. */
   offsetMs: number;
   /** The output timestamp of the cut, ms. */
   cutMs: number;
   /**
-   * Pictures before this DTS, ms, are needed only for decoding and are sent at once, a millisecond apart. Null if there
-   * are no such pictures.
+   * The DTS, ms, before which pictures are needed only for decoding: they are sent at once, a millisecond apart. Null
+   * if there are no such pictures.
    */
   rollUntilDtsMs: number | null;
   /** Tags that were taken from the source while searching for a keyframe. */
   ahead: MediaTag[];
-  /** Null for a recorded source. */
+  /** The control of the latency of a live source; null for a recorded source. */
   readonly latency: LiveLatency | null;
-  /** True after pictures were dropped: those before the next keyframe cannot be decoded. */
+  /** True after pictures were dropped, because the pictures before the next keyframe cannot be decoded. */
   awaitsKeyframe: boolean;
 }
 
 /**
- * The continuous output clock of a session. Pure: time is passed as an argument, and media is passed to the sink.
+ * The continuous output clock of a session. It reads no clock and does no I/O: the time is an argument, and media are
+ * passed to the sink.
  *
  * Video and audio share one zero. Output timestamps never decrease and stay continuous when the source changes: each
- * source is shifted so that its first keyframe gets the current output time. A tag is sent when its output timestamp
- * is
+ * source is shifted so that its first keyframe gets the current output time. A tag is sent when its output timestamp is
  * due. When nothing has been due for too long because the source is late, paused or gone, the filler makes the media.
  */
 export class Timeline {
   readonly #filler: GapFiller;
   #segment: Segment | undefined;
-  /** The wall time at which output timestamp 0 was, or would have been, due, ms. Undefined before the first cut. */
+  /** The wall time at which output timestamp 0 was due, or would have been due, ms; undefined before the first cut. */
   #zeroWallMs: number | undefined;
   readonly #lastMs: Record<Track, number | undefined> = { video: undefined, audio: undefined };
   /** Time between the last two pictures, ms. */
@@ -92,10 +94,10 @@ export class Timeline {
   }
 
   /**
-   * Puts a source on the air, starting at its first keyframe. Its audio before that keyframe is dropped; the sound of
-   * the previous source is sent up to the cut. A copied source can only start at a keyframe. If that keyframe is
-   * before
-   * `fromMs`, the pictures in between are sent at once, so that the room sees and hears the source from `fromMs`.
+   * Puts a source on the air, starting at its first keyframe. The new source's audio before that keyframe is dropped,
+   * and the sound of the previous source is sent up to the cut. A copied source can only start at a keyframe. If that
+   * keyframe is before `fromMs`, the pictures in between are sent at once, so that the room sees and hears the source
+   * from `fromMs`.
    */
   cutTo(
     source: Source,
@@ -106,8 +108,8 @@ export class Timeline {
     const cutMs = this.#nextCutMs(nowMs - this.#zeroWallMs);
     if (this.#away) this.#skipTo(cutMs);
     this.#soundUpTo(cutMs, sink);
-    // If the last picture was sent a while ago (a busy machine, a source that had ended), the gap before the cut is
-    // filled.
+    // The gap before the cut is filled, because the last picture may have been sent a while ago (a busy machine, a
+    // source that had ended).
     this.#fillUpTo(cutMs, sink);
     const { live, segmented = false } = source.info;
     const steady = live && !segmented;
@@ -130,7 +132,8 @@ export class Timeline {
     this.#lastMs.audio ??= cutMs - 1;
     // The first picture is sent at once, even if the clock is slightly before the cut.
     this.#zeroWallMs = nowMs - cutMs;
-    // A live server starts with its current GOP. The old part of it is sent at once, so that playback is at the newest.
+    // A live server starts with its current GOP. The old part of the GOP is sent at once, so that playback is at the
+    // newest media.
     if (steady) this.#zeroWallMs -= initialHurryMs(newestDtsMs(ahead) - keyframeDtsMs);
   }
 
@@ -140,8 +143,8 @@ export class Timeline {
   }
 
   /**
-   * The connection to the room has ended. Nothing is sent until the next cut, because a new connection must start with
-   * the sequence headers and a keyframe.
+   * Records that the connection to the room has ended. Nothing is sent until the next cut, because a new connection
+   * must start with the sequence headers and a keyframe.
    */
   leave(): void {
     this.clear();
@@ -157,7 +160,7 @@ export class Timeline {
     this.#paused = false;
   }
 
-  /** The time without a connection to the room is not filled, because nobody saw it. */
+  /** Skips the time without a connection to the room. It is not filled, because nobody sees that time. */
   #skipTo(cutMs: number): void {
     for (const track of ["video", "audio"] as const) {
       if (this.#lastMs[track] !== undefined) this.#lastMs[track] = cutMs - 1;
@@ -185,15 +188,16 @@ export class Timeline {
     this.#zeroWallMs += this.#waitMs(nowMs);
     if (this.#segment !== undefined && !this.#paused) this.#sendDue(this.#segment, nowMs, sink);
     const clockMs = nowMs - this.#zeroWallMs;
-    // While there is no source to wait for, both tracks stay close to the clock, and therefore to each other.
+    // While there is no source to wait for, both tracks stay close to the clock, and so to each other.
     const idle = this.#paused || this.#segment === undefined;
     this.#fill("video", { clockMs, afterMs: idle ? DEFAULT_FRAME_MS : FILL_AFTER_MS.video }, sink);
     this.#fill("audio", { clockMs, afterMs: idle ? AUDIO_FRAME_MS : FILL_AFTER_MS.audio }, sink);
   }
 
   /**
-   * Returns how much of the time since the last call the clock stood still, ms. A recorded source that is slightly late
-   * (a slow disk, a busy encoder) loses nothing, and no picture is repeated.
+   * Returns the part of the time since the last call for which the clock stands still, ms. The clock waits for a
+   * recorded source that is slightly late (a slow disk, a busy encoder), so that nothing is lost and no picture is
+   * repeated.
    */
   #waitMs(nowMs: number): number {
     const sinceMs = nowMs - (this.#advancedAtMs ?? nowMs);
@@ -221,7 +225,7 @@ export class Timeline {
     }
   }
 
-  /** Returns true once the requested position is reached. */
+  /** Sends the pictures before the requested position at once. Returns true once that position is reached. */
   #roll(segment: Segment, untilDtsMs: number, nowMs: number, sink: TimelineSink): boolean {
     for (let tag = this.#peek(segment); tag !== undefined; tag = this.#peek(segment)) {
       if (!tag.sequenceHeader && tag.dtsMs >= untilDtsMs) {
@@ -254,7 +258,8 @@ export class Timeline {
   }
 
   /**
-   * Shifts the clock relative to wall time, or the source relative to the clock; never one track relative to the other.
+   * Shifts the clock relative to wall time, or the source relative to the clock. It never shifts one track relative to
+   * the other.
    */
   #adjustPace(segment: Segment, nowMs: number, sink: TimelineSink): void {
     const head = this.#peek(segment);
@@ -285,7 +290,7 @@ export class Timeline {
 
   /**
    * Skips old media. The pictures that the newest one depends on are sent at once, because they are needed to decode
-   * it.
+   * the newest one.
    */
   #skipToNewest(segment: Segment): void {
     if (segment.awaitsKeyframe) return;
@@ -299,7 +304,7 @@ export class Timeline {
     const mappedMs = tag.dtsMs + segment.offsetMs;
     if (tag.sequenceHeader) {
       this.#filler.observe(tag);
-      // A sequence header may carry any timestamp (usually 0). It gets the time of the media after it.
+      // A sequence header may carry any timestamp (usually 0). The header gets the time of the media after it.
       const timestampMs = Math.round(Math.max(segment.cutMs, lastMs ?? 0));
       sink.send({ kind: tag.kind, timestampMs, payload: tag.payload }, tag);
       return;
@@ -325,9 +330,8 @@ export class Timeline {
   }
 
   /**
-   * Fills up to just before `dueMs`. The filled pictures have the source's frame interval, so that none of them is
-   * right
-   * before the picture that is due then.
+   * Fills both tracks up to just before `dueMs`. The filled pictures have the source's frame interval, so that none of
+   * them comes right before the picture that is due at `dueMs`.
    */
   #fillUpTo(dueMs: number, sink: TimelineSink): void {
     const frameMs = this.#frameMs;
@@ -360,8 +364,8 @@ export class Timeline {
   }
 
   /**
-   * Returns true if the next frame of the source is not due yet (a low frame rate, or this track has ended). The source
-   * is not late then, and filling does not shift it.
+   * Returns true if the next frame of the source is not due yet (a low frame rate, or this track has ended). In that
+   * case the source is not late, and filling does not shift it.
    */
   #waitsForLater(clockMs: number): boolean {
     const segment = this.#segment;
@@ -372,9 +376,9 @@ export class Timeline {
 
   /**
    * Returns the output timestamp of the first picture of a cut that is made at `clockMs`, ms. If the next picture has
-   * been due for less than a frame (the clock is checked only every tick), the new picture takes its place and the
-   * clock
-   * is adjusted. Filling such a short gap would only show the old picture again, right before the new one.
+   * been due for less than a frame (the clock is checked only every tick), the new picture takes the place of that
+   * picture and the clock is adjusted. Filling such a short gap would only show the old picture again, right before the
+   * new one.
    */
   #nextCutMs(clockMs: number): number {
     const dueMs = this.#lastMs.video === undefined ? clockMs : this.#lastMs.video + this.#frameMs;
@@ -391,7 +395,8 @@ export class Timeline {
 }
 
 /**
- * Returns the position of a tag in the source, ms. A source that is played faster or slower counts time differently.
+ * Returns the position of a tag in the source, ms. The timestamps of a source that is played faster or slower count
+ * playing time instead.
  */
 function positionOf(source: Source, dtsMs: number): number {
   const { tempo } = source.info;

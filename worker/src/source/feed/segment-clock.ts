@@ -135,8 +135,8 @@ class Lane implements SegmentLane {
     const { startMs } = this.#segment;
     if (this.#offsetMs !== undefined) {
       const driftMs = shownAtMs(tag) + this.#offsetMs - startMs;
-      // The last tags of the previous segment may come only now, because the bytes of one segment may end in the middle
-      // of a tag.
+      // The last tags of the previous segment may come only now, because the demuxer is not flushed between segments
+      // that are adjacent ranges of one file.
       if (Math.abs(driftMs) <= LARGEST_DRIFT_MS) {
         this.#arriving = driftMs < 0;
         return true;

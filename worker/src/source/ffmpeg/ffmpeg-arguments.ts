@@ -267,9 +267,9 @@ function scaled({ picture, toBt709 }: Extract<VideoPlan, { action: "transcode" }
 const TRANSFERS: Readonly<Record<HdrTransfer, string>> = { PQ: "smpte2084", HLG: "arib-std-b67" };
 
 /**
- * Converts HDR to BT.709. The picture becomes linear light in which 1 is the reference white (203 cd/m², ITU-R BT.2408).
- * Brighter values are compressed into the range above 0.3 (mobius), and the result is converted back. So skin and
- * graphics keep their brightness, and bright lights keep their outline.
+ * Converts HDR to BT.709. The picture becomes linear light in which 1 is the reference white (203 cd/m², ITU-R
+ * BT.2408). Brighter values are compressed into the range above 0.3 (mobius), and the result is converted back. So skin
+ * and graphics keep their brightness, and bright lights keep their outline.
  */
 function toneFilters(tonesOf: HdrTransfer): string[] {
   return [

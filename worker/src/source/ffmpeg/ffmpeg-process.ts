@@ -32,8 +32,8 @@ const STDERR_LINE_LENGTH = 400;
 /**
  * One ffmpeg child that writes to a pipe.
  *
- * The process cannot outlive its worker: it reads the worker's loopback gateway or stdin and writes to the worker's pipe,
- * and all three end with the worker.
+ * The process cannot outlive its worker: it reads the worker's loopback gateway or stdin and writes to the worker's
+ * pipe, and all three end with the worker.
  */
 export class FfmpegProcess {
   readonly #options: FfmpegProcessOptions;

@@ -49,8 +49,8 @@ const PACKAGE: Record<MediaTool, string> = { ffmpeg: "ffmpeg-static", ffprobe: "
 const run = promisify(execFile);
 
 /**
- * Finds ffmpeg and ffprobe, each at least 5.1: in `FFMPEG_PATH` and `FFPROBE_PATH` (no other place is tried if a
- * given path does not work), then in the optional npm packages and on `PATH`. Never throws.
+ * Finds ffmpeg and ffprobe, each at least 5.1: in `FFMPEG_PATH` and `FFPROBE_PATH` (no other place is tried if a given
+ * path does not work), then in the optional npm packages and on `PATH`. Never throws.
  */
 export async function findMediaTools(options: FindMediaToolsOptions = {}): Promise<MediaToolsResult> {
   const [ffmpeg, ffprobe] = await Promise.all([find("ffmpeg", options), find("ffprobe", options)]);

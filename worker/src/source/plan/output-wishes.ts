@@ -49,8 +49,8 @@ export interface OutputWishes {
 
 /**
  * Returns the output format that a request asks for. The two volumes of a request are multiplied: `Volume` is the
- * loudness of this push in the room and may change while it runs; `AudioEncodeParams.Volume` corrects a recording that is
- * too quiet or too loud. Pure.
+ * loudness of this push in the room and may change while it runs; `AudioEncodeParams.Volume` corrects a recording that
+ * is too quiet or too loud. Pure.
  */
 export function wishesOf(
   request: Pick<PushRequest, "VideoEncodeParams" | "AudioEncodeParams"> & {

@@ -6,8 +6,8 @@ import { TsDemuxer } from "../demux/mpegts/ts-demuxer.ts";
 const MAX_BYTES = 4 * 1024 * 1024;
 
 /**
- * Reads an MPEG-TS until its tracks are known and then puts the bytes back, so that the next reader of the stream begins
- * at its first byte.
+ * Reads an MPEG-TS until its tracks are known and then puts the bytes back, so that the next reader of the stream
+ * begins at its first byte.
  *
  * @returns null if the stream ends, or continues for long, without a table of tracks
  */

@@ -32,7 +32,8 @@ export async function judge(
   });
   const pipe = (index: number) => socketOf(child.stdio, index);
   for (const [index, tags] of streams.entries()) {
-    // A decoder that gives up closes its input. Its error output and its exit code report that.
+    // A decoder that gives up closes its input, which is an error here. Its error output and its exit code report the
+    // failure.
     pipe(3 + index).on("error", () => {});
     pipe(3 + index).end(flvFile(tags));
   }
@@ -50,7 +51,7 @@ function inputArgs(pipe: number): string[] {
   return ["-thread_queue_size", "1024", "-threads", "1", "-err_detect", "explode", "-f", "flv", "-i", `pipe:${pipe}`];
 }
 
-/** Pipes beyond the three standard ones read and write. */
+/** Returns a pipe of the child. Pipes beyond the three standard ones can be both read and written. */
 function socketOf(stdio: readonly unknown[], index: number): Duplex {
   const socket = stdio[index];
   if (!(socket instanceof Duplex)) throw new Error(`ffmpeg was started without pipe ${index}.`);

@@ -11,8 +11,8 @@ interface Type1 {
 }
 
 /**
- * Rewrites a clip with picture order type 2 (baseline, no B-frames) to type 1 with the same order: reference pictures
- * count by two. For tests.
+ * Rewrites a clip with picture order type 2 (baseline, no B-frames) to type 1 with the same order, in which each
+ * reference picture counts as two. For tests.
  */
 export function orderedByType1(clip: readonly FlvTag[], order: Type1): FlvTag[] {
   let frameNumBits = 0;
@@ -38,7 +38,7 @@ export function orderedByType1(clip: readonly FlvTag[], order: Type1): FlvTag[] 
   });
 }
 
-/** ITU-T H.264, 7.3.2.1.1, for a profile without chroma format. */
+/** Rewrites an SPS to picture order type 1 (ITU-T H.264, 7.3.2.1.1), for a profile without chroma format. */
 function withNewOrder(sps: Uint8Array, order: Type1): Buffer {
   const { reader, writer } = open(sps);
   copyBits(reader, writer, 24);
@@ -54,7 +54,7 @@ function withNewOrder(sps: Uint8Array, order: Type1): Buffer {
   return close(sps, reader, writer);
 }
 
-/** 7.3.3, with delta_pic_order_cnt[0] after frame_num and idr_pic_id. */
+/** Adds a delta_pic_order_cnt[0] of 0 to a slice header (7.3.3), after frame_num and idr_pic_id. */
 function withZeroDelta(slice: Uint8Array, frameNumBits: number): Buffer {
   const { reader, writer } = open(slice);
   copyExpGolomb(reader, writer); // first_mb_in_slice
@@ -78,7 +78,7 @@ function copyExpGolomb(reader: BitReader, writer: BitWriter): void {
   writer.unsignedExpGolomb(reader.unsignedExpGolomb());
 }
 
-/** Copies the rest, up to its stop bit. */
+/** Copies the rest of the unit, up to its stop bit. */
 function close(unit: Uint8Array, reader: BitReader, writer: BitWriter): Buffer {
   // The last byte of a unit is never 0; the bits after its last 1 are padding.
   const padding = 31 - Math.clz32((unit.at(-1) ?? 1) & -(unit.at(-1) ?? 1));

@@ -3,7 +3,7 @@ import { withEmulationPrevention } from "../../media/codec/emulation-prevention.
 import type { SliceHeader } from "../../media/codec/slice-header.ts";
 import { SKIP_SLICE_QP, writeCabacSkips, writeCavlcSkips } from "./skip-slice-data.ts";
 
-/** Baseline, main and high: the profiles that rooms accept and that are tested. */
+/** The profiles baseline, main and high, which rooms accept and for which this is tested. */
 const PROFILES = new Set([66, 77, 100]);
 /** The constraint flag for profiles with intra pictures only (ITU-T H.264, A.2.8 to A.2.11). */
 const INTRA_ONLY = 0x10;
@@ -12,9 +12,12 @@ const MAX_MACROBLOCKS = 139_264;
 const SLICE_TYPE_ALL_P = 5;
 /** nal_ref_idc 0, nal_unit_type 1: a slice of a picture that is not used for prediction. */
 const NON_REFERENCE_SLICE = 0x01;
-/** Access unit delimiter: I and P slices follow. */
+/** An access unit delimiter, which announces I and P slices. */
 const DELIMITER = Buffer.from([0x09, 0x30]);
-/** FrameType 2 (inter), CodecID 7 (AVC); AVCPacketType 1; the CompositionTime follows (Adobe FLV 10.1, E.4.3.1). */
+/**
+ * The first bytes of the tag body: FrameType 2 (inter) with CodecID 7 (AVC), then AVCPacketType 1. The CompositionTime
+ * follows (Adobe FLV 10.1, E.4.3.1).
+ */
 const INTER_PICTURE_HEADER = Buffer.from([0x27, 1]);
 
 export interface RepeatedPictureOptions {
@@ -27,17 +30,16 @@ export interface RepeatedPictureOptions {
 }
 
 /**
- * Makes a P picture in which every macroblock is skipped: the decoder repeats the last reference picture, sample by
- * sample (P_Skip next to skipped neighbours has no motion, ITU-T H.264, 8.4.1.1, and uncoded blocks are not
+ * Makes a P picture in which every macroblock is skipped. The decoder then repeats the last reference picture, sample
+ * by sample (P_Skip next to skipped neighbours has no motion, ITU-T H.264, 8.4.1.1, and uncoded blocks are not
  * deblocked).
  *
- * The picture is not a reference (nal_ref_idc 0), so it displaces no reference, and the next picture of the source is
- * decoded as if the repeated one had not been sent. The same bytes may be sent any number of times in a row: the frame
- * number follows that of the last reference, as that of the source's next picture will (7.4.3), and the picture order
- * is
- * between the two. The delimiter in front separates equal pictures, which their slice headers do not (7.4.1.2.4).
- * Picture order type 2 forbids two such pictures in a row (8.2.1.3), because their order would be the same. Decoders
- * show them in decoding order, which is the order wanted here.
+ * The picture is not a reference (nal_ref_idc 0), so it does not displace any reference, and the next picture of the
+ * source is decoded as if the repeated one had not been sent. The same bytes may be sent any number of times in a row:
+ * the frame number follows that of the last reference, as that of the source's next picture will (7.4.3), and the
+ * picture order is between the two. The delimiter in front separates equal pictures, which their slice headers do not
+ * (7.4.1.2.4). Picture order type 2 forbids two such pictures in a row (8.2.1.3), because their order would be the
+ * same. Decoders show them in decoding order, which is the order wanted here.
  *
  * @returns the FLV tag body, or undefined if the stream does not allow such a picture.
  */
@@ -60,17 +62,17 @@ function isPossible({ sps, type, adaptiveMarking, reference }: SliceHeader): boo
   if (!PROFILES.has(sps.profileIdc) || sps.maxNumRefFrames === 0) return false;
   if (sps.profileIdc === 100 && (sps.constraintFlags & INTRA_ONLY) !== 0) return false;
   if (!sps.frameMbsOnly || sps.widthInMbs * sps.heightInMapUnits > MAX_MACROBLOCKS) return false;
-  // After a B picture, the display order differs from the decoding order.
+  // B pictures are excluded, because their display order differs from the decoding order.
   if (type === "B") return false;
-  // Command 5 resets all counters; after command 6 the picture is no longer the first reference.
+  // Command 5 resets all counters. After command 6 the picture is no longer the first reference.
   if (adaptiveMarking.includes(5) || adaptiveMarking.includes(6)) return false;
   const order = sps.picOrderCnt;
   if (order.type !== 1 || !order.deltaAlwaysZero) return true;
-  // The order cannot be chosen: a picture that is not a reference may be ordered before the last one.
+  // With this type the order cannot be chosen: a picture that is not a reference may be ordered before the last one.
   return !reference || order.offsetForNonRefPic >= 0;
 }
 
-/** 7.3.3 */
+/** Writes the slice header (7.3.3). */
 function writeSliceHeader(writer: BitWriter, last: SliceHeader): void {
   const { sps, pps } = last;
   writer.unsignedExpGolomb(0); // first_mb_in_slice
@@ -90,7 +92,10 @@ function writeSliceHeader(writer: BitWriter, last: SliceHeader): void {
   if (pps.deblockingFilterControlPresent) writer.unsignedExpGolomb(1); // disable_deblocking_filter_idc
 }
 
-/** One step after the last picture. If the source steps by one, this equals the order of its next picture (8.2.1). */
+/**
+ * Writes a picture order one step after the last picture. If the source steps by one, this equals the order of its next
+ * picture (8.2.1).
+ */
 function writePicOrder(writer: BitWriter, last: SliceHeader): void {
   const order = last.sps.picOrderCnt;
   const both = last.pps.bottomFieldPicOrderInFramePresent;
@@ -106,7 +111,7 @@ function writePicOrder(writer: BitWriter, last: SliceHeader): void {
   }
 }
 
-/** A pred_weight_table (7.3.3.2) that changes nothing. */
+/** Writes a pred_weight_table (7.3.3.2) that changes nothing. */
 function writeNoWeights(writer: BitWriter, coloured: boolean): void {
   writer.unsignedExpGolomb(0); // luma_log2_weight_denom
   if (coloured) writer.unsignedExpGolomb(0); // chroma_log2_weight_denom

@@ -5,9 +5,8 @@ const AAC_LC = 2;
 const PACKET_RAW = 1;
 /**
  * For each channelConfiguration, a raw_data_block (ISO/IEC 14496-3, 4.4.2.1) with one element in which no band is coded
- * (max_sfb 0), so that the spectrum is empty at every sample rate. ffmpeg's encoder makes the same from digital
- * silence.
- * Mono uses a single_channel_element, stereo a channel_pair_element with a common window.
+ * (max_sfb 0), so that the spectrum is empty at every sample rate. ffmpeg's encoder makes the same frames from digital
+ * silence. Mono uses a single_channel_element, stereo a channel_pair_element with a common window.
  */
 const EMPTY_FRAMES: Readonly<Record<number, readonly number[]>> = {
   1: [0x01, 0x18, 0x20, 0x07],

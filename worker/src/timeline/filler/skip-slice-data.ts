@@ -1,20 +1,22 @@
 import { BitWriter } from "../../media/codec/bit-writer.ts";
 
 /**
- * The SliceQPY that the slice header must have for the CABAC data below. Skipped macroblocks do not use it otherwise.
+ * The SliceQPY that the slice header must have for the CABAC data below. Skipped macroblocks do not use the value for
+ * anything else.
  */
 export const SKIP_SLICE_QP = 51;
 
 /**
  * State of ctxIdx 11 (mb_skip_flag in P slices) at SliceQPY 51 and cabac_init_idc 0: m = 23 and n = 33 (ITU-T H.264,
- * table 9-13) give preCtxState 106, hence a state of 42 whose most probable symbol is 1 (equation 9-5). At this
- * quantizer
- * "skipped" is the most probable symbol from the first macroblock on in every stream; at a low quantizer it is not.
+ * table 9-13) give preCtxState 106, and therefore a state of 42 whose most probable symbol is 1 (equation 9-5). At this
+ * quantizer, "skipped" is the most probable symbol from the first macroblock on in every stream. At a low quantizer it
+ * is not.
  */
 const FIRST_STATE = 42;
 const LAST_STATE = 62;
 /**
- * rangeTabLPS (table 9-44) for the states 42 to 62. An encoder that only gets the most probable symbol needs no others.
+ * rangeTabLPS (table 9-44) for the states 42 to 62. An encoder that only gets the most probable symbol does not need
+ * any other states.
  */
 const RANGE_TAB_LPS: readonly (readonly [number, number, number, number])[] = [
   [16, 20, 23, 27],
@@ -53,9 +55,12 @@ export function writeCabacSkips(writer: BitWriter, macroblocks: number): void {
   for (const byte of cabacSkips(macroblocks)) writer.bits(byte, 8);
 }
 
-/** Number of picture sizes whose data is cached. Few sizes are in use. */
+/** The number of picture sizes for which data is cached. Few sizes are in use. */
 const MAX_KEPT_SIZES = 16;
-/** The data depends only on the number of macroblocks. Making it for 1080p takes almost a millisecond. */
+/**
+ * The cached slice data by number of macroblocks, on which alone it depends. Making it for 1080p takes almost a
+ * millisecond.
+ */
 const keptSkips = new Map<number, Uint8Array>();
 
 function cabacSkips(macroblocks: number): Uint8Array {
@@ -94,14 +99,17 @@ class ProbableSymbolEncoder {
     this.#writer = writer;
   }
 
-  /** Figure 9-7 for the most probable symbol. */
+  /** Encodes the most probable symbol (figure 9-7). */
   encodeProbable(): void {
     this.#range -= RANGE_TAB_LPS[this.#state - FIRST_STATE]?.[(this.#range >> 6) & 3] ?? 0;
     this.#state = Math.min(this.#state + 1, LAST_STATE);
     this.#renormalize();
   }
 
-  /** Figures 9-11 and 9-12; the last bit written at the end is the rbsp_stop_one_bit. */
+  /**
+   * Encodes end_of_slice_flag (figures 9-11 and 9-12). The last bit that is written at the end is the
+   * rbsp_stop_one_bit.
+   */
   encodeTerminate(end: boolean): void {
     this.#range -= 2;
     if (end) {
@@ -114,7 +122,7 @@ class ProbableSymbolEncoder {
     this.#writer.bits(((this.#low >> 7) & 3) | 1, 2);
   }
 
-  /** Figure 9-8. */
+  /** Renormalizes the range (figure 9-8). */
   #renormalize(): void {
     while (this.#range < 256) {
       if (this.#low < 256) {
@@ -131,7 +139,7 @@ class ProbableSymbolEncoder {
     }
   }
 
-  /** Figure 9-9. */
+  /** Writes a bit and the outstanding ones (figure 9-9). */
   #put(bit: number): void {
     if (this.#first) this.#first = false;
     else this.#writer.bit(bit);

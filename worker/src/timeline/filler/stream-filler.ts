@@ -12,9 +12,9 @@ import { makeRepeatedPicture } from "./repeated-picture.ts";
 import { silentFrame } from "./silence.ts";
 
 /**
- * Duration of a repeated picture, ms. Fifteen per second keep the distance well under the 100 ms after which a player
- * or
- * a watchdog reports a stall, and cost about 1 KB per second. The source's frame rate would cost twice that.
+ * Duration of a repeated picture, ms. Fifteen pictures per second cost about 1 KB per second; the frame rate of a usual
+ * source would cost twice that. Their distance is well under the 100 ms after which a player or a watchdog reports a
+ * stall.
  */
 const PICTURE_MS = 66;
 const NAL_TYPE_SPS = 7;
@@ -37,7 +37,9 @@ export class StreamFiller implements GapFiller {
   #picture: Made<FillFrame>;
   #silence: Made<FillFrame>;
 
-  /** Only stores the tag, because this runs for every tag of every stream. */
+  /**
+   * Stores what a filled frame may need. Nothing more is done here, because this runs for every tag of every stream.
+   */
   observe(tag: MediaTag): void {
     if (tag.kind === "audio") {
       if (tag.sequenceHeader) this.#observeAudioHeader(tag.payload);
@@ -51,8 +53,8 @@ export class StreamFiller implements GapFiller {
   }
 
   /**
-   * Returns a picture that looks like the last reference picture. Returns undefined if there is none yet, or if the
-   * stream does not allow it.
+   * Returns a picture that looks like the last reference picture. Returns undefined if no picture was sent yet, or if
+   * the stream does not allow repeated pictures.
    */
   picture(): FillFrame | undefined {
     if (this.#picture === undefined) {
@@ -78,7 +80,10 @@ export class StreamFiller implements GapFiller {
     this.#silence = undefined;
   }
 
-  /** A repeated header changes nothing. After a different one, there is nothing to repeat before its first picture. */
+  /**
+   * Stores a new header; the same header again changes nothing. After a new header, there is nothing to repeat before
+   * the first picture.
+   */
   #observeVideoHeader(payload: Buffer): void {
     if (this.#videoHeader?.equals(payload) === true) return;
     this.#videoHeader = Buffer.from(payload);
@@ -88,7 +93,10 @@ export class StreamFiller implements GapFiller {
     this.#picture = undefined;
   }
 
-  /** Some encoders change their parameter sets within the stream. The sets come before the first slice. */
+  /**
+   * Stores the parameter sets of a keyframe, because some encoders change them within the stream. They come before the
+   * first slice.
+   */
   #observeInBandSets(payload: Buffer): void {
     const size = nalLengthSizeOf(this.#videoHeader);
     if (size === undefined) return;
@@ -149,7 +157,7 @@ class KnownSets {
   }
 }
 
-/** A stream that cannot be parsed is not filled: the gap stays. */
+/** Returns null if the stream cannot be parsed. Its gaps are then not filled. */
 function orNull<T>(make: () => T | undefined): T | null {
   try {
     return make() ?? null;
@@ -165,7 +173,10 @@ function nalLengthSizeOf(header: Buffer | undefined): 1 | 2 | 4 | undefined {
   return size === 1 || size === 2 || size === 4 ? size : undefined;
 }
 
-/** Slices have the NAL unit types 1 to 5. The parser of slice headers rejects those of partitioned data (2 to 4). */
+/**
+ * Returns the first slice, which has a NAL unit type from 1 to 5. The parser of slice headers rejects partitioned data
+ * (2 to 4).
+ */
 function firstSlice(data: Buffer, nalLengthSize: 1 | 2 | 4): Uint8Array | undefined {
   for (const unit of lengthPrefixedUnits(data, nalLengthSize)) {
     const type = (unit[0] ?? 0) & 0x1f;
