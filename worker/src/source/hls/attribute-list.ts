@@ -1,6 +1,7 @@
 /**
- * The attributes of a tag (RFC 8216, section 4.2), with names in upper case and values without their quotes. It accepts
- * what players accept: blanks around names and values, names in lower case, and missing quotes. Takes linear time.
+ * The attributes of a tag (RFC 8216, section 4.2), with names in upper case and values without their quotes. The parser
+ * accepts what players accept: spaces around names and values, names in lower case, and missing quotes. Parsing takes
+ * linear time.
  */
 export class AttributeList {
   readonly #values = new Map<string, string>();
@@ -11,7 +12,7 @@ export class AttributeList {
     while (at < text.length) {
       const equals = text.indexOf("=", at);
       if (equals === -1) return;
-      // Text before the last comma is not part of the name.
+      // Anything before the last comma is not part of the name.
       const name = text.slice(Math.max(at, text.lastIndexOf(",", equals) + 1), equals).trim();
       const { value, next } = readValue(text, equals + 1);
       const key = name.toUpperCase();
@@ -35,7 +36,7 @@ export class AttributeList {
     return readDecimal(this.#values.get(name));
   }
 
-  /** Returns an enumerated value in upper case. */
+  /** Returns an enumerated value in upper case, or undefined if the attribute is absent or empty. */
   keyword(name: string): string | undefined {
     return this.text(name)?.toUpperCase();
   }
@@ -46,7 +47,9 @@ export class AttributeList {
   }
 }
 
-/** Reads a decimal number, with a point or a comma, at the beginning of a text. Returns undefined if there is none. */
+/**
+ * Reads a decimal number, with a point or a comma, at the beginning of a string. Returns undefined if there is none.
+ */
 export function readDecimal(text: string | undefined): number | undefined {
   const match = /^\s*([+-]?\d+)(?:[.,](\d+))?/.exec(text ?? "");
   if (match === null) return undefined;
@@ -71,7 +74,8 @@ function readValue(text: string, from: number): { value: string; next: number } 
       if (after >= text.length || text[after] === ",") return { value: text.slice(at + 1, close), next: after + 1 };
     }
   }
-  // Without a closing quote where a value may end, the value ends before the next text that looks like an attribute.
+  // If the value has no quotes, or its closing quote is not followed by a comma or the end, it ends before the next
+  // part that looks like an attribute.
   NEXT_ATTRIBUTE.lastIndex = at;
   const end = NEXT_ATTRIBUTE.exec(text)?.index ?? text.length;
   return { value: withoutQuotes(text, at, end), next: end + 1 };

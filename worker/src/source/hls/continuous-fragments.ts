@@ -3,44 +3,49 @@ import { Scratch } from "../demux/scratch.ts";
 import { type FragmentTrack, readFragment, shiftDecodeTimes } from "../mp4/fragment-header.ts";
 import { Mp4Error } from "../mp4/mp4-error.ts";
 
-/** A step back of a track's clock that is larger is a new beginning, ms; a smaller one is an overlap. */
+/** The largest step back of a track's clock that is taken for an overlap, ms. A larger one is a new beginning. */
 const LARGEST_STEP_BACK_MS = 300;
-/** A step ahead that is larger is a jump, ms. */
+/** The largest step ahead of a track's clock that is taken for a gap, ms. A larger one is a jump. */
 const LARGEST_STEP_AHEAD_MS = 3000;
-/** Tracks that end together do so within this, ms. */
+/**
+ * A track takes over the shift of another track if its next fragment then begins within this distance of its end, ms.
+ */
 const SAME_TIME_MS = 1000;
 const MAX_INDEX_BYTES = 16 * 1024 * 1024;
 const HEADER_BYTES = 8;
 const LONG_HEADER_BYTES = 16;
 
 interface FragmentedClock extends FragmentTrack {
-  /** The end of its last fragment on the continuous clock, ms; undefined before the first. */
+  /** The end of the track's last fragment on the continuous clock, ms; undefined before the first fragment. */
   endMs: number | undefined;
-  /** Added to its decode times, ms. */
+  /** The time that is added to the track's decode times, ms. */
   shiftMs: number;
-  /** A discontinuity was announced, and this track has not passed it yet. */
+  /** True if a discontinuity was announced and this track has not passed it yet. */
   announced: boolean;
 }
 
 /**
- * Makes the clock of fragmented MP4 continuous while its bytes pass. ffmpeg's MP4 reader takes one file to have one clock:
- * behind a step back it would give all pictures the same timestamp. So the decode times (`tfdt`) of fragments behind a
- * jump are set to where those before it end.
+ * Makes the clock of fragmented MP4 continuous while its bytes are passed on. ffmpeg's MP4 reader assumes that a file
+ * has one clock: after a step back, it would give all pictures the same timestamp. The decode times (`tfdt`) of the
+ * fragments after a jump are therefore moved, so that they begin where the fragments before the jump end.
  */
 export class ContinuousFragments {
   readonly #kept = new Scratch(MAX_INDEX_BYTES);
-  /** Of the box that passes, bytes. */
+  /** The number of bytes of the current box that are still to be passed on. */
   #left = 0;
-  /** Undefined before the first `moov`, whose time scales ffmpeg uses to the end. Pictures come first. */
+  /**
+   * The clocks of the tracks, video first; undefined before the first `moov`. ffmpeg uses the time scales of the first
+   * `moov` to the end.
+   */
   #clocks: readonly FragmentedClock[] | undefined;
 
-  /** The bytes that follow are of another segment. */
+  /** Announces that the bytes that follow belong to another segment. */
   beginSegment(discontinuity: boolean): void {
     if (!discontinuity) return;
     for (const clock of this.#clocks ?? []) clock.announced = clock.endMs !== undefined;
   }
 
-  /** @returns what may pass by now, in order */
+  /** @returns the bytes that can be passed on now, in order */
   push(chunk: Buffer): Buffer[] {
     const passed: Buffer[] = [];
     for (let at = 0; at < chunk.length; ) {
@@ -59,13 +64,13 @@ export class ContinuousFragments {
     return passed;
   }
 
-  /** @returns what was held back of a box that did not come whole */
+  /** Ends the current box. @returns the bytes that were held back because the box did not arrive completely */
   flush(): Buffer {
     this.#left = 0;
     return this.#taken();
   }
 
-  /** So many bytes of the box at hand have to be there before it can pass. */
+  /** The number of bytes of the current box that must have arrived before it can be passed on. */
   get #wantedBytes(): number {
     const { bytes, length } = this.#kept;
     if (length < HEADER_BYTES) return HEADER_BYTES;
@@ -77,15 +82,15 @@ export class ContinuousFragments {
   #release(): Buffer {
     const { type, size, header } = headerOf(this.#kept.bytes);
     const box = this.#taken();
-    // An index of segments tells the times that were before.
+    // A segment index (`sidx`) contains the original times, so it is made a box that readers skip.
     if (type === "sidx") box.write("free", 4, "latin1");
-    // A box without a size goes on to the end.
+    // A box of size 0 extends to the end of the stream.
     this.#left = size === 0 ? Number.POSITIVE_INFINITY : Math.max(0, size - box.length);
     try {
       if (type === "moov") this.#clocks ??= clocksIn(box);
       else if (type === "moof") this.#place(box.subarray(header));
     } catch (error) {
-      // What is broken passes as it is: ffmpeg says what is wrong with it.
+      // A broken box is passed on unchanged, because ffmpeg reports what is wrong with it.
       if (!(error instanceof Mp4Error)) throw error;
     }
     return box;
@@ -116,7 +121,8 @@ export class ContinuousFragments {
     if (endMs === undefined) return shiftMs;
     const stepMs = startMs + shiftMs - endMs;
     if (!announced && stepMs >= -LARGEST_STEP_BACK_MS && stepMs <= LARGEST_STEP_AHEAD_MS) return shiftMs;
-    // The tracks jump together, and keep their distance.
+    // Tracks usually jump together. If the shift of another track fits this one too, it is taken over, so that the
+    // tracks keep their distance.
     const isNear = (other: FragmentedClock) => Math.abs(startMs + other.shiftMs - endMs) <= SAME_TIME_MS;
     const other = this.#clocks?.find((each) => each !== clock && !each.announced && each.endMs !== undefined);
     return other !== undefined && isNear(other) ? other.shiftMs : endMs - startMs;
@@ -125,7 +131,7 @@ export class ContinuousFragments {
 
 interface BoxHeader {
   readonly type: string;
-  /** With the header. */
+  /** The size of the whole box, including its header; 0 if the box extends to the end. */
   readonly size: number;
   readonly header: number;
 }
@@ -152,7 +158,7 @@ function clocksIn(moov: Buffer): FragmentedClock[] {
     }));
 }
 
-/** Pictures come first: sound is placed by them. */
+/** Sorts video first, because audio takes over the shift of video. */
 function rankOf({ track }: FragmentedTrack): number {
   return track.kind === "video" ? 0 : 1;
 }

@@ -4,13 +4,13 @@ import { playlistLines } from "./playlist-text.ts";
 /**
  * The kind of a document that may be a playlist, recognised by its beginning: `hls` is an HLS playlist, `list` a list
  * of media files or channels (M3U, PLS, XSPF, ASX), `dash` and `smooth` are manifests of other streaming formats, and
- * `html` is a web page. null is any other document, which may be media.
+ * `html` is a web page. null means any other document, which may be media.
  */
 export type DocumentKind = "hls" | "list" | "dash" | "smooth" | "html" | null;
 
 const HEAD_BYTES = 64 * 1024;
 const HEAD_LINES = 200;
-/** `#EXTM3U` must be among this many first lines. */
+/** The number of lines at the beginning of which one must be `#EXTM3U`. */
 const MAGIC_LINES = 20;
 
 const M3U8_TYPES = new Set([
@@ -21,7 +21,11 @@ const M3U8_TYPES = new Set([
   "audio/x-mpegurl",
 ]);
 
-/** @param body the document or its first bytes */
+/**
+ * Recognises the kind of a document.
+ *
+ * @param body the document or its first bytes
+ */
 export function documentKind(body: Buffer, contentType?: string): DocumentKind {
   const head = body.subarray(0, HEAD_BYTES);
   if (!looksLikeText(head)) return null;
@@ -67,7 +71,10 @@ export function notHlsError(body: Buffer, contentType?: string): RoomcastError {
   }
 }
 
-/** Text begins with a UTF-16 byte order mark, or with a printable ASCII character after optional blanks. */
+/**
+ * Returns true if the bytes look like text: they begin with a UTF-16 byte order mark, or with a printable ASCII
+ * character after optional white space.
+ */
 function looksLikeText(head: Buffer): boolean {
   const utf16 = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
   if (utf16) return true;

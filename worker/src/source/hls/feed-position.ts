@@ -4,12 +4,15 @@ import { liveStart, maxDistanceMs, segmentLengthMs } from "./live-edge.ts";
 import type { PlaylistSegment } from "./media-playlist.ts";
 import type { PlaylistWindow } from "./playlist-window.ts";
 
-/** Durations in playlists are rounded. */
+/**
+ * The tolerance for rounded durations in playlists, ms. It keeps a segment that ends at the wanted time from being
+ * chosen.
+ */
 const ROUNDING_MS = 1;
 
 /** State that the renditions of one live presentation share. */
 export interface LiveFloor {
-  /** Segments that end before this time on the common clock are no longer played, ms. */
+  /** A time on the clock that all renditions share, ms. Segments that end before it are no longer played. */
   floorMs: number;
 }
 
@@ -25,7 +28,7 @@ export interface FeedPositionOptions {
 /** The position of a rendition in its playlist: the next segment, and whether it continues the previous one. */
 export class FeedPosition {
   readonly #options: FeedPositionOptions;
-  /** undefined until the first segment is chosen. */
+  /** The sequence number of the next segment, or undefined until the first segment is chosen. */
   #nextSequence: number | undefined;
   #epoch = 0;
   #breaks = true;
@@ -40,9 +43,9 @@ export class FeedPosition {
   }
 
   /**
-   * Moves to the segment after one that was given to the reader.
+   * Moves past a segment that was given to the reader.
    *
-   * @returns true if that segment did not continue the one that was given before it
+   * @returns true if the segment does not continue the one that was given before it
    */
   passed(segment: PlaylistSegment): boolean {
     const breaks = this.#breaks || segment.sequence !== this.#nextSequence;
@@ -51,13 +54,16 @@ export class FeedPosition {
     return breaks;
   }
 
-  /** Moves past a segment that cannot be read. The next one does not continue the last one that was given. */
+  /** Moves past a segment that cannot be read. The next segment then does not continue the last one that was given. */
   leaveOut(segment: PlaylistSegment): void {
     this.#breaks = true;
     this.#nextSequence = segment.sequence + 1;
   }
 
-  /** Chooses the next segment at the beginning, after a restart of the playlist, or if it has left the playlist. */
+  /**
+   * Chooses the next segment: at the beginning, after a restart of the playlist, if the present choice has left the
+   * playlist, or if a live stream has fallen behind.
+   */
   settle(window: PlaylistWindow): void {
     const { live, track, floor, fromMs, logger } = this.#options;
     const { first, last } = window;
@@ -91,8 +97,8 @@ export class FeedPosition {
   }
 
   /**
-   * Returns the segment at which live playing begins. The first rendition that chooses sets the time for the others,
-   * whose playlists may be slightly newer or older.
+   * Returns the segment at which live playing begins. The first rendition that chooses a segment sets the time for the
+   * other renditions, whose playlists may be slightly newer or older.
    */
   #edge(window: PlaylistWindow): PlaylistSegment | undefined {
     const { floor } = this.#options;
@@ -125,7 +131,7 @@ export class FeedPosition {
       const overlapMs = nextMs - window.startMsOf(found);
       this.#nextSequence = found.sequence + (overlapMs > found.durationMs / 2 ? 1 : 0);
     } else if (window.last !== undefined) {
-      // The new variant's playlist ends earlier: its segments so far were already played.
+      // If the new variant's playlist ends earlier, all its present segments were already played.
       const ahead = Math.max(0, Math.round((nextMs - window.endMs) / segmentLengthMs(window.playlist)));
       this.#nextSequence = window.last.sequence + 1 + ahead;
     }

@@ -31,7 +31,7 @@ const LONGEST_LEAD_MS = 4000;
 const LONGEST_WAIT_FOR_SOUND_MS = 5000;
 /** The limits for tags of one track that wait for the other track of the same segment. */
 const INTERLEAVE = { maxWaitMs: 12_000, maxWaitBytes: 24 * 1024 * 1024 };
-/** A broken segment is left out. More than this many in a row end the source. */
+/** The most broken segments in a row that are left out. After more of them, the source ends. */
 const MAX_BROKEN_SEGMENTS = 3;
 
 /** Reads the segments of an HLS presentation as tags whose timestamps follow the playlist's clock. */
@@ -93,7 +93,7 @@ export class HlsFeed implements TagFeed {
       this.#taker?.end({ name: "finished" });
     } catch (thrown) {
       if (this.#abort.signal.aborted) return;
-      // If video has failed, the audio rendition stops too.
+      // If one rendition has failed, the other one stops too.
       this.#abort.abort();
       this.#interleaver.flush();
       this.#taker?.end({ name: "failed", error: RoomcastError.from(thrown) });
@@ -166,8 +166,8 @@ export class HlsFeed implements TagFeed {
 
   async #read(segment: HlsSegment, demuxer: ContainerDemuxer, track: HlsTrack): Promise<void> {
     for await (const chunk of segment.open(this.#abort.signal)) {
-      // The waiting is done here and not after a segment's last bytes. The next segment is then requested during a
-      // pause, and a server that answers slowly does not delay it when it is needed.
+      // The feed waits here and not after a segment's last bytes, so that the next segment is requested even during a
+      // pause. A server that answers slowly then does not delay that segment when it is needed.
       await this.#gate.pass();
       await this.#untilOtherFollows(track);
       demuxer.push(chunk);
@@ -175,7 +175,10 @@ export class HlsFeed implements TagFeed {
     }
   }
 
-  /** Keeps audio and video from two playlists close together: waits until the other rendition has been read as far. */
+  /**
+   * Keeps audio and video from two playlists close together: waits while this track is too far ahead of the other one.
+   * Video waits for audio only for a limited time.
+   */
   async #untilOtherFollows(track: HlsTrack): Promise<void> {
     const other = track === "main" ? "audio" : "main";
     for (;;) {
@@ -189,7 +192,10 @@ export class HlsFeed implements TagFeed {
     }
   }
 
-  /** Returns true if a rendition moves on, or the feed is resumed, before the wait for audio is over. */
+  /**
+   * Returns true if a rendition moves on, or the feed is resumed, before the time for which video waits for audio is
+   * over.
+   */
   async #movesInTime(): Promise<boolean> {
     const late = Promise.withResolvers<boolean>();
     const timer = setTimeout(
@@ -207,7 +213,7 @@ export class HlsFeed implements TagFeed {
     this.#interleaver.expect(["video"]);
   }
 
-  /** Returns true if audio can be played: it was not late, or has now caught up with video. */
+  /** Returns true if the audio tag can be played: audio is not late, or it has now caught up with video. */
   #soundIsThere(tag: MediaTag): boolean {
     if (tag.sequenceHeader) this.#soundHeader = tag;
     if (!this.#soundIsBehind) return true;

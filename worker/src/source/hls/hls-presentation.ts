@@ -40,7 +40,7 @@ export interface SegmentsOptions {
 /** An opened HLS stream: the chosen variant and audio rendition, and their segments. */
 export class HlsPresentation {
   readonly live: boolean;
-  /** null if the stream is live or its playlist still grows. */
+  /** The duration of the stream, ms, or null if its playlist may still grow. */
   readonly durationMs: number | null;
   /** Sentences for the plan that explain the choice of the variant and the audio rendition. */
   readonly reasons: readonly string[];
@@ -80,14 +80,14 @@ export class HlsPresentation {
     return this.#options.main.playlist.segments.slice(1).some(({ discontinuity }) => discontinuity);
   }
 
-  /** Where the last segment of a list that grows begins, ms; null if the list is complete. */
+  /** The beginning of the last segment of a growing playlist, ms, or null if the playlist is complete. */
   get growsFromMs(): number | null {
     const { playlist } = this.#main;
     if (playlist.complete) return null;
     return playlist.durationMs - (playlist.segments.at(-1)?.durationMs ?? 0);
   }
 
-  /** Includes `audio` if the audio has a separate playlist. */
+  /** The tracks that are read: `main`, and also `audio` if the audio has a separate playlist. */
   get tracks(): readonly HlsTrack[] {
     return this.#options.audio === null ? ["main"] : ["main", "audio"];
   }
@@ -162,7 +162,7 @@ export class HlsPresentation {
       this.#options.others.map(({ variant }) => variant),
       present,
     );
-    // The variants that the source can deliver in time, or else the lowest one.
+    // Only the variants that the source can deliver in time are tried, or else the lowest one.
     const fitting = lower.filter(({ bandwidth }) => bitsPerSecond === null || bandwidth <= bitsPerSecond * SPARE);
     const source = await this.#openFirst(fitting.length > 0 ? fitting : lower.slice(-1), signal);
     if (source !== null) {

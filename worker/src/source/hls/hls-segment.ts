@@ -15,12 +15,15 @@ export interface HlsSegment {
   readonly durationMs: number;
   /**
    * True if the segment does not continue the previous one: the playlist says so, its initialisation segment differs,
-   * it follows a gap, or it is from another variant. Its timestamps and format may then differ. True for the first
-   * segment.
+   * it follows a gap, or it is from another variant. Its timestamps and format may then differ. The first segment also
+   * counts as a discontinuity.
    */
   readonly discontinuity: boolean;
   readonly programDateTimeMs: number | null;
-  /** The initialisation segment, decrypted. Segments with the same one share the same Buffer object. */
+  /**
+   * The decrypted initialisation segment, or null if the segment needs none. Segments with the same initialisation
+   * segment share one Buffer object.
+   */
   readonly init: Buffer | null;
   /** The segment's URL without secrets. */
   readonly url: string;

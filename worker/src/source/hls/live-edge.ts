@@ -1,19 +1,26 @@
 import type { MediaPlaylist, PlaylistSegment } from "./media-playlist.ts";
 import type { PlaylistWindow } from "./playlist-window.ts";
 
-/** A live player stays this many segments away from the newest (RFC 8216, section 6.3.3). */
+/** A live player stays this many segments away from the end of the playlist (RFC 8216, section 6.3.3). */
 const SEGMENTS_FROM_END = 3;
 const MIN_RELOAD_MS = 500;
 const MAX_RELOAD_MS = 30_000;
-/** A playlist of several megabytes is reloaded less often, so that one stream does not take a core for its playlist. */
+/**
+ * The most bytes of a playlist that one stream reads per millisecond on average. A playlist of several megabytes is
+ * therefore reloaded less often, so that it does not occupy a core.
+ */
 const RELOADED_BYTES_PER_MS = 2000;
-/** An `EXT-X-START` further from the end than this is ignored for live playing. */
+/** The largest distance of `EXT-X-START` from the end, in segments. A larger one is ignored for live playing. */
 const MAX_START_SEGMENTS = 10;
-/** A stream that falls behind by this much more than at its beginning jumps to the newest segments. */
+/**
+ * The distance from the end, in addition to that at the beginning, to which a live stream may fall behind, ms. A stream
+ * that falls further behind jumps to the newest segments.
+ */
 const MAX_LAG_MS = 10_000;
 
 /**
- * Returns the real length of a playlist's segments, ms. The declared target duration is a bound and often wrong. Pure.
+ * Returns the longest duration among the last ten segments of a playlist, ms. The declared target duration is only an
+ * upper bound, and often wrong. Pure.
  */
 export function segmentLengthMs(playlist: MediaPlaylist): number {
   let longestMs = 0;
@@ -50,7 +57,7 @@ export function reloadDelayMs(playlist: MediaPlaylist, changed: boolean): number
   return changed ? bounded : Math.max(bounded / 2, MIN_RELOAD_MS);
 }
 
-/** Returns the least time from the request of a document of this size to the next one, ms. Pure. */
+/** Returns the least time between two requests of a playlist, ms, if the first one's response has this size. Pure. */
 export function readingPauseMs(bytes: number): number {
   return bytes / RELOADED_BYTES_PER_MS;
 }

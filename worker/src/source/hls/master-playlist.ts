@@ -10,14 +10,14 @@ export interface Variant {
   readonly bandwidth: number;
   /** The codecs as listed, empty if the playlist does not say. */
   readonly codecs: readonly string[];
-  /** null if the playlist does not say, as for the height and the frame rate. */
+  /** The picture's width in pixels. The width, the height and the frame rate are null if the playlist does not say. */
   readonly width: number | null;
   readonly height: number | null;
   readonly fps: number | null;
   /** `SDR`, `PQ` or `HLG`, or null if the playlist does not say. */
   readonly videoRange: string | null;
   readonly name: string | null;
-  /** The group id of the variant's audio renditions. */
+  /** The group id of the variant's audio renditions, or null if the variant names no group. */
   readonly audioGroup: string | null;
 }
 
@@ -43,7 +43,8 @@ export interface MasterPlaylist {
 }
 
 /**
- * More entries than any real playlist has. They are sorted in one go, which would block the process for longer lists.
+ * The most entries of each kind, more than any real playlist has. Entries are sorted without a pause, so a longer list
+ * would block the process.
  */
 const MAX_ENTRIES = 2000;
 

@@ -18,7 +18,7 @@ export interface SegmentMap {
 
 export interface PlaylistSegment {
   readonly sequence: number;
-  /** The URI from the playlist with its variables replaced, not resolved. */
+  /** The URI as the playlist gives it, with its variables replaced. It is not resolved to an absolute URL. */
   readonly uri: string;
   /** Milliseconds since the beginning of this playlist. */
   readonly offsetMs: number;
@@ -45,19 +45,28 @@ export interface MediaPlaylist {
   readonly targetDurationMs: number;
   readonly segments: readonly PlaylistSegment[];
   readonly durationMs: number;
-  /** The preferred start (`EXT-X-START`), ms. A negative value counts from the end. */
+  /**
+   * The preferred start (`EXT-X-START`), ms, or null if the playlist does not say. A negative value counts from the
+   * end.
+   */
   readonly startMs: number | null;
-  /** The least distance from the end that a live player must keep (`HOLD-BACK`), ms. */
+  /**
+   * The least distance from the end that a live player must keep (`HOLD-BACK`), ms, or null if the playlist does not
+   * say.
+   */
   readonly holdBackMs: number | null;
   /** True if the playlist has keyframes only, so it cannot be played as a stream. */
   readonly iFramesOnly: boolean;
-  /** The size of the document. */
+  /** The size of the document in bytes. */
   readonly bytes: number;
 }
 
-/** Two days of segments of two seconds, or a week of six. More would take too much memory for one stream. */
+/**
+ * The most segments of a playlist: two days of segments of two seconds, or almost a week of segments of six seconds.
+ * More would take too much memory for one stream.
+ */
 const MAX_SEGMENTS = 100_000;
-/** A longer duration is a mistake of the packager. */
+/** The longest duration of a segment that is believed, ms. A longer one is a mistake of the packager. */
 const MAX_SEGMENT_MS = 24 * 3600 * 1000;
 const DEFAULT_TARGET_MS = 6000;
 const MAX_DATE_MS = 8.64e15;
@@ -149,7 +158,7 @@ export class MediaPlaylistReader {
 
   address(line: string): void {
     if (this.#hasExtinf && !this.#anyExtinf) {
-      // Addresses without EXTINF are segments only if no address has it.
+      // Addresses without an EXTINF tag are segments only if no address has one.
       this.#anyExtinf = true;
       this.#segments.length = 0;
     }
@@ -261,13 +270,20 @@ function readDate(value: string): number | null {
   return Math.abs(dateMs) <= MAX_DATE_MS ? dateMs : null;
 }
 
-/** Parses a whole number small enough for the numbers of all later segments, or returns undefined. */
+/**
+ * Parses a whole number. Returns undefined if there is none, or if the sequence numbers of later segments would be too
+ * large to be exact.
+ */
 function count(value: string | undefined): number | undefined {
   const number = Number(/^\s*"?(\d+)/.exec(value ?? "")?.[1] ?? "NaN");
   return number <= Number.MAX_SAFE_INTEGER - MAX_SEGMENTS ? number : undefined;
 }
 
-/** Parses `<length>[@<start>]`, or returns null. */
+/**
+ * Parses `<length>[@<start>]`. Returns null if the value is missing or malformed.
+ *
+ * @param followingStart the start of the range if the value does not give one
+ */
 function readRange(text: string | undefined, followingStart: number): ByteRange | null {
   const match = /^\s*"?\s*(\d+)\s*(?:@\s*(\d+))?/.exec(text ?? "");
   const length = count(match?.[1]);

@@ -62,7 +62,8 @@ export async function openForeignHlsSource(options: ForeignHlsSourceOptions): Pr
       stream: bytes.stream,
       placeMs: live ? 0 : beginsMs + skipMs,
       skipMs,
-      // ffmpeg also reports a track that begins late as a jump.
+      // ffmpeg also reports a track that begins late as a jump, so the difference between the tracks' beginnings is
+      // added.
       smallestJumpMs: live ? undefined : SMALLEST_JUMP_MS + latenessMs(probed.media),
       videoIndex: probed.videoIndex,
       audioIndex: probed.audioIndex,
@@ -172,7 +173,9 @@ class SegmentBytes {
     yield fragments.flush();
   }
 
-  /** The bytes of all segments, with the segment that begins with them. */
+  /**
+   * Yields the bytes of all segments. The first part of each segment after the first one names its segment in `begins`.
+   */
   async *#parts(first: FirstSegment): AsyncGenerator<SegmentPart, void, undefined> {
     let { init } = first.segment;
     if (init !== null) yield { bytes: init };

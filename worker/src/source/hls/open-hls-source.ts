@@ -39,11 +39,14 @@ export interface ForeignHlsOptions {
 }
 
 const READY_TIMEOUT_MS = 30_000;
-/** At least this much is played if the start lies beyond the end, so that the room sees a picture. */
+/**
+ * The least that is played, ms. It applies if the start position is near or beyond the end, so that the room sees a
+ * picture.
+ */
 const LEAST_LEFT_MS = 1000;
 
 /**
- * Opens an HLS stream. This process reads its playlists; ffmpeg only ever gets the media.
+ * Opens an HLS stream. This process reads the playlists itself; if ffmpeg is needed, it gets only the media.
  *
  * @throws RoomcastError `FailedOperation.Source…`; the signal's reason if the signal aborts
  */

@@ -30,17 +30,21 @@ export interface OpenHlsOptions {
   readonly patienceMs?: number | undefined;
   /**
    * The position up to which the stream was played before, ms. A growing playlist is opened only when it has a segment
-   * beyond it. For a live playlist the position is not known: all its present segments were played.
+   * beyond this position. In a live playlist the position is unknown, so all its present segments count as played.
    */
   readonly playedToMs?: number | undefined;
   readonly clock?: HlsTimer | undefined;
 }
 
 export const DEFAULT_PATIENCE_MS = 30_000;
-/** A playlist has about a dozen variants, possibly on several CDNs. After this many failures no more are requested. */
+/**
+ * The number of failed playlists after which no more are requested. A master playlist has about a dozen variants,
+ * possibly on several CDNs.
+ */
 const MAX_FAILED_PLAYLISTS = 32;
 /**
- * Kept short: the HLS reader repeats failed requests itself, because it may play another segment or variant instead.
+ * The time for which the HTTP client repeats a failed request, ms. It is short because the HLS reader repeats requests
+ * itself, and may play another segment or variant instead.
  */
 const HTTP_PATIENCE_MS = 1000;
 
@@ -162,7 +166,8 @@ async function openAudio(master: MasterPlaylist, variant: Variant, options: Open
     reasons.push(`The playlist has no sound track "${audioTrack}" (it has ${languages.slice(0, 200)}).`);
   }
   for (const rendition of renditions) {
-    // The audio is part of the variant. A variant without video may also be named as its own audio rendition.
+    // Without a URI, the audio is part of the variant. A variant without video may also be listed as its own audio
+    // rendition.
     if (rendition.uri === null || rendition.uri === variant.uri) return { source: null, rendition, reasons };
     try {
       const loaded = await readMedia(rendition.uri, master, options);
@@ -197,7 +202,7 @@ async function readMedia(uri: string, master: MasterPlaylist, options: OpenHlsOp
 }
 
 interface LoadOptions extends OpenHlsOptions {
-  /** Is told the size of what the server sent. */
+  /** Called with the number of bytes that the server sent. */
   readonly onRead?: (bytes: number) => void;
 }
 
@@ -213,7 +218,7 @@ async function readDocument(url: string, { http, signal, onRead }: LoadOptions):
     onRead?.(document.body.length);
     return document;
   } catch (error) {
-    // Only a document that is too large is refused with this code, after so many bytes of it.
+    // The HTTP client reports this code only for a document that is too large, after it has received that many bytes.
     if (RoomcastError.from(error).code === "FailedOperation.SourceUnsupported") onRead?.(MAX_PLAYLIST_BYTES);
     throw error;
   }

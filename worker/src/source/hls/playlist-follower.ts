@@ -13,7 +13,7 @@ export interface RenditionSource {
   /** The time at which the playlist was read, ms of the HLS clock. */
   readonly loadedAtMs: number;
   /**
-   * @param onRead is told the size of what the server sent, even if that is then refused
+   * @param onRead called with the number of bytes that the server sent, even if the document is then refused
    * @throws RoomcastError
    */
   reload(signal: AbortSignal, onRead: (bytes: number) => void): Promise<MediaPlaylist>;
@@ -22,14 +22,17 @@ export interface RenditionSource {
 export interface PlaylistFollowerOptions {
   readonly track: HlsTrack;
   readonly source: RenditionSource;
-  /** The playlist's beginning on the common clock, ms. */
+  /** The playlist's beginning on the clock that all renditions share, ms. */
   readonly baseMs: number;
   readonly clock: HlsTimer;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
-/** Reloads a growing playlist when it is due. After a failure it tries again without a limit; the caller gives up. */
+/**
+ * Reloads a growing playlist when a reload is due. After a failure it tries again, without a limit; the caller decides
+ * when to give up.
+ */
 export class PlaylistFollower {
   readonly window: PlaylistWindow;
   readonly #options: PlaylistFollowerOptions;
@@ -79,7 +82,8 @@ export class PlaylistFollower {
   async #reload(): Promise<void> {
     const { source, signal, logger, track, clock } = this.#options;
     this.#loadedAtMs = clock.nowMs();
-    // The size of this document counts, because it may be ignored or refused while the window stays small.
+    // The pause follows from the size of the received document and not from that of the window: the document may be
+    // ignored or refused, and the window then stays small.
     let pauseMs = 0;
     const onRead = (bytes: number) => {
       pauseMs = readingPauseMs(bytes);

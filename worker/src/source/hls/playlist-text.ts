@@ -1,16 +1,20 @@
 import { isUtf8 } from "node:buffer";
 
-/** Longer lines are ignored. Addresses and tags have some hundred characters, or some thousand with signatures. */
+/**
+ * The most bytes of a line; longer lines are ignored. Addresses and tags usually have a few hundred characters, or a
+ * few thousand with signatures.
+ */
 const MAX_LINE_BYTES = 64 * 1024;
 
 /**
- * Yields the lines of a playlist without blanks around them; an empty text stands for a blank line and for each part of
- * a line that is ignored because it is too long. Only LF, CR and CRLF end a line. Every other control character is data,
- * so that none of them can turn a part of a comment into an address.
+ * Yields the lines of a playlist, trimmed of spaces, tabs and byte order marks. An empty string means an empty line, or
+ * a part of a line that is ignored because it is too long. Only LF, CR and CRLF end a line. Every other control
+ * character is kept as data, so that it cannot turn a part of a comment into an address.
  *
- * Playlists are UTF-8 (RFC 8216, section 4), but some are UTF-16. Bytes outside ASCII of any other encoding are
- * percent-encoded: they occur in addresses, and the server identifies a file by exactly these bytes. Lines are decoded
- * one by one: no step takes long, and a line that is kept does not keep the whole document in memory.
+ * Playlists should be UTF-8 (RFC 8216, section 4), but some are UTF-16. In a document of any other encoding, bytes
+ * outside ASCII are percent-encoded, because they occur in addresses and the server identifies a file by exactly these
+ * bytes. Lines are decoded one by one, so that no step takes long, and so that a line that the caller keeps does not
+ * keep the whole document in memory.
  */
 export function* playlistLines(body: Buffer): Generator<string> {
   const bytes = withoutUtf16(body);
@@ -42,7 +46,10 @@ function utf8(line: Buffer): string {
   return line.toString("utf8");
 }
 
-/** Writes byte by byte into a buffer, because replacing text takes many seconds if every byte must be encoded. */
+/**
+ * Percent-encodes the bytes outside ASCII. The result is written byte by byte into a buffer, because replacing parts of
+ * a string takes many seconds if every byte must be encoded.
+ */
 function percentEncoded(line: Buffer): string {
   let high = 0;
   for (let at = 0; at < line.length; at += 1) high += (line[at] ?? 0) >> 7;
@@ -70,7 +77,10 @@ const LF = 10;
 const CR = 13;
 const BLANKS = new Set([0x20, 0x09, 0xfeff]);
 
-/** Trims blanks without a regular expression, which would take quadratic time for a line of blanks only. */
+/**
+ * Trims spaces, tabs and byte order marks from both ends. A regular expression would take quadratic time for a line
+ * that consists of spaces.
+ */
 function withoutBlanks(text: string): string {
   let start = 0;
   let end = text.length;

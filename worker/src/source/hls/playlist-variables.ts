@@ -1,7 +1,10 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { AttributeList } from "./attribute-list.ts";
 
-/** Variables may contain variables: without a bound, a few lines could expand to any length. */
+/**
+ * The most characters that variables may add to one string. The value of a variable may contain other variables, so
+ * without a limit a few lines could expand to any length.
+ */
 const MAX_VALUE_LENGTH = 64 * 1024;
 const MAX_EXPANDED_LENGTH = 64 * 1024 * 1024;
 
@@ -31,7 +34,7 @@ export class PlaylistVariables {
     else if (parameter !== undefined) this.#set(parameter, this.#query.get(parameter) ?? undefined);
   }
 
-  /** Replaces `{$name}`. @throws RoomcastError if the result is too long */
+  /** Replaces each `{$name}` by the value of the variable. @throws RoomcastError if the result is too long */
   readonly expand = (text: string): string => {
     if (this.#values.size === 0 || !text.includes("{$")) return text;
     let added = 0;

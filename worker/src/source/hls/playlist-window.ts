@@ -1,7 +1,7 @@
 import type { MediaPlaylist, PlaylistSegment } from "./media-playlist.ts";
 import { sequenceIv } from "./segment-key.ts";
 
-/** The difference that a reloaded playlist makes. */
+/** The effect of a reloaded playlist on the window. */
 export type WindowChange =
   /** The playlist has new segments or an end. */
   | "grown"
@@ -11,20 +11,27 @@ export type WindowChange =
   /** The sequence numbers restarted or jumped, because the encoder restarted. */
   | "restarted";
 
-/** Caches lag by a segment or two. A playlist that is behind by more may come from a restarted encoder. */
+/**
+ * The number of segments by which a playlist from a cache may be behind. One that is further behind may come from a
+ * restarted encoder.
+ */
 const MAX_CACHE_LAG = 2;
 /**
- * This many growing playlists in a row that are behind come from a restarted encoder, even if their names are known.
+ * After this many playlists in a row that are behind but grow, the encoder is taken to have restarted, even if the
+ * names of the segments are known.
  */
 const BEHIND_UNTIL_RESTART = 3;
-/** A larger jump of the sequence numbers is a restart. A smaller one means that segments were missed. */
+/**
+ * The most segments that may have been missed. A larger jump of the sequence numbers is taken for a restart of the
+ * encoder.
+ */
 const MAX_MISSED = 10_000;
 const MAX_MISSED_MS = 3600 * 1000;
 
 /** The newest state of a media playlist, and its position on the clock that all renditions of a presentation share. */
 export class PlaylistWindow {
   #playlist: MediaPlaylist;
-  /** The playlist's beginning on the common clock, ms. */
+  /** The playlist's beginning on the clock that all renditions share, ms. */
   #baseMs: number;
   #behind: { readonly count: number; readonly last: number } | undefined;
   #epoch = 0;
@@ -69,7 +76,7 @@ export class PlaylistWindow {
     return first === undefined ? undefined : this.#playlist.segments[sequence - first.sequence];
   }
 
-  /** Returns the first segment that ends after a time, or undefined. Binary search. */
+  /** Returns the first segment that ends after a time, or undefined if there is none, by a binary search. */
   at(timeMs: number): PlaylistSegment | undefined {
     const { segments } = this.#playlist;
     let low = 0;
@@ -105,7 +112,10 @@ export class PlaylistWindow {
     }
   }
 
-  /** Returns `ended` if the playlist only adds the end, `behind` if it is an older state or comes from a restart. */
+  /**
+   * Compares a reloaded playlist with the present one. Returns `ended` if the reloaded one only adds the end, and
+   * `behind` if it is either an older state or comes from a restart.
+   */
   #compare(next: MediaPlaylist): WindowChange | "behind" | "ended" {
     const ends = next.complete && !this.#playlist.complete;
     const [oldFirst, oldLast, newFirst, newLast] = [this.first, this.last, next.segments[0], next.segments.at(-1)];
@@ -193,7 +203,7 @@ export class PlaylistWindow {
     if (known !== undefined) return this.startMsOf(known);
     const before = this.first;
     if (before !== undefined && newFirst.sequence < before.sequence) {
-      // The playlist now begins earlier than before.
+      // If the playlist now begins earlier than before, a segment that both states contain gives its beginning.
       const common = next.segments[before.sequence - newFirst.sequence];
       return common === undefined ? this.#baseMs : this.#baseMs - common.offsetMs;
     }
@@ -203,14 +213,17 @@ export class PlaylistWindow {
 }
 
 const OVERLAP_CHECKED = 50;
-/** Two states of a renumbered playlist differ by the segments of a few seconds, so their beginnings are enough. */
+/**
+ * The most segments whose names are compared. Two successive states of a renumbered playlist differ by a few segments
+ * only, so the beginnings of both are enough.
+ */
 const NAMES_COMPARED = 5000;
-/** The largest plausible distance between the ends of two live playlists of one presentation. */
+/** The largest plausible distance between the ends of two live playlists of one presentation, ms. */
 const MAX_DATES_APART_MS = 120_000;
 
 function shifted(segment: PlaylistSegment, offset: number): PlaylistSegment {
   const { key, sequence } = segment;
-  // Without an explicit IV, the segment is encrypted with the number that its own playlist gives it.
+  // Without an explicit IV, the initialisation vector is the sequence number in the segment's own playlist.
   const ownKey = key?.method === "AES-128" && key.iv === null ? { ...key, iv: sequenceIv(sequence) } : key;
   return { ...segment, key: ownKey, sequence: sequence + offset };
 }

@@ -19,17 +19,17 @@ export interface ReadPlaylistOptions {
   readonly imported?: ReadonlyMap<string, string> | undefined;
 }
 
-/** The number of characters that are read without a pause, which takes some milliseconds. */
+/** The number of characters that are read without a pause. This takes a few milliseconds. */
 const SLICE_CHARACTERS = 64 * 1024;
-/** Short lines take longer to read than their characters do. */
+/** The cost of a line in characters, added to its length because even a short line takes some time. */
 const CHARACTERS_PER_LINE = 64;
 
 /**
  * Reads an HLS playlist (RFC 8216 and its successor draft) as players do: it tolerates irregular lines and ignores
- * unknown ones. Takes linear time.
+ * unknown ones. The time is linear in the size of the document.
  *
- * @throws RoomcastError `SourceUnsupported` or `SourceNotMedia` if it is not an HLS playlist; the message says what it
- *   is
+ * @throws RoomcastError `SourceUnsupported` or `SourceNotMedia` if the document is not an HLS playlist; the message
+ *   says what it is instead
  */
 export function readPlaylist(options: ReadPlaylistOptions): Playlist {
   const reading = readInSlices(options);
@@ -73,7 +73,10 @@ interface LineReader {
   address(line: string): void;
 }
 
-/** Yields after each slice. @returns false if it stopped at a tag of the other kind of playlist */
+/**
+ * Passes the lines to the reader, and yields after each slice. @returns false if it stopped at a tag of the other kind
+ * of playlist
+ */
 function* readLines(body: Buffer, reader: LineReader, isOfKind: (tag: string) => boolean): Generator<void, boolean> {
   let characters = 0;
   for (const line of playlistLines(body)) {

@@ -11,13 +11,13 @@ import { alignedBaseMs, type PlaylistWindow } from "./playlist-window.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import type { LoadedSegment, SegmentLoader } from "./segment-loader.ts";
 
-/** More missing segments in a row than this end the source. */
+/** The most missing segments in a row that are left out. More of them end the source. */
 const MAX_MISSING = 3;
 /** A segment is requested this many times before later segments are tried instead. */
 const TRIES_BEFORE_NEXT = 3;
 /**
- * The limit for the first segment, ms. It ends before the time-out of opening a source, so that the error names the
- * cause.
+ * The longest time for which the first segment is sought, ms. It is shorter than the time-out of opening a source, so
+ * that the error names the cause.
  */
 const FIRST_PATIENCE_MS = 10_000;
 const PACE = { firstMs: 300, maxMs: 4000 };
@@ -35,7 +35,10 @@ export interface RenditionFeedOptions {
   readonly patienceMs: number;
   readonly floor: LiveFloor;
   readonly signal: AbortSignal;
-  /** Called before each segment. It returns another variant to play from there on, or null to keep the present one. */
+  /**
+   * Called before each segment. It returns another variant to play from that segment on, or null to keep the present
+   * variant.
+   */
   readonly nextSource?: (() => Promise<RenditionSource | null>) | undefined;
   /** Called if the present variant cannot be read any further. It returns another one, or null. */
   readonly replacement?: (() => Promise<RenditionSource | null>) | undefined;
@@ -44,7 +47,10 @@ export interface RenditionFeedOptions {
 }
 
 interface Opened {
-  /** The start on the common clock, ms, from the playlist as it was when the segment was requested. */
+  /**
+   * The segment's start on the clock that all renditions share, ms, according to the playlist at the time of the
+   * request.
+   */
   readonly startMs: number;
   readonly segment: PlaylistSegment;
   readonly loaded: LoadedSegment;
@@ -179,7 +185,7 @@ export class RenditionFeed {
     for (let round = 1; ; round += 1) {
       signal.throwIfAborted();
       const first = this.#position.next(this.#window);
-      // The segment has left the playlist.
+      // If the segment has left the playlist, another one must be chosen.
       if (first === undefined) return undefined;
       if (first.gap) {
         this.#position.leaveOut(first);
@@ -212,7 +218,7 @@ export class RenditionFeed {
         if (!this.#hasGiven && failures.every(isNotFound))
           throw unreadError("FailedOperation.SourceNotFound", first, failures);
         if (isAll || failures.length > MAX_MISSING) throw lostError(first, failures);
-        // Only the last segments are missing.
+        // If the missing segments are the last ones of the playlist, all of them are left out.
         this.#leaveOut(first, undefined, failures[0]);
         return undefined;
       }
@@ -295,7 +301,7 @@ function unreadError(
   });
 }
 
-/** Throws the signal's reason if the signal aborts, and then closes the connection. */
+/** Yields the body. If the signal aborts, the connection is closed and the signal's reason is thrown. */
 async function* abortable(
   body: AsyncGenerator<Buffer, void, undefined>,
   signal: AbortSignal,

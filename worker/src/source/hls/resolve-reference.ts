@@ -1,8 +1,9 @@
 import { RoomcastError, shownUrl } from "@roomcast/shared";
 
 /**
- * Resolves an address in a playlist to an absolute http(s) URL, or returns null if it is not one. File names with a
- * colon (`12h:30.ts`) look like URLs with an unknown scheme; without `//` they are taken for relative addresses.
+ * Resolves an address in a playlist to an absolute http(s) URL, or returns null if the result is not such a URL. File
+ * names with a colon (`12h:30.ts`) look like URLs with an unknown scheme; without `//` they are taken for relative
+ * addresses.
  */
 export function resolveReference(reference: string, baseUrl: string): string | null {
   const url = URL.parse(reference, baseUrl);

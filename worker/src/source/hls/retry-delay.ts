@@ -10,5 +10,8 @@ export interface RetryPace {
   readonly maxMs: number;
 }
 
-/** A longer `Retry-After` is cut to this, because the reader seldom waits longer for a source. */
+/**
+ * The longest delay for a `Retry-After`, ms. A longer one is shortened, because the reader seldom waits longer for a
+ * source.
+ */
 const MAX_ASKED_MS = 60_000;

@@ -10,7 +10,7 @@ const AES_BLOCK = 16;
 
 export interface CipherOptions {
   readonly key: SegmentKey | null;
-  /** The segment's media sequence number, which is the initialisation vector if the key names none. */
+  /** The segment's media sequence number, which is the initialisation vector if the key has none. */
   readonly sequence: number;
   /** The playlist's address. */
   readonly baseUrl: string;
@@ -30,7 +30,8 @@ export class SegmentDecryption {
   }
 
   /**
-   * Resolves to the way in which a segment is decrypted, which leaves the bytes as they are if it has no key.
+   * Resolves to a function that decrypts a segment. For a segment without a key, the function leaves the bytes
+   * unchanged.
    *
    * @throws RoomcastError if the key cannot be read or its method is not supported
    */
@@ -73,7 +74,7 @@ export function encryptedError(method: string): RoomcastError {
   );
 }
 
-/** Returns the key's 16 bytes. Some servers send them as hexadecimal digits, or with a line end. */
+/** Returns the key's 16 bytes. Some servers send them as hexadecimal digits, or followed by a line end. */
 function readKeyBytes(document: Buffer): Buffer {
   if (document.length >= AES_BLOCK && document.length <= AES_BLOCK + 2) return document.subarray(0, AES_BLOCK);
   const digits = /^\s*(?:0x)?([0-9a-f]{32})\s*$/i.exec(document.subarray(0, 64).toString("latin1"))?.[1];
@@ -110,7 +111,7 @@ async function* decrypted(
     const plain = decipher.update(chunk);
     if (plain.length === 0) continue;
     if (held.length > 0) yield held;
-    // The last block is held back, because only at the end of the body is it known to contain the padding.
+    // The last block is held back, because it contains the padding if the body ends here.
     held = Buffer.from(plain.subarray(plain.length - AES_BLOCK));
     if (plain.length > AES_BLOCK) yield plain.subarray(0, plain.length - AES_BLOCK);
   }

@@ -2,16 +2,22 @@ import type { AttributeList } from "./attribute-list.ts";
 
 /** The encryption of a segment. */
 export type SegmentKey =
-  /** AES-128 in CBC mode over the whole segment. If `iv` is null, it is the segment's sequence number. */
+  /**
+   * AES-128 in CBC mode over the whole segment. If `iv` is null, the initialisation vector is the segment's media
+   * sequence number.
+   */
   | { readonly method: "AES-128"; readonly uri: string; readonly iv: Buffer | null }
-  /** A method that cannot be decrypted here. `name` is for messages. */
+  /** An encryption that Roomcast cannot undo. `name` is used in messages. */
   | { readonly method: "other"; readonly name: string };
 
 const MAX_FORMATS = 16;
 
 /** The keys that apply at one place of a playlist: one per key format (RFC 8216, section 4.3.2.4). */
 export class KeysInForce {
-  /** Bounded by `MAX_FORMATS`: real playlists have few formats, and the oldest entry is removed first. */
+  /**
+   * The latest key of each key format. At most `MAX_FORMATS` are kept, which is more than real playlists have; the
+   * oldest entry is removed first.
+   */
   readonly #byFormat = new Map<string, SegmentKey>();
   #current: SegmentKey | null = null;
 
@@ -39,7 +45,7 @@ const SYSTEMS: readonly (readonly [RegExp, string])[] = [
   [/com\.apple\.streamingkeydelivery|94ce86fb-07ff-4f43-adb8-93d2fa968ca2|^skd:/i, "FairPlay"],
 ];
 
-/** Returns null if the segment is not encrypted. */
+/** Reads the attributes of `EXT-X-KEY` or `EXT-X-SESSION-KEY`. Returns null if they declare no encryption. */
 export function readKey(attributes: AttributeList): SegmentKey | null {
   const method = attributes.keyword("METHOD");
   const uri = attributes.text("URI");
@@ -54,15 +60,15 @@ export function readKey(attributes: AttributeList): SegmentKey | null {
   return { method: "AES-128", uri, iv: readIv(attributes.text("IV")) };
 }
 
-/** Parses a hexadecimal number into 16 bytes, or returns null. */
+/** Parses a hexadecimal number into 16 bytes. Returns null if the attribute is missing or not such a number. */
 function readIv(text: string | undefined): Buffer | null {
   const digits = /^(?:0x)?([0-9a-f]{1,64})$/i.exec(text ?? "")?.[1];
   return digits === undefined ? null : Buffer.from(digits.slice(-32).padStart(32, "0"), "hex");
 }
 
 /**
- * Returns the initialisation vector of a segment whose key names none: its media sequence number (RFC 8216, section
- * 5.2).
+ * Returns the initialisation vector of a segment whose key has no IV attribute: it is the segment's media sequence
+ * number (RFC 8216, section 5.2).
  */
 export function sequenceIv(sequence: number): Buffer {
   const iv = Buffer.alloc(16);

@@ -15,7 +15,7 @@ export interface LoadOptions extends TransferOptions {
 export interface LoadedSegment {
   readonly init: Buffer | null;
   readonly url: string;
-  /** Decrypted. May be iterated once. */
+  /** The decrypted bytes, which may be iterated once. */
   readonly body: AsyncGenerator<Buffer, void, undefined>;
 }
 

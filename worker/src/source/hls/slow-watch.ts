@@ -1,6 +1,6 @@
 const KEPT = 2;
 const MIN_MEDIA_MS = 6000;
-/** A single segment that takes this many times its duration is enough to call a source slow. */
+/** A source is slow if its last segment alone took more than this many times its duration. */
 const HOPELESS = 3;
 
 export interface Transferred {
@@ -11,7 +11,7 @@ export interface Transferred {
   readonly mediaMs: number;
 }
 
-/** Detects a source that delivers its media more slowly than they play. */
+/** Detects a source that delivers its segments more slowly than they play. */
 export class SlowWatch {
   #recent: Transferred[] = [];
 
@@ -28,7 +28,7 @@ export class SlowWatch {
     const last = this.#recent.at(-1);
     if (last === undefined || last.mediaMs === 0) return false;
     if (last.waitedMs > HOPELESS * last.mediaMs) return true;
-    // One late segment is not enough, nor is a source whose last segment arrived in time again.
+    // One late segment is not enough. If the last segment arrived in time, the source is not slow either.
     return (
       this.#recent.length === KEPT &&
       this.#recent.every(({ waitedMs, mediaMs }) => waitedMs > mediaMs) &&

@@ -6,7 +6,9 @@ import type { ByteRange } from "./media-playlist.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 
 const PACE = { firstMs: 250, maxMs: 2000 };
-/** A body that breaks off at the same byte more often than this is taken to end there. */
+/**
+ * The number of times that a body may break off at the same byte. If it does so more often, it is taken to end there.
+ */
 const MAX_FRUITLESS = 3;
 
 /** The services that the HLS reader uses. */
@@ -20,13 +22,15 @@ export interface TransferOptions {
   readonly signal: AbortSignal;
   /** The time for which the rest of a body that broke off is requested again, ms. */
   readonly patienceMs: number;
-  /** True if a body that cannot be completed ends early, like damaged media, instead of throwing. */
+  /**
+   * True to end a body early if it cannot be completed, as if the media were damaged; false to throw an error instead.
+   */
   readonly mayCut: boolean;
-  /** Called at the end of the body with the time spent waiting for the network. */
+  /** Called at the end of the body with the time spent waiting for the network, ms, and the number of bytes. */
   readonly onTransferred: (waitedMs: number, bytes: number) => void;
 }
 
-/** Reads one resource to its end. If the connection breaks, it continues at the next byte. */
+/** Reads one resource to its end. If the connection breaks, the transfer continues at the next byte. */
 export class Transfer {
   readonly #url: string;
   readonly #range: ByteRange | null;
@@ -45,7 +49,7 @@ export class Transfer {
     this.#io = io;
   }
 
-  /** Resolves when the answer has begun. @throws RoomcastError */
+  /** Sends a request, and resolves when its response has begun. @throws RoomcastError */
   async begin(): Promise<AsyncIterator<Buffer>> {
     const { signal } = this.#options;
     const start = (this.#range?.start ?? 0) + this.#received;
@@ -55,7 +59,7 @@ export class Transfer {
     return this.#chunks;
   }
 
-  /** @throws RoomcastError `SourceLost` */
+  /** Yields the bytes of the resource. @throws RoomcastError `SourceLost` */
   async *bytes(): AsyncGenerator<Buffer, void, undefined> {
     try {
       let chunk = await this.#next();
@@ -125,7 +129,7 @@ export class Transfer {
     return true;
   }
 
-  /** Adds the time that the network takes. Time between two reads does not count. */
+  /** Waits for the network and adds the time that this takes. The time between two reads does not count. */
   async #timed<Result>(wait: () => Promise<Result>): Promise<Result> {
     const fromMs = this.#io.clock.nowMs();
     try {

@@ -3,7 +3,7 @@ import type { AudioRendition, MasterPlaylist, Variant } from "./master-playlist.
 /** A language (`en`, `eng`, `en-US`), the name of a rendition, or its number from 1. */
 export type AudioTrackChoice = string | number;
 
-/** A room takes video within these bounds without encoding. */
+/** The largest picture and the highest frame rate that a room accepts without encoding. */
 const MAX_LONG_SIDE = 1920;
 const MAX_SHORT_SIDE = 1080;
 const MAX_FPS = 30.5;
@@ -13,7 +13,7 @@ const EFFORT = {
   none: 0,
   audioEncoded: 1,
   videoEncoded: 2,
-  /** Decoding is expensive too: HEVC, AV1, VP9. */
+  /** The video must be encoded, and its decoding is expensive too (HEVC, AV1, VP9). */
   videoDecodedDearly: 3,
   toneMapped: 4,
   noVideo: 5,
@@ -22,9 +22,9 @@ const EFFORT = {
 type Effort = (typeof EFFORT)[keyof typeof EFFORT];
 
 /**
- * Returns the variants in the order in which they are tried. Variants that a room takes without encoding come first, of
- * these the largest picture, then the highest bit rate. Redundant variants (the same attributes, another address) stay
- * in the playlist's order. Pure.
+ * Returns the variants in the order in which they are tried. Variants that a room accepts without encoding come first;
+ * among them, the largest picture and then the highest bit rate decide. Redundant variants (the same attributes,
+ * another address) stay in the playlist's order. Pure.
  *
  * @param maxHeight the largest allowed picture height in lines; larger variants come last, the smallest of them first
  */
@@ -35,7 +35,10 @@ export function rankVariants(variants: readonly Variant[], maxHeight = Number.PO
   return rated.map(({ variant }) => variant);
 }
 
-/** Returns the variants with a lower bit rate that need no more work than the present one, the highest first. Pure. */
+/**
+ * Returns the variants with a lower bit rate that need no more work than the present one, the highest bit rate first.
+ * Pure.
+ */
 export function rungsBelow(variants: readonly Variant[], present: Variant): Variant[] {
   const sizesAreSaid = saySizes(variants);
   return variants
@@ -165,7 +168,7 @@ function findChosen(group: readonly AudioRendition[], choice: AudioTrackChoice):
   );
 }
 
-/** Turns `eng` and `EN` into `en`. A text that is not a language tag is only trimmed and put in lower case. */
+/** Turns `eng` and `EN` into `en`. A string that is not a language tag is only trimmed and put in lower case. */
 function canonical(language: string): string {
   try {
     return Intl.getCanonicalLocales(language.trim().replaceAll("_", "-"))[0]?.toLowerCase() ?? language;

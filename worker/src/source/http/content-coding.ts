@@ -13,16 +13,16 @@ const NAMES: Readonly<Record<string, Coding>> = {
   br: "br",
   zstd: "zstd",
 };
-/** No honest server applies more codings than this to one body. */
+/** The most codings that one body may have. No honest server applies more. */
 const MAX_CODINGS = 3;
-/** This much of the beginning shows whether a body has the coding that its header names. */
+/** The number of first bytes that show whether a body has the coding that its header names. */
 const LOOK_AT_BYTES = 512;
 const MAX_TRIAL_BYTES = 256 * 1024;
 
 /**
  * Returns the codings of a `Content-Encoding` in the order in which they were applied. The list is empty if the header
- * names none, or one that is unknown: files that were uploaded with `aws-chunked` keep that header although the stored
- * file is not coded.
+ * names no coding or an unknown one. For example, files that were uploaded with `aws-chunked` keep that header although
+ * the stored file is not coded.
  */
 export function readContentEncoding(header: string | undefined): readonly Coding[] {
   const names = (header ?? "").split(",").map((name) => name.trim().toLowerCase());
@@ -75,7 +75,10 @@ async function* startingWith(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGe
   }
 }
 
-/** Each function returns a decoder, or undefined if the bytes do not begin as the coding requires. */
+/**
+ * The functions that make decoders. Each returns a decoder, or undefined if the bytes do not begin as the coding
+ * requires.
+ */
 const DECODERS: Readonly<Record<Coding, (head: Buffer) => Transform | undefined>> = {
   gzip: (head) => (head.length >= 3 && head.readUIntBE(0, 3) === 0x1f8b08 ? zlib.createGunzip() : undefined),
   zstd: (head) => (head.length >= 4 && head.readUInt32LE(0) === 0xfd2fb528 ? zlib.createZstdDecompress() : undefined),
@@ -100,7 +103,7 @@ function decodes(trial: () => Buffer): boolean {
   }
 }
 
-/** A coded body is damaged or ends too early. */
+/** Thrown if a coded body is damaged or ends too early. */
 export class BadCodingError extends Error {
   override readonly name = "BadCodingError";
 }

@@ -1,7 +1,10 @@
 import { CookieJar } from "tough-cookie";
 import type { RequestCookies } from "../../egress/egress.ts";
 
-/** A hostile server could set new names with every answer, and tough-cookie has no limit. */
+/**
+ * The most `Set-Cookie` headers of a source that are stored. A hostile server could set new names with every response,
+ * and tough-cookie has no limit.
+ */
 const MAX_SET_COOKIES = 500;
 const MAX_COOKIE_CHARACTERS = 4096;
 

@@ -5,10 +5,13 @@ export interface FlowFloor {
   readonly windowMs: number;
 }
 
-/** No media has a lower rate. A slower connection hangs, even if a byte arrives regularly. */
+/**
+ * The default floor. No media has a lower rate, so a slower connection counts as hanging, even if a byte arrives
+ * regularly.
+ */
 const DEFAULT_FLOOR: FlowFloor = { bytesPerSecond: 1024, windowMs: 30_000 };
 
-/** A body arrived more slowly than the floor for a whole window. */
+/** Thrown if a body arrived more slowly than the floor for a whole window. */
 export class StalledError extends Error {
   override readonly name = "StalledError";
 }
@@ -27,11 +30,15 @@ export class FlowWatch {
     this.#now = now;
   }
 
-  /** @throws StalledError if less than the floor arrived in a whole window; the read is then still pending */
+  /**
+   * Reads the next chunk.
+   *
+   * @throws StalledError if less than the floor arrived in a whole window; the read is then still pending
+   */
   async next(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
     let sinceMs = this.#now();
     const reading = chunks.next();
-    // After a stall nobody awaits this read any longer: its failure must not become an unhandled rejection.
+    // After a stall nobody awaits this read, so its failure must not become an unhandled rejection.
     reading.catch(() => {});
     for (;;) {
       const leftMs = Math.max(0, this.#floor.windowMs - this.#window.waitedMs);
@@ -49,7 +56,7 @@ export class FlowWatch {
     }
   }
 
-  /** Adds time that was spent waiting for something else than the body, such as a new connection. */
+  /** Adds time that was spent waiting for something other than the body, such as a new connection. */
   waited(ms: number): void {
     this.#window.waitedMs += ms;
     this.#waitedSinceFailureMs += ms;

@@ -16,11 +16,11 @@ export function readRange(request: http.IncomingMessage): GatewayRange | undefin
   return { start: Number(range[1]), end: range[2] === undefined ? undefined : Number(range[2]) };
 }
 
-/** Characters that a header may contain. Node.js refuses to send others, such as control characters. */
+/** Matches a header value that Node.js sends. Node.js refuses other characters, such as control characters. */
 const HEADER_TEXT = /^[\t\x20-\x7e\x80-\xff]+$/;
 
 /**
- * Builds the head of an answer to a reader. A source without ranges is sent as a whole, with status 200 and
+ * Builds the head of the response to a reader. A source without ranges is sent as a whole, with status 200 and
  * `Accept-Ranges: none`.
  */
 export function answerHead(

@@ -1,7 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { HttpAnswer, HttpClient, HttpDocument } from "./http-client.ts";
 
-/** This many bytes are enough to recognise the kind of a resource. */
+/** The number of first bytes that are read, which are enough to recognise the kind of a resource. */
 const HEAD_BYTES = 4096;
 
 /** A resource whose first bytes were already inspected. The body contains them again. */
@@ -44,7 +44,11 @@ export class OpenedResource {
     return startingWith(this.head, this.#rest);
   }
 
-  /** @returns the whole resource as one document */
+  /**
+   * Reads the whole resource as one document.
+   *
+   * @throws RoomcastError `SourceUnsupported` if it has more than `maxBytes`
+   */
   async document(maxBytes: number): Promise<HttpDocument> {
     const parts: Buffer[] = [];
     let length = 0;

@@ -11,7 +11,10 @@ export interface PatienceOptions {
   readonly now: () => number;
 }
 
-/** Paces the retries of one request: with growing pauses, until it has failed for `patienceMs` without a success. */
+/**
+ * Paces the retries of one request. The pauses grow, and the retries end when the request has failed for `patienceMs`
+ * without a success.
+ */
 export class Patience {
   readonly #options: PatienceOptions;
   readonly #backoff: Backoff;

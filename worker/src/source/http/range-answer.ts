@@ -34,7 +34,7 @@ export type RangeAnswer =
 /** Statuses with which some servers refuse a request only because it has a `Range` header. */
 const REFUSES_RANGES = new Set([400, 405, 406, 412, 416, 501]);
 
-/** Interprets an answer to a request for a part, regular or odd. Pure. */
+/** Interprets the response to a request for a part of a resource, even if the response is irregular. Pure. */
 export function readRangeAnswer({ status, header }: AnswerHead, asked: AskedRange): RangeAnswer {
   const contentRange = header("content-range") ?? "";
   if (status === 206) {
@@ -55,7 +55,8 @@ export function readRangeAnswer({ status, header }: AnswerHead, asked: AskedRang
 }
 
 /**
- * Parses `bytes 0-99/1000`, also with another unit or none, and with `=` or `:` after it. Returns null if it cannot.
+ * Parses a `Content-Range` such as `bytes 0-99/1000`, also with another unit or none, and with `=` or `:` after the
+ * unit. Returns null if the value cannot be parsed.
  */
 export function readContentRange(
   text: string,
@@ -69,8 +70,8 @@ export function readContentRange(
 function partOf(contentRange: string, length: number | null, asked: AskedRange): RangeAnswer {
   const said = readContentRange(contentRange);
   if (said !== null) return { name: "bytes", ...said, seekable: true };
-  // A part without Content-Range is taken for the one that was requested. A request without an end asks for all the
-  // rest.
+  // A part without Content-Range is taken for the one that was requested. A request without an end asks for the rest of
+  // the resource, so the end of the part is the size of the resource.
   const to = length === null ? null : asked.start + length;
   const totalBytes = asked.end === undefined ? to : null;
   return { name: "bytes", from: asked.start, to, totalBytes, seekable: true };

@@ -39,7 +39,8 @@ export interface PartRequest {
   readonly start: number;
   readonly end: number | undefined;
   /**
-   * True to send a `Range` header even if the part begins at byte 0: the answer shows whether the server knows ranges.
+   * True to send a `Range` header even if the part begins at byte 0, because the response then shows whether the server
+   * supports ranges.
    */
   readonly named: boolean;
   readonly watch: FlowWatch;
@@ -52,8 +53,8 @@ export interface End {
 }
 
 /**
- * The largest number of requests for one part: with a range, again after an inspection of the beginning, without a
- * range.
+ * The largest number of requests for one part. A part may be requested with a range, again after an inspection of the
+ * beginning, and without a range.
  */
 const MAX_WAYS = 4;
 /** `close` waits this long for the end of an answer whose last byte has arrived. */
@@ -67,7 +68,7 @@ export class Resource {
   /** True once the resource could be read. */
   #held = false;
   #refusesRanges = false;
-  /** True if a `Content-Encoding` of this resource was correct, undefined until one was seen. */
+  /** True if a `Content-Encoding` of this resource was correct, false if it was wrong, undefined until one was seen. */
   #compressed: boolean | undefined;
 
   constructor(options: ResourceOptions) {
@@ -119,7 +120,7 @@ export class Resource {
     return new UpstreamStatusError({ status, url: this.#options.url, retryAfterMs, heldBefore: this.#held });
   }
 
-  /** @returns null if the part must be requested again, with what this answer showed about the server */
+  /** @returns null if the part must be requested again, in a way that takes into account what this response showed */
   async #part(
     response: EgressResponse,
     { answer, request }: { answer: Extract<RangeAnswer, { name: "bytes" | "multipart" }>; request: PartRequest },
@@ -149,7 +150,7 @@ export class Resource {
     if (!decoded.truthful) {
       return { ...part, from, to, totalBytes, seekable, chunks: decoded.chunks };
     }
-    // Ranges count compressed bytes, while the caller's range counts decompressed ones: only the whole body can be
+    // Ranges count compressed bytes, while the caller's range counts decompressed ones, so only the whole body can be
     // used.
     this.#refusesRanges = true;
     if (response.status === 206 && (totalBytes === null || to !== totalBytes)) {
@@ -160,7 +161,8 @@ export class Resource {
   }
 
   /**
-   * A part from the middle does not show whether it is compressed as its header says, so the beginning is requested.
+   * Requests the beginning of the resource, because a part from the middle does not show whether it is compressed as
+   * its header says.
    */
   async #lookAtBeginning(response: EgressResponse, { watch, signal }: PartRequest): Promise<null> {
     discard(response);
@@ -168,7 +170,7 @@ export class Resource {
       const beginning = await this.ask({ ...BEGINNING, watch, signal });
       if ("close" in beginning) await beginning.close(false);
     }
-    // The beginning is compressed, or named no coding: only a request without a range removes the doubt.
+    // If the beginning is compressed or names no coding, only a request without a range removes the doubt.
     if (this.#compressed !== false) this.#refusesRanges = true;
     return null;
   }
@@ -214,7 +216,10 @@ function contentTypeOf(headers: EgressResponse["headers"]): string | undefined {
   return type === "" ? undefined : type;
 }
 
-/** The error for an answer that begins after the requested byte, or belongs to another version of the resource. */
+/**
+ * Makes the error for a response that cannot be used, for example because it begins after the requested byte or belongs
+ * to another version of the resource.
+ */
 export function cannotUse(url: string, why: string): RoomcastError {
   return new RoomcastError("FailedOperation.SourceLost", `${shownUrl(url)}: ${why}`);
 }

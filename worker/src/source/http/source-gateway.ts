@@ -12,8 +12,8 @@ import { UpstreamStatusError } from "./upstream-status-error.ts";
 /** One source that ffmpeg and ffprobe can read through the gateway. */
 export interface GatewaySession {
   /**
-   * For example `http://source.invalid/0/media.mp4`. It may appear in a command line, and is useless without
-   * `environment`.
+   * The URL that the reading process gets, for example `http://source.invalid/0/media.mp4`. It may appear in a command
+   * line, because it is useless without `environment`.
    */
   readonly url: string;
   /**
@@ -53,15 +53,21 @@ interface Session {
   isPlaylist: boolean;
 }
 
-/** RFC 8216, section 4.3.1.1. Some servers send a byte order mark or blanks before it. */
+/**
+ * Matches the beginning of an HLS playlist (RFC 8216, section 4.3.1.1). Some servers send a byte order mark or white
+ * space before it.
+ */
 const PLAYLIST = /^\s*#EXTM3U/;
 const LOOK_AT_BYTES = 64;
 /**
- * Shorter than a room session waits for a silent source, so that the error reported is the connection's and not the
- * silence.
+ * The time for which a failing request is tried again, ms. It is shorter than the time for which a room session waits
+ * for a silent source, so that the reported error is that of the connection.
  */
 const PATIENCE_MS = 6000;
-/** A name that never resolves (RFC 6761, section 6.4), so the URL works only with the gateway as a proxy. */
+/**
+ * The origin of the gateway's URLs. Its name never resolves (RFC 6761, section 6.4), so the URLs work only with the
+ * gateway as a proxy.
+ */
 const ORIGIN = "http://source.invalid";
 
 /**
@@ -95,6 +101,8 @@ export class SourceGateway {
   }
 
   /**
+   * Opens a session for one source.
+   *
    * @param realUrl an http(s) URL; no connection is made until something reads
    * @param client the client of a source that was read before, which has its cookies and knows its server
    */
@@ -206,7 +214,10 @@ export class SourceGateway {
   }
 }
 
-/** Keeps the file's extension, because ffmpeg chooses some formats by it, and drops its name, directory and query. */
+/**
+ * Returns the gateway's URL of a source. The URL keeps the file's extension, because ffmpeg chooses some formats by it,
+ * but not the file's name, directory and query.
+ */
 function urlOf(realUrl: string): string {
   const name = URL.parse(realUrl)?.pathname.split("/").at(-1) ?? "";
   const extension = /\.[A-Za-z0-9]{1,5}$/.exec(name)?.[0] ?? "";

@@ -18,10 +18,13 @@ export interface SourceHttpOptions {
 }
 
 const DEFAULT_PATIENCE_MS = 30_000;
-/** A live playlist keeps naming new segments, and what is known of old ones is no longer needed. */
+/**
+ * The most resources that are remembered. A live playlist keeps naming new segments, so what is known about old ones is
+ * no longer needed.
+ */
 const MAX_RESOURCES = 512;
 
-/** The HTTP client for all sources. */
+/** The HTTP client of one source. It is used for all kinds of sources. */
 export class SourceHttp implements HttpClient {
   readonly #options: SourceHttpOptions;
   readonly #cookies = new CookieStore();
@@ -60,7 +63,7 @@ export class SourceHttp implements HttpClient {
   #resource(url: string): Resource {
     const { egress } = this.#options;
     const resource = this.#resources.get(url) ?? new Resource({ egress, cookies: this.#cookies, url });
-    // A Map keeps its keys in the order of insertion: the first one is the least recently used.
+    // A Map keeps its keys in the order of insertion, so the first key is that of the least recently used resource.
     this.#resources.delete(url);
     this.#resources.set(url, resource);
     const [oldest] = this.#resources.keys();

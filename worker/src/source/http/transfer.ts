@@ -19,7 +19,7 @@ export interface TransferOptions {
   readonly source: { worked: boolean };
 }
 
-/** If a server does not know ranges, at most this many bytes are read and dropped to reach a part in the middle. */
+/** If a server does not support ranges, at most this many bytes are read and dropped to reach a part in the middle. */
 const MAX_SKIP_BYTES = 8 * 1024 * 1024;
 
 /**
@@ -38,7 +38,10 @@ export class Transfer {
   #totalBytes: number | null = null;
   #part: Part | undefined;
   #atLastFailure: number;
-  /** True for a document: it is read again from its beginning, because the next answer may be another text. */
+  /**
+   * True for a document. After a failure it is read again from its beginning, because the next response may contain a
+   * newer version of it.
+   */
   #restarts = false;
 
   constructor(options: TransferOptions) {
@@ -50,11 +53,11 @@ export class Transfer {
     this.#atLastFailure = this.#at;
   }
 
-  /** Waits for the first answer. */
+  /** Sends the first request and waits for its response. */
   async open(): Promise<HttpAnswer> {
     const part = await this.#connect();
     if ("name" in part) {
-      // The resource ends at or before the requested start.
+      // This result means that the resource ends at or before the requested start.
       const totalBytes = part.totalBytes ?? this.#at;
       return { url: this.#options.url, contentType: undefined, totalBytes, seekable: true, body: nothing() };
     }
@@ -63,7 +66,7 @@ export class Transfer {
     return { url, contentType, seekable, totalBytes: this.#totalBytes, body: this.#closable(this.#body()) };
   }
 
-  /** Reads the whole document. If a connection breaks, it is read again from the beginning. */
+  /** Reads the whole document. If a connection breaks, the document is read again from its beginning. */
   async whole(maxBytes: number): Promise<HttpDocument> {
     this.#restarts = true;
     const start = this.#at;
@@ -110,7 +113,8 @@ export class Transfer {
       }
       if (failure === undefined) {
         if (this.#complete || (part.to === null && this.#end === null)) return;
-        // The server answered with less than was requested, and sent all that it announced: request the rest at once.
+        // If the server sent all that it announced, and this was less than was requested, the rest is requested at
+        // once.
         if (this.#at > startedAt && part.to !== null && this.#at >= part.to) continue;
         failure = new RoomcastError(
           "FailedOperation.SourceUnreachable",
@@ -170,7 +174,7 @@ export class Transfer {
   }
 
   /**
-   * Checks that a part belongs to the same file as the bytes before, and contains the next byte. ETags are not
+   * Checks that a part belongs to the same file as the earlier bytes, and contains the next byte. ETags are not
    * compared, because they differ between the nodes of a CDN.
    *
    * @throws RoomcastError otherwise
@@ -242,7 +246,7 @@ function hostOf(url: string): string {
   return URL.parse(url)?.host ?? "the source";
 }
 
-/** A document could not be read to its end. Its `cause` is the failure. */
+/** Thrown if a document could not be read to its end. The error's `cause` is the failure. */
 class BrokenOff extends Error {
   override readonly name = "BrokenOff";
 }

@@ -1,6 +1,6 @@
 import { type ErrorCode, RoomcastError, shownUrl } from "@roomcast/shared";
 
-/** A source's server answered with an error status. */
+/** Reports that a source's server answered with an error status. */
 export class UpstreamStatusError extends RoomcastError {
   readonly status: number;
   /** The wait that the server asks for (`Retry-After`), ms, or undefined if it does not say. */
