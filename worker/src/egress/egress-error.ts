@@ -14,8 +14,8 @@ const NO_ROUTE = new Set(["EHOSTUNREACH", "ENETUNREACH", "EADDRNOTAVAIL", "EHOST
 
 function codeOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return "";
-  // Several addresses were tried one after another (net's autoSelectFamily). They fail together, and the first error
-  // gives the cause.
+  // An AggregateError means that several addresses were tried one after another (net's autoSelectFamily) and all have failed.
+  // The first of its errors is taken as the cause.
   if (thrown instanceof AggregateError) return codeOf(thrown.errors[0]);
   return "code" in thrown && typeof thrown.code === "string" ? thrown.code : codeOf(thrown.cause);
 }
@@ -26,7 +26,7 @@ function isTls(code: string): boolean {
   );
 }
 
-/** The certificate verification errors of OpenSSL, by Node's names. */
+/** The end of the sentence about a certificate, for each of OpenSSL's verification errors by the name that Node gives it. */
 const CERTIFICATE_PROBLEMS: readonly (readonly [RegExp, string])[] = [
   [
     /^UNABLE_TO_(VERIFY_LEAF_SIGNATURE|GET_ISSUER_CERT)/,
@@ -46,14 +46,14 @@ function tlsProblem(code: string, where: string): string {
 }
 
 /**
- * The connection ended before any byte of an answer. On a reused connection this only means that the server had closed
- * it.
+ * Returns true if the error means that the connection was closed. For a request on a reused connection, this may only mean that
+ * the server had closed the idle connection.
  */
 export function isCutOff(thrown: unknown): boolean {
   return CUT_OFF.has(codeOf(thrown));
 }
 
-/** The answer is not HTTP by the rules of undici's strict parser. */
+/** Returns true if undici's strict parser refused the answer. */
 export function isParseError(thrown: unknown): boolean {
   return thrown instanceof errors.HTTPParserError;
 }

@@ -26,7 +26,7 @@ export interface ConnectOptions {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
-  /** The limit until the connection is made, including its TLS handshake, ms. */
+  /** Time limit for making the connection, including the TLS handshake, ms. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -44,16 +44,16 @@ export interface RequestCookies {
 }
 
 export interface FetchOptions {
-  /** The default is `GET`. A `POST` is not repeated at another address: a redirect of it is returned as the answer. */
+  /** The default is `GET`. Redirects of a `POST` are not followed: the redirect is returned as the answer. */
   readonly method?: "GET" | "HEAD" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal?: AbortSignal;
-  /** The limit from the request's last byte to the answer's headers, ms. */
+  /** Time limit between the last byte of the request and the headers of the answer, ms. */
   readonly headersTimeoutMs?: number;
   /** The longest silence while the body is read, ms. Time in which the reader pauses is not counted. */
   readonly bodyTimeoutMs?: number;
-  /** Read and updated at each step of a redirect. */
+  /** The cookies of the source. They are sent and updated with each request, including those of redirects. */
   readonly cookies?: RequestCookies;
 }
 
@@ -61,8 +61,8 @@ export interface EgressResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /**
-   * The body as a stream with backpressure. It must be read to its end or destroyed. Its errors are not converted: see
-   * `egressError`.
+   * The body as a stream with backpressure. It must be read to its end or destroyed. The errors of the stream are not
+   * converted: see `egressError`.
    */
   readonly body: Readable;
   /** The URL of the answer after redirects. It holds secrets: show it only through `shownUrl`. */
@@ -85,9 +85,9 @@ async function systemLookup(hostname: string): Promise<PinnedAddress[]> {
 
 /**
  * The only module that makes connections on a user's behalf. It resolves a host once, judges each of its addresses, and
- * connects only to the judged addresses, so that a second DNS answer changes nothing. All errors are RoomcastErrors:
- * `FailedOperation.SourceForbidden`, `FailedOperation.SourceUnreachable` or `FailedOperation.SourceTimeout`. Callers
- * whose other side is not a source translate the code.
+ * connects only to the judged addresses, so that a second DNS answer changes nothing. Apart from aborts and the errors of a
+ * body, all errors are RoomcastErrors: mostly `FailedOperation.SourceForbidden`, `FailedOperation.SourceUnreachable` or
+ * `FailedOperation.SourceTimeout`. A caller that connects to something other than a source replaces the code with its own.
  */
 export class Egress {
   readonly #policy: AddressPolicy;
@@ -95,7 +95,7 @@ export class Egress {
   readonly #connectTimeoutMs: number;
   readonly #headersTimeoutMs: number;
   readonly #agent: Agent;
-  /** An agent without kept connections, so that a request is never sent on one that the server has closed. */
+  /** An agent that never reuses a connection, so that a request is never sent on one that the server has closed. */
   readonly #freshAgent: Agent;
 
   constructor(options: EgressOptions) {
@@ -112,7 +112,7 @@ export class Egress {
     this.#freshAgent = new Agent({ ...agent, pipelining: 0 });
   }
 
-  /** Resolves a host name once and judges every address. An address literal is judged directly. */
+  /** Resolves a host name once and judges each of its addresses. An address literal is judged directly. */
   async resolve(hostname: string): Promise<PinnedHost> {
     const host = hostname
       .replace(/^\[(.*)\]$/, "$1")
@@ -132,7 +132,10 @@ export class Egress {
     return { ...first, hostname: host, addresses };
   }
 
-  /** Opens a TCP or TLS connection to a judged address. The certificate and SNI are those of `host`. */
+  /**
+   * Opens a TCP or TLS connection to a judged address. The certificate must match `host`, which is also sent as SNI unless it
+   * is an IP address.
+   */
   async connect(options: ConnectOptions): Promise<net.Socket> {
     const pinned = await this.resolve(options.host);
     options.signal?.throwIfAborted();
@@ -154,9 +157,9 @@ export class Egress {
   }
 
   /**
-   * Makes an HTTP request whose path and query are sent as they are written. Redirects of GET and HEAD are followed
-   * here, at most 10, and each target is judged. Any status is returned as an answer. A user and password in the URL
-   * become a Basic `Authorization`, which is never sent to another origin.
+   * Makes an HTTP request whose path and query are sent as they are written. Redirects of GET and HEAD are followed here, at
+   * most 10, and each target is judged. An answer with any status is returned, also one that means an error. A user and
+   * password in the URL become a Basic `Authorization`, which is never sent to another origin.
    */
   async fetch(url: string, options: FetchOptions = {}): Promise<EgressResponse> {
     const method = options.method ?? "GET";
@@ -168,7 +171,7 @@ export class Egress {
     });
   }
 
-  /** Closes idle connections and breaks those in use. Idempotent. */
+  /** Closes all connections, including those that are in use. Can be called more than once. */
   async close(): Promise<void> {
     await Promise.all([this.#agent.destroy(), this.#freshAgent.destroy()]);
   }
@@ -201,8 +204,9 @@ export class Egress {
   }
 
   /**
-   * Makes one request and returns its answer. A server may close a kept connection while the next request is in transit
-   * (RFC 9112, section 9.3.1). A request that can be repeated is then sent once more, on a new connection.
+   * Makes one request and returns its answer. A server may close a kept connection while the next request is in transit (RFC
+   * 9112, section 9.3.1). If the connection breaks before the answer, a request that can be repeated is sent once more, on a
+   * new connection.
    */
   async #ask(
     target: HttpAddress,
@@ -262,7 +266,7 @@ export class Egress {
   };
 }
 
-/** An address is refused. A retry cannot change that. */
+/** The error for an address that is not allowed. A retry cannot change that. */
 export class ForbiddenAddressError extends RoomcastError {
   constructor(message: string) {
     super("FailedOperation.SourceForbidden", message);
@@ -273,7 +277,7 @@ function forbidden(host: string, address: string, why: string): ForbiddenAddress
   const named =
     host === address
       ? `The address ${address} is ${why}`
-      : // The address is not shown, because it belongs to a network that the caller cannot see into.
+      : // The address behind a host name is not shown, because it may lie in a network that the caller must learn nothing about.
         `The host ${host} has an address that is ${why}`;
   return new ForbiddenAddressError(
     `${named}: Roomcast does not connect there on a user's behalf. Use a public host. An operator can allow other hosts and ranges, except metadata services, in ROOMCAST_ALLOW_HOSTS of the media worker.`,
@@ -308,7 +312,7 @@ async function whenConnected(socket: net.Socket, event: string, wait: ConnectWai
     await promise;
     return socket;
   } catch (cause) {
-    // The socket may still report an error that nobody waits for.
+    // The socket may report another error after this one, which must not end the process.
     socket.on("error", () => {});
     socket.destroy();
     wait.signal?.throwIfAborted();

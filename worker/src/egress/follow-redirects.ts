@@ -7,7 +7,7 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 type Headers = Readonly<Record<string, string>>;
 
-/** The parts of an answer that a redirect needs. */
+/** The parts of an answer that are needed to follow a redirect. */
 interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -17,17 +17,18 @@ interface Answer {
 export interface RedirectedRequest<A extends Answer> {
   readonly url: string;
   readonly headers: Headers;
-  /** False if a redirect is the answer, because the request must not be repeated. */
+  /** False if a redirect is returned as the answer, because the request must not be repeated. */
   readonly follows: boolean;
-  /** Makes one request. It judges the address, so each redirect is judged again. */
+  /** Makes one request. The function must judge the address, so that the target of each redirect is judged too. */
   readonly request: (target: HttpAddress, headers: Headers) => Promise<A>;
 }
 
 /**
- * Makes a request and follows up to 10 redirects. A user and password in the URL become a Basic `Authorization`, which is
- * sent to no other origin.
+ * Makes a request and follows up to 10 redirects. A user and password in the URL become a Basic `Authorization`, which is sent
+ * to no other origin.
  *
- * @throws RoomcastError `FailedOperation.SourceUnreachable` if there are more redirects, and everything that `request` throws
+ * @throws RoomcastError `FailedOperation.SourceUnreachable` if there are more than 10 redirects, and everything that `request`
+ * throws
  */
 export async function followRedirects<A extends Answer>(options: RedirectedRequest<A>): Promise<A> {
   const { url, follows, request } = options;

@@ -17,12 +17,12 @@ export interface HttpAddress {
 }
 
 /**
- * Reads a URL without changing its path and query. The WHATWG parser would resolve `%2E%2E`, drop an empty query and
- * encode some characters, which would invalidate a signature over the text that the user wrote. Only characters that a
- * request line must not contain are percent-encoded: blanks, control characters, quotation marks, angle brackets and
- * non-ASCII letters.
+ * Reads a URL without changing its path and query. The WHATWG parser would resolve `%2E%2E`, drop an empty query and encode
+ * some characters, which would invalidate a signature over the URL that the user wrote. Only characters that a request line
+ * must not contain are percent-encoded: spaces, control characters, double quotation marks, angle brackets and all non-ASCII
+ * characters.
  *
- * @returns null if the text is not an http or https URL
+ * @returns null if the string is not an http or https URL
  */
 export function parseHttpAddress(text: string): HttpAddress | null {
   const written = withoutBlanksAround(text).replaceAll(/[\t\r\n]/g, "");
@@ -57,7 +57,7 @@ export function resolveReference(reference: string, base: string): string | null
 /**
  * Reads a URL as `parseHttpAddress` does.
  *
- * @throws RoomcastError if it is not an http or https URL
+ * @throws RoomcastError if `url` is not an http or https URL
  */
 export function httpAddress(url: string): HttpAddress {
   const address = parseHttpAddress(url);
@@ -68,7 +68,8 @@ export function httpAddress(url: string): HttpAddress {
 /**
  * Returns the address that a redirect leads to.
  *
- * @param location as undici gives it: one character for each byte, because servers write paths in raw UTF-8
+ * @param location as undici returns it, with one character for each byte. A server may send raw UTF-8, whose bytes are
+ * percent-encoded here.
  * @throws RoomcastError if the target is not an http or https URL
  */
 export function redirectedAddress(from: HttpAddress, location: string): HttpAddress {
@@ -108,7 +109,7 @@ function withoutDotSegments(path: string): string {
   const last = segments.at(-1);
   const kept: string[] = [];
   for (const segment of segments) {
-    // The first, empty segment is the slash at the beginning of the path.
+    // The first segment is empty: it stands for the leading slash, and is never removed.
     if (segment === ".." && kept.length > 1) kept.pop();
     else if (segment !== "." && segment !== "..") kept.push(segment);
   }
@@ -126,13 +127,16 @@ function basicAuthorization(url: URL): string | undefined {
   return `Basic ${pair.toString("base64")}`;
 }
 
-/** Decodes percent-encoding. A `%` that begins no escape is kept, as in browsers and curl. */
+/** Decodes percent-encoding. A `%` that does not begin an escape is kept, as in browsers and curl. */
 function decoded(text: string): Buffer {
   const binary = text.replaceAll(/%([0-9a-f]{2})/gi, (_escape, hex: string) => String.fromCharCode(parseInt(hex, 16)));
   return Buffer.from(binary, "latin1");
 }
 
-/** Control characters are treated as blanks. The loop, unlike a regular expression, takes linear time on any text. */
+/**
+ * Removes spaces and control characters from both ends. A loop is used because a regular expression can take more than linear
+ * time.
+ */
 function withoutBlanksAround(text: string): string {
   let from = 0;
   let to = text.length;

@@ -20,17 +20,17 @@ export interface LenientRequest {
 const MAX_HEAD_BYTES = 64 * 1024;
 
 /**
- * Makes a request to a server whose answer a strict parser refuses. SHOUTcast begins with `ICY 200 OK` instead of
+ * Makes a request to a server whose answer a strict HTTP parser refuses. SHOUTcast begins with `ICY 200 OK` instead of
  * `HTTP/1.0 200 OK`, and uses various line ends. The request is HTTP/1.0, so that the answer's body is not chunked.
  *
- * @param socket a connection made for this request; it then belongs to the answer
+ * @param socket a connection that was made for this request. It becomes the body of the answer.
  * @throws RoomcastError if the answer cannot be read even in this form, or does not arrive in time
  */
 export async function askLeniently(socket: net.Socket, request: LenientRequest): Promise<LenientAnswer> {
   const { address, headers, signal } = request;
   const abort = () => void socket.destroy();
   signal?.addEventListener("abort", abort, { once: true });
-  // The body may fail while nobody reads it; the next read then reports the error.
+  // The body may fail while nobody listens for errors, which must not end the process. The next read then reports the error.
   socket.on("error", () => {});
   socket.once("close", () => signal?.removeEventListener("abort", abort));
   let timedOut = false;
@@ -53,7 +53,7 @@ export async function askLeniently(socket: net.Socket, request: LenientRequest):
   }
 }
 
-/** Returns the bytes up to the empty line; later bytes go back into the socket. */
+/** Returns the head of the answer, up to the empty line. Bytes after it are put back into the socket. */
 async function headOf(socket: net.Socket): Promise<string> {
   let seen = Buffer.alloc(0);
   const { promise, resolve, reject } = Promise.withResolvers<string>();
@@ -63,7 +63,7 @@ async function headOf(socket: net.Socket): Promise<string> {
       const text = seen.toString("latin1", 0, MAX_HEAD_BYTES);
       const end = /\r?\n\r?\n/.exec(text);
       if (end !== null) {
-        // Bytes that are put back make the socket readable again, and nobody here may take them then.
+        // Bytes that are put back make the socket readable again, and this listener must not read them once more.
         socket.off("readable", take);
         const bodyAt = end.index + end[0].length;
         if (bodyAt < seen.length) socket.unshift(seen.subarray(bodyAt));
@@ -91,7 +91,7 @@ async function headOf(socket: net.Socket): Promise<string> {
 }
 
 function read(socket: net.Socket): Buffer | null {
-  // SAFETY: a socket without an encoding gives Buffers.
+  // SAFETY: a socket without an encoding returns Buffers.
   return socket.read() as Buffer | null;
 }
 
@@ -109,7 +109,8 @@ function readHead(head: string, body: net.Socket, host: string): LenientAnswer {
     const colon = line.indexOf(":");
     if (colon > 0) headers[line.slice(0, colon).trim().toLowerCase()] = line.slice(colon + 1).trim();
   }
-  // Chunks would not be decoded here, and an answer to HTTP/1.0 must not have them (RFC 9112, section 6.1).
+  // A chunked answer is refused: chunks are not decoded here, and an answer to HTTP/1.0 must not have them (RFC 9112, section
+  // 6.1).
   if (/chunked/i.test(headers["transfer-encoding"] ?? "")) {
     throw new RoomcastError("FailedOperation.SourceUnsupported", `${host} breaks the rules of HTTP in its answer.`);
   }

@@ -2,7 +2,7 @@
 export interface AcknowledgingPeer {
   /** Bytes written to the peer. */
   readonly writtenBytes: number;
-  /** How many acknowledgements the peer has sent. */
+  /** The number of acknowledgements that the peer has sent. */
   readonly acknowledgements: number;
   /** The acknowledgement window that the peer was last asked for, bytes; 0 if it was never asked. */
   readonly announcedWindowBytes: number;
@@ -10,12 +10,14 @@ export interface AcknowledgingPeer {
 }
 
 const FIRST_WINDOW_BYTES = 64 * 1024;
-/** A paused push sends about a kilobyte per second. */
+/** The smallest window. A paused push sends only about a kilobyte per second, and must be acknowledged too. */
 const MIN_WINDOW_BYTES = 2048;
 const MAX_WINDOW_BYTES = 1024 * 1024;
-/** The window follows the bit rate when it is off by more than this factor. */
+/** The factor by which the window may differ from the one that fits the bit rate before it is set again. */
 const WINDOW_TOLERANCE = 4;
-/** A single acknowledgement may have been for the commands before the media. */
+/**
+ * The number of acknowledgements after which a peer is judged. A single one may have been for the commands before the media.
+ */
 const ACKNOWLEDGEMENTS_TO_TRUST = 2;
 
 /**
@@ -29,7 +31,7 @@ export class AcknowledgementWatch {
   #acknowledgements: number;
   #writtenAtAcknowledgement: number;
   #writtenBefore: number;
-  /** The largest number of bytes between two acknowledgements of the peer. */
+  /** The largest number of bytes that was seen between two acknowledgements of the peer. */
   #mostOwedBytes = 0;
   /** True if the peer uses the window that it was asked for. */
   #obeys = false;
@@ -48,7 +50,7 @@ export class AcknowledgementWatch {
     this.#writtenBefore = peer.writtenBytes;
   }
 
-  /** Must be called at regular intervals, several times per time-out. @returns false if the peer is gone. */
+  /** Must be called at regular intervals, several times per time-out. Returns false if the peer is gone. */
   look(nowMs: number): boolean {
     const { acknowledgements, writtenBytes } = this.#peer;
     const stepBytes = writtenBytes - this.#writtenBefore;
@@ -71,16 +73,14 @@ export class AcknowledgementWatch {
     this.#obeys = owedBytes <= 2 * (announcedWindowBytes + stepBytes);
   }
 
-  /**
-   * Sets the window to half the bytes of one interval: acknowledgements stay cheap, and a missing one is noticed soon.
-   */
+  /** Sets the window to half the bytes of one interval: acknowledgements cost little, and a missing one is noticed soon. */
   #follow(stepBytes: number, nowMs: number): void {
     const wantedBytes = Math.min(MAX_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, Math.round(stepBytes / 2)));
     const { announcedWindowBytes } = this.#peer;
     if (wantedBytes > announcedWindowBytes * WINDOW_TOLERANCE) this.#peer.setWindowAckSize(wantedBytes);
     if (wantedBytes * WINDOW_TOLERANCE >= announcedWindowBytes) return;
     this.#peer.setWindowAckSize(wantedBytes);
-    // The peer learns of a smaller window only now.
+    // The peer learns of a smaller window only now, so acknowledgements by that window can be expected only from now on.
     this.#sinceMs = nowMs;
   }
 }

@@ -1,5 +1,5 @@
 const REMEMBERED_MS = 10 * 60_000;
-/** Limit of remembered servers, far more than a worker publishes to. */
+/** The largest number of remembered servers, which is far more than a worker publishes to. */
 const MAX_SERVERS = 100;
 
 /** Remembers for ten minutes which servers accept only one command at a time. */

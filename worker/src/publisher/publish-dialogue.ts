@@ -14,32 +14,32 @@ export interface OpenStreamOptions {
   readonly address: RtmpAddress;
   readonly dial: Dial;
   readonly signal: AbortSignal;
-  /** Time limit for name resolution, TCP and TLS, ms. Without it, only the signal limits them. */
+  /** Time limit for name resolution, TCP and TLS, ms. If it is absent, only the signal limits these steps. */
   readonly dialTimeoutMs?: number;
   readonly chunkBytes: number;
-  /** How long pipelined commands may remain unanswered, ms. */
+  /** Time limit for the answers to pipelined commands, ms. */
   readonly pipelineTimeoutMs: number;
   readonly memory: PipelineMemory;
-  /** Called with each new connection. Later events concern the newest one. */
+  /** Called with each new connection. */
   readonly onClient: (client: RtmpClient) => void;
   readonly onStatus: (client: RtmpClient, status: RtmpStatus) => void;
   readonly onClose: (client: RtmpClient, error: Error | undefined) => void;
 }
 
-/** The server could not be reached, or the RTMP handshake failed. */
+/** The error if the server could not be reached, or if the RTMP handshake failed. */
 export class NotReachedError extends Error {
   override readonly name = "NotReachedError";
 }
 
-/** The server's answer contained no stream. */
+/** The error if the server's answer to `createStream` contained no stream. */
 export class NoStreamError extends Error {
   override readonly name = "NoStreamError";
 }
 
 /**
- * Connects and creates a stream. The commands are pipelined (three round trips after TCP, including the publish
- * itself),
- * or sent one at a time if the server requires that.
+ * Connects and creates a stream. The commands are pipelined, so that there are three round trips after TCP, including the
+ * publish itself. If the server closes the connection, or does not answer in time, they are sent one at a time on a new
+ * connection.
  *
  * @throws NotReachedError, NoStreamError, RtmpCallError for an error answer, or the error that closed the connection.
  */

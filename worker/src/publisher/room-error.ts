@@ -19,7 +19,7 @@ export interface RoomVerdict {
   readonly secrets: readonly string[];
 }
 
-/** Returns the error for a room's status. The room's text is included without secrets. */
+/** Returns the error for a room's status. The message includes the room's own text, from which secrets are removed. */
 export function roomVerdictError({ verdict, status, starting, secrets }: RoomVerdict): RoomcastError {
   const words = [status.code, status.description].filter((part) => part !== "").join(": ");
   const said = shownText(words, secrets).slice(0, 500) || "it gave no reason";
@@ -28,7 +28,10 @@ export function roomVerdictError({ verdict, status, starting, secrets }: RoomVer
   return new RoomcastError(code, `${what} (${said}).${causes}`);
 }
 
-/** Returns a socket error's code, because its message may contain the address. */
+/**
+ * Returns the reason for which a connection failed. Of a socket error only the code is shown, because its message may contain
+ * the address.
+ */
 export function reasonOf(thrown: unknown): string {
   if (thrown instanceof NotReachedError) return reasonOf(thrown.cause);
   if (thrown instanceof Error && "code" in thrown && typeof thrown.code === "string") return thrown.code;

@@ -1,4 +1,4 @@
-/** The chunk size that TRTC's documentation recommends. It names larger chunks as a cause of failed pushes. */
+/** The chunk size that TRTC's documentation recommends. The documentation names larger chunks as a cause of failed pushes. */
 export const DEFAULT_CHUNK_BYTES = 1360;
 
 /**

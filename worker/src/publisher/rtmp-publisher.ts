@@ -15,24 +15,30 @@ import { judgeRoomStatus, TRTC_REFUSAL_CAUSES } from "./trtc-refusal.ts";
 const DEFAULT_START_TIMEOUT_MS = 10_000;
 /** Interval at which the queue is checked while leaving the room, ms. */
 const DEFAULT_STOP_TIMEOUT_MS = 2000;
-/** After this many checks in a row without progress, the rest of the queue is dropped. */
+/** The number of checks in a row without progress after which the rest of the queue is dropped. */
 const MOST_IDLE_LOOKS = 2;
-/** Maximum number of checks of a slow room that still accepts the queue. */
+/** The number of checks after which the rest of the queue is dropped even if the room still accepts it slowly. */
 const MOST_LOOKS = 6;
 const DEFAULT_PIPELINE_TIMEOUT_MS = 3000;
-/** Including the time that the window needs to follow the bit rate, a lost room is detected within ten seconds. */
+/**
+ * The time for which acknowledgements may be overdue. The acknowledgement window also needs time to follow the bit rate; in
+ * all, a lost room is detected within ten seconds.
+ */
 const DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS = 8000;
-/** Number of checks within that time. */
+/** The number of checks for acknowledgements within the time for which they may be overdue. */
 const LOOKS = 8;
-/** The share of the start's time limit for dialling, if there is a backup host to try. */
+/** The share of the start's time limit in which the first host must be reached, if there is a backup host to try after it. */
 const DIAL_SHARE = 0.4;
-/** If the connection ends this soon, ms, TRTC has most likely refused the content of the stream. */
+/**
+ * The time after the start of a push, in ms, within which the end of the connection most likely means that TRTC has refused the
+ * content of the stream.
+ */
 const EARLY_END_MS = 5000;
 
 export interface RtmpPublisherOptions {
-  /** `rtmp(s)://host[:port]/app/key?query`. It is a secret as a whole. */
+  /** `rtmp(s)://host[:port]/app/key?query`. The whole URL is a secret. */
   readonly url: string;
-  /** The same at another host, used if the first host cannot be resolved or reached. */
+  /** The URL of the same stream at another host, which is used if the first host cannot be resolved or reached. */
   readonly backupUrl?: string;
   /** The size of the chunks that are sent. */
   readonly chunkBytes?: number;
@@ -40,13 +46,13 @@ export interface RtmpPublisherOptions {
   readonly startTimeoutMs?: number;
   /** Interval at which the queue is checked while leaving the room, ms. */
   readonly stopTimeoutMs?: number;
-  /** How long pipelined commands may remain unanswered before they are sent one at a time, ms. */
+  /** Time limit for the answers to pipelined commands, after which the commands are sent one at a time, ms. */
   readonly pipelineTimeoutMs?: number;
-  /** A room whose acknowledgements are overdue for this long is lost, ms. */
+  /** The time after which a room with overdue acknowledgements is considered lost, ms. */
   readonly acknowledgementTimeoutMs?: number;
   /** Shared by the publishers of a process. */
   readonly memory?: PipelineMemory;
-  /** Receives the room's answers, without secrets. */
+  /** Receives the room's answers, from which secrets have been removed. */
   readonly log?: { warn(fields: object, message: string): void };
   /** For rtmps, the PEM certificate of an authority to trust instead of the system's authorities. */
   readonly caCertificate?: string;
@@ -67,7 +73,7 @@ type State =
   | { readonly name: "ended" };
 
 /**
- * Publishes over RTMP or RTMPS (Adobe RTMP 1.0, section 7.2). Can be used once: a new attempt needs a new publisher.
+ * Publishes over RTMP or RTMPS (Adobe RTMP 1.0, section 7.2). A publisher can be used only once: a new attempt needs a new one.
  */
 export class RtmpPublisher implements Publisher {
   onEnded: ((error: RoomcastError) => void) | undefined;
@@ -78,7 +84,10 @@ export class RtmpPublisher implements Publisher {
   #started = Promise.withResolvers<void>();
   #state: State = { name: "idle" };
   #client: RtmpClient | undefined;
-  /** True once the publish command was sent: if the connection ends after it, that is the room's answer. */
+  /**
+   * True once the publish command has been sent. If the connection then ends without an answer, the room has most likely
+   * refused the push.
+   */
   #asked = false;
   /** The error that the room reported before it closed the connection. */
   #told: RoomcastError | undefined;
@@ -178,7 +187,10 @@ export class RtmpPublisher implements Publisher {
     await this.#client?.connection.closed;
   }
 
-  /** Waits until a slow room has received the queue, but not for a room that accepts nothing. */
+  /**
+   * Waits until the room has received the rest of the queue. The connection is destroyed if the room accepts nothing, or is too
+   * slow.
+   */
   async #left(connection: RtmpClient["connection"]): Promise<void> {
     const taken = () => connection.sentBytes + connection.acknowledgements;
     let before = taken();
@@ -202,11 +214,11 @@ export class RtmpPublisher implements Publisher {
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     try {
-      // Rejects if the connection ends meanwhile.
+      // `#started` rejects if the connection ends while the permission is awaited.
       await Promise.race([mayPublish(), this.#started.promise]);
       signal.throwIfAborted();
       this.#asked = true;
-      // Most rooms answer with a status, some refuse the command itself.
+      // Most rooms answer with a status, but some answer the command itself with an error.
       client
         .callOn(streamId, "publish", null, this.#address.streamKey, "live")
         .catch((thrown: unknown) => this.#started.reject(thrown));
@@ -249,14 +261,14 @@ export class RtmpPublisher implements Publisher {
     throw new Error("there was no address");
   }
 
-  /** Discards what an earlier connection has reported. */
+  /** Makes a new connection the current one. What an earlier connection has reported is discarded. */
   #attend(client: RtmpClient): void {
     this.#client = client;
     this.#started = Promise.withResolvers<void>();
     this.#started.promise.catch(() => undefined);
   }
 
-  /** Ends the publish when the room's acknowledgements are overdue. */
+  /** Ends the publish if the room's acknowledgements are overdue. */
   #watch({ connection }: RtmpClient): NodeJS.Timeout {
     const timeoutMs = this.#options.acknowledgementTimeoutMs ?? DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS;
     const watch = new AcknowledgementWatch(connection, { timeoutMs, nowMs: performance.now() });
@@ -279,7 +291,7 @@ export class RtmpPublisher implements Publisher {
       return;
     }
     if (this.#stopping !== undefined) {
-      // Rooms confirm the end of a publish, which was requested here.
+      // While the publisher leaves, this status is the room's confirmation that the publish has ended.
       this.#client?.connection.destroy();
       return;
     }

@@ -3,19 +3,22 @@ import type { Seat } from "@roomcast/shared";
 /** TRTC's RTMP hosts: the first for applications of mainland China, the second for all others. */
 const MAINLAND_HOST = "rtmp.rtc.qq.com";
 const INTERNATIONAL_HOST = "intl-rtmp.rtc.qq.com";
-/** The backup of both hosts, for when their name cannot be resolved or the host cannot be reached. */
+/** The backup of both hosts, which is used if a host's name cannot be resolved or the host cannot be reached. */
 const BACKUP_HOST = "rtmp.rtc-web.com";
-/** SdkAppIds below belong to the international site, as in Tencent's own clients. */
+/**
+ * The lowest SdkAppId of mainland China. Lower ones belong to the international site, which is the rule of Tencent's own
+ * clients.
+ */
 const FIRST_MAINLAND_APP = 1_400_000_000;
 const APP = "push";
 
 /** The hosts that streams are published to, as the operator has configured them. */
 export interface PushHosts {
-  /** Whether TLS is used with TRTC's own hosts. */
+  /** True if TLS is used with TRTC's own hosts. */
   readonly tls: boolean;
-  /** `rtmp(s)://host[:port]/app`, without query, for all applications. Undefined for TRTC's own hosts. */
+  /** `rtmp(s)://host[:port]/app`, without a query, for all applications. Undefined if TRTC's own hosts are used. */
   readonly base: string | undefined;
-  /** The same for single applications, by SdkAppId. */
+  /** The bases for single applications, by SdkAppId. Each takes precedence over `base`. */
   readonly baseByApp: Readonly<Record<number, string>>;
 }
 
@@ -24,13 +27,13 @@ export interface TrtcPushAddress {
   readonly hosts?: PushHosts;
   readonly seat: Seat;
   readonly userSig: string;
-  /** Permission for the room, of applications that demand it. */
+  /** The permission to enter the room, for applications that require one. */
   readonly privateMapKey?: string;
 }
 
 export interface TrtcPushUrls {
   readonly url: string;
-  /** The same at TRTC's second host. */
+  /** The URL of the same stream at TRTC's backup host; absent for a host that is not TRTC's own. */
   readonly backupUrl?: string;
 }
 

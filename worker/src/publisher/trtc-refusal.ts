@@ -1,6 +1,6 @@
 import type { RtmpStatus } from "../rtmp/rtmp-client.ts";
 
-/** Why TRTC refuses pushes, in the order of its documentation. */
+/** The reasons for which TRTC refuses pushes, in the order of its documentation. */
 export const TRTC_REFUSAL_CAUSES =
   "Usual causes with TRTC, the most frequent first: the application has no RTMP package, or it has expired; the UserSig " +
   "is wrong or has expired; the stream has B-frames; the RTMP chunk size is too large (1360 is advised); the same UserId " +
@@ -12,7 +12,7 @@ export type RoomVerdict =
   | "started"
   /** The status has no effect. */
   | "told"
-  /** Refused for good: the same request would get the same answer again. */
+  /** The room refuses the push, and would refuse the same request again. */
   | "refused"
   /** Another publisher took the seat. */
   | "replaced"
@@ -20,8 +20,8 @@ export type RoomVerdict =
   | "lost";
 
 /**
- * The known codes. The level `error` with any other code refuses a publish that has not started, and ends one that has
- * as lost.
+ * The known codes. A status with the level `error` and any other code means that a publish that has not started is refused, and
+ * that one that has started is lost.
  */
 const VERDICTS: Readonly<Record<string, RoomVerdict>> = {
   "NetStream.Publish.Start": "started",

@@ -14,7 +14,7 @@ const SOURCE_URLS_EXPECTED = "a list of one URL";
 const videoParams = push.VideoEncodeParams.unwrap();
 /** The schema of a width or height, of which 0 means that of the source. */
 const side = (size: typeof videoParams.shape.Width) =>
-  z.union([z.literal(0), size.unwrap()], "0, or an integer from 2 to 1920");
+  z.union([z.literal(0), size.unwrap()], "0, or an integer from 2 to the largest size");
 
 /** Returns a schema that accepts only `false`, for a feature that only TRTC's own robot can offer. */
 function notHere(why: string) {
