@@ -12,7 +12,10 @@ import { Scratch } from "./scratch.ts";
 import { AUDIO_HEADER_BYTES, sequenceHeaderTag, soundTag, TagMaker } from "./tag-maker.ts";
 
 const TICKS_PER_SECOND = 90_000;
-/** A frame has at most 8191 bytes, and the header after it confirms it. A PES packet has at most 64 KiB. */
+/**
+ * The most bytes that wait for the rest of a frame. A frame has at most 8191 bytes, and the header after it confirms
+ * it. A PES packet has at most 64 KiB.
+ */
 const MAX_WAITING_BYTES = 128 * 1024;
 
 /** Makes tags of AAC in ADTS frames, which may lie across PES packets. */

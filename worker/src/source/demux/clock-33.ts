@@ -16,7 +16,7 @@ export function ticksToMs(ticks: number): number {
 export class Clock33 {
   #last: number | undefined;
 
-  /** @param ticks 0 to 2^33 - 1. @returns ticks, beginning with the first time itself; may be negative. */
+  /** @param ticks a time from 0 to 2^33 - 1. @returns the time without wrap-around, in ticks; it may be negative */
   unwrap(ticks: number): number {
     this.#last = this.#last === undefined ? ticks : this.#last + signedTicks(ticks - this.#last);
     return this.#last;

@@ -2,7 +2,7 @@ import type { MediaTag } from "../../media/media-tag.ts";
 
 /** A track that a container announces. */
 export interface DemuxedTrack {
-  /** PID of an MPEG transport stream, track_ID of an MP4 file. */
+  /** The PID in an MPEG transport stream, or the track_ID in an MP4 file. */
   readonly id: number;
   readonly kind: "video" | "audio" | "other";
   /** ffmpeg's codec name: `h264`, `hevc`, `aac`, `ac3`, …; `unknown` for any other codec. */
@@ -23,16 +23,17 @@ export interface TrackChoice {
 
 export interface DemuxerOptions {
   /**
-   * Called when the tracks are known and again when they change, before any tag of them.
+   * Called when the tracks are known, and again when they change, before any tag of the tracks is given.
    *
    * @returns the chosen tracks. Only H.264 and AAC become tags. Other codecs may be chosen too; they give no tags, and
    *   the caller can pass the bytes to ffmpeg instead.
    */
   readonly onTracks: (tracks: readonly DemuxedTrack[]) => TrackChoice;
   /**
-   * H.264 and AAC of the chosen tracks, in DTS order per track and nearly so between tracks. A track's sequence header
-   * comes before its media and again when it changes. `dtsMs` is the container's own clock, fractional, without
-   * wrap-around (a 33-bit clock continues past its wrap); jumps of the clock are passed on unchanged.
+   * Called with the H.264 and AAC tags of the chosen tracks, in the order of their decode times within a track, and
+   * nearly in that order between tracks. A track's sequence header comes before its media and again when it changes.
+   * `dtsMs` is the container's own clock, fractional, without wrap-around (a 33-bit clock continues past its wrap);
+   * jumps of the clock are passed on unchanged.
    */
   readonly onTag: (tag: MediaTag) => void;
   /**
@@ -48,7 +49,10 @@ export interface DemuxerOptions {
  * a `DemuxError` only for bytes that are not its container at all.
  */
 export interface Demuxer {
-  /** True before a flush if the container declares more bytes than came. Undefined if the container never declares that. */
+  /**
+   * True if the container declares more bytes than have arrived, as far as is known before a flush. Undefined if the
+   * container never declares sizes.
+   */
   readonly isCut?: boolean;
   /** @throws DemuxError */
   push(chunk: Buffer): void;

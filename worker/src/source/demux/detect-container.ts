@@ -28,8 +28,9 @@ const FRAGMENT_BOXES = new Set(["styp", "moof", "sidx", "ssix", "emsg", "prft"])
 const FILE_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "uuid"]);
 
 /**
- * Detects the container of a file or segment by its first bytes, never by its name. A few kilobytes are enough unless the
- * movie box is larger: `mp4` means that it showed no sign of fragments. An ID3 tag before audio gives `id3`. Pure.
+ * Detects the container of a file or segment by its first bytes, never by its name. A few kilobytes are enough unless
+ * the movie box is larger than that. `mp4` means that these bytes showed no sign of fragments. An ID3 tag gives `id3`,
+ * whatever follows it. Pure.
  */
 export function detectContainer(bytes: Buffer): ContainerFormat {
   const magic = bytes.toString("latin1", 0, 4);
@@ -44,7 +45,7 @@ export function detectContainer(bytes: Buffer): ContainerFormat {
 function detectText(bytes: Buffer): "webvtt" | "html" | undefined {
   const text = bytes.toString("latin1", 0, 512).replace(/^\xef\xbb\xbf/, "");
   if (/^WEBVTT(?![^\s])/.test(text)) return "webvtt";
-  // This is an error page, or an XML error as object stores send it.
+  // Markup here is an error page, or an XML error document such as object stores send.
   return MARKUP.test(text) ? "html" : undefined;
 }
 
@@ -57,14 +58,18 @@ function detectBoxes(bytes: Buffer): "fmp4" | "mp4" | undefined {
     known = true;
     const size = bytes.readUInt32BE(at);
     if (type === "moov") return isFragmented(bytes.subarray(at, size < 8 ? bytes.length : at + size)) ? "fmp4" : "mp4";
-    // A size of 0 means the rest of the file, and one of 1 a box that is too large to look past.
+    // Size 0 means that the box extends to the end of the file. Size 1 means a 64-bit size: such a box is too large to
+    // look past.
     if (size < 8) break;
     at += size;
   }
   return known ? "mp4" : undefined;
 }
 
-/** Returns true if fragments follow: the box mvex announces them, or, if that is not read yet, the duration is 0. */
+/**
+ * Returns true if fragments follow: the box mvex announces them, or, if mvex is not among these bytes, the movie's
+ * duration is 0.
+ */
 function isFragmented(moov: Buffer): boolean {
   if (moov.includes("mvex", 0, "latin1")) return true;
   const mvhd = moov.indexOf("mvhd", 0, "latin1");
@@ -91,7 +96,10 @@ function detectBehindNoise(bytes: Buffer): "mpegts" | "unknown" {
   return "unknown";
 }
 
-/** Returns true if every packet in the bytes begins with a sync byte, and at least one packet is whole. */
+/**
+ * Returns true if a whole packet begins at the position, and the next few packets among the bytes begin with a sync
+ * byte.
+ */
 function isTransportStream(bytes: Buffer, at: number): boolean {
   if (bytes[at] !== TS_SYNC || at + TS_PACKET_BYTES > bytes.length) return false;
   return TS_STRIDES.some((stride) => {

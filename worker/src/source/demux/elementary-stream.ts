@@ -3,7 +3,8 @@ export interface ElementaryStream {
   /**
    * Begins a PES packet. Its times belong to the first picture or frame that begins in it.
    *
-   * @param pts ticks of 90 kHz without wrap-around; null if absent. @param dts the same; null if it equals `pts`.
+   * @param pts ticks of 90 kHz without wrap-around; null if absent. @param dts ticks like `pts`; null if the decode
+   *   time equals `pts`.
    */
   begin(pts: number | null, dts: number | null): void;
   append(bytes: Buffer, start: number, end: number): void;

@@ -7,7 +7,7 @@ import { PictureSurvey } from "./picture-survey.ts";
 import { Scratch } from "./scratch.ts";
 import { TagMaker, VIDEO_HEADER_BYTES } from "./tag-maker.ts";
 
-/** The largest pictures of level 6.2 in real streams have a few megabytes. */
+/** The most bytes of a picture. The largest pictures of level 6.2 in real streams have a few megabytes. */
 const MAX_PICTURE_BYTES = 16 * 1024 * 1024;
 const MAX_UNITS = 4096;
 const LENGTH_BYTES = 4;
@@ -26,7 +26,7 @@ export class H264Stream implements ElementaryStream {
   readonly #scratch = new Scratch(MAX_PICTURE_BYTES);
   /** Positions of the unit headers of the current picture. */
   readonly #units: number[] = [];
-  /** Where the next start code may end. */
+  /** The first position at which the next start code may end. */
   #scanned = 2;
   #hasSlice = false;
   #times: { readonly pts: number; readonly dts: number | null } | null = null;
@@ -69,9 +69,10 @@ export class H264Stream implements ElementaryStream {
     this.#times = null;
   }
 
-  /** Searches start codes. Most steps are three bytes wide, because few bytes are 0 or 1. */
+  /** Searches for start codes. Most steps are three bytes wide, because few bytes are 0 or 1. */
   #scan(final: boolean): void {
-    // A slice is recognised by the byte after its header; the last unit may be a header only.
+    // The byte after a header is needed to see whether a slice starts a picture. At the end, the last unit may consist
+    // of a header only.
     let end = this.#scratch.length - (final ? 1 : 2);
     let at = this.#scanned;
     let { bytes } = this.#scratch;
@@ -100,7 +101,10 @@ export class H264Stream implements ElementaryStream {
     this.#scanned -= count;
   }
 
-  /** Handles the header of a unit. @returns the number of bytes before it that were given and dropped. */
+  /**
+   * Handles the header of a unit. @returns the number of bytes that were dropped, because they were given or belong to
+   * no picture.
+   */
   #unit(header: number): number {
     const { bytes } = this.#scratch;
     const ends = this.#hasSlice && startsPicture(bytes, header, this.#scratch.length);
@@ -114,7 +118,7 @@ export class H264Stream implements ElementaryStream {
     const type = (bytes[header] ?? 0) & 0x1f;
     const slice = type >= NAL.slice && type <= NAL.idrSlice;
     if (this.#units.length === 0) this.#times = null;
-    // Parameter sets may come in a PES packet before that of the slices, whose time counts.
+    // Parameter sets may come in an earlier PES packet than the slices, and the time of the slices counts.
     if (this.#units.length === 0 || (slice && !this.#hasSlice)) this.#times = this.#marks.take(header) ?? this.#times;
     if (slice) this.#hasSlice = true;
     this.#forget(dropped);
@@ -127,7 +131,7 @@ export class H264Stream implements ElementaryStream {
     return forgotten;
   }
 
-  /** Gives the picture that ends here. */
+  /** Gives the picture that ends at a position, unless no time is known for it. */
   #give(end: number): void {
     const { bytes } = this.#scratch;
     this.#survey.begin();
@@ -153,7 +157,7 @@ export class H264Stream implements ElementaryStream {
     this.#survey.give(payload, ticksToMs(times.dts), ticksToMs(times.pts));
   }
 
-  /** Zeros between a unit and the next start code belong to neither (B.1.1). */
+  /** Returns the end of a unit. Zeros between a unit and the next start code belong to neither (B.1.1). */
   #unitEnd(index: number, pictureEnd: number): number {
     const { bytes } = this.#scratch;
     const start = this.#units[index] ?? 0;
@@ -164,7 +168,10 @@ export class H264Stream implements ElementaryStream {
   }
 }
 
-/** Slices with their SEI; no parameter sets, delimiters or filler, and nothing of scalable or multi-view extensions. */
+/**
+ * Returns true for slices and SEI units. Parameter sets, delimiters, filler and the units of scalable or multi-view
+ * extensions are left out.
+ */
 function isKept(header: number): boolean {
   const type = header & 0x1f;
   return (type >= NAL.slice && type <= NAL.sei) || type === NAL.auxiliarySlice;

@@ -31,7 +31,10 @@ export class Interleaver {
     this.#options = options;
   }
 
-  /** Sets the present tracks; both count as present until then. Tags that were held for an absent track are given. */
+  /**
+   * Sets the tracks that are present; before that, both count as present. Tags that were held for an absent track are
+   * given.
+   */
   expect(kinds: readonly Kind[]): void {
     this.#lanes.video.away = !kinds.includes("video");
     this.#lanes.audio.away = !kinds.includes("audio");

@@ -13,8 +13,8 @@ export const NAL = {
 const SEI_RECOVERY_POINT = 6;
 
 /**
- * Returns true if a unit after a slice is the first of another picture (7.4.1.2.3). Slices are not parsed: the unit either
- * has a type that only precedes a picture, or is a slice with the first macroblock.
+ * Returns true if a unit after a slice is the first of another picture (7.4.1.2.3). Slices are not parsed: a unit
+ * starts a picture if it has a type that only precedes a picture, or is a slice with the first macroblock.
  */
 export function startsPicture(bytes: Buffer, header: number, end: number): boolean {
   const type = (bytes[header] ?? 0) & 0x1f;

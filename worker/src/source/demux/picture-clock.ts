@@ -1,6 +1,6 @@
 import { reordersFrames, type Sps } from "../../media/codec/sps.ts";
 
-/** The duration of a picture if neither the stream nor its times give it. */
+/** The assumed duration of a picture until the stream or its times give one. */
 const USUAL_FRAME_TICKS = 3600;
 const TICKS_PER_SECOND = 90_000;
 const MAX_FRAME_TICKS = TICKS_PER_SECOND;
@@ -11,7 +11,7 @@ interface Times {
   readonly dts: number;
 }
 
-/** Gives each picture of an H.264 stream a decode time, also if its PES packet has none. Times are ticks of 90 kHz. */
+/** Gives each picture of an H.264 stream a decode time, even if its PES packet has none. Times are ticks of 90 kHz. */
 export class PictureClock {
   #last: Times | undefined;
   #measuredTicks = USUAL_FRAME_TICKS;
@@ -19,7 +19,11 @@ export class PictureClock {
   /** The latest presentation times, ascending, if decode times have to be derived from them. */
   readonly #shown: number[] = [];
 
-  /** @param said null if the picture has no times. @returns null until a picture has had times. */
+  /**
+   * Returns the times of the next picture, or null until a picture has had times.
+   *
+   * @param said the times that the picture's PES packet gives, or null if it gives none
+   */
   next(said: { readonly pts: number; readonly dts: number | null } | null, sps: Sps | undefined): Times | null {
     const times = said === null ? this.#interpolated(sps) : this.#said(said.pts, said.dts, sps);
     if (times === null) return null;
@@ -51,7 +55,10 @@ export class PictureClock {
     return missing ? { pts, dts: this.#ordered(pts, Math.min(depth, MAX_REORDER), sps) } : { pts, dts: pts };
   }
 
-  /** Decode times are the presentation times in ascending order, earlier by the number of reordered pictures. */
+  /**
+   * Derives a decode time. Decode times are the presentation times in ascending order, moved back by the number of
+   * reordered pictures.
+   */
   #ordered(pts: number, depth: number, sps: Sps): number {
     const latest = this.#shown.at(-1);
     if (latest !== undefined && Math.abs(pts - latest) > 10 * MAX_FRAME_TICKS) this.#shown.length = 0;

@@ -3,10 +3,16 @@ import type { DemuxerOptions } from "./demuxer.ts";
 import { NAL, saysRecoveryPoint } from "./nal-units.ts";
 import { pictureTag, sequenceHeaderTag } from "./tag-maker.ts";
 
-/** The head of a slice with first_mb_in_slice 0 and slice_type 7: all slices of the picture are I. */
+/**
+ * The byte after the header of a slice with first_mb_in_slice 0 and slice_type 7, which means that all slices of the
+ * picture are I slices.
+ */
 const FIRST_SLICE_ALL_INTRA = 0x88;
 
-/** Reads the NAL units of each picture and gives it as a tag, after a sequence header if that changed. */
+/**
+ * Reads the NAL units of each picture, and gives the picture as a tag. A sequence header precedes it if the parameter
+ * sets have changed.
+ */
 export class PictureSurvey {
   readonly sets = new AvcParameterSets();
   readonly #options: Pick<DemuxerOptions, "onTag" | "onRecoveryPoint">;
@@ -43,7 +49,11 @@ export class PictureSurvey {
     }
   }
 
-  /** @param payload of a tag that holds the picture; its header is written. */
+  /**
+   * Gives the picture as a tag.
+   *
+   * @param payload the tag's payload, which holds the picture; the tag's header is written into it
+   */
   give(payload: Buffer, dtsMs: number, ptsMs: number): void {
     const record = this.sets.takeChanged();
     if (record !== null) this.#options.onTag(sequenceHeaderTag("video", dtsMs, record));

@@ -1,5 +1,8 @@
 const START_BYTES = 16 * 1024;
-/** A larger buffer is released when a segment ends, so that one large picture does not occupy memory permanently. */
+/**
+ * The largest buffer that is kept when its bytes are cleared. A larger one is released, so that one large picture does
+ * not occupy memory permanently.
+ */
 const KEPT_BYTES = 512 * 1024;
 
 /** Bytes of one elementary stream that wait for the rest of their picture or frame. The buffer is reused. */

@@ -1,7 +1,10 @@
 import type { MediaTag } from "../../media/media-tag.ts";
 import { PayloadPool } from "../payload-pool.ts";
 
-/** VideoTagHeader with AVCVIDEOPACKET, AudioTagHeader with AACAUDIODATA (Adobe FLV 10.1, E.4.3.1 and E.4.2.1). */
+/**
+ * The sizes of VideoTagHeader with AVCVIDEOPACKET and of AudioTagHeader with AACAUDIODATA (Adobe FLV 10.1, E.4.3.1 and
+ * E.4.2.1).
+ */
 export const VIDEO_HEADER_BYTES = 5;
 export const AUDIO_HEADER_BYTES = 2;
 const KEYFRAME_AVC = 0x17;
@@ -9,7 +12,7 @@ const INTER_FRAME_AVC = 0x27;
 const AAC_44KHZ_16BIT_STEREO = 0xaf;
 const PACKET_SEQUENCE_HEADER = 0;
 const PACKET_MEDIA = 1;
-/** A composition time of seconds is a damaged clock, not B-frames. */
+/** The largest composition time that is believed, ms. A larger one comes from a damaged clock, not from B-frames. */
 const MAX_COMPOSITION_MS = 10_000;
 
 interface PictureTimes {
@@ -18,7 +21,7 @@ interface PictureTimes {
   readonly keyframe: boolean;
 }
 
-/** Makes tags whose payloads come from one pool. */
+/** Allocates the payloads of tags from one pool. */
 export class TagMaker {
   readonly #pool = new PayloadPool();
 
@@ -28,7 +31,7 @@ export class TagMaker {
   }
 }
 
-/** Writes the header of a payload that holds NAL units, each with a length of 4 bytes. */
+/** Makes a tag by writing the header of a payload that holds NAL units, each after a length of 4 bytes. */
 export function pictureTag({ dtsMs, ptsMs, keyframe }: PictureTimes, payload: Buffer): MediaTag {
   const difference = Math.round(ptsMs - dtsMs);
   const compositionMs = Math.abs(difference) > MAX_COMPOSITION_MS ? 0 : difference;
@@ -38,14 +41,14 @@ export function pictureTag({ dtsMs, ptsMs, keyframe }: PictureTimes, payload: Bu
   return { kind: "video", dtsMs, compositionMs, keyframe, sequenceHeader: false, payload };
 }
 
-/** Writes the header of a payload that holds one raw AAC frame. */
+/** Makes a tag by writing the header of a payload that holds one raw AAC frame. */
 export function soundTag(dtsMs: number, payload: Buffer): MediaTag {
   payload[0] = AAC_44KHZ_16BIT_STEREO;
   payload[1] = PACKET_MEDIA;
   return { kind: "audio", dtsMs, compositionMs: 0, keyframe: true, sequenceHeader: false, payload };
 }
 
-/** @param record an AVCDecoderConfigurationRecord or an AudioSpecificConfig */
+/** Makes a sequence header. @param record an AVCDecoderConfigurationRecord or an AudioSpecificConfig */
 export function sequenceHeaderTag(kind: MediaTag["kind"], dtsMs: number, record: Buffer): MediaTag {
   const head =
     kind === "video"

@@ -16,7 +16,7 @@ export interface HlsFeedOptions {
   readonly presentation: Pick<HlsPresentation, "segments" | "tracks" | "live">;
   /** The position at which a recorded stream begins, ms. */
   readonly fromMs: number;
-  /** The language or the number, from 1, of the wanted audio track within the variant. */
+  /** The wanted audio track within the variant: its language, or its number from 1. */
   readonly audioTrack?: string | number | undefined;
   /** Called if the stream begins with codecs that this process does not read. The feed then ends. */
   readonly onForeign: (tracks: readonly DemuxedTrack[]) => void;
@@ -25,7 +25,7 @@ export interface HlsFeedOptions {
   readonly log: Logger;
 }
 
-/** The longest lead of one rendition over the other one, ms of media. */
+/** The most media by which one rendition may be read ahead of the other one, in ms. */
 const LONGEST_LEAD_MS = 4000;
 /** Video waits this long for audio from a separate playlist before it continues alone, ms. */
 const LONGEST_WAIT_FOR_SOUND_MS = 5000;

@@ -210,5 +210,5 @@ export class HlsPresentation {
   }
 }
 
-/** The share of the measured bit rate that a variant may take. */
+/** The share of the measured bit rate that a lower variant may need. */
 const SPARE = 0.8;

@@ -67,7 +67,7 @@ export async function openHlsSource(options: HlsSourceOptions): Promise<Source> 
   const { live, durationMs } = presentation;
   const startAtMs = live ? 0 : withinDuration(options.startAtMs, durationMs);
   const plan = { ...wishes, live, askedLive };
-  // Without variants there was no choice that the plan should explain.
+  // If the playlist has no variants, there was no choice that the plan should explain.
   const reasons = presentation.variant === null ? [] : presentation.reasons;
   let foreign: readonly DemuxedTrack[] | undefined;
   const feed = new HlsFeed({

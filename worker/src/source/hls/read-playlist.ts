@@ -26,7 +26,7 @@ const CHARACTERS_PER_LINE = 64;
 
 /**
  * Reads an HLS playlist (RFC 8216 and its successor draft) as players do: it tolerates irregular lines and ignores
- * unknown ones. The time is linear in the size of the document.
+ * unknown ones. Reading takes linear time.
  *
  * @throws RoomcastError `SourceUnsupported` or `SourceNotMedia` if the document is not an HLS playlist; the message
  *   says what it is instead

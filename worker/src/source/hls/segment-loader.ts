@@ -20,7 +20,8 @@ export interface LoadedSegment {
 }
 
 /**
- * Reads segments, by ranges if the playlist says so, decrypts them, and reads their keys and initialisation segments.
+ * Reads segments and decrypts them. It also reads the keys and initialisation segments that they need, and requests
+ * only a range of a file if the playlist says so.
  */
 export class SegmentLoader {
   readonly #io: HlsIo;

@@ -95,7 +95,10 @@ export function describeVariant(variant: Variant): string {
 }
 
 const H264 = /^avc[13]\b/i;
-/** High 10, 4:2:2 and 4:4:4 (profile_idc 110, 122, 244), which hardware decoders of phones do not support. */
+/**
+ * The profiles High 10, High 4:2:2 and High 4:4:4 (profile_idc 110, 122, 244), which hardware decoders of phones do not
+ * support.
+ */
 const H264_BEYOND_8_BIT = /^avc[13]\.(?:6e|7a|f4)/i;
 const AAC = /^mp4a\.40\.(?:0?2|0?5)$|^mp4a\.(?:66|67|68)$/i;
 const DEAR_VIDEO = /^(?:hvc1|hev1|av01|vp0?9|vp8|vvc1|vvi1)\b/i;

@@ -10,7 +10,7 @@ export interface HttpRequest {
   readonly patienceMs?: number | undefined;
 }
 
-/** An answer whose body is being read. */
+/** A response whose body is being read. */
 export interface HttpAnswer {
   /** The URL after redirects. It may contain secrets: show it only through `shownUrl`. */
   readonly url: string;

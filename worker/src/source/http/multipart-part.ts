@@ -1,6 +1,6 @@
 import { readContentRange } from "./range-answer.ts";
 
-/** The first part of a `multipart/byteranges` answer. */
+/** The first part of a `multipart/byteranges` response. */
 export interface MultipartPart {
   readonly from: number;
   readonly to: number;
@@ -12,9 +12,9 @@ export interface MultipartPart {
 const MAX_HEAD_BYTES = 16 * 1024;
 
 /**
- * Reads the head of the first part (RFC 9110, section 14.6). The answer to one range has one part.
+ * Reads the head of the first part (RFC 9110, section 14.6). The response to a request for one range has one part.
  *
- * @returns null if there is no part, or if its head does not say which bytes it holds
+ * @returns null if there is no part, or if the part's head does not say which bytes the part holds
  */
 export async function openMultipart(chunks: AsyncIterator<Buffer>): Promise<MultipartPart | null> {
   let seen = Buffer.alloc(0);

@@ -19,7 +19,7 @@ export class OpenedResource {
   }
 
   /**
-   * Requests the whole resource as a range, so that the answer shows whether the server supports ranges.
+   * Requests the whole resource as a range, so that the response shows whether the server supports ranges.
    *
    * @throws as `HttpClient.open`
    */

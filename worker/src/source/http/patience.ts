@@ -25,7 +25,7 @@ export class Patience {
     this.#backoff = new Backoff({ ...BACKOFF, budgetMs: options.patienceMs });
   }
 
-  /** Records a success: the next failure gets the full retry time again. */
+  /** Records a success, so that the next failure gets the full retry time again. */
   recovered(): void {
     this.#failingSinceMs = undefined;
     this.#backoff.reset();

@@ -15,7 +15,7 @@ export interface AnswerHead {
 }
 
 export type RangeAnswer =
-  /** The body begins at byte `from` and ends before byte `to`, which is null if the answer does not say. */
+  /** The body begins at byte `from` and ends before byte `to`, which is null if the response does not say. */
   | {
       readonly name: "bytes";
       readonly from: number;
@@ -27,7 +27,7 @@ export type RangeAnswer =
   | { readonly name: "multipart" }
   /** The resource ends at or before `start`. */
   | { readonly name: "end"; readonly totalBytes: number | null }
-  /** The server refuses requests with a range, and may answer one without. */
+  /** The server refuses requests with a range, and may answer a request without one. */
   | { readonly name: "no-ranges" }
   | { readonly name: "refused" };
 
@@ -48,8 +48,8 @@ export function readRangeAnswer({ status, header }: AnswerHead, asked: AskedRang
   if (asked.named && REFUSES_RANGES.has(status)) return { name: "no-ranges" };
   if (status < 200 || status >= 300) return { name: "refused" };
   const totalBytes = numberOf(header("content-length"));
-  // A server may answer a range that begins at byte 0 with 200 and the whole file. If it does so for a later range, it
-  // ignored the range.
+  // A server may answer a request for a range that begins at byte 0 with status 200 and the whole file. If it does so
+  // for a later range, it has ignored that range.
   const seekable = /\bbytes\b/i.test(header("accept-ranges") ?? "") && !(asked.named && asked.start > 0);
   return { name: "bytes", from: 0, to: totalBytes, totalBytes, seekable };
 }

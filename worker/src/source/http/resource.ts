@@ -12,13 +12,13 @@ import { readRetryAfter, UpstreamStatusError } from "./upstream-status-error.ts"
 /** The User-Agent of every request to a source. Some servers refuse requests without one. */
 export const USER_AGENT = `Roomcast/${VERSION}`;
 
-/** One answer whose body is being read. */
+/** A response whose body is being read. */
 export interface Part {
   readonly url: string;
   readonly contentType: string | undefined;
   /** The byte of the resource with which `chunks` begins. It may lie before the requested start. */
   readonly from: number;
-  /** The byte before which `chunks` ends, or null if the answer does not say. */
+  /** The byte before which `chunks` ends, or null if the response does not say. */
   readonly to: number | null;
   readonly totalBytes: number | null;
   readonly seekable: boolean;
@@ -57,15 +57,15 @@ export interface End {
  * beginning, and without a range.
  */
 const MAX_WAYS = 4;
-/** `close` waits this long for the end of an answer whose last byte has arrived. */
+/** The time for which `close` waits for the end of a response whose last byte has arrived, ms. */
 const END_OF_ANSWER_MS = 50;
-/** The request that shows whether a resource is compressed. */
+/** The range that is requested to see whether a resource is compressed. */
 const BEGINNING = { start: 0, end: 1023, named: true };
 
-/** One URL of a source. It requests parts, and remembers which kinds of request the server accepts. */
+/** One URL of a source. A resource requests parts, and remembers which kinds of request the server accepts. */
 export class Resource {
   readonly #options: ResourceOptions;
-  /** True once the resource could be read. */
+  /** True after the resource could be read once. */
   #held = false;
   #refusesRanges = false;
   /** True if a `Content-Encoding` of this resource was correct, false if it was wrong, undefined until one was seen. */
@@ -190,15 +190,15 @@ async function close(
   { body }: EgressResponse,
   { chunks, gotAll }: { readonly chunks: AsyncGenerator<Buffer>; readonly gotAll: boolean },
 ): Promise<void> {
-  // The last byte has arrived, but the parser may not have seen the end of the answer. Destroying the body before that
-  // would close the connection instead of keeping it for the next request.
+  // If all bytes have arrived, the parser may still not have seen the end of the response. Destroying the body before
+  // that would close the connection instead of keeping it for the next request.
   if (gotAll && !(body instanceof Socket)) {
     const end = chunks.next();
     end.catch(() => {});
     await settledWithin(end, END_OF_ANSWER_MS).catch(() => undefined);
   }
   body.destroy();
-  // An error of a body that was cancelled here does not matter.
+  // An error of a body that was closed here does not matter.
   await chunks.return(undefined).catch(() => undefined);
 }
 

@@ -25,13 +25,13 @@ export interface GatewaySession {
   readonly failure: RoomcastError | undefined;
   /** The first refusal by the egress guard or the server. It stays even if later requests succeed. */
   readonly refusal: RoomcastError | undefined;
-  /** The media type that the server named, in lower case, without parameters. */
+  /** The media type that the server gave, in lower case, without parameters. */
   readonly contentType: string | undefined;
   /** The number of media bytes that were passed on. */
   readonly receivedBytes: number;
-  /** True if the server named no length: the source is a live stream, or is generated while it is sent. */
+  /** True if the server gave no length: the source is a live stream, or is generated while it is sent. */
   readonly unbounded: boolean;
-  /** True if the server supports ranges, undefined until something was read. */
+  /** True if the server supports ranges, false if it does not, undefined until something was read. */
   readonly seekable: boolean | undefined;
   /** True if the source is an HLS playlist. ffmpeg does not get it; the worker's own HLS reader must play it. */
   readonly isPlaylist: boolean;
@@ -73,9 +73,9 @@ const ORIGIN = "http://source.invalid";
 /**
  * A proxy on 127.0.0.1 through which ffmpeg and ffprobe read sources. They never learn the real URL. Their arguments
  * name a URL without a secret, because arguments of a process are public on its machine; the session's secret is in
- * their environment, and they authenticate to the gateway as to an HTTP proxy (RFC 9110, section 11.7). Redirects pass
- * the egress guard, and playlists are not passed on at all. The gateway itself repeats requests that fail upstream, so
- * a transfer to ffmpeg breaks only if it cannot continue.
+ * their environment, and they authenticate to the gateway as they would to any HTTP proxy (RFC 9110, section 11.7).
+ * Redirects pass the egress guard, and playlists are not passed on at all. The gateway itself repeats requests that
+ * fail upstream, so a transfer to ffmpeg breaks only if it cannot continue.
  */
 export class SourceGateway {
   readonly #egress: Egress;

@@ -9,7 +9,7 @@ export interface SourceHttpOptions {
   readonly egress: Pick<Egress, "fetch">;
   /** The time for which a failing request is tried again if the source could be read before, ms. */
   readonly patienceMs?: number | undefined;
-  /** The longest `Retry-After` of a server that is obeyed, ms; `patienceMs` if this is absent or smaller. */
+  /** The longest `Retry-After` that is obeyed, ms. `patienceMs` applies instead if this is absent or smaller. */
   readonly askedPatienceMs?: number | undefined;
   /** The lowest rate at which a server must send while a reader waits. */
   readonly floor?: FlowFloor | undefined;

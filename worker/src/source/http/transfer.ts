@@ -30,7 +30,7 @@ export class Transfer {
   readonly #options: TransferOptions;
   readonly #patience: Patience;
   readonly #watch: FlowWatch;
-  /** Aborted when the reader does not want the rest. */
+  /** A controller that is aborted when the reader does not want the rest. */
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   /** The position of the next byte to give to the reader. */
@@ -126,7 +126,7 @@ export class Transfer {
       if (!part.lasting && this.#at > startedAt) throw errorOf(failure, part.url);
       await this.#recover(failure);
     }
-    // An answer without bytes is complete before the loop begins.
+    // A response without bytes is complete before the loop begins.
     await this.#part?.close(true);
   }
 

@@ -9,7 +9,10 @@ export interface Box {
   readonly end: number;
 }
 
-/** Real files have some tens of boxes on a level. The limit bounds the time and memory for an index of empty boxes. */
+/**
+ * The most boxes on one level. Real files have a few dozen. The limit bounds the time and memory for an index of empty
+ * boxes.
+ */
 const MAX_BOXES_ON_A_LEVEL = 1024;
 
 /**
@@ -39,12 +42,16 @@ export function listBoxes(buffer: Buffer, start: number, end: number): Box[] {
   return boxes;
 }
 
-/** Returns the first box of a type inside another one. */
+/** Returns the first box of a type inside another one, or undefined if there is none. */
 export function findBox(buffer: Buffer, parent: Box, type: string): Box | undefined {
   return listBoxes(buffer, parent.start, parent.end).find((box) => box.type === type);
 }
 
-/** @throws Mp4Error if there is no such box, or if its body is shorter than `minBytes` */
+/**
+ * Returns the first box of a type inside another one.
+ *
+ * @throws Mp4Error if there is no such box, or if its body is shorter than `minBytes`
+ */
 export function needBox(buffer: Buffer, parent: Box, type: string, minBytes = 0): Box {
   const box = findBox(buffer, parent, type);
   if (box === undefined) throw new Mp4Error(`The box ${type} is missing.`);

@@ -7,18 +7,18 @@ export interface EditList {
   readonly emptyDuration: number;
   /** The media time that is shown first, in the track's time scale. */
   readonly mediaTime: number;
-  /** The duration of the media in the movie's time scale, or 0 if they play to their end. */
+  /** The duration of the played media in the movie's time scale, or 0 if the media are played to their end. */
   readonly duration: number;
   /** True if the list cuts out a middle part, repeats a part or changes the speed. Only a decoder can apply it. */
   readonly complex: boolean;
 }
 
 const NO_EDITS: EditList = { emptyDuration: 0, mediaTime: 0, duration: 0, complex: false };
-/** Editing programs write one entry for each cut. */
+/** The most entries of an edit list. Editing programs write one for each cut. */
 const MAX_EDITS = 10_000;
 const NORMAL_RATE = 0x0001_0000;
 
-/** @throws Mp4Error if the list is malformed */
+/** Reads the edit list of a track. @throws Mp4Error if the list is malformed */
 export function parseEditList(buffer: Buffer, trak: Box): EditList {
   const edts = findBox(buffer, trak, "edts");
   const elst = edts === undefined ? undefined : findBox(buffer, edts, "elst");

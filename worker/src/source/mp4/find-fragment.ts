@@ -8,7 +8,7 @@ import {
 import type { FragmentedMovie } from "./fragmented-movie.ts";
 import { Mp4Error } from "./mp4-error.ts";
 
-/** A file that can be read from any byte on. `RangeStream` implements it. */
+/** A file that can be read from any byte. `RangeStream` implements it. */
 export interface FragmentFile {
   readonly totalBytes: number | null;
   readonly seekable: boolean;
@@ -44,7 +44,10 @@ const CHUNK_BYTES = 64 * 1024;
 /** The largest fragment that is supported: 10 s at 50 Mbit/s. */
 const MAX_FRAGMENT_BYTES = 64 * 1024 * 1024;
 const MAX_HEADER_BYTES = 4 * 1024 * 1024;
-/** Bytes that only look like a fragment are rare by chance. More of them are an attack. */
+/**
+ * The most places that look like a fragment but are not. Bytes rarely look like one by chance, so a file with this many
+ * false starts is treated as an attack.
+ */
 const MAX_FALSE_STARTS = 32;
 /** The largest number of boxes between two fragments of a track. Real files have a few. */
 const MAX_WALKED_BOXES = 1000;
@@ -121,7 +124,10 @@ export class FragmentFinder {
     return null;
   }
 
-  /** Returns a fragment that is not after the position, and close to it if few requests are enough. */
+  /**
+   * Returns a fragment that is not after the position. The fragment is close to the position unless finding such a one
+   * would take too many requests.
+   */
   async #near(targetMs: number, first: Fragment): Promise<FoundFragment> {
     const endByte = this.#file.totalBytes ?? 0;
     const isBefore = ({ time, startByte }: FragmentPointer) => this.#msOf(time) <= targetMs && startByte < endByte;
@@ -137,7 +143,7 @@ export class FragmentFinder {
       const found = await this.#scan(middle, high.startByte);
       if (found === null) high = { ...high, startByte: middle };
       else if (found.startMs <= targetMs) low = found;
-      // No other fragment begins between `middle` and this one.
+      // If the found fragment is after the position, no other fragment begins between `middle` and the found one.
       else high = { startByte: middle, startMs: found.startMs };
     }
     return low;
@@ -182,7 +188,7 @@ export class FragmentFinder {
     return null;
   }
 
-  /** Searches for the beginning of a fragment from any byte on. */
+  /** Searches for the beginning of a fragment, starting at any byte. */
   async #scan(
     fromByte: number,
     endByte: number,
@@ -283,7 +289,10 @@ export class FragmentFinder {
     return this.#last;
   }
 
-  /** Searches a growing part of the file's end for a fragment, and returns the last one that follows it. */
+  /**
+   * Looks for a fragment in an ever larger part of the file's end, and returns the last fragment of the sequence that
+   * begins with it.
+   */
   async #findLast(): Promise<Fragment | null> {
     const { totalBytes, seekable } = this.#file;
     if (!seekable || totalBytes === null || (await this.#firstFragment()) === null) return null;

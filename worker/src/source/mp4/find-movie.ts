@@ -4,12 +4,15 @@ import { shownType } from "./box.ts";
 import { Mp4Error } from "./mp4-error.ts";
 import type { RangeStream } from "./range-stream.ts";
 
-/** The index of a file of a day has about 50 MB. A larger one is an attack or a mistake. */
+/**
+ * The largest index that is read. The index of a file of 24 hours has about 50 MB, so a larger one is an attack or a
+ * mistake.
+ */
 const MAX_MOOV_BYTES = 64 * 1024 * 1024;
 /** The memory that is allocated before the bytes of an index have arrived. */
 const FIRST_ALLOCATION_BYTES = 1024 * 1024;
 const MAX_TOP_LEVEL_BOXES = 256;
-/** This much of the beginning distinguishes a web page or an archive from a media file. */
+/** The number of first bytes that distinguish a web page or an archive from a media file. */
 const SNIFFED_BYTES = 1024;
 
 export interface FoundMovie {
@@ -27,10 +30,11 @@ interface TopLevelBox {
 }
 
 /**
- * Finds the body of the movie box. The stream must be at byte 0. Afterwards it is behind the movie box, or at the media
- * data if they come first, ready to continue. An index after the media is fetched with a second request.
+ * Finds the body of the movie box. The stream must be at byte 0. Afterwards the stream is at the end of the movie box,
+ * or at the media data if they come before that box, ready to continue. An index after the media is fetched with a
+ * second request.
  *
- * @throws Mp4Error if it is not an MP4 file, or one that is not played here
+ * @throws Mp4Error if the file is not an MP4 file, or one that this demuxer does not play
  * @throws RoomcastError `SourceTruncated` if the file ends before its index; `SourceUnsupported` if the index cannot be
  *   reached; `SourceNotMedia` for a web page or another document; or the error of the connection
  */

@@ -7,7 +7,7 @@ export interface FragmentTrack {
   readonly id: number;
   /** Units of the track's clock in a second. */
   readonly timescale: number;
-  /** The default values from `trex` (ISO/IEC 14496-12, 8.8.3), for duration and flags. */
+  /** The default duration and flags of the track's samples, from `trex` (ISO/IEC 14496-12, 8.8.3). */
   readonly defaultDuration: number;
   readonly defaultFlags: number;
 }
@@ -34,7 +34,7 @@ const MAX_RUNS = 1024;
 const MAX_POINTERS = 1_000_000;
 
 /**
- * Reads a `moof` box (8.8.4).
+ * Reads the times of one track from a `moof` box (8.8.4).
  *
  * @param moof the box's body
  * @returns null if the fragment has no samples of the track, or no decode time
@@ -54,10 +54,11 @@ export function readFragment(moof: Buffer, track: FragmentTrack): FragmentTimes 
 }
 
 /**
- * Adds to the decode times of a track in a `moof` box (8.8.12), in place. A time that would not fit its field stays.
+ * Adds a value to the decode times of a track in a `moof` box (8.8.12), in place. A 32-bit time that would no longer
+ * fit its field is left unchanged.
  *
  * @param moof the box's body
- * @param by in the track's time scale
+ * @param by the value to add, in the track's time scale
  * @throws Mp4Error if the box is malformed
  */
 export function shiftDecodeTimes(moof: Buffer, { id }: Pick<FragmentTrack, "id">, by: number): void {
@@ -82,7 +83,10 @@ interface Defaults {
   readonly flags: number;
 }
 
-/** Reads the defaults of a fragment (8.8.7). The fields that the flags announce follow one another. */
+/**
+ * Reads the defaults of a fragment (8.8.7). The box contains only the fields that its flags announce, one after
+ * another.
+ */
 function readDefaults(moof: Buffer, tfhd: Box, track: FragmentTrack): Defaults {
   const flags = u32(moof, tfhd, 0) & 0xff_ffff;
   let at = 8 + (flags & 0x1 ? 8 : 0) + (flags & 0x2 ? 4 : 0);
@@ -121,7 +125,7 @@ function readRuns(moof: Buffer, traf: Box, defaults: Defaults): Pick<FragmentTim
 }
 
 /**
- * Reads a `sidx` box (8.16.3).
+ * Reads the positions of fragments from a `sidx` box (8.16.3).
  *
  * @param sidx the box's body
  * @param endByte the end of the box in the file

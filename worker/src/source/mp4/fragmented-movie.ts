@@ -15,7 +15,8 @@ export interface FragmentedMovie {
     "id" | "index" | "kind" | "enabled" | "format" | "language" | "encryption" | "timescale"
   >[];
   /**
-   * The track that is used to find positions: the first enabled video track, or else the first media track, or null.
+   * The track that is used to find positions: the first enabled video track, or else the first video or audio track, or
+   * null if there is neither.
    */
   readonly clock: FragmentTrack | null;
   /** The duration from `mehd`, or null if the file does not say. */

@@ -3,7 +3,7 @@ import { Mp4Error } from "./mp4-error.ts";
 import { SampleCursor } from "./sample-cursor.ts";
 import type { WorkSlices } from "./work-slices.ts";
 
-/** No encoded picture of 1080p is larger. */
+/** The largest sample that is played. No encoded picture of 1080p is larger. */
 const MAX_SAMPLE_BYTES = 8 * 1024 * 1024;
 /** The cost of moving a cursor to the next sample, in table entries read. */
 const ADVANCE_UNITS = 8;
@@ -14,8 +14,8 @@ interface Walk {
 }
 
 /**
- * Returns true if two tracks can be read from front to back and given in decoding order while at most `maxHeldBytes`
- * are held back. It examines all samples, in slices.
+ * Returns true if two tracks can be read from front to back and passed on in decoding order while at most
+ * `maxHeldBytes` are held back. It examines all samples, in slices.
  *
  * @throws Mp4Error if samples overlap, are too large, or are not in decoding order
  */

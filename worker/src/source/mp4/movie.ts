@@ -20,7 +20,7 @@ interface Timed {
   readonly timescale: number;
   /** The shift that turns decode times into positions in the presentation, ms. */
   readonly shiftMs: number;
-  /** The first sample that is played. An edit list hides earlier ones. */
+  /** The first sample that is played. An edit list may hide earlier samples. */
   readonly firstSample: number;
   /** The sample after the last one that is played. */
   readonly endSample: number;
@@ -40,7 +40,7 @@ export type AudioTrack = Timed & { readonly description: AacDescription };
 
 /** The playable contents of a `moov` box. */
 export interface Movie {
-  /** null if the file does not say. */
+  /** The duration, ms, or null if no track can be played. */
   readonly durationMs: number | null;
   readonly video: VideoTrack | null;
   readonly audio: AudioTrack | null;
@@ -58,16 +58,19 @@ export interface ParseMovieOptions {
 }
 
 const SELF_CONTAINED = 1;
-/** A smaller cut at the end is only padding. */
+/** The largest cut at the end that is taken for padding and ignored, ms. */
 const END_TOLERANCE_MS = 100;
-/** Encoder delay: 2112 samples at 44.1 kHz are 48 ms, HE-AAC doubles that. */
+/**
+ * The longest beginning of the audio that an edit list may hide as encoder delay, ms. A delay of 2112 samples at 44.1
+ * kHz is 48 ms, and HE-AAC doubles it.
+ */
 const MAX_PRIMING_MS = 200;
 
 /**
  * Reads a movie box (ISO/IEC 14496-12, 8.2). The tracks keep a reference to the buffer.
  *
  * @param moov the box's body
- * @throws Mp4Error if the file is not played here
+ * @throws Mp4Error if this demuxer does not play the file
  * @throws RoomcastError `FailedOperation.SourceUnsupported` if the file is encrypted
  */
 export async function parseMovie(moov: Buffer, options: ParseMovieOptions): Promise<Movie> {
@@ -162,7 +165,8 @@ class TrackReader {
     const mediaMs = ((samples.duration + shownAt) * 1000) / timescale;
     const editMs = edit.duration === 0 ? Number.POSITIVE_INFINITY : (edit.duration * 1000) / this.#movieTimescale;
     const startMs = emptyMs + Math.max(0, (shownAt * 1000) / timescale);
-    // One composition offset for all frames moves the whole track. With B-frames, the smallest offset is used.
+    // If all frames have the same composition offset, it moves the whole track. With B-frames, the smallest offset is
+    // used.
     const shiftMs = emptyMs + (shownAt * 1000) / timescale;
     const endMs = emptyMs + (edit.complex ? editMs : Math.min(Math.max(0, mediaMs), editMs));
     const cutEnd = mediaMs - editMs > END_TOLERANCE_MS;
@@ -183,7 +187,10 @@ function checkDataReference(moov: Buffer, trak: Box): void {
   }
 }
 
-/** Reads the matrix {a b u, c d v, x y w} of 8.3.2: a and d are cosines, b and c sines, in 16.16 fixed point. */
+/**
+ * Reads the rotation from the matrix {a b u, c d v, x y w} of 8.3.2. The fields a and d are cosines, b and c are sines,
+ * in 16.16 fixed point.
+ */
 function parseRotation(moov: Buffer, tkhd: Box): 0 | 90 | 180 | 270 {
   const at = tkhd.start + (moov.readUInt8(tkhd.start) === 1 ? 52 : 40);
   if (at + 36 > tkhd.end) throw new Mp4Error("The box tkhd is too short.");

@@ -14,13 +14,19 @@ export interface Mp4SourceOptions {
   readonly video: VideoTrack;
   readonly audio: AudioTrack;
   readonly startAtMs: number;
-  /** The first keyframe to play, if the index marks keyframes wrongly. The pictures themselves are then inspected. */
+  /**
+   * The first keyframe to play, given only if the index marks keyframes wrongly. The source then looks for keyframes in
+   * the pictures themselves.
+   */
   readonly keyframeSample?: number | undefined;
   /** The source takes ownership of the stream, and closes it. */
   readonly stream: RangeStream;
 }
 
-/** VideoTagHeader and AVCVIDEOPACKET, AudioTagHeader and AACAUDIODATA (Adobe FLV 10.1, E.4.3.1 and E.4.2.1). */
+/**
+ * Values of VideoTagHeader with AVCVIDEOPACKET, and of AudioTagHeader with AACAUDIODATA (Adobe FLV 10.1, E.4.3.1 and
+ * E.4.2.1).
+ */
 const KEYFRAME_AVC = 0x17;
 const INTER_FRAME_AVC = 0x27;
 const AAC_44KHZ_16BIT_STEREO = 0xaf;
@@ -48,7 +54,7 @@ class Lane {
     return (this.cursor.decodeTime * 1000) / this.#timescale + this.#shiftMs;
   }
 
-  /** The decode time of the next tag to give, whether it was read or not, or Infinity if none is left. */
+  /** The decode time of the next tag to give, even if that tag has not been read yet; Infinity if none is left. */
   get nextDtsMs(): number {
     const [tag] = this.waiting;
     if (tag !== undefined) return tag.dtsMs;
@@ -86,7 +92,8 @@ export class Mp4Source extends QueuedSource {
   }
 
   /**
-   * Resolves when the first keyframe was read. Rejects with a RoomcastError, or with an `Mp4Error` if ffmpeg may try.
+   * Resolves when the first keyframe has been read. Rejects with a RoomcastError, or with an `Mp4Error` if ffmpeg may
+   * try.
    */
   get opened(): Promise<void> {
     return this.#opened.promise;

@@ -32,8 +32,8 @@ export type OpenMp4Result =
   | { readonly name: "needs-ffmpeg"; readonly probed: ProbedMedia | null; readonly reason: string };
 
 /**
- * The bytes that may be held back because the tracks are far apart in the file. Files without interleaving need more.
- * They are rare, and ffmpeg plays them.
+ * The most bytes that may be held back because the tracks are far apart in the file. Files without interleaving need
+ * more; such files are rare, and ffmpeg plays them.
  */
 const MAX_HELD_BYTES = 2 * 1024 * 1024;
 

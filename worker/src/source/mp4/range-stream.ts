@@ -15,7 +15,7 @@ export type OpenRange = (startByte: number, signal: AbortSignal) => Promise<Rang
 export interface RangeStreamOptions {
   readonly openRange: OpenRange;
   readonly startByte?: number;
-  /** The properties of the file that an earlier answer showed. */
+  /** The properties of the file that an earlier response showed. */
   readonly known?: Pick<RangeResponse, "totalBytes" | "seekable">;
 }
 
@@ -24,7 +24,7 @@ interface Connection {
   readonly controller: AbortController;
 }
 
-/** Reading and dropping this many bytes is cheaper than a new request. */
+/** The most bytes that are read and dropped to move forwards, because this is cheaper than a new request. */
 const READ_OVER_BYTES = 256 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 
@@ -55,7 +55,7 @@ export class RangeStream {
     return this.#chunk.length - this.#used;
   }
 
-  /** null if the server does not say, or before the first answer. */
+  /** The size of the file in bytes; null if the server does not say, or before its first response. */
   get totalBytes(): number | null {
     return this.#file?.totalBytes ?? null;
   }
@@ -72,8 +72,8 @@ export class RangeStream {
   }
 
   /**
-   * Does the same as `seek` and `readInto`, but only if all bytes are in the current chunk. This is so for most
-   * samples, for which a promise would cost more than the reading.
+   * Does the same as `seek` and `readInto` without a promise, but only if all bytes are in the current chunk. Most
+   * samples are, and for these a promise would cost more than the reading.
    *
    * @returns false if bytes are missing; nothing was read then
    */
@@ -102,7 +102,10 @@ export class RangeStream {
     return true;
   }
 
-  /** Moves to a position: by reading up to it, or by a new request if it is far ahead or lies before. */
+  /**
+   * Moves to a position, by reading up to it or, if the position is far ahead or before the present one, by a new
+   * request.
+   */
   async seek(position: number): Promise<void> {
     const over = position - this.position;
     if (over < 0 || (over > this.#held + READ_OVER_BYTES && this.seekable)) {
@@ -182,7 +185,7 @@ export class RangeStream {
     this.#connection = undefined;
     if (connection === undefined) return;
     connection.controller.abort();
-    // An error of a body that was cancelled here does not matter.
+    // An error of a body that was closed here does not matter.
     await connection.chunks.return?.().catch(() => undefined);
   }
 }

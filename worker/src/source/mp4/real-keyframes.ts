@@ -5,7 +5,8 @@ import { SampleCursor } from "./sample-cursor.ts";
 /** The real keyframes of a file whose index marks every picture as one. */
 export interface RealKeyframes {
   /**
-   * The longest distance between keyframes that was seen, ms. It includes the distance to the last inspected picture.
+   * The longest distance between keyframes that was found, ms. The distance from the last keyframe to the last
+   * inspected picture counts too.
    */
   readonly gopMs: number;
   /** The last real keyframe that is not after the position, or the track's first picture if none was found near it. */
@@ -15,20 +16,23 @@ export interface RealKeyframes {
 const NAL_IDR = 5;
 /** This many keyframes in a row prove that the film consists of keyframes only. */
 const CONVINCING = 12;
-/** Video with a longer distance is never copied, so it is not measured further. */
+/** The longest distance between keyframes that is measured, ms. Video with a longer distance is never copied. */
 const LONGEST_GOP_MS = 4500;
 const WINDOW_MS = 10_000;
 const MAX_WINDOWS = 3;
 const MAX_BYTES = 32 * 1024 * 1024;
 
-/** Returns true if the index marks every picture as a keyframe, as it does if its writer forgot `stss`. Pure. */
+/**
+ * Returns true if the index marks every picture as a keyframe, for example because the writer of the file left out
+ * `stss`. Pure.
+ */
 export function marksAll({ samples }: VideoTrack): boolean {
   const { syncSamples, sampleCount } = samples.table;
   return sampleCount > 1 && (syncSamples === null || syncSamples.count === sampleCount);
 }
 
 /**
- * Inspects the pictures at the beginning and before the position.
+ * Looks for keyframes in the pictures at the beginning and before the start position.
  *
  * @returns null if the index is correct
  * @throws RoomcastError if the file cannot be read

@@ -20,7 +20,7 @@ export class SampleCursor {
   #nextSync: number;
 
   /**
-   * Takes about the same time for every first sample.
+   * Creating a cursor takes about the same time for every first sample.
    *
    * @param first the sample to begin with
    * @param end the sample before which to stop

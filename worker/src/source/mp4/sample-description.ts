@@ -25,6 +25,8 @@ const TAG_DECODER_CONFIG = 4;
 const TAG_DECODER_SPECIFIC = 5;
 
 /**
+ * Reads the H.264 description of a track.
+ *
  * @throws Mp4Error if the track does not have exactly one H.264 description with its parameter sets outside the samples
  */
 export function parseVideoDescription(buffer: Buffer, stbl: Box): AvcDescription {
@@ -35,13 +37,13 @@ export function parseVideoDescription(buffer: Buffer, stbl: Box): AvcDescription
   const avcc = needBox(buffer, inner, "avcC");
   const record = buffer.subarray(avcc.start, avcc.end);
   const config = codec(() => parseAvcConfig(record));
-  // FLV receivers are known to assume 4.
+  // Some receivers of FLV assume that lengths have 4 bytes.
   if (config.nalLengthSize !== 4) throw new Mp4Error("The video's NAL units have short lengths.");
   const pasp = listBoxes(buffer, inner.start, inner.end).find((box) => box.type === "pasp");
   return { record, config, pixelAspect: pasp === undefined ? null : parsePixelAspect(buffer, pasp) };
 }
 
-/** @throws Mp4Error if the track does not have exactly one AAC description */
+/** Reads the AAC description of a track. @throws Mp4Error if the track does not have exactly one */
 export function parseAudioDescription(buffer: Buffer, stbl: Box): AacDescription {
   const entry = singleEntry(buffer, stbl, AUDIO_ENTRY_BYTES);
   if (entry.type !== "mp4a") throw new Mp4Error(`The audio is ${shownType(entry.type)}, not mp4a.`);
@@ -73,7 +75,10 @@ export function encryptionOf(buffer: Buffer, entry: Box, kind: "video" | "audio"
   return shownType(buffer.toString("latin1", schm.start + 4, schm.start + 8));
 }
 
-/** Returns true if an audio description is one of USAC (ISO/IEC 23003-3), false also if it is unreadable. */
+/**
+ * Returns true if an audio description is one of USAC (ISO/IEC 23003-3). Returns false also if the description is
+ * unreadable.
+ */
 export function isUsac(buffer: Buffer, entry: Box): boolean {
   if (entry.type !== "mp4a") return false;
   const inner = { ...entry, start: entry.start + fieldBytes(buffer, entry, "audio") };

@@ -19,9 +19,12 @@ export interface SamplePlace {
   readonly nextSync: number;
 }
 
-/** Sums are stored for every 128th entry. The entries in between are added up on demand. */
+/** The distance of the entries for which sums are stored. The entries in between are added up on demand. */
 const STRIDE = 128;
-/** A few entries for no samples are harmless. A table full of them is an attack on code that steps over them. */
+/**
+ * The most entries of a table that apply to no samples. A few of them are harmless. A table full of them is an attack
+ * on code that steps over them.
+ */
 const MAX_EMPTY_ENTRIES = 1024;
 
 /** The sums before every `STRIDE`-th entry of a table. */
@@ -37,7 +40,7 @@ class Sums {
   }
 }
 
-/** The consistent tables of one track, in which every sample is found in a bounded time. */
+/** The sample tables of one track, which are checked to be consistent. Every sample is found in a bounded time. */
 export class SampleIndex {
   readonly table: SampleTable;
   /** The sum of all durations, in the track's time scale. */
@@ -106,7 +109,7 @@ export class SampleIndex {
     return Math.min(samples, this.sampleCount - 1);
   }
 
-  /** Returns the last sync sample that is not after another sample, or undefined. */
+  /** Returns the last sync sample that is not after the given sample, or undefined if there is none. */
   syncSampleAt(sample: number): number | undefined {
     const { syncSamples } = this.table;
     if (syncSamples === null) return sample;

@@ -8,7 +8,8 @@ export interface TableView {
 }
 
 /**
- * The sample tables of one track (ISO/IEC 14496-12, 8.6 and 8.7). They fit their boxes; their values are not checked.
+ * The sample tables of one track (ISO/IEC 14496-12, 8.6 and 8.7). Each table is known to fit its box, but the values in
+ * it are not checked.
  */
 export interface SampleTable {
   readonly buffer: Buffer;
@@ -28,7 +29,7 @@ export interface SampleTable {
   readonly syncSamples: TableView | null;
 }
 
-/** A day of video with 60 frames per second, or of 48 kHz AAC, has fewer samples. */
+/** The most samples that a track may have: more than a day of 60 fps video or of 48 kHz AAC. */
 const MAX_SAMPLES = 8_000_000;
 /** The limit for samples of one size if the file's size is unknown. A day of AAC has fewer. */
 const MAX_SAMPLES_OF_ONE_SIZE = 4_500_000;
@@ -67,7 +68,10 @@ export function parseSampleTable(buffer: Buffer, stbl: Box, fileBytes: number | 
   };
 }
 
-/** Checks the number of samples of one size. They need no table, so a few bytes could claim any number of them. */
+/**
+ * Checks the number of samples of one size against the file's size, or against a limit if that is unknown. Samples of
+ * one size are not listed in a table, so a file of a few bytes could claim any number of them.
+ */
 function checkFits(sampleCount: number, size: number, fileBytes: number | null): void {
   const fits = fileBytes === null ? sampleCount <= MAX_SAMPLES_OF_ONE_SIZE : sampleCount * size <= fileBytes;
   if (!fits) throw new Mp4Error(`The index claims ${sampleCount} samples of ${size} bytes, more than the file holds.`);

@@ -22,7 +22,7 @@ export interface TrackHeader {
   readonly still: boolean;
   /** The encryption scheme (`cenc`, `cbcs`, …), or undefined if the track is not encrypted. */
   readonly encryption: string | undefined;
-  /** True for unified speech and audio coding, which is sold as xHE-AAC. */
+  /** True for unified speech and audio coding (USAC), which is sold as xHE-AAC. */
   readonly usac: boolean;
 }
 
@@ -30,7 +30,11 @@ const MAX_TRACKS = 64;
 const TRACK_ENABLED = 1;
 const KINDS: Readonly<Record<string, TrackHeader["kind"]>> = { vide: "video", soun: "audio" };
 
-/** @throws Mp4Error if the tracks are malformed, or if their numbers would differ from ffmpeg's */
+/**
+ * Lists the tracks of a movie.
+ *
+ * @throws Mp4Error if the tracks are malformed, or if their numbers would differ from ffmpeg's
+ */
 export function listTracks(moov: Buffer, root: Box): TrackHeader[] {
   const boxes = listBoxes(moov, root.start, root.end);
   const traks = boxes.filter((box) => box.type === "trak");

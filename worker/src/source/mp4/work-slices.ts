@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 
-/** About the number of table entries that are read in one or two milliseconds. */
+/** The number of table entries that are read in a slice, which takes one or two milliseconds. */
 export const UNITS_IN_A_SLICE = 100_000;
 
 /**

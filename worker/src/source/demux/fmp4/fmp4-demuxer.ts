@@ -60,7 +60,7 @@ export class Fmp4Demuxer implements Demuxer {
     return track.codec === "aac" && record !== null ? new SoundSamples(this.#options, record) : undefined;
   }
 
-  /** Skips a fragment whose index is broken. */
+  /** Reads the index of a fragment. A fragment with a broken index is skipped. */
   #readFragment(moof: Buffer, position: number): void {
     this.#data.flush();
     try {

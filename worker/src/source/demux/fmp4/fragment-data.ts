@@ -1,14 +1,17 @@
 import type { MediaLane } from "./media-lane.ts";
 import type { FragmentSample } from "./movie-fragment.ts";
 
-/** A larger sample size means that the index is damaged. */
+/** The largest size of a sample that is believed. A larger one means that the index is damaged. */
 const MAX_SAMPLE_BYTES = 16 * 1024 * 1024;
 /** The most bytes that wait for sorting by time if a fragment holds one track after the other. */
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
 
 interface Slot {
   readonly sample: FragmentSample<MediaLane>;
-  /** Undefined before its data begin, and again after it is given or known to be lost. */
+  /**
+   * The sample's payload; undefined before the sample's data begin, and after the sample was given or is known to be
+   * lost.
+   */
   payload: Buffer | undefined;
   offset: number;
   filled: number;
@@ -25,7 +28,7 @@ export class FragmentData {
   #giving = 0;
   #heldBytes = 0;
 
-  /** The samples of the next fragment. */
+  /** Sets the samples of the next fragment, whose data follow. */
   expect(samples: readonly FragmentSample<MediaLane>[]): void {
     const slots = samples
       .filter(({ size }) => size <= MAX_SAMPLE_BYTES)
@@ -37,14 +40,14 @@ export class FragmentData {
     this.#giving = 0;
   }
 
-  /** Takes a piece of data. @param position of `start` */
+  /** Takes a piece of data. @param position the position of the byte at `start` */
   take(bytes: Buffer, start: number, end: number, position: number): void {
     const endPosition = position + end - start;
     for (; this.#reading < this.#byPosition.length; this.#reading += 1) {
       const slot = this.#byPosition[this.#reading];
       if (slot === undefined || slot.sample.position >= endPosition) break;
       const from = slot.sample.position + slot.filled;
-      // The data of the sample have passed already, perhaps as those of another sample, or never existed.
+      // If the sample's data begin before these bytes, or in bytes that another sample has taken, the sample is lost.
       if (from < position || (slot.filled === 0 && from < this.#readTo)) {
         this.#settle(slot, undefined);
         continue;

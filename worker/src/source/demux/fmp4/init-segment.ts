@@ -28,6 +28,8 @@ const VISUAL_ENTRY_BYTES = 78;
 const UNKNOWN: Codec = { codec: "unknown", record: null };
 
 /**
+ * Reads the tracks of an init segment.
+ *
  * @param moov the box with its header
  * @throws Mp4Error if the box is broken, announces no fragments, or describes media before the fragments
  */
@@ -73,7 +75,7 @@ function readDefaults(moov: Buffer, mvex: Box): Map<number, SampleDefaults> {
   return all;
 }
 
-/** Some files begin like plain ones, with samples that the index itself describes, and continue in fragments. */
+/** Returns true if the index itself describes samples. Some files begin with such samples and continue in fragments. */
 function hasSamples(moov: Buffer, stbl: Box): boolean {
   const stsz = findBox(moov, stbl, "stsz");
   return stsz !== undefined && stsz.end - stsz.start >= 12 && moov.readUInt32BE(stsz.start + 8) > 0;
@@ -98,7 +100,10 @@ function readCodec(moov: Buffer, { stbl, usac, encryption }: TrackHeader, entry:
   return { codec, record: avcc === undefined ? null : moov.subarray(avcc.start, avcc.end) };
 }
 
-/** AAC with a configuration that is not understood here may still be decoded by ffmpeg. */
+/**
+ * Reads the AAC configuration. The codec is `unknown` if the configuration is not understood here, because ffmpeg may
+ * still decode it.
+ */
 function readAac(moov: Buffer, stbl: Box): Codec {
   try {
     return { codec: "aac", record: parseAudioDescription(moov, stbl).record };

@@ -7,7 +7,10 @@ export interface FragmentLane {
   readonly source: FragmentedTrack;
   /** Decode time of the next sample if the fragment does not give it, in the track's time scale. */
   nextTime: number;
-  /** The delay of presentation times that keeps every picture from being shown before it is decoded. */
+  /**
+   * The time by which decode times are moved back so that no picture is shown before it is decoded, in the track's time
+   * scale.
+   */
   delay: number;
 }
 
@@ -41,9 +44,12 @@ interface Fragment<Lane extends FragmentLane> {
 const TFHD = { baseOffset: 0x1, description: 0x2, duration: 0x8, size: 0x10, flags: 0x20, baseIsMoof: 0x2_0000 };
 /** Flags of `trun`, 8.8.8. */
 const TRUN = { dataOffset: 0x1, firstFlags: 0x4, duration: 0x100, size: 0x200, flags: 0x400, composition: 0x800 };
-/** An hour of one track in one fragment has fewer. */
+/** The most samples in a fragment. An hour of one track has fewer. */
 const MAX_SAMPLES = 500_000;
-/** The limit for a run without descriptions of samples, which a hostile sender gets for a few bytes. */
+/**
+ * The most samples of a run that does not describe each sample. A hostile sender could claim any number of them with a
+ * few bytes.
+ */
 const MAX_ALIKE = 2000;
 const BOX_HEADER_BYTES = 8;
 
@@ -63,7 +69,7 @@ export function parseMovieFragment<Lane extends FragmentLane>(
   for (const box of listBoxes(moof, BOX_HEADER_BYTES, moof.length)) {
     if (box.type === "traf") implicitBase = readTrackFragment(fragment, box, implicitBase);
   }
-  // If composition times are negative (8.6.1.3.1), the decode times are moved, not the presentation times.
+  // Negative composition times (8.6.1.3.1) are balanced by moving the decode times, not the presentation times.
   for (const { lane, composition } of fragment.samples) lane.delay = Math.max(lane.delay, -composition);
   return fragment.samples.map(({ lane, decodeTime, composition, ...place }) => {
     const { timescale, shiftMs } = lane.source;
@@ -103,8 +109,8 @@ function readTrackFragment<Lane extends FragmentLane>(
 
 /**
  * Converts an offset in the file to a position in the received bytes. Both are equal if the file is read from its
- * beginning. A file that was cut into segments, or is read from the middle, keeps the offsets of the whole file: then the
- * first offset of a fragment must mean the fragment itself.
+ * beginning. A file that was cut into segments, or is read from the middle, keeps the offsets of the whole file. In
+ * this case the first offset of a fragment must mean the fragment itself.
  */
 function placed<Lane extends FragmentLane>(offset: number, fragment: Fragment<Lane>): number {
   const { moof, position } = fragment;
@@ -125,7 +131,7 @@ interface Run<Lane extends FragmentLane> {
   readonly box: Box;
   readonly lane: Lane | undefined;
   readonly base: number;
-  /** The beginning of the data unless the run gives it. */
+  /** The beginning of the run's data if the run does not give it. */
   readonly start: number;
   readonly duration: number;
   readonly size: number;
@@ -141,7 +147,7 @@ function readRun<Lane extends FragmentLane>(fragment: Fragment<Lane>, run: Run<L
   const count = fields.next();
   let at = run.start;
   if ((flags & TRUN.dataOffset) !== 0) at = run.base + (fields.next() | 0);
-  // Without an offset, data that would begin at the index must begin after it.
+  // A run without an offset cannot have its data at the beginning of the index (`moof`), so they begin after the index.
   else if (at === position) at = position + moof.length + BOX_HEADER_BYTES;
   if ((flags & TRUN.firstFlags) !== 0) fields.next();
   const perSample = [TRUN.duration, TRUN.size, TRUN.flags, TRUN.composition].filter(

@@ -66,7 +66,7 @@ export class PictureSamples implements SampleTaker {
     return payload;
   }
 
-  /** A record may have no parameter sets; then they are in the samples. */
+  /** Collects the parameter sets of a record. A record may have none; they are then in the samples. */
   #collect(record: Buffer): void {
     try {
       const { spsUnits, ppsUnits } = parseAvcConfig(record);

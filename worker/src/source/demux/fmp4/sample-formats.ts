@@ -36,7 +36,10 @@ const FORMATS: Readonly<Record<string, string>> = {
   c608: "eia_608",
 };
 
-/** objectTypeIndication (ISO/IEC 14496-1, 7.2.6.6, and its registration authority) of `mp4a`. */
+/**
+ * ffmpeg's codec names by the objectTypeIndication of `mp4a` (ISO/IEC 14496-1, 7.2.6.6, and its registration
+ * authority).
+ */
 const OBJECTS: Readonly<Record<number, string>> = {
   0x40: "aac",
   0x66: "aac",
@@ -74,7 +77,7 @@ function objectTypeOf(body: Buffer): number {
   const esds = behind(body, "esds");
   if (esds < 0) return -1;
   const stream = behindLength(body, esds + 4, TAG_ES);
-  // ES_ID and flags have no meaning in an MP4 file.
+  // The ES_ID and the flags are skipped, because they have no meaning in an MP4 file.
   const decoder = stream < 0 ? -1 : behindLength(body, stream + 3, TAG_DECODER_CONFIG);
   return decoder < 0 ? -1 : (body[decoder] ?? -1);
 }

@@ -6,7 +6,7 @@ import type { SampleTaker } from "./media-lane.ts";
 export class SoundSamples implements SampleTaker {
   readonly #onTag: DemuxerOptions["onTag"];
   readonly #tags = new TagMaker();
-  /** Null after it was given. */
+  /** The AudioSpecificConfig that is to be given before the first frame; null after it was given. */
   #config: Buffer | null;
 
   /** @param config AudioSpecificConfig */

@@ -3,9 +3,9 @@ import { DemuxError } from "../demuxer.ts";
 import { Scratch } from "../scratch.ts";
 
 export interface TopBoxReaderOptions {
-  /** Called with a whole `moov` or `moof`, including its header. @param position of the box */
+  /** Called with a whole `moov` or `moof`, including its header. @param position the position of the box */
   readonly onIndex: (type: "moov" | "moof", box: Buffer, position: number) => void;
-  /** Called with a piece of the body of an `mdat`. @param position of `start` */
+  /** Called with a piece of the body of an `mdat`. @param position the position of the byte at `start` */
   readonly onData: (bytes: Buffer, start: number, end: number, position: number) => void;
 }
 
@@ -37,7 +37,7 @@ const PASSED_OVER = new Set([
 ]);
 /** The assumed size of a box that extends to the end of the file; no real file is as long. */
 const OPEN_END_BYTES = 2 ** 52;
-/** The number of bytes in which the beginning of a fragment is searched. */
+/** The number of bytes that are searched for the beginning of a fragment in one step. */
 const SEARCHED_BYTES = 64 * 1024;
 
 /** Reads the outermost boxes of an MP4 file in pieces of any size. Positions count from the last flush. */
@@ -52,12 +52,12 @@ export class TopBoxReader {
     this.#options = options;
   }
 
-  /** @throws DemuxError if the bytes do not begin like an MP4 file, or if an index is too large. */
+  /** Reads the next bytes. @throws DemuxError if they do not begin like an MP4 file, or if an index is too large. */
   push(chunk: Buffer): void {
     for (let at = 0; at < chunk.length; ) at = this.#step(chunk, at);
   }
 
-  /** True if the bytes so far end inside an index or media and the box declares more bytes. */
+  /** True if the bytes so far end inside an index or inside media, and the box declares more bytes. */
   get isInside(): boolean {
     const state = this.#state;
     return state.name === "index" || (state.name === "data" && state.left < OPEN_END_BYTES);
@@ -112,7 +112,7 @@ export class TopBoxReader {
     let size = bytes.readUInt32BE(0);
     if (size === 1 && length < LONG_HEADER_BYTES) return;
     if (size === 1) size = bytes.readUInt32BE(8) * 2 ** 32 + bytes.readUInt32BE(12);
-    // The box extends to the end of the file.
+    // Size 0 means that the box extends to the end of the file.
     if (size === 0) size = 2 * OPEN_END_BYTES;
     if (size < length || !/^[\x20-\x7e\xa9]{4}$/.test(type)) return this.#lose();
     if (type === "moov" || type === "moof") {
@@ -143,7 +143,9 @@ export class TopBoxReader {
     this.#state = { name: "lost" };
   }
 
-  /** Searches a fragment, which begins with a `moof` that contains an `mfhd` (ISO/IEC 14496-12, 8.8.4 and 8.8.5). */
+  /**
+   * Searches for a fragment, which begins with a `moof` that contains an `mfhd` (ISO/IEC 14496-12, 8.8.4 and 8.8.5).
+   */
   #search(chunk: Buffer, at: number): number {
     const kept = this.#kept;
     const end = Math.min(chunk.length, at + SEARCHED_BYTES);

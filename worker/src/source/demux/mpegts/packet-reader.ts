@@ -9,11 +9,14 @@ const SURE = 3;
 const LOOK_AHEAD = 204 * (SURE - 1) + 1;
 /** The size of the buffer for the rest of a chunk: more than a packet and the look-ahead. */
 const CARRY_BYTES = 4096;
-/** The longest noise without a packet, at the beginning or later; more means that the bytes are not MPEG-TS. */
+/** The longest noise without a packet, at the beginning and later. More noise means that the bytes are not MPEG-TS. */
 const MAX_GARBAGE_AT_START = 64 * 1024;
 const MAX_GARBAGE = 4 * 1024 * 1024;
 
-/** Finds the packets of a transport stream in pieces of any size. Only packets across two pieces are copied. */
+/**
+ * Finds the packets of a transport stream that arrives in pieces of any size. Only packets that lie across two pieces
+ * are copied.
+ */
 export class PacketReader {
   readonly #onPacket: (bytes: Buffer, at: number) => void;
   readonly #carry = Buffer.allocUnsafeSlow(CARRY_BYTES);
@@ -28,7 +31,7 @@ export class PacketReader {
     this.#onPacket = onPacket;
   }
 
-  /** @throws DemuxError if no packet is found for too long. */
+  /** Reads the next bytes. @throws DemuxError if no packet is found for too long. */
   push(chunk: Buffer): void {
     let at = 0;
     while (this.#carried > 0 && at < chunk.length) {
@@ -51,7 +54,7 @@ export class PacketReader {
     this.#carried = chunk.copy(this.#carry, 0, Math.min(at, chunk.length), chunk.length);
   }
 
-  /** Ends the bytes; the next ones begin with a packet of any size. */
+  /** Ends the bytes. The next ones may have another packet size. */
   flush(): void {
     this.#scan(this.#carry, 0, this.#carried, true);
     this.#carried = 0;
@@ -65,7 +68,7 @@ export class PacketReader {
     for (;;) {
       if (this.#stride > 0) {
         const stride = this.#stride;
-        // The padding of the last packet may be missing.
+        // The last packet needs only its own bytes, because whatever separates packets may be missing after it.
         const needed = final ? PACKET_BYTES : stride;
         while (at + needed <= end && bytes[at] === SYNC) {
           this.#onPacket(bytes, at);
@@ -89,7 +92,7 @@ export class PacketReader {
   /** Sets the stride. @returns the position of the first packet, or the end of the bytes that certainly contain none. */
   #find(bytes: Buffer, start: number, end: number, final: boolean): number {
     const known = this.#stride;
-    // A single broken sync byte does not move the packets after it.
+    // If the next packet is at its place, only one sync byte was broken.
     if (known > 0 && isSure(bytes, start + known, end, known, final)) return start + known;
     const last = final ? end - PACKET_BYTES : end - LOOK_AHEAD;
     for (let at = start; at <= last; at += 1) {

@@ -5,7 +5,10 @@ import { PACKET_BYTES } from "./packet-reader.ts";
 const START_CODE_BYTES = 6;
 const FIXED_HEADER_BYTES = 9;
 const MAX_HEADER_BYTES = FIXED_HEADER_BYTES + 255;
-/** program_stream_map, padding, private_stream_2, ECM, EMM, directory, DSM-CC, H.222.1 type E: without times. */
+/**
+ * The stream ids of PES packets without times: program_stream_map, padding, private_stream_2, ECM, EMM, directory,
+ * DSM-CC and H.222.1 type E.
+ */
 const PLAIN_STREAM_IDS = new Set([0xbc, 0xbe, 0xbf, 0xf0, 0xf1, 0xf2, 0xf8, 0xff]);
 const COUNTER_UNKNOWN = -1;
 
@@ -17,7 +20,7 @@ export class PesLane {
   #headerBytes = 0;
   #place: "outside" | "header" | "payload" = "outside";
   #counter = COUNTER_UNKNOWN;
-  /** The last bytes of the last packet, which identify a repeated packet. */
+  /** The last eight bytes of the last packet, in two numbers. They identify a repeated packet. */
   #tail = 0;
   #beforeTail = 0;
   /** True if the last packet was padded, which only happens at the end of a PES packet. */
@@ -52,7 +55,7 @@ export class PesLane {
     const beforeTail = bytes.readInt32BE(end - 8);
     if (this.#counter !== COUNTER_UNKNOWN && counter !== ((this.#counter + 1) & 0x0f)) {
       if (counter === this.#counter && tail === this.#tail && beforeTail === this.#beforeTail) return;
-      // A muxer that restarts for every segment begins at 0.
+      // A muxer that restarts for every segment begins to count at 0.
       this.#break(restarts || (starts && counter === 0));
     }
     this.#counter = counter;
@@ -73,7 +76,7 @@ export class PesLane {
     this.#break(false);
   }
 
-  /** Announces that the next packets have new counters. */
+  /** Gives what is waiting, and announces that the next packets have new counters. */
   flush(): void {
     this.#stream.flush();
     this.#counter = COUNTER_UNKNOWN;
@@ -116,7 +119,10 @@ export class PesLane {
     this.#stream.begin(first + signedTicks(pts - (dts ?? pts)), dts === null ? null : first);
   }
 
-  /** Some muxers write a wrong length, so all bytes of a PES packet count; the length only shows if it is whole. */
+  /**
+   * Passes on bytes of a PES packet. Some muxers write a wrong length, so all bytes count; the length only shows
+   * whether the packet is whole.
+   */
   #append(bytes: Buffer, start: number, end: number): void {
     if (this.#left > 0) this.#left = Math.max(0, this.#left - (end - start));
     if (end > start) this.#stream.append(bytes, start, end);

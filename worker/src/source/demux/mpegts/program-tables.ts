@@ -20,7 +20,9 @@ interface Program {
 export class ProgramTables {
   readonly #onTracks: (tracks: readonly DemuxedTrack[]) => void;
   readonly #readers = new Map<number, SectionReader>();
-  /** Sections by number, because a long table has several. */
+  /**
+   * The programs of each section of the association table, by the section's number. A long table has several sections.
+   */
   readonly #association = new Map<number, readonly Program[]>();
   #associationVersion = -1;
   #programs: readonly Program[] = [];

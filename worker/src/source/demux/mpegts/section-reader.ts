@@ -10,7 +10,7 @@ export class SectionReader {
   #open = false;
   #sumSeenRight = false;
 
-  /** @param onSection called with each whole section, which is valid until it returns. */
+  /** @param onSection called with each whole section, which is valid until the call returns. */
   constructor(onSection: (section: Buffer) => void) {
     this.#onSection = onSection;
   }
@@ -38,7 +38,7 @@ export class SectionReader {
   #take(bytes: Buffer, start: number, end: number): void {
     let at = start;
     while (at < end) {
-      // A table id of all ones is stuffing up to the packet's end.
+      // A table id of all ones means that the rest of the packet is stuffing.
       if (this.#length === 0 && bytes[at] === 0xff) return this.lose();
       const header = this.#length < HEADER_BYTES;
       const wanted = header ? HEADER_BYTES : this.#sectionBytes();
@@ -58,7 +58,7 @@ export class SectionReader {
     return HEADER_BYTES + (((this.#bytes[1] ?? 0) & 0x0f) << 8) + (this.#bytes[2] ?? 0);
   }
 
-  /** Some muxers never write the checksum, so it is only checked after it has been right once. */
+  /** Returns true if the checksum is right, or has never been right so far: some muxers never write it. */
   #isTrusted(section: Buffer): boolean {
     const right = crc32(section) === 0;
     this.#sumSeenRight ||= right;

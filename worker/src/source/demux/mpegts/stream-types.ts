@@ -7,11 +7,13 @@ const audio = (codec: string): Codec => ({ kind: "audio", codec });
 const other = (codec: string): Codec => ({ kind: "other", codec });
 const sampleAes = (codec: Codec): Codec => ({ ...codec, encryption: "SAMPLE-AES" });
 
-/** stream_type (ISO/IEC 13818-1, table 2-34; ATSC A/53; HDMV; Apple, MPEG-2 Stream Encryption Format for HLS). */
+/**
+ * Codecs by stream_type (ISO/IEC 13818-1, table 2-34; ATSC A/53; HDMV; Apple, MPEG-2 Stream Encryption Format for HLS).
+ */
 const STREAM_TYPES: Readonly<Record<number, Codec>> = {
   0x01: video("mpeg1video"),
   0x02: video("mpeg2video"),
-  // Layer II or III.
+  // MPEG audio of layer II or III.
   0x03: audio("mp3"),
   0x04: audio("mp3"),
   0x0f: audio("aac"),
@@ -42,7 +44,7 @@ const STREAM_TYPES: Readonly<Record<number, Codec>> = {
   0xea: video("vc1"),
 };
 
-/** format_identifier of a registration descriptor, for private stream types. */
+/** Codecs by the format_identifier of a registration descriptor, for private stream types. */
 const REGISTRATIONS: Readonly<Record<string, Codec>> = {
   "AC-3": audio("ac3"),
   EAC3: audio("eac3"),
@@ -61,7 +63,7 @@ const REGISTRATIONS: Readonly<Record<string, Codec>> = {
   KLVA: other("klv"),
 };
 
-/** Descriptors of DVB (ETSI EN 300 468, table 12) that name the codec of a private stream. */
+/** Codecs by the descriptor of DVB (ETSI EN 300 468, table 12) that names the codec of a private stream. */
 const DESCRIPTORS: Readonly<Record<number, Codec>> = {
   0x56: other("dvb_teletext"),
   0x59: other("dvb_subtitle"),

@@ -45,7 +45,7 @@ export class TsDemuxer implements Demuxer {
 
   #take(bytes: Buffer, at: number): void {
     const second = bytes[at + 1] ?? 0;
-    // transport_error_indicator: nothing in the packet can be trusted, its PID included.
+    // If transport_error_indicator is set, nothing in the packet can be trusted, not even its PID.
     if ((second & 0x80) !== 0) return;
     const pid = ((second & 0x1f) << 8) | (bytes[at + 2] ?? 0);
     const lane = this.#lanes.get(pid);

@@ -26,15 +26,17 @@ const MAX_STEPS = 12;
 const NEAR_MS = 10_000;
 /** The clock's wrap-around (33 bits of 90 kHz), ms. */
 const WRAP_MS = 2 ** 33 / 90;
-/** The largest factor between the bit rates of the whole file and of its end for a plausible clock. */
+/**
+ * The largest factor by which the bit rate of the whole file and that of its end may differ if the clock is plausible.
+ */
 const RATE_FACTOR = 2.5;
-/** A step in either direction that is too large to be one from picture to picture, ms. */
+/** The largest step of the clock between two tags, in either direction, ms. A larger one is a jump. */
 const LARGEST_STEP_MS = 5000;
 
 /**
  * Reads the times at the beginning and the end of a file.
  *
- * @param head its first bytes
+ * @param head the first bytes of the file
  * @returns null if no time is found
  */
 export async function findTsTimes(file: SeekableFile, head: Buffer, signal: AbortSignal): Promise<TsTimes | null> {
@@ -45,7 +47,7 @@ export async function findTsTimes(file: SeekableFile, head: Buffer, signal: Abor
   const last = timesIn(tail);
   if (last === null || last.jumps) return { firstMs: first.firstMs, durationMs: null };
   const durationMs = onwards(last.lastMs, first.firstMs);
-  // The clock of joined files restarts, so the time at the end gives the length of the last one only.
+  // If files were joined, the clock restarts, so the time at the end gives the length of the last file only.
   const expectedMs = (file.totalBytes / tail.length) * (last.lastMs - last.firstMs);
   const believable = durationMs < expectedMs * RATE_FACTOR && durationMs > expectedMs / RATE_FACTOR;
   const runs = believable && (await clockRuns(file, first.firstMs, durationMs, signal));

@@ -1,4 +1,4 @@
-/** The header of an ID3v2 tag, and of its footer (id3.org, ID3v2.4.0, 3.1). */
+/** The size of the header of an ID3v2 tag, and of its footer (id3.org, ID3v2.4.0, 3.1). */
 export const ID3_HEADER_BYTES = 10;
 const FOOTER_FLAG = 0x10;
 const FRAME_HEADER_BYTES = 10;
@@ -15,8 +15,9 @@ export function id3Bytes(bytes: Buffer, at: number): number | null {
 }
 
 /**
- * Returns the time of the first frame after a tag, 90 kHz and 33 bits, which HLS puts into packed audio (RFC 8216, 3.4):
- * 8 bytes after the owner's name in a PRIV frame. Returns null if the tag does not contain it. The tag may be cut short.
+ * Returns the time of the first audio frame after a tag, in 33 bits of 90 kHz. HLS puts it into packed audio (RFC 8216,
+ * 3.4), as 8 bytes after the owner's name in a PRIV frame. Returns null if the tag does not contain it. The tag may be
+ * cut short.
  */
 export function transportTimeOf(tag: Buffer): number | null {
   const name = tag.indexOf(TIMESTAMP_OWNER, 0, "latin1");

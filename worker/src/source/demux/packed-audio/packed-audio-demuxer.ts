@@ -7,19 +7,26 @@ import { Scratch } from "../scratch.ts";
 import { ID3_HEADER_BYTES, id3Bytes, transportTimeOf } from "./id3.ts";
 
 const TRACK_ID = 1;
-/** The bytes of a tag that are kept. HLS writes the frame with the time first; pictures before it would be longer. */
+/**
+ * The most bytes of a tag that are searched for the time. HLS packagers write the frame with the time first; it would
+ * be missed only after a large picture.
+ */
 const READ_TAG_BYTES = 64 * 1024;
 /** A longer tag is refused as hostile. */
 const MAX_TAG_BYTES = 16 * 1024 * 1024;
 /** The most bytes of noise before the first frame. */
 const MAX_SEARCHED_BYTES = 64 * 1024;
 const AC3_SYNC = 0x0b77;
-/** bsid has 5 bits after sync, checksum and size: above 10 it is E-AC-3 (ETSI TS 102 366, E.1.3.1.6). */
+/**
+ * The number of bytes up to bsid, whose 5 bits follow the sync word, the checksum and the size. A bsid above 10 means
+ * E-AC-3 (ETSI TS 102 366, E.1.3.1.6).
+ */
 const AC3_HEADER_BYTES = 6;
 
 /**
- * Reads packed audio (RFC 8216, 3.4): a segment is an ID3 tag with the time of its first frame, and AAC in ADTS or MP3 or
- * AC-3 frames. Without a tag the time continues, from 0 at first. Only AAC becomes tags.
+ * Reads packed audio (RFC 8216, 3.4): a segment is an ID3 tag with the time of its first frame, and AAC in ADTS or MP3
+ * or AC-3 frames. In a segment without a tag the time continues; it begins at 0 if no tag has come yet. Only AAC
+ * becomes tags.
  */
 export class PackedAudioDemuxer implements Demuxer {
   readonly #options: DemuxerOptions;
@@ -122,7 +129,10 @@ export class PackedAudioDemuxer implements Demuxer {
   }
 }
 
-/** Returns the codec of the frame at the position; `more` if AAC awaits the next frame for confirmation. */
+/**
+ * Returns the codec of the frame at the position, `more` if AAC awaits the next frame for confirmation, or undefined if
+ * no frame begins there.
+ */
 function codecAt(bytes: Buffer, at: number): string | undefined {
   const adts = parseAdtsHeader(bytes, at);
   if (adts !== null) {
