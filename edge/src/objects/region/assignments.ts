@@ -8,8 +8,9 @@ export interface Assignment {
   /** Units that are reserved until the worker's reported load includes the task. */
   readonly units: number;
   /**
-   * Units that are reserved from then until the worker has opened the source. They are the difference between the cost
-   * of an earlier attempt's plan and the cost that the worker counts for an unknown source.
+   * Units that stay reserved after the worker has reported the task, until the worker has opened the source. They make
+   * up the difference between the cost by an earlier attempt's plan and the lower cost that the worker counts for an
+   * unknown source.
    */
   readonly openingUnits: number;
   readonly sinceMs: number;
@@ -36,7 +37,7 @@ type Row = {
 /** The number of ended assignments that are remembered, in memory only. */
 const MAX_PAST = 5000;
 
-/** The assignments of tasks to workers: in SQLite, with a copy in memory. */
+/** The assignments of tasks to workers. They are stored in SQLite, with a copy in memory. */
 export class Assignments {
   readonly #sql: SqlStorage;
   readonly #byTask = new Map<string, Assignment>();
@@ -103,7 +104,10 @@ export class Assignments {
     );
   }
 
-  /** Removes the task's assignment, on any worker, if it is of this attempt or an older one. */
+  /**
+   * Removes the task's assignment to any worker, if it is of this attempt or an older one. Returns false if there is no
+   * such assignment.
+   */
   remove(taskId: string, attempt: number): boolean {
     const found = this.#byTask.get(taskId);
     if (found === undefined || found.attempt > attempt) return false;
@@ -140,7 +144,7 @@ export class Assignments {
 
   #reserve({ workerId, units, openingUnits, confirmed }: Assignment, sign: 1 | -1): void {
     const reserved = this.reservedUnits(workerId) + sign * (confirmed ? openingUnits : units);
-    // Adding and subtracting fractions leaves a rounding error.
+    // Adding and subtracting fractions leaves a rounding error, so a very small rest counts as 0.
     if (reserved < 1e-6) this.#reserved.delete(workerId);
     else this.#reserved.set(workerId, reserved);
   }

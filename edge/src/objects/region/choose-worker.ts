@@ -1,27 +1,33 @@
 import type { WantedWorker } from "../../contracts/region-object.ts";
-/** What placing needs to know of a connected worker. */
+
+/** The data of a connected worker by which it is chosen for tasks. */
 export interface Candidate {
   readonly workerId: string;
-  /** See `taskCost`. */
+  /** The worker's capacity (see `taskCost`). */
   readonly capacityUnits: number;
-  /** Its reported load and what is reserved on it. */
+  /** The worker's reported load plus the units that are reserved on it. */
   readonly usedUnits: number;
-  /** The expected load of its CPU (see `MeasuredLoads`); null if it is not known. */
+  /** The expected load of the worker's CPU (see `MeasuredLoads`); null if it is not known. */
   readonly cpuLoad: number | null;
-  /** True if its CPU is so busy that it is taken only if no other worker has room. */
+  /** True if the worker's CPU is so busy that it is chosen only if no other worker has enough free units. */
   readonly busy: boolean;
   readonly draining: boolean;
 }
 
-/** Measured loads that differ by less count as equal. Then the estimates decide, so that a burst does not follow noise. */
+/**
+ * Loads that differ by less than this count as equal. The estimates then decide, so that a burst of tasks does not
+ * follow the noise of the measurements.
+ */
 const ALIKE = 0.05;
 
 /**
- * Chooses a worker: of two random ones that have room, the less loaded (M. Mitzenmacher, "The Power of Two Choices in
- * Randomized Load Balancing"). Pure except for `random`, which returns numbers from 0 to below 1. Returns null if none has room.
+ * Chooses a worker: the less loaded of two random workers that have enough free units (M. Mitzenmacher, "The Power of
+ * Two Choices in Randomized Load Balancing"). Pure except for `random`, which returns numbers from 0 to below 1.
+ * Returns null if no worker has enough free units.
  *
- * Units alone decide if there is room. A busy CPU only puts a worker behind the others. If it excluded the worker, another
- * process on its machine could starve a region, and the measurement is a few seconds old while tasks wait.
+ * A busy CPU does not exclude a worker, but only puts it behind the others. If it excluded the worker, another process
+ * on the worker's machine could leave a region without workers, and tasks would wait because of a measurement that is a
+ * few seconds old.
  */
 export function chooseWorker(workers: readonly Candidate[], wanted: WantedWorker, random: () => number): string | null {
   if (wanted.onlyWorkerId !== null) {
@@ -31,18 +37,18 @@ export function chooseWorker(workers: readonly Candidate[], wanted: WantedWorker
     (worker) => !worker.draining && worker.capacityUnits - worker.usedUnits >= wanted.units,
   );
   const others = ratherThose(fitting, ({ workerId }) => workerId !== wanted.avoidWorkerId);
-  // Also for what may turn out to be a copy: nobody knows before the worker has probed the source, and a CPU without a
-  // rest is late with every stream.
+  // Busy workers are avoided also for tasks that may turn out to need little CPU because their source is copied. This
+  // is not known before the worker has probed the source, and a CPU without a reserve is late with every stream.
   const pool = ratherThose(others, ({ busy }) => !busy);
   const first = Math.floor(random() * pool.length);
-  // Another one than the first: a number of steps onward, from 1 to all but one.
+  // The second worker is a different one: it follows the first after 1 to `pool.length - 1` steps.
   const second = (first + 1 + Math.floor(random() * (pool.length - 1))) % pool.length;
   const [a, b] = [pool[first], pool[second]];
   if (a === undefined || b === undefined) return null;
   return lessLoaded(a, b).workerId;
 }
 
-/** Returns the workers that fit; all of them if none does. */
+/** Returns the workers that fit, or all workers if none of them fits. */
 function ratherThose(workers: readonly Candidate[], fits: (worker: Candidate) => boolean): readonly Candidate[] {
   const some = workers.filter(fits);
   return some.length > 0 ? some : workers;
@@ -55,7 +61,10 @@ function lessLoaded(a: Candidate, b: Candidate): Candidate {
   return ofB < ofA ? b : a;
 }
 
-/** Estimates do not see a neighbour on the machine, measurements not what has yet to begin: the larger one counts. */
+/**
+ * Returns the larger of the estimated and the measured load. The estimate does not include other processes on the
+ * machine, and the measurement does not include tasks that have yet to begin.
+ */
 function load(worker: Candidate): number {
   return Math.max(estimated(worker), worker.cpuLoad ?? 0);
 }

@@ -1,4 +1,4 @@
-/** The workers that an operator has taken out of service: in SQLite, with a copy in memory. */
+/** The workers that an operator has taken out of service. They are stored in SQLite, with a copy in memory. */
 export class DrainedWorkers {
   readonly #sql: SqlStorage;
   readonly #ids: Set<string>;
@@ -17,11 +17,7 @@ export class DrainedWorkers {
     this.#sql.exec("INSERT OR IGNORE INTO drained (worker_id) VALUES (?)", workerId);
   }
 
-  /**
-   * Removes a worker. Returns true if it was drained.
-   *
-   * @returns whether it was one of them
-   */
+  /** Removes a worker. Returns true if it was drained. */
   remove(workerId: string): boolean {
     this.#sql.exec("DELETE FROM drained WHERE worker_id = ?", workerId);
     return this.#ids.delete(workerId);

@@ -1,12 +1,21 @@
 import { MAX_RUNNING_TASKS } from "@roomcast/shared";
 
-/** Four frames about each task at once: a worker that comes back repeats the frames that were not acknowledged. */
+/**
+ * The number of short frames in a full budget: four about each task, because a worker that comes back repeats at once
+ * the frames that were not acknowledged.
+ */
 const BURST = 4 * MAX_RUNNING_TASKS;
-/** A fully loaded worker whose tasks all start and end within some seconds sends less. */
+/**
+ * The number of short frames by which a budget grows each second. A fully loaded worker sends fewer, even if its tasks
+ * all start and end within a few seconds.
+ */
 const PER_SECOND = 1000;
-/** A frame of this length counts as one more. A report of 2500 tasks has about 500,000 characters. */
+/**
+ * A frame counts as one more short frame for each part of this length. A report of 2500 tasks has about 500,000
+ * characters.
+ */
 const CHARACTERS = 4096;
-/** Above this number of workers, those that have their full budget again are removed. */
+/** If this many budgets are stored, those that are full again are removed. */
 const MAX_WORKERS = 1000;
 
 interface Budget {
@@ -15,9 +24,9 @@ interface Budget {
 }
 
 /**
- * The budget of frames that each worker may still send. Otherwise anyone with a stolen worker token could block the
- * frames of all other workers: every frame is an event of the object, and most are answered. The budgets are in memory,
- * by the worker's id, so that connecting again does not renew them.
+ * The number of short frames that each worker may still send, its budget. Without a budget, anyone with a stolen worker
+ * token could block the frames of all other workers, because every frame is an event of the object, and most are
+ * answered. The budgets are in memory, by the worker's id, so that connecting again does not renew them.
  */
 export class FrameBudget {
   readonly #budgets = new Map<string, Budget>();

@@ -7,26 +7,30 @@ import { pass } from "./handle-frame.ts";
 import { type RegionState, TRY_AGAIN_LATER } from "./region-state.ts";
 import type { GreetedSocket, SocketState } from "./worker-sockets.ts";
 
-/** Each check wakes a Task object: thousands at once would block all other messages to the region. */
+/**
+ * The number of tasks that are checked at the same time. Each check wakes a Task object, and thousands at once would
+ * block all other messages to the region.
+ */
 const RECONCILED_AT_ONCE = 50;
 /**
- * 200 tasks a second for all workers together. After a restart of the edge all workers send a hello, and an object that
- * was woken keeps its files open for a while (docs/scale.md).
+ * The gap between two comparisons, so that at most 200 tasks a second are compared, for all workers together. After a
+ * restart of the edge all workers send a hello, and an object that was woken keeps its files open for a while
+ * (docs/scale.md).
  */
 const COMPARE_GAP_MS = 5;
 
 type Hello = WorkerFrameOf<"hello">;
 type Greeting = SocketState & { readonly phase: "greeting" };
 
-/** A task's answer about a worker that reports it. */
+/** The answer of a task whose worker has reported it in a hello. */
 interface Checked extends TaskRef {
   readonly answer: WorkerAnswer;
 }
 
 /**
- * Answers hellos. It compares the tasks that a worker reports with the tasks' own states, and then lets the worker have
- * new tasks. A task that this region gave to the worker's process and has had reports of is kept at once; its Task
- * object is asked afterwards, a few at a time.
+ * Answers the hellos of workers. It compares the tasks that a worker reports with the tasks' own states, and then lets
+ * the worker have new tasks. A task is kept at once if this region gave it to the worker's process and has had a report
+ * of it. Its Task object is asked afterwards, at a limited rate.
  */
 export class WorkerGreeter {
   readonly #regionState: RegionState;
@@ -48,8 +52,9 @@ export class WorkerGreeter {
     }
     const incumbent = sockets.greeted(workerId)?.[1];
     if (incumbent !== undefined && incumbent.instanceId !== hello.instanceId) {
-      // If the newcomer were accepted, the two processes would take each other's place and tasks without end. A
-      // half-open incumbent is found by its silence, and the newcomer connects again.
+      // If the newcomer were accepted, the two processes would take each other's place and tasks without end. If the
+      // connection of the incumbent is only half open, the incumbent is dropped for its silence, and the newcomer is
+      // accepted when it connects again.
       return this.#regionState.drop(socket, CLOSE.idInUse, "Another process is connected as this worker.");
     }
     const nowMs = Date.now();
@@ -90,7 +95,8 @@ export class WorkerGreeter {
     const { sockets, config } = this.#regionState;
     const { workerId, instanceId } = hello;
     await this.#announce(region);
-    // The worker may have left meanwhile, and another process with this id may have connected: only the new one counts.
+    // The worker may have left meanwhile, and another process with this id may have connected. This socket is then not
+    // welcomed.
     if (sockets.get(socket)?.phase !== "reconciling") return;
     const { known, given, strange } = this.#partition(hello);
     for (const report of known) this.#regionState.adopt(report, workerId, instanceId);
@@ -126,9 +132,10 @@ export class WorkerGreeter {
   }
 
   /**
-   * Divides the reported tasks. `known`: this region gave the task to this process and has had a report of it. `given`:
-   * it gave the task to this worker. `strange`: it did not give the task to this worker. Strange tasks are not asked:
-   * each question would create an object, and anyone with a worker token could invent thousands.
+   * Divides the reported tasks into three parts. `known`: this region gave the task to this process and has had a
+   * report of it. `given`: this region gave the task to this worker, but the task is not `known`. `strange`: this
+   * region did not give the task to this worker. The objects of strange tasks are not asked, because each question
+   * would create an object, and anyone with a worker token could invent thousands.
    */
   #partition({ running, workerId, instanceId }: Hello): Record<"known" | "given" | "strange", TaskReport[]> {
     const parts = { known: [] as TaskReport[], given: [] as TaskReport[], strange: [] as TaskReport[] };
@@ -141,16 +148,16 @@ export class WorkerGreeter {
   }
 
   /**
-   * Sends tasks the reports of their worker that is back, because a task may have continued elsewhere without a message
-   * to this region. Each gets the newest report, because newer ones than the hello's may have reached it. Never
-   * rejects.
+   * Sends the reports of a worker that is back to its tasks, because a task may have continued on another worker
+   * without a message to this region. Each task gets the newest report, because it may already have got a newer one
+   * than that in the hello. Never rejects.
    */
   async #compare(socket: WebSocket, workerId: string, known: readonly TaskReport[]): Promise<void> {
     const { sockets, reports } = this.#regionState;
     for (const report of known) reports.put(report, Date.now());
     for (const report of known) {
       await this.#comparing.turn();
-      // The worker has left, or has connected again.
+      // If the worker has left or has connected again, the remaining tasks are not compared.
       if (sockets.get(socket)?.phase !== "ready") return;
       const { taskId, attempt } = report;
       const newest = reports.newestReport(taskId, attempt) ?? report;
@@ -166,8 +173,8 @@ export class WorkerGreeter {
   }
 
   /**
-   * Checks a few tasks at a time, so that messages of other workers are handled meanwhile. The deadline is extended
-   * while tasks answer.
+   * Checks a few tasks at a time, so that messages of other workers are handled meanwhile. The deadline of the socket
+   * is extended while tasks answer.
    */
   async #reconcileAll(
     socket: WebSocket,
@@ -179,14 +186,14 @@ export class WorkerGreeter {
       const few = running.slice(first, first + RECONCILED_AT_ONCE);
       checked.push(...(await Promise.all(few.map((report) => this.#reconcile(socket, report, workerId, instanceId)))));
       const state = sockets.get(socket);
-      // The worker has left, or has connected again.
+      // If the worker has left or has connected again, the remaining tasks are not checked.
       if (state?.phase !== "reconciling") break;
       sockets.set(socket, { ...state, deadlineMs: Date.now() + config.helloTimeoutMs });
     }
     return checked;
   }
 
-  /** Asks a task if the worker that reports it still holds it. */
+  /** Asks a task whether the worker that reports it still holds it. */
   async #reconcile(socket: WebSocket, report: TaskReport, workerId: string, instanceId: string): Promise<Checked> {
     const { taskId, attempt } = report;
     const answer = await this.#regionState.tasks.workerEvent(
@@ -205,8 +212,8 @@ export class WorkerGreeter {
     const { assignments, config } = this.#regionState;
     for (const assignment of assignments.ofWorker(workerId)) {
       if (running.has(assignment.taskId) || !assignment.dispatched) continue;
-      // A new process has lost these tasks. The same process may have ended them while it was disconnected, and will
-      // report that next.
+      // If the worker's process is a new one, it does not have these tasks. If it is the same process, it may have
+      // ended the tasks while it was disconnected, and will report that next.
       const graceMs = assignment.instanceId === instanceId ? config.workerGraceMs : 0;
       const releaseAtMs = Date.now() + graceMs;
       assignments.put({ ...assignment, releaseAtMs });

@@ -4,7 +4,10 @@ import type { RegionState } from "./region-state.ts";
 import { releaseWhenLost } from "./release-lost-tasks.ts";
 import type { SocketState } from "./worker-sockets.ts";
 
-/** An alarm counts as late from here on, and waits this long for frames that have come meanwhile. */
+/**
+ * An alarm counts as late if it comes at least this long after its time. Workers whose frames may be unread because of
+ * that are checked again after the same time.
+ */
 const UNHEARD_MS = 1000;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -20,7 +23,8 @@ export async function handleAlarm(regionState: RegionState): Promise<void> {
     const deadlineMs = silentAtMs(state, regionState.config);
     if (deadlineMs > nowMs) later(deadlineMs);
     else if (state.phase === "greeting" && lateMs >= UNHEARD_MS && state.putOff !== true) {
-      // Its hello may be unread. Once only: else many such sockets would make the alarm late and keep themselves open.
+      // The worker's hello may have arrived without being read yet. The deadline is extended only once. Otherwise many
+      // such sockets could make the alarm late again and again, and so keep themselves open.
       const putOffToMs = nowMs + UNHEARD_MS;
       regionState.sockets.set(socket, { ...state, deadlineMs: putOffToMs, putOff: true });
       later(putOffToMs);
@@ -28,7 +32,7 @@ export async function handleAlarm(regionState: RegionState): Promise<void> {
       later(nowMs + UNHEARD_MS);
     else await regionState.drop(socket, CLOSE.silent, "Nothing was heard of the worker for too long.");
   }
-  // Once, and not for each of thousands of assignments.
+  // These sets are made once, because making them for each of thousands of assignments would take too long.
   const connected = new Set(regionState.sockets.greetedIds());
   const reconciling = new Set(regionState.sockets.reconcilingIds());
   for (const assignment of regionState.assignments.all()) {
@@ -41,8 +45,8 @@ export async function handleAlarm(regionState: RegionState): Promise<void> {
 }
 
 /**
- * True if a silent worker may have sent frames that are not read yet: a late alarm was delayed together with everything
- * else. Such a worker is checked again, for a limited time. Pure.
+ * Returns true if a silent worker may have sent frames that are not read yet: whatever delayed the alarm has delayed
+ * the frames too. Such a worker is checked again, for a limited time. Pure.
  */
 function mayBeUnheard(lateMs: number, overdueMs: number, { heartbeatTimeoutMs }: Config): boolean {
   return lateMs >= UNHEARD_MS && overdueMs < heartbeatTimeoutMs;

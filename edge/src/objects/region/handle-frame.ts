@@ -7,13 +7,14 @@ import type { GreetedSocket } from "./worker-sockets.ts";
 const STALE = "This attempt does not hold the task any more.";
 
 /**
- * The cost of these frames in a worker's budget, in short frames: a report comes once in an interval, and unknown tasks
+ * The costs of a report, and of a frame about a task that the region has not given to the worker, in short frames of
+ * the worker's budget. An honest worker can afford them, because a report comes once in an interval, and unknown tasks
  * are rare.
  */
 const REPORT_COST = 20;
 const STRANGER_COST = 20;
 
-/** Handles a worker's frame after its hello. */
+/** Handles a frame that a worker sends after its hello. */
 export async function handleFrame(
   regionState: RegionState,
   socket: WebSocket,
@@ -47,22 +48,22 @@ export async function handleFrame(
     case "confirm":
       return confirm(regionState, socket, frame, workerId);
     default:
-      // A frame of a newer worker that this edge does not know.
+      // This is a frame of a newer worker, which this edge does not know.
       return;
   }
 }
 
 /**
- * Answers a frame about an attempt that this region has not given to the worker as the task would: the worker no longer
- * holds it. The task is not asked, because each question creates an object, and anyone with a worker token could invent
- * any number of them.
+ * Answers a frame about an attempt that this region has not given to the worker. The answer is the one that the task
+ * would give: the worker does not hold the attempt. The Task object is not asked, because each question creates an
+ * object, and anyone with a worker token could invent any number of tasks.
  */
 function answerStranger(
   { sockets }: RegionState,
   socket: WebSocket,
   { type, taskId, attempt }: Extract<WorkerFrame, { taskId: string }>,
 ): void {
-  // Without an answer the worker would repeat the frame without end.
+  // Without an acknowledgement the worker would repeat the frame without end.
   if (type === "ended") return sockets.send(socket, { type: "ack", taskId, attempt });
   if (type === "logs" || type === "updated") return;
   sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
@@ -78,20 +79,21 @@ async function report(
   const isGiven = ({ taskId, attempt }: TaskRef) =>
     regionState.assignments.match(taskId, attempt, workerId) !== undefined;
   const strangers = frame.tasks.filter((task) => !isGiven(task)).length;
-  // Each is answered.
+  // Each task that is not assigned to the worker costs one more, because it is answered.
   if (!regionState.frames.take(workerId, REPORT_COST + strangers, Date.now())) return regionState.dropLoud(socket);
   const usedUnits = regionState.usedUnits(state);
   const reported: GreetedSocket = { ...state, loadUnits: frame.load.units };
   regionState.sockets.set(socket, reported);
   regionState.sockets.send(socket, { type: "heartbeat" });
-  // Sent again with each report, because a task may have come late or a frame may have been lost.
+  // The request is sent again with each report, because a task may have been dispatched late or a frame may have been
+  // lost.
   if (regionState.drained.has(workerId)) regionState.requestRelease(workerId);
   const nowMs = Date.now();
   const telling: Promise<void>[] = [];
   for (const task of frame.tasks) {
     const { taskId, attempt } = task;
-    // The task is not assigned to this worker. Its object is not asked: a worker could invent thousands, and each
-    // question creates an object.
+    // If the task is not assigned to this worker, the Task object is not asked: a worker could invent thousands of
+    // tasks, and each question creates an object.
     if (!isGiven(task)) {
       regionState.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
       continue;
@@ -100,7 +102,8 @@ async function report(
     if (!regionState.reports.put(task, nowMs)) continue;
     telling.push(pass(regionState, socket, { taskId, attempt, workerId, event: { type: "reported", report: task } }));
   }
-  // The units that the worker reports are no longer reserved on top of its load.
+  // The tasks are adopted first, because the units of a reported task are then no longer reserved on top of the
+  // worker's load.
   regionState.measure(reported, frame.load.cpu);
   if (regionState.usedUnits(reported) < usedUnits) regionState.wakeWaiting();
   await Promise.all(telling);
@@ -125,7 +128,7 @@ async function ended(
   regionState.unassignFrom(workerId, taskId, attempt);
 }
 
-/** Answers a worker that is about to enter the room and asks if it still holds the task. */
+/** Answers a worker that is about to enter the room and asks whether it still holds the task. */
 async function confirm(
   regionState: RegionState,
   socket: WebSocket,
@@ -139,7 +142,7 @@ async function confirm(
       held ? { type: "confirmed", taskId, attempt } : { type: "stop", taskId, attempt, how: "now", reason: STALE },
     );
   } catch (thrown) {
-    // The worker asks again.
+    // The worker asks again if it gets no answer.
     warn("an attempt was not confirmed", thrown);
   }
 }
@@ -158,7 +161,7 @@ export async function pass(regionState: RegionState, socket: WebSocket, passed: 
   try {
     const answer = await regionState.tasks.workerEvent(taskId, { attempt, workerId }, event);
     if (answer.kind === "holds") {
-      // It may have been away when it was asked.
+      // An attempt that was asked to end is asked again, because the worker may have been disconnected the first time.
       if (answer.stop !== null)
         regionState.sockets.send(socket, {
           type: "stop",
@@ -172,7 +175,7 @@ export async function pass(regionState: RegionState, socket: WebSocket, passed: 
     if (regionState.assignments.removeOf(workerId, taskId, attempt)) regionState.reports.remove(taskId);
     regionState.sockets.send(socket, { type: "stop", taskId, attempt, how: "now", reason: STALE });
   } catch (thrown) {
-    // The next report repeats it.
+    // The report is forgotten, so that the next one is passed on even if it says the same.
     if (regionState.assignments.match(taskId, attempt, workerId) !== undefined) regionState.reports.remove(taskId);
     warn("a worker's event was not passed on", thrown);
   }

@@ -3,22 +3,23 @@ import type { KnownReport } from "../../contracts/region-object.ts";
 import { progressOf } from "../../model/progress.ts";
 
 /**
- * A task gets a report about this often; a changed state or plan at once. Each report wakes a Task object that was
- * evicted, which costs more than everything else about a running task (docs/scale.md). Little is lost: the API shows the
- * newest position from here, a lost worker's task is released with it, and a hello restores it. Only if this object's
- * memory and the worker are lost together, a push continues from a position that is up to this old. It is below
- * TASK_SILENCE_MS, so that a task which runs well never has to ask.
+ * The time after which a task gets a report again if its state and plan have not changed. A change is reported at once.
+ * Each report wakes a Task object that was evicted, which costs more than everything else about a running task
+ * (docs/scale.md). Little is lost by waiting, because the region has the newest position: the API shows it, a lost
+ * worker's task is released with it, and a hello restores it. Only if this object's memory and the worker are lost
+ * together, a push continues from a position that is up to this old. The time is below TASK_SILENCE_MS, so that a task
+ * that runs well never has to ask the region.
  */
 const TELL_EVERY_MS = 240_000;
 
 interface Entry {
   readonly report: TaskReport;
   readonly atMs: number;
-  /** When its task last got a report, or counts as having got one. */
+  /** The time at which the task last got a report, or counts as having got one. */
   readonly toldAtMs: number;
 }
 
-/** The newest report of each task, in memory only, because the next one comes within a second. */
+/** The newest report of each task. The reports are in memory only, because the next one comes within a second. */
 export class LatestReports {
   readonly #entries = new Map<string, Entry>();
 
@@ -32,7 +33,8 @@ export class LatestReports {
   put(report: TaskReport, atMs: number): boolean {
     const before = this.#entries.get(report.taskId);
     if (before === undefined || isNews(before.report, report)) {
-      // At a random phase, so that tasks which start together are not woken together each time.
+      // The next report is due after a random part of the interval, so that tasks that start together are not woken
+      // together each time.
       this.#entries.set(report.taskId, { report, atMs, toldAtMs: atMs - this.#random() * TELL_EVERY_MS });
       return true;
     }
@@ -62,7 +64,10 @@ export class LatestReports {
   }
 }
 
-/** A changed plan is news too, because the task is placed by it if its worker is lost. */
+/**
+ * Returns true if the task should get the report at once. A changed plan is passed on too, because the task is placed
+ * by its plan if its worker is lost.
+ */
 function isNews(before: TaskReport, now: TaskReport): boolean {
   return (
     before.attempt !== now.attempt ||

@@ -3,15 +3,15 @@ export interface LostWorker {
   readonly workerId: string;
   readonly version: string;
   readonly lostAtMs: number;
-  /** The number of tasks that it had then. */
+  /** The number of tasks that the worker had when it was lost. */
   readonly tasks: number;
 }
 
 const LISTED_FOR_MS = 3_600_000;
 
 /**
- * The workers that were lost within the last hour and are not back: in SQLite, so that an operator can still see them
- * later.
+ * The workers that were lost within the last hour and have not come back. They are stored in SQLite, so that an
+ * operator can still see them after this object was evicted.
  */
 export class LostWorkerList {
   readonly #sql: SqlStorage;
@@ -30,7 +30,7 @@ export class LostWorkerList {
     this.#sql.exec("DELETE FROM lost WHERE worker_id = ?", workerId);
   }
 
-  /** Returns the lost workers, newest first, without those that may still be about to come back. */
+  /** Returns the lost workers, newest first, except those whose grace is not over, because they may still come back. */
   list(nowMs: number, graceMs: number): LostWorker[] {
     return this.#sql
       .exec<{ worker_id: string; version: string; lost_at_ms: number; tasks: number }>(

@@ -8,19 +8,22 @@ export interface Estimate {
 }
 
 interface Entry {
-  /** The CPU share as the worker reported it, smoothed. */
+  /** The CPU share that the worker has reported. The worker has smoothed it. */
   readonly cpu: number;
   readonly atMs: number;
-  /** The estimate at that time, as a share of the capacity. */
+  /** The estimated load at `atMs`, as a share of the capacity. */
   readonly estimated: number;
-  /** The estimate, smoothed as the worker smooths: the part of `cpu` that the estimates explain. */
+  /**
+   * The estimated load, smoothed in the way in which the worker smooths its CPU share. It is the part of `cpu` that the
+   * estimates explain.
+   */
   readonly explained: number;
 }
 
 /**
- * The CPU loads that workers report. They are in memory only, because the next second brings new ones. After a restart
- * of the edge there are none until then, and only the estimates are used. A figure is valid for `holdsMs`. Times are
- * Unix ms.
+ * The CPU loads that workers report. They are in memory only, because each worker soon reports a new one. After a
+ * restart of the edge, only the estimates are used until the workers have reported. A load is valid for `holdsMs`.
+ * Times are Unix ms.
  */
 export class MeasuredLoads {
   readonly #entries = new Map<string, Entry>();
@@ -45,9 +48,9 @@ export class MeasuredLoads {
   }
 
   /**
-   * Returns what the worker would measure with its present tasks: tasks that were added or ended since its report count
-   * as estimated. So a burst of tasks does not all go to the worker that was idle a second ago. The result may exceed
-   * 1. Returns null if the worker has not reported recently.
+   * Returns the CPU share that the worker would measure with its present tasks. Tasks that were added or have ended
+   * since its report count with their estimates, so that a burst of tasks does not all go to the worker that was idle a
+   * second ago. The result may exceed 1. Returns null if the worker has not reported recently.
    */
   expected(worker: Estimate, nowMs: number): number | null {
     const entry = this.#newest(worker.workerId, nowMs);

@@ -2,9 +2,10 @@ import { Pacer } from "../../base/pacer.ts";
 import { warn } from "../../base/warn.ts";
 
 /**
- * Questions to Task objects, and releases of tasks, that the region's alarm starts without waiting for them: one object
- * that does not answer must not delay the closing of silent sockets or the release of other lost tasks. They begin one
- * after another with a gap, because each wakes an object, and thousands at once would end the process (docs/scale.md).
+ * Questions to Task objects, and releases of tasks, that the region's alarm starts without waiting for them. If the
+ * alarm waited, one object that does not answer would delay the closing of silent sockets and the release of other lost
+ * tasks. The jobs begin one after another with a gap, because each wakes an object, and thousands at once would end the
+ * process (docs/scale.md).
  */
 export class PacedChecks {
   readonly #waitUntil: (promise: Promise<unknown>) => void;

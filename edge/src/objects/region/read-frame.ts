@@ -18,8 +18,8 @@ export type ReadFrame =
   | { readonly kind: "refused"; readonly code: number; readonly reason: string };
 
 /**
- * Reads a message from a worker's socket. Pure; never throws. Nearly all messages are reports, so a well-formed frame
- * is parsed only once.
+ * Reads a message from a worker's socket. A message is parsed a second time, as a hello of an unknown version, only if
+ * it cannot be read as a frame: nearly all messages are reports, which must cost little. Pure; never throws.
  */
 export function readFrame(data: string | ArrayBuffer): ReadFrame {
   try {
@@ -34,7 +34,7 @@ export function readFrame(data: string | ArrayBuffer): ReadFrame {
   }
 }
 
-/** Reads the protocol version of a hello that cannot be read otherwise; undefined if it is not a hello. */
+/** Returns the protocol version of a hello that cannot be read otherwise; undefined if the message is not a hello. */
 function protocolOfHello(data: string | ArrayBuffer): number | undefined {
   try {
     return decodeFrame(anyHello, data).protocol;

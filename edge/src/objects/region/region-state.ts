@@ -16,16 +16,19 @@ import { TaskMessenger } from "./task-messenger.ts";
 import { WaitingTasks } from "./waiting-tasks.ts";
 import { type GreetedSocket, type ReadySocket, WorkerSockets } from "./worker-sockets.ts";
 
-/** The first version whose workers give a task back when they are asked to. */
+/** The first protocol version whose workers give a task back when they are asked to. */
 const PROTOCOL_WITH_RELEASE = 2;
 
-/** Tasks of lost workers are released at most 200 a second, as they are compared after hellos. */
+/**
+ * The gap between checks or releases of tasks, so that there are at most 200 a second. Tasks are compared at the same
+ * rate after hellos.
+ */
 const CHECK_GAP_MS = 5;
 
-/** RFC 6455's registry, 1013: try again later. */
+/** The WebSocket close code "try again later" (1013 in the registry of RFC 6455). */
 export const TRY_AGAIN_LATER = 1013;
 
-/** What a region knows, and the changes of it that its parts have in common. */
+/** The state of a region, and the changes of this state that several parts of the region make. */
 export class RegionState {
   readonly env: Env;
   readonly sockets: WorkerSockets;
@@ -36,7 +39,7 @@ export class RegionState {
   readonly lostWorkers: LostWorkerList;
   readonly reports = new LatestReports();
   readonly frames = new FrameBudget();
-  /** A figure counts for as long as a worker may be silent. */
+  /** The CPU loads of the workers. A load is valid for as long as a worker may be silent. */
   readonly measured = new MeasuredLoads(() => this.config.heartbeatTimeoutMs);
   readonly tasks: TaskMessenger;
   readonly checks: PacedChecks;
@@ -57,7 +60,7 @@ export class RegionState {
     this.checks = new PacedChecks((promise) => ctx.waitUntil(promise), CHECK_GAP_MS);
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
-      // Deadlines may have passed while this object was evicted: check right away.
+      // Deadlines may have passed while this object was evicted, so they are checked right away.
       const isExpecting = this.expected.leftMs(this.returnTime(Date.now())) > 0;
       if (isExpecting || this.sockets.all().length + this.assignments.all().length > 0) await this.wakeAt(Date.now());
     });
@@ -67,26 +70,32 @@ export class RegionState {
     return readConfig(this.env);
   }
 
-  /** The time and the limit by which the region decides which workers are expected back. */
+  /** Returns the time and the limit by which the region decides which workers are expected back. */
   returnTime(nowMs: number): ReturnTime {
     return { nowMs, returnMs: this.config.workerReturnMs };
   }
 
-  /** There is one alarm: it is moved only to come earlier. */
+  /**
+   * Makes sure that the alarm comes at this time or earlier. An object has one alarm, so the alarm is only moved to an
+   * earlier time.
+   */
   async wakeAt(atMs: number): Promise<void> {
     if (atMs >= this.#alarmAtMs) return;
     this.#alarmAtMs = atMs;
     await this.#ctx.storage.setAlarm(atMs);
   }
 
-  /** Called when the alarm has come. Returns how late it came, ms; 0 if the object was created after it was set. */
+  /**
+   * Called when the alarm has come. Returns how late the alarm came, ms; 0 if this object was created for it and does
+   * not know its time.
+   */
   alarmCame(): number {
     const lateMs = Date.now() - this.#alarmAtMs;
     this.#alarmAtMs = Number.POSITIVE_INFINITY;
     return Math.max(0, lateMs);
   }
 
-  /** Connected workers. */
+  /** Returns the connected workers that are ready for tasks. */
   workers(): (ReadySocket & Candidate)[] {
     const nowMs = Date.now();
     const busyFrom = this.config.busyCpuPercent / 100;
@@ -97,12 +106,12 @@ export class RegionState {
     });
   }
 
-  /** Connected workers of this protocol version or a newer one. */
+  /** Returns the workers that are ready for tasks and speak this protocol version or a newer one. */
   candidates(protocol: number): Candidate[] {
     return this.workers().filter((worker) => worker.protocol >= protocol);
   }
 
-  /** Returns a worker's reported load and what is reserved on it. */
+  /** Returns a worker's reported load plus the units that are reserved on it. */
   usedUnits({ workerId, loadUnits }: Pick<GreetedSocket, "workerId" | "loadUnits">): number {
     return loadUnits + this.assignments.reservedUnits(workerId);
   }
@@ -113,12 +122,15 @@ export class RegionState {
     this.measured.note({ ...worker, usedUnits: this.usedUnits(worker) }, cpu, Date.now());
   }
 
-  /** True if the worker gets no new tasks: it is leaving, or an operator drains it. */
+  /** Returns true if the worker gets no new tasks, because it is leaving or an operator drains it. */
   isDraining({ workerId, draining }: Pick<GreetedSocket, "workerId" | "draining">): boolean {
     return draining || this.drained.has(workerId);
   }
 
-  /** Asks a worker to release all of its tasks, so that others continue them. A worker of protocol 1 plays them to the end. */
+  /**
+   * Asks a worker to release all of its tasks, so that other workers continue them. A worker of protocol 1 is not
+   * asked, and plays its tasks to the end.
+   */
   requestRelease(workerId: string): void {
     const [socket, state] = this.sockets.greeted(workerId) ?? [];
     if (socket === undefined || state === undefined || state.protocol < PROTOCOL_WITH_RELEASE) return;
@@ -127,7 +139,7 @@ export class RegionState {
     }
   }
 
-  /** Assigns a task to the worker that has reported it and is allowed to. */
+  /** Assigns a task to the worker that has reported it. The caller has checked that the worker may have the task. */
   adopt({ taskId, attempt, state, plan }: TaskReport, workerId: string, instanceId: string): void {
     const known = this.assignments.match(taskId, attempt, workerId);
     const isOpening = state === "starting" && plan === null;
@@ -149,18 +161,24 @@ export class RegionState {
     });
   }
 
-  /** Marks the assignment unconfirmed: the next worker that claims this attempt is checked against the Task first. */
+  /**
+   * Marks an assignment as unconfirmed, so that the next worker that claims this attempt is checked against the Task
+   * first.
+   */
   doubt(assignment: Assignment): void {
     this.assignments.put({ ...assignment, units: 0, openingUnits: 0, confirmed: false });
   }
 
-  /** The attempt is over. If the task already waits for its next attempt, it keeps waiting. */
+  /**
+   * Removes the assignment of an attempt that is over. If the task already waits for its next attempt, it keeps
+   * waiting.
+   */
   unassign(taskId: string, attempt: number): void {
     if (this.assignments.remove(taskId, attempt)) this.reports.remove(taskId);
     this.wakeWaiting();
   }
 
-  /** A worker's attempt is over. Assignments and reports of other workers stay. */
+  /** Removes a worker's assignment of an attempt that is over. Assignments and reports of other workers stay. */
   unassignFrom(workerId: string, taskId: string, attempt: number): void {
     if (this.assignments.removeOf(workerId, taskId, attempt)) this.reports.remove(taskId);
     this.wakeWaiting();
@@ -169,7 +187,8 @@ export class RegionState {
   /** Releases a task whose worker is lost. */
   async release(assignment: Assignment): Promise<void> {
     const { taskId, attempt, workerId, dispatched } = assignment;
-    // The task may know that it is released before this region does, or after this object has died.
+    // The assignment is marked as unconfirmed first, because the task may learn of its release before this region gets
+    // the answer, or although this object dies meanwhile.
     this.doubt(assignment);
     const { progress = null, plan = null } = this.reports.known(taskId, attempt) ?? {};
     const reason = `Worker ${workerId} was lost.`;
@@ -178,7 +197,9 @@ export class RegionState {
     this.unassignFrom(workerId, taskId, attempt);
   }
 
-  /** The socket has ended: its tasks are released after the grace, or at once if the worker was leaving. */
+  /**
+   * Handles the end of a socket. The worker's tasks are released after the grace, or at once if the worker was leaving.
+   */
   async lost(socket: WebSocket): Promise<void> {
     const state = this.sockets.get(socket);
     this.sockets.remove(socket);
@@ -186,7 +207,7 @@ export class RegionState {
     this.measured.forget(state.workerId);
     const releaseAtMs = Date.now() + (state.draining ? 0 : this.config.workerGraceMs);
     if (this.sockets.ofWorker(state.workerId) === undefined) this.expected.leaves(state.workerId, releaseAtMs);
-    // A worker that has already connected again is not lost.
+    // A worker counts as lost unless it was leaving or has already connected again.
     if (!state.draining && this.sockets.ofWorker(state.workerId) === undefined) {
       const tasks = this.assignments.ofWorker(state.workerId).length;
       this.lostWorkers.add({ workerId: state.workerId, version: state.version, lostAtMs: Date.now(), tasks });
@@ -196,19 +217,22 @@ export class RegionState {
     await this.wakeAt(releaseAtMs);
   }
 
-  /** Closes the socket of a worker that broke the protocol. Its tasks are released like a lost worker's. */
+  /**
+   * Closes a worker's socket, for example because the worker broke the protocol. Its tasks are released like those of a
+   * lost worker.
+   */
   async drop(socket: WebSocket, code: number, reason: string): Promise<void> {
     const state = this.sockets.get(socket);
     await this.lost(socket);
     if (state !== undefined) this.sockets.close(socket, code, reason);
   }
 
-  /** Closes the socket of a worker that says more than its budget. */
+  /** Closes the socket of a worker that sends more frames than its budget allows. */
   async dropLoud(socket: WebSocket): Promise<void> {
     await this.drop(socket, TRY_AGAIN_LATER, "The worker says more than the edge can hear.");
   }
 
-  /** Wakes as many waiting tasks as the free units may have room for. */
+  /** Wakes as many waiting tasks as may fit into the free units of the workers. */
   wakeWaiting(): void {
     if (this.waiting.isEmpty) return;
     const freeUnits = this.candidates(OLDEST_PROTOCOL_VERSION)

@@ -33,12 +33,13 @@ import type { GreetedSocket } from "./worker-sockets.ts";
 const RETRY_MS = 1000;
 
 /**
- * The number of sockets of one worker that may be without a hello. An honest worker has one, or two if the first broke
- * unnoticed. The oldest is closed for another one, so that a stolen token cannot fill the region with sockets.
+ * The most sockets of one worker that may be without a hello. An honest worker has one, or two if the first broke
+ * unnoticed. The oldest is closed before another one is accepted, so that a stolen token cannot fill the region with
+ * sockets.
  */
 const MAX_UNGREETED = 3;
 
-/** The number of nearest neighbours that are asked for room. */
+/** The number of nearest neighbour regions that are asked for a worker. */
 const MAX_NEIGHBOURS = 4;
 
 /**
@@ -86,7 +87,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
     await this.#regionState.lost(socket);
-    // A socket that hibernates returns no close frame by itself, and the worker would wait for it.
+    // The runtime does not answer a close frame on a hibernating socket, and the worker would wait for the answer.
     this.#regionState.sockets.answerClose(socket, code);
   }
 
@@ -98,15 +99,16 @@ export class Region extends DurableObject<Env> implements RegionObject {
     try {
       await handleAlarm(this.#regionState);
     } catch (thrown) {
-      // The runtime gives up an alarm that throws repeatedly, but the deadlines here must not be lost.
+      // The runtime gives up an alarm that throws repeatedly, and all deadlines of the region would then be lost.
       warn("deadlines not met", thrown);
       await this.#regionState.wakeAt(Date.now() + RETRY_MS);
     }
   }
 
   /**
-   * Finds a worker with room and reserves the room: in this region, or in the nearest neighbour that has any unless the
-   * task is pinned. If there is none now, the task is woken when this region may have room.
+   * Finds a worker with enough free units and reserves the task's units on it. The worker is in this region or, if the
+   * task is not pinned, in the nearest neighbour that has such a worker. If there is no such worker, the task waits,
+   * and is woken when this region may have free units.
    */
   async reserve(wanted: Reserve): Promise<Reserved | NoRoom> {
     const here = await this.reserveHere(wanted);
@@ -127,7 +129,10 @@ export class Region extends DurableObject<Env> implements RegionObject {
     return noRoom;
   }
 
-  /** Finds a worker of this region with room and reserves the room. */
+  /**
+   * Finds a worker of this region with enough free units and reserves the task's units on it. Returns null if there is
+   * no such worker.
+   */
   async reserveHere(wanted: Reserve): Promise<Reserved | null> {
     const { sockets, assignments, waiting } = this.#regionState;
     const { taskId, attempt, region, units, unopenedUnits = units } = wanted;
@@ -152,7 +157,10 @@ export class Region extends DurableObject<Env> implements RegionObject {
     return { kind: "reserved", workerId: chosen.workerId, region };
   }
 
-  /** Sends a task to the worker that was reserved for it. Returns false if that worker is no longer there. */
+  /**
+   * Sends a task to the worker on which its units are reserved. Returns false if the worker does not get the task,
+   * because it has left or is drained, or because the reservation is gone.
+   */
   dispatch(order: DispatchOrder): boolean {
     const { sockets, assignments } = this.#regionState;
     const { workerId, request, ...dispatch } = order;
@@ -167,7 +175,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
     return true;
   }
 
-  /** Asks a worker to end a task. A worker that is not connected is asked when it is back. */
+  /** Asks a worker to end a task. A worker that is not connected is asked when it is connected again. */
   stopTask({ workerId, ...stop }: StopOrder): void {
     const { sockets, assignments } = this.#regionState;
     const socket = sockets.ofWorker(workerId);
@@ -176,11 +184,14 @@ export class Region extends DurableObject<Env> implements RegionObject {
     if (assignment !== undefined) this.#regionState.doubt(assignment);
   }
 
-  /** Asks a worker to change a push. */
+  /**
+   * Asks a worker to change a push. Returns `away` if the worker is not connected, and `tooOld` if its protocol version
+   * does not have this change.
+   */
   updateTask({ workerId, ...update }: UpdateOrder): "asked" | "away" | "tooOld" {
     const [socket, state] = this.#regionState.sockets.greeted(workerId) ?? [];
     if (socket === undefined || state === undefined) return "away";
-    // The worker would close its socket at such a frame.
+    // A worker of an older version would close its socket if it got such a frame.
     if (state.protocol < requiredProtocolOfUpdate(update.change)) return "tooOld";
     this.#regionState.sockets.send(socket, { type: "update", ...update });
     return "asked";
@@ -217,8 +228,8 @@ export class Region extends DurableObject<Env> implements RegionObject {
   }
 
   /**
-   * Closes a worker's connections, because its token is no longer valid. Its tasks are treated as those of a lost
-   * worker.
+   * Closes a worker's connections, because its token is no longer valid. The worker's tasks are released like those of
+   * a lost worker.
    */
   async disconnect(workerId: string, reason: string): Promise<void> {
     for (const [socket, state] of this.#regionState.sockets.all()) {
@@ -239,7 +250,8 @@ export class Region extends DurableObject<Env> implements RegionObject {
   /**
    * Returns the workers of this region.
    *
-   * @param apps the applications whose part of the fleet is shown; older edges do not send it and get the whole fleet
+   * @param apps the applications whose part of the fleet is shown; an older edge does not send this argument and gets
+   *   the whole fleet
    */
   workers(region: string, apps: AppScope = "*"): WorkerList["workers"] {
     return showWorkers(this.#regionState, region, apps);

@@ -8,15 +8,15 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 interface Now {
   readonly nowMs: number;
-  /** Workers that have said hello. */
+  /** The connected workers that have sent their hello. */
   readonly connected: ReadonlySet<string>;
-  /** Workers among them whose tasks are still being compared. */
+  /** The connected workers whose tasks are still being compared with the Task objects. */
   readonly reconciling: ReadonlySet<string>;
 }
 
 /**
- * Releases the task of an assignment if its worker is lost and the grace is over, and checks a reservation that no report has
- * confirmed. Both are started, not awaited. Returns the time of the next check, Unix ms.
+ * Releases the task of an assignment if its worker is lost and the grace is over. Checks a reservation that no report
+ * has confirmed. Both are started without waiting for them. Returns the time of the next check, Unix ms.
  */
 export function releaseWhenLost(
   regionState: RegionState,
@@ -27,19 +27,19 @@ export function releaseWhenLost(
   if (releaseAtMs !== null && releaseAtMs > nowMs) return releaseAtMs;
   const returnTime = regionState.returnTime(nowMs);
   if (regionState.expected.has(workerId, returnTime)) {
-    // Its socket ended with the runtime, and it is connecting again.
+    // The worker's socket ended with the runtime, so the worker gets time to connect again.
     const untilMs = regionState.expected.untilMs(returnTime.returnMs);
     regionState.assignments.put({ ...assignment, releaseAtMs: untilMs });
     return untilMs;
   }
   if (releaseAtMs !== null) {
-    // The worker is back, and the comparison of its tasks sets a new time.
+    // If the worker is back, the comparison of its tasks will set a new release time.
     if (reconciling.has(workerId)) return nowMs + RETRY_MS;
     regionState.checks.start(taskId, () => releaseIfLost(regionState, assignment));
     return nowMs + RETRY_MS;
   }
   if (!connected.has(workerId)) {
-    // Its socket ended without a close event.
+    // The worker's socket ended without a close event.
     const graceEndMs = nowMs + regionState.config.workerGraceMs;
     regionState.assignments.put({ ...assignment, releaseAtMs: graceEndMs });
     return graceEndMs;
@@ -50,7 +50,10 @@ export function releaseWhenLost(
   return nowMs + RETRY_MS;
 }
 
-/** Releases are paced, so the worker may be back with the task by then. */
+/**
+ * Releases a task if it still has to be released. Releases are paced, so the worker may have come back with the task
+ * meanwhile.
+ */
 async function releaseIfLost(regionState: RegionState, { taskId, attempt, workerId }: Assignment): Promise<void> {
   const assignment = regionState.assignments.match(taskId, attempt, workerId);
   if (assignment === undefined || assignment.releaseAtMs === null || assignment.releaseAtMs > Date.now()) return;

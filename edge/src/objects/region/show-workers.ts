@@ -5,8 +5,9 @@ import { sdkAppIdOf } from "../../model/task-id.ts";
 import type { RegionState } from "./region-state.ts";
 
 /**
- * Returns what the API shows of a region's workers. For a limited scope these are the workers that carry tasks of its
- * applications, with those tasks only: the workers' condition and their load for others is not shown.
+ * Returns a region's workers as the API shows them. A caller with a limited scope sees only the workers that have tasks
+ * of its applications, and only the number of those tasks. The capacity and the load of the workers, which other
+ * applications share, are not shown to this caller.
  */
 export function showWorkers(regionState: RegionState, region: string, apps: AppScope): WorkerList["workers"] {
   const { assignments, measured } = regionState;
@@ -34,14 +35,14 @@ export function showWorkers(regionState: RegionState, region: string, apps: AppS
   }));
 }
 
-/** Returns what the API shows of lost workers. */
+/** Returns the lost workers as the API shows them. */
 export function showLostWorkers(regionState: RegionState, region: string): WorkerList["lost"] {
   return regionState.lostWorkers
     .list(Date.now(), regionState.config.workerGraceMs)
     .map(({ lostAtMs, ...worker }) => ({ ...worker, region, lostAt: isoTime(lostAtMs) }));
 }
 
-/** Returns what the API shows of a region. */
+/** Returns a region as the API shows it. */
 export function showRegion(regionState: RegionState, region: string, apps: AppScope): RegionList["regions"][number] {
   const workers = showWorkers(regionState, region, apps);
   const sum = (of: (worker: WorkerList["workers"][number]) => number) =>
@@ -63,8 +64,8 @@ export function showRegion(regionState: RegionState, region: string, apps: AppSc
 }
 
 /**
- * A task's id names its application. Ids from older edges do not, and are shown only to a caller who sees all
- * applications.
+ * Returns true if the task is shown to a caller who sees these applications. A task's id names its application. An id
+ * from an older edge does not, so its task is shown only to a caller who sees all applications.
  */
 function isOf(apps: AppScope, taskId: string): boolean {
   const sdkAppId = sdkAppIdOf(taskId);

@@ -5,7 +5,7 @@ import { warn } from "../../base/warn.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { AttemptRef, WorkerAnswer, WorkerEvent } from "../../contracts/task-object.ts";
 
-/** A Task object that takes longer counts as not answering: nothing else may wait for it. */
+/** A Task object that takes longer than this counts as not answering, so that nothing else waits for it. */
 const ANSWER_TIMEOUT_MS = 15_000;
 
 /** Sends a region's messages to the Task objects. Messages to one task stay in order. */
@@ -17,7 +17,7 @@ export class TaskMessenger {
     this.#env = env;
   }
 
-  /** Passes a worker's message on. Rejects if the task could not be reached. */
+  /** Passes a worker's event on to the task. Rejects if the task could not be reached. */
   workerEvent(taskId: string, ref: AttemptRef, event: WorkerEvent): Promise<WorkerAnswer> {
     return this.#queue.run(taskId, () => inTime(async () => await this.#task(taskId).workerEvent(ref, event)));
   }
@@ -40,7 +40,7 @@ export class TaskMessenger {
 
   async wake(taskId: string): Promise<void> {
     await inTime(async () => await this.#task(taskId).wake())
-      // The task tries again by itself, only later.
+      // If the wake-up fails, the task still looks for a worker by itself, but later.
       .catch((thrown: unknown) => warn("task not woken", thrown));
   }
 

@@ -3,22 +3,22 @@ export interface WaitingTask {
   readonly units: number;
 }
 
-/** The number of oldest tasks that are looked at whenever there may be room. */
+/** The number of tasks, the oldest ones, that are considered whenever there may be free units. */
 const MAX_LOOKED_AT = 200;
 
 /** A task is removed from the queue if it was woken this long ago and has neither been placed nor asked again. */
 export const WOKEN_HOLDS_MS = 30_000;
 
 /**
- * The queue of tasks that found no room and are woken when there may be some: in SQLite, oldest first. A task that is
- * woken keeps its place in the queue until it has found a worker, so that newer ones do not overtake it if it finds
- * none.
+ * The queue of tasks that found no worker with enough free units. They are woken when there may be one. The queue is
+ * stored in SQLite, oldest first. A woken task keeps its place until it has found a worker, so that newer tasks do not
+ * overtake it if it does not find one.
  */
 export class WaitingTasks {
   readonly #sql: SqlStorage;
   /**
-   * The times at which tasks were woken that have not asked again, Unix ms. They are in memory only: after an eviction
-   * the tasks are woken again.
+   * The wake-up times of woken tasks that have not asked for a worker again yet, Unix ms. They are in memory only, so
+   * after an eviction these tasks are woken again.
    */
   readonly #wokenAtMs = new Map<string, number>();
 
@@ -53,10 +53,11 @@ export class WaitingTasks {
   }
 
   /**
-   * Chooses the tasks to wake: of the oldest, each one that fits on a worker beside those chosen before it. A task that
-   * was woken already, and is about to ask, counts as if it had the room, and is not woken a second time.
+   * Chooses the tasks to wake. Of the oldest tasks, these are the ones that fit on a worker beside the tasks chosen
+   * before them. A task that was woken already, and is about to ask for a worker, counts as chosen, but is not woken a
+   * second time.
    *
-   * @param freeUnits of each worker that takes tasks
+   * @param freeUnits the free units of each worker that takes tasks
    */
   wake(freeUnits: readonly number[], nowMs: number): WaitingTask[] {
     const free = [...freeUnits];

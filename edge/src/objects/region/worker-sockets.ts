@@ -8,11 +8,11 @@ interface Known {
   readonly workerId: string;
   readonly instanceId: string;
   readonly version: string;
-  /** The protocol version on this socket: the worker's, which may be one older than the edge's. */
+  /** The protocol version of the worker, which is used on this socket. It may be older than the edge's. */
   readonly protocol: number;
   readonly capacityUnits: number;
   readonly loadUnits: number;
-  /** True if the worker itself says that it drains. */
+  /** True if the worker itself has announced that it drains. */
   readonly draining: boolean;
   readonly connectedAtMs: number;
   readonly lastSeenMs: number;
@@ -29,7 +29,7 @@ export type SocketState =
       /** True if the deadline was extended, which happens once. The default is false. */
       readonly putOff?: boolean;
     }
-  /** The worker's tasks are being compared with the Task objects; it gets no new ones. */
+  /** The worker's tasks are being compared with the Task objects. Until that is done, the worker gets no new tasks. */
   | (Known & { readonly phase: "reconciling"; readonly deadlineMs: number })
   | (Known & { readonly phase: "ready" })
   /** The socket is being closed, and its messages are ignored. */
@@ -74,9 +74,10 @@ export class WorkerSockets {
     }
   }
 
-  /** Closes a socket; its later messages are ignored. */
+  /** Closes a socket. Its later messages are ignored. */
   close(socket: WebSocket, code: number, reason: string): void {
-    // The close event may come much later, or after this object was evicted and created again.
+    // The state changes now, because the close event may come much later, or after this object was evicted and created
+    // again.
     this.set(socket, { phase: "gone" });
     try {
       socket.close(code, reason.slice(0, MAX_REASON_LENGTH));
@@ -86,8 +87,8 @@ export class WorkerSockets {
   }
 
   /**
-   * Answers the close frame of the other side. The codes for "no code" and "connection lost" are never sent (RFC 6455,
-   * 7.4.1).
+   * Answers the close frame of the other side. The codes 1005 (no code) and 1006 (connection lost) are replaced,
+   * because they must never be sent (RFC 6455, section 7.4.1).
    */
   answerClose(socket: WebSocket, code: number): void {
     try {
@@ -120,14 +121,14 @@ export class WorkerSockets {
     return [...this.#states.values()].filter((state) => state.phase === "ready");
   }
 
-  /** Returns the workers whose hello was accepted. */
+  /** Returns the ids of the workers whose hello was accepted. */
   greetedIds(): string[] {
     return [...this.#states.values()].flatMap((state) =>
       state.phase === "ready" || state.phase === "reconciling" ? state.workerId : [],
     );
   }
 
-  /** Returns the workers whose tasks are being compared with the Task objects. */
+  /** Returns the ids of the workers whose tasks are being compared with the Task objects. */
   reconcilingIds(): string[] {
     return [...this.#states.values()].flatMap((state) => (state.phase === "reconciling" ? state.workerId : []));
   }

@@ -81,7 +81,7 @@ export async function endReplaced(task: TaskContext, taskIds: readonly string[])
 }
 
 /**
- * Gives the seat of a task that ended without taking it over back to the tasks that held it.
+ * Gives the seat back to the tasks that held it, because this task ended without taking it over.
  *
  * @returns the task that has the seat again; null if there is no such task
  */

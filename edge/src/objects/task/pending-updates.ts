@@ -59,8 +59,8 @@ export class PendingUpdates {
   }
 
   /**
-   * Removes a change and gives its caller the result. If the change was made, the caller has stored the changed request
-   * before.
+   * Removes a change that has been answered or has failed, and gives the result to the caller that waits for it. If the
+   * change was made, the changed request must already be stored.
    */
   settle(updateId: string, error: ErrorBody | null): void {
     this.#kv.delete(PREFIX + updateId);

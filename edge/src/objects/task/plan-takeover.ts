@@ -29,7 +29,7 @@ export function planTakeover(holders: readonly SeatHolder[], newcomer: Newcomer)
   const together =
     others.every((other) => other.workerId === workerId && other.region === region) &&
     !holders.some(({ stopping }) => stopping) &&
-    // The newcomer avoids this worker, for example because the worker has refused it.
+    // The newcomer must not start on a worker that it avoids, for example because that worker has refused it.
     workerId !== newcomer.avoidWorkerId &&
     (newcomer.pinnedRegion ?? region) === region;
   return together ? { kind: "beside", region, workerId } : { kind: "after" };
