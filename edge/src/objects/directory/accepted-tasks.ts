@@ -1,15 +1,15 @@
 import type { AcceptedPush, UserSeat } from "../../contracts/directory-object.ts";
 
-/** A task that was accepted and that its Task object does not have yet. */
+/** A task that was accepted and does not have its Task object yet. */
 export interface AcceptedTask {
   readonly taskId: string;
   readonly seatKey: string;
   readonly region: string;
-  /** Unix ms. */
+  /** The time at which the task was accepted, Unix ms. */
   readonly atMs: number;
   /** The task is not placed before this time, Unix ms; 0 means that it may be placed at once. */
   readonly startsAtMs: number;
-  /** The task that held the seat before. */
+  /** The task that held the seat before; null if the seat was free. */
   readonly holder: string | null;
   /** The running tasks that this one replaces: the holder and its predecessors, newest first. */
   readonly replaces: readonly string[];
@@ -22,7 +22,7 @@ export interface WaitingTask extends AcceptedTask {
   readonly seq: number;
 }
 
-/** The seat and the key of a push, which another push may have taken. */
+/** The seat and the idempotency key of a push. Another push may have taken either of them. */
 interface Claim {
   readonly seatKey: string;
   readonly idempotency: { readonly key: string } | null;
@@ -32,14 +32,14 @@ interface Claim {
 export type AddAccepted = (accepted: AcceptedTask, push: string) => void;
 
 const FILED_KEY = "filed";
-/** A statement takes 100 values, and a row has three of them. */
+/** The number of rows that one statement inserts. A statement takes at most 100 values, and a row has three. */
 const ROWS_PER_INSERT = 32;
 
 /**
  * The tasks that wait for their objects, in the order of their arrival. They are in SQLite, with a copy in memory of
  * everything but their pushes. Accepting a task only appends a row, because each index of a table costs as much again.
- * The tables that are searched are written later, for many tasks at once: they do not yet contain tasks that were
- * accepted after `filed`.
+ * The tables that are searched are written later, for many tasks at once. They contain the tasks up to the sequence
+ * number `filed`; the tasks after it are called unfiled.
  */
 export class AcceptedTasks {
   readonly #storage: DurableObjectStorage;
@@ -69,8 +69,9 @@ export class AcceptedTasks {
   }
 
   /**
-   * Runs a function that adds tasks as one transaction, and writes the rows of all of them at its end: a statement for
-   * each row costs more than the row. If the function throws, the transaction is undone, and so is the copy in memory.
+   * Runs a function that adds tasks, as one transaction. The rows of all tasks are written at its end, because a
+   * statement for each row costs more than the row. If the function throws, the transaction is undone, and so is the
+   * copy in memory.
    */
   transaction<Result>(addSome: (add: AddAccepted) => Result): Result {
     try {
@@ -105,7 +106,7 @@ export class AcceptedTasks {
     return [...(this.#bySeat.get(seatKey) ?? [])];
   }
 
-  /** Returns true if a task that is not in the searched tables yet has the push's seat or idempotency key. */
+  /** Returns true if a task that is not in the searched tables yet has this push's seat or idempotency key. */
   hasUnfiled({ seatKey, idempotency }: Claim): boolean {
     const newest = this.#bySeat.get(seatKey)?.at(-1);
     const isSeatUsed = newest !== undefined && newest.seq > this.#filedSeq;
@@ -117,7 +118,10 @@ export class AcceptedTasks {
     return (this.#unfiledUsers.get(userId) ?? new Map<string, WaitingTask>()).values();
   }
 
-  /** Returns the tasks, up to this one, that are not in the searched tables yet, in the order of their arrival. */
+  /**
+   * Returns the tasks, up to this sequence number, that are not in the searched tables yet, in the order of their
+   * arrival.
+   */
   unfiled(upToSeq: number): WaitingTask[] {
     const unfiled: WaitingTask[] = [];
     for (const waiting of this.#byId.values()) {
@@ -149,8 +153,8 @@ export class AcceptedTasks {
   }
 
   /**
-   * Notes that the searched tables contain all tasks up to this one. Called in the transaction that writes those
-   * tables.
+   * Records that the searched tables contain all tasks up to this sequence number. It must be called in the transaction
+   * that writes those tables.
    */
   filed(upToSeq: number): void {
     for (const { seatKey, seq } of this.unfiled(upToSeq)) this.#forgetUserSeat(seatKey, seq);

@@ -17,7 +17,10 @@ export const DIRECTORY_TABLES: Migrations = {
         CREATE INDEX IF NOT EXISTS idempotency_by_task ON idempotency (task_id);
         CREATE TABLE IF NOT EXISTS known (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name));
       `),
-    /** Version 2: listing by status and by end. A deleted task leaves nothing in its successor's row. */
+    /**
+     * Version 2: indexes for listing tasks by status and by end, and for removing a deleted task from its successor's
+     * row.
+     */
     (sql) =>
       sql.exec(`
         CREATE INDEX IF NOT EXISTS task_by_end ON task (ended_at_ms);
@@ -26,7 +29,9 @@ export const DIRECTORY_TABLES: Migrations = {
       `),
     /** Version 3: tasks that do not have an object yet. */
     (sql) => sql.exec("CREATE TABLE IF NOT EXISTS accepted (seq INTEGER PRIMARY KEY, body TEXT NOT NULL)"),
-    /** Version 4: the push of such a task is in a separate column from the fields that are read more often. */
+    /**
+     * Version 4: the push of a task without an object is in a separate column from the fields that are read more often.
+     */
     (sql) => {
       sql.exec("ALTER TABLE accepted ADD COLUMN push TEXT NOT NULL DEFAULT ''");
       for (const { seq, body } of sql.exec<{ seq: number; body: string }>("SELECT seq, body FROM accepted").toArray()) {
@@ -34,7 +39,10 @@ export const DIRECTORY_TABLES: Migrations = {
         sql.exec("UPDATE accepted SET body = ?, push = ? WHERE seq = ?", task, push, seq);
       }
     },
-    /** Version 5: such a task names its application, room and user by its seat only. Older code cannot read this. */
+    /**
+     * Version 5: a task without an object names its application, room and user only by its seat. The tables stay as
+     * they are, but older code cannot read such a task.
+     */
     () => undefined,
     /** Version 6: the error codes of failed tasks. */
     (sql) =>
@@ -42,7 +50,7 @@ export const DIRECTORY_TABLES: Migrations = {
         CREATE TABLE IF NOT EXISTS failure (task_id TEXT PRIMARY KEY, code TEXT NOT NULL);
         CREATE INDEX IF NOT EXISTS failure_by_code ON failure (code);
       `),
-    /** Version 7: the running tasks of a user in all rooms, and the start times of tasks that start later. */
+    /** Version 7: an index of a user's running tasks in all rooms, and the start times of tasks that start later. */
     (sql) =>
       sql.exec(`
         CREATE TABLE IF NOT EXISTS later (task_id TEXT PRIMARY KEY, starts_at_ms INTEGER NOT NULL);
@@ -57,8 +65,8 @@ export const DIRECTORY_TABLES: Migrations = {
         CREATE INDEX IF NOT EXISTS room_user_by_age ON room_user (at_ms);
       `),
     /**
-     * Version 9: the number of tasks of each status. Triggers count, so that a statement that changes a task cannot
-     * omit it.
+     * Version 9: the number of tasks of each status. Triggers keep the numbers, so that a statement that changes a task
+     * cannot omit this.
      */
     (sql) =>
       sql.exec(`
@@ -79,7 +87,7 @@ export const DIRECTORY_TABLES: Migrations = {
   ],
 };
 
-/** The parts of a version 3 task that version 4 divides; the rest is unchanged. */
+/** The parts of a version 3 task that version 4 divides. The other parts stay unchanged. */
 interface AcceptedOfVersion3 {
   readonly task: {
     readonly taskId: string;
@@ -92,12 +100,12 @@ interface AcceptedOfVersion3 {
 }
 
 /**
- * How long before its StartAt a push was placed in version 4. It does not follow later changes, because migrated rows
- * stay unchanged.
+ * How long before its StartAt a push was placed in version 4. This value must not follow later changes of the product,
+ * because migrated rows stay unchanged.
  */
 const START_LEAD_MS = 15_000;
 
-/** Splits version 3's text of a task into the two of version 4. */
+/** Splits the JSON string of a version 3 task into the two JSON strings of version 4. */
 function splitAccepted(body: string): [task: string, push: string] {
   // SAFETY: version 3 wrote it.
   const { task, callbacks, ...rest } = JSON.parse(body) as AcceptedOfVersion3;

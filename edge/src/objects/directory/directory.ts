@@ -29,11 +29,17 @@ import { RoomUsers } from "./room-users.ts";
 import { TaskIndex } from "./task-index.ts";
 import { TaskObjectCreator } from "./task-object-creator.ts";
 
-/** Older edges claimed a seat before they created the task. A claim of this age without a task is removed. */
+/**
+ * The age at which a claim of a seat is removed if it has no task. Older edges claimed a seat before they created the
+ * task.
+ */
 const CHECK_CLAIM_AFTER_MS = 30_000;
-/** If the object is evicted before it has handed a task over, it continues after this time. */
+/**
+ * The time after which the alarm continues to create Task objects, in case this object was evicted before all were
+ * created.
+ */
 const HAND_OVER_AGAIN_MS = 1000;
-/** The limit of a user's tasks in other rooms that are read; one is enough for a warning. */
+/** The most tasks of a user in other rooms that are read. For a warning, one task is enough. */
 const MAX_ELSEWHERE = 8;
 const RETRY_MS = 5000;
 
@@ -67,19 +73,19 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
   }
 
   /**
-   * Takes seats for up to 100 new tasks of one application, one after another, and keeps the tasks until their objects
-   * have them. Everything is stored when this returns; if it throws, nothing is. If the shape of `Accept` changes, this
-   * method has to be renamed: while a deploy is under way, a Worker of one version and a Directory of another must not
-   * misread each other.
+   * Accepts up to 100 new tasks of one application, one after another. Each accepted task takes its seat, and is kept
+   * here until its Task object exists. When this resolves, everything is stored; if it rejects, nothing is stored. If
+   * the shape of `Accept` changes, this method has to be renamed: while a deploy is under way, a Worker of one version
+   * and a Directory of another must not misread each other.
    *
-   * @returns an answer to each, in their order
+   * @returns the answers to the tasks, in the order of the group
    */
   async acceptGroup(group: readonly Accept[]): Promise<readonly AcceptAnswer[]> {
     const [first] = group;
     if (first === undefined) return [];
     if (!this.#announced) await this.#announce(String(first.sdkAppId));
     const answers = this.#commit(group);
-    // A single task is created at once. If this object is evicted now, its alarm continues the work.
+    // The object of a single task is created at once. If this Directory is evicted now, its alarm continues the work.
     if (answers.some(({ kind }) => kind === "accepted")) this.ctx.waitUntil(this.#creator.run());
     return answers;
   }
@@ -103,12 +109,12 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
       return group.map((accept) => this.#accept(accept, { holders, atMs, add }));
     });
     this.#creator.noteAccepted(answers.filter(({ kind }) => kind === "accepted").length, atMs);
-    // The alarm is part of the same commit.
+    // The alarm is set in the same step, so it is part of the same commit.
     if (this.#accepted.size > 0) void this.#wakeAt(atMs + HAND_OVER_AGAIN_MS);
     return answers;
   }
 
-  /** Returns the tasks that hold the seats which a group asks for. */
+  /** Returns the tasks that hold the seats which a group asks for, by the seats' keys. */
   #holdersOf(group: readonly Accept[]): Map<string, string> {
     if (group.some((accept) => this.#accepted.hasUnfiled(accept))) this.#file(Number.POSITIVE_INFINITY);
     return this.#index.holdersOf(group.map(({ seatKey }) => seatKey));
@@ -117,7 +123,8 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
   #accept(accept: Accept, { holders, atMs, add }: AcceptContext): AcceptAnswer {
     const { taskId, seatKey, region, startsAtMs, push, idempotency } = accept;
     const key = idempotency?.key ?? null;
-    // Earlier pushes of the same group may have used the seat or the key.
+    // Earlier pushes of the same group may have used the seat or the idempotency key, so they must be in the searched
+    // tables.
     if (this.#accepted.hasUnfiled(accept)) this.#file(Number.POSITIVE_INFINITY);
     const before = key === null ? undefined : this.#index.keyUse(key);
     if (idempotency !== null && before !== undefined) {
@@ -158,14 +165,15 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     const limit = otherRooms === "warn" ? 1 : MAX_ELSEWHERE;
     const isOther = (seat: UserSeat) => seat.seatKey !== seatKey && seat.taskId !== endedHolder;
     const unfiled = this.#accepted.unfiledOfUser(userId).filter(isOther).take(limit);
-    // The index gives the newest task of each seat. The push's own seat and an ended task may be among them.
+    // The list is reversed, so that the map keeps the newest task of each seat. More tasks than the limit are read,
+    // because the push's own seat and an ended task may be among them.
     const filed = this.#index.seatsOfUser(userId, 2 * limit + 2).toReversed();
     const seats = new Map(filed.map((seat) => [seat.seatKey, seat]));
     for (const { taskId, seatKey: of, startsAtMs } of unfiled) seats.set(of, { taskId, seatKey: of, startsAtMs });
     return [...seats.values()].filter(isOther).slice(-limit);
   }
 
-  /** Writes the tasks that were accepted, up to this one, into the tables that are searched. */
+  /** Writes the accepted tasks, up to this sequence number, into the tables that are searched. */
   #file(upToSeq: number): void {
     const unfiled = this.#accepted.unfiled(upToSeq);
     const last = unfiled.at(-1);
@@ -176,7 +184,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     });
   }
 
-  /** Creates the object of a task that was accepted and has none yet. */
+  /** Creates the object of a task that was accepted and has no object yet. */
   createObject(taskId: string): Promise<void> {
     return this.#creator.now(taskId);
   }
@@ -197,7 +205,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     this.ctx.storage.transactionSync(() => this.#index.ended(end));
   }
 
-  /** Deletes everything of a task. */
+  /** Deletes everything that is stored here about a task. */
   forget(taskId: string): void {
     this.#file(Number.POSITIVE_INFINITY);
     this.ctx.storage.transactionSync(() => {
@@ -219,7 +227,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     return { total, counts, tasks: this.#page(query) };
   }
 
-  /** Returns the tasks of a query that come after a task in its order. */
+  /** Returns the tasks of a query that come after the given task in the query's order. */
   listAfter(query: ListQuery, after: ListedTask): ListedTask[] {
     this.#file(Number.POSITIVE_INFINITY);
     return this.#page(query, after);
@@ -236,9 +244,7 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     return Array.from(rows, listed);
   }
 
-  /**
-   * Checks that the storage can be written: it resolves once a value is on disk, and rejects with the cause otherwise.
-   */
+  /** Checks that the storage can be written. Resolves once a value is on disk, and rejects with the cause otherwise. */
   async writes(): Promise<void> {
     this.ctx.storage.kv.put("written", Date.now());
     await this.ctx.storage.sync();
@@ -266,7 +272,10 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     }
   }
 
-  /** Removes rows without a task, which a crash of an older edge between claim and create has left. */
+  /**
+   * Removes rows whose task does not exist. A crash of an older edge, after it claimed a seat and before it created the
+   * task, has left such rows.
+   */
   async #checkClaims(): Promise<void> {
     const claims = this.#sql
       .exec<{ task_id: string }>(
@@ -292,7 +301,10 @@ export class Directory extends DurableObject<Env> implements DirectoryObject, Ro
     this.forget(taskId);
   }
 
-  /** An object has one alarm, so it is only moved to an earlier time. */
+  /**
+   * Makes sure that the alarm comes at this time or earlier. An object has one alarm, so the alarm is only moved to an
+   * earlier time.
+   */
   async #wakeAt(atMs: number): Promise<void> {
     if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
     this.#alarmAtMs = atMs;

@@ -1,6 +1,6 @@
 /**
  * Names in a directory's SQLite. The root registry has the names of all applications and regions. An application's
- * Directory has its own name, once the root registry knows it (`self`).
+ * Directory has only its own name (`self`), which it stores once the root registry knows it.
  */
 export class KnownNames {
   readonly #sql: SqlStorage;

@@ -4,12 +4,18 @@ import { type RoomEvent, roomKey } from "../../model/room-event.ts";
 
 const MAX_TASKS = 32;
 const MAX_COUNTED = 1000;
-/** The number of users that are stored, of all rooms. A user without an event for a day may have left without one. */
+/**
+ * The most users of all rooms that are stored. A user who has had no event for a day is deleted, because the user may
+ * have left without an event.
+ */
 const MAX_USERS = 100_000;
 const MAX_AGE_MS = 24 * 3_600_000;
 const TIDY_EVERY = 1000;
 
-/** The users in an application's rooms, by TRTC's events, which may come in another order than they happened. */
+/**
+ * The users in an application's rooms, as far as TRTC's events show them. The events may come in another order than
+ * they happened.
+ */
 export class RoomUsers {
   readonly #sql: SqlStorage;
   #untidy = 0;
@@ -18,7 +24,10 @@ export class RoomUsers {
     this.#sql = sql;
   }
 
-  /** Part of a transaction. */
+  /**
+   * Records an event, as part of the caller's transaction. Returns the tasks of the event's room and the number of
+   * other users there.
+   */
   record(sdkAppId: number, { kind, room, userId, atMs }: RoomEvent): RoomNews {
     const key = roomKey(sdkAppId, room);
     if (userId !== null) this.#note({ key, userId, isIn: kind !== "left", atMs });
@@ -44,7 +53,7 @@ export class RoomUsers {
   #tidy(nowMs: number): void {
     this.#untidy = 0;
     this.#sql.exec("DELETE FROM room_user WHERE at_ms < ?", nowMs - MAX_AGE_MS);
-    // A user that left is kept for a while, so that an older event that comes late does not bring them back.
+    // A user who left is kept for a while, so that an older event that comes late does not bring the user back.
     this.#sql.exec("DELETE FROM room_user WHERE is_in = 0 AND at_ms < ?", nowMs - 600_000);
     this.#sql.exec(
       `DELETE FROM room_user WHERE at_ms <= (SELECT at_ms FROM room_user ORDER BY at_ms DESC LIMIT 1 OFFSET ${MAX_USERS})`,
@@ -52,7 +61,8 @@ export class RoomUsers {
   }
 
   #tasksIn(key: string): RoomTask[] {
-    // The keys that begin with the room's: `0` follows the slash at its end.
+    // The condition selects the seats whose keys begin with the room's key. The room's key ends with a slash, and `0`
+    // is the character after the slash.
     return this.#sql
       .exec<{ seat_key: string; task_id: string }>(
         "SELECT seat_key, task_id FROM seat WHERE seat_key > ? AND seat_key < ? LIMIT ?",

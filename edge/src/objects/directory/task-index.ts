@@ -3,7 +3,10 @@ import type { EndedTask, UserSeat } from "../../contracts/directory-object.ts";
 import { ALL_TASKS, type Condition } from "../../model/task-filter.ts";
 import type { AcceptedTask } from "./accepted-tasks.ts";
 
-/** The tables that a Directory searches: tasks, seats, idempotency keys. Each call is a part of a transaction. */
+/**
+ * The tables that a Directory searches: tasks, seats and idempotency keys. Each call is part of the caller's
+ * transaction.
+ */
 export class TaskIndex {
   readonly #sql: SqlStorage;
 
@@ -39,14 +42,17 @@ export class TaskIndex {
     );
   }
 
-  /** Returns the task that was accepted with an idempotency key. */
+  /** Returns the task that was accepted with an idempotency key, and the fingerprint of its request. */
   keyUse(key: string): { fingerprint: string; task_id: string } | undefined {
     return this.#sql
       .exec<{ fingerprint: string; task_id: string }>("SELECT fingerprint, task_id FROM idempotency WHERE key = ?", key)
       .toArray()[0];
   }
 
-  /** Returns the tasks that hold some of these seats (at most 100), by seat. One query for all costs little more than for one. */
+  /**
+   * Returns the tasks that hold these seats (at most 100), by the seats' keys. One query for all seats costs little
+   * more than a query for one.
+   */
   holdersOf(seatKeys: readonly string[]): Map<string, string> {
     const seats = this.#sql.exec<{ seat_key: string; task_id: string }>(
       `SELECT seat_key, task_id FROM seat WHERE seat_key IN (${seatKeys.map(() => "?").join(", ")})`,
@@ -70,8 +76,8 @@ export class TaskIndex {
   }
 
   /**
-   * Returns a task and the older ones of its seat that have not ended, as far as is known here, the newest first: they
-   * may all be about to take the seat.
+   * Returns this task and the tasks before it in its seat, the newest first, without those that are known here to have
+   * ended. All of them may still be about to take the seat.
    */
   runningFrom(taskId: string | null): string[] {
     if (taskId === null) return [];
@@ -88,7 +94,7 @@ export class TaskIndex {
       .map(({ task_id }) => task_id);
   }
 
-  /** Counts tasks by status. The counts of all tasks are kept; those of a selection are queried. */
+  /** Counts tasks by status. The counts of all tasks are stored; the counts of a selection are queried. */
   counts({ where, bindings }: Condition): TaskList["counts"] {
     const counted = this.#sql.exec<{ status: ScfStatus; n: number }>(
       where === ALL_TASKS.where
@@ -120,7 +126,7 @@ export class TaskIndex {
     this.#sql.exec("DELETE FROM seat WHERE task_id = ?", taskId);
   }
 
-  /** Gives the seat of one task to another, if that one has not ended either. */
+  /** Gives the seat of one task to another task, the heir, if the heir has not ended either. */
   bequeath(taskId: string, heir: string): void {
     this.#sql.exec(
       `UPDATE seat SET task_id = ?2 WHERE task_id = ?1

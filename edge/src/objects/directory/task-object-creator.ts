@@ -6,19 +6,19 @@ import { BURST, creationPace, MAX_WAIT_MS } from "./creation-pace.ts";
 const RETRY_MS = 1000;
 /** A pause of this length in the accepts ends a burst. */
 const CALM_MS = 1000;
-/** An object that takes longer does not delay the others; it is asked again later. */
+/** The time after which an object that has not answered no longer delays the others. It is asked again later. */
 const ANSWER_TIMEOUT_MS = 15_000;
 
 export interface TaskObjectCreatorOptions {
   readonly env: Env;
   readonly accepted: AcceptedTasks;
-  /** Writes what was accepted, up to this one, into the tables that are searched. */
+  /** Writes the accepted tasks, up to this sequence number, into the tables that are searched. */
   readonly file: (upToSeq: number) => void;
-  /** How long an object may take to answer. */
+  /** The time that an object may take to answer, ms. */
   readonly answerTimeoutMs?: number;
 }
 
-/** Creates the Task objects of accepted tasks. Creating one twice changes nothing. */
+/** Creates the Task objects of accepted tasks. Creating an object twice changes nothing. */
 export class TaskObjectCreator {
   readonly #env: Env;
   readonly #accepted: AcceptedTasks;
@@ -27,7 +27,7 @@ export class TaskObjectCreator {
   #running: Promise<void> | undefined;
   readonly #making = new Map<string, Promise<void>>();
   #lastTookMs = 0;
-  /** When the last few were accepted, the newest last, Unix ms. */
+  /** The times at which the last few tasks were accepted, the newest last, Unix ms. */
   #acceptedAtMs: number[] = [];
   #catchingUp = false;
 
@@ -38,19 +38,25 @@ export class TaskObjectCreator {
     this.#answerTimeoutMs = answerTimeoutMs;
   }
 
-  /** Tasks were accepted: many within a short time delay the creation of objects. */
+  /** Records that tasks were accepted. Many accepts within a short time delay the creation of objects. */
   noteAccepted(count: number, atMs: number): void {
     if (atMs - (this.#acceptedAtMs.at(-1) ?? atMs) >= CALM_MS) this.#catchingUp = false;
     this.#acceptedAtMs = [...this.#acceptedAtMs, ...Array<number>(Math.min(count, BURST)).fill(atMs)].slice(-BURST);
   }
 
-  /** Creates all objects that wait; resolves when only those are left that did not answer. Never rejects. */
+  /**
+   * Creates the objects of all waiting tasks. Resolves when only tasks are left whose objects did not answer. Never
+   * rejects.
+   */
   run(): Promise<void> {
     this.#running ??= this.#runAll();
     return this.#running;
   }
 
-  /** Creates the object of one task now, if it waits, after those of the older tasks of its seat. */
+  /**
+   * Creates the object of a task now if the task still waits for it. The objects of older tasks of the same seat are
+   * created before it.
+   */
   async now(taskId: string): Promise<void> {
     const wanted = this.#accepted.get(taskId);
     if (wanted === undefined) return;
@@ -59,12 +65,12 @@ export class TaskObjectCreator {
   }
 
   async #runAll(): Promise<void> {
-    // `run` must have noted that it runs before this continues.
+    // `run` must have stored this promise before the work begins, because the work removes it at its end.
     await Promise.resolve();
     try {
       await this.#untilNoneWaits();
     } catch (thrown) {
-      // The alarm tries again with what is left.
+      // The alarm tries again with the tasks that are left.
       console.error("tasks not handed over", { thrown: String(thrown) });
       this.#running = undefined;
     }
@@ -75,7 +81,7 @@ export class TaskObjectCreator {
     for (;;) {
       const [oldest] = this.#ready(failed, 1);
       if (oldest === undefined) {
-        // In the same step in which nothing was left, because the next accept must not rely on this run.
+        // The promise is removed in the step that found no more tasks, because the next accept must start a new run.
         this.#running = undefined;
         return;
       }
@@ -90,13 +96,13 @@ export class TaskObjectCreator {
       });
       if (pauseMs > 0) await scheduler.wait(pauseMs);
       const tasks = this.#ready(failed, count);
-      // A burst defers filing as well.
+      // A burst also defers the filing of tasks whose objects are not created yet.
       this.#file(inBurst ? Math.max(0, ...tasks.map(({ seq }) => seq)) : Number.POSITIVE_INFINITY);
       await this.#createAll(tasks, failed);
     }
   }
 
-  /** Returns the oldest waiting tasks, except those of seats whose last object did not answer a moment ago. */
+  /** Returns the oldest waiting tasks, except those of seats for which an object has just failed to answer. */
   #ready(failed: ReadonlyMap<string, number>, count: number): WaitingTask[] {
     const nowMs = Date.now();
     const ready: WaitingTask[] = [];
@@ -107,7 +113,11 @@ export class TaskObjectCreator {
     return ready;
   }
 
-  /** @param failed until when the tasks of each seat are left waiting, Unix ms */
+  /**
+   * Creates the objects of these tasks, those of different seats at the same time.
+   *
+   * @param failed the times until which the tasks of seats are left waiting, by the seats' keys, Unix ms
+   */
   async #createAll(tasks: readonly WaitingTask[], failed: Map<string, number>): Promise<void> {
     const startedAtMs = Date.now();
     const seats = Map.groupBy(tasks, ({ seatKey }) => seatKey);
@@ -124,12 +134,18 @@ export class TaskObjectCreator {
     this.#lastTookMs = Date.now() - startedAtMs;
   }
 
-  /** In order, because the next task of a seat asks the one before to give way, and that one must exist by then. */
+  /**
+   * Creates the objects in order, because the next task of a seat asks the task before it to give way, and that task
+   * must have its object by then.
+   */
   async #inTurn(tasks: readonly WaitingTask[]): Promise<void> {
     for (const waiting of tasks) await this.#make(waiting);
   }
 
-  /** Calls for an object that is already being created share one creation. */
+  /**
+   * Creates the object of a task that still waits for it. Calls for an object that is already being created share one
+   * creation.
+   */
   #make(waiting: WaitingTask): Promise<void> {
     const { taskId } = waiting;
     if (this.#accepted.get(taskId) === undefined) return Promise.resolve();
@@ -145,13 +161,14 @@ export class TaskObjectCreator {
     const others = elsewhere === undefined ? {} : { elsewhere };
     const task = { taskId, region, request, sealedRequest, replaces, successor, ...others };
     await answerInTime(this.#env.TASK.getByName(taskId).create(task, atMs, callbacks), this.#answerTimeoutMs);
-    // Only now, so that after a crash the creation is tried again.
+    // The task is removed only after its object was created, so that after a crash the creation is tried again.
     this.#accepted.remove(taskId);
   }
 
   /**
-   * Returns the newest accepted task for this seat that is already due. Older ones are created as superseded and never
-   * placed. A task with a future StartAt does not supersede another one until then.
+   * Returns the newest waiting task of this task's seat that came after this task and is already due; null if there is
+   * no such task. This task is then created as replaced, and is never placed. A task that starts later does not replace
+   * another one before its time.
    */
   #successorOf({ seatKey, seq }: WaitingTask): string | null {
     const nowMs = Date.now();

@@ -49,7 +49,7 @@ export class AuditLog {
     );
   }
 
-  /** Returns lines newest first, and only those that concern no application beyond the reader's. */
+  /** Returns the lines, newest first, without those that concern applications outside the reader's scope. */
   lines(reader: Actor, { limit, before }: AuditQuery): AuditLine[] {
     const rows = this.#sql.exec<AuditRow>(
       "SELECT * FROM audit WHERE seq < ? AND at_ms >= ? ORDER BY seq DESC",
@@ -69,7 +69,10 @@ export class AuditLog {
   }
 }
 
-/** The only URLs in an audit line are those of callbacks. Older edges wrote their paths too. */
+/**
+ * Returns a detail with its URLs shortened to their origins. The only URLs in an audit line are those of callbacks, and
+ * older edges wrote their paths too.
+ */
 function shownDetail(detail: string): string {
   return detail.replaceAll(/https?:\/\/[^\s,]+/g, shownOrigin);
 }

@@ -3,8 +3,8 @@ import { isoTime } from "../../base/iso-time.ts";
 import type { SealedKey, StoredCredential } from "../../contracts/keyring-object.ts";
 
 /**
- * Returns the keys with a new one in front. Earlier keys end with the overlap at the latest, and expired ones are
- * dropped. Pure.
+ * Returns the keys with a new one in front. Earlier keys become invalid at the end of the overlap, or before it if that
+ * was set already. Expired keys are dropped. Pure.
  */
 export function rotated(
   keys: StoredCredential["keys"],
@@ -38,7 +38,7 @@ export function showCredential(credential: StoredCredential, nowMs: number): Cre
   };
 }
 
-/** The credentials in the keyring's SQLite, as one JSON text each. */
+/** The credentials in the keyring's SQLite, each as one JSON string. */
 export class CredentialStore {
   readonly #sql: SqlStorage;
 

@@ -38,7 +38,7 @@ const MAX_WORKER_TOKENS = 10_000;
 
 /**
  * The credentials, worker tokens and callbacks that are changed without a deploy, and the log of these changes.
- * SecretKeys and callback keys are stored sealed. To a caller, entries that they may not see do not exist.
+ * SecretKeys and callback keys are stored sealed. For a caller, entries outside the caller's scope do not exist.
  */
 export class Keyring extends DurableObject<Env> implements KeyringObject {
   readonly #audit = new AuditLog(this.ctx.storage.sql);
@@ -51,7 +51,10 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     void ctx.blockConcurrencyWhile(() => this.#sealAnew());
   }
 
-  /** Returns null if the caller's version is still the current one. */
+  /**
+   * Returns all credentials and callbacks, with their version. Returns null if the caller's version is still the
+   * current one.
+   */
   snapshot(knownVersion: string | null): KeyringSnapshot | null {
     const version = this.#version();
     if (version === knownVersion) return null;
@@ -87,8 +90,8 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
   }
 
   /**
-   * Gives a credential a new SecretKey; the earlier ones are valid for the overlap at most. Returns null if there is no
-   * such credential.
+   * Gives a credential a new SecretKey. The earlier SecretKeys stay valid for the overlap at most. Returns null if
+   * there is no such credential.
    */
   async rotateCredential(by: Actor, secretId: string, overlapMs: number): Promise<NewCredential | null> {
     const { secretKey, sealed } = await this.#newKey(secretId);
@@ -104,7 +107,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return { ...showCredential(credential, nowMs), secretKey };
   }
 
-  /** Returns false if there is no such credential. */
+  /** Revokes a credential. Returns false if there is no such credential. */
   revokeCredential(by: Actor, secretId: string): boolean {
     const before = this.#visible(by, secretId);
     if (before === undefined) return false;
@@ -119,7 +122,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return this.#tokens.list(Date.now());
   }
 
-  /** Records a token that the caller mints with this id. */
+  /** Records a worker token. The caller then mints the token with the id that is returned. */
   addWorkerToken(by: Actor, { workerId, regions, lifetimeS }: AddWorkerToken): Added<WorkerTokenView> {
     const nowMs = Date.now();
     if (this.#tokens.count(nowMs) >= MAX_WORKER_TOKENS) return { kind: "full" };
@@ -138,7 +141,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return { kind: "added", value: showWorkerToken(token) };
   }
 
-  /** Revokes all tokens of this worker. The caller closes its connections. */
+  /** Revokes all tokens of this worker. The caller closes the worker's connections. */
   revokeWorker(by: Actor, workerId: string): void {
     const detail = "all its tokens";
     this.#change(by, { action: "worker.revoke", subject: workerId, sdkAppIds: "*", detail }, (nowMs) =>
@@ -170,7 +173,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return { kind: "added", value: showCallback(stored) };
   }
 
-  /** Returns false if the application has no callback. */
+  /** Removes the callback of an application. Returns false if the application has no callback. */
   removeCallback(by: Actor, sdkAppId: number): boolean {
     const before = this.#callbacks.get(sdkAppId);
     if (before === undefined) return false;
@@ -179,7 +182,10 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return true;
   }
 
-  /** Writes the audit line for draining a worker or putting it back; its region stores the state itself. */
+  /**
+   * Writes the audit line for draining a worker or putting it back into service. The worker's region stores the state
+   * itself.
+   */
   noteDrain(by: Actor, workerId: string, drained: boolean): void {
     const action = drained ? "worker.drain" : "worker.undrain";
     this.#audit.append(by, { action, subject: workerId, sdkAppIds: "*", detail: "" }, Date.now());
@@ -213,7 +219,7 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
     return { secretKey, sealed: await seal(secretKey, this.#sealKeys(), credentialSubject(secretId)) };
   }
 
-  /** Seals everything with a new key that was put first in SEAL_KEY, so that the older key can be removed. */
+  /** Seals everything again if SEAL_KEY has a new first key, so that the older key can be removed. */
   async #sealAnew(): Promise<void> {
     const keys = this.#sealKeys();
     const [mark] = await fingerprints("keyring", keys);
@@ -237,7 +243,10 @@ export class Keyring extends DurableObject<Env> implements KeyringObject {
   }
 }
 
-/** A value that cannot be opened stays unchanged: its key may come back. */
+/**
+ * Seals a value again if it is sealed with an older key. A value that cannot be opened stays unchanged, because its key
+ * may come back.
+ */
 async function sealedAnew(sealed: string, keys: SealKeys, subject: string): Promise<string> {
   try {
     const { value, stale } = await openSealed(sealed, keys, subject);

@@ -12,8 +12,8 @@ export interface StoredWorkerToken {
 
 /**
  * Decides which worker tokens are valid. A token with a right signature is valid until its worker is revoked. From then
- * on only tokens that were minted here afterwards are valid. No clock is compared, so a token that was made where the
- * clock was fast is refused as well.
+ * on, only tokens that were recorded here after the revocation are valid. No times are compared, so an older token that
+ * was made on a machine with a fast clock is refused as well.
  */
 export class WorkerTokenStore {
   readonly #sql: SqlStorage;
