@@ -1,7 +1,7 @@
 import { CLOSE, type EdgeFrameOf, encodeFrame, type WorkerFrame } from "@roomcast/shared";
 import type { RawData, WebSocket } from "ws";
 
-/** How one socket to the edge ended. */
+/** The end of one socket to the edge. */
 export type SocketEnd =
   | { readonly name: "stopped" }
   | { readonly name: "lost"; readonly error: Error }

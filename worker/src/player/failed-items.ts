@@ -1,7 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 import { type Programme, type ProgrammePlace, placeAfter } from "./programme.ts";
 
-/** What happens when an item of a playlist cannot be played, or is lost and does not come back. */
+/** The reaction to an item of a playlist that cannot be played, or is lost and does not come back. */
 export type OnItemError = "skip" | "fail";
 
 export interface FailedItem {

@@ -7,9 +7,9 @@ export interface Settings {
   readonly volume: number;
   /** The factor of the playing speed; 1 leaves it unchanged. */
   readonly tempo: number;
-  /** Undefined for the source's default. */
+  /** The audio track to play; undefined for the source's default. */
   readonly audioTrack?: AudioTrackChoice | undefined;
-  /** For a source with several renditions, the maximum picture height. */
+  /** The maximum picture height. It applies to a source with several renditions. */
   readonly maxHeight?: number | undefined;
 }
 

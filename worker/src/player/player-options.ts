@@ -10,7 +10,7 @@ export interface PlayerLimits {
   readonly sourceSilenceMs: number;
   /** The longest time that the player waits for a source that was on the air, or that is next, ms. */
   readonly idleTimeoutMs: number;
-  /** A longer pause ends the task, ms. */
+  /** The longest pause, ms. A longer pause ends the task. */
   readonly longestPauseMs: number;
   /** The time on the air after which the task ends, ms; Infinity for no limit. */
   readonly longestPlayMs: number;
@@ -41,7 +41,7 @@ export interface PlayerOptions extends Settings {
   readonly onReady: () => void;
 }
 
-/** How a programme ended. */
+/** The end of a programme. */
 export type PlayerEnd =
   | { readonly name: "finished" }
   | { readonly name: "aborted"; readonly reason: string }

@@ -202,7 +202,7 @@ export class Player {
     if (this.#incomingSources.current?.asked === undefined) await this.#incomingSources.discard();
   }
 
-  /** Idempotent; resolves when every source is closed. */
+  /** Closes the player. Idempotent; resolves when every source is closed. */
   async close(): Promise<void> {
     this.#stage = undefined;
     this.#onAir.takeOff();

@@ -12,7 +12,7 @@ export interface ProgrammeProgressOptions {
   readonly log: Logger;
 }
 
-/** What follows the current item: another item, or the end of the programme. */
+/** The next step after the current item: another item, or the end of the programme. */
 export type ComesNext = { readonly name: "item"; readonly place: ProgrammePlace } | PlayerEnd;
 
 /** The player's place in its programme. Decides what comes next, also after items that failed. */
@@ -25,7 +25,7 @@ export class ProgrammeProgress {
   #place: ProgrammePlace;
   /** The place of the source that is, or was last, on the air. */
   #shown: ProgrammePlace | undefined;
-  /** How the programme ends after the current source. Undefined if another item follows or this is not known yet. */
+  /** The end of the programme after the current source; undefined if another item follows or this is not known yet. */
   #endAfter: PlayerEnd | undefined;
   #skipped: SkippedItems | undefined;
 

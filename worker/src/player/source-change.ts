@@ -48,7 +48,7 @@ export function sourceChange(update: Pick<TaskUpdate, "VideoSrc" | "SeekSecond">
  *
  * @param opened `startAtMs` is the position that the source was opened at, `roomPositionMs` the room's position when
  *   opening started
- * @returns the position at which to open the source again, ms, or undefined if it can be played
+ * @returns the position at which to open the source again, ms, or undefined if that is not necessary
  */
 export function reopenAtMs(
   opened: { readonly startAtMs: number; readonly roomPositionMs: number },

@@ -1,6 +1,6 @@
 import type { ErrorCode, RoomcastError } from "@roomcast/shared";
 
-/** What the room has seen of a source when an error occurs. */
+/** The state of a source, as the room has seen it, when an error occurs. */
 export type SourceHistory =
   /** The room has seen nothing: the source is the next item of a playlist and could not be opened. */
   | "unopened"

@@ -4,7 +4,7 @@ import type { OutgoingMedia, Publisher } from "../publisher/publisher.ts";
 import type { Ticker } from "../timeline/ticker.ts";
 import type { RateMeter } from "./rate-meter.ts";
 
-/** How one connection to the room ended. `empty` means that no task was left to play. */
+/** The end of one connection to the room. `empty` means that no task was left to play. */
 export type ConnectionEnd = { readonly name: "empty" } | { readonly name: "lost"; readonly error: RoomcastError };
 
 /** The tasks that play through a connection. */
@@ -20,7 +20,7 @@ export interface Occupants {
   dropWaiting(): void;
   /** Returns the picture format that is about to be sent, or undefined if it is not known yet. */
   picture(): Parameters<Publisher["sendMetadata"]>[0] | undefined;
-  /** Returns true if the connection closes without waiting for queued media. */
+  /** Returns true if the connection must close without waiting for queued media. */
   hurry(): boolean;
 }
 
@@ -55,7 +55,7 @@ export class RoomConnection {
     this.#options = options;
   }
 
-  /** Must be called only once. */
+  /** Runs the connection until it ends. Must be called only once. */
   async run(): Promise<ConnectionEnd> {
     return (await this.#enter()) ?? (await this.#play());
   }
@@ -70,7 +70,7 @@ export class RoomConnection {
     this.#options.rates.add(media.payload.length, isPicture ? 1 : 0);
   }
 
-  /** Resolves when the publisher has stopped. */
+  /** Closes the connection. Resolves when the publisher has stopped. */
   async close(): Promise<void> {
     this.#room = undefined;
     await this.#options.publisher.stop();

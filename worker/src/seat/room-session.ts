@@ -45,7 +45,7 @@ export class RoomSession {
   #active: EnteredTask | undefined;
   #successor: EnteredTask | undefined;
   #connection: RoomConnection | undefined;
-  /** How the last task ended, until its `done` is resolved. */
+  /** The outcome of the last task, until its `done` is resolved. */
   #outcome: RoomOutcome | undefined;
   #running: Promise<void> | undefined;
   /** Ends a wait for the room or for the edge when the active task is stopped. */

@@ -4,7 +4,7 @@ import type { PlayerEnd, PlayerOptions } from "../player/player-options.ts";
 import type { Publisher } from "../publisher/publisher.ts";
 import type { SourceInfo } from "../source/source.ts";
 
-/** How a task ended in its session. */
+/** The outcome of a task in its session. */
 export type RoomOutcome =
   | PlayerEnd
   /** Another task has taken over the seat without a break in the room. */
@@ -34,7 +34,7 @@ export interface RoomLimits {
   readonly returnBudgetMs: number;
 }
 
-/** What a task needs to play in a room. */
+/** The options of a task that plays in a room. */
 export interface SessionTaskOptions extends Omit<PlayerOptions, "onReady" | "format"> {
   readonly taskId: string;
   readonly createPublisher: () => Publisher;

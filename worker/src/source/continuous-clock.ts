@@ -3,8 +3,8 @@ type Track = "audio" | "video";
 /** The largest step back of a track that counts as jitter, ms. A larger step back is a jump of the clock. */
 const LARGEST_STEP_BACK_MS = 300;
 /**
- * The most that a live source's clock may advance beyond the time that has passed, ms. This holds until the end of
- * LEARNING_MS.
+ * The most that a live source's clock may advance beyond the time that has passed, ms. After LEARNING_MS a stricter
+ * check applies as well.
  */
 const LIVE_TOLERANCE_MS = 1000;
 /**
@@ -139,8 +139,8 @@ export class ContinuousClock {
   }
 
   /**
-   * The place of the first tag after a jump: one step after the last tag of its own track, and not before the last tag
-   * of the other track.
+   * Returns the place of the first tag after a jump: one step after the last tag of its own track, and not before the
+   * last tag of the other track.
    */
   #nextMs(track: TrackClock, other: TrackClock): number {
     const ownMs = track.lastMs === undefined ? Number.NEGATIVE_INFINITY : track.lastMs + track.stepMs;

@@ -223,7 +223,7 @@ export class TaskRunner {
       this.#progress = opened === "ending" || opened === null ? undefined : opened;
       this.#progress?.track(() => this.#values());
     } catch (thrown) {
-      // Playback does not depend on Redis once the push runs.
+      // The push continues without a record, because playback does not depend on Redis once the push runs.
       this.#progress = undefined;
       log.warn({ err: thrown }, "the progress of the new source is not recorded");
     }

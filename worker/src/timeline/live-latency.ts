@@ -24,7 +24,7 @@ const BURSTS_MS = 20_000;
 export type CatchUp =
   /** Moves the output clock ahead by this much now, ms. */
   | { readonly name: "hurry"; readonly byMs: number }
-  /** Skips the queued media up to the newest. */
+  /** Skips the queued media up to the newest part. */
   | { readonly name: "skip" };
 
 const STAY: CatchUp = { name: "hurry", byMs: 0 };

@@ -17,7 +17,7 @@ export interface ByteFeedOptions {
   readonly format: "flv" | "container";
   /** Bytes that are read before the body: the header of a file that is opened in the middle. */
   readonly head?: Buffer | undefined;
-  /** Position in the source of its first picture, ms; undefined to keep the timestamps unchanged. */
+  /** The position in the source of the first picture of these bytes, ms; undefined to keep the timestamps unchanged. */
   readonly placeMs?: number | undefined;
   readonly audioTrack?: string | number | undefined;
   /** Called when a played track has a codec that this process does not read. The feed then ends. */

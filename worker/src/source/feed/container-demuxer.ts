@@ -32,7 +32,7 @@ export class ContainerDemuxer implements Demuxer {
     this.#begins = true;
   }
 
-  /** @throws RoomcastError if the bytes are not media; DemuxError */
+  /** @throws RoomcastError if the bytes are not media; DemuxError if they are damaged */
   push(chunk: Buffer): void {
     if (!this.#begins) {
       this.#inner?.demuxer.push(chunk);

@@ -25,11 +25,11 @@ const SOUND_KEPT_MS = 400;
 
 export interface FeedIntakeOptions {
   readonly feed: TagFeed;
-  /** True if the clock begins at 0 where the source is joined. */
+  /** True for a live source. Its clock then begins at 0 where the source is joined. */
   readonly live: boolean;
   /** True if tags come in real time. At the start, media before the newest keyframe are then dropped. */
   readonly realTime: boolean;
-  /** The start position of a recorded source, ms; media before the last keyframe up to it are dropped. */
+  /** The start position of a recorded source, ms. Media before the last keyframe up to this position are dropped. */
   readonly startAtMs: number;
   /**
    * True (the default) if the feed's clock gives the position; false if the position is the duration of the played
@@ -191,7 +191,7 @@ export class FeedIntake implements TagTaker {
       return;
     }
     if (this.#ready) {
-      // The played tracks were decided by earlier media.
+      // The played tracks are decided already, so the tag is only kept.
       this.#keep(tag);
       return;
     }

@@ -66,7 +66,7 @@ const READY_TIMEOUT_MS = 15_000;
  * drops media or disconnects.
  */
 const LIVE_QUEUE_BYTES = 8 * 1024 * 1024;
-/** The most that a run may hold while it waits for the previous one; then the feed is held back. */
+/** The most bytes that a run may hold while it waits for the previous run. At this limit the feed is held back. */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 
 /**

@@ -17,7 +17,7 @@ export interface FirstPlanOptions {
   readonly plan: PlanOptions;
 }
 
-/** The plan of the first run, which fixes the output format of the session. */
+/** Returns the plan of the first run, which fixes the output format of the session. */
 export function firstPlan(options: FirstPlanOptions, intake: FeedIntake, tracks: FedTracks): FirstPlan {
   const { audio, video } = tracks;
   const pictureHere = tracks.pictureHere && !intake.soundLeads;

@@ -1,6 +1,6 @@
 import type { FedTag } from "./fed-tag.ts";
 
-/** A change of the sound format within this time after a keyframe belongs to that keyframe, ms. */
+/** The time after a keyframe within which a change of the sound format belongs to that keyframe, ms. */
 const LONGEST_HOLD_MS = 500;
 
 /**

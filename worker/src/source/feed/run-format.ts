@@ -88,7 +88,7 @@ export class RunFormat {
     return "pass";
   }
 
-  /** The header that has to precede a late track. */
+  /** Returns the header that has to precede a late track. */
   headerOf(kind: "audio" | "video"): Buffer | undefined {
     return this.#tracks[kind].header;
   }

@@ -8,7 +8,7 @@ import { MatroskaStream } from "./matroska-stream.ts";
 /** The receiver of a route's output, in order. */
 export interface RouteOutput {
   push(tag: MediaTag): void;
-  /** Called once after all output; undefined if the route ended with its input. */
+  /** Called once, after all output. `end` is undefined if the route ended with its input. */
   done(end: SourceEnd | undefined): void;
 }
 

@@ -41,7 +41,7 @@ const MAX_STREAMS = 256;
 const MAX_ALLOC_BYTES = 384 * MIB;
 const PROBE_BYTES = 5_000_000;
 
-/** Options in front of an input, for ffprobe too. */
+/** Returns the options that limit memory. They precede an input of ffmpeg or ffprobe. */
 export function memoryOptions(): string[] {
   return [
     ["-max_alloc", String(MAX_ALLOC_BYTES)],
@@ -73,7 +73,7 @@ export function limitedCommand(program: string, args: readonly string[], limits:
   return { command: SHELL, args: ["-c", script, "sh", program, ...args] };
 }
 
-/** The error for a source that needs more memory than one child may use. */
+/** Returns the error for a source that needs more memory than one child may use. */
 export function tooMuchMemory(limitBytes: number): RoomcastError {
   return new RoomcastError(
     "FailedOperation.SourceUnsupported",

@@ -102,7 +102,7 @@ const LATE_SOUND_MS = 3000;
 /** The input of late sound starts this much before the sound, ms, because positions in a container are not exact. */
 const LATE_SOUND_LEAD_MS = 1000;
 
-/** Options in front of a gateway URL, for ffprobe too. */
+/** Returns the options that precede a gateway URL, for ffmpeg and ffprobe. */
 export function gatewayInputOptions(): string[] {
   return [
     memoryOptions(),
@@ -116,7 +116,7 @@ export function gatewayInputOptions(): string[] {
   ].flat();
 }
 
-/** Options in front of a stream on stdin, for ffprobe too. */
+/** Returns the options that precede a stream on stdin, for ffmpeg and ffprobe. */
 export function streamInputOptions(format: StreamFormat): string[] {
   // Our own FLV starts with its headers and a keyframe, so one second of it is enough. An MPEG-TS is analysed until its
   // first table of tracks is read; by default the programs would wait 5 s for further tables.
@@ -146,11 +146,11 @@ export function ffmpegArguments(options: FfmpegArgumentsOptions): FfmpegArgument
       ["-map", plan.audio.action === "generate" ? "1:a:0" : `${audioInput}:${options.audioIndex ?? "a:0"}`],
       videoOptions(plan.video, startAtMs, isDecodedBefore(options)),
       audioOptions(plan.audio, { startAtMs, isCut: isDecodedBefore(options), silenceMs }),
-      // A generated track never ends by itself.
+      // A generated track never ends by itself, so the output ends with the other track.
       generated === undefined ? [] : ["-shortest"],
       ["-map_metadata", "-1", "-sn", "-dn"],
       ["-output_ts_offset", seconds(OUTPUT_SHIFT_MS)],
-      // Otherwise a track would be held back for another one that has stopped or is late.
+      // Without this limit a track would be held back for another track that has stopped or is late.
       ["-max_interleave_delta", String(longestHoldUs(options))],
       ["-flvflags", "no_duration_filesize+no_metadata+no_sequence_end"],
       ["-f", "flv"],
@@ -192,7 +192,7 @@ function sourceInput(options: FfmpegArgumentsOptions, startAtMs: number): Ffmpeg
   };
 }
 
-/** The duration of the silence before sound that begins late, ms; 0 if ffmpeg waits for the sound. */
+/** Returns the duration of the silence before sound that begins late, ms; 0 if ffmpeg waits for the sound. */
 function silenceBeforeSoundMs(options: FfmpegArgumentsOptions, startAtMs: number): number {
   const { input, live, plan, soundFromMs = 0 } = options;
   const isEncoded = plan.audio.action === "transcode" && plan.video.action !== "generate";
@@ -206,7 +206,10 @@ function lateSoundInput(options: FfmpegArgumentsOptions, soundFromMs: number): F
   return sourceInput({ ...options, decodeFromMs: undefined }, Math.max(0, soundFromMs - LATE_SOUND_LEAD_MS));
 }
 
-/** How far before the position a copied video may begin, ms: the largest distance of its keyframes, with a margin. */
+/**
+ * The longest time from the beginning of a copied video to the position, ms: the largest distance of its keyframes,
+ * with a margin.
+ */
 const LONGEST_STEP_BACK_MS = 5000;
 
 /**
@@ -239,7 +242,7 @@ function videoOptions(video: VideoPlan, startAtMs: number, isCut: boolean): stri
 /** The colour tags of the output. Without them players would use those of the source. */
 const BT709_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"];
 
-/** The filters drop frames before they scale, so that dropped frames are not scaled. */
+/** Returns the filters of the picture. Frames are dropped before scaling, so that dropped frames are not scaled. */
 function pictureFilters(video: Extract<VideoPlan, { action: "transcode" }>, startAtMs: number): string[] {
   const { width, height, picture, tempo } = video;
   const start = `${seconds(startAtMs)}/TB`;
@@ -273,7 +276,7 @@ const TRANSFERS: Readonly<Record<HdrTransfer, string>> = { PQ: "smpte2084", HLG:
  */
 function toneFilters(tonesOf: HdrTransfer): string[] {
   return [
-    // A file may lack one of the three tags.
+    // The three tags are set here, because a file may lack one of them.
     `setparams=color_primaries=bt2020:color_trc=${TRANSFERS[tonesOf]}:colorspace=bt2020nc`,
     "zscale=t=linear:npl=203",
     "format=gbrpf32le",
@@ -283,7 +286,9 @@ function toneFilters(tonesOf: HdrTransfer): string[] {
   ];
 }
 
-/** The libx264 options that a room needs: no lookahead, no B-frames, and keyframes at one fixed distance only. */
+/**
+ * Returns the libx264 options that a room needs: no lookahead, no B-frames, and keyframes at one fixed distance only.
+ */
 export function encoderOptions(video: VideoTarget): string[] {
   const gop = String(Math.max(1, Math.round(video.fps * video.gopS)));
   const { bitRateKbps } = video;
@@ -312,7 +317,7 @@ function soundFilters(audio: Extract<AudioPlan, { action: "transcode" }>, start:
   const { volume, tempo, doubled } = audio;
   return [
     ...(start.isCut && start.silenceMs === 0 ? [`atrim=start=${seconds(start.startAtMs)}`] : []),
-    // By default ffmpeg attenuates each of the two channels by 3 dB.
+    // The channel is doubled by `pan`, because by default ffmpeg attenuates each of the two channels by 3 dB.
     ...(doubled ? ["pan=stereo|c0=c0|c1=c0"] : []),
     ...(start.silenceMs > 0 ? lateSoundFilters(audio, start) : onTimeFilters(audio, start)),
     ...(tempo === 1 ? [] : [`atempo=${tempo}`]),

@@ -6,7 +6,7 @@ import { childMemory } from "./child-memory.ts";
 import type { FfmpegArguments } from "./ffmpeg-arguments.ts";
 import { type FfmpegOutcome, type StartedFfmpeg, startFfmpeg } from "./start-ffmpeg.ts";
 
-/** How an ffmpeg process ended, with the last lines of its stderr. */
+/** The end of an ffmpeg process, with the last lines of its stderr. */
 export interface FfmpegExit extends FfmpegOutcome {
   /** The last lines that the process wrote to stderr, redacted. */
   readonly stderrTail: readonly string[];
@@ -127,7 +127,10 @@ export class FfmpegProcess {
     this.#settle();
   }
 
-  /** Called when the process and its stderr have ended. The last output may still arrive afterwards. */
+  /**
+   * Reports the exit once the process and its stderr have ended. Unless the process was stopped, this waits for its
+   * last output, which may arrive afterwards.
+   */
   #settle(): void {
     if (this.#outcome === undefined || this.#settled) return;
     if (!this.#outputEnded && !this.#stopping && this.#outcome.startError === undefined) return;

@@ -221,7 +221,10 @@ class FfmpegSource extends QueuedSource {
     }
   }
 
-  /** The error of an opening that timed out. ffmpeg may omit a track silently, so the error names the missing one. */
+  /**
+   * Returns the error of an opening that timed out. ffmpeg may omit a track silently, so the error names the missing
+   * one.
+   */
   #notReady(): RoomcastError {
     if (this.#playedToMs === null) {
       const failure = this.#options.upstreamFailure?.();

@@ -117,7 +117,7 @@ async function runFfprobe(options: ProbeOptions, deadline: AbortSignal, what: re
   const args = ["-hide_banner", "-loglevel", "warning", ...source, ...what, "-of", "json"];
   const limited = limitedCommand(options.ffprobePath, args, FFPROBE_LIMITS);
   const child = spawn(limited.command, limited.args, { env, stdio: ["pipe", "pipe", "pipe"], windowsHide: true });
-  // ffprobe closes its end of the pipe when it has read enough.
+  // ffprobe closes its end of the pipe when it has read enough, which is not an error.
   child.stdin.on("error", () => {});
   if (input.kind === "stream") input.stream.pipe(child.stdin);
   else child.stdin.end();
@@ -197,7 +197,10 @@ function notMedia(options: ProbeOptions, message: string): RoomcastError {
   return foreignContentType(options.contentType?.()) ?? new RoomcastError("FailedOperation.SourceNotMedia", message);
 }
 
-/** The longest distance between keyframes, or the time after the last one if longer, ms; null without a keyframe. */
+/**
+ * Returns the longest distance between keyframes, or the time after the last keyframe if that is longer, ms; null
+ * without a keyframe.
+ */
 function longestGopMs(packets: readonly Packet[]): number | null {
   let longestMs: number | null = null;
   let keyframeAt: number | undefined;

@@ -5,7 +5,7 @@ import createCommand from "fluent-ffmpeg";
 import { FFMPEG_LIMITS, limitedCommand } from "./child-limits.ts";
 import type { FfmpegArguments } from "./ffmpeg-arguments.ts";
 
-/** How an ffmpeg process ended. */
+/** The end of an ffmpeg process: its exit code, its signal, or the reason why it could not be started. */
 export interface FfmpegOutcome {
   /** The exit code; null if a signal ended the process, or if it never ran. */
   readonly code: number | null;

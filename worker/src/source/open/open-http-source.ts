@@ -52,7 +52,7 @@ export interface FragmentedFile {
   readonly durationMs: number | null;
 }
 
-/** What is known about a source before ffmpeg opens it. */
+/** The facts that are known about a source before ffmpeg opens it. */
 export interface KnownFacts {
   readonly fragments?: FragmentedFile | undefined;
   /** True if the source is a recording although its server gives neither a length nor ranges. */

@@ -2,7 +2,7 @@ import type { AudioFormat } from "../../media/formats.ts";
 import type { AudioInfo } from "../../media/media-info.ts";
 import type { OutputWishes } from "./output-wishes.ts";
 
-/** How sound is encoded, or how silence is made for a source without sound. */
+/** The settings for encoding sound, or for making silence if the source has no sound. */
 export interface AudioTarget extends AudioFormat {
   readonly bitRateKbps: number;
 }
@@ -57,7 +57,7 @@ function formatFor(source: AudioFormat, { audioFormat, audioEncode }: OutputWish
   };
 }
 
-/** The reasons why no room takes the audio unchanged. */
+/** Returns the reasons why no room takes the audio unchanged. */
 function mustBeEncoded(audio: AudioInfo): string[] {
   const reasons: string[] = [];
   if (audio.uncopyable !== undefined) reasons.push(audio.uncopyable);
@@ -69,7 +69,7 @@ function mustBeEncoded(audio: AudioInfo): string[] {
   return reasons;
 }
 
-/** The reasons why audio that a room would take must still be encoded for this session or request. */
+/** Returns the reasons why audio that a room would take must still be encoded for this session or request. */
 function reasonsOfRequest(audio: AudioInfo, wishes: OutputWishes): string[] {
   const { audioFormat, audioEncode, volume = 100, tempo = 1 } = wishes;
   const reasons: string[] = [];

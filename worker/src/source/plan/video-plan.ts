@@ -5,7 +5,7 @@ import type { OutputWishes } from "./output-wishes.ts";
 /** The limits that TRTC sets for an input stream (1080p, 30 frames a second). */
 const LARGEST_CANVAS: Canvas = { width: 1920, height: 1080, fps: 30 };
 
-/** How the picture is encoded, or how one is made for a source without video. */
+/** The settings for encoding the picture, or for making one if the source has no video. */
 export interface VideoTarget {
   /** The width and height are even, and the size is at most 1920x1080. */
   readonly width: number;
@@ -73,7 +73,7 @@ export function planVideo(
   video: VideoInfo | null,
   wishes: OutputWishes & {
     readonly toneMapping?: boolean | undefined;
-    /** How long after the sound the picture begins, ms. */
+    /** The time from the beginning of the sound to that of the picture, ms. */
     readonly lateMs?: number;
   },
 ): { readonly plan: VideoPlan; readonly reasons: readonly string[] } {
@@ -117,7 +117,7 @@ function encoded(video: VideoInfo, wishes: OutputWishes): Omit<Extract<VideoPlan
   };
 }
 
-/** The reasons why no room takes the video unchanged. */
+/** Returns the reasons why no room takes the video unchanged. */
 function mustBeEncoded(video: VideoInfo): string[] {
   const { width, height } = shownSize(video);
   const { width: maxWidth, height: maxHeight, fps: maxFps } = LARGEST_CANVAS;
@@ -156,7 +156,7 @@ function foreignColours(video: VideoInfo, toneMapping: boolean): string[] {
   return [`The colours are HDR (${video.hdr}); rooms take BT.709: ${becomes}`];
 }
 
-/** The reasons why video that a room would take must still be encoded for this session or request. */
+/** Returns the reasons why video that a room would take must still be encoded for this session or request. */
 function reasonsOfRequest(video: VideoInfo, wishes: OutputWishes): string[] {
   const { canvas, tempo = 1, videoEncode } = wishes;
   const shown = shownSize(video);
@@ -186,8 +186,8 @@ function reasonsOfRequest(video: VideoInfo, wishes: OutputWishes): string[] {
 }
 
 /**
- * The session's size, or the requested one. A side that is not given follows the aspect ratio. Returns undefined if
- * neither the session nor the request sets a size.
+ * Returns the session's size, or the requested one. A side that is not given follows the aspect ratio. The result is
+ * undefined if neither the session nor the request sets a size.
  */
 function wishedSize(shown: Size, { canvas, videoEncode }: OutputWishes): Size | undefined {
   if (canvas !== undefined) return evenSize(canvas);
@@ -208,13 +208,16 @@ function wishedFps({ videoEncode }: OutputWishes): number | undefined {
   return fps === undefined ? undefined : Math.min(fps, LARGEST_CANVAS.fps);
 }
 
-/** The size that a player shows: the coded size with square pixels, after rotation. */
+/** Returns the size that a player shows: the coded size with square pixels, after rotation. */
 function shownSize(video: VideoInfo): Size {
   const width = Math.round(video.width * (video.pixelAspect ?? 1));
   return video.rotation % 180 === 0 ? { width, height: video.height } : { width: video.height, height: width };
 }
 
-/** The largest even size of the same aspect ratio that fits into another one, enlarged at most by a factor. */
+/**
+ * Returns the largest even size of the same aspect ratio that fits into another size, enlarged at most by the given
+ * factor.
+ */
 function fitInto(size: Size, room: Size, largestScale: number): Size {
   const scale = Math.min(largestScale, room.width / size.width, room.height / size.height);
   return { width: even(size.width * scale), height: even(size.height * scale) };

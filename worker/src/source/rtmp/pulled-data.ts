@@ -23,7 +23,7 @@ export function metadataTag(message: RtmpMessage): FlvTag | null {
   return { kind: "data", timestampMs: 0, payload };
 }
 
-/** The entries of the first object among the values. */
+/** Returns the entries of the first object among the values, or null if there is no object. */
 function entriesIn(values: readonly AmfValue[]) {
   for (const value of values) {
     const entries = amfEntries(value);

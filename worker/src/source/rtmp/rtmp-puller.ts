@@ -107,7 +107,7 @@ export class RtmpPuller {
     if (this.#state === "playing" && this.#silence !== undefined) this.#watchSilence();
   }
 
-  /** Idempotent; resolves when the socket has closed. */
+  /** Ends the connection. Idempotent; resolves when the socket has closed. */
   async stop(): Promise<void> {
     this.#state = "ended";
     clearTimeout(this.#silence);
@@ -191,7 +191,8 @@ export class RtmpPuller {
     signal.addEventListener("abort", abort, { once: true });
     try {
       await client.ready;
-      // The commands are not pipelined as a publisher's are, because some servers of sources cannot read that.
+      // The commands are not pipelined as a publisher's are, because some servers of sources cannot read pipelined
+      // commands.
       const player = { app, tcUrl, fpad: false, capabilities: 15, audioCodecs: 4071, videoCodecs: 252 };
       this.#admission = "asked";
       await client.call("connect", { ...player, flashVer: "LNX 9,0,124,2", videoFunction: 1 });
@@ -232,7 +233,7 @@ export class RtmpPuller {
   }
 
   #receiveMedia(kind: "audio" | "video", message: RtmpMessage): void {
-    // Some servers send media without a status before it.
+    // Media also count as the start, because some servers send no status before them.
     this.#started.resolve();
     if (this.#silence === undefined) this.#watchSilence();
     else if (!this.#paused) this.#silence.refresh();

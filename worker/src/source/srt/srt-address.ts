@@ -98,7 +98,7 @@ function quoted(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** Refuses control characters, which could end a line of the list and begin another one. */
+/** Refuses control characters, which could end a line of the playlist and begin another one. */
 function plainText(name: string, text: string | undefined): string | undefined {
   if (text !== undefined && /\p{Cc}/u.test(text)) throw unsupported(`${name} must have no control characters`);
   return text === "" ? undefined : text;

@@ -8,7 +8,7 @@ import { type FfmpegExit, FfmpegProcess } from "../ffmpeg/ffmpeg-process.ts";
  * server is held back.
  */
 const MAX_PREROLL_BYTES = 16 * 1024 * 1024;
-/** The most that is buffered for a slow player before the server is held back. */
+/** The most bytes that are buffered for a slow player before the server is held back. */
 const FEED_BYTES = 512 * 1024;
 /** Options in front of the playlist on stdin. */
 const INPUT_OPTIONS = [

@@ -49,7 +49,7 @@ export function writeCavlcSkips(writer: BitWriter, macroblocks: number): void {
   writer.alignToByte(0);
 }
 
-/** Writes the same in CABAC (9.3.4). The writer must be right after a slice header with `SKIP_SLICE_QP`. */
+/** Writes the same slice data in CABAC (9.3.4). The writer must be right after a slice header with `SKIP_SLICE_QP`. */
 export function writeCabacSkips(writer: BitWriter, macroblocks: number): void {
   writer.alignToByte(1); // cabac_alignment_one_bit
   for (const byte of cabacSkips(macroblocks)) writer.bits(byte, 8);
