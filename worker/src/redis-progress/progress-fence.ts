@@ -40,7 +40,10 @@ return 1
 
 export interface FencedWrite {
   readonly key: string;
-  /** `claim` if this push has not owned the record yet. */
+  /**
+   * `claim` if this push has not owned the record yet, `write` after that, and `probe` to check that the record can be
+   * written.
+   */
   readonly mode: "claim" | "write" | "probe";
   readonly taskId: string;
   readonly attempt: number;

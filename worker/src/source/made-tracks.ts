@@ -2,10 +2,10 @@ import { blackPicture } from "../media/codec/black-picture.ts";
 import type { AudioFormat } from "../media/formats.ts";
 import type { MediaTag } from "../media/media-tag.ts";
 
-/** The distance of keyframes in a made picture, ms. A user who joins waits for the next one. */
+/** The distance of keyframes in a made picture, ms. A user who joins waits for the next keyframe. */
 const KEYFRAME_EVERY_MS = 2000;
 
-/** ISO/IEC 14496-3, table 1.18. */
+/** The samplingFrequencyIndex of each sample rate that rooms take (ISO/IEC 14496-3, table 1.18). */
 const SAMPLE_RATE_INDEX: Readonly<Record<number, number>> = { 48_000: 3, 44_100: 4 };
 const AAC_LC = 2;
 

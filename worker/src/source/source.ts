@@ -61,6 +61,9 @@ export interface Source {
   readonly queuedMs: number;
   /** Called when a tag comes into an empty queue, and when `end` is set. There is one listener. */
   onReadable: (() => void) | undefined;
-  /** Idempotent; resolves when everything that the source owns (processes, sockets, timers) has ended. */
+  /**
+   * Closes the source. Idempotent; resolves when everything that the source owns (processes, sockets, timers) has
+   * ended.
+   */
   close(): Promise<void>;
 }
