@@ -12,7 +12,7 @@ export interface RedisChild {
 export interface StartRedisChildOptions {
   readonly port: number;
   readonly password?: string;
-  /** More of its command line, such as `["--maxmemory", "1"]`. */
+  /** Additional arguments of the server, such as `["--maxmemory", "1"]`. */
   readonly settings?: readonly string[];
 }
 

@@ -22,7 +22,7 @@ export type Fault =
   | "hang-half-way"
   | "cut-short";
 
-/** Clips made by ffmpeg and an HTTP server on loopback that serves them well or badly. */
+/** Clips made by ffmpeg and an HTTP server on loopback that serves them, on request with a fault. */
 export class MediaServer {
   /** The requests so far, with their headers. */
   readonly requests: { url: string; headers: http.IncomingHttpHeaders }[] = [];

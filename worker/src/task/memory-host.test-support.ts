@@ -99,13 +99,13 @@ export class MemorySessionTask implements SessionTask {
 
 interface Progress {
   found: ProgressRecord | null;
-  /** The last written values, and whether the record was closed. */
+  /** The values with which records were closed. */
   closedWith: ProgressValues[];
   /** Sources whose record was opened. */
   opened: string[];
   /** Sources whose record was closed. */
   closed: string[];
-  /** Opening a record waits for this. */
+  /** A promise that the opening of a record waits for. */
   hold: Promise<unknown> | undefined;
   read: (() => ProgressValues) | undefined;
 }

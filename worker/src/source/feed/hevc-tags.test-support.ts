@@ -67,7 +67,7 @@ function dtsMs({ dts_time: seconds }: Packet): number {
   return Math.round(Number(seconds) * 1000);
 }
 
-/** Reads the bytes of a hex dump: an offset, eight groups of four digits, then the text. */
+/** Reads the bytes of a hex dump: an offset, eight groups of four digits, then the bytes as characters. */
 function bytesOf(dump: string): Buffer {
   const lines = dump.split("\n").filter((line) => line.includes(": "));
   return Buffer.from(lines.map((line) => line.slice(line.indexOf(": ") + 2, 50).replaceAll(" ", "")).join(""), "hex");

@@ -29,7 +29,8 @@ export interface HttpSourceOptions {
   /** True if the request's Mode is `live`. */
   readonly askedLive: boolean;
   /**
-   * True if the source was just played to its end. A live playlist then begins with the media that were not played yet.
+   * True if the room has seen the source before. A growing playlist is then opened only when it has an unplayed
+   * segment.
    */
   readonly returns?: boolean | undefined;
   readonly startAtMs: number;
@@ -46,7 +47,7 @@ export interface HttpSourceOptions {
   readonly log: Logger;
 }
 
-/** The duration of a fragmented file. ffmpeg reads only the movie box and the first fragment, which do not give it. */
+/** The duration of a fragmented file. ffmpeg does not find it, because it reads only the beginning of the file. */
 export interface FragmentedFile {
   /** Null if unknown. */
   readonly durationMs: number | null;

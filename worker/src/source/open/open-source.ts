@@ -30,7 +30,8 @@ export interface OpenSourceOptions extends OutputWishes {
    */
   readonly startAtMs: number;
   /**
-   * True if the source was just played to its end. A live source then does not show again what it still has of that.
+   * True if the room has seen the source before. A growing playlist is then opened only when it has an unplayed
+   * segment.
    */
   readonly returns?: boolean | undefined;
   readonly signal: AbortSignal;

@@ -29,7 +29,7 @@ const H264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0 -g 25 -keyin
 const AAC = "-c:a aac -b:a 64k";
 const COPYABLE = `${BOTH} ${H264} ${AAC}`;
 
-/** Output options of each clip. */
+/** The output options of each clip. */
 const RECIPES = {
   "front.mp4": `${COPYABLE} -movflags +faststart`,
   "end.mp4": COPYABLE,

@@ -24,7 +24,7 @@ function rewritten(body: Buffer, dref: Buffer): Buffer[] {
   return parts;
 }
 
-/** An alias record of version 2 with an absolute path, as ffmpeg's `mov_read_dref` reads it. */
+/** Returns an alias record of version 2 with an absolute path, as ffmpeg's `mov_read_dref` reads it. */
 function alias(path: string): Buffer {
   const fixed = Buffer.alloc(4 + 10 + 28 + 12 + 64 + 16 + 4 + 16);
   const tail = Buffer.alloc(4 + path.length + (path.length % 2));

@@ -33,7 +33,7 @@ export class SrtServer {
     return server;
   }
 
-  /** Ends the call regularly; idempotent. */
+  /** Ends the connection regularly; idempotent. */
   async stop(): Promise<void> {
     this.#process.kill("SIGTERM");
     await this.#closed;

@@ -32,7 +32,7 @@ export async function judge(
   });
   const pipe = (index: number) => socketOf(child.stdio, index);
   for (const [index, tags] of streams.entries()) {
-    // A decoder that gives up closes its input, which is an error here. Its error output and its exit code report the
+    // A decoder that gives up closes its input, so that the write fails. Its error output and its exit code report the
     // failure.
     pipe(3 + index).on("error", () => {});
     pipe(3 + index).end(flvFile(tags));
