@@ -65,8 +65,8 @@ export const DIRECTORY_TABLES: Migrations = {
         CREATE INDEX IF NOT EXISTS room_user_by_age ON room_user (at_ms);
       `),
     /**
-     * Version 9: the number of tasks of each status. Triggers keep the numbers, so that a statement that changes a task
-     * cannot omit this.
+     * Version 9: the number of tasks of each status. Triggers count the tasks, so that the numbers stay right whatever
+     * statement changes a task.
      */
     (sql) =>
       sql.exec(`

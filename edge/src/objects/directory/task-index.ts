@@ -76,8 +76,8 @@ export class TaskIndex {
   }
 
   /**
-   * Returns this task and the tasks before it in its seat, the newest first, without those that are known here to have
-   * ended. All of them may still be about to take the seat.
+   * Returns this task and the tasks before it in its seat, the newest first, up to the first one that is known here to
+   * have ended. That one is left out. All the others may still be about to take the seat.
    */
   runningFrom(taskId: string | null): string[] {
     if (taskId === null) return [];

@@ -22,7 +22,7 @@ const COMPARE_GAP_MS = 5;
 type Hello = WorkerFrameOf<"hello">;
 type Greeting = SocketState & { readonly phase: "greeting" };
 
-/** The answer of a task whose worker has reported it in a hello. */
+/** The answer of a task that a worker has reported in its hello. */
 interface Checked extends TaskRef {
   readonly answer: WorkerAnswer;
 }
@@ -80,7 +80,7 @@ export class WorkerGreeter {
     sockets.set(socket, greeted);
     this.#regionState.expected.came(workerId);
     this.#regionState.lostWorkers.remove(workerId);
-    // A measurement from an older socket may be that of another process.
+    // A measurement from an older socket may be that of another process, so it is forgotten.
     this.#regionState.measured.forget(workerId);
     this.#regionState.measure(greeted, hello.load.cpu);
     try {
@@ -148,9 +148,9 @@ export class WorkerGreeter {
   }
 
   /**
-   * Sends the reports of a worker that is back to its tasks, because a task may have continued on another worker
-   * without a message to this region. Each task gets the newest report, because it may already have got a newer one
-   * than that in the hello. Never rejects.
+   * Passes the reports of a worker that is back on to the reported tasks, because a task may have continued on another
+   * worker without a message to this region. Each task gets the newest report, because it may already have got a newer
+   * one than that in the hello. Never rejects.
    */
   async #compare(socket: WebSocket, workerId: string, known: readonly TaskReport[]): Promise<void> {
     const { sockets, reports } = this.#regionState;

@@ -5,8 +5,8 @@ import { releaseWhenLost } from "./release-lost-tasks.ts";
 import type { SocketState } from "./worker-sockets.ts";
 
 /**
- * An alarm counts as late if it comes at least this long after its time. Workers whose frames may be unread because of
- * that are checked again after the same time.
+ * An alarm counts as late if it comes at least this long after its time. It then checks workers whose frames may still
+ * be unread again, this long afterwards.
  */
 const UNHEARD_MS = 1000;
 const NEVER = Number.POSITIVE_INFINITY;

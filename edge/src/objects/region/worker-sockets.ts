@@ -1,6 +1,6 @@
 import { type EdgeFrame, encodeFrame } from "@roomcast/shared";
 
-/** RFC 6455, section 5.5: a close reason has at most 123 bytes. */
+/** The longest close reason that is sent, in characters. RFC 6455, section 5.5, allows 123 bytes. */
 const MAX_REASON_LENGTH = 120;
 
 /** The data of a worker from its hello and its reports. Times are Unix ms. */

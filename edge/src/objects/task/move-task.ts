@@ -56,7 +56,7 @@ interface Requeue {
  */
 export function requeued(record: TaskRecord, { why, reason, atMs }: Requeue): TaskRecord {
   if (record.stop !== null) return aborted(record, record.stop.reason, atMs);
-  // A successor is taking the seat, so a next attempt of this task would compete with it for the seat.
+  // If a successor is taking the seat, a next attempt of this task would compete with it for the seat.
   if (record.successor !== null) return aborted(record, replacedBy(record.successor), atMs);
   const lostInARow = record.lostInARow + (why === "givenBack" ? 0 : 1);
   if (lostInARow >= MAX_LOST_IN_A_ROW) {

@@ -85,7 +85,7 @@ async function waitBeside(
 }
 
 /**
- * Waits until it is time to look for a worker again.
+ * Sets the time at which the task looks for a worker again.
  *
  * @param waiting the number of tasks that wait in the region
  */

@@ -93,7 +93,7 @@ export interface TaskRecord {
   readonly plan: PlanSummary | null;
   /** Items of the playlist that were skipped, with the attempt that skipped them; absent if there are none. */
   readonly skipped?: SkippedItems & { readonly attempt: number };
-  /** When the worker last sent something about this task. */
+  /** The time at which the worker last sent something about this task. */
   readonly heardAtMs: number;
   /** True if Directory and Region know that the task has ended. */
   readonly settled: boolean;

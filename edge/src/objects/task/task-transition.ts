@@ -197,7 +197,8 @@ function applyToActive(record: TaskRecord & { state: ActiveState }, event: Contr
     case "woken":
       return STALE;
     default:
-      // The other events come only from placing, and only one call at a time places a task, only while it is queued.
+      // All other events come from the deadlines of a queued or an ended task, and only one call at a time handles the
+      // deadlines of a task.
       throw impossible(record, event);
   }
 }

@@ -49,7 +49,7 @@ import { TaskUpdater } from "./task-updater.ts";
 import { upgradeRecord } from "./upgrade-record.ts";
 
 const RETRY_MS = 1000;
-/** The most deadlines that one alarm handles, so that a mistake in them cannot cause an endless loop. */
+/** The most deadlines that one alarm handles, so that a mistake in the code cannot cause an endless loop. */
 const MAX_DEADLINES_A_PASS = 20;
 
 /**

@@ -1,7 +1,7 @@
 import { RoomcastError } from "@roomcast/shared";
 import type { TaskRecord } from "./task-record.ts";
 
-/** The number of workers that may be lost in quick succession while they have a task. At this number the task fails. */
+/** A task fails when this many workers were lost in quick succession while they had it. */
 export const MAX_WORKERS_LOST = 4;
 
 /**
