@@ -21,7 +21,7 @@ export class AttributeList {
     }
   }
 
-  /** Returns undefined if the attribute is absent or empty. */
+  /** Returns the value, or undefined if the attribute is absent or empty. */
   text(name: string): string | undefined {
     const value = this.#values.get(name);
     return value === "" ? undefined : value;
@@ -31,7 +31,7 @@ export class AttributeList {
     return this.#values.has(name);
   }
 
-  /** Returns undefined if the attribute is absent or not a number. */
+  /** Returns the value as a number, or undefined if the attribute is absent or is not a number. */
   number(name: string): number | undefined {
     return readDecimal(this.#values.get(name));
   }

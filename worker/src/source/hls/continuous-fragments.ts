@@ -45,7 +45,7 @@ export class ContinuousFragments {
     for (const clock of this.#clocks ?? []) clock.announced = clock.endMs !== undefined;
   }
 
-  /** @returns the bytes that can be passed on now, in order */
+  /** Takes the next bytes. @returns the bytes that can be passed on now, in order */
   push(chunk: Buffer): Buffer[] {
     const passed: Buffer[] = [];
     for (let at = 0; at < chunk.length; ) {
@@ -82,7 +82,7 @@ export class ContinuousFragments {
   #release(): Buffer {
     const { type, size, header } = headerOf(this.#kept.bytes);
     const box = this.#taken();
-    // A segment index (`sidx`) contains the original times, so it is made a box that readers skip.
+    // A segment index (`sidx`) contains the original times. It is turned into a `free` box, which readers skip.
     if (type === "sidx") box.write("free", 4, "latin1");
     // A box of size 0 extends to the end of the stream.
     this.#left = size === 0 ? Number.POSITIVE_INFINITY : Math.max(0, size - box.length);

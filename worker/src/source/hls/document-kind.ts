@@ -10,7 +10,7 @@ export type DocumentKind = "hls" | "list" | "dash" | "smooth" | "html" | null;
 
 const HEAD_BYTES = 64 * 1024;
 const HEAD_LINES = 200;
-/** The number of lines at the beginning of which one must be `#EXTM3U`. */
+/** The number of lines at the beginning among which `#EXTM3U` is looked for. */
 const MAGIC_LINES = 20;
 
 const M3U8_TYPES = new Set([
@@ -103,7 +103,7 @@ function markupKind(head: string): DocumentKind {
   return null;
 }
 
-/** Distinguishes a list of songs or channels from an HLS playlist that has no EXT-X tag. */
+/** Returns true for a list of songs or channels, and false for an HLS playlist that has no EXT-X tag. */
 function isFileList(lines: readonly string[]): boolean {
   const addresses = lines.filter((line) => !line.startsWith("#"));
   const infos = lines.filter((line) => /^#EXTINF:/i.test(line));

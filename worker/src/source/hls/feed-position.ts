@@ -25,7 +25,10 @@ export interface FeedPositionOptions {
   readonly floor: LiveFloor;
 }
 
-/** The position of a rendition in its playlist: the next segment, and whether it continues the previous one. */
+/**
+ * The position of a rendition in its playlist. It knows the next segment, and whether that segment continues the
+ * previous one.
+ */
 export class FeedPosition {
   readonly #options: FeedPositionOptions;
   /** The sequence number of the next segment, or undefined until the first segment is chosen. */
@@ -37,7 +40,7 @@ export class FeedPosition {
     this.#options = options;
   }
 
-  /** Returns the next segment, or undefined if the playlist does not have it yet. */
+  /** Returns the next segment, or undefined if the playlist does not have that segment. */
   next(window: PlaylistWindow): PlaylistSegment | undefined {
     return this.#nextSequence === undefined ? undefined : window.bySequence(this.#nextSequence);
   }

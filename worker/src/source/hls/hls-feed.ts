@@ -27,7 +27,7 @@ export interface HlsFeedOptions {
 
 /** The most media by which one rendition may be read ahead of the other one, in ms. */
 const LONGEST_LEAD_MS = 4000;
-/** Video waits this long for audio from a separate playlist before it continues alone, ms. */
+/** The time for which video waits for audio from a separate playlist before it continues alone, ms. */
 const LONGEST_WAIT_FOR_SOUND_MS = 5000;
 /** The limits for tags of one track that wait for the other track of the same segment. */
 const INTERLEAVE = { maxWaitMs: 12_000, maxWaitBytes: 24 * 1024 * 1024 };
@@ -40,13 +40,13 @@ export class HlsFeed implements TagFeed {
   readonly #abort = new AbortController();
   readonly #gate = new Gate();
   readonly #interleaver: Interleaver;
-  /** The first tag of each track after a discontinuity. */
+  /** The tags that are the first of their track after a discontinuity. */
   readonly #breaks = new WeakSet<MediaTag>();
   readonly #readToMs: Partial<Record<HlsTrack, number>> = {};
   #moved = Promise.withResolvers<void>();
   /** True while audio from a separate playlist is late, and video continues without it. */
   #soundIsBehind = false;
-  /** The sequence header with which late audio must begin. */
+  /** The last sequence header of the audio. Late audio must begin with it. */
   #soundHeader: MediaTag | undefined;
   #taker: TagTaker | undefined;
   #running: Promise<void> | undefined;
@@ -100,7 +100,7 @@ export class HlsFeed implements TagFeed {
     }
   }
 
-  /** Plays a separate audio playlist. If it fails, video continues alone. */
+  /** Plays a separate audio playlist. If that playlist fails, video continues alone. */
   async #playSound(clock: SegmentClock): Promise<void> {
     try {
       await this.#play("audio", clock);

@@ -14,9 +14,9 @@ export interface HlsSegment {
   readonly startMs: number;
   readonly durationMs: number;
   /**
-   * True if the segment does not continue the previous one: the playlist says so, its initialisation segment differs,
-   * it follows a gap, or it is from another variant. Its timestamps and format may then differ. The first segment also
-   * counts as a discontinuity.
+   * True if the segment does not continue the previous one: the playlist says so, the initialisation segments differ,
+   * the segment follows a gap, or it is from another variant. Timestamps and format may then differ. The first segment
+   * also counts as a discontinuity.
    */
   readonly discontinuity: boolean;
   readonly programDateTimeMs: number | null;
@@ -30,8 +30,8 @@ export interface HlsSegment {
   /** The segment's bytes within its file, or null if it is the whole file. */
   readonly range: ByteRange | null;
   /**
-   * Returns the segment's bytes, decrypted. It may be called once, even while the previous segment's body is still
-   * being read. A connection that breaks is opened again at the next byte.
+   * Returns the decrypted bytes of the segment. The method may be called once, even while the previous segment's body
+   * is still being read. A connection that breaks is opened again at the next byte.
    *
    * @throws RoomcastError `SourceLost` while iterating; the signal's reason if the signal aborts
    */

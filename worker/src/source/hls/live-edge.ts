@@ -1,7 +1,7 @@
 import type { MediaPlaylist, PlaylistSegment } from "./media-playlist.ts";
 import type { PlaylistWindow } from "./playlist-window.ts";
 
-/** A live player stays this many segments away from the end of the playlist (RFC 8216, section 6.3.3). */
+/** The distance at which a live player stays from the end of the playlist, in segments (RFC 8216, section 6.3.3). */
 const SEGMENTS_FROM_END = 3;
 const MIN_RELOAD_MS = 500;
 const MAX_RELOAD_MS = 30_000;

@@ -6,15 +6,15 @@ import { readKey, type SegmentKey } from "./segment-key.ts";
 /** One variant stream (`EXT-X-STREAM-INF`). */
 export interface Variant {
   readonly uri: string;
-  /** Bits per second, or 0 if the playlist does not say. */
+  /** The bit rate of the variant in bit/s, or 0 if the playlist does not say. */
   readonly bandwidth: number;
-  /** The codecs as listed, empty if the playlist does not say. */
+  /** The codecs as the playlist lists them; empty if it does not. */
   readonly codecs: readonly string[];
   /** The picture's width in pixels. The width, the height and the frame rate are null if the playlist does not say. */
   readonly width: number | null;
   readonly height: number | null;
   readonly fps: number | null;
-  /** `SDR`, `PQ` or `HLG`, or null if the playlist does not say. */
+  /** The video range (`SDR`, `PQ` or `HLG`), or null if the playlist does not say. */
   readonly videoRange: string | null;
   readonly name: string | null;
   /** The group id of the variant's audio renditions, or null if the variant names no group. */
@@ -28,7 +28,7 @@ export interface AudioRendition {
   readonly language: string | null;
   readonly isDefault: boolean;
   readonly autoSelect: boolean;
-  /** null if the audio is part of the variant itself. */
+  /** The address of the rendition's playlist, or null if the audio is part of the variant itself. */
   readonly uri: string | null;
 }
 

@@ -5,7 +5,7 @@ import { KeysInForce, type SegmentKey } from "./segment-key.ts";
 
 export interface ByteRange {
   readonly start: number;
-  /** Inclusive. */
+  /** The last byte of the range, inclusive. */
   readonly end: number;
 }
 
@@ -27,7 +27,10 @@ export interface PlaylistSegment {
   readonly discontinuity: boolean;
   /** True if the playlist declares the segment as missing (`EXT-X-GAP`). */
   readonly gap: boolean;
-  /** Wall-clock time of the segment's beginning, ms since 1970, calculated from the last declared date. */
+  /**
+   * Wall-clock time of the segment's beginning, ms since 1970, calculated from the last declared date; null if it is
+   * unknown.
+   */
   readonly programDateTimeMs: number | null;
   readonly range: ByteRange | null;
   readonly map: SegmentMap | null;
@@ -55,7 +58,7 @@ export interface MediaPlaylist {
    * say.
    */
   readonly holdBackMs: number | null;
-  /** True if the playlist has keyframes only, so it cannot be played as a stream. */
+  /** True if the playlist contains only keyframes, so that it cannot be played as a stream. */
   readonly iFramesOnly: boolean;
   /** The size of the document in bytes. */
   readonly bytes: number;

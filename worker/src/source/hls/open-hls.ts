@@ -245,7 +245,7 @@ function impatient({ http }: OpenHlsOptions): HttpClient {
   return withPatience(http, HTTP_PATIENCE_MS);
 }
 
-/** @throws RoomcastError */
+/** Checks that a media playlist can be played. @throws RoomcastError if it cannot */
 function checkPlayable(playlist: MediaPlaylist, isVariant: boolean): void {
   const { segments } = playlist;
   if (playlist.iFramesOnly) {

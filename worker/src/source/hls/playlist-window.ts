@@ -8,7 +8,7 @@ export type WindowChange =
   | "unchanged"
   /** The playlist is an older one, for example from a cache, and was ignored. */
   | "stale"
-  /** The sequence numbers restarted or jumped, because the encoder restarted. */
+  /** The sequence numbers restarted or jumped, so the encoder is taken to have restarted. */
   | "restarted";
 
 /**
@@ -70,7 +70,9 @@ export class PlaylistWindow {
     return this.#baseMs + segment.offsetMs;
   }
 
-  /** Returns undefined if the playlist does not have the segment yet, or no longer has it. */
+  /**
+   * Returns the segment with a sequence number, or undefined if the playlist does not have it yet or no longer has it.
+   */
   bySequence(sequence: number): PlaylistSegment | undefined {
     const first = this.first;
     return first === undefined ? undefined : this.#playlist.segments[sequence - first.sequence];
@@ -240,9 +242,9 @@ function fileName(uri: string): string {
 }
 
 /**
- * Returns the beginning of a rendition's playlist on the clock of another rendition, ms. Recorded playlists begin
- * together. Live ones are aligned by their dates, or else by their sequence numbers. If neither can be compared, they
- * are assumed to end together. Pure.
+ * Returns the beginning of a rendition's playlist on the clock of another rendition, ms. Recorded playlists are assumed
+ * to begin together. Live ones are aligned by their dates, or else by their sequence numbers. If neither can be
+ * compared, they are assumed to end together. Pure.
  */
 export function alignedBaseMs(playlist: MediaPlaylist, other: PlaylistWindow): number {
   const [first, last] = [playlist.segments[0], playlist.segments.at(-1)];

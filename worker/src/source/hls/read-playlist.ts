@@ -55,7 +55,7 @@ export async function readPlaylistInSlices(options: ReadPlaylistOptions, signal:
   }
 }
 
-/** Yields after each slice, and returns the playlist. */
+/** Reads a playlist in slices. Yields after each slice, and returns the playlist. */
 function* readInSlices(options: ReadPlaylistOptions): Generator<void, Playlist> {
   const { body, url, contentType, imported } = options;
   if (documentKind(body, contentType) !== "hls") throw notHlsError(body, contentType);

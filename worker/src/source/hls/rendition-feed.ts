@@ -13,7 +13,7 @@ import type { LoadedSegment, SegmentLoader } from "./segment-loader.ts";
 
 /** The most missing segments in a row that are left out. More of them end the source. */
 const MAX_MISSING = 3;
-/** A segment is requested this many times before later segments are tried instead. */
+/** The number of times that a segment is requested before later segments are tried instead. */
 const TRIES_BEFORE_NEXT = 3;
 /**
  * The longest time for which the first segment is sought, ms. It is shorter than the time-out of opening a source, so
@@ -40,9 +40,12 @@ export interface RenditionFeedOptions {
    * variant.
    */
   readonly nextSource?: (() => Promise<RenditionSource | null>) | undefined;
-  /** Called if the present variant cannot be read any further. It returns another one, or null. */
+  /** Called if the present variant cannot be read any further. It returns another variant, or null if there is none. */
   readonly replacement?: (() => Promise<RenditionSource | null>) | undefined;
-  /** Reports the time spent waiting for the network, and the bytes and media duration that arrived. */
+  /**
+   * Called with the time spent waiting for the network, ms, the bytes that arrived, and the duration of their media,
+   * ms.
+   */
   readonly onTransferred?: ((waitedMs: number, bytes: number, mediaMs: number) => void) | undefined;
 }
 

@@ -73,7 +73,7 @@ export class Transfer {
     }
   }
 
-  /** Returns undefined at the end, or if the rest cannot be read. */
+  /** Returns the next chunk, or undefined at the end or if the rest cannot be read. */
   async #next(): Promise<Buffer | undefined> {
     for (;;) {
       try {

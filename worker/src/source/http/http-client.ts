@@ -2,11 +2,11 @@
 export interface HttpRequest {
   readonly signal: AbortSignal;
   /**
-   * The bytes from `start` to `end` inclusive, or to the end of the resource if `end` is absent. Absent means all
-   * bytes.
+   * The bytes from `start` to `end` inclusive, or to the end of the resource if `end` is absent. If the range is
+   * absent, all bytes are requested.
    */
   readonly range?: { readonly start: number; readonly end?: number | undefined } | undefined;
-  /** The time for which a failing request is tried again, ms. The client's own limit applies if this is absent. */
+  /** The time for which a failing request is repeated, ms. If it is absent, the client's own limit applies. */
   readonly patienceMs?: number | undefined;
 }
 
@@ -18,11 +18,11 @@ export interface HttpAnswer {
   readonly contentType: string | undefined;
   /** Size of the whole resource in bytes, or null if the server does not say. */
   readonly totalBytes: number | null;
-  /** True if other parts of the resource can be requested. */
+  /** True if the server supports requests for parts of the resource. */
   readonly seekable: boolean;
   /**
    * Exactly the bytes that were requested, with their content encoding undone. The body keeps backpressure, and throws
-   * a RoomcastError if the connection breaks or falls silent. The reader must read it to its end or return the
+   * a RoomcastError if the connection breaks or falls silent. The reader must read the body to its end or return its
    * iterator.
    */
   readonly body: AsyncIterable<Buffer>;
@@ -41,13 +41,13 @@ export interface HttpDocument {
  * `Retry-After`, reused connections that were dropped, odd ranges and content encodings.
  */
 export interface HttpClient {
-  /** @throws RoomcastError `FailedOperation.Source…`; the signal's reason when that aborts */
+  /** @throws RoomcastError `FailedOperation.Source…`; the signal's reason if the signal aborts */
   open(url: string, request: HttpRequest): Promise<HttpAnswer>;
   /** @throws as `open`, and `SourceUnsupported` if the resource has more than `maxBytes` */
   read(url: string, request: HttpRequest & { readonly maxBytes: number }): Promise<HttpDocument>;
 }
 
-/** Returns the same client with a shorter retry time, for a reader that tries again by itself. */
+/** Returns a client that does the same with a shorter retry time, for a reader that repeats requests itself. */
 export function withPatience(http: HttpClient, patienceMs: number): HttpClient {
   return {
     open: (url, request) => http.open(url, { patienceMs, ...request }),

@@ -37,7 +37,7 @@ export class OpenedResource {
     return new OpenedResource(answer, parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts), rest);
   }
 
-  /** Returns all bytes from the first one on. It can be called once. */
+  /** Returns all bytes of the resource, including those of `head`. It can be called once. */
   body(): AsyncIterable<Buffer> {
     if (this.#taken) throw new RoomcastError("InternalError", "The resource was read already.");
     this.#taken = true;
@@ -64,7 +64,7 @@ export class OpenedResource {
     return { url, contentType, body: Buffer.concat(parts) };
   }
 
-  /** Releases the connection. Idempotent; it does not affect a body that is being read. */
+  /** Releases the connection, unless the body is being read. Idempotent. */
   async close(): Promise<void> {
     if (this.#taken) return;
     this.#taken = true;

@@ -25,7 +25,7 @@ export interface Part {
   /** True for a file, whose bytes can be read again. A stream without a length sends other bytes each time. */
   readonly lasting: boolean;
   readonly chunks: AsyncIterator<Buffer>;
-  /** Ends the transfer. If the whole part arrived, its connection is kept for the next request. */
+  /** Ends the transfer. If `gotAll` says that the whole part arrived, the connection is kept for the next request. */
   close(gotAll: boolean): Promise<void>;
 }
 
@@ -110,7 +110,7 @@ export class Resource {
     const range = asked.named ? { range: `bytes=${asked.start}-${asked.end ?? ""}` } : {};
     const headers = { "user-agent": USER_AGENT, accept: "*/*", "accept-encoding": "identity", ...range };
     const response = await egress.fetch(url, { headers, cookies, signal });
-    // The body may fail while nobody reads it; the next read then reports the error.
+    // The body may fail while nobody reads it. The next read then reports the error.
     response.body.on("error", () => {});
     return response;
   }
@@ -120,7 +120,11 @@ export class Resource {
     return new UpstreamStatusError({ status, url: this.#options.url, retryAfterMs, heldBefore: this.#held });
   }
 
-  /** @returns null if the part must be requested again, in a way that takes into account what this response showed */
+  /**
+   * Makes the part of a response.
+   *
+   * @returns null if the part must be requested again, in a way that takes into account what this response showed
+   */
   async #part(
     response: EgressResponse,
     { answer, request }: { answer: Extract<RangeAnswer, { name: "bytes" | "multipart" }>; request: PartRequest },

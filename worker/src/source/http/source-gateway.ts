@@ -199,7 +199,7 @@ export class SourceGateway {
       await pipeline(counted(first, chunks, session), response);
       session.failure = undefined;
     } catch (error) {
-      // If ffmpeg disconnected or the session was closed, the source did not fail.
+      // An abort means that ffmpeg disconnected or the session was closed, so the source did not fail.
       if (!signal.aborted) this.#failed(session, RoomcastError.from(error), response);
       if (!response.writableEnded) response.destroy();
     }

@@ -3,9 +3,9 @@ import { Mp4Error } from "./mp4-error.ts";
 /** A box inside a buffer (ISO/IEC 14496-12, 4.2). Positions are offsets in the buffer. */
 export interface Box {
   readonly type: string;
-  /** First byte after the header. */
+  /** The first byte after the header. */
   readonly start: number;
-  /** First byte after the box. */
+  /** The first byte after the box. */
   readonly end: number;
 }
 

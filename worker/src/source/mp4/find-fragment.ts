@@ -36,12 +36,15 @@ interface Fragment extends FoundFragment {
 }
 
 const MAX_PROBES = 24;
-/** Within this distance of the position, the fragments are read one by one. */
+/** The distance from the position within which the fragments are read one by one, ms. */
 const NEAR_MS = 8000;
-/** The distances to go back, one after another, until a fragment with a keyframe is found. */
+/**
+ * The distances before the position at which a search begins, one after another, until a fragment with a keyframe is
+ * found.
+ */
 const STEPS_BACK_MS = [0, 4000, 15_000, 60_000];
 const CHUNK_BYTES = 64 * 1024;
-/** The largest fragment that is supported: 10 s at 50 Mbit/s. */
+/** The largest fragment that is supported. It holds 10 s at 50 Mbit/s. */
 const MAX_FRAGMENT_BYTES = 64 * 1024 * 1024;
 const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 /**
@@ -52,10 +55,13 @@ const MAX_FALSE_STARTS = 32;
 /** The largest number of boxes between two fragments of a track. Real files have a few. */
 const MAX_WALKED_BOXES = 1000;
 const FIRST_TAIL_BYTES = 256 * 1024;
-/** `moof` and the header of its first box, which is always `mfhd` and 16 bytes long (ISO/IEC 14496-12, 8.8.5). */
+/**
+ * The beginning of a fragment: `moof` and the header of its first box, which is always `mfhd` and 16 bytes long
+ * (ISO/IEC 14496-12, 8.8.5).
+ */
 const FRAGMENT_START = Buffer.from("moof\0\0\0\x10mfhd", "latin1");
 
-/** Finds positions in a fragmented file with few requests, by its own index or by bisection over its bytes. */
+/** Finds positions in a fragmented file with few requests, by the file's own index or by bisection over its bytes. */
 export class FragmentFinder {
   readonly #file: FragmentFile;
   readonly #movie: FragmentedMovie;

@@ -29,7 +29,7 @@ export interface FragmentedMovie {
  * @param moov the box's body
  * @param mediaByte the end of the box in the file, or null if media are before it
  * @throws Mp4Error if only a part of the samples is in fragments
- * @throws RoomcastError `FailedOperation.SourceUnsupported` if the file is encrypted
+ * @throws RoomcastError `FailedOperation.SourceUnsupported` if all tracks of a kind are encrypted
  */
 export function parseFragmentedMovie(moov: Buffer, mediaByte: number | null): FragmentedMovie | null {
   const root: Box = { type: "moov", start: 0, end: moov.length };
@@ -60,7 +60,10 @@ function hasSamples(moov: Buffer, stbl: Box): boolean {
   return stsz !== undefined && stsz.end - stsz.start >= 12 && moov.readUInt32BE(stsz.start + 8) > 0;
 }
 
-/** @throws RoomcastError if all tracks of a kind are encrypted, so that nothing could be played */
+/**
+ * Refuses a file that cannot be played because it is encrypted. @throws RoomcastError if all tracks of a kind are
+ * encrypted
+ */
 function refuseEncrypted(tracks: readonly TrackHeader[]): void {
   for (const kind of ["video", "audio"] as const) {
     const ofKind = tracks.filter((track) => track.kind === kind);

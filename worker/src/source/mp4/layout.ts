@@ -15,7 +15,7 @@ interface Walk {
 
 /**
  * Returns true if two tracks can be read from front to back and passed on in decoding order while at most
- * `maxHeldBytes` are held back. It examines all samples, in slices.
+ * `maxHeldBytes` are held back. The function examines all samples, in slices.
  *
  * @throws Mp4Error if samples overlap, are too large, or are not in decoding order
  */

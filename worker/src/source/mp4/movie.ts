@@ -29,9 +29,7 @@ interface Timed {
   readonly endMs: number;
   /** The track's number in the file, from 0, which is also its stream index in ffmpeg. */
   readonly index: number;
-  /**
-   * The reason, as a sentence, why copied samples would show parts that the file hides; undefined if they would not.
-   */
+  /** A sentence that says why copied samples would show parts that the file hides; undefined if they would not. */
   readonly uncopyable?: string | undefined;
 }
 

@@ -38,8 +38,8 @@ export type OpenMp4Result =
 const MAX_HELD_BYTES = 2 * 1024 * 1024;
 
 /**
- * Plays a recorded MP4 file in this process if no part of it needs transcoding. Otherwise the result says that it is
- * fragmented or needs ffmpeg.
+ * Plays a recorded MP4 file in this process if no part of it needs transcoding. Otherwise the result says that the file
+ * is fragmented or needs ffmpeg.
  *
  * @throws RoomcastError if the server fails (`SourceNotFound`, `SourceForbidden`, `SourceTimeout`, `SourceUnreachable`,
  *   `SourceLost`) or the file is cut short (`SourceTruncated`); the signal's reason if the signal aborts
@@ -48,7 +48,7 @@ export async function openMp4Source(options: OpenMp4Options): Promise<OpenMp4Res
   const { signal } = options;
   signal.throwIfAborted();
   const stream = new RangeStream(options);
-  // Closing is idempotent. A pending read of the stream rejects, and is handled below.
+  // A second call of `close` does no harm. A pending read of the stream rejects, and the error is handled below.
   const abort = () => void stream.close();
   signal.addEventListener("abort", abort, { once: true });
   try {

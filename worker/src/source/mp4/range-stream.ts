@@ -75,7 +75,7 @@ export class RangeStream {
    * Does the same as `seek` and `readInto` without a promise, but only if all bytes are in the current chunk. Most
    * samples are, and for these a promise would cost more than the reading.
    *
-   * @returns false if bytes are missing; nothing was read then
+   * @returns false if bytes are missing; in that case nothing is read
    */
   readHeld(position: number, target: Buffer, at: number): boolean {
     const over = position - this.position;

@@ -14,7 +14,7 @@ export interface RealKeyframes {
 }
 
 const NAL_IDR = 5;
-/** This many keyframes in a row prove that the film consists of keyframes only. */
+/** The number of keyframes in a row that prove that the video consists of keyframes only. */
 const CONVINCING = 12;
 /** The longest distance between keyframes that is measured, ms. Video with a longer distance is never copied. */
 const LONGEST_GOP_MS = 4500;
@@ -72,7 +72,7 @@ async function lastBefore(file: RangeStream, track: VideoTrack, startAtMs: numbe
   return track.firstSample;
 }
 
-/** Reads pictures one after another, both ends included, until `take` returns false. */
+/** Reads the pictures from `from` to `to`, both included, one after another until `take` returns false. */
 async function look(
   file: RangeStream,
   track: VideoTrack,

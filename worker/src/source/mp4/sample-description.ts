@@ -102,7 +102,8 @@ function fieldBytes(buffer: Buffer, entry: Box, kind: "video" | "audio"): number
 }
 
 /**
- * Finds a box, or returns undefined if the boxes are damaged. A parser that needs the box reports the damage itself.
+ * Finds a box, or returns undefined if there is none or the boxes are damaged. A parser that needs the box reports the
+ * damage itself.
  */
 function lenientlyIn(buffer: Buffer, parent: Box, type: string): Box | undefined {
   try {

@@ -117,7 +117,7 @@ export class SampleIndex {
     return entry < 0 ? undefined : this.#read(syncSamples, 4, entry, 0) - 1;
   }
 
-  /** @param sample the number of an existing sample, from 0 */
+  /** Returns the position of a sample in each table. @param sample the number of an existing sample, from 0 */
   placeOf(sample: number): SamplePlace {
     return { ...this.#timeOf(sample), ...this.#chunkOf(sample), nextSync: this.#firstSyncFrom(sample) };
   }

@@ -67,7 +67,7 @@ export class FragmentData {
     }
   }
 
-  /** Ends the fragment; no more of its data will come. */
+  /** Ends the fragment and gives its complete samples, because no more of its data will come. */
   flush(): void {
     for (const slot of this.#byTime.slice(this.#giving)) this.#give(slot);
     this.#byPosition = [];

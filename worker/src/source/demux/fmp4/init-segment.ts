@@ -20,7 +20,10 @@ export interface FragmentedTrack {
   /** The shift from decode times to positions in the presentation, ms. */
   readonly shiftMs: number;
   readonly defaults: SampleDefaults;
-  /** An AVCDecoderConfigurationRecord or an AudioSpecificConfig; null for other codecs and if it is missing. */
+  /**
+   * An AVCDecoderConfigurationRecord or an AudioSpecificConfig; null if the record is missing or the codec is another
+   * one.
+   */
   readonly record: Buffer | null;
 }
 

@@ -5,7 +5,7 @@ import type { FragmentedTrack } from "./init-segment.ts";
 /** A chosen track with the state of its clock. */
 export interface FragmentLane {
   readonly source: FragmentedTrack;
-  /** Decode time of the next sample if the fragment does not give it, in the track's time scale. */
+  /** The decode time of the next sample in the track's time scale, used if a fragment does not give a time. */
   nextTime: number;
   /**
    * The time by which decode times are moved back so that no picture is shown before it is decoded, in the track's time
@@ -16,7 +16,7 @@ export interface FragmentLane {
 
 export interface FragmentSample<Lane extends FragmentLane> {
   readonly lane: Lane;
-  /** The position of the sample, counted like the fragment's position. */
+  /** The position of the sample's data, counted like the fragment's position. */
   readonly position: number;
   readonly size: number;
   readonly dtsMs: number;
@@ -78,7 +78,10 @@ export function parseMovieFragment<Lane extends FragmentLane>(
   });
 }
 
-/** @returns the end of the data of this track, at which those of the next one begin by default. */
+/**
+ * Reads the part of a fragment that belongs to one track. @returns the end of its data, where the next track's data
+ * begin by default
+ */
 function readTrackFragment<Lane extends FragmentLane>(
   fragment: Fragment<Lane>,
   traf: Box,
@@ -137,7 +140,7 @@ interface Run<Lane extends FragmentLane> {
   readonly size: number;
 }
 
-/** @returns the end of the data of the run. */
+/** Reads the samples of one run. @returns the end of the run's data */
 function readRun<Lane extends FragmentLane>(fragment: Fragment<Lane>, run: Run<Lane>): number {
   const { lane, box } = run;
   const { moof, position, samples } = fragment;
@@ -170,7 +173,7 @@ function readRun<Lane extends FragmentLane>(fragment: Fragment<Lane>, run: Run<L
   return at;
 }
 
-/** Reads 32-bit fields one after another; returns 0 after the end. */
+/** Reads 32-bit fields one after another. A field after the end reads as 0. */
 class Fields {
   readonly #bytes: Buffer;
   readonly #end: number;

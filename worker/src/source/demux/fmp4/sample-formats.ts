@@ -58,7 +58,10 @@ const ENCRYPTED = new Set(["encv", "enca", "enct", "encs", "drmi", "drms"]);
 const TAG_ES = 3;
 const TAG_DECODER_CONFIG = 4;
 
-/** Returns the codec of a sample description; for an encrypted one the original codec (`frma`, ISO/IEC 14496-12, 8.12.2). */
+/**
+ * Returns the codec of a sample description. For an encrypted one, it is the original codec (`frma`, ISO/IEC 14496-12,
+ * 8.12.2).
+ */
 export function codecOfFormat(buffer: Buffer, entry: Box): string {
   const body = buffer.subarray(entry.start, entry.end);
   const original = ENCRYPTED.has(entry.type) ? behind(body, "frma") : -1;

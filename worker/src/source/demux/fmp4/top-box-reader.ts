@@ -69,7 +69,7 @@ export class TopBoxReader {
     this.#position = 0;
   }
 
-  /** @returns the position up to which the chunk was used. */
+  /** Processes a part of the chunk. @returns the position up to which the chunk was used */
   #step(chunk: Buffer, at: number): number {
     const state = this.#state;
     switch (state.name) {
@@ -165,7 +165,7 @@ export class TopBoxReader {
       this.#state = { name: "index", type: "moof", size };
       return end - unread;
     }
-    // The beginning of a fragment may be cut by the end of the chunk.
+    // The last bytes are kept, because a fragment's beginning may lie across two chunks.
     kept.drop(Math.max(0, kept.length - MOOF_START_BYTES));
     return end;
   }

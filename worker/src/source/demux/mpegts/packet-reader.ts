@@ -26,7 +26,7 @@ export class PacketReader {
   #garbage = 0;
   #found = false;
 
-  /** @param onPacket called with each packet's position; the bytes may change after it has returned. */
+  /** @param onPacket called with each packet's position; the bytes may change after the call has returned */
   constructor(onPacket: (bytes: Buffer, at: number) => void) {
     this.#onPacket = onPacket;
   }
@@ -40,7 +40,7 @@ export class PacketReader {
       chunk.copy(this.#carry, before, at, at + taken);
       const used = this.#scan(this.#carry, 0, before + taken, false);
       if (used >= before) {
-        // The rest lies completely in the chunk.
+        // From here on, all bytes lie in the chunk.
         this.#carried = 0;
         at += used - before;
       } else {
@@ -62,7 +62,10 @@ export class PacketReader {
     this.#garbage = 0;
   }
 
-  /** @returns the end of the used bytes; the rest is less than a packet and the look-ahead. */
+  /**
+   * Passes on the packets in the bytes. @returns the end of the used bytes; the rest is less than a packet and the
+   * look-ahead
+   */
   #scan(bytes: Buffer, start: number, end: number, final: boolean): number {
     let at = start;
     for (;;) {

@@ -23,7 +23,7 @@ export class PesLane {
   /** The last eight bytes of the last packet, in two numbers. They identify a repeated packet. */
   #tail = 0;
   #beforeTail = 0;
-  /** True if the last packet was padded, which only happens at the end of a PES packet. */
+  /** True if the last packet was padded. Padding only occurs at the end of a PES packet. */
   #stuffed = false;
   /** The remaining bytes of the PES packet; negative if its length is not given. */
   #left = -1;

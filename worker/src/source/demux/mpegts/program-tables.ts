@@ -7,7 +7,7 @@ const TABLE_PAT = 0;
 const TABLE_PMT = 2;
 const CURRENT = 1;
 const CRC_BYTES = 4;
-/** Limits above the programs and streams of any real multiplex. */
+/** The most programs and tracks that are read. No real multiplex has more. */
 const MAX_PROGRAMS = 128;
 const MAX_TRACKS = 64;
 

@@ -6,7 +6,7 @@ export class SectionReader {
   readonly #onSection: (section: Buffer) => void;
   readonly #bytes = Buffer.allocUnsafe(MAX_SECTION_BYTES);
   #length = 0;
-  /** True if a section has begun, or one may follow the last one. */
+  /** True if a section has begun, or if another one may follow the last one in the same packet. */
   #open = false;
   #sumSeenRight = false;
 
@@ -29,7 +29,7 @@ export class SectionReader {
     this.#take(bytes, pointer, end);
   }
 
-  /** Handles missing bytes. */
+  /** Drops the incomplete section, because bytes are missing. */
   lose(): void {
     this.#open = false;
     this.#length = 0;

@@ -12,7 +12,7 @@ export interface SeekableFile {
 export interface TsTimes {
   /** Decode time of the first media, ms on the stream's clock. */
   readonly firstMs: number;
-  /** The duration; null if the clock is not continuous, so that it is unknown. */
+  /** The duration, ms, or null if the clock is not continuous, so that the duration is unknown. */
   readonly durationMs: number | null;
 }
 
@@ -22,7 +22,10 @@ const WINDOW_BYTES = 1024 * 1024;
 const SAMPLES = 4;
 const SAMPLE_BYTES = 256 * 1024;
 const MAX_STEPS = 12;
-/** A position this much before the requested one is near enough to read from, ms; keyframes are rarely further apart. */
+/**
+ * The distance before the requested position within which a place is near enough to read from, ms. Keyframes are rarely
+ * further apart.
+ */
 const NEAR_MS = 10_000;
 /** The clock's wrap-around (33 bits of 90 kHz), ms. */
 const WRAP_MS = 2 ** 33 / 90;
@@ -70,7 +73,7 @@ async function clockRuns(file: SeekableFile, firstMs: number, durationMs: number
   return true;
 }
 
-/** A position in a file in bytes, with the position in the source of the media that follow. */
+/** A place in a file: the byte, and the position in the source of the media that follow it. */
 export interface TsPlace {
   readonly startByte: number;
   readonly startMs: number;
@@ -98,7 +101,7 @@ export async function findTsByte(
     const startByte = Math.floor(low.startByte + bytes);
     const found = timesIn(await readWindow(file, startByte, signal));
     const startMs = found === null ? null : onwards(found.firstMs, times.firstMs);
-    // If the clock does not rise with the bytes, the search fails.
+    // If the clock does not rise with the bytes, the search ends at the best place so far.
     if (startMs === null || startMs > times.durationMs + NEAR_MS) return low;
     if (startMs <= positionMs) low = { startByte, startMs };
     else high = { startByte, startMs };
