@@ -1,12 +1,12 @@
 /** The size and frame rate of a picture. */
 export interface Canvas {
-  /** Size in pixels; both numbers are even. */
+  /** The size in pixels. Both numbers are even. */
   readonly width: number;
   readonly height: number;
   readonly fps: number;
 }
 
-/** The format of the AAC that the room gets. */
+/** The format of the AAC audio that the room gets. */
 export interface AudioFormat {
   readonly sampleRateHz: number;
   /** 1 or 2. */

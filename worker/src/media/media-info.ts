@@ -1,7 +1,7 @@
 /** The transfer functions of HDR: PQ (SMPTE ST 2084, with HDR10 and Dolby Vision) or HLG (ARIB STD-B67). */
 export type HdrTransfer = "PQ" | "HLG";
 
-/** A video track as it is found in a source, before anything is decided. Unknown values are null. */
+/** The properties of a video track in a source. A value that is not known is null or absent. */
 export interface VideoInfo {
   /** ffmpeg's codec name: `h264`, `hevc`, `vp9`, … */
   readonly codec: string;
@@ -21,21 +21,24 @@ export interface VideoInfo {
   readonly pixelAspect?: number;
   readonly interlaced: boolean;
   /**
-   * True if no picture is an IDR, so that a viewer who joins cannot begin with one. Absent if there are some or it is
-   * not known.
+   * True if the track has no IDR pictures, so that a viewer who joins later cannot begin with one. Absent if it has some, or if
+   * that is not known.
    */
   readonly openGops?: boolean;
-  /** True for HDR (PQ or HLG) or the primaries of BT.2020. Absent if it has neither or it is not known. */
+  /** True if the track has HDR (PQ or HLG) or the primaries of BT.2020. Absent if it has neither, or if that is not known. */
   readonly wideColours?: boolean;
-  /** The transfer function of HDR. Absent if it is not HDR or not known. */
+  /** The transfer function of an HDR track. Absent if the track is not HDR, or if that is not known. */
   readonly hdr?: HdrTransfer;
   /** The average bit rate; absent if it is not known. */
   readonly bitRateKbps?: number;
-  /** The time of its first picture, ms from the beginning; absent if it is the beginning or not known. */
+  /**
+   * The time of the first picture, ms from the beginning of the source. Absent if the track starts at the beginning, or if the
+   * time is not known.
+   */
   readonly startMs?: number;
   /**
-   * A sentence that says why a copy would be shown wrongly (an edit list, wrong flags); absent if it would be shown
-   * correctly.
+   * A sentence that says why a copy of the track would be shown wrongly, such as an edit list or wrong flags. Absent if a copy
+   * would be shown correctly.
    */
   readonly uncopyable?: string;
 }
@@ -47,9 +50,12 @@ export interface AudioInfo {
   readonly sampleRateHz: number;
   /** The average bit rate; absent if it is not known. */
   readonly bitRateKbps?: number;
-  /** The time of its first sound, ms from the beginning; absent if it is the beginning or not known. */
+  /**
+   * The time of the first sound, ms from the beginning of the source. Absent if the track starts at the beginning, or if the
+   * time is not known.
+   */
   readonly startMs?: number;
-  /** The same as for video. */
+  /** A sentence that says why a copy of the track would be played wrongly; see `VideoInfo`. */
   readonly uncopyable?: string;
 }
 
@@ -61,10 +67,13 @@ export interface MediaInfo {
   readonly durationMs: number | null;
   /** True if the duration also counts tracks that are not played, such as subtitles. */
   readonly durationIsRough?: boolean;
-  /** True for a fragmented file. It ends properly only between two fragments, however long it is. */
+  /** True for a fragmented file. A fragmented file is complete only if it ends at the end of a fragment. */
   readonly inFragments?: boolean;
   readonly video: VideoInfo | null;
   readonly audio: AudioInfo | null;
-  /** Sentences about the choice of tracks, and the reason if the source has tracks of a kind and none is played. */
+  /**
+   * Sentences about the choice of tracks. If the source has tracks of a kind and none of them is played, one sentence gives the
+   * reason.
+   */
   readonly choices?: readonly string[];
 }

@@ -4,8 +4,8 @@ const TAG_HEADER_BYTES = 11;
 const BACK_POINTER_BYTES = 4;
 
 /**
- * Returns the complete messages inside an aggregate (Adobe RTMP 1.0, section 7.1.6). Any other message is returned
- * unchanged. Payloads are views.
+ * Returns the complete messages inside an aggregate (Adobe RTMP 1.0, section 7.1.6). Any other message is returned unchanged.
+ * The payloads are views of the aggregate's payload.
  */
 export function splitAggregate(message: RtmpMessage): readonly RtmpMessage[] {
   if (message.typeId !== MESSAGE.aggregate) return [message];

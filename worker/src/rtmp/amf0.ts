@@ -1,6 +1,9 @@
 import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
 
-/** A value of AMF0 (Adobe AMF 0, section 2). Objects have no prototype, so that a peer's keys have no effect. */
+/**
+ * A value of AMF0 (Adobe AMF 0, section 2). Objects have no prototype, so that a key such as `__proto__` from a peer has no
+ * effect.
+ */
 export type AmfValue =
   | number
   | boolean
@@ -16,7 +19,7 @@ export interface AmfObject {
   readonly [key: string]: AmfValue;
 }
 
-/** An associative array (section 2.10), which is an object with another marker. `onMetaData` is one. */
+/** An associative array (section 2.10), which is an object with another marker. The values of `onMetaData` are sent as one. */
 export class AmfEcmaArray {
   readonly entries: AmfObject;
 
@@ -45,7 +48,10 @@ const MARKER = {
 } as const;
 
 const MAX_DEPTH = 16;
-/** Metadata have some tens; the lists of keyframes that recordings bring are longer, and not read here. */
+/**
+ * The largest number of values in a message. Metadata have a few dozen. The keyframe lists in the metadata of recordings are
+ * longer, but are not needed.
+ */
 const MAX_VALUES = 10_000;
 const MAX_SHORT_STRING_BYTES = 0xffff;
 
@@ -70,8 +76,8 @@ export function decodeAmf0(bytes: Buffer): AmfValue[] {
 }
 
 /**
- * Reads values as far as possible. If a value is incomplete and an object, the entries before the break are returned.
- * AMF0 values have no length field, so nothing after a value of unknown type can be read.
+ * Reads values as far as possible. If the last value is an object that is cut short or unreadable, its entries before that
+ * point are returned. AMF0 values have no length field, so nothing after a value of unknown type can be read.
  */
 export function readableAmf0(bytes: Buffer): AmfValue[] {
   return new AmfReader(bytes).values().values;
@@ -120,7 +126,8 @@ class AmfReader {
       case MARKER.unsupported:
         return undefined;
       case MARKER.reference:
-        // Section 2.9: a reference to an earlier object of the same message. No value that is used here is sent as one.
+        // A reference to an earlier object of the same message (section 2.9) is not resolved, because no value that is used
+        // here is sent as a reference.
         this.#take(2);
         return undefined;
       case MARKER.ecmaArray:
@@ -147,7 +154,7 @@ class AmfReader {
   }
 
   #object(depth: number): AmfObject {
-    // SAFETY: a fresh object without a prototype, filled below with AmfValues only.
+    // SAFETY: this is a new object, which is filled below with AmfValues only.
     const object = Object.create(null) as Record<string, AmfValue>;
     try {
       for (;;) {
@@ -167,7 +174,8 @@ class AmfReader {
   #strictArray(depth: number): AmfValue[] {
     const count = this.#uint32();
     const values: AmfValue[] = [];
-    // Nothing is allocated for `count`, which may be false. Each value has at least one byte, so the loop ends.
+    // Nothing is allocated for `count`, which the peer may have made up. Each value takes at least one byte, so the loop ends
+    // with the bytes.
     for (let index = 0; index < count; index += 1) values.push(this.#value(depth + 1));
     return values;
   }
@@ -193,7 +201,7 @@ class AmfReader {
   }
 }
 
-/** Encodes values one after another. Texts over 65,535 bytes become long strings. */
+/** Encodes values one after another. Strings of more than 65,535 bytes become long strings. */
 export function encodeAmf0(values: readonly AmfValue[]): Buffer {
   const parts: Buffer[] = [];
   for (const value of values) encodeValue(value, parts);

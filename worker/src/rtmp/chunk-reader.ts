@@ -3,15 +3,20 @@ import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
 
 const DEFAULT_CHUNK_BYTES = 128;
 const EXTENDED = 0xffffff;
-/** Basic header 3, message header 11, extended timestamp 4 (Adobe RTMP 1.0, section 5.3.1). */
+/**
+ * The largest size of a chunk's headers: basic header 3, message header 11, extended timestamp 4 (Adobe RTMP 1.0, section
+ * 5.3.1).
+ */
 const MAX_HEADER_BYTES = 18;
-/** Bytes of the message header by chunk type (section 5.3.1.2). */
+/** The size of the message header in bytes, by chunk type (section 5.3.1.2). */
 const MESSAGE_HEADER_BYTES = [11, 7, 3, 0] as const;
-/** First allocation for a message that arrives in pieces, bytes. It grows only as bytes arrive. */
+/**
+ * The number of bytes that are allocated first for a message that arrives in pieces. More is allocated only as bytes arrive.
+ */
 const FIRST_ROOM_BYTES = 4096;
 
 export interface ChunkReaderLimits {
-  /** Limit for the length of a message and for the held bytes of all unfinished messages. */
+  /** The limit for the length of a message, and for the total of the bytes that are held of unfinished messages. */
   readonly maxMessageBytes: number;
   readonly maxChunkStreams: number;
 }
@@ -27,23 +32,23 @@ interface IncomingStream {
   absolute: boolean;
   extended: boolean;
   /**
-   * Whether the sender repeats an extended timestamp on its type 3 chunks. Implementations read the specification
-   * (section 5.3.1.3) both ways, so the first such chunk decides. Null until one has arrived.
+   * True if the sender repeats an extended timestamp in its type 3 chunks. Implementations read the specification (section
+   * 5.3.1.3) in both ways, so the first such chunk decides. Null until one has arrived.
    */
   repeatsExtended: boolean | null;
   length: number;
   typeId: number;
   streamId: number;
-  /** Received bytes of the current message; null between messages. */
+  /** The number of bytes received of the current message; null between messages. */
   received: number | null;
-  /** These bytes, if they did not arrive in one piece. */
+  /** The bytes received of the current message, if it did not arrive in one piece. */
   room: Buffer | null;
 }
 
 /**
- * Assembles messages from chunks (section 5.3), however the network splits them. Set Chunk Size and Abort are applied
- * here and passed on like every other message. A message that arrives in one piece is a view of the input; others are
- * copied once. Memory is not allocated just because a peer announces a length.
+ * Assembles messages from chunks (section 5.3), however the network splits the chunks. Set Chunk Size and Abort are applied
+ * here, and are passed on like all other messages. The payload of a message that arrives in one piece is a view of the input;
+ * other payloads are copied. Memory is not allocated just because a peer announces a length.
  */
 export class ChunkReader {
   readonly #limits: ChunkReaderLimits;
@@ -53,7 +58,7 @@ export class ChunkReader {
   readonly #cut = Buffer.alloc(MAX_HEADER_BYTES);
   #cutBytes = 0;
   #chunkBytes = DEFAULT_CHUNK_BYTES;
-  /** The chunk stream whose payload comes next. */
+  /** The chunk stream whose payload comes next; null if a header comes next. */
   #current: IncomingStream | null = null;
   #missingBytes = 0;
   #heldBytes = 0;
@@ -78,7 +83,7 @@ export class ChunkReader {
   /**
    * Processes the next bytes and calls back for each message that they complete.
    *
-   * @throws RtmpProtocolError; the reader must not be used after it
+   * @throws RtmpProtocolError, after which the reader must not be used
    */
   push(data: Buffer): void {
     let offset = 0;
@@ -101,17 +106,17 @@ export class ChunkReader {
     const before = this.#cutBytes;
     this.#cutBytes = 0;
     if (length >= before) return offset + length - before;
-    // The bytes that were held because they might have been an extended timestamp are payload.
+    // Some bytes were held because they might have been an extended timestamp, but they turned out to be payload.
     this.push(Buffer.from(this.#cut.subarray(length, before)));
     return offset;
   }
 
-  /** @returns the header's length, or 0 if it is not complete; then nothing has changed */
+  /** @returns the header's length, or 0 if the header is not complete, in which case nothing has changed */
   #parseHeader(bytes: Buffer, start: number, end: number): number {
     const first = bytes[start] ?? 0;
     const type = first >> 6;
     const low = first & 0x3f;
-    // Section 5.3.1.1: 0 and 1 announce one and two more bytes of chunk stream id.
+    // The values 0 and 1 mean that the chunk stream id takes one or two more bytes (section 5.3.1.1).
     const basicBytes = low > 1 ? 1 : low + 2;
     const messageHeaderBytes = MESSAGE_HEADER_BYTES[type] ?? 0;
     const at = start + basicBytes;
@@ -143,8 +148,8 @@ export class ChunkReader {
     if (type === 0) stream.streamId = bytes.readUInt32LE(at + 7);
     if (stream.received === null) {
       stream.received = 0;
-      // By section 5.3.1.2.4, a type 0 timestamp is the delta of a type 3 message after it. No sender means that for an
-      // extended timestamp, because it would skip hours.
+      // By section 5.3.1.2.4, the timestamp of a type 0 message is the delta of a type 3 message after it. This rule is not
+      // applied to an extended timestamp, because no sender means to skip hours.
       const same = type === 3 && stream.extended && stream.absolute;
       if (type === 0) stream.timestamp = stream.timeField;
       else if (!same) stream.timestamp = (stream.timestamp + stream.timeField) >>> 0;
@@ -156,7 +161,7 @@ export class ChunkReader {
   }
 
   #open(id: number, type: number): IncomingStream {
-    // Type 1 is accepted as a start, because some senders start their control messages with it.
+    // A chunk stream may also begin with type 1, because some senders begin their control messages with it.
     if (type > 1) throw new RtmpProtocolError("A chunk stream began without a full header.");
     if (this.#streams.size >= this.#limits.maxChunkStreams) throw new RtmpProtocolError("Too many chunk streams.");
     const stream: IncomingStream = {
@@ -223,13 +228,13 @@ export class ChunkReader {
     this.#onMessage(message);
   }
 
-  /** Section 5.4.1: 31 bits, at least 1. */
+  /** Sets the size of the peer's chunks, which has 31 bits and is at least 1 (section 5.4.1). */
   #setChunkSize(sizeBytes: number): void {
     if (sizeBytes === 0 || sizeBytes > 0x7fffffff) throw new RtmpProtocolError("A chunk size is from 1 to 2^31 - 1.");
     this.#chunkBytes = sizeBytes;
   }
 
-  /** Drops the received part of a message (section 5.4.2). */
+  /** Drops the received part of a chunk stream's message (section 5.4.2). */
   #abort(chunkStreamId: number): void {
     const stream = this.#streams.get(chunkStreamId);
     if (stream?.received === null || stream === undefined) return;
@@ -240,8 +245,8 @@ export class ChunkReader {
 }
 
 /**
- * Decides once per chunk stream whether a type 3 header is followed by an extended timestamp, as SRS does: the four
- * bytes are one if they equal the time field of the last header or the message's time.
+ * Decides once per chunk stream whether a type 3 header is followed by an extended timestamp, as SRS does: the next four bytes
+ * are an extended timestamp if they equal the time field of the last header or the time of the message.
  *
  * @returns null if too few bytes have arrived to decide
  */

@@ -2,12 +2,12 @@ import { type RtmpMessage, setChunkSize } from "./message.ts";
 
 /** The initial chunk size of both sides (section 5.4.1). */
 const DEFAULT_CHUNK_BYTES = 128;
-/** From this value on, a 24-bit timestamp field is extended (section 5.3.1.3). */
+/** The smallest time that does not fit into the 24-bit field and is written as an extended timestamp (section 5.3.1.3). */
 const EXTENDED_FROM = 0xffffff;
-/** A larger difference is a step back. */
+/** A timestamp difference (modulo 2^32) of at least this much means that the timestamp went back. */
 const HALF_RANGE = 0x80000000;
 const MIN_CHUNK_STREAM_ID = 2;
-/** The largest id that fits one byte of basic header (section 5.3.1.1). */
+/** The largest id that fits into a basic header of one byte (section 5.3.1.1). */
 const MAX_CHUNK_STREAM_ID = 63;
 
 interface OutgoingStream {
@@ -16,9 +16,10 @@ interface OutgoingStream {
 }
 
 /**
- * Splits messages into chunks (Adobe RTMP 1.0, section 5.3). Each message is written in one piece, headers and payload,
- * so that small chunks cost only one copy of the payload. The first message of a chunk stream is a type 0 chunk. Later
- * ones are type 1 (a time delta), so that sessions of over 4 h 39 min need no extended timestamp.
+ * Splits messages into chunks (Adobe RTMP 1.0, section 5.3). Each message, with all its headers, is written as one buffer, so
+ * that the payload is copied only once however small the chunks are. The first message of a chunk stream begins with a type 0
+ * chunk, which has the timestamp. So does a message whose timestamp went back, or that is of another message stream. Other
+ * messages begin with a type 1 chunk, which has a time delta, so that sessions of over 4 h 39 min need no extended timestamp.
  * Timestamps wrap at 2^32.
  */
 export class ChunkWriter {
@@ -26,7 +27,7 @@ export class ChunkWriter {
   readonly #streams: (OutgoingStream | undefined)[] = [];
   #chunkBytes = DEFAULT_CHUNK_BYTES;
 
-  /** @param write takes each message as one piece, in order. */
+  /** @param write is called with each message as one buffer, in the order of the messages */
   constructor(write: (message: Buffer) => void) {
     this.#write = write;
   }
@@ -37,11 +38,11 @@ export class ChunkWriter {
     this.#chunkBytes = sizeBytes;
   }
 
-  /** Writes one message. Chunk stream ids reach from 2 to 63. */
+  /** Writes one message. The chunk stream id must be from 2 to 63. */
   write(message: RtmpMessage): void {
     const { chunkStreamId, streamId, typeId, payload } = message;
     if (chunkStreamId < MIN_CHUNK_STREAM_ID || chunkStreamId > MAX_CHUNK_STREAM_ID) {
-      throw new RangeError("A chunk stream id is from 2 to 63.");
+      throw new RangeError("The chunk stream id must be from 2 to 63.");
     }
     const { full, time } = this.#step(chunkStreamId, streamId, message.timestampMs >>> 0);
     const extended = time >= EXTENDED_FROM;
@@ -55,7 +56,7 @@ export class ChunkWriter {
     bytes.writeUIntBE(extended ? EXTENDED_FROM : time, 1, 3);
     bytes.writeUIntBE(length, 4, 3);
     bytes[7] = typeId;
-    // Section 5.3.1.2.1: the message stream id alone is little-endian.
+    // The message stream id is the only little-endian field (section 5.3.1.2.1).
     if (full) bytes.writeUInt32LE(streamId, 8);
     if (extended) bytes.writeUInt32BE(time, headerBytes - 4);
     let at = headerBytes + payload.copy(bytes, headerBytes, 0, this.#chunkBytes);

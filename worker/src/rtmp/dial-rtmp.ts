@@ -12,9 +12,10 @@ export interface DialTarget {
 export type Dial = (target: DialTarget) => Promise<net.Socket>;
 
 /**
- * Dials directly, for addresses that the operator has configured. With TLS, the server's certificate is verified.
+ * Returns a function that connects directly, without judging the address. It is meant for addresses that the operator has
+ * configured. With TLS, the server's certificate is verified.
  *
- * @param caCertificate PEM; trusted in place of the system's authorities.
+ * @param caCertificate a PEM certificate of an authority that is trusted instead of the system's authorities
  */
 export function directDial(caCertificate?: string): Dial {
   return (target) => dial(target, caCertificate);

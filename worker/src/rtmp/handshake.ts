@@ -2,20 +2,20 @@ import { randomFillSync } from "node:crypto";
 import { RtmpProtocolError } from "./rtmp-protocol-error.ts";
 
 const VERSION = 3;
-/** C1, C2, S1 and S2 (Adobe RTMP 1.0, sections 5.2.3 and 5.2.4). */
+/** The size of each of C1, C2, S1 and S2 (Adobe RTMP 1.0, sections 5.2.3 and 5.2.4). */
 const PART_BYTES = 1536;
-/** Both sides receive a version byte and two parts. */
+/** The number of bytes that each side receives: a version byte and two parts. */
 const TOTAL_BYTES = 1 + 2 * PART_BYTES;
 
 /** One side of the simple handshake (section 5.2). It accepts its input in pieces of any size. */
 export class Handshake {
   readonly #role: "client" | "server";
   readonly #send: (bytes: Buffer) => void;
-  /** C0 and C1 of the peer, to be echoed (section 5.2.4). */
+  /** The version byte and the first part of the peer. The part is sent back to the peer (section 5.2.4). */
   readonly #first = Buffer.alloc(1 + PART_BYTES);
   #receivedBytes = 0;
 
-  /** Sends a client's first bytes at once. */
+  /** Sends the first bytes at once if this side is the client. */
   constructor(role: "client" | "server", send: (bytes: Buffer) => void) {
     this.#role = role;
     this.#send = send;
@@ -23,7 +23,7 @@ export class Handshake {
   }
 
   /**
-   * @returns null until the handshake is done, then the bytes after it, which may be empty
+   * @returns null until the handshake is done, and then the bytes that follow it, which may be none
    * @throws RtmpProtocolError if the peer does not speak RTMP.
    */
   push(data: Buffer): Buffer | null {
@@ -37,8 +37,8 @@ export class Handshake {
       data.copy(this.#first, before);
       if (this.#receivedBytes >= this.#first.length) this.#answer();
     }
-    // C2 and S2 are not compared with what they should echo: servers with the undocumented "complex" handshake answer
-    // differently, and nothing depends on it.
+    // C2 and S2 are not compared with the bytes that they should repeat. Servers with the undocumented "complex" handshake send
+    // other bytes, and nothing depends on them.
     return this.#receivedBytes === TOTAL_BYTES ? data.subarray(taken) : null;
   }
 
@@ -48,7 +48,9 @@ export class Handshake {
   }
 }
 
-/** C0 and C1, or S0 and S1: version, a time of zero, four zero bytes, random bytes (sections 5.2.2 and 5.2.3). */
+/**
+ * Returns C0 and C1, or S0 and S1: the version, a time of zero, four zero bytes, and random bytes (sections 5.2.2 and 5.2.3).
+ */
 function firstParts(): Buffer {
   const bytes = Buffer.alloc(1 + PART_BYTES);
   bytes.writeUInt8(VERSION);

@@ -32,7 +32,7 @@ export class IndependentRtmpServer {
   readonly #context: ContextModule;
 
   static async start(options: IndependentRtmpServerOptions = {}): Promise<IndependentRtmpServer> {
-    // SAFETY: the package has no types; this is its version's shape, and tests fail where it is not.
+    // SAFETY: the package has no types. This is the form of the installed version, and tests fail if it changes.
     const context = require("node-media-server/src/core/context.js") as ContextModule;
     const RtmpServer = require("node-media-server/src/server/rtmp_server.js") as ServerModule;
     const logger = require("node-media-server/src/core/logger.js") as { level: string };
@@ -48,7 +48,7 @@ export class IndependentRtmpServer {
       rtmp.handleRequest(socket);
     };
     const server = options.tls === undefined ? net.createServer(accept) : tls.createServer(options.tls, accept);
-    // A test lets a client reject the certificate, which is not a failure.
+    // A client that rejects the certificate is part of a test and not a failure.
     server.on("tlsClientError", () => undefined);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return new IndependentRtmpServer(server, sockets, context);
@@ -73,8 +73,8 @@ export class IndependentRtmpServer {
   }
 
   /**
-   * Ends all connections, after what is queued on them. Without this, players of a stream whose publisher left wait
-   * without end.
+   * Ends all connections after everything that is queued on them has been sent. Without this, players of a stream whose
+   * publisher left wait without end.
    */
   endConnections(): void {
     for (const socket of this.#sockets) socket.end();

@@ -29,21 +29,24 @@ export const USER_EVENT = {
   pingResponse: 7,
 } as const;
 
-/** The chunk streams used for sending. 2 is reserved for protocol control (section 5.3.1.1), the rest is convention. */
+/**
+ * The chunk streams used for sending. The id 2 is reserved for protocol control (section 5.3.1.1); the other ids are
+ * convention.
+ */
 export const CHUNK_STREAM = { control: 2, command: 3, audio: 4, data: 5, video: 6 } as const;
 
-/** One RTMP message, in or out. */
+/** One RTMP message, sent or received. */
 export interface RtmpMessage {
   readonly chunkStreamId: number;
   readonly typeId: number;
   /** 0 for messages about the connection. */
   readonly streamId: number;
-  /** ms. On the wire and in received messages it is modulo 2^32. */
+  /** The timestamp, ms. On the wire and in received messages it is taken modulo 2^32. */
   readonly timestampMs: number;
   readonly payload: Buffer;
 }
 
-/** A command (section 7.2): its name, transaction id and values; the first value is the command object or null. */
+/** A command (section 7.2): its name, its transaction id and its values. The first value is the command object or null. */
 export interface RtmpCommand {
   readonly name: string;
   readonly transactionId: number;
@@ -56,22 +59,22 @@ export interface UserControlEvent {
   readonly value: number;
 }
 
-/** @param sizeBytes 1 to 2^31 - 1; section 5.4.1. */
+/** @param sizeBytes from 1 to 2^31 - 1 (section 5.4.1) */
 export function setChunkSize(sizeBytes: number): RtmpMessage {
   return control(MESSAGE.setChunkSize, uint32(sizeBytes));
 }
 
-/** Section 5.4.3; the sequence number wraps at 2^32. */
+/** Makes an Acknowledgement (section 5.4.3). The number of bytes wraps at 2^32. */
 export function acknowledgement(receivedBytes: number): RtmpMessage {
   return control(MESSAGE.acknowledgement, uint32(receivedBytes));
 }
 
-/** Section 5.4.4. */
+/** Makes a Window Acknowledgement Size (section 5.4.4). */
 export function windowAckSize(sizeBytes: number): RtmpMessage {
   return control(MESSAGE.windowAckSize, uint32(sizeBytes));
 }
 
-/** Section 5.4.5, with the limit type "dynamic". */
+/** Makes a Set Peer Bandwidth (section 5.4.5) with the limit type "dynamic". */
 export function setPeerBandwidth(sizeBytes: number): RtmpMessage {
   return control(MESSAGE.setPeerBandwidth, Buffer.concat([uint32(sizeBytes), Buffer.of(2)]));
 }
@@ -83,7 +86,7 @@ export function userControl(event: number, ...values: readonly number[]): RtmpMe
   return control(MESSAGE.userControl, Buffer.concat([head, ...values.map(uint32)]));
 }
 
-/** A command in AMF0 (section 7.1.1). */
+/** Makes a command in AMF0 (section 7.1.1). */
 export function commandMessage(streamId: number, command: RtmpCommand): RtmpMessage {
   return {
     chunkStreamId: CHUNK_STREAM.command,
@@ -94,7 +97,7 @@ export function commandMessage(streamId: number, command: RtmpCommand): RtmpMess
   };
 }
 
-/** A data message in AMF0 (section 7.1.2): a handler's name, then its values. */
+/** Makes a data message in AMF0 (section 7.1.2). The values begin with the name of a handler. */
 export function dataMessage(streamId: number, values: readonly AmfValue[]): RtmpMessage {
   return {
     chunkStreamId: CHUNK_STREAM.data,
@@ -106,9 +109,8 @@ export function dataMessage(streamId: number, values: readonly AmfValue[]): Rtmp
 }
 
 /**
- * Reads a command message in AMF0, or the AMF0 that an "AMF3" command message contains after its first byte. Values
- * after
- * an unreadable one are left out.
+ * Reads a command message in AMF0, or the AMF0 that an "AMF3" command message contains after its first byte. Values after an
+ * unreadable one are left out.
  *
  * @returns null for any other message, and for a command with an unreadable name
  */
@@ -134,16 +136,16 @@ export function readData(message: RtmpMessage): AmfValue[] | null {
 }
 
 /**
- * Returns the AMF0 part of a command or data message. An "AMF3" message has a byte in front that is 0 for AMF0 (AMF3
- * then
- * comes only after a marker); some senders omit it. Neither kind of message starts with a number, whose marker is 0.
+ * Returns the AMF0 part of a command or data message. An "AMF3" message has a byte in front, which is 0 if the message is in
+ * AMF0. Some senders omit this byte. A 0 at the beginning is never a value itself: 0 is the marker of a number, and neither
+ * kind of message begins with a number.
  */
 function amf0Of({ typeId, payload }: RtmpMessage): Buffer {
   const amf3 = typeId === MESSAGE.commandAmf3 || typeId === MESSAGE.dataAmf3;
   return amf3 && payload[0] === 0 ? payload.subarray(1) : payload;
 }
 
-/** @returns null for an event without a value, which no known event is */
+/** @returns null for an event without a value. All known events have one. */
 export function readUserControl(message: RtmpMessage): UserControlEvent | null {
   if (message.payload.length < 6) return null;
   return { event: message.payload.readUInt16BE(0), value: message.payload.readUInt32BE(2) };

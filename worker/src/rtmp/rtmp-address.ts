@@ -1,46 +1,47 @@
 /** The parts of a URL that RTMP commands need. `streamKey` and everything derived from it is secret. */
 export interface RtmpAddress {
-  /** Name or address to connect to; IPv6 without brackets. */
+  /** The host name or IP address to connect to, without brackets for IPv6. */
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
-  /** `app` of the connect command, with its parameters if the URL has some before the stream name. */
+  /** The `app` of the connect command. It includes parameters if the URL has some before the stream name. */
   readonly app: string;
-  /** `tcUrl` of the connect command: without user and key. */
+  /** The `tcUrl` of the connect command: the URL without the user and without the stream name. */
   readonly tcUrl: string;
-  /** Stream name of publish and play, with the URL's query. Empty if the URL names only an app. */
+  /** The stream name for publish and play, with the URL's query. Empty if the URL names only an app. */
   readonly streamKey: string;
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "rtmp:": 1935, "rtmps:": 443 };
 
-/** App and stream name, byte for byte as in the URL. */
+/** The app and the stream name, byte for byte as in the URL. */
 interface Split {
   readonly app: string;
   readonly name: string;
 }
 
 /**
- * Splits an rtmp(s) URL as ffmpeg (libavformat/rtmpproto.c) and players do: `/app/key`, or `/app/instance/key` where
- * there are three segments or more; the query belongs to the key. Pure.
+ * Splits an rtmp(s) URL as ffmpeg (libavformat/rtmpproto.c) and players do: `/app/key`, or `/app/instance/key` if there are
+ * three or more segments. The query belongs to the key. Pure.
  *
- * @returns null if this is not an rtmp(s) URL with a host and an app
+ * @returns null if the string is not an rtmp(s) URL with a host and an app
  */
 export function parseRtmpUrl(text: string): RtmpAddress | null {
   return rtmpAddresses(text)[0] ?? null;
 }
 
 /**
- * Returns the ways in which servers may expect a URL to be split, the most likely first. If a server does not know the
- * first app or stream, it may know the second. Pure.
+ * Returns the ways in which servers may expect a URL to be split, the most likely first. If a server does not know the app or
+ * the stream of the first way, it may know those of the next. Pure.
  *
- * @returns an empty list if this is not an rtmp(s) URL with a host and an app
+ * @returns an empty list if the string is not an rtmp(s) URL with a host and an app
  */
 export function rtmpAddresses(text: string): readonly RtmpAddress[] {
   const trimmed = text.trim();
   const url = URL.parse(trimmed);
   const defaultPort = url === null ? undefined : DEFAULT_PORTS[url.protocol];
-  // The parser encodes and shortens paths, while servers compare names byte for byte.
+  // The path is not taken from the parsed URL: the parser encodes and shortens paths, while servers compare names byte for
+  // byte.
   const path = /^rtmps?:\/\/[^/?#]*\/(.+)$/is.exec(trimmed)?.[1];
   if (url === null || defaultPort === undefined || url.hostname === "" || path === undefined) return [];
   // oxlint-disable-next-line no-control-regex -- Line ends and other control characters are never part of a name.
@@ -77,7 +78,7 @@ function splits(path: string): Split[] {
         ]
       : [inFront];
   if (segments.at(-1) === "" && query === "" && segments.length === 3) {
-    // A trailing slash does not belong to the name.
+    // The trailing slash most likely does not belong to the stream name.
     return [{ app: first, name: segments[1] ?? "" }, at(2)];
   }
   const usual = at(usualAppSegments(segments));
@@ -93,7 +94,10 @@ function usualAppSegments(segments: readonly string[]): number {
   return segments.length > 2 && segments[1]?.includes(":") !== true ? 2 : 1;
 }
 
-/** Handles `live?vhost=a.com&token=b/stream?sign=c/d`, where the app's parameters come before the stream name. */
+/**
+ * Splits a path such as `live?vhost=a.com&token=b/stream?sign=c/d`, in which parameters of the app come before the stream name.
+ * Returns null if there are none.
+ */
 function parametersInFront(path: string, mark: number): Split | null {
   if (mark === -1) return null;
   const second = path.indexOf("?", mark + 1);
@@ -102,7 +106,10 @@ function parametersInFront(path: string, mark: number): Split | null {
   return slash < mark || name === "" ? null : { app: path.slice(0, slash), name };
 }
 
-/** Flash servers expect recorded files with their type in front, and FLV files without their extension. */
+/**
+ * Returns the names under which Flash servers expect recorded files: MP4 files with their type in front, and FLV files without
+ * their extension.
+ */
 function typed({ app, name }: Split, query: string): Split[] {
   const file = name.slice(0, name.length - query.length);
   if (file.includes(":")) return [];
@@ -116,14 +123,14 @@ function distinct(found: readonly Split[]): Split[] {
   );
 }
 
-/** A shorter name is shown; a longer one may be a key. */
+/** The length from which a stream name is not shown, because it may be a key. */
 const MAX_READABLE_NAME = 8;
 
 export function isReadableName(name: string): boolean {
   return name.length < MAX_READABLE_NAME;
 }
 
-/** Returns app and stream for an error text, without parameters and without a name that may be a key. */
+/** Returns the app and the stream for an error text, without parameters and without a name that may be a key. */
 export function shownStream({ app, streamKey }: RtmpAddress): string {
   const path = streamKey.replace(/\?.*$/s, "");
   const nameAt = path.lastIndexOf("/") + 1;

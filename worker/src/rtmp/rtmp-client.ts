@@ -3,19 +3,19 @@ import { type AmfObject, type AmfValue, amfEntries } from "./amf0.ts";
 import { isCommand, type RtmpMessage, readCommand } from "./message.ts";
 import { RtmpConnection } from "./rtmp-connection.ts";
 
-/** A server's status of a connection or a stream (Adobe RTMP 1.0, sections 7.2.1.1 and 7.2.2). */
+/** A status that a server has sent about a connection or a stream (Adobe RTMP 1.0, sections 7.2.1.1 and 7.2.2). */
 export interface RtmpStatus {
   /** `status`, `warning` or `error`. */
   readonly level: string;
   /** For example `NetStream.Publish.Start`. */
   readonly code: string;
-  /** The server's text, which may contain secrets. */
+  /** The server's description, which may contain secrets. */
   readonly description: string;
   /** The whole answer as JSON, for the log. It may contain secrets. */
   readonly raw?: string;
 }
 
-/** A server answered a command with `_error`. */
+/** The error if a server answered a command with `_error`. */
 export class RtmpCallError extends Error {
   override readonly name = "RtmpCallError";
   readonly status: RtmpStatus;
@@ -31,7 +31,7 @@ export interface RtmpClientOptions {
   readonly onStatus: (status: RtmpStatus) => void;
   /** Audio, video, data and user control messages. */
   readonly onMessage: (message: RtmpMessage) => void;
-  /** Called once, after unanswered calls were rejected. See `RtmpConnectionOptions.onClose`. */
+  /** Called once, after all unanswered calls have been rejected. See `RtmpConnectionOptions.onClose`. */
   readonly onClose: (error: Error | undefined) => void;
 }
 
@@ -40,7 +40,7 @@ interface PendingCall {
   readonly reject: (error: Error) => void;
 }
 
-/** The client's side of a connection: commands and their answers. Publishers and players build on it. */
+/** The client's side of a connection: it sends commands and receives their answers. Publishers and players use it. */
 export class RtmpClient {
   readonly connection: RtmpConnection;
   readonly #options: RtmpClientOptions;
@@ -50,7 +50,7 @@ export class RtmpClient {
 
   constructor(options: RtmpClientOptions) {
     this.#options = options;
-    // There may be no waiter when the connection breaks.
+    // Nobody may be waiting for `ready` when the connection breaks, which must not count as an unhandled rejection.
     this.#ready.promise.catch(() => undefined);
     this.connection = new RtmpConnection({
       socket: options.socket,
@@ -61,7 +61,7 @@ export class RtmpClient {
     });
   }
 
-  /** Resolves when the handshake is done. Rejects if the connection ends before. */
+  /** Resolves when the handshake is done. Rejects if the connection ends before that. */
   get ready(): Promise<void> {
     return this.#ready.promise;
   }
@@ -69,14 +69,14 @@ export class RtmpClient {
   /**
    * Sends a command (section 7.2.1) and waits for its answer.
    *
-   * @returns the answer's values: command object, then the rest.
-   * @throws RtmpCallError for `_error`; another Error if the connection ends before.
+   * @returns the values of the answer: the command object, and then the others
+   * @throws RtmpCallError for `_error`; another Error if the connection ends before the answer.
    */
   call(name: string, ...values: readonly AmfValue[]): Promise<readonly AmfValue[]> {
     return this.callOn(0, name, ...values);
   }
 
-  /** Does the same for a command of a stream. */
+  /** Works like `call`, but sends the command on a stream. */
   callOn(streamId: number, name: string, ...values: readonly AmfValue[]): Promise<readonly AmfValue[]> {
     const answer = Promise.withResolvers<readonly AmfValue[]>();
     // Of several pending calls, only the first failure is reported. The others must not count as unhandled.
@@ -86,7 +86,7 @@ export class RtmpClient {
     return answer.promise;
   }
 
-  /** Sends a command whose answer does not matter: some servers give none. */
+  /** Sends a command without waiting for its answer, because some servers do not answer it. */
   send(streamId: number, name: string, ...values: readonly AmfValue[]): void {
     this.connection.sendCommand(streamId, { name, transactionId: this.#nextTransactionId(), values });
   }
@@ -99,7 +99,7 @@ export class RtmpClient {
   #receive(message: RtmpMessage): void {
     const command = readCommand(message);
     if (command === null) {
-      // An unreadable command is ignored, as other clients do.
+      // An unreadable command is ignored, which other clients do too.
       if (!isCommand(message)) this.#options.onMessage(message);
       return;
     }
@@ -110,7 +110,7 @@ export class RtmpClient {
     }
     const call = this.#calls.get(transactionId);
     if (call === undefined) {
-      // An error without a command's number concerns the last call. An error for a command that needs no answer is
+      // An error without the number of a command is reported as a status. An error for a command whose answer is not awaited is
       // ignored.
       if (name === "_error" && transactionId === 0) this.#options.onStatus({ ...statusOf(values), level: "error" });
       return;
@@ -138,7 +138,10 @@ export function createdStreamId(values: readonly AmfValue[]): number | null {
 
 const MAX_RAW_LENGTH = 2000;
 
-/** Reads the information object after the command object. Some servers send it first, or send a text. */
+/**
+ * Reads the information object, which follows the command object. Some servers send it as the first value, or send a string
+ * instead.
+ */
 function statusOf(values: readonly AmfValue[]): RtmpStatus {
   const objects = [values[1], values[0], ...values.slice(2)].map(amfEntries).filter((object) => object !== null);
   const info: AmfObject = objects.find((object) => object["code"] !== undefined) ?? objects[0] ?? {};

@@ -17,7 +17,7 @@ import {
 } from "./message.ts";
 
 export interface RtmpConnectionOptions {
-  /** A connected socket (net or TLS), owned by the connection from here on. */
+  /** A connected socket (net or TLS), which the RtmpConnection owns from now on. */
   readonly socket: Socket;
   readonly role: "client" | "server";
   /** Called when the handshake is done and commands may be sent. */
@@ -46,7 +46,7 @@ export class RtmpConnection {
   #corked = false;
   #receivedBytes = 0;
   #reportedBytes = 0;
-  /** After how many bytes the peer expects an acknowledgement (section 5.4.4). */
+  /** The number of bytes after which the peer expects an acknowledgement (section 5.4.4). */
   #ackWindowBytes = Number.POSITIVE_INFINITY;
   #announcedWindowBytes = 0;
   #acknowledgedBytes = 0;
@@ -66,7 +66,7 @@ export class RtmpConnection {
     this.#socket.on("error", (error) => {
       this.#error ??= error;
     });
-    // A half-open RTMP connection is useless, because the peer will not answer.
+    // A connection that the peer has half closed is useless, because the peer will not send any answer.
     this.#socket.on("end", () => this.#socket.destroy());
     this.#socket.once("close", () => {
       this.#closed.resolve();
@@ -79,12 +79,12 @@ export class RtmpConnection {
     return this.#closed.promise;
   }
 
-  /** Bytes that were accepted for sending and are not sent yet. */
+  /** The number of bytes that were accepted for sending but are not sent yet. */
   get writableLength(): number {
     return this.#socket.writableLength;
   }
 
-  /** Bytes that the network has accepted. After the connection broke, the last known value. */
+  /** The number of bytes that the network has accepted. After the connection broke, this is the last known value. */
   get sentBytes(): number {
     if (this.#socket.writableFinished) return this.#writtenBytes;
     // A destroyed socket no longer reports its queue.
@@ -101,12 +101,12 @@ export class RtmpConnection {
     return this.#reader.chunkBytes;
   }
 
-  /** The number of received bytes that the peer last acknowledged, modulo 2^32 (section 5.4.3). */
+  /** The number of bytes, modulo 2^32, that the peer has reported in its last acknowledgement (section 5.4.3). */
   get acknowledgedBytes(): number {
     return this.#acknowledgedBytes;
   }
 
-  /** How many acknowledgements the peer has sent. */
+  /** The number of acknowledgements that the peer has sent. */
   get acknowledgements(): number {
     return this.#acknowledgements;
   }
@@ -116,14 +116,12 @@ export class RtmpConnection {
     return this.#announcedWindowBytes;
   }
 
-  /** Bytes accepted by `send`, including those that are not sent yet. */
+  /** The number of bytes that were accepted for sending, including those that are not sent yet. */
   get writtenBytes(): number {
     return this.#writtenBytes;
   }
 
-  /**
-   * Sends a message; its payload is copied. Messages of the same event loop iteration are sent with one system call.
-   */
+  /** Sends a message. The payload is copied. Messages of the same event loop iteration are sent with one system call. */
   send(message: RtmpMessage): void {
     this.#writer.write(message);
   }
@@ -137,7 +135,7 @@ export class RtmpConnection {
     this.#writer.setChunkSize(sizeBytes);
   }
 
-  /** Asks the peer to acknowledge each time after this many bytes. */
+  /** Asks the peer to send an acknowledgement each time that it has received this many bytes. */
   setWindowAckSize(sizeBytes: number): void {
     this.#announcedWindowBytes = sizeBytes;
     this.send(windowAckSize(sizeBytes));
@@ -147,7 +145,7 @@ export class RtmpConnection {
     this.send(setPeerBandwidth(sizeBytes));
   }
 
-  /** Stops reading from the socket, so that the peer is held back. */
+  /** Stops reading from the socket, so that the peer must send more slowly. */
   pause(): void {
     this.#socket.pause();
   }
@@ -156,12 +154,12 @@ export class RtmpConnection {
     this.#socket.resume();
   }
 
-  /** Sends the queue, then closes. The caller limits how long that may take. */
+  /** Sends what is queued, and then closes the connection. The caller must limit the time that this may take. */
   end(): void {
     this.#socket.end();
   }
 
-  /** Closes at once. Idempotent. */
+  /** Closes the connection at once. Can be called more than once. */
   destroy(error?: Error): void {
     this.#error ??= error;
     this.#sentBytes = this.sentBytes;
@@ -171,7 +169,8 @@ export class RtmpConnection {
   #write(bytes: Buffer): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
     if (!this.#corked) {
-      // Many streams share this process, and each sends several slices at a time: one writev carries them all.
+      // A stream writes several slices at a time. Corking lets one system call send all of them, which matters because many
+      // streams share this process.
       this.#corked = true;
       this.#socket.cork();
       process.nextTick(() => {
@@ -210,7 +209,7 @@ export class RtmpConnection {
       case MESSAGE.acknowledgement:
       case MESSAGE.windowAckSize:
       case MESSAGE.setPeerBandwidth:
-        // A message that is cut short is ignored.
+        // A control message that is cut short is ignored.
         if (message.payload.length >= 4) this.#control(message.typeId, readControlNumber(message));
         return;
       case MESSAGE.userControl: {
@@ -232,12 +231,15 @@ export class RtmpConnection {
       // A window of 0 asks for no acknowledgements.
       this.#ackWindowBytes = value === 0 ? Number.POSITIVE_INFINITY : value;
     } else if (value !== 0 && value !== this.#announcedWindowBytes) {
-      // Section 5.4.5: the answer is the window, if it differs from the last one sent.
+      // Set Peer Bandwidth is answered with the window size if that differs from the last one sent (section 5.4.5).
       this.setWindowAckSize(value);
     }
   }
 
-  /** At half the window, as other clients do, so that a strict peer never waits for it. */
+  /**
+   * Sends an acknowledgement once half of the window has been received. Other clients do the same, and a strict peer then never
+   * has to wait for one.
+   */
   #acknowledge(): void {
     if (this.#receivedBytes - this.#reportedBytes < this.#ackWindowBytes / 2) return;
     this.#reportedBytes = this.#receivedBytes;

@@ -1,4 +1,4 @@
-/** A peer violated RTMP, AMF0 or one of the limits. The only error that decoding throws. */
+/** The error for a peer that violated RTMP, AMF0 or one of the limits. Decoding throws no other error. */
 export class RtmpProtocolError extends Error {
   override readonly name = "RtmpProtocolError";
 }

@@ -14,7 +14,7 @@ export interface ScriptedPeer {
 
 export type Script = (peer: ScriptedPeer, command: RtmpCommand) => void;
 
-/** Accepts every client: answers `connect` and `createStream` (stream 1) and nothing else. */
+/** Accepts every client: answers `connect` and `createStream` (with stream 1), and no other command. */
 export const admit: Script = (peer, command) => {
   if (command.name === "connect") peer.answer(command, {}, { level: "status", code: "NetConnection.Connect.Success" });
   if (command.name === "createStream") peer.answer(command, null, 1);

@@ -12,23 +12,23 @@ export interface AacConfig {
   /** The output channels, if parametric stereo is signalled explicitly. */
   readonly channels: number;
   /**
-   * The channelConfiguration (table 1.19): 1 is one mono element, 2 one stereo element, and 0 means that a program
-   * config gives the channels.
+   * The channelConfiguration (table 1.19): 1 means one mono element, 2 one stereo element, and 0 that a program config gives
+   * the channels.
    */
   readonly channelConfiguration: number;
   /** True if spectral band replication (HE-AAC) is signalled. */
   readonly sbr: boolean;
   /** True if parametric stereo (HE-AAC v2) is signalled. */
   readonly ps: boolean;
-  /** PCM samples of one frame, at the core's rate. */
+  /** The number of PCM samples of one frame, at the core's sample rate. */
   readonly samplesPerFrame: 1024 | 960;
 }
 
-/** Table 1.18: samplingFrequencyIndex, without index 15, which means that the rate itself follows. */
+/** The sample rates by samplingFrequencyIndex (table 1.18). Index 15, which means that the rate itself follows, is left out. */
 export const AAC_SAMPLE_RATES_HZ: readonly number[] = [
   96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350,
 ];
-/** Table 1.19; index 0 refers to the program configuration. */
+/** The number of channels by channelConfiguration (table 1.19). For index 0, the program config gives the number. */
 const CHANNELS = [0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 24, 8];
 const OBJECT_SBR = 5;
 const OBJECT_PS = 29;
@@ -40,7 +40,7 @@ const MAX_CONFIG_BYTES = 512;
 /**
  * Parses a config of the general AAC family.
  *
- * @throws CodecError for anything else.
+ * @throws CodecError if the bytes are anything else
  */
 export function parseAacConfig(bytes: Uint8Array): AacConfig {
   if (bytes.length < 2 || bytes.length > MAX_CONFIG_BYTES) throw new CodecError("The AAC config has a wrong length.");
@@ -59,7 +59,7 @@ export function parseAacConfig(bytes: Uint8Array): AacConfig {
   }
   if (!GENERAL_AUDIO.has(objectType)) throw new CodecError("The audio is of an unknown AAC object type.");
   const general = parseGeneralAudio(reader, objectType, channelConfiguration);
-  // Backward compatible signalling: a sync word after the core's config (1.6.5.3).
+  // Backward compatible signalling of SBR is a sync word after the core's config (1.6.5.3).
   if (!hierarchical && reader.bitsLeft >= 16 && reader.bits(11) === 0x2b7) {
     const extension = readObjectType(reader);
     if (extension === OBJECT_SBR && reader.flag()) {
@@ -68,7 +68,7 @@ export function parseAacConfig(bytes: Uint8Array): AacConfig {
       if (reader.bitsLeft >= 12 && reader.bits(11) === 0x548) ps = reader.flag();
     }
   }
-  // Parametric stereo makes two channels of one.
+  // Parametric stereo makes two channels out of one.
   const channels = ps && general.channels === 1 ? 2 : general.channels;
   if (channels === 0) throw new CodecError("The AAC config says no channels.");
   const { samplesPerFrame } = general;
@@ -87,7 +87,7 @@ function readSampleRate(reader: BitReader): number {
   return rate;
 }
 
-/** GASpecificConfig, 4.4.1. */
+/** Reads the GASpecificConfig (4.4.1). */
 function parseGeneralAudio(reader: BitReader, objectType: number, channelConfig: number) {
   const samplesPerFrame: 1024 | 960 = reader.flag() ? 960 : 1024;
   if (reader.flag()) reader.skip(14); // coreCoderDelay
@@ -98,7 +98,7 @@ function parseGeneralAudio(reader: BitReader, objectType: number, channelConfig:
   return { samplesPerFrame, channels };
 }
 
-/** program_config_element, 4.4.1.1: at most 15 elements of each kind. */
+/** Returns the number of channels in a program_config_element (4.4.1.1), which has at most 15 elements of each kind. */
 function countProgramChannels(reader: BitReader): number {
   reader.skip(4 + 2 + 4); // element_instance_tag, object_type, sampling_frequency_index
   const front = reader.bits(4);

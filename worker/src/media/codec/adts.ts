@@ -2,17 +2,17 @@ import { AAC_SAMPLE_RATES_HZ } from "./aac-config.ts";
 
 /** The fields of the fixed and variable header of one ADTS frame (ISO/IEC 13818-7, 6.2; ISO/IEC 14496-3, 1.A.2.2). */
 export interface AdtsHeader {
-  /** The object type as in an AudioSpecificConfig: 2 is AAC-LC. HE-AAC shows as its core. */
+  /** The object type as in an AudioSpecificConfig: 2 is AAC-LC. An HE-AAC stream has the object type of its core codec here. */
   readonly objectType: number;
   readonly sampleRateIndex: number;
   readonly sampleRateHz: number;
   /** The channelConfiguration; 0 means that a program config element in the frame gives the channels. */
   readonly channelConfiguration: number;
-  /** Length of the header: 7 bytes, or 9 with a checksum. */
+  /** The length of the header: 7 bytes, or 9 with a checksum. */
   readonly headerBytes: number;
-  /** Length of the frame, including its header. */
+  /** The length of the frame in bytes, including its header. */
   readonly frameBytes: number;
-  /** Raw data blocks in the frame, 1024 samples each. */
+  /** The number of raw data blocks in the frame, of 1024 samples each. */
   readonly blocks: number;
 }
 
@@ -23,7 +23,7 @@ export const AAC_BLOCK_SAMPLES = 1024;
 export function parseAdtsHeader(bytes: Uint8Array, at: number): AdtsHeader | null {
   if (at + ADTS_HEADER_BYTES > bytes.length) return null;
   const second = bytes[at + 1] ?? 0;
-  // The header begins with a sync word of twelve ones and a layer of 0, which MPEG audio of layers I to III never has.
+  // The header begins with twelve one bits and a layer field of 0. MPEG audio of layers I to III never has 0 there.
   if (bytes[at] !== 0xff || (second & 0xf6) !== 0xf0) return null;
   const third = bytes[at + 2] ?? 0;
   const fourth = bytes[at + 3] ?? 0;

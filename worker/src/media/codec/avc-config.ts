@@ -1,29 +1,31 @@
 import { CodecError } from "./codec-error.ts";
 import { parseSps, type Sps } from "./sps.ts";
 
-/** An AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1): the `avcC` box and the FLV sequence header's body. */
+/**
+ * An AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1): the content of the `avcC` box and of an FLV sequence header.
+ */
 export interface AvcConfig {
   readonly profileIdc: number;
   readonly levelIdc: number;
-  /** Number of bytes of the length before each NAL unit. */
+  /** The size in bytes of the length field before each NAL unit. */
   readonly nalLengthSize: 1 | 2 | 4;
   /** The first SPS, parsed. */
   readonly sps: Sps;
-  /** NAL units without start codes, as views into the record. */
+  /** The SPS units without start codes, as views of the record. */
   readonly spsUnits: readonly Uint8Array[];
   readonly ppsUnits: readonly Uint8Array[];
 }
 
 /**
- * Profiles whose record contains the chroma format (5.3.3.1.2). ffmpeg writes it for all profiles but baseline, main
- * and extended.
+ * The profiles whose record contains the chroma format (5.3.3.1.2). ffmpeg writes the format for all profiles except baseline,
+ * main and extended.
  */
 const PROFILES_WITH_FORMAT = new Set([100, 110, 122, 144, 244]);
 
 /**
  * Parses the record, which must contain at least one SPS and one PPS.
  *
- * @throws CodecError for anything else.
+ * @throws CodecError if the record is anything else
  */
 export function parseAvcConfig(record: Uint8Array): AvcConfig {
   if (record.length < 7) throw new CodecError("The AVC configuration is too short.");
@@ -31,7 +33,7 @@ export function parseAvcConfig(record: Uint8Array): AvcConfig {
   const nalLengthSize = ((record[4] ?? 0) & 3) + 1;
   if (nalLengthSize === 3) throw new CodecError("The AVC configuration has a forbidden NAL length size.");
   const sets = readUnits(record, 6, (record[5] ?? 0) & 0x1f);
-  // High profiles append the chroma format and bit depths, which the SPS contains too.
+  // The chroma format and bit depths that follow in high profiles are not read, because the SPS contains them too.
   const pictures = readUnits(record, sets.end + 1, record[sets.end] ?? 0);
   const first = sets.units[0];
   if (first === undefined || pictures.units.length === 0) {
@@ -62,8 +64,8 @@ function readUnits(record: Uint8Array, start: number, count: number): { units: U
 }
 
 /**
- * Writes a record, with NAL lengths of 4 bytes, of parameter sets without start codes. The first SPS gives profile and
- * level.
+ * Writes a record with the given parameter sets, which have no start codes. The record sets the size of NAL lengths to 4 bytes,
+ * and takes profile and level from the first SPS.
  *
  * @throws CodecError if the first SPS is not sound
  */
@@ -72,7 +74,8 @@ export function writeAvcConfig(spsUnits: readonly Uint8Array[], ppsUnits: readon
   if (first === undefined) throw new CodecError("There is no SPS.");
   const { profileIdc, chromaFormatIdc, bitDepthLuma, bitDepthChroma } = parseSps(first);
   const parts: Uint8Array[] = [
-    // The version; profile, compatibility and level of the SPS; and counts preceded by reserved ones.
+    // These are the version; the profile, the compatibility flags and the level of the SPS; and the NAL length size and the
+    // number of SPS units, each after reserved bits that are 1.
     Buffer.of(1, first[1] ?? 0, first[2] ?? 0, first[3] ?? 0, 0xff, 0xe0 | spsUnits.length),
     ...spsUnits.flatMap(withLength),
     Buffer.of(ppsUnits.length),

@@ -15,12 +15,12 @@ interface KnownPps {
 }
 
 const NAL_TYPE_SPS = 7;
-/** A limit far above the size of a PPS with all its scaling lists. */
+/** The largest size of a PPS, which is far above that of a PPS with all its scaling lists. */
 const MAX_PPS_BYTES = 4096;
-/** The limits of the record's count fields, which have 5 and 8 bits. */
+/** The largest numbers of sets in a record, whose count fields have 5 and 8 bits. */
 const MAX_SPS_COUNT = 31;
 const MAX_PPS_COUNT = 255;
-/** Enough bytes for the three numbers at the head of a slice or PPS. */
+/** The number of bytes that are read of a slice or PPS. They are enough for the three numbers at its beginning. */
 const HEAD_BYTES = 16;
 
 /** Collects the parameter sets that a stream carries inside its pictures, for a configuration record. */
@@ -30,12 +30,12 @@ export class AvcParameterSets {
   #activeSpsId: number | undefined;
   #changed = false;
 
-  /** Returns the SPS that pictures are coded with now; undefined if none has come. */
+  /** Returns the SPS with which pictures are coded now, or undefined if no SPS has arrived. */
   get activeSps(): Sps | undefined {
     return this.#active?.sps;
   }
 
-  /** Adds an SPS or PPS without its start code; one that is not sound is ignored. The unit is copied. */
+  /** Adds an SPS or PPS, given without its start code. An invalid one is ignored. The unit is copied. */
   collect(unit: Uint8Array): void {
     try {
       if (((unit[0] ?? 0) & 0x1f) === NAL_TYPE_SPS) this.#collectSps(unit);
@@ -45,7 +45,7 @@ export class AvcParameterSets {
     }
   }
 
-  /** Notes which sets an IDR picture is coded with, by one of its slices. */
+  /** Notes the parameter sets with which an IDR picture is coded, by one of its slices. */
   activate(slice: Uint8Array): void {
     try {
       const reader = headReader(slice);
@@ -53,7 +53,7 @@ export class AvcParameterSets {
       reader.unsignedExpGolomb(); // slice_type
       const spsId = this.#pps.get(reader.unsignedExpGolomb())?.spsId;
       if (spsId === undefined || spsId === this.#activeSpsId || !this.#sps.has(spsId)) return;
-      // With a single SPS, the record does not depend on which one is active.
+      // With a single SPS, the record does not change when the SPS becomes active.
       if (this.#sps.size > 1) this.#changed = true;
       this.#activeSpsId = spsId;
     } catch (thrown) {
@@ -62,8 +62,8 @@ export class AvcParameterSets {
   }
 
   /**
-   * Returns the record with its active SPS first. Returns null if it has not changed since the last call, or if a set
-   * is still missing.
+   * Returns the configuration record, with the active SPS first. Returns null if the record has not changed since the last
+   * call, or if an SPS or a PPS is still missing.
    */
   takeChanged(): Buffer | null {
     const active = this.#active;
@@ -85,7 +85,7 @@ export class AvcParameterSets {
     for (const known of this.#sps.values()) if (known.unit.equals(unit)) return;
     const sps = parseSps(unit);
     this.#sps.set(sps.id, { unit: Buffer.from(unit), sps });
-    // Picture parameters are parsed with the sequence parameters, so those of the old sequence are no longer valid.
+    // A PPS is interpreted together with its SPS, so the PPS units of a replaced SPS are no longer valid.
     for (const [id, { spsId }] of this.#pps) if (spsId === sps.id) this.#pps.delete(id);
     this.#changed = true;
   }

@@ -1,6 +1,6 @@
 import { CodecError } from "./codec-error.ts";
 
-/** Reads bits, most significant first. Reading past the end throws `CodecError`. */
+/** Reads bits, the most significant first. Throws `CodecError` on reading past the end. */
 export class BitReader {
   readonly #bytes: Uint8Array;
   #position = 0;
@@ -34,7 +34,7 @@ export class BitReader {
     this.#position = Math.ceil(this.#position / 8) * 8;
   }
 
-  /** Reads ue(v): ITU-T H.264, 9.1. */
+  /** Reads an unsigned Exp-Golomb code, ue(v) (ITU-T H.264, 9.1). */
   unsignedExpGolomb(): number {
     let zeros = 0;
     while (!this.flag()) {
@@ -44,7 +44,7 @@ export class BitReader {
     return 2 ** zeros - 1 + this.bits(zeros);
   }
 
-  /** Reads se(v): ITU-T H.264, 9.1.1. */
+  /** Reads a signed Exp-Golomb code, se(v) (ITU-T H.264, 9.1.1). */
   signedExpGolomb(): number {
     const code = this.unsignedExpGolomb();
     return code % 2 === 1 ? (code + 1) / 2 : -(code / 2);

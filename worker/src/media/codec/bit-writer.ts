@@ -1,4 +1,4 @@
-/** Writes bits, most significant first. */
+/** Writes bits, the most significant first. */
 export class BitWriter {
   readonly #bytes: number[] = [];
   #bitsInLast = 8;
@@ -22,7 +22,7 @@ export class BitWriter {
     for (let at = count - 1; at >= 0; at -= 1) this.bit((value >>> at) & 1);
   }
 
-  /** Writes ue(v): ITU-T H.264, 9.1; below 2^31. */
+  /** Writes an unsigned Exp-Golomb code, ue(v) (ITU-T H.264, 9.1). The value must be below 2^31. */
   unsignedExpGolomb(value: number): void {
     const code = value + 1;
     const length = 32 - Math.clz32(code);
@@ -30,12 +30,12 @@ export class BitWriter {
     this.bits(code, length);
   }
 
-  /** Writes se(v): 9.1.1; between -2^30 and 2^30. */
+  /** Writes a signed Exp-Golomb code, se(v) (9.1.1). The value must be between -2^30 and 2^30. */
   signedExpGolomb(value: number): void {
     this.unsignedExpGolomb(value > 0 ? 2 * value - 1 : -2 * value);
   }
 
-  /** Fills the last byte with bits of this value. */
+  /** Fills the rest of the last byte with bits of this value. */
   alignToByte(value: 0 | 1): void {
     while (this.#bitsInLast !== 8) this.bit(value);
   }

@@ -1,11 +1,11 @@
 import { BitWriter } from "./bit-writer.ts";
 import { withEmulationPrevention } from "./emulation-prevention.ts";
 
-/** An H.264 still picture that any decoder shows as black. */
+/** A still picture in H.264 that any decoder shows as black. */
 export interface BlackPicture {
   /** The AVCDecoderConfigurationRecord with the picture's parameter sets. */
   readonly record: Buffer;
-  /** One IDR access unit: its NAL unit behind a length of 4 bytes. */
+  /** One IDR access unit: its NAL unit after a length of 4 bytes. */
   readonly accessUnit: Buffer;
 }
 
@@ -15,20 +15,21 @@ const NAL_IDR_SLICE = 0x65;
 const CONSTRAINED_BASELINE = 66;
 const CONSTRAINT_FLAGS = 0xe0;
 const LEVEL_4 = 40;
-/** The quantiser at which the one coefficient below reaches black exactly. */
+/** The quantiser at which the one coefficient of the picture gives exactly black. */
 const SLICE_QP = 36;
 const INITIAL_QP = 26;
 /**
- * Without neighbours a block is predicted as 128. At QP 36 a luma DC level of -45 becomes -45 * 160 = -7200, and
- * (-7200 + 32) >> 6 is -112 for every sample (ITU-R BT.601's black is 16).
+ * The absolute value of the luma DC level that gives black. A block without neighbours is predicted as 128, and black is 16
+ * (ITU-R BT.601), so every sample must change by -112. At QP 36, the level -45 is scaled to -45 * 160 = -7200, and (-7200 + 32)
+ * >> 6 is -112.
  */
 const BLACK_DC_LEVEL = 45;
 
 /**
- * Makes a black picture without an encoder. The first macroblock codes black, and every other one is predicted from it
- * (ITU-T H.264, 7.3; Intra_16x16 with DC prediction and no residual). The picture takes about one byte per macroblock.
+ * Makes a black picture without an encoder. The first macroblock codes black, and all others are predicted from it (ITU-T
+ * H.264, 7.3; Intra_16x16 with DC prediction and no residual). The picture takes about one byte per macroblock.
  *
- * @param size pixels, both even
+ * @param size the size in pixels; both numbers are even
  */
 export function blackPicture(size: { readonly width: number; readonly height: number }): BlackPicture {
   const columns = Math.ceil(size.width / 16);
@@ -54,7 +55,7 @@ interface CodedSize {
   readonly rows: number;
 }
 
-/** 7.3.2.1.1. */
+/** Writes the sequence parameter set (7.3.2.1.1). */
 function writeSps(bits: BitWriter, { width, height, columns, rows }: CodedSize): void {
   bits.bits(CONSTRAINED_BASELINE, 8);
   bits.bits(CONSTRAINT_FLAGS, 8);
@@ -76,7 +77,7 @@ function writeSps(bits: BitWriter, { width, height, columns, rows }: CodedSize):
   bits.bits(0, 1); // vui_parameters_present_flag
 }
 
-/** 7.3.2.2. */
+/** Writes the picture parameter set (7.3.2.2). */
 function writePps(bits: BitWriter): void {
   bits.unsignedExpGolomb(0); // pic_parameter_set_id
   bits.unsignedExpGolomb(0); // seq_parameter_set_id
@@ -95,7 +96,7 @@ function writePps(bits: BitWriter): void {
   bits.bits(0, 1); // redundant_pic_cnt_present_flag
 }
 
-/** 7.3.3 and 7.3.5. */
+/** Writes the slice header (7.3.3) and the macroblocks (7.3.5). */
 function writeSlice(bits: BitWriter, macroblocks: number): void {
   bits.unsignedExpGolomb(0); // first_mb_in_slice
   bits.unsignedExpGolomb(7); // slice_type: I, and all slices of the picture are
@@ -114,10 +115,14 @@ function writeSlice(bits: BitWriter, macroblocks: number): void {
   }
 }
 
-/** 7.3.5.3.2 and 9.2: one level, no trailing one, no zeros before it. */
+/**
+ * Writes the coefficients of the black block (7.3.5.3.2 and 9.2): one level that is not a trailing one, without zeros before
+ * it.
+ */
 function writeBlackDc(bits: BitWriter): void {
   bits.bits(0b000101, 6); // coeff_token: TotalCoeff 1, TrailingOnes 0, nC 0 or 1 (table 9-5)
-  // levelCode of a negative level is 2 * |level| - 1; the first one without trailing ones is smaller by 2 (9.2.2.1).
+  // The levelCode of a negative level is 2 * |level| - 1. For the first level it is 2 less if there are no trailing ones
+  // (9.2.2.1).
   const levelCode = 2 * BLACK_DC_LEVEL - 1 - 2;
   bits.bits(1, 16); // level_prefix 15
   bits.bits(levelCode - 30, 12); // level_suffix

@@ -18,7 +18,7 @@ export function withoutEmulationPrevention(bytes: Uint8Array): Uint8Array {
   return plain.subarray(0, length);
 }
 
-/** Adds the emulation prevention bytes (7.4.1): an 03 before every byte that would make 00 00 00 to 00 00 03. */
+/** Adds the emulation prevention bytes (7.4.1): 03 is inserted after 00 00 if a byte from 00 to 03 follows. */
 export function withEmulationPrevention(plain: Uint8Array): Uint8Array {
   // At most one byte is added for every two zeros.
   const bytes = new Uint8Array(plain.length + (plain.length >> 1));

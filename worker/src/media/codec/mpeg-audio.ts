@@ -1,4 +1,7 @@
-/** Bit rates in kbit/s (ISO/IEC 11172-3, 2.4.2.3; ISO/IEC 13818-3, 2.4.2.3), from index 1 on. */
+/**
+ * Bit rates in kbit/s by bitrate_index, beginning with index 1 (ISO/IEC 11172-3, 2.4.2.3; ISO/IEC 13818-3, 2.4.2.3). This table
+ * has the rates of MPEG-1 for each layer.
+ */
 const RATES_1 = [
   [32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
   [32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
@@ -9,14 +12,16 @@ const RATES_2 = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
 const SAMPLE_RATES_HZ = [44_100, 48_000, 32_000];
 
 /**
- * Returns the length in bytes of the MPEG audio frame (layers I to III) that begins at this offset; null if none does.
+ * Returns the length in bytes of the MPEG audio frame (layers I to III) that begins at this offset. Returns null if no such
+ * frame begins there.
  */
 export function mpegAudioFrameBytes(bytes: Uint8Array, at: number): number | null {
   if (at + 4 > bytes.length) return null;
   const second = bytes[at + 1] ?? 0;
   const third = bytes[at + 2] ?? 0;
   if (bytes[at] !== 0xff || (second & 0xe0) !== 0xe0) return null;
-  // Version 3 is MPEG-1, 2 is MPEG-2, 0 is MPEG-2.5 and 1 is reserved. The layer counts down from 3; 0 is reserved.
+  // Version 3 is MPEG-1, 2 is MPEG-2, 0 is MPEG-2.5 and 1 is reserved. The layer field is 3 for layer I, 2 for II and 1 for
+  // III; 0 is reserved.
   const version = (second >> 3) & 3;
   const layer = 4 - ((second >> 1) & 3);
   const sampleRate = SAMPLE_RATES_HZ[(third >> 2) & 3];

@@ -2,7 +2,7 @@ import { BitReader } from "./bit-reader.ts";
 import { CodecError } from "./codec-error.ts";
 import { withoutEmulationPrevention } from "./emulation-prevention.ts";
 
-/** The fields of an H.264 picture parameter set that slice headers depend on (ITU-T H.264, 7.3.2.2). */
+/** The fields of an H.264 picture parameter set that are needed to read or write slices (ITU-T H.264, 7.3.2.2). */
 export interface Pps {
   readonly id: number;
   readonly spsId: number;
@@ -22,13 +22,13 @@ const NAL_TYPE_PPS = 8;
 const MAX_PPS_ID = 255;
 const MAX_SPS_ID = 31;
 const MAX_REF_IDX_ACTIVE = 32;
-/** The fields that are read are in the first bytes; scaling lists that may follow are not read. */
+/** The number of bytes that are read. The needed fields are within them; scaling lists, which may follow, are not read. */
 const MAX_READ_BYTES = 64;
 
 /**
  * Parses the first part of one PPS NAL unit, with its one-byte header and without a start code.
  *
- * @throws CodecError for anything that is not a sound PPS, and for several slice groups (FMO).
+ * @throws CodecError if the NAL unit is not a valid PPS, or if it has several slice groups (FMO)
  */
 export function parsePps(nal: Uint8Array): Pps {
   if (((nal[0] ?? 0) & 0x1f) !== NAL_TYPE_PPS) throw new CodecError("The NAL unit is not a PPS.");
@@ -48,7 +48,7 @@ export function parsePps(nal: Uint8Array): Pps {
   const weightedPred = reader.flag();
   const weightedBipredIdc = reader.bits(2);
   const picInitQp = reader.signedExpGolomb() + 26;
-  // Below 0 by the bit depth, which is at most 14 (7.4.2.2).
+  // The quantizer may be below 0 by 6 for each bit of depth over 8. The depth is at most 14 (7.4.2.2).
   if (picInitQp < -36 || picInitQp > 51) throw new CodecError("The PPS says an impossible quantizer.");
   reader.signedExpGolomb(); // pic_init_qs_minus26
   reader.signedExpGolomb(); // chroma_qp_index_offset

@@ -4,25 +4,28 @@ import { withoutEmulationPrevention } from "./emulation-prevention.ts";
 import type { Pps } from "./pps.ts";
 import type { Sps } from "./sps.ts";
 
-/** The sequence and picture parameters that a slice is coded with. */
+/** The parameter sets with which a slice is coded. */
 export interface ParameterSets {
   readonly sps: Sps;
   readonly pps: Pps;
 }
 
-/** The fields of a slice header that give its picture's place among the others (ITU-T H.264, 7.3.3). */
+/** The fields of a slice header that determine the position of its picture in the output order (ITU-T H.264, 7.3.3). */
 export interface SliceHeader extends ParameterSets {
   readonly type: "P" | "B" | "I";
   readonly idr: boolean;
-  /** True if nal_ref_idc is not 0: later pictures may be predicted from this one. */
+  /** True if nal_ref_idc is not 0, which means that later pictures may be predicted from this one. */
   readonly reference: boolean;
   readonly frameNum: number;
-  /** The pic_order_cnt_lsb; 0 if the picture order is not of type 0. */
+  /** The field pic_order_cnt_lsb; 0 if the picture order is not of type 0. */
   readonly picOrderCntLsb: number;
   readonly deltaPicOrderCntBottom: number;
   /** The values delta_pic_order_cnt[0] and [1]; 0 if the picture order is not of type 1. */
   readonly deltaPicOrderCnt: readonly [number, number];
-  /** True if the picture removes references by command (7.3.3.3), instead of the oldest when there are too many. */
+  /**
+   * The commands by which the picture marks references (7.3.3.3). If there are none, the oldest reference is removed when there
+   * are too many.
+   */
   readonly adaptiveMarking: readonly MarkingCommand[];
 }
 
@@ -34,19 +37,21 @@ export type MarkingCommand = 1 | 2 | 3 | 4 | 5 | 6;
 
 const NAL_TYPE_SLICE = 1;
 const NAL_TYPE_IDR_SLICE = 5;
-/** slice_type modulo 5. No profile in use has SP and SI slices. */
+/** The slice types by slice_type modulo 5. SP and SI slices are left out, because no profile in use has them. */
 const SLICE_TYPES = ["P", "B", "I"] as const;
-/** A limit that bounds the work: the longest header (32 references reordered and weighted) is shorter. */
+/**
+ * The limit for the bytes that are read. The longest possible header, with 32 references reordered and weighted, is shorter.
+ */
 const MAX_HEADER_BYTES = 1024;
 const MAX_REF_IDX_ACTIVE = 32;
-/** A limit on commands: every field of every reference could be named once. */
+/** The limit for the number of commands, with which every field of every reference can be named once. */
 const MAX_COMMANDS = 66;
 
 /**
  * Parses the header of one slice NAL unit up to its reference marking.
  *
  * @param find returns the parameter sets for a PPS id
- * @throws CodecError if it is not a slice of a whole-frame picture with known parameter sets
+ * @throws CodecError if the NAL unit is not a slice of a whole-frame picture with known parameter sets
  */
 export function parseSliceHeader(nal: Uint8Array, find: (ppsId: number) => ParameterSets | undefined): SliceHeader {
   const head = nal[0] ?? 0;
@@ -93,7 +98,7 @@ function parsePicOrder(
   return { picOrderCntLsb, deltaPicOrderCntBottom, deltaPicOrderCnt };
 }
 
-/** The number of reference lists: none for I, one for P, two for B. */
+/** Returns the number of active references in each reference list. I slices have no list, P slices one and B slices two. */
 function parseActiveReferences(reader: BitReader, pps: Pps, type: SliceHeader["type"]): readonly number[] {
   if (type === "I") return [];
   if (type === "B") reader.flag(); // direct_spatial_mv_pred_flag
@@ -105,7 +110,7 @@ function parseActiveReferences(reader: BitReader, pps: Pps, type: SliceHeader["t
   return active;
 }
 
-/** 7.3.3.1 */
+/** Skips the modification of a reference list (7.3.3.1). */
 function skipListModification(reader: BitReader): void {
   if (!reader.flag()) return;
   for (let count = 0; count < MAX_COMMANDS; count += 1) {
@@ -117,7 +122,7 @@ function skipListModification(reader: BitReader): void {
   throw new CodecError("The slice reorders its references in an impossible way.");
 }
 
-/** 7.3.3.2 */
+/** Skips the prediction weights (7.3.3.2). */
 function skipWeights(reader: BitReader, sps: Sps, active: readonly number[]): void {
   const coloured = sps.chromaFormatIdc !== 0;
   reader.unsignedExpGolomb(); // luma_log2_weight_denom
@@ -134,7 +139,7 @@ function skipNumbers(reader: BitReader, count: number): void {
   for (let index = 0; index < count; index += 1) reader.signedExpGolomb();
 }
 
-/** 7.3.3.3 */
+/** Reads the commands that mark references (7.3.3.3). */
 function parseMarking(reader: BitReader, idr: boolean): readonly MarkingCommand[] {
   if (idr) {
     reader.skip(2); // no_output_of_prior_pics_flag, long_term_reference_flag

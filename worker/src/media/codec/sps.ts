@@ -6,23 +6,23 @@ import { withoutEmulationPrevention } from "./emulation-prevention.ts";
 export interface Sps {
   readonly id: number;
   readonly profileIdc: number;
-  /** The byte of constraint_set flags. */
+  /** The byte with the constraint_set flags. */
   readonly constraintFlags: number;
   readonly levelIdc: number;
   /** The chroma format: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4. */
   readonly chromaFormatIdc: number;
   readonly bitDepthLuma: number;
   readonly bitDepthChroma: number;
-  /** True if the three colour planes are coded as three pictures. */
+  /** True if the three colour planes are coded like three separate pictures. */
   readonly separatePlanes: boolean;
   /** Number of bits of `frame_num`. */
   readonly log2MaxFrameNum: number;
   readonly picOrderCnt: PicOrderCnt;
   readonly maxNumRefFrames: number;
-  /** Size in macroblocks before cropping; the height is that of a field if fields may occur. */
+  /** The size in macroblocks before cropping. If fields may occur, the height is that of a field. */
   readonly widthInMbs: number;
   readonly heightInMapUnits: number;
-  /** Size in pixels after cropping. */
+  /** The size in pixels after cropping. */
   readonly width: number;
   readonly height: number;
   /** True if every picture is a whole frame; false if fields may occur (interlace). */
@@ -37,11 +37,11 @@ export type PicOrderCnt =
   | { readonly type: 2 };
 
 export interface Vui {
-  /** Width to height of one pixel; null if it is not given. */
+  /** The ratio of a pixel's width to its height; null if it is not given. */
   readonly sampleAspectRatio: readonly [number, number] | null;
   readonly fullRange: boolean;
   readonly matrixCoefficients: number | null;
-  /** Frames per second by the timing information; null if it is not given. */
+  /** Frames per second according to the timing information; null if there is none. */
   readonly fps: number | null;
   /**
    * The number of frames that may precede a frame in decoding order and follow it in output order; null if it is not
@@ -51,11 +51,11 @@ export interface Vui {
 }
 
 const NAL_TYPE_SPS = 7;
-/** A limit that bounds the work on hostile input; no encoder makes a longer SPS. */
+/** The largest size of an SPS, which limits the work on hostile input. No encoder makes a longer one. */
 const MAX_SPS_BYTES = 4096;
 const MAX_SIDE_PIXELS = 16_384;
 const EXTENDED_SAR = 255;
-/** Table E-1. */
+/** The sample aspect ratios by aspect_ratio_idc (table E-1). */
 const SAMPLE_ASPECT_RATIOS: readonly (readonly [number, number] | null)[] = [
   null,
   [1, 1],
@@ -75,9 +75,9 @@ const SAMPLE_ASPECT_RATIOS: readonly (readonly [number, number] | null)[] = [
   [3, 2],
   [2, 1],
 ];
-/** Profiles whose SPS carries the chroma format (7.3.2.1.1). */
+/** The profiles whose SPS contains the chroma format (7.3.2.1.1). */
 const HIGH_PROFILES = new Set([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]);
-/** Profiles in which constraint_set3_flag means "intra only" (A.2, E.2.1). */
+/** The profiles in which constraint_set3_flag means "intra only" (A.2, E.2.1). */
 const INTRA_PROFILES = new Set([44, 86, 100, 110, 122, 244]);
 const NO_VUI: Vui = {
   sampleAspectRatio: null,
@@ -90,7 +90,7 @@ const NO_VUI: Vui = {
 /**
  * Parses one SPS NAL unit, with its one-byte header and without a start code.
  *
- * @throws CodecError for anything that is not a sound SPS.
+ * @throws CodecError if the NAL unit is not a valid SPS
  */
 export function parseSps(nal: Uint8Array): Sps {
   if (nal.length < 4 || nal.length > MAX_SPS_BYTES) throw new CodecError("The SPS has an impossible length.");
@@ -136,9 +136,12 @@ export function parseSps(nal: Uint8Array): Sps {
   };
 }
 
-/** Returns true if the decoding order may differ from the output order (B-frames); null if the SPS does not say. */
+/**
+ * Returns true if the decoding order may differ from the output order (B-frames), false if it cannot, and null if the SPS does
+ * not tell.
+ */
 export function reordersFrames(sps: Sps): boolean | null {
-  // Baseline has no B slices (A.2.1); picture order type 2 is output in decoding order (8.2.1.3).
+  // The baseline profile has no B slices (A.2.1). With picture order type 2, pictures are output in decoding order (8.2.1.3).
   if (sps.profileIdc === 66 || sps.picOrderCnt.type === 2) return false;
   if (INTRA_PROFILES.has(sps.profileIdc) && (sps.constraintFlags & 0x10) !== 0) return false;
   return sps.vui.maxNumReorderFrames === null ? null : sps.vui.maxNumReorderFrames > 0;
@@ -152,7 +155,7 @@ export function pixelFormatOf(sps: Sps): string | null {
   if (sps.chromaFormatIdc === 0) return `gray${suffix}`;
   if (sps.chromaFormatIdc === 3 && sps.vui.matrixCoefficients === 0) return `gbrp${suffix}`;
   const sampling = ["420", "422", "444"][sps.chromaFormatIdc - 1];
-  // ffmpeg's names mark full range only at 8 bits.
+  // Only ffmpeg's names for 8 bits distinguish the full range.
   return `${sps.vui.fullRange && depth === 8 ? "yuvj" : "yuv"}${sampling}p${suffix}`;
 }
 
@@ -179,7 +182,7 @@ function parseFormat(reader: BitReader): Format {
   return { chromaFormatIdc, bitDepthLuma, bitDepthChroma, separatePlanes };
 }
 
-/** 7.3.2.1.1.1 */
+/** Skips the scaling matrix (7.3.2.1.1.1). */
 function skipScalingMatrix(reader: BitReader, lists: number): void {
   for (let list = 0; list < lists; list += 1) {
     if (!reader.flag()) continue;
@@ -193,7 +196,7 @@ function skipScalingMatrix(reader: BitReader, lists: number): void {
   }
 }
 
-/** log2_max_frame_num_minus4 or log2_max_pic_order_cnt_lsb_minus4: at most 12. */
+/** Reads log2_max_frame_num_minus4 or log2_max_pic_order_cnt_lsb_minus4, which is at most 12, and adds the 4. */
 function parseCounterBits(reader: BitReader): number {
   const bits = reader.unsignedExpGolomb() + 4;
   if (bits > 16) throw new CodecError("The SPS says an impossible counter length.");
@@ -214,7 +217,7 @@ function parsePicOrderCnt(reader: BitReader): PicOrderCnt {
   return { type, deltaAlwaysZero, offsetForNonRefPic };
 }
 
-/** Returns the pixels to cut from the width and the height (7.4.2.1.1, equations 7-19 to 7-22). */
+/** Returns the number of pixels to cut from the width and from the height (7.4.2.1.1, equations 7-19 to 7-22). */
 function parseCrop(reader: BitReader, format: Format, fields: number): { x: number; y: number } {
   const subsampled = format.separatePlanes ? 0 : format.chromaFormatIdc;
   const unitX = subsampled === 1 || subsampled === 2 ? 2 : 1;
@@ -226,7 +229,7 @@ function parseCrop(reader: BitReader, format: Format, fields: number): { x: numb
   return { x: (left + right) * unitX, y: (top + bottom) * unitY };
 }
 
-/** E.1.1 */
+/** Reads the VUI parameters (E.1.1) up to the number of reordered frames. */
 function parseVui(reader: BitReader): Vui {
   const sampleAspectRatio = reader.flag() ? parseAspectRatio(reader) : null;
   if (reader.flag()) reader.flag(); // overscan
@@ -267,11 +270,11 @@ function parseTiming(reader: BitReader): number | null {
   const unitsInTick = reader.bits(32);
   const timeScale = reader.bits(32);
   reader.flag(); // fixed_frame_rate_flag
-  // A tick is a field, two of which make a frame.
+  // A tick is the time of a field, and a frame has two fields.
   return unitsInTick === 0 || timeScale === 0 ? null : timeScale / (2 * unitsInTick);
 }
 
-/** E.1.2 */
+/** Skips the HRD parameters (E.1.2). */
 function skipHrd(reader: BitReader): void {
   const count = reader.unsignedExpGolomb() + 1;
   if (count > 32) throw new CodecError("The SPS says an impossible buffer model.");

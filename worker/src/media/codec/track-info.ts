@@ -4,9 +4,9 @@ import type { AvcConfig } from "./avc-config.ts";
 import { pixelFormatOf, reordersFrames } from "./sps.ts";
 
 /**
- * Returns the properties of a video track that its AVC configuration contains. The others (distance of keyframes,
- * rotation) come from the container, which may also know the frame rate and B-frames better. An SPS without reordering
- * information counts as having B-frames, because nothing excludes them.
+ * Returns the properties of a video track that its AVC configuration contains. Other properties (distance of keyframes,
+ * rotation) come from the container, which may also know better about the frame rate and B-frames. If the SPS has no reordering
+ * information, the track is assumed to have B-frames, because it may have some.
  */
 export function videoInfoOf(config: AvcConfig): VideoInfo {
   const { sps } = config;
@@ -26,7 +26,7 @@ export function videoInfoOf(config: AvcConfig): VideoInfo {
   };
 }
 
-/** Returns the properties of an audio track as it is heard, from its AAC config. */
+/** Returns the properties of the decoded sound of an audio track, by its AAC config. */
 export function audioInfoOf(config: AacConfig): AudioInfo {
   return { codec: "aac", channels: config.channels, sampleRateHz: config.sampleRateHz };
 }

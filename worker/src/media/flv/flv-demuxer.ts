@@ -1,21 +1,24 @@
 import type { MediaTag } from "../media-tag.ts";
 import { parseTagBody } from "./flv-tag.ts";
 
-/** The bytes are not FLV, or need more memory than a stream may use. */
+/** The error if the bytes are not FLV, or if they need more memory than a stream may use. */
 export class FlvError extends Error {
   override readonly name = "FlvError";
 }
 
-/** `FLV`, version, flags, offset of the body (Adobe FLV 10.1, E.2). */
+/** The size of the file header: `FLV`, version, flags, offset of the body (Adobe FLV 10.1, E.2). */
 const FILE_HEADER_BYTES = 9;
-/** A file header with a larger offset is padded; ffmpeg and servers write 9. */
+/** The largest offset of the body. A file header with an offset over 9 is padded; ffmpeg and servers write 9. */
 const MAX_FILE_HEADER_BYTES = 1024;
 const PREVIOUS_TAG_SIZE_BYTES = 4;
-/** E.4.1: type, 24-bit size, 24-bit timestamp, its upper 8 bits, stream id. */
+/** The size of a tag header: type, 24-bit size, 24-bit timestamp, upper 8 bits of the timestamp, stream id (E.4.1). */
 const TAG_HEADER_BYTES = 11;
-/** A keyframe of 1080p at the highest rates is below 2 MiB; the format would allow 16 MiB. */
+/** The largest size of a tag. A keyframe of 1080p at the highest bit rates is below 2 MiB; the format would allow 16 MiB. */
 const MAX_TAG_BYTES = 8 * 1024 * 1024;
-/** The number of bytes that are allocated before the data for them has arrived. */
+/**
+ * The number of bytes that are allocated first for a part that arrives in several pieces. More is allocated only as data
+ * arrives.
+ */
 const FIRST_ROOM_BYTES = 64 * 1024;
 
 const TAG_AUDIO = 8;
@@ -37,21 +40,21 @@ type Step =
 export interface FlvDemuxerOptions {
   /** An offset that is added to every timestamp, ms; 0 by default. */
   readonly shiftMs?: number;
-  /** Makes a tag from a body. By default only H.264 and AAC become tags. */
+  /** Makes a tag of a body, or returns null to skip it. By default, only H.264 and AAC become tags. */
   readonly read?: typeof parseTagBody;
   readonly onTag: (tag: MediaTag) => void;
 }
 
 /**
- * Reads an FLV byte stream in pieces of any size. A tag's payload is a slice of the piece that contains it, or one copy
- * if it spans several pieces. Scripts and tags of codecs other than H.264 and AAC are skipped.
+ * Reads an FLV byte stream in pieces of any size. A tag's payload is a slice of the piece that contains it, or one copy if it
+ * spans several pieces. Script tags are skipped, and so are bodies of which the option `read` makes no tag.
  */
 export class FlvDemuxer {
   readonly #onTag: (tag: MediaTag) => void;
   readonly #shiftMs: number;
   readonly #read: typeof parseTagBody;
   #step: Step = { name: "fileHeader" };
-  /** The bytes of the current part so far, if it did not arrive whole. */
+  /** The bytes of the current part that have arrived so far, if it did not arrive in one piece. */
   #partial: Buffer | undefined;
   #filled = 0;
 
@@ -61,7 +64,7 @@ export class FlvDemuxer {
     this.#read = options.read ?? parseTagBody;
   }
 
-  /** True if the stream may end here: between two tags. */
+  /** True if the stream may end here, because all its tags are complete. */
   get atBoundary(): boolean {
     return this.#filled === 0 && this.#step.name === "tagHeader";
   }
@@ -97,7 +100,10 @@ export class FlvDemuxer {
     }
   }
 
-  /** The buffer grows with the data that has arrived: a length field alone must not cost memory. */
+  /**
+   * Returns a buffer for the current part with space for at least this many bytes. The buffer grows only with the data that
+   * arrives, because a length field alone must not cost memory.
+   */
   #roomFor(bytes: number): Buffer {
     if (this.#partial !== undefined && this.#partial.length >= bytes) return this.#partial;
     const room = Buffer.allocUnsafeSlow(Math.min(this.#needed(), Math.max(FIRST_ROOM_BYTES, bytes * 2)));
@@ -145,12 +151,15 @@ function afterFileHeader(bytes: Buffer): Step {
 function afterTagHeader(header: Buffer): Step {
   const bytes = header.readUIntBE(1, 3);
   if (bytes > MAX_TAG_BYTES) throw new FlvError(`An FLV tag of ${bytes} bytes is larger than any picture may be.`);
-  // E.4.1: TimestampExtended is the upper byte of a signed 32-bit number.
+  // TimestampExtended is the upper byte of a signed 32-bit number (E.4.1).
   const dtsMs = (header.readUInt8(7) << 24) | header.readUIntBE(4, 3);
   return { name: "body", kind: kindOf(header.readUInt8(0)), bytes, dtsMs };
 }
 
-/** The bit of encrypted tags (E.4.1, Filter) is not set in any known type. */
+/**
+ * Returns the kind of a tag by its type. Encrypted tags, which have another bit of the type set (E.4.1, Filter), are refused as
+ * unknown.
+ */
 function kindOf(type: number): "audio" | "video" | "script" {
   if (type === TAG_AUDIO) return "audio";
   if (type === TAG_VIDEO) return "video";

@@ -1,6 +1,6 @@
 import type { MediaTag } from "../media-tag.ts";
 
-/** CodecID of VideoTagHeader (Adobe FLV 10.1, E.4.3.1); Chinese CDNs use 12 for HEVC. */
+/** ffmpeg's codec names by the CodecID in VideoTagHeader (Adobe FLV 10.1, E.4.3.1). Chinese CDNs use 12 for HEVC. */
 const VIDEO_CODECS: Readonly<Record<number, string>> = {
   2: "flv1",
   3: "flashsv",
@@ -11,7 +11,7 @@ const VIDEO_CODECS: Readonly<Record<number, string>> = {
   12: "hevc",
 };
 
-/** SoundFormat of AudioTagHeader (E.4.2.1). */
+/** ffmpeg's codec names by the SoundFormat in AudioTagHeader (E.4.2.1). */
 const AUDIO_CODECS: Readonly<Record<number, string>> = {
   0: "pcm_s16le",
   1: "adpcm_swf",
@@ -27,7 +27,7 @@ const AUDIO_CODECS: Readonly<Record<number, string>> = {
   14: "mp3",
 };
 
-/** FourCC of an extended header (Enhanced RTMP v2, "Enhanced Video" and "Enhanced Audio"). */
+/** ffmpeg's codec names by the FourCC in an extended header (Enhanced RTMP v2, "Enhanced Video" and "Enhanced Audio"). */
 const FOURCC_CODECS: Readonly<Record<string, string>> = {
   avc1: "h264",
   hvc1: "hevc",
@@ -48,7 +48,7 @@ const AAC = 10;
 const EXTENDED_VIDEO_FLAG = 0x80;
 const EXTENDED_AUDIO = 9;
 const FRAME_TYPE_KEY = 1;
-/** "Video info / command frame": no picture follows. */
+/** The frame type "video info / command frame", after which no picture follows. */
 const FRAME_TYPE_COMMAND = 5;
 
 /** AVCPacketType (E.4.3.1) and AACPacketType (E.4.2.1) have the same first two values. */
@@ -56,12 +56,12 @@ const PACKET_SEQUENCE_HEADER = 0;
 const PACKET_MEDIA = 1;
 
 /**
- * Reads the header of an FLV tag's data, which is also the payload of an RTMP audio or video message. The payload is
- * not copied.
+ * Reads the header of an FLV tag's data, which is also the payload of an RTMP audio or video message. The payload is not
+ * copied.
  *
- * @param timestampMs decode time, ms, on any clock that the caller uses
- * @returns null for a body without H.264 or AAC: another codec (see {@link codecOfTagBody}), an end of sequence, a
- * command frame, a body that is cut short
+ * @param timestampMs the decode time in ms, on whichever clock the caller uses
+ * @returns null for a body without H.264 or AAC: one of another codec (see {@link codecOfTagBody}), an end of sequence, a
+ * command frame, or a body that is cut short
  */
 export function parseTagBody(kind: "audio" | "video", timestampMs: number, payload: Buffer): MediaTag | null {
   return kind === "video" ? parseVideo(timestampMs, payload) : parseAudio(timestampMs, payload);
@@ -78,7 +78,7 @@ function parseVideo(timestampMs: number, payload: Buffer): MediaTag | null {
   return {
     kind: "video",
     dtsMs: timestampMs,
-    // CompositionTime is a signed 24-bit number, and must be 0 if the packet is not a picture.
+    // CompositionTime is a signed 24-bit number. It is taken as 0 for a sequence header, which is not a picture.
     compositionMs: sequenceHeader ? 0 : payload.readIntBE(2, 3),
     keyframe: frameType === FRAME_TYPE_KEY && !sequenceHeader,
     sequenceHeader,

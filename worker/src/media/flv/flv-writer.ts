@@ -1,7 +1,7 @@
 /** One tag of an FLV stream (Adobe FLV 10.1, E.4.1), of any codec. */
 export interface FlvTag {
   readonly kind: "audio" | "video" | "data";
-  /** Timestamp in ms, 0 or more; it is written modulo 2^32. */
+  /** The timestamp in ms, which is 0 or more. It is written modulo 2^32. */
   readonly timestampMs: number;
   readonly payload: Buffer;
 }
@@ -10,7 +10,7 @@ const TAG_TYPES = { audio: 8, video: 9, data: 18 } as const;
 const TAG_HEADER_BYTES = 11;
 const MAX_PAYLOAD_BYTES = 0xffffff;
 
-/** Returns the file header and the first, empty, PreviousTagSize (E.2 and E.3). */
+/** Returns the file header and the first PreviousTagSize, which is 0 (E.2 and E.3). */
 export function flvHeader(tracks: { readonly audio: boolean; readonly video: boolean }): Buffer {
   const flags = (tracks.audio ? 4 : 0) | (tracks.video ? 1 : 0);
   return Buffer.from([0x46, 0x4c, 0x56, 1, flags, 0, 0, 0, 9, 0, 0, 0, 0]);
@@ -29,7 +29,7 @@ export function flvTagSlices(tag: FlvTag): readonly [Buffer, Buffer, Buffer] {
   header.writeUInt8(TAG_TYPES[tag.kind]);
   header.writeUIntBE(length, 1, 3);
   header.writeUIntBE(timestamp & 0xffffff, 4, 3);
-  // TimestampExtended: the upper eight bits follow the lower 24.
+  // TimestampExtended has the upper eight bits of the timestamp, and follows the lower 24.
   header.writeUInt8(timestamp >>> 24, 7);
   const trailer = Buffer.alloc(4);
   trailer.writeUInt32BE(TAG_HEADER_BYTES + length);

@@ -1,17 +1,17 @@
 /**
- * Converts Enhanced RTMP (Veovera, v1 and v2, "Enhanced Video" and "Enhanced Audio"), which names codecs by a FourCC
- * and may carry several tracks in one message. H.264, AAC and MP3 get the header of Adobe's FLV 10.1, which rooms
- * accept. Other codecs keep the extended header, with one track.
+ * Converts the bodies of Enhanced RTMP (Veovera, v1 and v2, "Enhanced Video" and "Enhanced Audio"), which name codecs by a
+ * FourCC and may contain several tracks. H.264, AAC and MP3 get the header of Adobe's FLV 10.1, which rooms accept. For other
+ * codecs, the extended header is kept, but with only one track.
  */
 export class TagBodyNormaliser {
-  /** The track that is used: the first one seen, until track 0 appears. */
+  /** The id of the track that is used. It is the first track that was seen, until track 0 appears. */
   #trackId: number | undefined;
 
   /**
    * Converts a body.
    *
-   * @returns the same body if it is a classic one; null if it contains nothing to play: another track, metadata, a
-   * command, a body that is cut short
+   * @returns the same body if it has a classic header; null if it contains nothing to play: only other tracks, metadata, or a
+   * command, or if it is cut short
    */
   normalise(kind: "audio" | "video", payload: Buffer): Buffer | null {
     if (!isExtended(kind, payload)) return payload;
@@ -23,14 +23,15 @@ export class TagBodyNormaliser {
 
   #choose(tracks: readonly Track[], packetType: number): Track | undefined {
     const main = tracks.find((track) => track.id === 0);
-    // A sequence header of track 0 makes it the used track; its pictures alone could not be decoded.
+    // The normaliser changes to track 0 only with a sequence header of track 0, because its pictures could not be decoded
+    // without one.
     if (main !== undefined && (this.#trackId === undefined || packetType === PACKET.sequenceStart)) this.#trackId = 0;
     this.#trackId ??= tracks[0]?.id;
     return tracks.find((track) => track.id === this.#trackId);
   }
 }
 
-/** The common values of VideoPacketType and AudioPacketType. */
+/** The values that VideoPacketType and AudioPacketType have in common. */
 const PACKET = { sequenceStart: 0, codedFrames: 1, sequenceEnd: 2 } as const;
 const VIDEO_PACKET = { codedFramesX: 3, metadata: 4, multitrack: 6 } as const;
 const AUDIO_MULTITRACK = 5;
@@ -44,7 +45,10 @@ const FRAME_TYPE_KEY = 1;
 const FRAME_TYPE_COMMAND = 5;
 const FOURCC_BYTES = 4;
 
-/** H.264 (7), and AAC (10) and MP3 (2) with their rate and size bits, which are the same everywhere. */
+/**
+ * The codec in the first byte of a classic header: H.264 (7), and AAC (10) and MP3 (2) with the bits of sample rate, sample
+ * size and channels, which are always set.
+ */
 const AVC = 7;
 const AAC_HEAD = 0xaf;
 const MP3_HEAD = 0x2f;
@@ -59,7 +63,7 @@ interface ExtendedPacket {
   readonly frameType: number;
   readonly packetType: number;
   readonly tracks: readonly Track[];
-  /** The payload of one track, after a header without extensions. */
+  /** True if the payload has one track after a header without extensions, so that it can be passed on unchanged. */
   readonly plain: boolean;
 }
 
@@ -77,7 +81,7 @@ function readExtended(kind: "audio" | "video", payload: Buffer): ExtendedPacket 
   let plain = true;
   while (packetType === MOD_EX && !bytes.cut) {
     plain = false;
-    // The length minus one; 255 means that two more bytes of it follow.
+    // The byte is the length minus one. If it is 255, the length minus one follows in two more bytes.
     let length = bytes.uint(1) + 1;
     if (length === 256) length = bytes.uint(2) + 1;
     bytes.skip(length);
@@ -94,9 +98,9 @@ function readExtended(kind: "audio" | "video", payload: Buffer): ExtendedPacket 
 }
 
 /**
- * Splits a body into tracks.
+ * Splits the rest of a multitrack body into tracks.
  *
- * @returns the complete tracks; null if there are none
+ * @returns the complete tracks; null if no track is complete
  */
 function readTracks(bytes: HeaderBytes, multitrackType: number): readonly Track[] | null {
   const tracks: Track[] = [];
@@ -123,7 +127,7 @@ function classicBody(kind: "audio" | "video", payload: Buffer, packet: ExtendedP
   return Buffer.concat([Buffer.of(flag | packet.packetType), Buffer.from(packet.fourCc, "latin1"), packet.data]);
 }
 
-/** VideoTagHeader with AVCPacketType and CompositionTime (Adobe FLV 10.1, E.4.3.1). */
+/** Returns a body whose VideoTagHeader has AVCPacketType and CompositionTime (Adobe FLV 10.1, E.4.3.1). */
 function avcBody({ frameType, packetType, data }: ExtendedPacket & Track): Buffer | null {
   const head = (frameType << 4) | AVC;
   switch (packetType) {
@@ -132,7 +136,7 @@ function avcBody({ frameType, packetType, data }: ExtendedPacket & Track): Buffe
     case PACKET.sequenceEnd:
       return Buffer.of((FRAME_TYPE_KEY << 4) | AVC, 2, 0, 0, 0);
     case PACKET.codedFrames:
-      // The composition time precedes the picture in both formats.
+      // The composition time precedes the picture in both formats, so it is part of the data.
       return data.length < 3 ? null : Buffer.concat([Buffer.of(head, 1), data]);
     case VIDEO_PACKET.codedFramesX:
       return Buffer.concat([Buffer.of(head, 1, 0, 0, 0), data]);
@@ -141,13 +145,16 @@ function avcBody({ frameType, packetType, data }: ExtendedPacket & Track): Buffe
   }
 }
 
-/** AudioTagHeader with AACPacketType (E.4.2.1). It has no end of sequence. */
+/**
+ * Returns a body whose AudioTagHeader has AACPacketType (E.4.2.1). Returns null for an end of sequence, which AAC does not have
+ * there.
+ */
 function aacBody({ packetType, data }: ExtendedPacket & Track): Buffer | null {
   if (packetType !== PACKET.sequenceStart && packetType !== PACKET.codedFrames) return null;
   return Buffer.concat([Buffer.of(AAC_HEAD, packetType), data]);
 }
 
-/** Reads a header's fields. Past the end it returns zeros and notes that. */
+/** Reads the fields of a header. A number past the end is read as 0, and `cut` becomes true. */
 class HeaderBytes {
   cut = false;
   readonly #bytes: Buffer;
@@ -174,7 +181,7 @@ class HeaderBytes {
     this.take(length);
   }
 
-  /** Returns a view of the remaining bytes. */
+  /** Returns a view of the next bytes. */
   take(length: number): Buffer {
     const field = this.#bytes.subarray(this.#offset, this.#offset + length);
     if (field.length < length) this.cut = true;
