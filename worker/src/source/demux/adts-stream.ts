@@ -27,7 +27,10 @@ export class AdtsStream implements ElementaryStream {
   /** The time of the next frame; null until a time is known. */
   #nextTicks: number | null = null;
   #config: Buffer | undefined;
-  /** True if a frame has just ended, so that the next one is expected here. Otherwise a header needs a second one after it. */
+  /**
+   * True if a frame has just ended, so that the next one is expected here. If it is false, a header counts only if a
+   * second one follows its frame.
+   */
   #inStep = false;
   #lost = false;
 

@@ -12,7 +12,7 @@ export function ticksToMs(ticks: number): number {
   return ticks / TICKS_PER_MS;
 }
 
-/** Makes one clock without wrap-around of the 33-bit times (90 kHz) that all tracks of a stream share. */
+/** Turns the 33-bit times (90 kHz) that all tracks of a stream share into one clock without wrap-around. */
 export class Clock33 {
   #last: number | undefined;
 

@@ -7,15 +7,18 @@ export interface DemuxedTrack {
   readonly kind: "video" | "audio" | "other";
   /** ffmpeg's codec name: `h264`, `hevc`, `aac`, `ac3`, …; `unknown` for any other codec. */
   readonly codec: string;
-  /** ISO 639 language in lower case, if the container declares it. */
+  /** The ISO 639 language in lower case; undefined if the container does not declare it. */
   readonly language?: string | undefined;
   /** False if the container marks the track as played only on request; undefined if it does not declare this. */
   readonly enabled?: boolean | undefined;
-  /** The scheme by which the track is encrypted (`cenc`, `cbcs`, `SAMPLE-AES`, …); undefined if it is not. */
+  /**
+   * The scheme by which the track is encrypted (`cenc`, `cbcs`, `SAMPLE-AES`, …); undefined if the track is not
+   * encrypted.
+   */
   readonly encryption?: string | undefined;
 }
 
-/** The chosen tracks; null if no track of the kind is chosen. */
+/** The ids of the chosen tracks; null if no track of the kind is chosen. */
 export interface TrackChoice {
   readonly video: number | null;
   readonly audio: number | null;
@@ -45,8 +48,8 @@ export interface DemuxerOptions {
 }
 
 /**
- * Makes tags of the bytes of one container. Damaged bytes cost at most the pictures that they belong to. A demuxer throws
- * a `DemuxError` only for bytes that are not its container at all.
+ * Makes tags of the bytes of one container. Damaged bytes cost at most the pictures that they belong to. A demuxer
+ * throws a `DemuxError` only for bytes that are not its container at all, or that need too much memory.
  */
 export interface Demuxer {
   /**

@@ -3,8 +3,8 @@ export interface ElementaryStream {
   /**
    * Begins a PES packet. Its times belong to the first picture or frame that begins in it.
    *
-   * @param pts ticks of 90 kHz without wrap-around; null if absent. @param dts ticks like `pts`; null if the decode
-   *   time equals `pts`.
+   * @param pts ticks of 90 kHz without wrap-around; null if absent
+   * @param dts ticks like `pts`; null if the decode time equals `pts`
    */
   begin(pts: number | null, dts: number | null): void;
   append(bytes: Buffer, start: number, end: number): void;
@@ -26,7 +26,10 @@ export class TimeMarks {
     this.#marks.push({ at, pts, dts });
   }
 
-  /** Returns the times for a position: those of the last PES packet that begins there or before. */
+  /**
+   * Returns the times for a position, which are those of the last PES packet that begins there or before, and forgets
+   * them.
+   */
   take(at: number): { readonly pts: number; readonly dts: number | null } | null {
     let found: { readonly pts: number; readonly dts: number | null } | null = null;
     while ((this.#marks[0]?.at ?? Number.POSITIVE_INFINITY) <= at) found = this.#marks.shift() ?? null;

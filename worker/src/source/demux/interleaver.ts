@@ -16,8 +16,8 @@ interface Lane {
 }
 
 /**
- * Sorts the tags of two tracks by their decode times. Segments may hold all of one track before the other, and sound may
- * be ahead. The order within a track does not change.
+ * Sorts the tags of two tracks by their decode times. A segment may hold all of one track before the other, and audio
+ * may be ahead of video. The order within a track does not change.
  */
 export class Interleaver {
   readonly #options: InterleaverOptions;

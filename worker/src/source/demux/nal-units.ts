@@ -1,4 +1,4 @@
-/** nal_unit_type (ITU-T H.264, table 7-1). */
+/** The values of nal_unit_type that are used here (ITU-T H.264, table 7-1). */
 export const NAL = {
   slice: 1,
   partitionA: 2,

@@ -58,7 +58,7 @@ export class PictureSurvey {
     const record = this.sets.takeChanged();
     if (record !== null) this.#options.onTag(sequenceHeaderTag("video", dtsMs, record));
     this.#headerGiven ||= record !== null;
-    // Without parameter sets the picture cannot be decoded.
+    // Without parameter sets the picture cannot be decoded, so it is left out.
     if (!this.#headerGiven) return;
     if (!this.#idr && (this.#recovers || (this.#hasSps && this.#intra))) this.#options.onRecoveryPoint?.(dtsMs);
     this.#options.onTag(pictureTag({ dtsMs, ptsMs, keyframe: this.#idr }, payload));

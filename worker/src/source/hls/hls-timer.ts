@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { cancellableSleep } from "../../base/cancellable-sleep.ts";
 
-/** The time and the waits of the HLS reader. Tests replace them. */
+/** The clock of the HLS reader, which tests replace. */
 export interface HlsTimer {
   /** The time of a monotonic clock, ms. */
   nowMs(): number;

@@ -8,7 +8,10 @@ import type { AttributeList } from "./attribute-list.ts";
 const MAX_VALUE_LENGTH = 64 * 1024;
 const MAX_EXPANDED_LENGTH = 64 * 1024 * 1024;
 
-/** `EXT-X-DEFINE` variables of one playlist (RFC 8216bis, section 4.3). References to undefined names are kept. */
+/**
+ * The `EXT-X-DEFINE` variables of one playlist (RFC 8216bis, section 4.3). A reference to an undefined name is left
+ * unchanged.
+ */
 export class PlaylistVariables {
   readonly #values = new Map<string, string>();
   readonly #imported: ReadonlyMap<string, string>;

@@ -22,7 +22,7 @@ function isHttp(url: URL): boolean {
 /**
  * Resolves an address in a playlist like `resolveReference`.
  *
- * @throws RoomcastError if it is not http(s)
+ * @throws RoomcastError if the result is not an http(s) URL
  */
 export function referencedAddress(reference: string, baseUrl: string): string {
   const url = resolveReference(reference, baseUrl);

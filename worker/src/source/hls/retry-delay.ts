@@ -1,4 +1,7 @@
-/** Returns a delay that doubles with each try, or the server's `Retry-After` if that is longer, ms. Pure. */
+/**
+ * Returns the delay before the next try, ms. It doubles with each try, or is the server's `Retry-After` if that is
+ * longer. Pure.
+ */
 export function retryDelayMs(failure: unknown, tries: number, { firstMs, maxMs }: RetryPace): number {
   const ownMs = Math.min(firstMs * 2 ** (tries - 1), maxMs);
   const asked = failure instanceof Error && "retryAfterMs" in failure ? failure.retryAfterMs : undefined;

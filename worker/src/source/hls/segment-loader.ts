@@ -34,7 +34,7 @@ export class SegmentLoader {
   }
 
   /**
-   * Resolves when the segment's body has begun to arrive.
+   * Requests a segment, and resolves when its body has begun to arrive.
    *
    * @throws RoomcastError if the segment, its key or its initialisation segment cannot be read
    */

@@ -3,7 +3,7 @@ import type { FragmentSample } from "./movie-fragment.ts";
 
 /** The largest size of a sample that is believed. A larger one means that the index is damaged. */
 const MAX_SAMPLE_BYTES = 16 * 1024 * 1024;
-/** The most bytes that wait for sorting by time if a fragment holds one track after the other. */
+/** The most bytes that wait to be sorted by time. They wait if a fragment holds one track after the other. */
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
 
 interface Slot {

@@ -12,7 +12,7 @@ const TRACK_ID = 1;
  * be missed only after a large picture.
  */
 const READ_TAG_BYTES = 64 * 1024;
-/** A longer tag is refused as hostile. */
+/** The longest ID3 tag. A longer one is refused as hostile. */
 const MAX_TAG_BYTES = 16 * 1024 * 1024;
 /** The most bytes of noise before the first frame. */
 const MAX_SEARCHED_BYTES = 64 * 1024;
