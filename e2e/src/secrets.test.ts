@@ -4,6 +4,7 @@ import { freePort } from "@roomcast/dev/stack/free-port";
 import { sampleClip } from "@roomcast/dev/stack/sample-media";
 import { IndependentRtmpServer } from "@roomcast/worker/independent-rtmp-server";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { CallbackReceiver } from "./harness/callback-receiver.ts";
 import { publishByFfmpeg } from "./harness/foreign-publisher.ts";
 import { processesBelow } from "./harness/process-tree.ts";
 import { type PushBody, type Pushed, TestSystem } from "./harness/test-system.ts";
@@ -15,6 +16,8 @@ const SECRETS = {
   urlQuery: "s1gned-query-0f-the-source",
   streamKey: "k3y-0f-the-live-stream",
   wrongRedisPassword: "wr0ng pa55 0f redis",
+  webhookToken: "t0ken-0f-the-webhook",
+  callbackKey: "k3y-0f-the-callback",
 } as const;
 
 const owned = new AsyncDisposableStack();
@@ -22,16 +25,27 @@ let system: TestSystem;
 /** A clip that has to be transcoded, so that ffmpeg runs for it. */
 let clip: string;
 let redisParameters: ReturnType<TestSystem["stack"]["redisParameters"]>;
+let metricsUrl: string;
+let receiver: CallbackReceiver;
 const userSigs: string[] = [];
 /** The arguments of all processes that were seen below this one. */
 const commandLines = new Set<string>();
 /** Every text that the API answered with. */
 const answers: string[] = [];
+/** The worker's metrics after each push. */
+const metrics: string[] = [];
 
 beforeAll(async () => {
   clip = await sampleClip({ durationS: 2, bFrames: true });
   // The edge does not know the application's SecretKey, so the room gets the UserSig of the request.
-  system = await TestSystem.start({ edgeSettings: { TRTC_APPS: "{}" } });
+  receiver = await CallbackReceiver.start();
+  owned.defer(() => receiver.stop());
+  const metricsPort = await freePort();
+  metricsUrl = `http://127.0.0.1:${metricsPort}/metrics`;
+  system = await TestSystem.start({
+    edgeSettings: { TRTC_APPS: "{}", CALLBACK_ALLOW_HOSTS: "127.0.0.1" },
+    workerSettings: { ROOMCAST_METRICS_PORT: String(metricsPort) },
+  });
   owned.defer(() => system.stop());
   redisParameters = system.stack.redisParameters();
 });
@@ -64,9 +78,11 @@ async function watchToItsEnd(pushed: Pushed): Promise<string | undefined> {
     },
     { timeout: 40_000, interval: 50 },
   );
-  for (const path of ["/v1/tasks", `/v1/tasks/${pushed.taskId}`, `/v1/tasks/${pushed.taskId}/logs`, "/v1/workers"]) {
+  const ofTask = [`/v1/tasks/${pushed.taskId}`, `/v1/tasks/${pushed.taskId}/logs`];
+  for (const path of ["/v1/tasks", ...ofTask, "/v1/workers", "/v1/audit"]) {
     answers.push(await (await system.stack.client.fetch(path)).text());
   }
+  metrics.push(await (await fetch(metricsUrl)).text());
   return task.error?.code ?? task.state;
 }
 
@@ -106,7 +122,12 @@ describe("Secrets", () => {
   it("never show in answers, output, arguments or files, whatever becomes of a push", async () => {
     const files = system.stack.files;
 
-    const played = await push({ VideoSrc: signed(files.serve(clip)), ...redisParameters });
+    const played = await push({
+      VideoSrc: signed(files.serve(clip)),
+      ...redisParameters,
+      CallbackUrl: receiver.url(`/hook/${SECRETS.webhookToken}`),
+      CallbackKey: SECRETS.callbackKey,
+    });
     expect(await watchToItsEnd(played)).toBe("finished");
 
     const missing = await push({ VideoSrc: signed(files.serve(clip, { name: "status", status: 404 })) });
@@ -171,6 +192,7 @@ describe("Secrets", () => {
     expect(await refusedWith(request, { Authorization: `Bearer nobody.${secretKey}` })).toBe(401);
 
     expect(leaksIn(answers.join("\n")), "answers of the API").toEqual([]);
+    expect(leaksIn(metrics.join("\n")), "metrics of the worker").toEqual([]);
     expect(leaksIn(system.lines.join("\n")), "output of the edge and the worker").toEqual([]);
     expect(leaksIn([...commandLines].join("\n")), "arguments of processes").toEqual([]);
     const stored = await Promise.all(
@@ -180,6 +202,8 @@ describe("Secrets", () => {
 
     // These prove that the checks above looked at the right places.
     expect(answers.join("\n")).toContain(played.taskId);
+    expect(metrics.join("\n")).toContain("roomcast_load_units");
+    expect(receiver.at(`/hook/${SECRETS.webhookToken}`)).not.toEqual([]);
     expect(system.lines.join("\n")).toContain(played.taskId);
     expect([...commandLines].join("\n")).toMatch(/ffmpeg.* http:\/\/source\.invalid/);
     expect([...commandLines].join("\n")).toMatch(/ffmpeg.* -f concat /);

@@ -19,6 +19,8 @@ export interface PushOverrides {
   readonly RedisPassword?: string;
   readonly Region?: string;
   readonly QueueTimeout?: number;
+  readonly CallbackUrl?: string;
+  readonly CallbackKey?: string;
   readonly IdleTimeout?: number;
   readonly RepeatNum?: number;
 }
