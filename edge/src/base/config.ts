@@ -49,7 +49,7 @@ function isOrigin(text: string): boolean {
   return /^https?:$/.test(URL.parse(text)?.protocol ?? "") && URL.parse(text)?.origin === text;
 }
 
-/** Origins separated by commas; `*` allows any. */
+/** Origins, separated by commas; `*` allows any origin. */
 const origins = z
   .string()
   .default("")

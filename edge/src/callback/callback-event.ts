@@ -16,7 +16,7 @@ export interface ToldTask {
 export interface TrtcEvent {
   readonly kind: "trtc";
   readonly atMs: number;
-  /** 701 started, 702 stopped. */
+  /** 701 means that the push has started, and 702 that it has stopped. */
   readonly type: 701 | 702;
   /**
    * For 701: 0 if the push has started, 1 if it could not be started, 2 if it has started again. For 702: 0. Tencent's

@@ -41,7 +41,7 @@ export class CallbackStore {
       this.#sql
         .exec<{ value: string }>(`SELECT value FROM callback ${clause}`, ...bound)
         .toArray()
-        // SAFETY: written by `put` only.
+        // SAFETY: the column is written by `put` only.
         .map(({ value }) => JSON.parse(value) as StoredCallback)
     );
   }

@@ -25,7 +25,7 @@ export interface RegionObject extends Rpc.DurableObjectBranded {
   /** Sends a task to the worker that was reserved for it. Returns false if the worker is no longer connected. */
   dispatch(order: DispatchOrder): boolean;
 
-  /** Tells a worker to end a task. If the worker is not connected, it is told when it connects again. */
+  /** Orders a worker to end a task. If the worker is not connected, the order is sent when it connects again. */
   stopTask(order: StopOrder): void;
 
   /** Asks a worker to change a push. */

@@ -26,7 +26,7 @@ export async function readOptionalJson(request: Request): Promise<unknown> {
   return text === "" ? {} : parseJson(text, request.headers);
 }
 
-/** @throws RoomcastError `InvalidParameter` that names what was sent instead, if the headers tell. */
+/** @throws RoomcastError `InvalidParameter` that names the request's Content-Type unless it is that of JSON */
 export function parseJson(text: string, headers: Headers): unknown {
   try {
     return JSON.parse(text);
@@ -114,7 +114,7 @@ async function readBytes(request: Request): Promise<Uint8Array> {
 function checked(text: string): string {
   const plain = text.startsWith("\uFEFF") ? text.slice(1) : text;
   if (!plain.includes(REPLACEMENT)) return plain;
-  // These are the first two bytes of gzip (RFC 1952, section 2.3.1), of which the second is not UTF-8.
+  // Data in gzip begins with 1F 8B (RFC 1952, section 2.3.1), of which the second byte is not UTF-8.
   if (plain.startsWith(`\u001F${REPLACEMENT}`)) {
     throw new RoomcastError(
       "InvalidParameter",

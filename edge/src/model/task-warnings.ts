@@ -7,7 +7,7 @@ export interface Warning {
 }
 
 export interface TaskWarning extends Warning {
-  /** Unix ms. */
+  /** The time at which the warning was given, Unix ms. */
   readonly atMs: number;
 }
 
@@ -55,7 +55,7 @@ function userElsewhere(userId: string, { taskId, seatKey }: OtherSeat, replaces:
   };
 }
 
-/** Names the room of a seat for users. */
+/** Returns the name of a seat's room as it is shown to users. */
 export function roomOf(seatKey: string): string {
   const { room } = parseSeatKey(seatKey);
   return room.kind === "number" ? `the integer room ${room.id}` : `the string room "${room.id}"`;

@@ -71,7 +71,7 @@ export interface EgressResponse {
 
 export interface EgressOptions {
   readonly policy: AddressPolicy;
-  /** Replaces the system's resolver. */
+  /** Resolves a host name, in place of the system's resolver. */
   readonly lookup?: (hostname: string) => Promise<PinnedAddress[]>;
   readonly connectTimeoutMs?: number;
   readonly headersTimeoutMs?: number;

@@ -24,7 +24,7 @@ const MAX_HEAD_BYTES = 64 * 1024;
  * `HTTP/1.0 200 OK`, and uses various line ends. The request is HTTP/1.0, so that the answer's body is not chunked.
  *
  * @param socket a connection that was made for this request. It becomes the body of the answer.
- * @throws RoomcastError if the answer cannot be read even in this form, or does not arrive in time
+ * @throws RoomcastError if the answer cannot be read even by these lenient rules, or does not arrive in time
  */
 export async function askLeniently(socket: net.Socket, request: LenientRequest): Promise<LenientAnswer> {
   const { address, headers, signal } = request;

@@ -20,7 +20,7 @@ export interface OpenStreamOptions {
   /** Time limit for the answers to pipelined commands, ms. */
   readonly pipelineTimeoutMs: number;
   readonly memory: PipelineMemory;
-  /** Called with each new connection. */
+  /** Called with each new connection, of which there may be two. */
   readonly onClient: (client: RtmpClient) => void;
   readonly onStatus: (client: RtmpClient, status: RtmpStatus) => void;
   readonly onClose: (client: RtmpClient, error: Error | undefined) => void;

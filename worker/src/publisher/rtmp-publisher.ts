@@ -40,7 +40,7 @@ export interface RtmpPublisherOptions {
   readonly url: string;
   /** The URL of the same stream at another host, which is used if the first host cannot be resolved or reached. */
   readonly backupUrl?: string;
-  /** The size of the chunks that are sent. */
+  /** The size of the chunks that are sent, bytes. */
   readonly chunkBytes?: number;
   /** Time limit from the first packet to the permission to publish, ms. */
   readonly startTimeoutMs?: number;
@@ -50,13 +50,13 @@ export interface RtmpPublisherOptions {
   readonly pipelineTimeoutMs?: number;
   /** The time after which a room with overdue acknowledgements is considered lost, ms. */
   readonly acknowledgementTimeoutMs?: number;
-  /** Shared by the publishers of a process. */
+  /** The servers that accept only one command at a time. The publishers of a process share it. */
   readonly memory?: PipelineMemory;
   /** Receives the room's answers, from which secrets have been removed. */
   readonly log?: { warn(fields: object, message: string): void };
   /** For rtmps, the PEM certificate of an authority to trust instead of the system's authorities. */
   readonly caCertificate?: string;
-  /** Replaces the direct connection. */
+  /** The function that connects to the server. By default, the connection is direct. */
   readonly dial?: Dial;
 }
 

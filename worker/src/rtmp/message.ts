@@ -79,7 +79,7 @@ export function setPeerBandwidth(sizeBytes: number): RtmpMessage {
   return control(MESSAGE.setPeerBandwidth, Buffer.concat([uint32(sizeBytes), Buffer.of(2)]));
 }
 
-/** Section 7.1.7. */
+/** Makes a user control message (section 7.1.7). */
 export function userControl(event: number, ...values: readonly number[]): RtmpMessage {
   const head = Buffer.alloc(2);
   head.writeUInt16BE(event);

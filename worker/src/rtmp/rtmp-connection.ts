@@ -228,7 +228,7 @@ export class RtmpConnection {
       this.#acknowledgedBytes = value;
       this.#acknowledgements += 1;
     } else if (typeId === MESSAGE.windowAckSize) {
-      // A window of 0 asks for no acknowledgements.
+      // A window of 0 means that the peer wants no acknowledgements.
       this.#ackWindowBytes = value === 0 ? Number.POSITIVE_INFINITY : value;
     } else if (value !== 0 && value !== this.#announcedWindowBytes) {
       // Set Peer Bandwidth is answered with the window size if that differs from the last one sent (section 5.4.5).

@@ -9,8 +9,8 @@ import type { AppContext } from "../../http/app-context.ts";
 const limiter = new RateLimiter();
 
 /**
- * Counts a call of a credential. The credential must have been authenticated, so that nobody can use up the calls of somebody
- * else's.
+ * Counts a call of an authenticated credential, and refuses the call if there are too many. Calls are counted only after
+ * authentication, so that a caller cannot use up the calls of a credential that is not theirs.
  *
  * @throws RoomcastError `RequestLimitExceeded`
  */

@@ -6,7 +6,10 @@ import { readRoomEvent } from "../../model/room-event.ts";
 import { eventKeys } from "./event-keys.ts";
 import { isSignedWith } from "./event-signature.ts";
 
-/** `POST /v1/trtc/events`: TRTC sends the callbacks of an application's rooms here. Their signature authenticates them. */
+/**
+ * `POST /v1/trtc/events`: TRTC sends the callbacks of an application's rooms here. Each callback is authenticated by its
+ * signature.
+ */
 export const roomEventRoutes = new Hono<AppContext>().post("/events", async (c) => {
   const sdkAppId = Number(/^[0-9]{1,10}$/.exec(c.req.header("SdkAppId") ?? "")?.[0] ?? Number.NaN);
   const body = await readText(c.req.raw);

@@ -10,13 +10,13 @@ const encoder = new TextEncoder();
 
 export interface Tc3Authorization {
   readonly secretId: string;
-  /** `YYYY-MM-DD`, UTC. */
+  /** The date of the credential scope in UTC, `YYYY-MM-DD`. */
   readonly date: string;
   /** The service as the client names it. SDKs take it from the first label of the endpoint's host name. */
   readonly service: string;
   /** The names of the signed headers in lower case, in the client's order. */
   readonly signedHeaders: readonly string[];
-  /** 32 bytes. */
+  /** The signature, which has 32 bytes. */
   readonly signature: Uint8Array<ArrayBuffer>;
 }
 
@@ -69,7 +69,7 @@ export interface SignOptions {
   readonly canonicalRequest: string;
 }
 
-/** 32 bytes. */
+/** Returns the signature of a call, which has 32 bytes. */
 export async function tc3Signature(options: SignOptions): Promise<ArrayBuffer> {
   const { date, service, timestamp } = options;
   const hashed = await sha256Hex(options.canonicalRequest);

@@ -74,8 +74,8 @@ export function writeAvcConfig(spsUnits: readonly Uint8Array[], ppsUnits: readon
   if (first === undefined) throw new CodecError("There is no SPS.");
   const { profileIdc, chromaFormatIdc, bitDepthLuma, bitDepthChroma } = parseSps(first);
   const parts: Uint8Array[] = [
-    // These are the version; the profile, the compatibility flags and the level of the SPS; and the NAL length size and the
-    // number of SPS units, each after reserved bits that are 1.
+    // The record begins with the version; the profile, the compatibility flags and the level of the SPS; and the NAL length
+    // size and the number of SPS units, each after reserved bits that are 1.
     Buffer.of(1, first[1] ?? 0, first[2] ?? 0, first[3] ?? 0, 0xff, 0xe0 | spsUnits.length),
     ...spsUnits.flatMap(withLength),
     Buffer.of(ppsUnits.length),

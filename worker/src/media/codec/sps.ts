@@ -15,7 +15,7 @@ export interface Sps {
   readonly bitDepthChroma: number;
   /** True if the three colour planes are coded like three separate pictures. */
   readonly separatePlanes: boolean;
-  /** Number of bits of `frame_num`. */
+  /** The number of bits of `frame_num`. */
   readonly log2MaxFrameNum: number;
   readonly picOrderCnt: PicOrderCnt;
   readonly maxNumRefFrames: number;

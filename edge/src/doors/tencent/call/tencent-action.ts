@@ -16,8 +16,8 @@ export interface ActionContext {
 }
 
 /**
- * Returns the idempotency key of a signed create. The key prevents that somebody who has intercepted the call starts a second
- * push by repeating it while its timestamp is accepted.
+ * Returns the idempotency key of a signed create. An attacker who has intercepted the call can repeat it while its timestamp is
+ * accepted. Because of the key, the repetition does not start a second push.
  */
 export function replayKey({ signature }: Pick<ActionContext, "signature">): string {
   return `tc3-${signature}`;

@@ -67,7 +67,7 @@ export const getFunctionLogs = tencentAction(logsSchema, async (context, query) 
   return { TotalCount: total, Data: entries.filter((entry) => entry !== null) };
 });
 
-/** Returns null if the task was deleted meanwhile. */
+/** Returns the entry of a listed task, or null if the task was deleted after it was listed. */
 async function entryOf(
   { env, caller }: ActionContext,
   { taskId, createdAt }: ListedTask,
@@ -91,7 +91,7 @@ interface EntryOptions {
 /** SCF's `RetCode` for each status: 0 means success, 2 running, 3 interrupted, and any other number failure. */
 const RET_CODE: Record<ScfStatus, number> = { FINISHED: 0, RUNNING: 2, ABORTED: 3, FAILED: 1 };
 
-/** Shows a push's log in the form in which SCF shows the run of a function. Pure. */
+/** Returns a push's log in the form in which SCF shows the run of a function. Pure. */
 function logEntry(task: TaskView, { lines, cut }: TaskLogs & { readonly cut?: true }, options: EntryOptions): object {
   const { startedMs } = options;
   const durationMs = (task.endedAt === null ? options.nowMs : Date.parse(task.endedAt)) - startedMs;

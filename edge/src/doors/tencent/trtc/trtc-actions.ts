@@ -75,7 +75,7 @@ const updateStreamIngest = tencentAction(updateSchema, async (context, { ref, ch
   requireRole(context.caller, "operator");
   const task = await taskOf(context, ref);
   if (task?.status !== "RUNNING") return NOT_EXIST;
-  // As at Tencent, a call that changes nothing is not an error.
+  // A call that changes nothing is not an error, which is the behaviour of Tencent's API too.
   if (Object.keys(given).length === 0) return IN_PROGRESS;
   const updated = await context.env.TASK.getByName(task.taskId).update(given);
   if (updated === null) return NOT_EXIST;
