@@ -18,8 +18,8 @@ interface Group {
 }
 
 /**
- * The longest time after the last call, of any application, in which a new call first waits one turn of the event loop, so that
- * pushes that have already arrived can join it.
+ * A call that follows the last one, of any application, within this time first waits one turn of the event loop. Pushes that
+ * have already arrived can then join it.
  */
 const BURST_GAP_MS = 10;
 const MAX_MEMBERS = 64;
