@@ -65,6 +65,8 @@ export async function startEdge(options: StartEdgeOptions): Promise<EdgeHandle> 
       env: {
         ...process.env,
         WRANGLER_SEND_METRICS: "false",
+        // wrangler would write every URL that the edge calls into a trace store on disk, tokens of webhooks included.
+        X_LOCAL_OBSERVABILITY: "false",
         WRANGLER_HIDE_BANNER: "true",
         WRANGLER_LOG_PATH: join(folder.path, "logs"),
         // A laptop has no Request.cf, and fetching an example of one needs the internet.
