@@ -15,7 +15,9 @@ export function migrate(storage: DurableObjectStorage, { name, steps }: Migratio
   if (from === steps.length) return;
   // Storage that newer code has written is refused, because this code might misread it.
   if (from > steps.length)
-    throw new Error(`Version ${from} of ${name} is newer than this code, which knows ${steps.length}.`);
+    throw new Error(
+      `The stored schema ${name} has version ${from}, but this code supports versions up to ${steps.length} only.`,
+    );
   storage.transactionSync(() => {
     for (const step of steps.slice(from)) step(storage.sql);
     storage.kv.put(key, steps.length);

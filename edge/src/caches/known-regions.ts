@@ -23,5 +23,5 @@ export class KnownRegions {
   }
 }
 
-/** The instance that all creates of this isolate share. */
+/** The instance that all create requests in this isolate share. */
 export const regionsOfCreates = new KnownRegions();

@@ -1,7 +1,7 @@
 import { scfStatus } from "@roomcast/shared";
 import type { CallbackEvent } from "./callback-event.ts";
 
-/** TRTC's event group of input online media streams. */
+/** The EventGroupId of TRTC's feature "input online media streams". */
 const EVENT_GROUP = 7;
 
 export interface CallbackTask {

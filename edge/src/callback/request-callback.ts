@@ -10,7 +10,7 @@ import type { CallbackTarget } from "../model/callback-target.ts";
 import { taskCallbackSubject } from "../model/seal-subject.ts";
 import { judgeCallbackUrl } from "./callback-url.ts";
 
-/** The time limit of a create for reading the Keyring, in ms. */
+/** The longest time that a create waits for the Keyring, in ms. */
 const KEYRING_TIMEOUT_MS = 1000;
 
 /** @throws RoomcastError `InvalidParameterValue` */

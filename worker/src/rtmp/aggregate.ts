@@ -20,7 +20,8 @@ export function splitAggregate(message: RtmpMessage): readonly RtmpMessage[] {
     messages.push({
       ...message,
       typeId: payload.readUInt8(at),
-      // The timestamps inside are relative to the aggregate's own timestamp.
+      // The first message inside takes the aggregate's timestamp, and the later ones keep their
+ * distance from the first.
       timestampMs: (message.timestampMs + timestamp - firstTimestamp) >>> 0,
       payload: payload.subarray(at + TAG_HEADER_BYTES, end),
     });

@@ -100,7 +100,7 @@ export class Region extends DurableObject<Env> implements RegionObject {
       await handleAlarm(this.#regionState);
     } catch (thrown) {
       // The runtime gives up an alarm that throws repeatedly, and all deadlines of the region would then be lost.
-      warn("deadlines not met", thrown);
+      warn("handling the region's deadlines failed", thrown);
       await this.#regionState.wakeAt(Date.now() + RETRY_MS);
     }
   }

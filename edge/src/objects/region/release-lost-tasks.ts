@@ -27,7 +27,7 @@ export function releaseWhenLost(
   if (releaseAtMs !== null && releaseAtMs > nowMs) return releaseAtMs;
   const returnTime = regionState.returnTime(nowMs);
   if (regionState.expected.has(workerId, returnTime)) {
-    // The worker's socket ended with the runtime, so the worker gets time to connect again.
+    // The worker's socket was lost when the runtime restarted, so the worker gets time to connect again.
     const untilMs = regionState.expected.untilMs(returnTime.returnMs);
     regionState.assignments.put({ ...assignment, releaseAtMs: untilMs });
     return untilMs;

@@ -6,7 +6,7 @@ export interface WaitingTask {
 /** The number of tasks, the oldest ones, that are considered whenever there may be free units. */
 const MAX_LOOKED_AT = 200;
 
-/** A task is removed from the queue if it was woken this long ago and has neither been placed nor asked again. */
+/** A task is removed from the queue if, this long after it was woken, it has neither been placed nor asked for a worker again. */
 export const WOKEN_HOLDS_MS = 30_000;
 
 /**
@@ -53,8 +53,7 @@ export class WaitingTasks {
   }
 
   /**
-   * Chooses the tasks to wake. Of the oldest tasks, these are the ones that fit on a worker beside the tasks chosen
-   * before them. A task that was woken already, and is about to ask for a worker, counts as chosen, but is not woken a
+   * Chooses the tasks to wake. Goes through the oldest tasks in order and chooses each one that still fits on some worker after the earlier choices. A task that was woken already, and is about to ask for a worker, counts as chosen, but is not woken a
    * second time.
    *
    * @param freeUnits the free units of each worker that takes tasks

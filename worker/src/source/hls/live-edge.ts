@@ -13,7 +13,7 @@ const RELOADED_BYTES_PER_MS = 2000;
 /** The largest distance of `EXT-X-START` from the end, in segments. A larger one is ignored for live playing. */
 const MAX_START_SEGMENTS = 10;
 /**
- * The distance from the end, in addition to that at the beginning, to which a live stream may fall behind, ms. A stream
+ * How much further from the end than its starting distance a live stream may fall, ms. A stream
  * that falls further behind jumps to the newest segments.
  */
 const MAX_LAG_MS = 10_000;

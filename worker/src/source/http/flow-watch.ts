@@ -56,7 +56,7 @@ export class FlowWatch {
     }
   }
 
-  /** Adds time that was spent waiting for something other than the body, such as a new connection. */
+  /** Adds waiting time. Callers add the waits that `next` does not see, such as for a new connection. */
   waited(ms: number): void {
     this.#window.waitedMs += ms;
     this.#waitedSinceFailureMs += ms;

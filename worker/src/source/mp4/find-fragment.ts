@@ -36,11 +36,10 @@ interface Fragment extends FoundFragment {
 }
 
 const MAX_PROBES = 24;
-/** The distance from the position within which the fragments are read one by one, ms. */
+/** Once the search is this close to the position, it reads the fragments one by one, ms. */
 const NEAR_MS = 8000;
 /**
- * The distances before the position at which a search begins, one after another, until a fragment with a keyframe is
- * found.
+ * How far before the position a search starts, ms. Each distance is tried in turn until a fragment with a keyframe is found.
  */
 const STEPS_BACK_MS = [0, 4000, 15_000, 60_000];
 const CHUNK_BYTES = 64 * 1024;
@@ -48,7 +47,7 @@ const CHUNK_BYTES = 64 * 1024;
 const MAX_FRAGMENT_BYTES = 64 * 1024 * 1024;
 const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 /**
- * The most places that look like a fragment but are not. Bytes rarely look like one by chance, so a file with this many
+ * The maximum number of places that look like a fragment but are not. Bytes rarely look like one by chance, so a file with this many
  * false starts is treated as an attack.
  */
 const MAX_FALSE_STARTS = 32;
@@ -296,8 +295,7 @@ export class FragmentFinder {
   }
 
   /**
-   * Looks for a fragment in an ever larger part of the file's end, and returns the last fragment of the sequence that
-   * begins with it.
+   * Searches an ever larger tail of the file for a fragment, then reads on from that fragment and returns the last one.
    */
   async #findLast(): Promise<Fragment | null> {
     const { totalBytes, seekable } = this.#file;

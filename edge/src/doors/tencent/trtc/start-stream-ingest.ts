@@ -12,7 +12,7 @@ const STREAM_URL_EXPECTED = "the URL of the source";
 const SOURCE_URLS_EXPECTED = "a list of one URL";
 
 const videoParams = push.VideoEncodeParams.unwrap();
-/** The schema of a width or height, of which 0 means that of the source. */
+/** The schema of a width or height; 0 means the source's own. */
 const side = (size: typeof videoParams.shape.Width) =>
   z.union([z.literal(0), size.unwrap()], "0, or an integer from 2 to the largest size");
 

@@ -35,7 +35,7 @@ const PASSED_OVER = new Set([
   "meta",
   "mfra",
 ]);
-/** The assumed size of a box that extends to the end of the file; no real file is as long. */
+/** More bytes than any real file has. A box that extends to the end of the file is given twice this size. */
 const OPEN_END_BYTES = 2 ** 52;
 /** The number of bytes that are searched for the beginning of a fragment in one step. */
 const SEARCHED_BYTES = 64 * 1024;
