@@ -20,8 +20,7 @@ export function splitAggregate(message: RtmpMessage): readonly RtmpMessage[] {
     messages.push({
       ...message,
       typeId: payload.readUInt8(at),
-      // The first message inside takes the aggregate's timestamp, and the later ones keep their
- * distance from the first.
+      // The first message inside takes the aggregate's timestamp, and the later ones keep their distance from it.
       timestampMs: (message.timestampMs + timestamp - firstTimestamp) >>> 0,
       payload: payload.subarray(at + TAG_HEADER_BYTES, end),
     });
