@@ -36,7 +36,9 @@ describe("migrate", () => {
   it("does not touch what newer code has stored", async () => {
     await inStorage((storage) => {
       storage.kv.put("schema:things", 3);
-      expect(() => migrate(storage, { name: "things", steps: [table] })).toThrow("newer than this code");
+      expect(() => migrate(storage, { name: "things", steps: [table] })).toThrow(
+        "has version 2, which is newer than this code supports",
+      );
     });
   });
 });

@@ -16,7 +16,7 @@ export function migrate(storage: DurableObjectStorage, { name, steps }: Migratio
   // Storage that newer code has written is refused, because this code might misread it.
   if (from > steps.length)
     throw new Error(
-      `The stored schema ${name} has version ${from}, but this code supports versions up to ${steps.length} only.`,
+      `The stored schema ${name} has version ${from}, which is newer than this code supports: ${steps.length} is its newest.`,
     );
   storage.transactionSync(() => {
     for (const step of steps.slice(from)) step(storage.sql);
