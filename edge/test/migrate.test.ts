@@ -37,7 +37,7 @@ describe("migrate", () => {
     await inStorage((storage) => {
       storage.kv.put("schema:things", 3);
       expect(() => migrate(storage, { name: "things", steps: [table] })).toThrow(
-        "has version 2, which is newer than this code supports",
+        "has version 3, which is newer than this code supports",
       );
     });
   });
